@@ -1,0 +1,2 @@
+//! Runtime of the ring-3 test programs.
+#![no_std]

@@ -1,0 +1,1 @@
+//! Host side: what builds the image, runs it under QEMU and reads its log.
