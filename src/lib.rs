@@ -1,2 +1,6 @@
 //! switch_to: an i386 kernel whose process switch is Linux's.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+pub mod syscall;
