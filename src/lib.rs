@@ -4,4 +4,5 @@
 extern crate alloc;
 
 pub mod hw;
+pub mod mm;
 pub mod syscall;

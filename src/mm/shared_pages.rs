@@ -1,0 +1,82 @@
+#![forbid(unsafe_code)]
+//! Memory that several address spaces share: `mmap(MAP_SHARED | MAP_ANONYMOUS)`.
+//!
+//! A page of it comes into being when somebody first touches it, perhaps long after `fork`;
+//! then all who share the object see the same frame. The object holds one reference of each
+//! frame and gives them back when its last mapping goes.
+//!
+//! Used by `mm::vma` (mappings hold it in an `Arc`) and `mm::fault`.
+//!
+//! Book: chapter 16, "Shared Memory Mapping".
+//! Linux: 2.6.38 `mm/shmem.c`, `shmem_zero_setup`.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::syscall::errno::Errno;
+
+/// A fixed number of pages, each absent or in a frame.
+#[derive(Debug)]
+pub struct SharedPages {
+    /// Physical address of each page's frame; 0 while nobody has touched it.
+    frames: Vec<AtomicU32>,
+    /// Gives back the object's reference of a frame.
+    put_page: fn(u32),
+}
+
+impl SharedPages {
+    /// `pages` absent pages; `put_page` takes back their frames in the end.
+    pub fn new(pages: usize, put_page: fn(u32)) -> Result<Self, Errno> {
+        let mut frames = Vec::new();
+        frames.try_reserve_exact(pages).map_err(|_| Errno::ENOMEM)?;
+        frames.resize_with(pages, || AtomicU32::new(0));
+        Ok(Self { frames, put_page })
+    }
+
+    /// The frame of page `index`, if somebody has touched it.
+    pub fn get(&self, index: usize) -> Option<u32> {
+        match self.frames[index].load(Ordering::Acquire) {
+            0 => None,
+            frame => Some(frame),
+        }
+    }
+
+    /// Gives page `index` the frame `new`, whose reference becomes the object's; if another
+    /// processor was faster, returns its frame, and `new` stays the caller's.
+    pub fn set(&self, index: usize, new: u32) -> Result<(), u32> {
+        self.frames[index]
+            .compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+    }
+}
+
+impl Drop for SharedPages {
+    fn drop(&mut self) {
+        for frame in self.frames.iter().map(|frame| frame.load(Ordering::Acquire)) {
+            if frame != 0 {
+                (self.put_page)(frame);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_frame_wins_and_all_are_given_back() {
+        static PUT: AtomicU32 = AtomicU32::new(0);
+        let object = SharedPages::new(3, |frame| {
+            PUT.fetch_add(frame, Ordering::Relaxed);
+        })
+        .unwrap();
+        assert_eq!(object.get(1), None);
+        assert_eq!(object.set(1, 0x5000), Ok(()));
+        assert_eq!(object.set(1, 0x6000), Err(0x5000));
+        assert_eq!(object.set(2, 0x7000), Ok(()));
+        assert_eq!(object.get(1), Some(0x5000));
+        drop(object);
+        assert_eq!(PUT.load(Ordering::Relaxed), 0xc000);
+    }
+}

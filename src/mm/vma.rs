@@ -1,0 +1,354 @@
+#![forbid(unsafe_code)]
+//! Memory areas: what each page of a process is, before there is a frame for it.
+//!
+//! A [`MemoryMap`] is a list of areas, sorted by address and without overlaps. Neighbours
+//! that go on in each other are one area. Page tables follow from it: `mm::fault` fills them
+//! as pages are touched, and whoever takes areas away here clears the entries afterwards.
+//! An operation that fails changes nothing.
+//!
+//! Used under the lock in `mm_struct`, by `mm::fault`, `mm::mmap`, exec and fork.
+//!
+//! Book: chapter 9, "Memory Regions" (`vm_area_struct`, `find_vma`, `get_unmapped_area`).
+//! Linux: 2.6.38 `mm/mmap.c`.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bitflags::bitflags;
+
+use super::shared_pages::SharedPages;
+use crate::hw::pte::PAGE_SIZE;
+use crate::syscall::errno::Errno;
+
+/// First address that is not the user's.
+pub const TASK_SIZE: u32 = 0xc000_0000;
+/// Lowest address that may be mapped (`vm.mmap_min_addr`), so that a null pointer faults.
+pub const MMAP_MIN_ADDR: u32 = 0x1_0000;
+/// How far the stack may grow, in bytes (`RLIMIT_STACK`).
+pub const STACK_LIMIT: u32 = 8 << 20;
+/// Bytes below a stack that stay free, so that it cannot run into another area unseen.
+pub const STACK_GUARD_GAP: u32 = 256 * PAGE_SIZE;
+/// Areas are placed below this, downwards: under the stack, its limit and its gap.
+pub const MMAP_BASE: u32 = TASK_SIZE - STACK_LIMIT - STACK_GUARD_GAP;
+/// Areas a process may have (`vm.max_map_count`).
+pub const MAX_MAP_COUNT: usize = 65530;
+
+bitflags! {
+    /// What may be done in an area, and how it behaves (`VM_*`).
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct VmFlags: u32 {
+        /// Readable. i386 page tables cannot tell this from executable.
+        const READ = 1 << 0;
+        /// Writable.
+        const WRITE = 1 << 1;
+        /// Executable.
+        const EXEC = 1 << 2;
+        /// Writes are seen by all who share it; fork does not copy.
+        const SHARED = 1 << 3;
+        /// Grows downwards by itself: the stack.
+        const GROWSDOWN = 1 << 8;
+    }
+}
+
+impl VmFlags {
+    /// The bits that `mprotect` changes.
+    pub const PROT: VmFlags = VmFlags::READ.union(VmFlags::WRITE).union(VmFlags::EXEC);
+}
+
+/// Where the bytes of an area come from.
+#[derive(Clone, Debug)]
+pub enum Backing {
+    /// Zeroes at first, then the process's own.
+    Anonymous,
+    /// Zeroes at first, then everybody's who holds the object.
+    Shared {
+        /// The pages.
+        object: Arc<SharedPages>,
+        /// Page of the object at the area's start.
+        first: u32,
+    },
+    /// Bytes of a file of the initramfs, copied when touched. Beyond the end of `data`, the
+    /// rest of its last page is zero and later pages raise SIGBUS.
+    File {
+        /// The file, or its beginning.
+        data: &'static [u8],
+        /// Offset in `data` of the area's start, in bytes; a multiple of the page size.
+        offset: u32,
+    },
+    /// One frame of the kernel's: the vDSO.
+    Special {
+        /// Its physical address.
+        frame: u32,
+    },
+}
+
+impl Backing {
+    /// The backing of the same area from `delta` bytes after its start.
+    fn advanced(&self, delta: u32) -> Backing {
+        match self {
+            Backing::Shared { object, first } => {
+                Backing::Shared { object: object.clone(), first: first + delta / PAGE_SIZE }
+            }
+            Backing::File { data, offset } => Backing::File { data, offset: offset + delta },
+            other => other.clone(),
+        }
+    }
+
+    /// Whether an area of `length` bytes backed by `self` goes on in one backed by `next`.
+    fn continues_in(&self, length: u32, next: &Backing) -> bool {
+        match (self, next) {
+            (Backing::Anonymous, Backing::Anonymous) => true,
+            (Backing::Shared { object: a, first: i }, Backing::Shared { object: b, first: j }) => {
+                Arc::ptr_eq(a, b) && i + length / PAGE_SIZE == *j
+            }
+            (Backing::File { data: a, offset: i }, Backing::File { data: b, offset: j }) => {
+                core::ptr::eq(*a, *b) && i.checked_add(length) == Some(*j)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// One area (`vm_area_struct`).
+#[derive(Clone, Debug)]
+pub struct Vma {
+    /// First address; a multiple of the page size, like `end`.
+    pub start: u32,
+    /// First address after.
+    pub end: u32,
+    /// Protection and behaviour.
+    pub flags: VmFlags,
+    /// Contents.
+    pub backing: Backing,
+}
+
+impl Vma {
+    /// Length in bytes.
+    pub fn length(&self) -> u32 {
+        self.end - self.start
+    }
+
+    /// Start of the area and of what must stay free below it.
+    fn start_with_gap(&self) -> u32 {
+        match self.flags.contains(VmFlags::GROWSDOWN) {
+            true => self.start.saturating_sub(STACK_GUARD_GAP),
+            false => self.start,
+        }
+    }
+
+    fn continues_in(&self, next: &Vma) -> bool {
+        self.end == next.start
+            && self.flags == next.flags
+            && self.backing.continues_in(self.length(), &next.backing)
+    }
+}
+
+/// All areas of an address space, and its heap's limits.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryMap {
+    areas: Vec<Vma>,
+    /// Where the heap begins: the end of the program's data.
+    pub start_brk: u32,
+    /// Where it ends just now.
+    pub brk: u32,
+}
+
+impl MemoryMap {
+    /// No areas.
+    pub const fn new() -> Self {
+        Self { areas: Vec::new(), start_brk: 0, brk: 0 }
+    }
+
+    /// The areas, lowest first.
+    pub fn areas(&self) -> &[Vma] {
+        &self.areas
+    }
+
+    /// A copy, for fork.
+    pub fn try_clone(&self) -> Result<Self, Errno> {
+        let mut areas = Vec::new();
+        areas.try_reserve_exact(self.areas.len()).map_err(|_| Errno::ENOMEM)?;
+        areas.extend(self.areas.iter().cloned());
+        Ok(Self { areas, ..*self })
+    }
+
+    /// The first area that ends after `addr`; it may begin after it.
+    pub fn find_vma(&self, addr: u32) -> Option<&Vma> {
+        self.areas.get(self.index_after(addr))
+    }
+
+    /// The area that holds `addr`.
+    pub fn find_containing(&self, addr: u32) -> Option<&Vma> {
+        self.find_vma(addr).filter(|vma| vma.start <= addr)
+    }
+
+    /// Whether no area touches `start..end`.
+    pub fn is_free(&self, start: u32, end: u32) -> bool {
+        self.find_vma(start).is_none_or(|vma| vma.start >= end)
+    }
+
+    /// Adds an area where none is, and joins it with its neighbours.
+    pub fn insert(&mut self, vma: Vma) -> Result<(), Errno> {
+        assert!(vma.start < vma.end && vma.end <= TASK_SIZE, "BUG: area without pages or in the kernel");
+        assert!(self.is_free(vma.start, vma.end), "BUG: areas overlap");
+        self.reserve(1)?;
+        let index = self.index_after(vma.start);
+        self.areas.insert(index, vma);
+        self.merge_around(index, index + 1);
+        Ok(())
+    }
+
+    /// Takes away whatever is in `start..end`.
+    pub fn remove(&mut self, start: u32, end: u32) -> Result<(), Errno> {
+        self.reserve(2)?;
+        self.split_at(start);
+        self.split_at(end);
+        let (first, last) = (self.index_after(start), self.index_from(end));
+        self.areas.drain(first..last);
+        Ok(())
+    }
+
+    /// Gives all of `start..end` the protection `prot`. ENOMEM if a page of it is not mapped.
+    pub fn protect(&mut self, start: u32, end: u32, prot: VmFlags) -> Result<(), Errno> {
+        if !self.is_covered(start, end) {
+            return Err(Errno::ENOMEM);
+        }
+        self.reserve(2)?;
+        self.split_at(start);
+        self.split_at(end);
+        let (first, last) = (self.index_after(start), self.index_from(end));
+        for vma in &mut self.areas[first..last] {
+            vma.flags = vma.flags.difference(VmFlags::PROT) | prot.intersection(VmFlags::PROT);
+        }
+        self.merge_around(first, last);
+        Ok(())
+    }
+
+    /// Whether every page of `start..end` is in an area.
+    pub fn is_covered(&self, start: u32, end: u32) -> bool {
+        let mut at = start;
+        for vma in &self.areas[self.index_after(start)..] {
+            if at >= end || vma.start > at {
+                break;
+            }
+            at = vma.end;
+        }
+        at >= end
+    }
+
+    /// A free place for `length` bytes (a multiple of the page size, not 0): at `hint` if
+    /// that is free, else the highest below [`MMAP_BASE`].
+    pub fn get_unmapped_area(&self, hint: u32, length: u32) -> Result<u32, Errno> {
+        if length > TASK_SIZE - MMAP_MIN_ADDR {
+            return Err(Errno::ENOMEM);
+        }
+        let hint = hint & !(PAGE_SIZE - 1);
+        if hint >= MMAP_MIN_ADDR && hint <= TASK_SIZE - length {
+            let next = self.find_vma(hint);
+            if next.is_none_or(|vma| vma.start_with_gap() >= hint + length) {
+                return Ok(hint);
+            }
+        }
+        let mut ceiling = MMAP_BASE;
+        for vma in self.areas.iter().rev() {
+            if vma.end < ceiling && ceiling - vma.end >= length {
+                break;
+            }
+            ceiling = ceiling.min(vma.start_with_gap());
+        }
+        match ceiling.checked_sub(length) {
+            Some(start) if start >= MMAP_MIN_ADDR => Ok(start),
+            _ => Err(Errno::ENOMEM),
+        }
+    }
+
+    /// Lets the stack above `addr` grow down to the page of `addr`.
+    pub fn expand_stack(&mut self, addr: u32) -> Result<(), Errno> {
+        let page = addr & !(PAGE_SIZE - 1);
+        let index = self.index_after(addr);
+        let below = index.checked_sub(1).map_or(0, |i| self.areas[i].end);
+        let vma = self.areas.get_mut(index).ok_or(Errno::EFAULT)?;
+        let room = page >= MMAP_MIN_ADDR && (below == 0 || page - below >= STACK_GUARD_GAP);
+        if !vma.flags.contains(VmFlags::GROWSDOWN) || vma.end - page > STACK_LIMIT || !room {
+            return Err(Errno::EFAULT);
+        }
+        vma.start = vma.start.min(page);
+        Ok(())
+    }
+
+    /// Moves the end of the heap to `brk`. Returns the range that stopped being heap, whose
+    /// page-table entries the caller must clear. On an error the heap is as it was.
+    pub fn set_brk(&mut self, brk: u32) -> Result<Option<(u32, u32)>, Errno> {
+        if brk < self.start_brk || brk > TASK_SIZE {
+            return Err(Errno::ENOMEM);
+        }
+        let page_up = |addr: u32| addr.next_multiple_of(PAGE_SIZE);
+        let (old_end, new_end) = (page_up(self.brk), page_up(brk));
+        let mut removed = None;
+        if new_end < old_end {
+            self.remove(new_end, old_end)?;
+            removed = Some((new_end, old_end));
+        } else if new_end > old_end {
+            let next = self.find_vma(old_end);
+            if next.is_some_and(|vma| vma.start_with_gap() < new_end.saturating_add(PAGE_SIZE)) {
+                return Err(Errno::ENOMEM);
+            }
+            let flags = VmFlags::READ | VmFlags::WRITE;
+            self.insert(Vma { start: old_end, end: new_end, flags, backing: Backing::Anonymous })?;
+        }
+        self.brk = brk;
+        Ok(removed)
+    }
+
+    /// Bytes in areas of the kind that a process could fill with frames of its own.
+    pub fn committed(&self) -> u64 {
+        let own = |vma: &&Vma| !matches!(vma.backing, Backing::Special { .. });
+        self.areas.iter().filter(own).map(|vma| u64::from(vma.length())).sum()
+    }
+
+    /// Index of the first area that ends after `addr`.
+    fn index_after(&self, addr: u32) -> usize {
+        self.areas.partition_point(|vma| vma.end <= addr)
+    }
+
+    /// Index of the first area that begins at `addr` or after.
+    fn index_from(&self, addr: u32) -> usize {
+        self.areas.partition_point(|vma| vma.start < addr)
+    }
+
+    fn reserve(&mut self, more: usize) -> Result<(), Errno> {
+        if self.areas.len() + more > MAX_MAP_COUNT {
+            return Err(Errno::ENOMEM);
+        }
+        self.areas.try_reserve(more).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Makes `addr` a border of areas if it lies inside one. Room was reserved.
+    fn split_at(&mut self, addr: u32) {
+        let index = self.index_after(addr);
+        let Some(vma) = self.areas.get_mut(index).filter(|vma| vma.start < addr) else { return };
+        let mut high = vma.clone();
+        high.backing = vma.backing.advanced(addr - vma.start);
+        high.start = addr;
+        // Only the highest part of a stack goes on growing by the fault handler; a lower part
+        // keeps the flag, so that it can grow too once the middle was unmapped, as in Linux.
+        vma.end = addr;
+        self.areas.insert(index + 1, high);
+    }
+
+    /// Joins what can be joined at the borders of areas `first..last` and inside.
+    fn merge_around(&mut self, first: usize, last: usize) {
+        let mut index = last.min(self.areas.len().saturating_sub(1));
+        while index > 0 && index >= first {
+            if self.areas[index - 1].continues_in(&self.areas[index]) {
+                self.areas[index - 1].end = self.areas[index].end;
+                self.areas.remove(index);
+            }
+            index -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "vma_tests.rs"]
+mod tests;
