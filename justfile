@@ -1,0 +1,47 @@
+# The verbs, in the order a newcomer needs them. What they do is written in
+# Rust (tests/support); which cargo that is, in tests/support/cargo.
+
+cargo := justfile_directory() / "tests/support/cargo"
+support := cargo + " run --quiet --package support --"
+
+[private]
+default:
+    @just --list --unsorted
+
+# Boot the tour of the switch in QEMU, on this terminal (or another kernel command line)
+run *CMDLINE:
+    @{{support}} run {{CMDLINE}}
+
+# Every test: host logic, documentation, tree, binary, boots, gdb (or only the suites named)
+test *SUITES:
+    @{{support}} test {{SUITES}}
+
+# An interactive busybox shell on the kernel
+shell:
+    @{{support}} shell
+
+# QEMU waiting for gdb before the first instruction
+debug *CMDLINE:
+    @{{support}} debug {{CMDLINE}}
+
+# The kernel's own tests, all or those that match a glob
+selftest *GLOB:
+    @{{support}} selftest {{GLOB}}
+
+# Build the ISO with its menu, for a real machine or another emulator, and say where it is
+iso:
+    @{{support}} iso
+
+# Formatting and lints, for the host and for the kernel
+check:
+    {{cargo}} fmt --all --check
+    {{cargo}} clippy --package switch-to --package support --all-targets
+    {{cargo}} clippy --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc --package switch-to --package programs --lib --bins
+
+# The documentation of every item, private ones too, as HTML under target/
+doc:
+    {{cargo}} doc --no-deps --document-private-items --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc
+
+# Remove everything that was built
+clean:
+    {{cargo}} clean

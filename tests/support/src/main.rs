@@ -1,0 +1,53 @@
+//! The verbs of the justfile: `cargo run -p support -- VERB`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use support::image::{IsoSpec, try_iso, try_kernel};
+use support::{suite, verbs};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    act(&words).unwrap_or_else(|error| {
+        eprintln!("\nerror: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn act(words: &[String]) -> Result<ExitCode> {
+    let Some((verb, rest)) = words.split_first() else {
+        bail!("which verb? `just` names them")
+    };
+    match verb.as_str() {
+        "run" => verbs::run(&IsoSpec::boot(&or(rest, "tour"))),
+        "selftest" => verbs::run(&IsoSpec::boot(&selftest(rest))),
+        "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
+        "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
+        "test" => suite::run(rest),
+        "kernel" => show(try_kernel(support::image::Profile::Dev)?),
+        "iso" => show(try_iso(&IsoSpec::default())?),
+        _ => bail!("unknown verb {verb:?}: `just` names them"),
+    }
+}
+
+/// The command line that was asked for.
+fn or(words: &[String], usual: &str) -> String {
+    if words.is_empty() {
+        usual.to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+fn selftest(words: &[String]) -> String {
+    match words.first() {
+        Some(glob) => format!("selftest={glob}"),
+        None => "selftest".to_owned(),
+    }
+}
+
+fn show(path: std::path::PathBuf) -> Result<ExitCode> {
+    println!("{}", path.canonicalize()?.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,128 @@
+//! What `just run`, `just shell` and `just debug` do: a boot on this terminal.
+
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::image::{GRUB_FAILED, IsoSpec, try_iso, try_kernel};
+use crate::toolchain::tool;
+
+/// How long a boot that ends by itself may take, on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Boots this command line on the terminal and maps how it ended.
+pub fn run(spec: &IsoSpec) -> Result<ExitCode> {
+    let mut qemu = qemu(spec)?;
+    qemu.args(["-serial", "stdio"]);
+    let mut child = qemu.spawn()?;
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            bail!(
+                "the kernel did not end within {} seconds",
+                PATIENCE.as_secs()
+            );
+        }
+        sleep(Duration::from_millis(20));
+    };
+    verdict(status)
+}
+
+/// An interactive boot: the keyboard goes to the guest, Ctrl-A X ends QEMU.
+pub fn interactive(spec: &IsoSpec) -> Result<ExitCode> {
+    println!("Ctrl-A X ends QEMU");
+    let status = qemu(spec)?.args(["-serial", "mon:stdio"]).status()?;
+    if status.success() {
+        return Ok(ExitCode::SUCCESS); // ended by Ctrl-A X
+    }
+    verdict(status)
+}
+
+/// Like [`interactive`], but QEMU waits for gdb on port 1234 before the first instruction.
+pub fn debug(spec: &IsoSpec) -> Result<ExitCode> {
+    println!(
+        "waiting for gdb on port 1234: run `just gdb` in another terminal. Ctrl-A X ends QEMU"
+    );
+    let status = qemu(spec)?
+        .args(["-serial", "mon:stdio", "-S", "-gdb", "tcp:127.0.0.1:1234"])
+        .status()?;
+    if status.success() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    verdict(status)
+}
+
+/// QEMU with the ISO, without a display and without a serial port yet.
+fn qemu(spec: &IsoSpec) -> Result<Command> {
+    let mut qemu = tool("qemu-system-i386")?;
+    let kernel = try_kernel(spec.profile)?;
+    let iso = try_iso(spec)?;
+    eprintln!("kernel {}\niso    {}", kernel.display(), iso.display());
+    qemu.args([
+        "-cpu",
+        "pentium3",
+        "-m",
+        "128",
+        "-display",
+        "none",
+        "-no-reboot",
+    ])
+    .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+    .arg("-cdrom")
+    .arg(iso)
+    .stdout(Stdio::inherit());
+    Ok(qemu)
+}
+
+fn verdict(status: ExitStatus) -> Result<ExitCode> {
+    let Some(code) = status.code() else {
+        bail!("QEMU died: {status}")
+    };
+    match explain(code) {
+        Ok(what) => {
+            println!("\n{what} (exit code {code} of QEMU)");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(what) => bail!("{what} (exit code {code} of QEMU)"),
+    }
+}
+
+/// What QEMU's exit code means. The kernel writes `v` to isa-debug-exit, and QEMU ends with `(v << 1) | 1`.
+pub fn explain(code: i32) -> Result<&'static str, &'static str> {
+    match code {
+        33 => Ok("passed: the kernel ended with success"),
+        35 => Err("failed: a self-test, a step of the tour, or init"),
+        65 => Err("the kernel panicked: see the epitaph above"),
+        67 => Err("the kernel was not started by a Multiboot2 loader"),
+        69 => Err("the boot loader gave no memory map"),
+        71 => Err("too little memory: the kernel needs 16 MiB"),
+        73 => Err("the CPU lacks a feature that the kernel needs"),
+        75 => Err("the initramfs is missing or broken"),
+        77 => Err("init cannot be loaded"),
+        0 => Err("QEMU ended without a verdict: the machine was reset or switched off"),
+        1 => Err("QEMU could not start the machine"),
+        _ if code == (GRUB_FAILED << 1 | 1) as i32 => {
+            Err("GRUB could not load the kernel or the initramfs")
+        }
+        _ => Err("the kernel ended with an unknown code"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_code_is_a_success() {
+        let good: Vec<i32> = (0..256).filter(|&code| explain(code).is_ok()).collect();
+        assert_eq!(good, [33]);
+        assert!(explain(97).unwrap_err().starts_with("GRUB"));
+    }
+}
