@@ -6,3 +6,4 @@ extern crate alloc;
 pub mod hw;
 pub mod mm;
 pub mod syscall;
+pub mod task;

@@ -9,11 +9,15 @@
 //! - [`gates`] — IDT gates and the exception vectors
 //! - [`eflags`] — EFLAGS
 //! - [`cr`] — CR0, CR3, CR4
+//! - [`debugreg`] — DR6 and DR7, which breakpoints a program may have
+//! - [`fxsave`] — the image of FXSAVE and FXRSTOR
 //! - [`pte`] — page-table entries, the page-fault error code
 
 pub mod cr;
+pub mod debugreg;
 pub mod desc;
 pub mod eflags;
+pub mod fxsave;
 pub mod gates;
 pub mod pte;
 pub mod tss;
