@@ -357,7 +357,7 @@ fn make_iso(stage: &Path, iso: &Path) -> Result<()> {
         tool("grub-mkrescue")?
             .args(["--directory=/usr/lib/grub/i386-pc", "--fonts=", "--locales=", "--themes="])
             // Only what boot/grub.cfg uses, so that the ISO is small.
-            .arg("--install-modules=normal multiboot2 iso9660 biosdisk echo test serial terminal iorw halt reboot")
+            .arg("--install-modules=normal configfile multiboot2 iso9660 biosdisk echo test serial terminal iorw halt reboot")
             .arg("-o")
             .arg(iso)
             .arg(stage),

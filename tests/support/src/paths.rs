@@ -3,10 +3,17 @@
 //! The tree is the one that this crate was compiled in.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// The root of the repository.
 pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        here.join("../..")
+            .canonicalize()
+            .unwrap_or(here.join("../.."))
+    });
+    &ROOT
 }
 
 /// Cargo's target directory.
