@@ -2,8 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod foreign; // real programs: busybox, and a C program with musl and with glibc
+pub mod gdb; // gdb in batch against a machine that waits
 pub mod image; // kernel, initramfs, ISO
+pub mod ktap; // the test report on the serial line, read strictly
 pub mod paths; // where things lie in the tree and under target/
+pub mod qemu; // one virtual machine: run, listened to, ended
+mod qmp; // QEMU's monitor
+pub mod serial; // the serial line of a machine
+pub mod source; // what a Rust source file uses, for the rules of the tree
 pub mod suite; // `just test`: every suite in order, and the closing line
+pub mod symbols; // the symbol table of the linked kernel
 pub mod toolchain; // cargo, and the tools with the packages that have them
 pub mod verbs; // what `just run`, `shell`, `debug` do

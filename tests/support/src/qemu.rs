@@ -1,0 +1,462 @@
+//! One virtual machine: started, listened to, and ended.
+//!
+//! [`Vm`] says what to boot and in what; [`Vm::run`] runs it until the kernel
+//! writes to `isa-debug-exit`, the machine resets, or a time limit passes. What
+//! the kernel said on COM1 comes back as [`Run`]. A machine that hangs is asked
+//! for every CPU's registers through QEMU's monitor before it is killed, and
+//! [`Run::explain`] shows them under the end of the log.
+
+use std::fmt::Write as _;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use wait_timeout::ChildExt;
+
+use crate::qmp;
+use crate::serial::{LOG_LIMIT_BYTES, Shared, listen};
+use crate::symbols::Symbols;
+use crate::toolchain::tool;
+
+/// A CPU that has all the kernel needs: SEP, FXSR, SSE.
+pub const DEFAULT_CPU: &str = "pentium3";
+/// How much of a log goes into a failure's text.
+const TAIL_LINES: usize = 50;
+
+/// What the kernel writes to `isa-debug-exit`, as QEMU's exit status `(v << 1) | 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Exit {
+    /// 0x10: init ended with status 0.
+    Success = 33,
+    /// 0x11: a self-test, the tour or init failed.
+    Failure = 35,
+    /// 0x20: the kernel panicked.
+    Panic = 65,
+    /// 0x21: not started by Multiboot2.
+    NotMultiboot2 = 67,
+    /// 0x22: the loader gave no memory map.
+    NoMemoryMap = 69,
+    /// 0x23: less than 16 MiB of memory.
+    TooLittleMemory = 71,
+    /// 0x24: the CPU lacks a feature.
+    CpuLacksFeature = 73,
+    /// 0x25: the initramfs is missing or broken.
+    BadInitramfs = 75,
+    /// 0x26: init cannot be loaded.
+    BadInit = 77,
+}
+
+impl Exit {
+    const ALL: [Exit; 9] = [
+        Exit::Success,
+        Exit::Failure,
+        Exit::Panic,
+        Exit::NotMultiboot2,
+        Exit::NoMemoryMap,
+        Exit::TooLittleMemory,
+        Exit::CpuLacksFeature,
+        Exit::BadInitramfs,
+        Exit::BadInit,
+    ];
+
+    /// The meaning of an exit status of QEMU; none if the kernel has no such code.
+    pub fn from_status(status: i32) -> Option<Exit> {
+        Exit::ALL.into_iter().find(|exit| *exit as i32 == status)
+    }
+}
+
+/// What the machine starts from.
+#[derive(Clone, Debug)]
+pub enum Medium {
+    /// A CD with GRUB.
+    Iso(PathBuf),
+    /// A kernel that QEMU itself loads, by its Multiboot1 header.
+    Kernel(PathBuf),
+}
+
+/// A machine to be run.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    /// What it starts from.
+    pub medium: Medium,
+    /// How many processors.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// QEMU's name of the CPU model, with `,+feature` and `,-feature`.
+    pub cpu: String,
+    /// QEMU's `-icount`, which makes a run repeatable.
+    pub icount: Option<String>,
+    /// How long the whole run may take.
+    pub timeout: Duration,
+    /// How long the serial line may be silent: the time limit of a single case.
+    pub silence: Duration,
+    /// Whether QEMU's gdb server listens, and the CPUs wait for it.
+    pub gdb: bool,
+}
+
+impl Vm {
+    /// A machine with one CPU, 128 MiB and default time limits.
+    pub fn new(medium: Medium) -> Vm {
+        Vm {
+            medium,
+            cpus: 1,
+            memory_mib: 128,
+            cpu: DEFAULT_CPU.to_owned(),
+            icount: None,
+            timeout: Duration::from_secs(60),
+            silence: Duration::from_secs(20),
+            gdb: false,
+        }
+    }
+
+    /// Runs the machine to its end, or to a time limit.
+    pub fn run(&self) -> Result<Run> {
+        self.start()?.wait()
+    }
+
+    /// Starts the machine and comes back at once.
+    pub fn start(&self) -> Result<Running> {
+        let dir = tempfile::Builder::new().prefix("switch_to-").tempdir()?;
+        let mut command = self.command(dir.path())?;
+        let shown = format!("{command:?}").replace('"', "");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {shown}"))?;
+        let log = Arc::new(Shared::default());
+        let listener = child.stdout.take().map(|stdout| {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || listen(BufReader::new(stdout), &log))
+        });
+        let complaints = child.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
+                let mut text = Vec::new();
+                let _ = stderr.read_to_end(&mut text); // what came before a broken pipe is enough
+                String::from_utf8_lossy(&text).into_owned()
+            })
+        });
+        Ok(Running {
+            vm: self.clone(),
+            child,
+            dir,
+            log,
+            listener,
+            complaints,
+            shown,
+            started: Instant::now(),
+        })
+    }
+
+    fn command(&self, dir: &Path) -> Result<Command> {
+        let mut qemu = tool("qemu-system-i386")?;
+        qemu.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            "-display",
+            "none",
+            "-vga",
+            "std",
+        ])
+        .args(["-machine", "pc,accel=tcg"])
+        .args(["-cpu", &self.cpu, "-smp", &self.cpus.to_string()])
+        .args(["-m", &self.memory_mib.to_string()])
+        .args([
+            "-chardev",
+            "stdio,id=com1,signal=off",
+            "-serial",
+            "chardev:com1",
+        ])
+        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+        .arg("-qmp")
+        .arg(format!(
+            "unix:{},server=on,wait=off",
+            dir.join("qmp").display()
+        ))
+        // A triple fault leaves no trace but this one.
+        .args(["-d", "cpu_reset", "-D"])
+        .arg(dir.join("resets"));
+        match &self.medium {
+            Medium::Iso(iso) => qemu.arg("-cdrom").arg(iso),
+            Medium::Kernel(kernel) => qemu.arg("-kernel").arg(kernel),
+        };
+        if let Some(icount) = &self.icount {
+            qemu.args(["-icount", icount]);
+        }
+        if self.gdb {
+            let socket = dir.join("gdb");
+            qemu.arg("-S")
+                .arg("-gdb")
+                .arg(format!("unix:{},server=on,wait=off", socket.display()));
+        }
+        Ok(qemu)
+    }
+}
+
+/// A machine that runs. It is killed when this is dropped.
+pub struct Running {
+    vm: Vm,
+    child: Child,
+    dir: tempfile::TempDir,
+    log: Arc<Shared>,
+    listener: Option<JoinHandle<()>>,
+    complaints: Option<JoinHandle<String>>,
+    shown: String,
+    started: Instant,
+}
+
+impl Running {
+    /// The socket of the gdb server, if the machine has one.
+    pub fn gdb_socket(&self) -> PathBuf {
+        self.dir.path().join("gdb")
+    }
+
+    /// Waits for the machine's end, or for a time limit.
+    pub fn wait(mut self) -> Result<Run> {
+        let end = loop {
+            if let Some(status) = self.child.wait_timeout(Duration::from_millis(50))? {
+                break self.ended(status)?;
+            }
+            let (length, last) = {
+                let log = self.log.lock();
+                (
+                    log.text.len(),
+                    log.stamps.last().copied().unwrap_or_default(),
+                )
+            };
+            let now = self.started.elapsed();
+            let why = if now > self.vm.timeout {
+                format!("still running after {} s", self.vm.timeout.as_secs())
+            } else if now.saturating_sub(last) > self.vm.silence {
+                format!("silent for {} s", self.vm.silence.as_secs())
+            } else if length > LOG_LIMIT_BYTES {
+                format!("wrote {length} bytes of log")
+            } else {
+                continue;
+            };
+            let registers = self
+                .registers()
+                .unwrap_or_else(|error| format!("no registers: {error:#}"));
+            break End::Hang { why, registers };
+        };
+        self.finish(end)
+    }
+
+    /// Kills the machine, whose end no longer matters.
+    pub fn kill(self) -> Result<Run> {
+        self.finish(End::Killed)
+    }
+
+    /// Every CPU's registers, by QEMU's monitor.
+    pub fn registers(&self) -> Result<String> {
+        qmp::ask(&self.dir.path().join("qmp"), "info registers -a")
+    }
+
+    /// Waits until the log has `needle`, or for the limit; tells whether it has.
+    pub fn log_has(&self, needle: &str, limit: Duration) -> bool {
+        let log = self.log.lock();
+        let (log, _) = self
+            .log
+            .changed
+            .wait_timeout_while(log, limit, |log| !log.text.contains(needle))
+            .unwrap_or_else(PoisonError::into_inner);
+        log.text.contains(needle)
+    }
+
+    fn ended(&mut self, status: std::process::ExitStatus) -> Result<End> {
+        match status.code() {
+            Some(0) => {
+                let resets = std::fs::read(self.dir.path().join("resets")).unwrap_or_default();
+                Ok(End::Reset {
+                    registers: last_reset(&String::from_utf8_lossy(&resets)),
+                })
+            }
+            Some(code) => match Exit::from_status(code) {
+                Some(exit) => Ok(End::Exit(exit)),
+                None => {
+                    let text = self.complaints();
+                    bail!(
+                        "QEMU ended with status {code}, which the kernel does not use\n{}\n{text}",
+                        self.shown
+                    )
+                }
+            },
+            None => bail!("QEMU was killed: {status}"),
+        }
+    }
+
+    fn finish(mut self, end: End) -> Result<Run> {
+        self.stop();
+        if let Some(listener) = self.listener.take() {
+            listener
+                .join()
+                .map_err(|_| anyhow!("the reader of the serial line panicked"))?;
+        }
+        let complaints = self.complaints();
+        let log = self.log.lock();
+        Ok(Run {
+            log: log.text.clone(),
+            stamps: log.stamps.clone(),
+            end,
+            took: self.started.elapsed(),
+            command: self.shown.clone(),
+            complaints,
+        })
+    }
+
+    fn complaints(&mut self) -> String {
+        self.stop();
+        self.complaints
+            .take()
+            .and_then(|reader| reader.join().ok())
+            .unwrap_or_default()
+    }
+
+    fn stop(&mut self) {
+        // Both fail only for a child that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The kernel ended it.
+    Exit(Exit),
+    /// A triple fault, or a reset that nobody asked for.
+    Reset {
+        /// The CPU just before.
+        registers: String,
+    },
+    /// A time limit passed.
+    Hang {
+        /// Which one.
+        why: String,
+        /// Of every CPU.
+        registers: String,
+    },
+    /// The harness had seen enough.
+    Killed,
+}
+
+/// A run that is over.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What came on the serial line, without carriage returns and escape sequences.
+    pub log: String,
+    /// When each line of the log came, counted from the start of QEMU.
+    pub stamps: Vec<Duration>,
+    /// How it ended.
+    pub end: End,
+    /// How long it took.
+    pub took: Duration,
+    /// The command, to be repeated by hand.
+    pub command: String,
+    /// What QEMU itself said.
+    pub complaints: String,
+}
+
+impl Run {
+    /// The text of a failure: how it ended, the end of the log, the registers.
+    pub fn explain(&self, symbols: Option<&Symbols>) -> String {
+        let mut text = match &self.end {
+            End::Exit(exit) => format!(
+                "the kernel ended the run: {exit:?} (status {})",
+                *exit as i32
+            ),
+            End::Reset { .. } => "the machine was reset: a triple fault".to_owned(),
+            End::Hang { why, .. } => format!("the machine hung: {why}"),
+            End::Killed => "the machine was killed by the harness".to_owned(),
+        };
+        let lines: Vec<&str> = self.log.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+        let _ = write!(
+            text,
+            "\n{}\n--- the last {} of {} lines of the log\n{}",
+            self.command,
+            tail.len(),
+            lines.len(),
+            tail.join("\n")
+        );
+        if !self.complaints.trim().is_empty() {
+            let _ = write!(text, "\n--- QEMU said\n{}", self.complaints.trim());
+        }
+        if let End::Reset { registers } | End::Hang { registers, .. } = &self.end {
+            let _ = write!(text, "\n--- registers\n{}", registers.trim());
+            for place in symbols
+                .into_iter()
+                .flat_map(|symbols| places(registers, symbols))
+            {
+                let _ = write!(text, "\n{place}");
+            }
+        }
+        text
+    }
+}
+
+/// The CPU before the last reset, from QEMU's log of resets.
+fn last_reset(resets: &str) -> String {
+    let at = resets
+        .rfind("Triple fault")
+        .or_else(|| resets.rfind("CPU Reset"))
+        .unwrap_or(0);
+    resets[at..].trim().to_owned()
+}
+
+/// Where the EIPs of a register dump point to.
+fn places<'a>(registers: &'a str, symbols: &'a Symbols) -> impl Iterator<Item = String> + 'a {
+    registers.split("EIP=").skip(1).filter_map(|rest| {
+        let eip = u32::from_str_radix(rest.get(..8)?, 16).ok()?;
+        Some(format!("EIP {eip:08x} is {}", symbols.place(eip)?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_kernel_has_a_meaning() {
+        for (value, exit) in [
+            (0x10, Exit::Success),
+            (0x11, Exit::Failure),
+            (0x20, Exit::Panic),
+            (0x21, Exit::NotMultiboot2),
+            (0x22, Exit::NoMemoryMap),
+            (0x23, Exit::TooLittleMemory),
+            (0x24, Exit::CpuLacksFeature),
+            (0x25, Exit::BadInitramfs),
+            (0x26, Exit::BadInit),
+        ] {
+            assert_eq!(Exit::from_status(value << 1 | 1), Some(exit));
+        }
+        assert_eq!(Exit::from_status(0), None);
+        assert_eq!(Exit::from_status(1), None);
+    }
+
+    #[test]
+    fn the_last_reset_is_the_one_shown() {
+        let log =
+            "CPU Reset (CPU 0)\nEIP=0000fff0\nTriple fault\nCPU Reset (CPU 0)\nEIP=c0100010\n";
+        assert_eq!(
+            last_reset(log),
+            "Triple fault\nCPU Reset (CPU 0)\nEIP=c0100010"
+        );
+        assert_eq!(last_reset(""), "");
+    }
+}
