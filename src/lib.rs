@@ -3,7 +3,13 @@
 
 extern crate alloc;
 
+pub mod arch;
+pub mod boot_info;
+pub mod drivers;
+pub mod exit_value;
 pub mod hw;
+#[cfg(target_os = "none")]
+pub mod init;
 pub mod mm;
 pub mod syscall;
 pub mod task;

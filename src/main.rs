@@ -1,9 +1,29 @@
+//! The kernel's image: where Rust begins, and where it ends.
+//!
+//! Everything else is in the library. On a host this is a program that says so.
 #![cfg_attr(target_os = "none", no_std, no_main)]
-#[cfg(not(target_os = "none"))]
-fn main() { eprintln!("this is a kernel: try `just run`"); }
+
 #[cfg(target_os = "none")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+use core::panic::PanicInfo;
+
+#[cfg(target_os = "none")]
+use switch_to::{arch::x86, init};
+
+/// Entered once by `boot/head.S`, on the boot task's stack, interrupts off.
+/// `magic` is what the loader left in eax, `mbi_phys` the address of its data.
 #[cfg(target_os = "none")]
 #[unsafe(no_mangle)]
-pub extern "C" fn start_kernel() -> ! { loop {} }
+extern "C" fn x86_start_kernel(magic: u32, mbi_phys: u32) -> ! {
+    init::start_kernel(x86::head::prepare(magic, mbi_phys))
+}
+
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    x86::epitaph::panic(info)
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("switch_to is a kernel: try `just run`");
+}

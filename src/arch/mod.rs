@@ -1,0 +1,3 @@
+//! The machines: one so far.
+
+pub mod x86;

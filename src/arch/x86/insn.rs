@@ -1,0 +1,463 @@
+//! Privileged instructions, each wrapped once.
+//!
+//! Ground floor: any room may call these. A function is safe if what it does can
+//! at worst stop or slow this CPU; it is `unsafe` if it can change what memory
+//! means, or what a device does with it.
+//!
+//! Linux: `asm/system.h`, `asm/msr.h`, `asm/irqflags.h`, `asm/tlbflush.h`.
+//! SDM: volume 2, by the name of each instruction.
+
+use core::arch::asm;
+
+use x86::{controlregs, msr};
+
+pub use x86::io::{inb, inl, inw, outb, outl, outw};
+
+/// MSR: code selector of `sysenter`; the others follow from it.
+pub const MSR_IA32_SYSENTER_CS: u32 = 0x174;
+/// MSR: esp after `sysenter`.
+pub const MSR_IA32_SYSENTER_ESP: u32 = 0x175;
+/// MSR: eip after `sysenter`.
+pub const MSR_IA32_SYSENTER_EIP: u32 = 0x176;
+
+/// Operand of `lgdt` and `lidt`: limit in bytes minus one, linear base.
+#[repr(C, packed)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DescPtr {
+    pub limit: u16,
+    pub base: u32,
+}
+
+const _: () = assert!(size_of::<DescPtr>() == 6);
+
+// ------------------------------------------------------------ interrupt flag
+
+/// Turns interrupts off.
+#[inline(always)]
+pub fn cli() {
+    // SAFETY: ring 0 (see `arch::x86`). Memory is a clobber, so nothing moves out of the section.
+    unsafe { asm!("cli", options(nostack)) };
+}
+
+/// Turns interrupts on, after the next instruction.
+#[inline(always)]
+pub fn sti() {
+    // SAFETY: ring 0; handlers keep every register. Memory is a clobber, as for `cli`.
+    unsafe { asm!("sti", options(nostack)) };
+}
+
+/// Stops until the next interrupt. With interrupts off: for ever.
+#[inline(always)]
+pub fn hlt() {
+    // SAFETY: ring 0; changes nothing but time.
+    unsafe { asm!("hlt", options(nostack)) };
+}
+
+/// Turns interrupts on and stops, so that none can fall between the two.
+#[inline(always)]
+pub fn sti_hlt() {
+    // SAFETY: ring 0; `sti` takes effect after `hlt` has begun to wait.
+    unsafe { asm!("sti", "hlt", options(nostack)) };
+}
+
+/// EFLAGS as they are now.
+#[inline(always)]
+pub fn read_eflags() -> u32 {
+    let flags: u32;
+    // SAFETY: pushes and pops one word of our own stack.
+    unsafe { asm!("pushfd", "pop {}", out(reg) flags, options(preserves_flags)) };
+    flags
+}
+
+/// Loads EFLAGS.
+///
+/// # Safety
+/// 1. DF is clear, as the ABI wants it. 2. NT is clear, or `iret` would switch hardware tasks.
+#[inline(always)]
+pub unsafe fn write_eflags(flags: u32) {
+    // SAFETY: pushes and pops one word of our own stack; the caller vouches for the bits.
+    unsafe { asm!("push {}", "popfd", in(reg) flags) };
+}
+
+// ------------------------------------------------------------- descriptor tables
+
+/// Loads GDTR.
+///
+/// # Safety
+/// The table stays at its place and keeps a descriptor for each selector in use.
+#[inline(always)]
+pub unsafe fn lgdt(table: &DescPtr) {
+    // SAFETY: the caller's duty; the operand itself is only read.
+    unsafe { asm!("lgdt [{}]", in(reg) table, options(readonly, nostack, preserves_flags)) };
+}
+
+/// Loads IDTR.
+///
+/// # Safety
+/// The table stays at its place, and each present gate leads to an entry of that vector's frame.
+#[inline(always)]
+pub unsafe fn lidt(table: &DescPtr) {
+    // SAFETY: the caller's duty; the operand itself is only read.
+    unsafe { asm!("lidt [{}]", in(reg) table, options(readonly, nostack, preserves_flags)) };
+}
+
+/// Loads the task register and marks the descriptor busy. Once per CPU.
+///
+/// # Safety
+/// `selector` names an available TSS whose memory stays at its place.
+#[inline(always)]
+pub unsafe fn ltr(selector: u16) {
+    // SAFETY: the caller's duty.
+    unsafe { asm!("ltr {0:x}", in(reg) selector, options(nostack, preserves_flags)) };
+}
+
+/// The task register: the selector of this CPU's TSS.
+#[inline(always)]
+pub fn str() -> u16 {
+    let selector: u16;
+    // SAFETY: only reads.
+    unsafe { asm!("str {0:x}", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    selector
+}
+
+/// Loads LDTR.
+///
+/// # Safety
+/// `selector` is 0 or names an LDT descriptor of this CPU's GDT whose table stays at its place.
+#[inline(always)]
+pub unsafe fn lldt(selector: u16) {
+    // SAFETY: the caller's duty.
+    unsafe { asm!("lldt {0:x}", in(reg) selector, options(nostack, preserves_flags)) };
+}
+
+/// LDTR's selector.
+#[inline(always)]
+pub fn sldt() -> u16 {
+    let selector: u16;
+    // SAFETY: only reads.
+    unsafe { asm!("sldt {0:x}", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    selector
+}
+
+/// GDTR.
+#[inline(always)]
+pub fn sgdt() -> DescPtr {
+    let mut table = DescPtr::default();
+    // SAFETY: writes six bytes into a local of that size.
+    unsafe { asm!("sgdt [{}]", in(reg) &raw mut table, options(nostack, preserves_flags)) };
+    table
+}
+
+// ------------------------------------------------------------- control registers
+
+/// CR0.
+#[inline(always)]
+pub fn read_cr0() -> u32 {
+    // SAFETY: ring 0; only reads.
+    unsafe { controlregs::cr0() }.bits() as u32
+}
+
+/// Loads CR0.
+///
+/// # Safety
+/// PE, PG and WP stay set.
+#[inline(always)]
+pub unsafe fn write_cr0(value: u32) {
+    // SAFETY: the caller's duty. Memory is a clobber.
+    unsafe { asm!("mov cr0, {}", in(reg) value, options(nostack, preserves_flags)) };
+}
+
+/// CR2: the linear address of the last page fault.
+#[inline(always)]
+pub fn read_cr2() -> u32 {
+    // SAFETY: ring 0; only reads.
+    unsafe { controlregs::cr2() as u32 }
+}
+
+/// CR3: the physical address of the page directory.
+#[inline(always)]
+pub fn read_cr3() -> u32 {
+    // SAFETY: ring 0; only reads.
+    unsafe { controlregs::cr3() as u32 }
+}
+
+/// Loads CR3 and flushes what is not global.
+///
+/// # Safety
+/// `value` is a page directory that maps the kernel, and stays alive while it is loaded.
+#[inline(always)]
+pub unsafe fn write_cr3(value: u32) {
+    // SAFETY: the caller's duty. Memory is a clobber.
+    unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) };
+}
+
+/// CR4.
+#[inline(always)]
+pub fn read_cr4() -> u32 {
+    let value: u32;
+    // SAFETY: ring 0; every CPU with CPUID has CR4, and the boot code asked for CPUID.
+    unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// Loads CR4.
+///
+/// # Safety
+/// The CPU has each feature whose bit is set, and the page tables suit PSE, PAE and PGE.
+#[inline(always)]
+pub unsafe fn write_cr4(value: u32) {
+    // SAFETY: the caller's duty. Memory is a clobber.
+    unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags)) };
+}
+
+/// Clears CR0.TS: the FPU may be used.
+#[inline(always)]
+pub fn clts() {
+    // SAFETY: ring 0; at worst the FPU shows another task's values.
+    unsafe { asm!("clts", options(nostack, preserves_flags)) };
+}
+
+/// Sets CR0.TS: the next FPU instruction raises #NM.
+#[inline(always)]
+pub fn stts() {
+    // SAFETY: only TS changes.
+    unsafe { write_cr0(read_cr0() | 1 << 3) };
+}
+
+/// Flushes the translation of one linear address.
+#[inline(always)]
+pub fn invlpg(address: usize) {
+    // SAFETY: ring 0; a flush never changes what memory means.
+    unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
+}
+
+// ------------------------------------------------------------------ MSRs and time
+
+/// Reads a model-specific register.
+///
+/// # Safety
+/// The CPU has the register; else #GP.
+#[inline(always)]
+pub unsafe fn rdmsr(register: u32) -> u64 {
+    // SAFETY: the caller's duty.
+    unsafe { msr::rdmsr(register) }
+}
+
+/// Writes a model-specific register.
+///
+/// # Safety
+/// The CPU has the register, and the caller knows what the value does.
+#[inline(always)]
+pub unsafe fn wrmsr(register: u32, value: u64) {
+    // SAFETY: the caller's duty.
+    unsafe { msr::wrmsr(register, value) }
+}
+
+/// The time-stamp counter.
+#[inline(always)]
+pub fn rdtsc() -> u64 {
+    // SAFETY: ring 0 may always read it; the boot code asked for the feature.
+    unsafe { core::arch::x86::_rdtsc() }
+}
+
+// ---------------------------------------------------------------- debug registers
+
+/// Debug register `n`: 0 to 3, 6 or 7. Others read as 0.
+#[inline(always)]
+pub fn get_debugreg(n: usize) -> u32 {
+    let value: u32;
+    // SAFETY: ring 0; only reads.
+    unsafe {
+        match n {
+            0 => asm!("mov {}, dr0", out(reg) value, options(nomem, nostack, preserves_flags)),
+            1 => asm!("mov {}, dr1", out(reg) value, options(nomem, nostack, preserves_flags)),
+            2 => asm!("mov {}, dr2", out(reg) value, options(nomem, nostack, preserves_flags)),
+            3 => asm!("mov {}, dr3", out(reg) value, options(nomem, nostack, preserves_flags)),
+            6 => asm!("mov {}, dr6", out(reg) value, options(nomem, nostack, preserves_flags)),
+            7 => asm!("mov {}, dr7", out(reg) value, options(nomem, nostack, preserves_flags)),
+            _ => value = 0,
+        }
+    }
+    value
+}
+
+/// Loads debug register `n`: 0 to 3, 6 or 7. Others are left alone.
+#[inline(always)]
+pub fn set_debugreg(value: u32, n: usize) {
+    // SAFETY: ring 0; a breakpoint raises #DB, which the kernel handles wherever it falls.
+    unsafe {
+        match n {
+            0 => asm!("mov dr0, {}", in(reg) value, options(nostack, preserves_flags)),
+            1 => asm!("mov dr1, {}", in(reg) value, options(nostack, preserves_flags)),
+            2 => asm!("mov dr2, {}", in(reg) value, options(nostack, preserves_flags)),
+            3 => asm!("mov dr3, {}", in(reg) value, options(nostack, preserves_flags)),
+            6 => asm!("mov dr6, {}", in(reg) value, options(nostack, preserves_flags)),
+            7 => asm!("mov dr7, {}", in(reg) value, options(nostack, preserves_flags)),
+            _ => {}
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------- FPU
+
+/// Saves x87, MMX and SSE state: 512 bytes.
+///
+/// # Safety
+/// `area` is 512 writable bytes, aligned to 16; CR0.TS is clear.
+#[inline(always)]
+pub unsafe fn fxsave(area: *mut u8) {
+    // SAFETY: the caller's duty.
+    unsafe { asm!("fxsave [{}]", in(reg) area, options(nostack, preserves_flags)) };
+}
+
+/// Loads x87, MMX and SSE state.
+///
+/// # Safety
+/// `area` was filled by [`fxsave`] or by its layout with no reserved MXCSR bit; CR0.TS is clear.
+#[inline(always)]
+pub unsafe fn fxrstor(area: *const u8) {
+    // SAFETY: the caller's duty.
+    unsafe { asm!("fxrstor [{}]", in(reg) area, options(readonly, nostack, preserves_flags)) };
+}
+
+/// Puts the x87 unit into its initial state (control word 0x37f).
+///
+/// # Safety
+/// CR0.TS is clear, and nobody's state is in the registers.
+#[inline(always)]
+pub unsafe fn fninit() {
+    // SAFETY: the caller's duty.
+    unsafe { asm!("fninit", options(nostack, preserves_flags)) };
+}
+
+/// Loads MXCSR.
+///
+/// # Safety
+/// CR4.OSFXSR is set, CR0.TS is clear, and no reserved bit is set.
+#[inline(always)]
+pub unsafe fn ldmxcsr(value: u32) {
+    // SAFETY: the caller's duty.
+    unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(readonly, nostack, preserves_flags)) };
+}
+
+// ------------------------------------------------------- segment and other registers
+
+/// %gs: the user's, since the kernel never uses it.
+#[inline(always)]
+pub fn read_gs() -> u16 {
+    let selector: u16;
+    // SAFETY: only reads.
+    unsafe { asm!("mov {0:x}, gs", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    selector
+}
+
+/// %fs.
+#[inline(always)]
+pub fn read_fs() -> u16 {
+    let selector: u16;
+    // SAFETY: only reads.
+    unsafe { asm!("mov {0:x}, fs", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    selector
+}
+
+/// Loads %gs; a selector that the tables do not allow loads 0 instead.
+///
+/// The fault is caught by the exception table: a user's selector may have lost
+/// its descriptor since it was saved.
+#[inline(always)]
+pub fn load_gs(selector: u16) {
+    // SAFETY: the kernel never uses %gs; the fix-up at 3 goes back to 2 with selector 0, which
+    // never faults.
+    unsafe {
+        asm!(
+            "2: mov gs, {0:x}",
+            ".pushsection .text.fixup, \"ax\", @progbits",
+            "3: xor {0:e}, {0:e}",
+            "jmp 2b",
+            ".popsection",
+            ".pushsection __ex_table, \"a\", @progbits",
+            ".balign 4",
+            ".long 2b, 3b",
+            ".popsection",
+            inout(reg) u32::from(selector) => _,
+            options(nostack),
+        );
+    }
+}
+
+/// Loads %fs.
+///
+/// # Safety
+/// `selector` names this CPU's per-CPU descriptor.
+#[inline(always)]
+pub unsafe fn load_fs(selector: u16) {
+    // SAFETY: the caller's duty.
+    unsafe { asm!("mov fs, {0:x}", in(reg) selector, options(nostack, preserves_flags)) };
+}
+
+/// Loads %ds and %es.
+///
+/// # Safety
+/// `selector` names a flat data segment.
+#[inline(always)]
+pub unsafe fn load_data_segments(selector: u16) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        asm!(
+            "mov ds, {0:x}", "mov es, {0:x}",
+            in(reg) selector, options(nostack, preserves_flags),
+        )
+    };
+}
+
+/// Loads %ss.
+///
+/// # Safety
+/// `selector` names a flat ring-0 data segment.
+#[inline(always)]
+pub unsafe fn load_ss(selector: u16) {
+    // SAFETY: the caller's duty.
+    unsafe { asm!("mov ss, {0:x}", in(reg) selector, options(nostack, preserves_flags)) };
+}
+
+/// Loads %cs by a far return.
+///
+/// # Safety
+/// `selector` names a flat ring-0 code segment.
+#[inline(always)]
+pub unsafe fn load_cs(selector: u16) {
+    // SAFETY: the caller's duty; the far return goes to the next instruction.
+    unsafe {
+        asm!(
+            "push {0:e}", "push offset 2f", "retf", "2:",
+            in(reg) u32::from(selector), options(preserves_flags),
+        )
+    };
+}
+
+/// %ss.
+#[inline(always)]
+pub fn read_ss() -> u16 {
+    let selector: u16;
+    // SAFETY: only reads.
+    unsafe { asm!("mov {0:x}, ss", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    selector
+}
+
+/// The stack pointer.
+#[inline(always)]
+pub fn read_esp() -> u32 {
+    let esp: u32;
+    // SAFETY: only reads. Not `pure`: the same code may run on another stack next time.
+    unsafe { asm!("mov {}, esp", out(reg) esp, options(nomem, nostack, preserves_flags)) };
+    esp
+}
+
+/// The frame pointer.
+#[inline(always)]
+pub fn read_ebp() -> u32 {
+    let ebp: u32;
+    // SAFETY: only reads.
+    unsafe { asm!("mov {}, ebp", out(reg) ebp, options(nomem, nostack, preserves_flags)) };
+    ebp
+}

@@ -1,0 +1,42 @@
+//! The 8254 timer: channel 0 is the tick, channel 2 a yardstick.
+//!
+//! Book: chapter 6, "Programmable Interval Timer (PIT)".
+//! Linux: 2.6.38 `i8253.c`, `HZ`.
+
+use crate::arch::x86::insn::outb;
+
+/// Input clock of every channel, in Hz.
+pub const PIT_HZ: u32 = 1_193_182;
+/// Ticks per second.
+pub const HZ: u32 = 250;
+/// Interrupt line of channel 0.
+pub const PIT_IRQ: u32 = 0;
+
+/// Counts down once; the output goes up at 0.
+pub const MODE_TERMINAL_COUNT: u8 = 0;
+/// Counts down again and again, with a pulse at each end.
+const MODE_RATE: u8 = 2;
+
+const CHANNEL_0: u16 = 0x40;
+const COMMAND: u16 = 0x43;
+
+/// Starts the tick: [`PIT_IRQ`], [`HZ`] times a second.
+pub fn start_tick() {
+    // SAFETY: channel 0 only raises its interrupt, which stays masked until it is asked for.
+    unsafe { load_channel(0, MODE_RATE, (PIT_HZ / HZ) as u16) };
+}
+
+/// Loads channel `channel` with `mode` and `count`.
+///
+/// # Safety
+/// Nobody else uses that channel, and what its output drives may change.
+pub unsafe fn load_channel(channel: u8, mode: u8, count: u16) {
+    let [low, high] = count.to_le_bytes();
+    let port = CHANNEL_0 + u16::from(channel);
+    // SAFETY: the 8254's own ports; the caller vouches for the effect.
+    unsafe {
+        outb(COMMAND, channel << 6 | 0b11 << 4 | mode << 1);
+        outb(port, low);
+        outb(port, high);
+    }
+}

@@ -1,0 +1,100 @@
+//! The kernel log: the back end of the `log` crate.
+//!
+//! `log::info!("pid: 32 slots")` becomes `[    0.001234] pid: 32 slots` on COM1 and
+//! on the screen. Callable from any stack, never from inside the switch.
+//!
+//! Linux: `printk`, `console_loglevel`.
+
+use core::{
+    fmt::{self, Write},
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use super::{serial, tsc, vga};
+use crate::drivers::irq_lock::IrqSpinLock;
+
+/// What is shown without `loglevel=`: everything down to information.
+pub const DEFAULT_CONSOLE_LOGLEVEL: u8 = 6;
+
+/// Most important first: 0 emergency, 3 error, 4 warning, 6 information, 7 debug.
+static CONSOLE_LOGLEVEL: AtomicU8 = AtomicU8::new(DEFAULT_CONSOLE_LOGLEVEL);
+
+/// Keeps the lines of different CPUs apart.
+static LINE: IrqSpinLock<()> = IrqSpinLock::new(());
+
+struct Printk;
+
+static PRINTK: Printk = Printk;
+
+/// Makes this the back end of `log`. Once, at boot.
+pub fn init() {
+    if log::set_logger(&PRINTK).is_ok() {
+        log::set_max_level(LevelFilter::Trace);
+    }
+}
+
+/// Shows messages of this level and all more important ones (0 to 7).
+pub fn set_console_loglevel(level: u8) {
+    CONSOLE_LOGLEVEL.store(level.min(7), Ordering::Relaxed);
+}
+
+/// Linux's number for `level`.
+pub fn kern_level(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+impl Log for Printk {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        kern_level(metadata.level()) <= CONSOLE_LOGLEVEL.load(Ordering::Relaxed)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let attribute = if record.level() == Level::Error { vga::ALARM } else { vga::NORMAL };
+        let time_us = tsc::since_boot_us();
+        let _line = LINE.lock();
+        // Writing never fails: both sinks swallow everything.
+        let _ = write!(
+            Console { attribute },
+            "[{:5}.{:06}] {}\n",
+            time_us / 1_000_000,
+            time_us % 1_000_000,
+            record.args()
+        );
+    }
+
+    fn flush(&self) {}
+}
+
+/// COM1 and the screen as one sink.
+struct Console {
+    attribute: u8,
+}
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        serial::write_text(text);
+        vga::write_text(text, self.attribute);
+        Ok(())
+    }
+}
+
+/// COM1 and the screen for a CPU that is about to stop: waits for no lock.
+pub struct PanicConsole;
+
+impl Write for PanicConsole {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        serial::write_text_in_panic(text);
+        vga::write_text_in_panic(text);
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! Time since boot, from the time-stamp counter.
+//!
+//! The counter's rate is measured once against the PIT's second channel, whose
+//! rate is the same on every PC. Reading the time takes no lock.
+//!
+//! Book: chapter 6, "Time Stamp Counter".
+//! SDM: volume 3, 17.17 "Time-Stamp Counter".
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::{
+    arch::x86::insn::{inb, outb, rdtsc},
+    drivers::pit,
+    drivers::irq_lock::IrqGuard,
+};
+
+/// Counts per millisecond; 0 until measured.
+static RATE_KHZ: AtomicU32 = AtomicU32::new(0);
+/// The counter at [`calibrate`]: low and high half. Written once, before a second CPU runs.
+static START_LOW: AtomicU32 = AtomicU32::new(0);
+static START_HIGH: AtomicU32 = AtomicU32::new(0);
+
+/// How long the counter is watched.
+const CALIBRATION_MS: u32 = 10;
+/// Port of the gate and output of channel 2.
+const PORT_B: u16 = 0x61;
+
+/// Measures the rate and makes now the time 0. Once, on the boot CPU.
+pub fn calibrate() {
+    let start = rdtsc();
+    let khz = measure_khz();
+    START_LOW.store(start as u32, Ordering::Relaxed);
+    START_HIGH.store((start >> 32) as u32, Ordering::Relaxed);
+    RATE_KHZ.store(khz, Ordering::Release);
+}
+
+/// Counts per millisecond; 0 before [`calibrate`].
+pub fn khz() -> u32 {
+    RATE_KHZ.load(Ordering::Acquire)
+}
+
+/// Microseconds since [`calibrate`]; 0 before.
+pub fn since_boot_us() -> u64 {
+    let khz = u64::from(khz());
+    if khz == 0 {
+        return 0;
+    }
+    let start = u64::from(START_HIGH.load(Ordering::Relaxed)) << 32
+        | u64::from(START_LOW.load(Ordering::Relaxed));
+    let counts = rdtsc().saturating_sub(start);
+    // In two steps, so that nothing overflows: whole milliseconds and the rest.
+    counts / khz * 1000 + counts % khz * 1000 / khz
+}
+
+fn measure_khz() -> u32 {
+    let _irq = IrqGuard::new();
+    let count = (pit::PIT_HZ * CALIBRATION_MS / 1000) as u16;
+    // SAFETY: port B's low two bits are channel 2's gate and the speaker; the rest is kept.
+    // Channel 2 drives nothing but the speaker, which stays off.
+    unsafe {
+        outb(PORT_B, inb(PORT_B) & !0b10 | 0b01);
+        pit::load_channel(2, pit::MODE_TERMINAL_COUNT, count);
+        let begin = rdtsc();
+        while inb(PORT_B) & 0x20 == 0 {}
+        let counts = rdtsc() - begin;
+        ((counts / u64::from(CALIBRATION_MS)) as u32).max(1)
+    }
+}

@@ -1,0 +1,86 @@
+//! The 80x25 text screen: a mirror of the log, for who has no serial line.
+//!
+//! Called by `printk` with its lock held, and by a panic; on any stack.
+
+use core::ptr::NonNull;
+
+use volatile::VolatilePtr;
+
+use crate::drivers::irq_lock::IrqSpinLock;
+
+/// Physical address of the text buffer.
+pub const VGA_TEXT_PHYS: usize = 0xb8000;
+const COLUMNS: usize = 80;
+const ROWS: usize = 25;
+const PAGE_OFFSET: usize = 0xc000_0000;
+/// Light grey on black.
+pub const NORMAL: u8 = 0x07;
+/// White on red.
+pub const ALARM: u8 = 0x4f;
+
+struct Screen {
+    column: usize,
+    /// What is shown: reading it back from the card is slow.
+    shadow: [[u16; COLUMNS]; ROWS],
+}
+
+static SCREEN: IrqSpinLock<Screen> =
+    IrqSpinLock::new(Screen { column: 0, shadow: [[BLANK; COLUMNS]; ROWS] });
+
+const BLANK: u16 = (NORMAL as u16) << 8 | b' ' as u16;
+
+/// Appends `text` at the bottom in colour `attribute`, scrolling as needed.
+pub fn write_text(text: &str, attribute: u8) {
+    SCREEN.lock().write(text, attribute);
+}
+
+/// The same, but gives up if another holds the screen: for a panic.
+pub fn write_text_in_panic(text: &str) {
+    if let Some(mut screen) = SCREEN.try_lock() {
+        screen.write(text, ALARM);
+    }
+}
+
+impl Screen {
+    fn write(&mut self, text: &str, attribute: u8) {
+        for byte in text.bytes() {
+            match byte {
+                b'\n' => self.new_line(),
+                b'\r' => self.column = 0,
+                _ => {
+                    if self.column == COLUMNS {
+                        self.new_line();
+                    }
+                    // The card's font is not Unicode: what is not ASCII shows as a block.
+                    let glyph = if (0x20..0x7f).contains(&byte) { byte } else { 0xfe };
+                    self.put(ROWS - 1, self.column, u16::from(attribute) << 8 | u16::from(glyph));
+                    self.column += 1;
+                }
+            }
+        }
+    }
+
+    fn new_line(&mut self) {
+        self.column = 0;
+        for row in 0..ROWS {
+            for column in 0..COLUMNS {
+                let cell = self.shadow.get(row + 1).map_or(BLANK, |below| below[column]);
+                self.put(row, column, cell);
+            }
+        }
+    }
+
+    /// Shows `cell`, unless it is shown already.
+    fn put(&mut self, row: usize, column: usize, cell: u16) {
+        if core::mem::replace(&mut self.shadow[row][column], cell) == cell {
+            return;
+        }
+        let address = PAGE_OFFSET + VGA_TEXT_PHYS + 2 * (row * COLUMNS + column);
+        let pointer = NonNull::without_provenance(
+            core::num::NonZeroUsize::new(address).expect("the text buffer is not at 0"),
+        );
+        // SAFETY: the cell lies in the text buffer, which the direct map covers from the boot
+        // page tables on, and only this file touches it, under the lock.
+        unsafe { VolatilePtr::new(pointer) }.write(cell);
+    }
+}
