@@ -82,17 +82,18 @@ fn fetch(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir.join("apt/cache/archives/partial"))?;
     fs::create_dir_all(&debs)?;
 
-    // One mirror that is being updated must not stop us: the download tells.
-    if let Err(error) = quietly(apt(dir)?.arg("update")) {
-        eprintln!("note: {error:#}");
-    }
-    quietly(
+    // A list that cannot be read need not stop us: the download tells.
+    let update = quietly(apt(dir)?.arg("update"));
+    let download = quietly(
         apt(dir)?
             .arg("download")
             .args(["busybox-static", "musl-dev", "libc6-dev", "linux-libc-dev"])
             .arg(format!("libgcc-{gcc}-dev"))
             .current_dir(&debs),
-    )?;
+    );
+    if let Err(error) = download {
+        return Err(update.err().unwrap_or(error));
+    }
     for deb in fs::read_dir(&debs)? {
         quietly(tool("dpkg-deb")?.arg("-x").arg(deb?.path()).arg(&partial))?;
     }

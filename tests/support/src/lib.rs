@@ -1,15 +1,18 @@
 //! Host side: what builds the image, runs it under QEMU and reads its log.
 #![forbid(unsafe_code)]
 
+pub mod compile; // kernel and ring-3 programs, compiled for the i386
 pub mod foreign; // real programs: busybox, and a C program with musl and with glibc
 pub mod gdb; // gdb in batch against a machine that waits
-pub mod image; // kernel, initramfs, ISO
+pub mod image; // the ISO: kernel and initramfs, with GRUB before them
+pub mod initramfs; // the archive of files that the kernel starts with
 pub mod ktap; // the test report on the serial line, read strictly
 pub mod paths; // where things lie in the tree and under target/
 pub mod qemu; // one virtual machine: run, listened to, ended
 mod qmp; // QEMU's monitor
 pub mod serial; // the serial line of a machine
 pub mod source; // what a Rust source file uses, for the rules of the tree
+pub mod steer; // the slot of an ISO that steers one boot
 pub mod suite; // `just test`: every suite in order, and the closing line
 pub mod symbols; // the symbol table of the linked kernel
 pub mod toolchain; // cargo, and the tools with the packages that have them

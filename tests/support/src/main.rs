@@ -4,7 +4,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use support::image::{IsoSpec, try_iso, try_kernel};
+use support::compile::{self, Profile};
+use support::image::{IsoSpec, try_iso};
 use support::{suite, verbs};
 
 fn main() -> ExitCode {
@@ -25,7 +26,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
         "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
         "test" => suite::run(rest),
-        "kernel" => show(try_kernel(support::image::Profile::Dev)?),
+        "kernel" => show(compile::kernel(Profile::Dev)?),
         "iso" => show(try_iso(&IsoSpec::default())?),
         _ => bail!("unknown verb {verb:?}: `just` names them"),
     }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::image::{GRUB_FAILED, IsoSpec, try_iso, try_kernel};
+use crate::compile;
+use crate::image::{IsoSpec, try_iso};
+use crate::steer::GRUB_FAILED;
 use crate::toolchain::tool;
 
 /// How long a boot that ends by itself may take, on a slow machine.
@@ -62,7 +64,7 @@ pub fn debug(spec: &IsoSpec) -> Result<ExitCode> {
 /// QEMU with the ISO, without a display and without a serial port yet.
 fn qemu(spec: &IsoSpec) -> Result<Command> {
     let mut qemu = tool("qemu-system-i386")?;
-    let kernel = try_kernel(spec.profile)?;
+    let kernel = compile::kernel(spec.profile)?;
     let iso = try_iso(spec)?;
     eprintln!("kernel {}\niso    {}", kernel.display(), iso.display());
     qemu.args([

@@ -1,0 +1,119 @@
+//! The archive of files that the kernel starts with: cpio in the format "newc".
+
+use std::fs;
+use std::io::Write;
+
+use anyhow::Result;
+
+use crate::compile::{self, Profile};
+use crate::{foreign, paths};
+
+/// The files of the normal initramfs: our programs under /tests, the one
+/// called `init` as /init, and the real programs in /bin.
+pub fn entries(profile: Profile) -> Result<Vec<Entry>> {
+    compile::build(profile)?;
+    let scratch = paths::out().join(profile.folder());
+    fs::create_dir_all(&scratch)?;
+    let mut entries = ["bin", "dev", "etc", "proc", "tests", "tmp"]
+        .map(Entry::folder)
+        .to_vec();
+    let real = foreign::programs()?;
+    for (path, file) in [
+        ("bin/busybox", real.busybox),
+        ("bin/hello-musl", real.hello_musl),
+        ("bin/hello-glibc", real.hello_glibc),
+    ] {
+        entries.push(Entry::program(path, fs::read(file)?));
+    }
+    for name in compile::program_names()? {
+        let stripped = scratch.join("program.stripped");
+        compile::strip(&compile::binaries(profile).join(&name), &stripped)?;
+        let path = if name == "init" {
+            name
+        } else {
+            format!("tests/{name}")
+        };
+        entries.push(Entry::program(&path, fs::read(&stripped)?));
+    }
+    Ok(entries)
+}
+
+/// One file of the initramfs.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Without a leading slash.
+    pub path: String,
+    /// `S_IFREG` or `S_IFDIR`, and permissions.
+    pub mode: u32,
+    /// Empty for a folder.
+    pub bytes: Vec<u8>,
+}
+
+impl Entry {
+    /// An executable.
+    pub fn program(path: &str, bytes: Vec<u8>) -> Self {
+        Entry {
+            path: path.to_owned(),
+            mode: 0o100_755,
+            bytes,
+        }
+    }
+
+    /// A folder.
+    pub fn folder(path: &str) -> Self {
+        Entry {
+            path: path.to_owned(),
+            mode: 0o040_755,
+            bytes: Vec::new(),
+        }
+    }
+}
+
+/// A cpio archive in the format "newc", with the entries in this order.
+pub fn newc(entries: &[Entry]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (entry, ino) in entries.iter().zip(1..) {
+        let size = u32::try_from(entry.bytes.len()).expect("an initramfs file is less than 4 GiB");
+        let links = if entry.mode & 0o040_000 != 0 { 2 } else { 1 };
+        let header = cpio::newc::Builder::new(&entry.path)
+            .ino(ino)
+            .mode(entry.mode)
+            .nlink(links);
+        let mut writer = header.write(&mut archive, size);
+        writer.write_all(&entry.bytes).expect("a Vec takes all");
+        writer.finish().expect("a Vec takes all");
+    }
+    cpio::newc::trailer(&mut archive).expect("a Vec takes all");
+    archive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newc_is_read_back() {
+        let made = newc(&[
+            Entry::folder("bin"),
+            Entry::program("bin/a", b"abcde".to_vec()),
+        ]);
+        assert_eq!(&made[..6], b"070701");
+        let mut rest = &made[..];
+        let mut seen = Vec::new();
+        loop {
+            let mut reader = cpio::newc::Reader::new(rest).unwrap();
+            let entry = reader.entry();
+            if entry.is_trailer() {
+                break;
+            }
+            let (name, mode) = (entry.name().to_owned(), entry.mode());
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+            seen.push((name, mode, bytes));
+            rest = reader.finish().unwrap();
+        }
+        assert_eq!(seen[0], ("bin".to_owned(), 0o040_755, Vec::new()));
+        assert_eq!(seen[1], ("bin/a".to_owned(), 0o100_755, b"abcde".to_vec()));
+        assert_eq!(seen.len(), 2);
+    }
+}

@@ -1,0 +1,91 @@
+//! The slot of an ISO that steers one boot: its bytes, and GRUB's quoting.
+#![forbid(unsafe_code)]
+
+use anyhow::{Result, bail, ensure};
+
+/// Written to isa-debug-exit by our GRUB script if it cannot load the kernel.
+pub const GRUB_FAILED: u32 = 0x30;
+
+const SLOT_BYTES: usize = 4096;
+
+const SLOT_MARK: &[u8] = b"# switch_to: a slot for the commands of one boot\n";
+
+/// The slot of an ISO with these commands in it.
+pub fn slot(commands: &str) -> Result<Vec<u8>> {
+    let mut bytes = [SLOT_MARK, commands.as_bytes()].concat();
+    ensure!(
+        bytes.len() <= SLOT_BYTES,
+        "the boot commands take {} bytes of {SLOT_BYTES}",
+        bytes.len()
+    );
+    bytes.resize(SLOT_BYTES, b'\n');
+    Ok(bytes)
+}
+
+/// Overwrites the slot of an ISO.
+pub fn fill_slot(mut iso: Vec<u8>, commands: &str) -> Result<Vec<u8>> {
+    let new = slot(commands)?;
+    let mut places = iso
+        .windows(SLOT_MARK.len())
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == SLOT_MARK);
+    let (Some((at, _)), None) = (places.next(), places.next()) else {
+        bail!("the ISO does not have exactly one slot");
+    };
+    ensure!(at + SLOT_BYTES <= iso.len(), "the ISO ends inside its slot");
+    iso[at..at + SLOT_BYTES].copy_from_slice(&new);
+    Ok(iso)
+}
+
+/// A kernel command line as words that GRUB's shell passes on as they are.
+pub fn grub_words(cmdline: &str) -> String {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for c in cmdline.chars() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            '\'' => word.get_or_insert_default().push_str(r"'\''"),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+        .iter()
+        .map(|word| format!("'{word}'"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_reach_the_kernel_as_written() {
+        assert_eq!(grub_words("tour  loglevel=7"), "'tour' 'loglevel=7'");
+        assert_eq!(
+            grub_words(r#"init=/bin/busybox -- sh -c "echo hi""#),
+            "'init=/bin/busybox' '--' 'sh' '-c' 'echo hi'"
+        );
+        assert_eq!(grub_words("a;b $x it's"), r"'a;b' '$x' 'it'\''s'");
+        assert_eq!(grub_words(""), "");
+    }
+
+    #[test]
+    fn a_steered_iso_differs_in_its_slot_only() {
+        let empty = [vec![7; 5000], slot("").unwrap(), vec![9; 3000]].concat();
+        let filled = fill_slot(empty.clone(), "boot\n").unwrap();
+        assert_eq!(filled.len(), empty.len());
+        assert_eq!(filled[..5000], empty[..5000]);
+        assert_eq!(filled[5000 + SLOT_BYTES..], empty[5000 + SLOT_BYTES..]);
+        assert!(filled[5000..].starts_with(&[SLOT_MARK, b"boot\n\n"].concat()));
+        assert!(fill_slot(vec![0; 9000], "").is_err());
+        assert!(fill_slot([empty.clone(), empty].concat(), "").is_err());
+        assert!(slot(&"x".repeat(SLOT_BYTES)).is_err());
+    }
+}
