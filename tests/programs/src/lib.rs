@@ -1,2 +1,55 @@
-//! Runtime of the ring-3 test programs.
+//! `rt`: the runtime of the ring-3 test programs.
+//!
+//! Static Linux/i386 programs without libc: they run unchanged on switch_to and on
+//! Linux, so that what they demand is known to be what Linux does. In reading order:
+//!
+//! - `start`     `_start`: registers at entry, argv, envp, auxv
+//! - `gates`     a system call by `int $0x80`, by the vDSO, by a bare `sysenter`
+//! - `errno`     Linux's error numbers
+//! - `io`        `print!`, one write a line; the panic handler
+//! - `ktap`      the test report
+//! - `process`   fork, exec, wait4; `child`, `expect_signal`
+//! - `sched`     yield, policies, one CPU for everybody
+//! - `memory`    mmap, brk, a page shared by parent and children
+//! - `clock`     time, sleep, usage
+//! - `machine`   which kernel and which processor this is
+//! - `tls`       `set_thread_area` and `%gs`
+//! - `ports`     ioperm, iopl
+//! - `insn`      single instructions, most of which ought to fault
+//! - `fpu`       x87 and SSE registers
+//! - `string`    memcpy and its like, for the compiler
+//! - `relay`     two or more tasks that provably alternate
+#![cfg(target_os = "none")]
 #![no_std]
+
+pub mod clock;
+pub mod errno;
+pub mod fpu;
+pub mod gates;
+pub mod insn;
+pub mod io;
+pub mod ktap;
+pub mod machine;
+pub mod memory;
+pub mod ports;
+pub mod process;
+pub mod relay;
+pub mod sched;
+pub mod start;
+mod string;
+pub mod tls;
+
+pub use errno::Errno;
+pub use process::{WaitStatus, child, expect_exit, expect_signal, segfaults, signal};
+
+/// Names the function `fn() -> i32` at which the program begins; its result is the
+/// exit status.
+#[macro_export]
+macro_rules! main {
+    ($function:path) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn program_main() -> i32 {
+            $function()
+        }
+    };
+}

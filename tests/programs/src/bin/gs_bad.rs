@@ -1,0 +1,95 @@
+//! A task whose %gs names a descriptor that is gone: after a switch %gs is 0.
+//!
+//! Loading a selector of an empty slot is #GP, inside the kernel. The kernel must
+//! neither die of it, nor kill the task, nor leave another task's segment in place.
+//!
+//! Book: ch. 3, `__switch_to`, the fs/gs step. Linux: loadgs with its fix-up.
+//! Red without: the fall-back to 0 in the reload of gs; `load_TLS` of empty slots.
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use rt::{
+    WaitStatus, eq, insn, ktap, machine, ok,
+    relay::{Role, alternate},
+    signal::SIGSEGV,
+    tls::{UserDesc, set_thread_area},
+};
+
+const ROUNDS: u32 = 300;
+
+static WORD: AtomicU32 = AtomicU32::new(0x600d);
+
+/// A good descriptor, loaded into %gs.
+fn fill(nth: u32) {
+    let slot = machine::tls_min() + nth;
+    let mut desc = UserDesc::data(slot, WORD.as_ptr() as u32);
+    set_thread_area(&mut desc).expect("set_thread_area");
+    insn::set_gs(machine::tls_selector(nth));
+}
+
+/// The descriptor taken away from under %gs.
+fn fill_and_clear(nth: u32) {
+    fill(nth);
+    let mut empty = UserDesc::empty(machine::tls_min() + nth);
+    set_thread_area(&mut empty).expect("clearing");
+}
+
+fn main() -> i32 {
+    ktap::plan(9);
+
+    for nth in 0..2 {
+        let out = alternate(
+            ROUNDS,
+            &[
+                Role::new(&|| fill_and_clear(nth), &|_| insn::gs() == 0),
+                Role::new(&|| insn::set_gs(0), &|_| insn::gs() == 0),
+            ],
+        );
+        ok!(
+            out.held(0),
+            "slot {nth} cleared: %gs is 0 after a switch, and the task lives"
+        );
+        ok!(
+            out.held(1),
+            "slot {nth} cleared: a task with %gs = 0 keeps 0"
+        );
+    }
+
+    let out = alternate(
+        ROUNDS,
+        &[
+            Role::new(&|| fill_and_clear(0), &|_| insn::gs() == 0),
+            Role::new(&|| fill(0), &|_| insn::gs_word() == WORD.load(Relaxed)),
+        ],
+    );
+    ok!(
+        out.held(0),
+        "the other task's descriptor in the same slot does not serve"
+    );
+    ok!(out.held(1), "the other task keeps its own");
+
+    let out = alternate(
+        2,
+        &[
+            Role::new(&|| fill_and_clear(0), &|_| insn::gs_word() == u32::MAX),
+            Role::new(&|| fill(0), &|_| true),
+        ],
+    );
+    eq!(
+        out.status(0),
+        WaitStatus::signaled(SIGSEGV),
+        "reading through the lost %gs is SIGSEGV"
+    );
+    ok!(out.held(1), "and only for the task that lost it");
+    rt::expect_signal(
+        "loading %gs with an empty slot's selector is SIGSEGV",
+        SIGSEGV,
+        || {
+            insn::set_gs(machine::tls_selector(2));
+        },
+    );
+    ktap::finish()
+}
+
+rt::main!(main);

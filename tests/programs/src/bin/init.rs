@@ -1,0 +1,113 @@
+//! The image's /init: runs the programs under /tests and reports the totals.
+//!
+//! `init` runs all, `init run NAME..` those that match (`*` and `?` are globs),
+//! `init list` names them. The report is flat: `# program NAME`, then the program's
+//! own KTAP, then init's own case for it. Exit status 0 if all were good.
+//! The directory is /tests, or $TESTS.
+#![no_std]
+#![no_main]
+
+use core::ffi::CStr;
+use rt::{WaitStatus, child, eq, ktap, println, process, start};
+
+/// In the order in which one needs another's ground to be firm.
+const PROGRAMS: &[(&str, &str)] = &[
+    (
+        "entry_state",
+        "registers, flags and stack at the first instruction",
+    ),
+    ("syscalls", "answers and errors of the system calls"),
+    ("processes", "fork, exec, exit, wait4"),
+    ("memory", "brk, mmap, copy on write"),
+    ("vdso", "AT_SYSINFO and its image"),
+    ("faults", "each exception kills its program only"),
+    ("sched", "FIFO, RR, priorities, preemption, sleeping"),
+    ("eflags", "NT, AC, DF, TF, ID do not cross a switch"),
+    ("gs_bases", "one selector, several bases"),
+    ("gs_bad", "a selector whose descriptor is gone"),
+    ("set_thread_area", "the three TLS slots"),
+    ("ioperm", "the I/O permission bitmap"),
+    ("iopl", "the I/O privilege level"),
+    ("fpu_x87", "the x87 stack and control word"),
+    ("fpu_sse", "XMM registers and MXCSR"),
+    ("debugreg", "debug registers are the kernel's"),
+    ("tsc", "PR_SET_TSC"),
+];
+
+fn main() -> i32 {
+    match start::arg(1) {
+        None => run(|_| true),
+        Some("list") => {
+            for (name, shows) in PROGRAMS {
+                println!("{name:16} {shows}");
+            }
+            0
+        }
+        Some("run") if start::argc() > 2 => run(|name| {
+            (2..start::argc())
+                .filter_map(start::arg)
+                .any(|g| matches(g, name))
+        }),
+        _ => {
+            println!("usage: init [list | run NAME..]");
+            2
+        }
+    }
+}
+
+fn run(wanted: impl Fn(&str) -> bool) -> i32 {
+    let chosen = || {
+        PROGRAMS
+            .iter()
+            .map(|&(name, _)| name)
+            .filter(|name| wanted(name))
+    };
+    if chosen().next().is_none() {
+        println!("init: no program of that name: see `init list`");
+        return 2;
+    }
+    ktap::plan(chosen().count() as u32);
+    for name in chosen() {
+        println!("# program {name}");
+        eq!(
+            child(|| execute(name)).wait(),
+            WaitStatus::exited(0),
+            "{name}"
+        );
+    }
+    let (good, bad) = ktap::totals();
+    println!("# programs: {good} passed, {bad} failed");
+    ktap::finish()
+}
+
+fn execute(name: &str) -> i32 {
+    let mut path = [0; 256];
+    let directory = start::env("TESTS").unwrap_or("/tests");
+    let parts = [directory, "/", name, "\0"];
+    let bytes = parts.iter().flat_map(|part| part.bytes());
+    path.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    match CStr::from_bytes_until_nul(&path) {
+        Ok(path) => println!("# {path:?}: {:?}", process::execve(path, &[path])),
+        Err(_) => println!("# {name}: the path is too long"),
+    }
+    127
+}
+
+/// `*` is any text, `?` any character.
+fn matches(glob: &str, name: &str) -> bool {
+    let mut rest = glob.chars();
+    match rest.next() {
+        None => name.is_empty(),
+        Some('*') => name
+            .char_indices()
+            .map(|(at, _)| at)
+            .chain([name.len()])
+            .any(|at| matches(rest.as_str(), &name[at..])),
+        Some(c) => name
+            .chars()
+            .next()
+            .is_some_and(|n| (c == '?' || c == n) && matches(rest.as_str(), &name[n.len_utf8()..])),
+    }
+}
+
+rt::main!(main);

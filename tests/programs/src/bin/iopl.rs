@@ -1,0 +1,113 @@
+//! The I/O privilege level: in EFLAGS of one task, and of no other.
+//!
+//! Linux up to 5.4 puts the level into EFLAGS.IOPL, which the switch carries with
+//! `pushfl`/`popfl`. Later ones emulate it by a bitmap: cases that look at the flag
+//! are skipped there.
+//!
+//! Book: ch. 3, `switch_to`, saving EFLAGS. Linux: ioport.c.
+//! Red without: `pushfl` and `popfl` in `switch_to`; the privilege check.
+#![no_std]
+#![no_main]
+
+use rt::{
+    Errno, WaitStatus, eq, expect_exit, expect_signal,
+    insn::{cli, eflags, inb, sti},
+    ktap, machine, ok,
+    ports::{IOPL_3, POST, iopl},
+    process::{NOBODY, setuid},
+    relay::{Role, alternate},
+    signal::SIGSEGV,
+    skip,
+};
+
+const ROUNDS: u32 = 400;
+
+fn level_3() {
+    iopl(3).expect("iopl(3)");
+}
+
+fn main() -> i32 {
+    ktap::plan(15);
+    let emulated = machine::iopl_is_emulated();
+    let level_seen = |level: u32| emulated || eflags() & IOPL_3 == level << 12;
+
+    eq!(eflags() & IOPL_3, 0, "a new program has IOPL 0");
+    eq!(iopl(4), Err(Errno::EINVAL), "iopl(4): EINVAL");
+    eq!(iopl(0), Ok(()), "iopl(0) from 0 is allowed");
+    expect_signal("at level 0 inb is SIGSEGV", SIGSEGV, || inb(POST));
+    expect_signal("at level 0 cli is SIGSEGV", SIGSEGV, cli);
+    expect_exit("at level 3 inb works on every port", 0, || {
+        level_3();
+        let _ = [0x61, POST, 0xffff].map(inb);
+        0
+    });
+    if emulated {
+        skip!(
+            "this kernel emulates iopl",
+            "at level 3 cli and sti work, and pushf shows 3"
+        );
+    } else {
+        expect_exit("at level 3 cli and sti work, and pushf shows 3", 0, || {
+            level_3();
+            cli();
+            sti();
+            i32::from(eflags() & IOPL_3 != IOPL_3)
+        });
+    }
+    expect_signal("back at level 0 inb is SIGSEGV", SIGSEGV, || {
+        level_3();
+        iopl(0).expect("iopl(0)");
+        inb(POST);
+    });
+    expect_exit("a forked child has its parent's level", 0, || {
+        level_3();
+        let status = rt::child(|| {
+            inb(POST);
+            0
+        })
+        .wait();
+        i32::from(status != WaitStatus::exited(0))
+    });
+    expect_exit("unprivileged: raising is EPERM", 0, || {
+        setuid(NOBODY).expect("setuid");
+        i32::from(iopl(1) != Err(Errno::EPERM))
+    });
+    expect_exit("unprivileged: lowering is allowed", 0, || {
+        level_3();
+        setuid(NOBODY).expect("setuid");
+        i32::from(iopl(1) != Ok(()) || iopl(1) != Ok(()) || iopl(2) != Err(Errno::EPERM))
+    });
+
+    let out = alternate(
+        ROUNDS,
+        &[
+            Role::new(&level_3, &|_| {
+                inb(POST);
+                level_seen(3)
+            }),
+            Role::new(&|| (), &|round| {
+                if round == ROUNDS - 1 {
+                    inb(POST);
+                }
+                eflags() & IOPL_3 == 0
+            }),
+        ],
+    );
+    ok!(
+        out.held(0),
+        "a task at level 3 keeps it over {ROUNDS} switches"
+    );
+    eq!(
+        out.status(1),
+        WaitStatus::signaled(SIGSEGV),
+        "the other is at 0, and faults"
+    );
+    ok!(
+        out.passed() >= 2 * ROUNDS - 2,
+        "the two alternated {ROUNDS} times"
+    );
+    eq!(eflags() & IOPL_3, 0, "their parent is still at 0");
+    ktap::finish()
+}
+
+rt::main!(main);

@@ -1,0 +1,212 @@
+//! Who runs next: FIFO order, RR rotation, priorities, preemption, sleeping.
+//!
+//! All on one CPU. The parent, at the highest priority of the family, sets the stage
+//! and then waits, so that the children start in the order that the policy says.
+//!
+//! Book: ch. 7, process scheduling.
+//! Red without: the order of the run queue; the RR slice; preemption at a wake-up and
+//! by the timer; nvcsw and nivcsw.
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::Ordering::SeqCst;
+use rt::{
+    WaitStatus, child,
+    clock::{NS_PER_MS, monotonic_ns, sleep_ms, switch_counts},
+    eq, ktap,
+    memory::{SharedPage, shared_page},
+    ok,
+    process::Child,
+    relay::{MAX_ROLES, Role, alternate},
+    sched::{SCHED_FIFO, SCHED_OTHER, SCHED_RR, sched_setscheduler, stay_on_one_cpu},
+};
+
+/// Of the parent; its children are below, so that they wait until it waits.
+const PARENT: u32 = 60;
+
+/// A log of who ran: word 0 is its length.
+fn note(page: SharedPage, who: u32) {
+    let at = page[0].fetch_add(1, SeqCst) as usize + 1;
+    if at < page.len() {
+        page[at].store(who, SeqCst);
+    }
+}
+
+fn noted<const N: usize>(page: SharedPage) -> [u32; N] {
+    core::array::from_fn(|i| page[i + 1].load(SeqCst))
+}
+
+/// Runs for that long by the clock, and tells how often `page[0]` was changed by
+/// another meanwhile.
+fn spin(ms: u64, page: SharedPage, who: u32) -> u32 {
+    let end = monotonic_ns() + ms * NS_PER_MS;
+    let mut intruded = 0;
+    page[0].store(who, SeqCst);
+    while monotonic_ns() < end {
+        intruded += u32::from(page[0].swap(who, SeqCst) != who);
+    }
+    intruded
+}
+
+fn start(policy: u32, priority: u32, body: impl FnOnce() -> i32) -> Child {
+    let child = child(body);
+    sched_setscheduler(child.pid, policy, priority).expect("sched_setscheduler");
+    child
+}
+
+fn all_well<const N: usize>(children: [Child; N]) -> bool {
+    children.map(Child::wait) == [WaitStatus::exited(0); N]
+}
+
+/// The children inherit policy and priority: Linux puts one whose priority is lowered
+/// at the head of its queue since 2.6.39, and at the tail before.
+fn fifo() {
+    let page = shared_page();
+    let children = [1, 2, 3, 4].map(|who| {
+        child(|| {
+            note(page, who);
+            0
+        })
+    });
+    ok!(all_well(children), "four FIFO tasks run and exit");
+    eq!(
+        noted(page),
+        [1, 2, 3, 4],
+        "in the order in which they became ready"
+    );
+
+    let page = shared_page();
+    let spinners = [1, 2].map(|who| child(|| spin(250, page, who) as i32));
+    ok!(
+        all_well(spinners),
+        "FIFO: neither of two spinners is interrupted by the other"
+    );
+}
+
+fn round_robin() {
+    let page = shared_page();
+    let spinners = [1, 2].map(|who| start(SCHED_RR, 20, || i32::from(spin(900, page, who) < 2)));
+    ok!(
+        all_well(spinners),
+        "RR: each of two spinners is interrupted, again and again"
+    );
+}
+
+fn priorities() {
+    let page = shared_page();
+    let children = [10, 30, 20, 5].map(|priority| {
+        start(SCHED_FIFO, priority, || {
+            note(page, priority);
+            0
+        })
+    });
+    ok!(all_well(children), "four priorities run and exit");
+    eq!(noted(page), [30, 20, 10, 5], "the highest first");
+
+    let page = shared_page();
+    let high = start(SCHED_FIFO, 30, || {
+        sleep_ms(40);
+        note(page, 30);
+        0
+    });
+    let low = start(SCHED_FIFO, 10, || {
+        let end = monotonic_ns() + 400 * NS_PER_MS;
+        while monotonic_ns() < end {}
+        note(page, 10);
+        0
+    });
+    ok!(
+        all_well([high, low]),
+        "a sleeper above a spinner: both exit"
+    );
+    eq!(
+        noted(page),
+        [30, 10],
+        "the sleeper preempts the spinner when it wakes"
+    );
+
+    let page = shared_page();
+    let normal = start(SCHED_OTHER, 0, || {
+        note(page, 0);
+        0
+    });
+    let real_time = start(SCHED_FIFO, 1, || {
+        note(page, 1);
+        0
+    });
+    ok!(
+        all_well([normal, real_time]),
+        "a normal and a real-time task run and exit"
+    );
+    eq!(
+        noted(page),
+        [1, 0],
+        "the lowest real-time priority is above the normal policy"
+    );
+}
+
+fn preemption() {
+    let page = shared_page();
+    let spinners = [1, 2].map(|who| {
+        start(SCHED_OTHER, 0, || {
+            let intruded = spin(600, page, who);
+            let (_, nivcsw) = switch_counts().expect("getrusage");
+            i32::from(intruded < 3) | i32::from(nivcsw < 3) << 1
+        })
+    });
+    ok!(
+        all_well(spinners),
+        "two normal spinners share the CPU: preempted, and counted as nivcsw"
+    );
+
+    let sleeper = start(SCHED_FIFO, 20, || {
+        let (before, involuntary) = switch_counts().expect("getrusage");
+        (0..10).for_each(|_| sleep_ms(2));
+        let (after, still) = switch_counts().expect("getrusage");
+        i32::from(after - before != 10) | i32::from(still != involuntary) << 1
+    });
+    eq!(
+        sleeper.wait(),
+        WaitStatus::exited(0),
+        "ten sleeps are ten voluntary switches, and no other"
+    );
+}
+
+fn many() {
+    let nothing = Role::new(&|| (), &|_| true);
+    let out = alternate(50, &[nothing; MAX_ROLES]);
+    ok!(
+        (0..MAX_ROLES).all(|who| out.held(who)),
+        "32 tasks pass a turn round"
+    );
+    ok!(out.passed() >= 32 * 50 - 1, "50 times");
+
+    let start = monotonic_ns();
+    let sleepers: [_; 32] = core::array::from_fn(|_| {
+        child(|| {
+            sleep_ms(100);
+            0
+        })
+    });
+    let well = all_well(sleepers);
+    let took_ms = (monotonic_ns() - start) / NS_PER_MS;
+    ok!(well && took_ms >= 100, "32 tasks sleep");
+    ok!(
+        took_ms < 1500,
+        "at the same time: 100 ms each, not 3.2 s in all"
+    );
+}
+
+fn main() -> i32 {
+    ktap::plan(16);
+    stay_on_one_cpu();
+    sched_setscheduler(0, SCHED_FIFO, PARENT).expect("SCHED_FIFO");
+    fifo();
+    round_robin();
+    priorities();
+    preemption();
+    many();
+    ktap::finish()
+}
+
+rt::main!(main);

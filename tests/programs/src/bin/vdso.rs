@@ -1,0 +1,176 @@
+//! The vDSO: a system call by `call *AT_SYSINFO`, and the ELF image around it.
+//!
+//! sysenter pushes nothing and knows no user stack: the entry code takes sp0 from the
+//! per-CPU TSS, and the way back from the page that the kernel mapped.
+//!
+//! Book: ch. 10, the sysenter instruction. Linux: vdso32/sysenter.S, entry_32.S.
+//! Red without: SYSENTER_ESP or sp0 (a call lands on another's stack); the sixth
+//! argument, which lies on the user's stack.
+#![no_std]
+#![no_main]
+
+use core::ffi::CStr;
+use rt::{
+    Errno, WaitStatus, child, eq,
+    gates::{raw_int80, raw_vdso, result, vdso_keeps_registers},
+    insn, ktap, machine,
+    memory::{KERNEL_ADDRESS, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE},
+    ok,
+    process::getpid,
+    relay::{Role, alternate},
+    skip,
+    start::{at, getauxval},
+};
+
+const WRITE: u32 = 4;
+const FORK: u32 = 2;
+const EXIT: u32 = 1;
+const GETPID: u32 = 20;
+const SCHED_YIELD: u32 = 158;
+const MMAP2: u32 = 192;
+const EOVERFLOW: i32 = 75;
+
+const PT_DYNAMIC: u32 = 2;
+const DT_HASH: u32 = 4;
+const DT_STRTAB: u32 = 5;
+const DT_SYMTAB: u32 = 6;
+
+fn calls() {
+    eq!(
+        raw_vdso(GETPID, []),
+        getpid() as i32,
+        "getpid is the same by both gates"
+    );
+    eq!(
+        raw_vdso(1000, []),
+        -Errno::ENOSYS.0,
+        "an unknown call: ENOSYS"
+    );
+    eq!(raw_vdso(u32::MAX, []), -Errno::ENOSYS.0, "call -1: ENOSYS");
+    let refused = raw_vdso(WRITE, [1, KERNEL_ADDRESS, 1]);
+    eq!(refused, -Errno::EFAULT.0, "a kernel pointer: EFAULT");
+    ok!(vdso_keeps_registers(), "no register changes but eax");
+
+    let (prot, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    let area = result(raw_vdso(MMAP2, [0, 4096, prot, flags, u32::MAX, 0]));
+    eq!(area.map(insn::read), Ok(0), "mmap2 has six arguments");
+    if machine::is_i386_kernel() {
+        let overflow = [raw_int80::<6>, raw_vdso::<6>]
+            .map(|gate| gate(MMAP2, [0, 4096, prot, flags, u32::MAX, u32::MAX]));
+        eq!(
+            overflow,
+            [-EOVERFLOW; 2],
+            "and the sixth arrives by both gates: EOVERFLOW"
+        );
+    } else {
+        skip!(
+            "64-bit offsets",
+            "and the sixth arrives by both gates: EOVERFLOW"
+        );
+    }
+
+    let forked = raw_vdso(FORK, []);
+    if forked == 0 {
+        raw_vdso(EXIT, [33]);
+    }
+    let status = rt::process::wait4(forked, 0).map(|(_, status)| status);
+    eq!(
+        status,
+        Ok(WaitStatus::exited(33)),
+        "fork and exit through the vDSO"
+    );
+    let waited = child(|| i32::from(raw_vdso(GETPID, []) != getpid() as i32)).wait();
+    eq!(
+        waited,
+        WaitStatus::exited(0),
+        "a child made by int 0x80 uses the vDSO"
+    );
+}
+
+/// Yields through both gates: each entry must land on its own task's stack.
+fn switching() {
+    let by_vdso = || assert_eq!(raw_vdso(SCHED_YIELD, []), 0);
+    let by_int80 = || assert_eq!(raw_int80(SCHED_YIELD, []), 0);
+    let own_pid = || {
+        let pid = getpid() as i32;
+        raw_vdso(GETPID, []) == pid && raw_int80(GETPID, []) == pid && vdso_keeps_registers()
+    };
+    let holds = |_| own_pid();
+    let by_vdso = Role {
+        set: &|| (),
+        holds: &holds,
+        give_way: &by_vdso,
+    };
+    let by_int80 = Role {
+        set: &|| (),
+        holds: &holds,
+        give_way: &by_int80,
+    };
+    let out = alternate(1000, &[by_vdso, by_int80, by_vdso]);
+    ok!(
+        out.held(0) & out.held(1) & out.held(2),
+        "three tasks yield by sysenter and int 0x80"
+    );
+    ok!(out.passed() >= 2999, "the three alternated 1000 times");
+}
+
+fn image() {
+    let base = getauxval(at::SYSINFO_EHDR).expect("AT_SYSINFO_EHDR");
+    let half = |at: u32| insn::read(base + at) & 0xffff;
+    eq!(
+        insn::read(base),
+        u32::from_le_bytes(*b"\x7fELF"),
+        "AT_SYSINFO_EHDR: an ELF image"
+    );
+    eq!(
+        [half(4), half(16), half(18)],
+        [0x0101, 3, 3],
+        "32-bit, shared object, i386"
+    );
+
+    let (headers, count) = (base + insn::read(base + 28), half(44));
+    let header = (0..count)
+        .map(|i| headers + 32 * i)
+        .find(|&h| insn::read(h) == PT_DYNAMIC);
+    ok!(header.is_some(), "it has a PT_DYNAMIC header");
+    let dynamic = header.map_or(0, |h| base + insn::read(h + 8));
+    let tag = |wanted: u32| {
+        (0..64)
+            .map(|i| dynamic + 8 * i)
+            .take_while(|&entry| insn::read(entry) != 0)
+            .find(|&entry| insn::read(entry) == wanted)
+            .map(|entry| insn::read(entry + 4))
+            .map(|value| if value < base { base + value } else { value })
+    };
+    let tables = (tag(DT_SYMTAB), tag(DT_STRTAB), tag(DT_HASH));
+    let (Some(symbols), Some(strings), Some(hash)) = tables else {
+        return ok!(
+            false,
+            "__kernel_vsyscall is at AT_SYSINFO: tables {tables:x?}"
+        );
+    };
+    let vsyscall = (0..insn::read(hash + 4))
+        .map(|i| symbols + 16 * i)
+        .find(|&symbol| name(strings + insn::read(symbol)) == c"__kernel_vsyscall")
+        .map(|symbol| base + insn::read(symbol + 4));
+    eq!(
+        vsyscall,
+        getauxval(at::SYSINFO),
+        "__kernel_vsyscall is at AT_SYSINFO"
+    );
+}
+
+fn name(address: u32) -> &'static CStr {
+    // SAFETY: a string table of the kernel's image, mapped for the program's life.
+    unsafe { CStr::from_ptr(address as *const _) }
+}
+
+fn main() -> i32 {
+    ktap::plan(15);
+    calls();
+    switching();
+    image();
+    ktap::finish()
+}
+
+rt::main!(main);

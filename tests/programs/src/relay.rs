@@ -1,0 +1,143 @@
+//! Tasks that provably alternate.
+//!
+//! [`alternate`] forks one child per role and passes a turn round them, all SCHED_FIFO
+//! on one CPU. A child with the turn checks its property and hands the turn on; then
+//! it yields until the turn comes back. For the turn to come back every other child
+//! must have run, so each round is at least one switch per role, and each check looks
+//! at state that has been switched out and in again.
+//!
+//! Words of the shared page: 0 whose turn; 1 turns passed; 2 mask of those who left;
+//! 16.. the round in which a role first broke its property, plus 1.
+
+use crate::{
+    WaitStatus, child,
+    memory::{SharedPage, shared_page},
+    process::{exit, wait4},
+    sched::{fifo_on_one_cpu, sched_yield},
+};
+use core::sync::atomic::Ordering::SeqCst;
+
+const TURN: usize = 0;
+const PASSED: usize = 1;
+const LEFT: usize = 2;
+const BROKEN: usize = 16;
+
+/// Most roles that one relay can have.
+pub const MAX_ROLES: usize = 32;
+
+/// Yields in vain before a child gives up, with this exit status.
+const PATIENCE: u32 = 1_000_000;
+pub const STALLED: u32 = 103;
+
+/// What one of the tasks does.
+#[derive(Clone, Copy)]
+pub struct Role<'a> {
+    /// Once, before the first round.
+    pub set: &'a dyn Fn(),
+    /// With the turn, in each round: is it still as it was set?
+    pub holds: &'a dyn Fn(u32) -> bool,
+    /// Without the turn: gives up the CPU.
+    pub give_way: &'a dyn Fn(),
+}
+
+impl<'a> Role<'a> {
+    pub fn new(set: &'a dyn Fn(), holds: &'a dyn Fn(u32) -> bool) -> Self {
+        Self {
+            set,
+            holds,
+            give_way: &sched_yield,
+        }
+    }
+}
+
+/// How a relay went.
+pub struct Outcome {
+    page: SharedPage,
+    statuses: [WaitStatus; MAX_ROLES],
+}
+
+impl Outcome {
+    /// True if the role's property held in every round and the child ended well.
+    pub fn held(&self, role: usize) -> bool {
+        let broken = self.page[BROKEN + role].load(SeqCst);
+        if broken != 0 {
+            crate::println!("# role {role}: broken in round {}", broken - 1);
+        } else if self.statuses[role] != WaitStatus::exited(0) {
+            crate::println!("# role {role}: {:?}", self.statuses[role]);
+        }
+        broken == 0 && self.statuses[role] == WaitStatus::exited(0)
+    }
+
+    pub fn status(&self, role: usize) -> WaitStatus {
+        self.statuses[role]
+    }
+
+    /// Turns that went from one task to another: at least so many switches.
+    pub fn passed(&self) -> u32 {
+        self.page[PASSED].load(SeqCst)
+    }
+}
+
+/// Runs the roles for `rounds` rounds each.
+pub fn alternate(rounds: u32, roles: &[Role<'_>]) -> Outcome {
+    assert!((2..=MAX_ROLES).contains(&roles.len()));
+    fifo_on_one_cpu();
+    let page = shared_page();
+    let mut pids = [0; MAX_ROLES];
+    for (me, role) in roles.iter().enumerate() {
+        pids[me] = child(|| run(page, me, roles.len(), role, rounds)).pid;
+    }
+    let mut statuses = [WaitStatus(0); MAX_ROLES];
+    for _ in roles {
+        let (pid, status) = wait4(-1, 0).expect("wait4");
+        let me = pids[..roles.len()].iter().position(|&p| p == pid);
+        let me = me.expect("a child of this relay");
+        statuses[me] = status;
+        leave(page, me, roles.len()); // for one that was killed with the turn
+    }
+    Outcome { page, statuses }
+}
+
+fn run(page: SharedPage, me: usize, roles: usize, role: &Role<'_>, rounds: u32) -> i32 {
+    (role.set)();
+    for round in 0..rounds {
+        take_turn(page, me, role);
+        if !(role.holds)(round) {
+            page[BROKEN + me].store(round + 1, SeqCst);
+            break;
+        }
+        pass_on(page, me, roles);
+    }
+    take_turn(page, me, role);
+    leave(page, me, roles);
+    i32::from(page[BROKEN + me].load(SeqCst) != 0)
+}
+
+fn take_turn(page: SharedPage, me: usize, role: &Role<'_>) {
+    for _ in 0..PATIENCE {
+        if page[TURN].load(SeqCst) == me as u32 {
+            return;
+        }
+        (role.give_way)();
+    }
+    exit(STALLED as i32)
+}
+
+/// Hands the turn to the next role that is still there.
+fn pass_on(page: SharedPage, me: usize, roles: usize) {
+    let left = page[LEFT].load(SeqCst);
+    let next = (1..=roles)
+        .map(|i| (me + i) % roles)
+        .find(|i| left >> i & 1 == 0);
+    if let Some(next) = next.filter(|&next| next != me) {
+        page[PASSED].fetch_add(1, SeqCst);
+        page[TURN].store(next as u32, SeqCst);
+    }
+}
+
+fn leave(page: SharedPage, me: usize, roles: usize) {
+    page[LEFT].fetch_or(1 << me, SeqCst);
+    if page[TURN].load(SeqCst) == me as u32 {
+        pass_on(page, me, roles);
+    }
+}
