@@ -1,9 +1,23 @@
-//! Who exists: the data of a task, and its names.
+//! Who exists: a task's data and its names.
 //!
 //! In reading order:
-//!
-//! - [`user_desc`] — the TLS request: validity, encoding
-//! - [`io_bitmap`] — the ports a task may use, and what a switch copies
+//! - [`task_struct`]: the process descriptor
+//! - [`thread_info`]: the foot of the kernel stack
+//! - [`thread_struct`]: the hardware context while off the CPU
+//! - [`pt_regs`]: the user's registers at the top of the stack
+//! - [`last`]: the switch's three parameters as types
+//! - [`sched_entity`]: the scheduler's part of a task
+//! - [`state`]: states and flags
+//! - [`user_desc`]: the TLS request: validity, encoding
+//! - [`io_bitmap`]: the ports a task may use, and what a switch copies
 
 pub mod io_bitmap;
+pub mod last;
+pub mod pt_regs;
+pub mod sched_entity;
+pub mod state;
+#[cfg(target_os = "none")]
+pub mod task_struct;
+pub mod thread_info;
+pub mod thread_struct;
 pub mod user_desc;

@@ -1,0 +1,126 @@
+//! `__switch_to`: the half of the switch that is not about the stack.
+//!
+//! Entered by `jmp` from `switch_to`, on next's stack, interrupts off, with prev in ecx (and
+//! eax) and next in edx; returns prev in eax, to `next->thread.ip`. Nothing here logs: a log
+//! line could wake a task and come back here.
+//!
+//! Between the `esp` load and the last step `current` is still prev, while
+//! `current_thread_info()->task` is next.
+//!
+//! One sequence, in Linux's order, compiled twice: `steps::<false>` when `work` of both tasks
+//! says that the common steps are all, `steps::<true>` when one of them has more to be done.
+//!
+//! Book: ch. 3, "The __switch_to() function". Linux: 2.6.38 `arch/x86/kernel/process_32.c`
+//! (the book's kernel loads TLS before it saves gs).
+
+use super::lazy_gs::{lazy_load_gs, lazy_save_gs};
+use super::load_sp0::{load_sp0, load_sp0_and_sysenter_cs};
+use super::load_tls::{load_tls, load_tls_first};
+use super::math_state::{__math_state_restore, __unlazy_fpu, clts, switch_fpu_prepare};
+use super::switch_to_xtra::__switch_to_xtra;
+use crate::task::task_struct::TaskStruct;
+use crate::task::thread_struct::{
+    _TIF_WORK_CTXSW, TIF_SYSENTER_CS, TIF_TLS_ALL, TS_FPU_COUNTED, TS_USEDFPU,
+};
+use crate::{this_cpu_add, this_cpu_write};
+
+/// Bits of `thread.work` with which a task needs more than the common steps.
+const WORK: u32 = TS_USEDFPU | TS_FPU_COUNTED | TIF_TLS_ALL | TIF_SYSENTER_CS | _TIF_WORK_CTXSW;
+
+/// Moves all of the hardware context but `esp` and `eip` from `prev_p` to `next_p`.
+///
+/// # Safety
+/// 1. Entered only by the `jmp` of `switch_to`, whose conditions hold.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".sched.text")]
+pub unsafe extern "fastcall" fn __switch_to(
+    prev_p: *mut TaskStruct,
+    next_p: *mut TaskStruct,
+) -> *mut TaskStruct {
+    // SAFETY: both are live by 1; the words are their own.
+    let work = unsafe { (*(*prev_p).thread()).work | (*(*next_p).thread()).work };
+    if work & WORK == 0 {
+        // SAFETY: by 1, and neither task has any of WORK.
+        unsafe { steps::<false>(prev_p, next_p) }
+    } else {
+        // SAFETY: by 1.
+        unsafe { __switch_to_work(prev_p, next_p) }
+    }
+}
+
+/// The steps with everything, out of the common path.
+///
+/// # Safety
+/// As [`__switch_to`].
+#[cold]
+#[inline(never)]
+#[unsafe(link_section = ".sched.text")]
+unsafe extern "fastcall" fn __switch_to_work(
+    prev_p: *mut TaskStruct,
+    next_p: *mut TaskStruct,
+) -> *mut TaskStruct {
+    // SAFETY: the caller's.
+    unsafe { steps::<true>(prev_p, next_p) }
+}
+
+/// The steps, in 2.6.38's order.
+///
+/// # Safety
+/// 1. As [`__switch_to`]; `WORK_DUE` is true unless neither task has a bit of [`WORK`].
+#[inline(always)]
+unsafe fn steps<const WORK_DUE: bool>(
+    prev_p: *mut TaskStruct,
+    next_p: *mut TaskStruct,
+) -> *mut TaskStruct {
+    // SAFETY: prev is off its stack and next not yet `current`: by 1 nobody else writes either
+    // context, and they are two different tasks.
+    let (prev, next) = unsafe { (&mut *(*prev_p).thread(), &mut *(*next_p).thread()) };
+
+    // 1. FPU: save it if prev used it; decide whether next gets it at once.
+    let preload = if WORK_DUE {
+        let preload = switch_fpu_prepare(next);
+        __unlazy_fpu(prev);
+        preload
+    } else {
+        false
+    };
+
+    // 2. The stack that an entry from ring 3 lands on.
+    if WORK_DUE {
+        load_sp0_and_sysenter_cs(next);
+    } else {
+        load_sp0(next);
+    }
+
+    // 3. prev's %gs, before its descriptor goes: the register is all that holds it.
+    lazy_save_gs(prev);
+
+    // 4. next's TLS descriptors, into this CPU's GDT.
+    if WORK_DUE {
+        load_tls(next);
+    } else {
+        load_tls_first(next);
+    }
+
+    // 5. Debug registers, time-stamp counter, I/O bitmap.
+    if WORK_DUE && (prev.work | next.work) & _TIF_WORK_CTXSW != 0 {
+        __switch_to_xtra(prev, next);
+    }
+
+    // 6. FPU to next, if it is to have it at once.
+    if WORK_DUE && preload {
+        clts();
+        __math_state_restore(next);
+        this_cpu_add!(count.fpu_preloads, 1);
+    }
+
+    // 7. next's %gs: or, not "differs": two tasks with the same selector have two bases, and
+    //    the processor keeps the old one until the selector is written.
+    if prev.gs | next.gs != 0 {
+        lazy_load_gs(next);
+    }
+
+    // 8. From here on `current` is next.
+    this_cpu_write!(current_task, next_p as u32);
+    prev_p
+}

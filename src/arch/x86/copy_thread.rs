@@ -1,0 +1,144 @@
+//! `copy_thread`, `exit_thread`, `flush_thread`: the hardware context at fork, exit and exec.
+//!
+//! Called by the parent, by a dying task and by a task that executes a new program, each in
+//! process context with interrupts on.
+//!
+//! Book: ch. 3, "The copy_process() function", "Process Termination".
+//! Linux: 2.6.38 `arch/x86/kernel/process_32.c`, `process.c`.
+
+extern crate alloc;
+use alloc::boxed::Box;
+
+use super::current::{Current, current};
+use super::insn;
+use super::math_state::{clear_fpu, unlazy_fpu};
+use super::percpu::this_cpu;
+use super::ret_from_fork::ret_from_fork;
+use super::switch_to_xtra::set_cr4_tsd;
+use crate::hw::desc::{DescStruct, USER_CS, USER_DS};
+use crate::hw::eflags::Eflags;
+use crate::sync::PreemptGuard;
+use crate::syscall::errno::Errno;
+use crate::task::io_bitmap::{IoBitmap, switch_to_bitmap};
+use crate::task::pt_regs::PtRegs;
+use crate::task::thread_info::THREAD_SIZE;
+use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, ThreadStruct};
+
+/// Bytes left free above the `pt_regs` of an empty stack: a frame of an interrupt in ring 0
+/// has no ss and esp, yet code may look at them.
+pub const STACK_TOP_GAP: usize = 8;
+
+/// Builds the context of a child of `parent` on the stack at `stack`, whose first instruction
+/// will be `ret_from_fork`, with `regs` as its `pt_regs`, eax 0, and `sp` as user stack unless 0.
+///
+/// # Errors
+/// ENOMEM when the I/O bitmap or the FPU state cannot be copied.
+pub fn copy_thread(
+    parent: Current,
+    stack: usize,
+    regs: &PtRegs,
+    sp: u32,
+) -> Result<ThreadStruct, Errno> {
+    // The parent's FPU registers may be newer than its memory copy.
+    unlazy_fpu(parent);
+    // SAFETY: our own context; nothing below calls anything that borrows it.
+    let old = unsafe { parent.thread_mut() };
+
+    let sp0 = stack + THREAD_SIZE - STACK_TOP_GAP;
+    let childregs = (sp0 - size_of::<PtRegs>()) as *mut PtRegs;
+    let mut r = *regs;
+    r.ax = 0;
+    if sp != 0 {
+        r.sp = sp;
+    }
+    // SAFETY: the top of a fresh stack that nobody else knows, aligned to 4.
+    unsafe { childregs.write(r) };
+
+    let mut new = ThreadStruct {
+        sp0: sp0 as u32,
+        sp: childregs as u32,
+        ip: ret_from_fork as *const () as u32,
+        tls_array: old.tls_array,
+        // Under lazy gs the selector is in the register, not in memory.
+        gs: if regs.user_mode() { u32::from(insn::read_gs()) } else { 0 },
+        ..ThreadStruct::new()
+    };
+    new.work = old.work & (crate::task::thread_struct::TIF_TLS_ALL | TIF_NOTSC);
+    if let Some(fpu) = old.fpu.as_deref() {
+        new.fpu = Some(Box::new(*fpu));
+    }
+    if let Some(bitmap) = old.io_bitmap.as_deref() {
+        new.io_bitmap = Some(Box::new(bitmap.clone()));
+        new.io_bitmap_max = old.io_bitmap_max;
+        new.set_work(TIF_IO_BITMAP, true);
+    }
+    Ok(new)
+}
+
+/// Takes the ports away from the running task: called when it exits.
+///
+/// The order matters: first the task has no bitmap any more, then the TSS is made all ones,
+/// with preemption off, then the memory goes.
+pub fn exit_thread(me: Current) {
+    // SAFETY: our own context.
+    let thread = unsafe { me.thread_mut() };
+    let old: Option<Box<IoBitmap>> = thread.io_bitmap.take();
+    if old.is_some() {
+        let _no_preempt = PreemptGuard::new();
+        thread.set_work(TIF_IO_BITMAP, false);
+        let max = core::mem::take(&mut thread.io_bitmap_max) as usize;
+        // SAFETY: this CPU's TSS, with preemption off; interrupt handlers do not touch it.
+        let tss = unsafe { &mut (*this_cpu()).tss.io_bitmap };
+        switch_to_bitmap(tss, max, None);
+    }
+    drop(old);
+}
+
+/// A new program starts without breakpoints, TLS and FPU state. It keeps its ports.
+pub fn flush_thread(me: Current) {
+    clear_fpu(me);
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: our own context, preemption off.
+    let thread = unsafe { me.thread_mut() };
+    thread.tls_array = [DescStruct::EMPTY; 3];
+    thread.set_work(crate::task::thread_struct::TIF_TLS_ALL, false);
+    thread.set_work(crate::task::thread_struct::TIF_DEBUG, false);
+    thread.debugreg = [0; 4];
+    thread.debugreg6 = 0;
+    thread.debugreg7 = 0;
+    insn::set_debugreg(0, 7);
+    super::load_tls::load_tls(thread);
+}
+
+/// First state of a new program: all registers 0, flat user segments, EFLAGS 0x202, gs 0.
+pub fn start_thread(regs: &mut PtRegs, ip: u32, sp: u32) {
+    insn::load_gs(0);
+    let ds = u32::from(USER_DS.0);
+    *regs = PtRegs {
+        ds,
+        es: ds,
+        ss: ds,
+        cs: u32::from(USER_CS.0),
+        ip,
+        sp,
+        flags: Eflags::NEW_TASK.bits(),
+        orig_ax: u32::MAX,
+        ..PtRegs::default()
+    };
+}
+
+/// prctl(PR_SET_TSC): lets the running task read the time-stamp counter, or makes RDTSC fault.
+/// Takes effect at once.
+pub fn set_tsc_mode(allowed: bool) {
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: our own context, preemption off.
+    let thread = unsafe { current().thread_mut() };
+    thread.set_work(TIF_NOTSC, !allowed);
+    set_cr4_tsd(!allowed);
+}
+
+/// Whether the running task may read the time-stamp counter.
+pub fn tsc_allowed() -> bool {
+    // SAFETY: our own context, only read.
+    unsafe { current().thread_mut() }.work & TIF_NOTSC == 0
+}

@@ -1,0 +1,75 @@
+//! The Global Descriptor Table: one per CPU, 32 entries at Linux's numbers.
+//!
+//! `cpu_init` fills and loads it on each CPU, with the TSS and the `%fs` of the per-CPU area;
+//! after that the switch alone writes to it, entries 6 to 8 and 17.
+//!
+//! Book: ch. 2, "The Linux GDT". Linux: 2.6.38 `cpu_init`, `gdt_page`. SDM: vol. 3, 3.5.1.
+
+use super::insn;
+use super::percpu::{PerCpu, per_cpu, write_fs};
+use crate::hw::desc::{
+    DOUBLEFAULT_TSS_SELECTOR, DescStruct, GDT_ENTRIES, GDT_ENTRY_DEFAULT_USER_CS,
+    GDT_ENTRY_DEFAULT_USER_DS, GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_KERNEL_CS,
+    GDT_ENTRY_KERNEL_DS, GDT_ENTRY_LDT, GDT_ENTRY_PERCPU, GDT_ENTRY_TSS, GDT_SIZE, KERNEL_CS,
+    KERNEL_PERCPU, TSS_SELECTOR, USER_DS,
+};
+use crate::hw::tss::{IO_BITMAP_OFFSET, KERNEL_TSS_LIMIT, X86HwTss};
+
+const _: () = assert!(DOUBLEFAULT_TSS_SELECTOR.0 == 0xf8 && GDT_ENTRIES == 32);
+
+/// Writes entry `N` of this CPU's table.
+#[inline(always)]
+pub fn write_gdt_entry<const N: usize>(desc: DescStruct) {
+    match N {
+        6 => write_words::<{ 6 * 8 }, { 6 * 8 + 4 }>(desc),
+        7 => write_words::<{ 7 * 8 }, { 7 * 8 + 4 }>(desc),
+        8 => write_words::<{ 8 * 8 }, { 8 * 8 + 4 }>(desc),
+        GDT_ENTRY_LDT => write_words::<{ 17 * 8 }, { 17 * 8 + 4 }>(desc),
+        _ => unreachable!("only TLS and LDT entries change after boot"),
+    }
+}
+
+#[inline(always)]
+fn write_words<const A: usize, const B: usize>(desc: DescStruct) {
+    write_fs::<A>(desc.a);
+    write_fs::<B>(desc.b);
+}
+
+/// Loads the descriptor tables of CPU `cpu` on that CPU, `%fs`, and the task register, once.
+///
+/// `sp0` is the kernel stack of the task that runs here first. After this `%fs` works.
+///
+/// # Safety
+/// 1. Runs on CPU `cpu`, once, with interrupts off, after `setup_per_cpu_areas`.
+pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
+    let area: *mut PerCpu = per_cpu(cpu);
+    // SAFETY: by 1 the area exists and only this CPU uses it so far.
+    let p = unsafe { &mut *area };
+    p.gdt_page[GDT_ENTRY_KERNEL_CS] = DescStruct::flat_code(0);
+    p.gdt_page[GDT_ENTRY_KERNEL_DS] = DescStruct::flat_data(0);
+    p.gdt_page[GDT_ENTRY_DEFAULT_USER_CS] = DescStruct::flat_code(3);
+    p.gdt_page[GDT_ENTRY_DEFAULT_USER_DS] = DescStruct::flat_data(3);
+    p.gdt_page[GDT_ENTRY_TSS] = DescStruct::tss(&raw const p.tss as u32, KERNEL_TSS_LIMIT);
+    p.gdt_page[GDT_ENTRY_PERCPU] = DescStruct::data(area as u32, size_of::<PerCpu>() as u32 - 1, 0);
+    p.gdt_page[GDT_ENTRY_DOUBLEFAULT_TSS] =
+        DescStruct::tss(&raw const p.doublefault_tss as u32, size_of::<X86HwTss>() as u32 - 1);
+    p.tss.x86_tss.sp0 = sp0;
+    p.tss.x86_tss.ss1 = KERNEL_CS.0;
+    p.tss.x86_tss.io_bitmap_base = IO_BITMAP_OFFSET;
+
+    let gdtr = insn::DescPtr { limit: GDT_SIZE as u16 - 1, base: area as u32 };
+    // SAFETY: the table is filled, lives for ever, and has the selectors that are loaded next.
+    unsafe {
+        insn::lgdt(&gdtr);
+        insn::load_cs(KERNEL_CS.0);
+        // As in Linux the kernel's data segments are the user's flat ones, so that an entry
+        // from ring 3 by sysenter finds them usable; only ss has to be ring 0.
+        insn::load_data_segments(USER_DS.0);
+        insn::load_ss(crate::hw::desc::KERNEL_DS.0);
+        insn::load_fs(KERNEL_PERCPU.0);
+        insn::load_gs(0);
+        insn::ltr(TSS_SELECTOR.0);
+        insn::lldt(0);
+    }
+    super::load_sp0::set_sysenter_cs(u32::from(KERNEL_CS.0));
+}

@@ -1,0 +1,27 @@
+//! `load_TLS`: a task's three TLS descriptors into entries 6, 7 and 8 of this CPU's GDT.
+//!
+//! Called by `__switch_to`, after prev's `%gs` was saved; and by `set_thread_area` for the
+//! running task. The processor goes on using what it loaded from the old descriptor until the
+//! selector is written again: see `lazy_gs`.
+//!
+//! Book: ch. 3, "The __switch_to() function", step 3; ch. 2, "The Linux GDT".
+//! Linux: 2.6.38 `native_load_tls`.
+
+use super::gdt::write_gdt_entry;
+use crate::task::thread_struct::ThreadStruct;
+
+/// Loads all three.
+#[doc(alias = "load_TLS")]
+#[inline(always)]
+pub fn load_tls(next: &ThreadStruct) {
+    load_tls_first(next);
+    write_gdt_entry::<7>(next.tls_array[1]);
+    write_gdt_entry::<8>(next.tls_array[2]);
+}
+
+/// Loads the first, which is all that a C library uses. The others are empty, both in the GDT
+/// and in `next`, unless a task has TIF_TLS_ALL.
+#[inline(always)]
+pub fn load_tls_first(next: &ThreadStruct) {
+    write_gdt_entry::<6>(next.tls_array[0]);
+}

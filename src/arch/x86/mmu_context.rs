@@ -1,0 +1,71 @@
+//! `switch_mm`, `enter_lazy_tlb`, `leave_mm`: the address-space half of the switch.
+//!
+//! Called by `context_switch` on prev's stack, interrupts off, before the stack changes: kernel
+//! mappings are the same in every page directory, so the code goes on under next's.
+//!
+//! Book: ch. 9, "switch_mm"; ch. 2, "Handling the Hardware Cache and the TLB".
+//! Linux: 2.6.38 `arch/x86/include/asm/mmu_context.h`.
+
+use core::sync::atomic::Ordering;
+
+use super::insn;
+use super::ldt::load_ldt;
+use super::percpu::{TLBSTATE_LAZY, TLBSTATE_OK, smp_processor_id};
+use crate::mm::mm_struct::{INIT_MM, MmStruct};
+use crate::{this_cpu_add, this_cpu_read, this_cpu_write};
+
+/// Makes `next` the address space of this CPU; `prev` is what CR3 holds now.
+///
+/// Writes no CR3 when they are the same, unless `leave_mm` has meanwhile taken it away.
+#[inline(always)]
+pub fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
+    let bit = 1u32 << smp_processor_id();
+    if !core::ptr::eq(prev, next) {
+        this_cpu_write!(tlb_state, TLBSTATE_OK);
+        this_cpu_write!(tlb_active_mm, core::ptr::from_ref(next) as u32);
+        next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed);
+        load_cr3(next);
+        // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
+        prev.cpu_vm_mask.fetch_and(!bit, Ordering::Relaxed);
+        if prev.ldt_entries.load(Ordering::Relaxed) | next.ldt_entries.load(Ordering::Relaxed) != 0 {
+            load_ldt(next);
+        }
+    } else {
+        this_cpu_write!(tlb_state, TLBSTATE_OK);
+        debug_assert!(
+            this_cpu_read!(tlb_active_mm) == core::ptr::from_ref(next) as u32,
+            "BUG: switch_mm: this CPU's address space is not the one it says"
+        );
+        if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            // leave_mm ran while we were lazy: CR3 is the kernel's.
+            load_cr3(next);
+            load_ldt(next);
+        }
+    }
+}
+
+/// This CPU goes on with a kernel task under the same CR3: it need not see `mm`'s changes.
+#[inline(always)]
+pub fn enter_lazy_tlb() {
+    if this_cpu_read!(tlb_state) == TLBSTATE_OK {
+        this_cpu_write!(tlb_state, TLBSTATE_LAZY);
+        this_cpu_add!(count.lazy_entries, 1);
+    }
+}
+
+/// Leaves a borrowed address space for the kernel's own: a flush asked a lazy CPU for it.
+///
+/// # Panics
+/// When the address space is in use here.
+pub fn leave_mm(mm: &MmStruct) {
+    assert!(this_cpu_read!(tlb_state) != TLBSTATE_OK, "BUG: leave_mm of an address space in use");
+    mm.cpu_vm_mask.fetch_and(!(1u32 << smp_processor_id()), Ordering::Relaxed);
+    load_cr3(&INIT_MM);
+}
+
+#[inline(always)]
+fn load_cr3(mm: &MmStruct) {
+    // SAFETY: every page directory has the kernel's mappings, and `mm` is held by its counts.
+    unsafe { insn::write_cr3(mm.pgd.load(Ordering::Relaxed)) };
+    this_cpu_add!(count.cr3_writes, 1);
+}

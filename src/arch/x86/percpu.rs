@@ -1,0 +1,192 @@
+//! The per-CPU area, reached through `%fs`.
+//!
+//! Each possible CPU has one `PerCpu`, and descriptor 27 of its own GDT has that area's address
+//! as base, so `%fs:offset` is one instruction that no migration can split. Assembly takes the
+//! offsets from `offset_of!`.
+//!
+//! Like `task_struct`, this structure may name types of any room but calls none.
+//!
+//! Book: ch. 5, "Per-CPU Variables". Linux: 2.6.38 `setup_per_cpu_areas`, `this_cpu_off`.
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::mem::{MaybeUninit, offset_of};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+use crate::hw::desc::{DescStruct, GDT_ENTRIES, KERNEL_DS};
+use crate::hw::tss::{TssStruct, X86HwTss};
+use crate::sched::rq::Rq;
+use crate::task::task_struct::TaskStruct;
+
+/// CPUs that this kernel is built for.
+pub const NR_CPUS: usize = 8;
+
+/// What `cpu_tlbstate.state` says.
+pub const TLBSTATE_OK: u32 = 1;
+/// The CPU runs a kernel task on a borrowed address space: it need not see its changes.
+pub const TLBSTATE_LAZY: u32 = 2;
+
+/// One CPU's area. The first fields are read by assembly.
+#[repr(C, align(4096))]
+pub struct PerCpu {
+    /// This CPU's descriptor table, page-aligned because the area is.
+    pub gdt_page: [DescStruct; GDT_ENTRIES],
+    /// Address of this area.
+    pub this_cpu_off: u32,
+    /// Number of this CPU.
+    pub cpu_number: u32,
+    /// The task that runs here; written by `__switch_to`, last of all.
+    pub current_task: u32,
+    /// Whether the address space that CR3 holds is in use or only borrowed.
+    pub tlb_state: u32,
+    /// The address space that CR3 holds (`cpu_tlbstate.active_mm`).
+    pub tlb_active_mm: u32,
+    /// How often things happened on this CPU; read by tests and the tour.
+    pub count: SwitchCounts,
+    /// Hardware TSS and I/O bitmap. Never per task.
+    pub tss: TssStruct,
+    /// The TSS that a double fault switches to, by a task gate.
+    pub doublefault_tss: X86HwTss,
+    /// This CPU's run queue.
+    pub rq: Rq,
+}
+
+/// Counted in the switch, so that a test can tell that a step was, or was not, taken.
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct SwitchCounts {
+    /// `%gs` was loaded from `thread.gs`.
+    pub gs_loads: u32,
+    /// Bytes of I/O bitmap copied, or set to ones.
+    pub io_bitmap_bytes: u32,
+    /// CR3 was written by `switch_mm`.
+    pub cr3_writes: u32,
+    /// #NM was taken to give a task the FPU.
+    pub fpu_nm: u32,
+    /// The FPU was given to a task by the switch itself.
+    pub fpu_preloads: u32,
+    /// x87/SSE state was saved.
+    pub fpu_saves: u32,
+    /// A kernel task began to borrow an address space.
+    pub lazy_entries: u32,
+    /// Debug registers were loaded.
+    pub debug_loads: u32,
+}
+
+/// Offset of `current_task`, for the entry code and gdb.
+pub const PERCPU_CURRENT_TASK: usize = offset_of!(PerCpu, current_task);
+/// Offset of the hardware TSS's `sp0`.
+pub const PERCPU_TSS_SP0: usize = offset_of!(PerCpu, tss) + offset_of!(X86HwTss, sp0);
+const _: () = assert!(offset_of!(PerCpu, gdt_page) == 0);
+
+struct Area(UnsafeCell<MaybeUninit<PerCpu>>);
+// SAFETY: each area belongs to one CPU; what others read of it are single words, and the run
+// queue, which has its own lock.
+unsafe impl Sync for Area {}
+
+static AREAS: [Area; NR_CPUS] = [const { Area(UnsafeCell::new(MaybeUninit::zeroed())) }; NR_CPUS];
+
+/// `__per_cpu_offset`: the area of each CPU; null before `setup_per_cpu_areas`.
+#[unsafe(export_name = "__per_cpu_offset")]
+pub static PER_CPU_OFFSET: [AtomicPtr<PerCpu>; NR_CPUS] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; NR_CPUS];
+
+/// CPUs that run, one bit each.
+pub static CPU_ONLINE_MASK: AtomicU32 = AtomicU32::new(0);
+
+/// Gives every possible CPU its area: zero but for its own address, its number and a TSS.
+/// Called once, by the boot CPU, before any `%fs` access.
+///
+/// Linux: 2.6.38 `setup_per_cpu_areas`.
+pub fn setup_per_cpu_areas() {
+    for (cpu, area) in AREAS.iter().enumerate() {
+        let p: *mut PerCpu = area.0.get().cast();
+        // SAFETY: nobody else knows the area yet; all-zero bytes are a valid start for every
+        // field that is not written here.
+        unsafe {
+            (*p).this_cpu_off = p as u32;
+            (*p).cpu_number = cpu as u32;
+            (&raw mut (*p).tss).write(TssStruct::new(KERNEL_DS.0));
+            (&raw mut (*p).doublefault_tss).write(X86HwTss::ZERO);
+            (&raw mut (*p).rq).write(Rq::new(cpu as u32));
+        }
+        PER_CPU_OFFSET[cpu].store(p, Ordering::Release);
+    }
+}
+
+/// The area of CPU `cpu`, for who must look at another's.
+///
+/// # Panics
+/// When `cpu` is not a possible CPU.
+#[inline(always)]
+pub fn per_cpu(cpu: u32) -> *mut PerCpu {
+    AREAS[cpu as usize].0.get().cast()
+}
+
+/// Reads a 4-byte field of this CPU's area by one `%fs` instruction.
+#[macro_export]
+macro_rules! this_cpu_read {
+    ($($field:tt).+) => {
+        $crate::arch::x86::percpu::read_fs::<{ core::mem::offset_of!($crate::arch::x86::percpu::PerCpu, $($field).+) }>()
+    };
+}
+
+/// Writes a 4-byte field of this CPU's area by one `%fs` instruction.
+#[macro_export]
+macro_rules! this_cpu_write {
+    ($($field:tt).+, $value:expr) => {
+        $crate::arch::x86::percpu::write_fs::<{ core::mem::offset_of!($crate::arch::x86::percpu::PerCpu, $($field).+) }>($value)
+    };
+}
+
+/// Adds to a 4-byte counter of this CPU's area by one `%fs` instruction.
+#[macro_export]
+macro_rules! this_cpu_add {
+    ($($field:tt).+, $value:expr) => {
+        $crate::arch::x86::percpu::add_fs::<{ core::mem::offset_of!($crate::arch::x86::percpu::PerCpu, $($field).+) }>($value)
+    };
+}
+
+/// The word at `%fs:OFFSET`; for [`this_cpu_read!`].
+#[inline(always)]
+pub fn read_fs<const OFFSET: usize>() -> u32 {
+    let value: u32;
+    // SAFETY: %fs covers this CPU's area, and OFFSET is a field of it. Not `pure`: the task may
+    // have moved to another CPU since the last read.
+    unsafe {
+        asm!("movl %fs:{}, {}", const OFFSET, out(reg) value,
+             options(att_syntax, nostack, preserves_flags, readonly));
+    }
+    value
+}
+
+/// Stores at `%fs:OFFSET`; for [`this_cpu_write!`].
+#[inline(always)]
+pub fn write_fs<const OFFSET: usize>(value: u32) {
+    // SAFETY: %fs covers this CPU's area; OFFSET is a 4-byte field of it that holds any bits.
+    unsafe {
+        asm!("movl {}, %fs:{}", in(reg) value, const OFFSET,
+             options(att_syntax, nostack, preserves_flags));
+    }
+}
+
+/// Adds at `%fs:OFFSET`; for [`this_cpu_add!`].
+#[inline(always)]
+pub fn add_fs<const OFFSET: usize>(value: u32) {
+    // SAFETY: %fs covers this CPU's area; OFFSET is a counter in it.
+    unsafe {
+        asm!("addl {}, %fs:{}", in(reg) value, const OFFSET, options(att_syntax, nostack));
+    }
+}
+
+/// Number of this CPU. Preemption must be off for the answer to stay true.
+#[inline(always)]
+pub fn smp_processor_id() -> u32 {
+    this_cpu_read!(cpu_number)
+}
+
+/// This CPU's area. Preemption must be off for it to stay this CPU's.
+#[inline(always)]
+pub fn this_cpu() -> *mut PerCpu {
+    this_cpu_read!(this_cpu_off) as *mut PerCpu
+}

@@ -1,0 +1,54 @@
+//! `__switch_to_xtra`: what few tasks have: debug registers, no time-stamp counter, ports.
+//!
+//! Called by `__switch_to` when prev or next has a TIF_* flag of `_TIF_WORK_CTXSW`.
+//!
+//! Book: ch. 3, "The __switch_to() function", steps 6 and 7. Linux: 2.6.38 `__switch_to_xtra`
+//! (debug registers as 2.6.32 has them, loaded for next and never cleared for prev).
+
+use super::insn;
+use super::percpu::this_cpu;
+use crate::hw::cr::Cr4;
+use crate::task::io_bitmap::switch_to_bitmap;
+use crate::task::thread_struct::{TIF_DEBUG, TIF_IO_BITMAP, TIF_NOTSC, ThreadStruct};
+use crate::this_cpu_add;
+
+/// Moves what the flags of prev and next name.
+#[inline(never)]
+#[unsafe(link_section = ".sched.text")]
+pub fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
+    // DR7 last: it arms the others. A stale one may still trap in a task without breakpoints:
+    // `do_debug` finds that the task has none and clears DR7.
+    if next.work & TIF_DEBUG != 0 {
+        load_debug_registers(next);
+    }
+
+    if (prev.work ^ next.work) & TIF_NOTSC != 0 {
+        set_cr4_tsd(next.work & TIF_NOTSC != 0);
+    }
+
+    if (prev.work | next.work) & TIF_IO_BITMAP != 0 {
+        // SAFETY: this CPU's own TSS, with interrupts off: nobody else looks at it.
+        let bitmap = unsafe { &mut (*this_cpu()).tss.io_bitmap };
+        let bytes = switch_to_bitmap(bitmap, prev.io_bitmap_max as usize, next.io_bitmap.as_deref());
+        this_cpu_add!(count.io_bitmap_bytes, bytes as u32);
+    }
+}
+
+/// DR0–DR3, DR6 and DR7 of a task into the processor.
+pub fn load_debug_registers(task: &ThreadStruct) {
+    for (n, &address) in task.debugreg.iter().enumerate() {
+        insn::set_debugreg(address, n);
+    }
+    insn::set_debugreg(task.debugreg6, 6);
+    insn::set_debugreg(task.debugreg7, 7);
+    this_cpu_add!(count.debug_loads, 1);
+}
+
+/// CR4.TSD: RDTSC faults in ring 3 while it is set.
+pub fn set_cr4_tsd(on: bool) {
+    let cr4 = insn::read_cr4();
+    let tsd = Cr4::TSD.bits();
+    let new = if on { cr4 | tsd } else { cr4 & !tsd };
+    // SAFETY: only TSD changes, which the kernel itself does not feel.
+    unsafe { insn::write_cr4(new) };
+}

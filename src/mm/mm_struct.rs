@@ -1,0 +1,110 @@
+//! `mm_struct`: an address space.
+//!
+//! Tasks hold it by raw pointers, as Linux does, because who holds a count is decided by the
+//! kind of switch (see [`super::active_mm`]) and not by a scope.
+//!
+//! Book: ch. 9, "The Memory Descriptor". Linux: 2.6.38 `struct mm_struct`, `mmput`, `mmdrop`.
+
+extern crate alloc;
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::mm_count::MmCount;
+use super::vma::MemoryMap;
+use crate::sync::SpinLock;
+
+/// An address space.
+#[repr(C)]
+pub struct MmStruct {
+    /// Physical address of the page directory: what CR3 is loaded with.
+    pub pgd: AtomicU32,
+    /// Physical base of the LDT, and its entries; 0 without one.
+    pub ldt: AtomicU32,
+    /// Entries of the LDT.
+    pub ldt_entries: AtomicU32,
+    /// CPUs on which this may be loaded, one bit each (Linux: `mm_cpumask`).
+    pub cpu_vm_mask: AtomicU32,
+    /// `mm_users` and `mm_count`.
+    pub counts: MmCount,
+    /// The mappings.
+    pub map: SpinLock<MemoryMap>,
+}
+
+/// The kernel's own address space: only kernel mappings, never freed.
+pub static INIT_MM: MmStruct = MmStruct {
+    pgd: AtomicU32::new(0),
+    ldt: AtomicU32::new(0),
+    ldt_entries: AtomicU32::new(0),
+    cpu_vm_mask: AtomicU32::new(0),
+    counts: MmCount::new(),
+    map: SpinLock::new(MemoryMap::new()),
+};
+
+impl MmStruct {
+    /// An empty address space with one user and one count, or none when memory is short.
+    /// The caller owns that user.
+    pub fn alloc() -> Option<*mut MmStruct> {
+        let pgd = super::pgtable::pgd_alloc()?;
+        MM_LIVE.fetch_add(1, Ordering::Relaxed);
+        Some(Box::into_raw(Box::new(MmStruct {
+            pgd: AtomicU32::new(pgd),
+            ldt: AtomicU32::new(0),
+            ldt_entries: AtomicU32::new(0),
+            cpu_vm_mask: AtomicU32::new(0),
+            counts: MmCount::new(),
+            map: SpinLock::new(MemoryMap::new()),
+        })))
+    }
+}
+
+/// Address spaces that exist: what a leak test compares.
+pub static MM_LIVE: AtomicU32 = AtomicU32::new(0);
+
+/// One more holder of the page directory.
+///
+/// # Safety
+/// 1. `mm` is live.
+#[inline(always)]
+pub unsafe fn mmgrab(mm: *mut MmStruct) {
+    // SAFETY: live by 1.
+    unsafe { (*mm).counts.grab() };
+}
+
+/// One holder of the page directory less; frees it with the last.
+///
+/// # Safety
+/// 1. The caller owns one count of `mm` and does not use it again.
+/// 2. If that is the last, no CPU has its directory in CR3.
+#[inline(always)]
+pub unsafe fn mmdrop(mm: *mut MmStruct) {
+    // SAFETY: live by 1.
+    if unsafe { (*mm).counts.drop_count() } {
+        // SAFETY: that was the last count, and by 2 no CR3 holds it.
+        unsafe { __mmdrop(mm) };
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn __mmdrop(mm: *mut MmStruct) {
+    assert!(!core::ptr::eq(mm, &raw const INIT_MM), "BUG: init_mm dropped");
+    // SAFETY: the caller had the last count; `alloc` made the box.
+    let mm = unsafe { Box::from_raw(mm) };
+    super::pgtable::pgd_free(mm.pgd.load(Ordering::Relaxed));
+    MM_LIVE.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// One user less; with the last the mappings go, and the users' count of the directory.
+///
+/// # Safety
+/// 1. The caller owns one user of `mm` and does not use it again.
+pub unsafe fn mmput(mm: *mut MmStruct) {
+    // SAFETY: live by 1.
+    let m = unsafe { &*mm };
+    if m.counts.put_user() {
+        super::vma::exit_mmap(m);
+        // SAFETY: the users' common count is ours to drop now; who has the directory in CR3
+        // has grabbed it: `exit_mm` holds a count over the switch away.
+        unsafe { mmdrop(mm) };
+    }
+}

@@ -1,0 +1,107 @@
+//! `context_switch`: from prev's address space and stack to next's.
+//!
+//! Called by `schedule` only, with this CPU's run-queue lock held and interrupts off. It starts
+//! on prev's stack as prev and ends on the stack of whoever was switched to.
+//!
+//! Book: ch. 7, "Actions performed by schedule() to make the process switch".
+//! Linux: 5.4 `context_switch`.
+
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+use super::finish_task_switch::finish_task_switch;
+use super::prepare_task_switch::prepare_task_switch;
+use super::rq::Rq;
+use crate::arch::x86::current::{current, current_by_stack};
+use crate::arch::x86::insn;
+use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm_irqs_off};
+use crate::arch::x86::switch_to::switch_to;
+use crate::mm::active_mm::{MmSwitch, mm_switch};
+use crate::mm::mm_struct::mmgrab;
+use crate::sync::irq::irqs_disabled;
+use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
+use crate::task::last::Prev;
+use crate::task::task_struct::TaskStruct;
+use crate::task::thread_info::{STACK_END_MAGIC, THREAD_SIZE};
+
+/// Switches from the running task to `next`; returns when the running task runs again.
+///
+/// # Safety
+/// 1. `rq` is this CPU's run queue, its lock is held and interrupts are off.
+/// 2. `prev` is `current`, `next` is another task, live, runnable and on no CPU.
+#[inline(always)]
+pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut TaskStruct) {
+    let prev_p = prev.into_ptr();
+    // SAFETY: both are live by 2.
+    let (p, n) = unsafe { (&*prev_p, &*next) };
+    prepare_task_switch(n);
+
+    let mm = n.mm.load(Ordering::Relaxed);
+    let oldmm = p.active_mm.load(Ordering::Relaxed);
+    let prev_has_mm = !p.mm.load(Ordering::Relaxed).is_null();
+    match mm_switch(prev_has_mm, !mm.is_null()) {
+        MmSwitch::HandOver => {
+            n.active_mm.store(oldmm, Ordering::Relaxed);
+            enter_lazy_tlb();
+            p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        MmSwitch::Borrow => {
+            n.active_mm.store(oldmm, Ordering::Relaxed);
+            // SAFETY: prev lives in it.
+            unsafe { mmgrab(oldmm) };
+            enter_lazy_tlb();
+        }
+        MmSwitch::Return => {
+            // SAFETY: prev holds a count of what it borrowed, next is a user of its own.
+            unsafe { switch_mm_irqs_off(&*oldmm, &*mm) };
+            // SAFETY: the lock is held by 1.
+            unsafe { (*rq).prev_mm = oldmm };
+            p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        MmSwitch::Switch => {
+            // SAFETY: each task is a user of its own.
+            unsafe { switch_mm_irqs_off(&*oldmm, &*mm) };
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    check_switch(rq, p, n);
+
+    // SAFETY: by 1 and 2.
+    let last = unsafe { switch_to(Prev::new(prev_p), next) };
+    // We are whoever called this when it left. The locals are of that time; only `last` is now.
+    finish_task_switch(last);
+}
+
+/// What must hold at every switch; a kernel with debug assertions stops when it does not.
+#[cfg(debug_assertions)]
+fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
+    assert!(irqs_disabled(), "BUG: switch with interrupts on");
+    // SAFETY: only the lock word is read.
+    assert!(unsafe { (*rq).is_locked() }, "BUG: switch without the run-queue lock");
+    let count = preempt_count() & !PREEMPT_ACTIVE;
+    assert!(count == 2, "BUG: switch with preemption count {count}, not 2");
+    let esp = insn::read_esp() as usize;
+    let stack = prev.stack as usize;
+    assert!(
+        (stack..stack + THREAD_SIZE).contains(&esp),
+        "BUG: switch from {} with esp {esp:#x} outside its stack {stack:#x}",
+        prev.pid
+    );
+    for t in [prev, next] {
+        assert!(
+            t.thread_info().stack_end.get() == STACK_END_MAGIC,
+            "BUG: kernel stack of task {} overran its end",
+            t.pid
+        );
+    }
+    assert!(
+        ptr::eq(current_by_stack(), prev) && ptr::eq(current().as_ptr(), prev),
+        "BUG: current by stack {:p}, per CPU {:p}, prev {prev:p}",
+        current_by_stack(),
+        current().as_ptr()
+    );
+    assert!(!next.active_mm.load(Ordering::Relaxed).is_null(), "BUG: active_mm of next is none");
+    // SAFETY: the lock is held.
+    assert!(ptr::eq(unsafe { (*rq).curr }, next), "BUG: rq.curr is not next at the switch");
+}

@@ -1,0 +1,73 @@
+//! `finish_task_switch`: what next does for the task that ran before it.
+//!
+//! Called first thing on next's stack: by `context_switch` after `switch_to` returned, or by
+//! `schedule_tail` when next is new. Only here may a dead task's stack go, for only now is
+//! nobody on it.
+//!
+//! Book: ch. 7, "Actions performed by schedule() after a process switch".
+//! Linux: 5.4 `finish_task_switch`, `schedule_tail`.
+
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+use super::rq::{Rq, rq_unlock, this_rq};
+use crate::mm::mm_struct::mmdrop;
+use crate::sync::irq::{irqs_disabled, local_irq_enable};
+use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count, preempt_enable};
+use crate::task::last::Last;
+use crate::task::state::TASK_DEAD;
+use crate::task::task_struct::{TaskRef, TaskStruct};
+
+/// Ends the switch away from `last`.
+#[inline(always)]
+pub fn finish_task_switch(last: Last<TaskStruct>) {
+    // Not the run queue of the call that left: this task may have moved meanwhile.
+    let rq = this_rq();
+    let last = last.into_ptr();
+    debug_assert!(irqs_disabled(), "BUG: interrupts came on during the switch");
+    debug_assert!(
+        preempt_count() & !PREEMPT_ACTIVE == 2,
+        "BUG: preemption count {:#x} after the switch",
+        preempt_count()
+    );
+
+    // SAFETY: the lock is still held, taken by last.
+    let mm = unsafe { ptr::replace(&raw mut (*rq).prev_mm, ptr::null_mut()) };
+    // Read before on_cpu goes 0: from then on last may run elsewhere, and die there.
+    // SAFETY: last has the scheduler's reference until below.
+    let state = unsafe { (*last).state.load(Ordering::Relaxed) };
+    finish_task(last);
+    finish_lock_switch(rq);
+
+    if !mm.is_null() {
+        // SAFETY: the count that last had borrowed; CR3 has moved on.
+        unsafe { mmdrop(mm) };
+    }
+    if state == TASK_DEAD {
+        // SAFETY: the scheduler's own reference, given back once: last never runs again.
+        drop(unsafe { TaskRef::from_raw(last) });
+    }
+}
+
+/// The registers of `last` are all saved: others may run it.
+#[inline(always)]
+fn finish_task(last: *mut TaskStruct) {
+    // SAFETY: see the caller.
+    unsafe { (*last).on_cpu.store(0, Ordering::Release) };
+}
+
+/// Releases the lock that `last` took in `schedule`. The other end of the pair is `rq_lock` there.
+#[inline(always)]
+fn finish_lock_switch(rq: *mut Rq) {
+    // SAFETY: held since `schedule`, on this CPU, with interrupts off.
+    unsafe { rq_unlock(rq) };
+    local_irq_enable();
+}
+
+/// First call of a new task, from `ret_from_fork`: ends the switch to it.
+#[unsafe(no_mangle)]
+pub extern "C" fn schedule_tail(last: *mut TaskStruct) {
+    finish_task_switch(Last::from_eax(last));
+    preempt_enable();
+    crate::sched::wake_up::set_child_tid();
+}

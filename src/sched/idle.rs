@@ -1,0 +1,66 @@
+//! The idle task of each CPU: runs when no other can.
+//!
+//! Task 0, "swapper". It is on no run queue and never sleeps; its stack is the one that its CPU
+//! booted on.
+//!
+//! Book: ch. 3, "Process 0". Linux: 2.6.38 `init_idle`, `cpu_idle`.
+
+extern crate alloc;
+use alloc::boxed::Box;
+use core::sync::atomic::Ordering;
+
+use super::rq::cpu_rq;
+use super::schedule::schedule;
+use crate::arch::x86::insn;
+use crate::mm::mm_struct::{INIT_MM, mmgrab};
+use crate::sync::irq::local_irq_disable;
+use crate::task::state::PF_KTHREAD;
+use crate::task::task_struct::TaskStruct;
+use crate::task::thread_info::{
+    THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
+};
+use crate::this_cpu_write;
+
+/// Makes the code that runs now, on stack `stack`, the idle task of CPU `cpu`.
+///
+/// # Safety
+/// 1. Runs on CPU `cpu`, once, on `stack`, with interrupts off, before anything else runs there.
+pub unsafe fn init_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
+    let ti: *mut ThreadInfo = stack as *mut ThreadInfo;
+    let mut task = TaskStruct::new(ti, 0, 0);
+    task.flags.store(PF_KTHREAD, Ordering::Relaxed);
+    task.on_cpu.store(1, Ordering::Relaxed);
+    task.active_mm.store((&raw const INIT_MM).cast_mut(), Ordering::Relaxed);
+    task.thread.get_mut().sp0 = (stack + THREAD_SIZE - 8) as u32;
+    task.se.get_mut().cpus_allowed = 1 << cpu;
+    task.set_comm(b"swapper");
+    let p = Box::into_raw(Box::new(task));
+    // SAFETY: INIT_MM lives for ever; its count covers the idle task's borrowing.
+    unsafe { mmgrab((&raw const INIT_MM).cast_mut()) };
+    // SAFETY: our own stack by 1; the count that is in use now is kept.
+    unsafe {
+        let count = (*ti).preempt_count();
+        ti.write(ThreadInfo::new(p.cast(), cpu, count));
+        let rq = cpu_rq(cpu);
+        (*rq).idle = p;
+        (*rq).curr = p;
+    }
+    this_cpu_write!(current_task, p as u32);
+    this_cpu_write!(tlb_active_mm, &raw const INIT_MM as u32);
+    this_cpu_write!(tlb_state, crate::arch::x86::percpu::TLBSTATE_OK);
+    p
+}
+
+/// The idle loop: halts until an interrupt makes a task runnable.
+pub fn cpu_idle() -> ! {
+    loop {
+        local_irq_disable();
+        if test_flag(current_thread_info(), TIF_NEED_RESCHED) {
+            crate::sync::irq::local_irq_enable();
+            schedule();
+        } else {
+            // With interrupts off until the halt itself, a wake-up cannot slip in between.
+            insn::sti_hlt();
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Who runs next, and the change-over.
+//!
+//! In reading order:
+//! - [`schedule`]: picks, and calls [`context_switch`]
+//! - [`context_switch`]: address space, then `switch_to`
+//! - [`prepare_task_switch`], [`finish_task_switch`]: before and after it, always in pairs
+//! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists (pure)
+//! - [`wake_up`]: `try_to_wake_up`, and new tasks
+//! - [`wait_queue`]: sleeping until something holds; [`timer`]: until a time comes
+//! - [`tick`]: time slices; [`policy`]: `sched_setscheduler`, `sched_yield`
+//! - [`idle`]: the task that runs when no other can
+
+#[cfg(target_os = "none")]
+pub mod context_switch;
+#[cfg(target_os = "none")]
+pub mod finish_task_switch;
+#[cfg(target_os = "none")]
+pub mod idle;
+#[cfg(target_os = "none")]
+pub mod policy;
+#[cfg(target_os = "none")]
+pub mod prepare_task_switch;
+pub mod prio_array;
+#[cfg(target_os = "none")]
+pub mod rq;
+#[cfg(target_os = "none")]
+pub mod schedule;
+#[cfg(target_os = "none")]
+pub mod tick;
+#[cfg(target_os = "none")]
+pub mod timer;
+#[cfg(target_os = "none")]
+pub mod wait_queue;
+#[cfg(target_os = "none")]
+pub mod wake_up;

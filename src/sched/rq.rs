@@ -1,0 +1,197 @@
+//! `rq`: the run queue of one CPU.
+//!
+//! The book's O(1) queue: two priority arrays. A normal task that has used up its time slice, or
+//! yields, goes to the expired one; when the active one is empty the two change places.
+//! Real-time tasks never expire.
+//!
+//! The lock is taken by prev in `schedule` and released by next in `finish_task_switch`, so it
+//! is locked and unlocked by name here, not by a guard.
+//!
+//! Book: ch. 7, "The runqueue Data Structure". Linux: 2.6.11 `struct runqueue`.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::prio_array::PrioArray;
+use crate::arch::x86::percpu::{per_cpu, this_cpu};
+use crate::mm::mm_struct::MmStruct;
+use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
+use crate::task::sched_entity::{MAX_RT_PRIO, RunList, SchedEntity};
+use crate::task::task_struct::TaskStruct;
+use core::mem::offset_of;
+
+/// A CPU's run queue. All but the lock itself is guarded by the lock.
+#[repr(C)]
+pub struct Rq {
+    locked: AtomicBool,
+    /// CPU that this is the queue of.
+    pub cpu: u32,
+    /// The task that runs; set before the switch to it.
+    pub curr: *mut TaskStruct,
+    /// What a kernel task gave up when the CPU went from it to a user task; dropped by
+    /// `finish_task_switch`, since `mmdrop` under this lock could deadlock.
+    pub prev_mm: *mut MmStruct,
+    /// Runs when no other can; on no list.
+    pub idle: *mut TaskStruct,
+    /// Tasks on both arrays. Read without the lock for statistics.
+    pub nr_running: AtomicU32,
+    /// Switches on this CPU.
+    pub nr_switches: AtomicU32,
+    active: usize,
+    array: [PrioArray; 2],
+}
+
+impl Rq {
+    /// The empty queue of CPU `cpu`.
+    pub const fn new(cpu: u32) -> Self {
+        Self {
+            locked: AtomicBool::new(false),
+            cpu,
+            curr: core::ptr::null_mut(),
+            prev_mm: core::ptr::null_mut(),
+            idle: core::ptr::null_mut(),
+            nr_running: AtomicU32::new(0),
+            nr_switches: AtomicU32::new(0),
+            active: 0,
+            array: [const { PrioArray::new() }; 2],
+        }
+    }
+
+    /// Puts a task at the end of its priority's list.
+    ///
+    /// # Safety
+    /// 1. The lock is held; `p` is live, belongs to this CPU and is on no list.
+    #[inline]
+    pub unsafe fn activate_task(&mut self, p: *mut TaskStruct) {
+        // SAFETY: by 1 its entity is ours to change.
+        unsafe {
+            let se = (*p).se.get();
+            self.array[self.active].enqueue_task(&raw mut (*se).run_list, (*se).prio);
+            (*se).array = self.active as u32;
+            (*se).on_rq = true;
+        }
+        self.nr_running.store(self.nr_running.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Takes a task off.
+    ///
+    /// # Safety
+    /// 1. The lock is held and `p` is on one of this queue's lists.
+    #[inline]
+    pub unsafe fn deactivate_task(&mut self, p: *mut TaskStruct) {
+        // SAFETY: by 1.
+        unsafe {
+            let se = (*p).se.get();
+            self.array[(*se).array as usize].dequeue_task(&raw mut (*se).run_list, (*se).prio);
+            (*se).on_rq = false;
+        }
+        self.nr_running.store(self.nr_running.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    }
+
+    /// Lets others of its priority go first: a real-time task goes to the end of its list, a
+    /// normal one to the expired array.
+    ///
+    /// # Safety
+    /// 1. The lock is held and `p` is on one of this queue's lists.
+    #[inline]
+    pub unsafe fn yield_task(&mut self, p: *mut TaskStruct) {
+        // SAFETY: by 1.
+        unsafe {
+            let se = &mut *(*p).se.get();
+            if se.prio < MAX_RT_PRIO {
+                self.array[self.active].requeue_task(&raw mut se.run_list, se.prio);
+            } else {
+                self.array[se.array as usize].dequeue_task(&raw mut se.run_list, se.prio);
+                let expired = 1 - self.active;
+                self.array[expired].enqueue_task(&raw mut se.run_list, se.prio);
+                se.array = expired as u32;
+            }
+        }
+    }
+
+    /// The task that is to run: the first of the best priority, or idle.
+    #[inline]
+    #[must_use]
+    pub fn pick_next_task(&mut self) -> *mut TaskStruct {
+        let mut link = self.array[self.active].first();
+        if link.is_null() {
+            self.active = 1 - self.active;
+            link = self.array[self.active].first();
+            if link.is_null() {
+                return self.idle;
+            }
+        }
+        task_of(link)
+    }
+
+    /// Whether anybody holds the lock.
+    pub fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Relaxed)
+    }
+}
+
+/// The task whose `se.run_list` lies at `link`.
+#[inline]
+fn task_of(link: *mut RunList) -> *mut TaskStruct {
+    const OFFSET: usize = offset_of!(TaskStruct, se) + offset_of!(SchedEntity, run_list);
+    link.cast::<u8>().wrapping_sub(OFFSET).cast()
+}
+
+/// Takes the lock of a run queue. Interrupts are off; preemption is off until the unlock.
+///
+/// # Safety
+/// 1. `rq` is a per-CPU run queue; interrupts are off; this CPU does not hold the lock.
+#[inline(always)]
+pub unsafe fn rq_lock(rq: *mut Rq) {
+    preempt_disable();
+    // SAFETY: by 1; only the atomic is touched.
+    let lock = unsafe { &(*rq).locked };
+    while lock.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        while lock.load(Ordering::Relaxed) {
+            core::hint::spin_loop();
+        }
+    }
+}
+
+/// Releases the lock of a run queue, whoever took it.
+///
+/// # Safety
+/// 1. This CPU holds the lock, and interrupts are off.
+#[inline(always)]
+pub unsafe fn rq_unlock(rq: *mut Rq) {
+    // SAFETY: by 1.
+    unsafe { (*rq).locked.store(false, Ordering::Release) };
+    preempt_enable_no_resched();
+}
+
+/// This CPU's run queue. Interrupts or preemption are off.
+#[inline(always)]
+pub fn this_rq() -> *mut Rq {
+    // SAFETY: the area exists for ever; no reference is made.
+    unsafe { &raw mut (*this_cpu()).rq }
+}
+
+/// The run queue of CPU `cpu`.
+#[inline(always)]
+pub fn cpu_rq(cpu: u32) -> *mut Rq {
+    // SAFETY: the area exists for ever; no reference is made.
+    unsafe { &raw mut (*per_cpu(cpu)).rq }
+}
+
+/// Takes the lock of the run queue that `p` belongs to, wherever that moves meanwhile.
+///
+/// # Safety
+/// 1. `p` is live and interrupts are off.
+pub unsafe fn task_rq_lock(p: *mut TaskStruct) -> *mut Rq {
+    loop {
+        // SAFETY: live by 1.
+        let rq = cpu_rq(unsafe { (*p).cpu() });
+        // SAFETY: interrupts are off by 1, and this CPU holds no run-queue lock here.
+        unsafe { rq_lock(rq) };
+        // SAFETY: live by 1.
+        if rq == cpu_rq(unsafe { (*p).cpu() }) {
+            return rq;
+        }
+        // SAFETY: taken just above.
+        unsafe { rq_unlock(rq) };
+    }
+}

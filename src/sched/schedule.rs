@@ -1,0 +1,109 @@
+//! `schedule`: gives the CPU to the task that should have it.
+//!
+//! Called by a task that goes to sleep or has ended, by the return paths to user mode and from
+//! interrupts when `TIF_NEED_RESCHED` is set, always on the stack of the task that leaves.
+//!
+//! Book: ch. 7, "The schedule() Function". Linux: 2.6.38 `schedule`, 5.4 `__schedule`.
+
+use core::sync::atomic::Ordering;
+
+use super::context_switch::context_switch;
+use super::rq::{rq_lock, rq_unlock, this_rq};
+use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
+use crate::sync::preempt::{
+    PREEMPT_ACTIVE, add_preempt_count, preempt_count, preempt_disable, preempt_enable_no_resched,
+    sub_preempt_count,
+};
+use crate::task::last::Prev;
+use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
+use crate::task::thread_info::{
+    TIF_NEED_RESCHED, TIF_SIGPENDING, clear_flag, current_thread_info, test_flag,
+};
+
+/// Gives up the CPU until the scheduler comes back to this task. Who means to sleep has set its
+/// state before.
+#[unsafe(no_mangle)]
+pub extern "C" fn schedule() {
+    loop {
+        __schedule(false);
+        if !test_flag(current_thread_info(), TIF_NEED_RESCHED) {
+            break;
+        }
+    }
+}
+
+/// One pass: picks a task and, if it is another, switches to it. `preempt` says that the kernel
+/// preempts a task which may be about to sleep: it stays runnable.
+#[unsafe(link_section = ".sched.text")]
+fn __schedule(preempt: bool) {
+    preempt_disable();
+    debug_assert!(
+        preempt_count() & !PREEMPT_ACTIVE == 1,
+        "BUG: scheduling while atomic, preempt_count {:#x}",
+        preempt_count()
+    );
+    local_irq_disable();
+    let rq = this_rq();
+    // SAFETY: interrupts are off, and no lock is held: the count said so.
+    unsafe { rq_lock(rq) };
+    // SAFETY: the lock guards the queue; a task that runs is live.
+    let (q, prev) = unsafe { (&mut *rq, &*(*rq).curr) };
+
+    let state = prev.state.load(Ordering::Relaxed);
+    let switch_count = if state != TASK_RUNNING && !preempt {
+        if state == TASK_INTERRUPTIBLE && test_flag(prev.thread_info(), TIF_SIGPENDING) {
+            prev.state.store(TASK_RUNNING, Ordering::Relaxed);
+        } else {
+            // SAFETY: the lock is held, and a running task is on its queue unless it is idle,
+            // which never sleeps.
+            unsafe { q.deactivate_task(q.curr) };
+        }
+        &prev.nvcsw
+    } else {
+        &prev.nivcsw
+    };
+
+    let next = q.pick_next_task();
+    clear_flag(prev.thread_info(), TIF_NEED_RESCHED);
+    if next != q.curr {
+        q.nr_switches.fetch_add(1, Ordering::Relaxed);
+        let prev_p = core::mem::replace(&mut q.curr, next);
+        switch_count.store(switch_count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        // SAFETY: interrupts are off and the lock is held; next is runnable here, so no CPU
+        // runs it. The lock is released on the other side.
+        unsafe { context_switch(rq, Prev::new(prev_p), next) };
+    } else {
+        // SAFETY: taken above.
+        unsafe { rq_unlock(rq) };
+        local_irq_enable();
+    }
+    preempt_enable_no_resched();
+}
+
+/// Preempts kernel code whose preemption count has just become 0, unless interrupts are off.
+#[unsafe(no_mangle)]
+pub extern "C" fn preempt_schedule() {
+    if preempt_count() != 0 || irqs_disabled() {
+        return;
+    }
+    preempt_loop();
+}
+
+/// Preempts kernel code on return from an interrupt. Entered and left with interrupts off.
+#[unsafe(no_mangle)]
+pub extern "C" fn preempt_schedule_irq() {
+    debug_assert!(preempt_count() == 0 && irqs_disabled(), "BUG: preempt_schedule_irq");
+    preempt_loop();
+    local_irq_disable();
+}
+
+fn preempt_loop() {
+    loop {
+        add_preempt_count(PREEMPT_ACTIVE);
+        __schedule(true);
+        sub_preempt_count(PREEMPT_ACTIVE);
+        if !test_flag(current_thread_info(), TIF_NEED_RESCHED) {
+            break;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The preemption count: how many reasons there are not to switch here.
+//!
+//! It lies in `thread_info`, so it travels with the stack, as in the book's kernel:
+//! low byte, nested `preempt_disable` and spin locks; bits 16 up, nested hard interrupts.
+//!
+//! Book: ch. 5, "When Synchronization Is Necessary"; ch. 4, `preempt_count`.
+//! Linux: 2.6.38 `preempt_disable`, `preempt_enable`, `add_preempt_count`.
+
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use crate::task::thread_info::{self, TIF_NEED_RESCHED, current_thread_info};
+
+/// What one hard interrupt adds to the count.
+pub const HARDIRQ_OFFSET: i32 = 1 << 16;
+/// Set while the kernel itself preempts a task: `schedule` must not put it to sleep.
+pub const PREEMPT_ACTIVE: i32 = 1 << 28;
+
+/// The count of the context that runs now.
+#[inline(always)]
+pub fn preempt_count() -> i32 {
+    current_thread_info().preempt_count()
+}
+
+/// Adds `n` to the count of this context.
+#[inline(always)]
+pub fn add_preempt_count(n: i32) {
+    let ti = current_thread_info();
+    ti.set_preempt_count(ti.preempt_count() + n);
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// Takes `n` off the count of this context.
+#[inline(always)]
+pub fn sub_preempt_count(n: i32) {
+    compiler_fence(Ordering::SeqCst);
+    let ti = current_thread_info();
+    debug_assert!((ti.preempt_count() & !PREEMPT_ACTIVE) >= n, "BUG: preemption count underflow");
+    ti.set_preempt_count(ti.preempt_count() - n);
+}
+
+/// One more reason not to be preempted.
+#[inline(always)]
+pub fn preempt_disable() {
+    add_preempt_count(1);
+}
+
+/// One reason less, without looking whether a switch is due.
+#[inline(always)]
+pub fn preempt_enable_no_resched() {
+    sub_preempt_count(1);
+}
+
+/// One reason less; switches at once when it was the last and a switch is due.
+#[inline(always)]
+pub fn preempt_enable() {
+    preempt_enable_no_resched();
+    preempt_check_resched();
+}
+
+/// Calls the scheduler when a switch is due and nothing forbids it.
+#[inline(always)]
+pub fn preempt_check_resched() {
+    if thread_info::test_flag(current_thread_info(), TIF_NEED_RESCHED) {
+        // SAFETY: `preempt_schedule` looks at the count and at IF itself.
+        unsafe { preempt_schedule() };
+    }
+}
+
+unsafe extern "C" {
+    /// The one upward call of this room: `sched::schedule::preempt_schedule`.
+    fn preempt_schedule();
+}
+
+/// Whether this context is a hard interrupt.
+#[inline(always)]
+pub fn in_interrupt() -> bool {
+    preempt_count() & (0xfff * HARDIRQ_OFFSET) != 0
+}
+
+/// No preemption while this lives.
+pub struct PreemptGuard(core::marker::PhantomData<*mut ()>);
+
+impl PreemptGuard {
+    /// Disables preemption.
+    #[inline(always)]
+    pub fn new() -> Self {
+        preempt_disable();
+        Self(core::marker::PhantomData)
+    }
+}
+
+impl Default for PreemptGuard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for PreemptGuard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        preempt_enable();
+    }
+}

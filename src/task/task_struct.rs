@@ -1,0 +1,255 @@
+//! `task_struct`: the process descriptor.
+//!
+//! Each group of fields says which lock guards it. This file may name the types of any room,
+//! for that is what a process descriptor is, but it calls none of them.
+//!
+//! A task starts with two references (Linux: `usage` 2): one of who will wait for it, one of
+//! the scheduler, given back by `finish_task_switch` after its last switch.
+//!
+//! Book: ch. 3, "Process Descriptor". Linux: 2.6.38 `struct task_struct`.
+
+extern crate alloc;
+use alloc::boxed::Box;
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+
+use super::sched_entity::SchedEntity;
+use super::thread_info::ThreadInfo;
+use super::thread_struct::ThreadStruct;
+use crate::mm::mm_struct::MmStruct;
+use crate::sync::SpinLock;
+
+/// Process descriptor.
+#[repr(C)]
+pub struct TaskStruct {
+    /// Hardware context. Written by the task itself while it runs, by `switch_to` and
+    /// `__switch_to` while it is switched, and by `copy_thread` before it first runs.
+    pub thread: UnsafeCell<ThreadStruct>,
+
+    // Constant from `fork` on.
+    /// Foot of the kernel stack.
+    pub stack: *mut ThreadInfo,
+    /// Thread number.
+    pub pid: i32,
+    /// Number of the thread group: what `getpid` answers.
+    pub tgid: i32,
+
+    // Atomics: each a field of its own.
+    /// References; the descriptor and its stack go with the last one.
+    pub usage: AtomicU32,
+    /// TASK_*; written by the task itself, and by who wakes it under the run-queue lock.
+    pub state: AtomicU32,
+    /// PF_*.
+    pub flags: AtomicU32,
+    /// 1 from before this task is switched to until after another's `finish_task_switch`.
+    pub on_cpu: AtomicU32,
+    /// `tgid` of the parent: what `getppid` answers. Written under the task-list lock.
+    pub ppid: AtomicI32,
+    /// EXIT_*, 0 while alive. Written under the task-list lock.
+    pub exit_state: AtomicU32,
+    /// Wait status of a zombie.
+    pub exit_code: AtomicI32,
+    /// Voluntary switches.
+    pub nvcsw: AtomicU32,
+    /// Preemptions.
+    pub nivcsw: AtomicU32,
+    /// Time on a CPU, in TSC cycles.
+    pub sum_exec_runtime: AtomicU64,
+
+    // The address space. `mm` is none for a kernel thread; `active_mm` is what the task runs
+    // on and is never none while it runs. Written by the task itself and by `context_switch`.
+    /// The task's own address space.
+    pub mm: AtomicPtr<MmStruct>,
+    /// The address space it runs on.
+    pub active_mm: AtomicPtr<MmStruct>,
+
+    /// Guarded by the run-queue lock of the task's CPU.
+    pub se: UnsafeCell<SchedEntity>,
+
+    /// Name of the program, at most 15 bytes and a 0.
+    pub comm: SpinLock<[u8; 16]>,
+    /// User pointer at which the thread number is cleared on exit (`set_tid_address`).
+    pub clear_child_tid: AtomicU32,
+    /// User pointer that `schedule_tail` stores the thread number at.
+    pub set_child_tid: AtomicU32,
+}
+
+// SAFETY: the `UnsafeCell`s are written only by the holder of what their field docs name;
+// everything else is an atomic, a lock or constant.
+unsafe impl Sync for TaskStruct {}
+// SAFETY: as above; no field is tied to the CPU that made the task.
+unsafe impl Send for TaskStruct {}
+
+/// Offset of `thread.sp` in a task, for `switch_to`.
+pub const THREAD_SP: usize = offset_of!(TaskStruct, thread) + offset_of!(ThreadStruct, sp);
+/// Offset of `thread.ip` in a task, for `switch_to`.
+pub const THREAD_IP: usize = offset_of!(TaskStruct, thread) + offset_of!(ThreadStruct, ip);
+const _: () = assert!(THREAD_SP == 28 && THREAD_IP == 36);
+
+impl TaskStruct {
+    /// A task with nothing in it but its stack and its numbers, and two references.
+    pub fn new(stack: *mut ThreadInfo, pid: i32, tgid: i32) -> Self {
+        Self {
+            thread: UnsafeCell::new(ThreadStruct::new()),
+            stack,
+            pid,
+            tgid,
+            usage: AtomicU32::new(2),
+            state: AtomicU32::new(0),
+            flags: AtomicU32::new(0),
+            on_cpu: AtomicU32::new(0),
+            ppid: AtomicI32::new(0),
+            exit_state: AtomicU32::new(0),
+            exit_code: AtomicI32::new(0),
+            nvcsw: AtomicU32::new(0),
+            nivcsw: AtomicU32::new(0),
+            sum_exec_runtime: AtomicU64::new(0),
+            mm: AtomicPtr::new(core::ptr::null_mut()),
+            active_mm: AtomicPtr::new(core::ptr::null_mut()),
+            se: UnsafeCell::new(SchedEntity::new()),
+            comm: SpinLock::new([0; 16]),
+            clear_child_tid: AtomicU32::new(0),
+            set_child_tid: AtomicU32::new(0),
+        }
+    }
+
+    /// The task's thread_info.
+    #[inline(always)]
+    pub fn thread_info(&self) -> &ThreadInfo {
+        // SAFETY: `stack` is a live kernel stack as long as the task has a reference.
+        unsafe { &*self.stack }
+    }
+
+    /// The hardware context, as a pointer: see the field for who may write.
+    #[inline(always)]
+    pub fn thread(&self) -> *mut ThreadStruct {
+        self.thread.get()
+    }
+
+    /// CPU this task runs on, or ran on last.
+    #[inline(always)]
+    pub fn cpu(&self) -> u32 {
+        self.thread_info().cpu.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of PF_* `bits` are set.
+    #[inline(always)]
+    pub fn has_flags(&self, bits: u32) -> bool {
+        self.flags.load(Ordering::Relaxed) & bits == bits
+    }
+
+    /// Sets the name: at most 15 bytes of `name`.
+    pub fn set_comm(&self, name: &[u8]) {
+        let mut comm = [0u8; 16];
+        let n = name.len().min(15);
+        comm[..n].copy_from_slice(&name[..n]);
+        *self.comm.lock() = comm;
+    }
+
+    /// The name, for logs.
+    pub fn comm(&self) -> Comm {
+        Comm(*self.comm.lock())
+    }
+}
+
+/// A task's name, printable.
+#[derive(Clone, Copy)]
+pub struct Comm(pub [u8; 16]);
+
+impl core::fmt::Display for Comm {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for &b in self.0.iter().take_while(|&&b| b != 0) {
+            core::fmt::Write::write_char(f, if b.is_ascii_graphic() { b as char } else { '?' })?;
+        }
+        Ok(())
+    }
+}
+
+/// An owned reference to a task: cloning is `get_task_struct`, dropping `put_task_struct`.
+pub struct TaskRef(NonNull<TaskStruct>);
+
+// SAFETY: TaskStruct is Sync and Send, and the count is atomic.
+unsafe impl Send for TaskRef {}
+// SAFETY: as above.
+unsafe impl Sync for TaskRef {}
+
+impl TaskRef {
+    /// Takes over one reference that `task` already counts.
+    ///
+    /// # Safety
+    /// 1. `task` is live and one of its references is the caller's to give.
+    pub unsafe fn from_raw(task: *mut TaskStruct) -> Self {
+        // SAFETY: by 1 it is not null.
+        Self(unsafe { NonNull::new_unchecked(task) })
+    }
+
+    /// Gives the reference away as a pointer.
+    pub fn into_raw(self) -> *mut TaskStruct {
+        let p = self.0.as_ptr();
+        core::mem::forget(self);
+        p
+    }
+
+    /// The task as a pointer; the reference stays here.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut TaskStruct {
+        self.0.as_ptr()
+    }
+
+    /// One more reference to the task behind `task` (`get_task_struct`).
+    ///
+    /// # Safety
+    /// 1. `task` is live for the length of the call.
+    pub unsafe fn get(task: *mut TaskStruct) -> Self {
+        // SAFETY: live by 1.
+        unsafe { (*task).usage.fetch_add(1, Ordering::Relaxed) };
+        // SAFETY: the reference just counted is ours.
+        unsafe { Self::from_raw(task) }
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> Self {
+        // SAFETY: our own reference keeps it live.
+        unsafe { Self::get(self.as_ptr()) }
+    }
+}
+
+impl Deref for TaskRef {
+    type Target = TaskStruct;
+    #[inline(always)]
+    fn deref(&self) -> &TaskStruct {
+        // SAFETY: our reference keeps it live.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for TaskRef {
+    fn drop(&mut self) {
+        if self.usage.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            // SAFETY: that was the last reference, and `Box::into_raw` made the pointer.
+            drop(unsafe { Box::from_raw(self.as_ptr()) });
+        }
+    }
+}
+
+impl PartialEq for TaskRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Drop for TaskStruct {
+    /// `free_task`: the stack goes with the descriptor.
+    fn drop(&mut self) {
+        assert!(self.on_cpu.load(Ordering::Relaxed) == 0, "BUG: task {} freed while on a CPU", self.pid);
+        if let Some(stack) = NonNull::new(self.stack) {
+            // SAFETY: nothing runs on this stack any more: `on_cpu` is 0 and no reference is left.
+            unsafe { crate::mm::thread_stack::free_thread_stack(stack.cast()) };
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `thread_info`: what lies at the foot of every kernel stack, found from `esp` alone.
+//!
+//! The stack is 8 KiB and aligned to 8 KiB, so clearing the low 13 bits of `esp` gives this
+//! structure. In the book's kernel `current` is found here; from 2.6.22 on a per-CPU pointer
+//! says so too, and both are live in this kernel.
+//!
+//! Ground floor: the task pointer is opaque here.
+//!
+//! Book: ch. 3, "Identifying a Process". Linux: 2.6.38 `struct thread_info`.
+
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Size of a kernel stack in bytes.
+pub const THREAD_SIZE: usize = 8192;
+/// Written just above `thread_info`; another value there means that the stack overran.
+pub const STACK_END_MAGIC: u32 = 0x57ac_6e9d;
+
+/// A signal is pending.
+pub const TIF_SIGPENDING: u32 = 2;
+/// The scheduler must be called.
+pub const TIF_NEED_RESCHED: u32 = 3;
+/// A system call by `sysenter` or `int 0x80` must be single-stepped: TF was set on entry.
+pub const TIF_SINGLESTEP: u32 = 4;
+/// Something wants to run just before the return to user mode.
+pub const TIF_NOTIFY_RESUME: u32 = 1;
+
+/// The bits that send a return to user mode round the work loop.
+pub const _TIF_WORK_MASK: u32 =
+    1 << TIF_SIGPENDING | 1 << TIF_NEED_RESCHED | 1 << TIF_SINGLESTEP | 1 << TIF_NOTIFY_RESUME;
+
+/// Foot of a kernel stack.
+#[repr(C)]
+pub struct ThreadInfo {
+    /// The `task_struct` whose stack this is. Constant.
+    pub task: *mut (),
+    /// TIF_* bits. Any CPU may set one.
+    pub flags: AtomicU32,
+    /// The CPU that this task runs on, or ran on last. Guarded by the run-queue lock.
+    pub cpu: AtomicU32,
+    /// See `sync::preempt`. Only the owner of the stack writes it.
+    preempt_count: Cell<i32>,
+    /// Where `sysexit` returns to: `SYSENTER_RETURN` in this process's vDSO, 0 without one.
+    pub sysenter_return: Cell<u32>,
+    /// [`STACK_END_MAGIC`].
+    pub stack_end: Cell<u32>,
+}
+
+/// Offset of `flags`, for the entry code.
+pub const TI_FLAGS: usize = offset_of!(ThreadInfo, flags);
+/// Offset of `preempt_count`, for the entry code.
+pub const TI_PREEMPT_COUNT: usize = offset_of!(ThreadInfo, preempt_count);
+/// Offset of `sysenter_return`, for the entry code.
+pub const TI_SYSENTER_RETURN: usize = offset_of!(ThreadInfo, sysenter_return);
+#[cfg(target_os = "none")]
+const _: () = assert!(offset_of!(ThreadInfo, task) == 0 && TI_FLAGS == 4 && TI_PREEMPT_COUNT == 12);
+
+impl ThreadInfo {
+    /// The foot of a fresh stack of `task`, which will start on `cpu`.
+    pub const fn new(task: *mut (), cpu: u32, preempt_count: i32) -> Self {
+        Self {
+            task,
+            flags: AtomicU32::new(0),
+            cpu: AtomicU32::new(cpu),
+            preempt_count: Cell::new(preempt_count),
+            sysenter_return: Cell::new(0),
+            stack_end: Cell::new(STACK_END_MAGIC),
+        }
+    }
+
+    /// Nested reasons not to preempt.
+    #[inline(always)]
+    pub fn preempt_count(&self) -> i32 {
+        self.preempt_count.get()
+    }
+
+    /// Overwrites the count; for its owner, and for who builds a new stack.
+    #[inline(always)]
+    pub fn set_preempt_count(&self, count: i32) {
+        self.preempt_count.set(count);
+    }
+}
+
+/// `thread_info` of the stack on which this runs: `esp & ~(THREAD_SIZE - 1)`.
+#[cfg(target_os = "none")]
+#[inline(always)]
+pub fn current_thread_info() -> &'static ThreadInfo {
+    let base = crate::arch::x86::insn::read_esp() as usize & !(THREAD_SIZE - 1);
+    // SAFETY: every kernel stack is 8 KiB, aligned so, and has a ThreadInfo at its foot from
+    // before it is first used until after it is last used, and we are on it.
+    unsafe { &*(base as *const ThreadInfo) }
+}
+
+/// Whether bit `flag` is set.
+#[inline(always)]
+pub fn test_flag(ti: &ThreadInfo, flag: u32) -> bool {
+    ti.flags.load(Ordering::Relaxed) & (1 << flag) != 0
+}
+
+/// Sets bit `flag`.
+#[inline(always)]
+pub fn set_flag(ti: &ThreadInfo, flag: u32) {
+    ti.flags.fetch_or(1 << flag, Ordering::Relaxed);
+}
+
+/// Clears bit `flag`.
+#[inline(always)]
+pub fn clear_flag(ti: &ThreadInfo, flag: u32) {
+    ti.flags.fetch_and(!(1 << flag), Ordering::Relaxed);
+}

@@ -1,0 +1,108 @@
+//! `thread_struct`: the part of the hardware context that a task keeps while it is off the CPU.
+//!
+//! The words that assembly and the switch read come first and are 32 bits each, so that their
+//! offsets are Linux's on every host. `sp` and `ip` are written by `switch_to`, the rest by
+//! `__switch_to` and the system calls of the task itself.
+//!
+//! Book: ch. 3, "The thread field". Linux: 2.6.38 `struct thread_struct` (x86-32).
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+use alloc::boxed::Box;
+use core::mem::offset_of;
+
+use super::io_bitmap::IoBitmap;
+use crate::hw::desc::{DescStruct, KERNEL_CS};
+use crate::hw::fxsave::FxsaveArea;
+
+/// The live x87/SSE registers belong to this task and CR0.TS is clear (Linux: thread_info.status).
+pub const TS_USEDFPU: u32 = 1 << 0;
+/// `fpu_counter` is not 0: the switch has to reset it, or to preload.
+pub const TS_FPU_COUNTED: u32 = 1 << 1;
+/// A descriptor other than the first TLS slot is in use, so all three are loaded.
+pub const TIF_TLS_ALL: u32 = 1 << 2;
+/// `sysenter_cs` is not the kernel's code segment.
+pub const TIF_SYSENTER_CS: u32 = 1 << 3;
+/// RDTSC faults in this task.
+pub const TIF_NOTSC: u32 = 1 << 16;
+/// The task has debug registers to load.
+pub const TIF_DEBUG: u32 = 1 << 21;
+/// The task has an I/O permission bitmap.
+pub const TIF_IO_BITMAP: u32 = 1 << 22;
+
+/// Either task has one of these: `__switch_to_xtra` is called.
+pub const _TIF_WORK_CTXSW: u32 = TIF_NOTSC | TIF_DEBUG | TIF_IO_BITMAP;
+
+/// Hardware context of a task that is not running.
+#[repr(C)]
+pub struct ThreadStruct {
+    /// GDT entries 6, 7 and 8 while this task runs.
+    pub tls_array: [DescStruct; 3],
+    /// Top of the kernel stack: what the TSS gives the processor on an entry from ring 3.
+    pub sp0: u32,
+    /// Kernel `esp` while the task does not run.
+    pub sp: u32,
+    /// SYSENTER_CS for this task.
+    pub sysenter_cs: u32,
+    /// Where the task goes on: label 1 of `switch_to`, or `ret_from_fork`.
+    pub ip: u32,
+    /// User `%gs` selector while the task does not run.
+    pub gs: u32,
+    /// TS_* and TIF_* bits: all that the switch must do beyond its common path, in one word,
+    /// so that it asks once. Written by the task itself and by the switch.
+    /// (Linux spreads them over `thread_info.flags`, `.status` and `fpu_counter`.)
+    pub work: u32,
+    /// DR0–DR3.
+    pub debugreg: [u32; 4],
+    /// DR6 as the last #DB of this task left it.
+    pub debugreg6: u32,
+    /// DR7; 0 when the task has no breakpoints.
+    pub debugreg7: u32,
+    /// Time slices in a row in which the task used the FPU; wraps at 256.
+    pub fpu_counter: u32,
+    /// Bytes of `io_bitmap` that matter; 0 without one.
+    pub io_bitmap_max: u32,
+    /// Ports the task may use, from its first successful `ioperm` on.
+    pub io_bitmap: Option<Box<IoBitmap>>,
+    /// x87/SSE state, from the first use on (Linux: `xstate`).
+    pub fpu: Option<Box<FxsaveArea>>,
+}
+
+const _: () = assert!(offset_of!(ThreadStruct, sp0) == 24);
+const _: () = assert!(offset_of!(ThreadStruct, sp) == 28);
+const _: () = assert!(offset_of!(ThreadStruct, sysenter_cs) == 32);
+const _: () = assert!(offset_of!(ThreadStruct, ip) == 36);
+const _: () = assert!(offset_of!(ThreadStruct, gs) == 40);
+
+impl ThreadStruct {
+    /// A context with nothing in it.
+    pub const fn new() -> Self {
+        Self {
+            tls_array: [DescStruct::EMPTY; 3],
+            sp0: 0,
+            sp: 0,
+            sysenter_cs: KERNEL_CS.0 as u32,
+            ip: 0,
+            gs: 0,
+            work: 0,
+            debugreg: [0; 4],
+            debugreg6: 0,
+            debugreg7: 0,
+            fpu_counter: 0,
+            io_bitmap_max: 0,
+            io_bitmap: None,
+            fpu: None,
+        }
+    }
+
+    /// Sets or clears one bit of `work`.
+    pub fn set_work(&mut self, bit: u32, on: bool) {
+        if on { self.work |= bit } else { self.work &= !bit }
+    }
+}
+
+impl Default for ThreadStruct {
+    fn default() -> Self {
+        Self::new()
+    }
+}
