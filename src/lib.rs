@@ -1,4 +1,18 @@
 //! switch_to: an i386 kernel whose process switch is Linux's.
+//!
+//! The rooms, each using only those above it:
+//! - [`hw`]: what Intel defines: formats, no unsafe
+//! - `sync`: locks and guards
+//! - [`mm`]: address spaces
+//! - [`task`]: who exists
+//! - [`arch`]: how the machine does it; the switch
+//! - [`sched`]: who runs next, and the change-over
+//! - `fs`: files, pipes, the archive that programs come from
+//! - `process`: fork, exec, exit, wait, signals
+//! - [`syscall`]: the Linux/i386 system calls
+//! - `init`: `start_kernel`, one line a step
+//!
+//! Beside them [`drivers`], which use the ground floor only.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -11,5 +25,8 @@ pub mod hw;
 #[cfg(target_os = "none")]
 pub mod init;
 pub mod mm;
+pub mod sched;
+#[cfg(target_os = "none")]
+pub mod sync;
 pub mod syscall;
 pub mod task;

@@ -102,7 +102,7 @@ pub unsafe fn mmput(mm: *mut MmStruct) {
     // SAFETY: live by 1.
     let m = unsafe { &*mm };
     if m.counts.put_user() {
-        super::vma::exit_mmap(m);
+        super::mmap::exit_mmap(m);
         // SAFETY: the users' common count is ours to drop now; who has the directory in CR3
         // has grabbed it: `exit_mm` holds a count over the switch away.
         unsafe { mmdrop(mm) };

@@ -3,10 +3,34 @@
 //! In reading order:
 //! - [`memblock`]: memory before there is an allocator
 //! - [`zone`]: page frames, free and held
+//! - `frame`, `quicklist`, `heap`: the kernel's frames, ready page tables, small objects
+//! - `pgtable`, `ioremap`, `thread_stack`: the kernel's page tables and what they map
+//! - [`mm_count`], `mm_struct`: an address space and its two counts
+//! - [`active_mm`]: the four kinds of switch
 //! - [`shared_pages`]: memory that several processes share
 //! - [`vma`]: the areas of an address space
 
+pub mod active_mm;
+#[cfg(target_os = "none")]
+pub mod frame;
+#[cfg(target_os = "none")]
+pub mod heap;
+#[cfg(target_os = "none")]
+pub mod ioremap;
 pub mod memblock;
+#[cfg(target_os = "none")]
+pub mod fault;
+#[cfg(target_os = "none")]
+pub mod mmap;
+pub mod mm_count;
+#[cfg(target_os = "none")]
+pub mod mm_struct;
+#[cfg(target_os = "none")]
+pub mod pgtable;
+#[cfg(target_os = "none")]
+pub mod quicklist;
 pub mod shared_pages;
+#[cfg(target_os = "none")]
+pub mod thread_stack;
 pub mod vma;
 pub mod zone;

@@ -60,10 +60,8 @@ pub struct ThreadStruct {
     pub debugreg7: u32,
     /// Time slices in a row in which the task used the FPU; wraps at 256.
     pub fpu_counter: u32,
-    /// Bytes of `io_bitmap` that matter; 0 without one.
-    pub io_bitmap_max: u32,
     /// Ports the task may use, from its first successful `ioperm` on.
-    pub io_bitmap: Option<Box<IoBitmap>>,
+    pub io_bitmap: Option<IoBitmap>,
     /// x87/SSE state, from the first use on (Linux: `xstate`).
     pub fpu: Option<Box<FxsaveArea>>,
 }
@@ -89,10 +87,14 @@ impl ThreadStruct {
             debugreg6: 0,
             debugreg7: 0,
             fpu_counter: 0,
-            io_bitmap_max: 0,
             io_bitmap: None,
             fpu: None,
         }
+    }
+
+    /// Bytes of the I/O bitmap that matter; 0 without one.
+    pub fn io_bitmap_max(&self) -> usize {
+        self.io_bitmap.as_ref().map_or(0, IoBitmap::io_bitmap_max)
     }
 
     /// Sets or clears one bit of `work`.

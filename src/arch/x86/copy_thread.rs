@@ -19,7 +19,7 @@ use crate::hw::desc::{DescStruct, USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
 use crate::syscall::errno::Errno;
-use crate::task::io_bitmap::{IoBitmap, switch_to_bitmap};
+use crate::task::io_bitmap::switch_to_bitmap;
 use crate::task::pt_regs::PtRegs;
 use crate::task::thread_info::THREAD_SIZE;
 use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, ThreadStruct};
@@ -67,9 +67,8 @@ pub fn copy_thread(
     if let Some(fpu) = old.fpu.as_deref() {
         new.fpu = Some(Box::new(*fpu));
     }
-    if let Some(bitmap) = old.io_bitmap.as_deref() {
-        new.io_bitmap = Some(Box::new(bitmap.clone()));
-        new.io_bitmap_max = old.io_bitmap_max;
+    if let Some(bitmap) = &old.io_bitmap {
+        new.io_bitmap = Some(bitmap.duplicate()?);
         new.set_work(TIF_IO_BITMAP, true);
     }
     Ok(new)
@@ -82,14 +81,13 @@ pub fn copy_thread(
 pub fn exit_thread(me: Current) {
     // SAFETY: our own context.
     let thread = unsafe { me.thread_mut() };
-    let old: Option<Box<IoBitmap>> = thread.io_bitmap.take();
-    if old.is_some() {
+    let old = thread.io_bitmap.take();
+    if let Some(bitmap) = &old {
         let _no_preempt = PreemptGuard::new();
         thread.set_work(TIF_IO_BITMAP, false);
-        let max = core::mem::take(&mut thread.io_bitmap_max) as usize;
         // SAFETY: this CPU's TSS, with preemption off; interrupt handlers do not touch it.
         let tss = unsafe { &mut (*this_cpu()).tss.io_bitmap };
-        switch_to_bitmap(tss, max, None);
+        switch_to_bitmap(tss, bitmap.io_bitmap_max(), None);
     }
     drop(old);
 }

@@ -429,8 +429,8 @@ pub unsafe fn load_cs(selector: u16) {
     // SAFETY: the caller's duty; the far return goes to the next instruction.
     unsafe {
         asm!(
-            "push {0:e}", "push offset 2f", "retf", "2:",
-            in(reg) u32::from(selector), options(preserves_flags),
+            "pushl {0}", "pushl $2f", "lret", "2:",
+            in(reg) u32::from(selector), options(att_syntax, preserves_flags),
         )
     };
 }
@@ -460,4 +460,10 @@ pub fn read_ebp() -> u32 {
     // SAFETY: only reads.
     unsafe { asm!("mov {}, ebp", out(reg) ebp, options(nomem, nostack, preserves_flags)) };
     ebp
+}
+
+/// CPUID leaf `eax`, sub-leaf `ecx`; for the `raw-cpuid` crate.
+pub fn cpuid(eax: u32, ecx: u32) -> raw_cpuid::CpuIdResult {
+    let r = core::arch::x86::__cpuid_count(eax, ecx);
+    raw_cpuid::CpuIdResult { eax: r.eax, ebx: r.ebx, ecx: r.ecx, edx: r.edx }
 }

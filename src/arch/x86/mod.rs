@@ -9,14 +9,62 @@
 //! In reading order:
 //! - [`insn`]: each privileged instruction, once, wrapped
 //! - [`string`]: `memcpy` and its like
+//! - [`page`]: whole pages, cleared and copied
 //! - [`head`]: from the 32-bit entry to `start_kernel`
+//! - [`percpu`]: the per-CPU area behind `%fs`
+//! - [`current`]: the running task, found in two ways
+//! - [`switch_to`]: the book's sequence
+//! - [`__switch_to`]: its second half, step by step
+//! - [`math_state`]: lazy FPU
+//! - [`load_sp0`]: the stack of entries from ring 3
+//! - [`lazy_gs`]: the user's `%gs`
+//! - [`load_tls`]: TLS descriptors
+//! - [`switch_to_xtra`]: debug registers, TSC, I/O bitmap
+//! - [`copy_thread`]: the context of a new task, and its end
+//! - [`ret_from_fork`]: where a new task comes out of its first switch
+//! - [`mmu_context`]: `switch_mm` and lazy TLB
+//! - [`tlb_flush`]: forgetting translations
+//! - [`gdt`]: the descriptor table of each CPU
+//! - [`ldt`]: the LDT of an address space
 //! - [`epitaph`]: the kernel's last words
 
 #[cfg(target_os = "none")]
+pub mod __switch_to;
+#[cfg(target_os = "none")]
+pub mod copy_thread;
+#[cfg(target_os = "none")]
+pub mod current;
+#[cfg(target_os = "none")]
 pub mod epitaph;
+#[cfg(target_os = "none")]
+pub mod gdt;
 #[cfg(target_os = "none")]
 pub mod head;
 #[cfg(target_os = "none")]
 pub mod insn;
 #[cfg(target_os = "none")]
+pub mod lazy_gs;
+#[cfg(target_os = "none")]
+pub mod ldt;
+#[cfg(target_os = "none")]
+pub mod load_sp0;
+#[cfg(target_os = "none")]
+pub mod load_tls;
+#[cfg(target_os = "none")]
+pub mod math_state;
+#[cfg(target_os = "none")]
+pub mod mmu_context;
+#[cfg(target_os = "none")]
+pub mod page;
+#[cfg(target_os = "none")]
+pub mod percpu;
+#[cfg(target_os = "none")]
+pub mod ret_from_fork;
+#[cfg(target_os = "none")]
 pub mod string;
+#[cfg(target_os = "none")]
+pub mod switch_to;
+#[cfg(target_os = "none")]
+pub mod switch_to_xtra;
+#[cfg(target_os = "none")]
+pub mod tlb_flush;

@@ -16,7 +16,6 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::hw::desc::{DescStruct, GDT_ENTRIES, KERNEL_DS};
 use crate::hw::tss::{TssStruct, X86HwTss};
 use crate::sched::rq::Rq;
-use crate::task::task_struct::TaskStruct;
 
 /// CPUs that this kernel is built for.
 pub const NR_CPUS: usize = 8;

@@ -29,7 +29,7 @@ pub fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
     if (prev.work | next.work) & TIF_IO_BITMAP != 0 {
         // SAFETY: this CPU's own TSS, with interrupts off: nobody else looks at it.
         let bitmap = unsafe { &mut (*this_cpu()).tss.io_bitmap };
-        let bytes = switch_to_bitmap(bitmap, prev.io_bitmap_max as usize, next.io_bitmap.as_deref());
+        let bytes = switch_to_bitmap(bitmap, prev.io_bitmap_max(), next.io_bitmap.as_ref());
         this_cpu_add!(count.io_bitmap_bytes, bytes as u32);
     }
 }

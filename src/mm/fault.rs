@@ -1,0 +1,192 @@
+//! Page faults in user space: a frame for the page that is touched.
+//!
+//! | entry     | access | area      | what happens                                         |
+//! |-----------|--------|-----------|------------------------------------------------------|
+//! | none      | read   | anonymous | the zero page, read-only                             |
+//! | none      | write  | anonymous | a fresh page of zeroes                               |
+//! | none      | any    | file      | a copy of the file's bytes                           |
+//! | none      | any    | shared    | the object's page, made if it is the first touch     |
+//! | read-only | write  | private   | sole holder: made writable; else copied              |
+//! | present   |        |           | another thread was faster: nothing                   |
+//!
+//! Called by `do_page_fault` on the faulting task's stack, interrupts on; by exec for an address
+//! space that is not in use yet.
+//!
+//! Book: chapter 9, "Page Fault Exception Handler", "Demand Paging", "Copy On Write".
+//! Linux: 2.6.38 `mm/memory.c` (`handle_mm_fault`, `do_wp_page`, `do_anonymous_page`).
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::frame::{alloc_user_page, get_page, page_count, phys_to_virt, put_page, zero_page};
+use super::mm_struct::MmStruct;
+use super::pgtable::{pte_alloc, walk_pte};
+use super::vma::{Backing, MemoryMap, VmFlags, Vma};
+use crate::arch::x86::page::{clear_page, copy_page};
+use crate::arch::x86::tlb_flush::flush_tlb_page;
+use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, PageFaultError, Pte, PteFlags};
+use crate::syscall::errno::Errno;
+
+/// Why a fault could not be resolved: what the process gets for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultSignal {
+    /// SIGSEGV, `SEGV_MAPERR`: nothing is mapped there.
+    NotMapped,
+    /// SIGSEGV, `SEGV_ACCERR`: the area does not allow the access.
+    NotAllowed,
+    /// SIGBUS, `BUS_ADRERR`: beyond the end of the mapped file.
+    BeyondFile,
+    /// No memory: the process is to be killed.
+    OutOfMemory,
+}
+
+/// Makes the access to `address` possible that faulted with `error`, or says why not.
+pub fn handle_mm_fault(mm: &MmStruct, address: u32, error: PageFaultError) -> Result<(), FaultSignal> {
+    let write = error.contains(PageFaultError::WRITE);
+    let mut map = mm.map.lock();
+    let vma = find_or_grow(&mut map, address)?;
+    let needed = if write { VmFlags::WRITE } else { VmFlags::PROT };
+    if !vma.flags.intersects(needed) {
+        return Err(FaultSignal::NotAllowed);
+    }
+    let page = address & PAGE_MASK;
+    let slot = pte_alloc(mm.pgd.load(Ordering::Relaxed), page).ok_or(FaultSignal::OutOfMemory)?;
+    let pte = Pte(slot.load(Ordering::Relaxed));
+    if pte.is_none() {
+        let new = do_no_page(vma, page, write)?;
+        slot.store(new.0, Ordering::Release);
+    } else if write && !pte.flags().contains(PteFlags::RW) {
+        match vma.flags.contains(VmFlags::SHARED) {
+            true => make_writable(slot),
+            false => do_wp_page(mm, page, slot, pte)?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes `bytes` at user address `address` of an address space that need not be in use here.
+pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), FaultSignal> {
+    let (mut address, mut rest) = (address, bytes);
+    while !rest.is_empty() {
+        handle_mm_fault(mm, address, PageFaultError::WRITE)?;
+        let _map = mm.map.lock();
+        let pgd = mm.pgd.load(Ordering::Relaxed);
+        let pte = walk_pte(pgd, address).map_or(Pte::NONE, |slot| Pte(slot.load(Ordering::Relaxed)));
+        if !pte.flags().contains(PteFlags::PRESENT | PteFlags::RW) {
+            continue;
+        }
+        let offset = address & !PAGE_MASK;
+        let (now, later) = rest.split_at(rest.len().min((PAGE_SIZE - offset) as usize));
+        // SAFETY: a frame of a user's page, in the direct map; it cannot go while the lock is
+        // held. Whoever else writes there races with us as two writers of user memory do.
+        unsafe { phys_to_virt(pte.phys() + offset).copy_from(now.as_ptr(), now.len()) };
+        address += now.len() as u32;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// The area of `address`, after the stack has grown there if it may.
+fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> {
+    let above = map.find_vma(address).ok_or(FaultSignal::NotMapped)?;
+    if above.start > address {
+        map.expand_stack(address).map_err(|_: Errno| FaultSignal::NotMapped)?;
+    }
+    map.find_containing(address).ok_or(FaultSignal::NotMapped)
+}
+
+/// The entry for a page that has none.
+fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
+    let offset = page - vma.start;
+    let flags = match vma.flags.contains(VmFlags::WRITE) {
+        true => PteFlags::SHARED,
+        false => PteFlags::READONLY,
+    };
+    match &vma.backing {
+        Backing::Anonymous if !write => {
+            get_page(zero_page());
+            Ok(Pte::new(zero_page(), PteFlags::READONLY))
+        }
+        Backing::Anonymous => Ok(Pte::new(zeroed_user_page()?, flags | PteFlags::DIRTY)),
+        Backing::Special { frame } => {
+            get_page(*frame);
+            Ok(Pte::new(*frame, PteFlags::READONLY))
+        }
+        Backing::Shared { object, first } => {
+            let index = (first + offset / PAGE_SIZE) as usize;
+            let frame = match object.get(index) {
+                Some(frame) => frame,
+                None => {
+                    let new = zeroed_user_page()?;
+                    object.set(index, new).map_or_else(
+                        |theirs| {
+                            put_page(new);
+                            theirs
+                        },
+                        |()| new,
+                    )
+                }
+            };
+            get_page(frame);
+            Ok(Pte::new(frame, flags))
+        }
+        Backing::File { data, offset: at_start } => {
+            let from = at_start.checked_add(offset).and_then(|from| data.get(from as usize..));
+            let bytes = from.filter(|bytes| !bytes.is_empty()).ok_or(FaultSignal::BeyondFile)?;
+            let frame = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
+            fill_page(frame, bytes);
+            // The copy is this process's alone, so it may be written at once.
+            Ok(Pte::new(frame, flags))
+        }
+    }
+}
+
+/// A write to a private page that is mapped read-only: it is shared since a fork, or is the zero
+/// page, or only looks shared because the others are gone.
+fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<(), FaultSignal> {
+    let old = pte.phys();
+    if old != zero_page() && page_count(old) == 1 {
+        make_writable(slot);
+        return Ok(());
+    }
+    let new = match old == zero_page() {
+        true => zeroed_user_page()?,
+        false => {
+            let new = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
+            // SAFETY: `new` is ours alone; `old` is held by the entry, and nobody may write it
+            // while more than one entry holds it.
+            unsafe { copy_page(phys_to_virt(new), phys_to_virt(old)) };
+            new
+        }
+    };
+    slot.store(Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY).0, Ordering::Release);
+    // Other threads read the old frame until they have forgotten it.
+    flush_tlb_page(mm, page);
+    put_page(old);
+    Ok(())
+}
+
+fn make_writable(slot: &AtomicU32) {
+    slot.fetch_or((PteFlags::RW | PteFlags::DIRTY).bits(), Ordering::Release);
+}
+
+fn zeroed_user_page() -> Result<u32, FaultSignal> {
+    let frame = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
+    // SAFETY: a frame in the direct map of which we are the only holder.
+    unsafe { clear_page(phys_to_virt(frame)) };
+    Ok(frame)
+}
+
+/// Fills a frame of ours with the first page of `bytes`, and zeroes after their end.
+fn fill_page(frame: u32, bytes: &[u8]) {
+    let page = phys_to_virt(frame);
+    if bytes.len() >= PAGE_SIZE as usize {
+        // SAFETY: both are a page long, and the frame is ours alone.
+        unsafe { copy_page(page, bytes.as_ptr()) };
+    } else {
+        // SAFETY: less than a page is copied, the rest of the page cleared; the frame is ours.
+        unsafe {
+            page.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            page.add(bytes.len()).write_bytes(0, PAGE_SIZE as usize - bytes.len());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Page frames for the whole kernel: take one, share it, give it back.
+//!
+//! Addresses are physical and page-aligned. All frames lie in the direct map, so
+//! [`phys_to_virt`] reaches each of them at any time.
+//!
+//! Called from anywhere, interrupt handlers too; the zone's lock turns interrupts off.
+//!
+//! Book: chapter 8, "The Zoned Page Frame Allocator".
+//! Linux: 2.6.38 `mm/page_alloc.c` (`alloc_page`, `get_page`, `put_page`, `nr_free_pages`).
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use spin::Once;
+
+use super::memblock::Memblock;
+use super::zone::{Page, Zone};
+use super::{quicklist, vma::TASK_SIZE};
+use crate::arch::x86::page::clear_page;
+use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
+use crate::sync::IrqSpinLock;
+
+/// Where the direct map begins: linear address of physical address 0.
+pub const PAGE_OFFSET: u32 = TASK_SIZE;
+
+static MEM_MAP: Once<&'static [Page]> = Once::new();
+static ZONE: IrqSpinLock<Zone> = IrqSpinLock::new(Zone::empty());
+static ZERO_PAGE: AtomicU32 = AtomicU32::new(0);
+static TOTAL: AtomicU32 = AtomicU32::new(0);
+/// Frames that only the kernel may take, so that what it cannot refuse still succeeds.
+static PAGES_MIN: AtomicU32 = AtomicU32::new(0);
+
+/// The linear address of physical address `phys` (`__va`).
+#[inline(always)]
+pub fn phys_to_virt(phys: u32) -> *mut u8 {
+    (phys + PAGE_OFFSET) as *mut u8
+}
+
+/// The physical address behind a pointer into the direct map (`__pa`).
+#[inline(always)]
+pub fn virt_to_phys<T: ?Sized>(pointer: *const T) -> u32 {
+    pointer.cast::<u8>() as u32 - PAGE_OFFSET
+}
+
+/// Makes what `blocks` leaves free available; true if that worked. Once, at boot.
+///
+/// All memory of `blocks` is in the direct map already.
+pub fn init(blocks: &mut Memblock) -> bool {
+    let frames = blocks.end_of_memory() >> PAGE_SHIFT;
+    let size = frames * size_of::<Page>() as u32;
+    let Some(table) = blocks.alloc(size, PAGE_SIZE) else { return false };
+    let first: *mut Page = phys_to_virt(table).cast();
+    for frame in 0..frames as usize {
+        // SAFETY: `alloc` gave us `size` bytes of memory that nobody else has, page-aligned.
+        unsafe { first.add(frame).write(Page::reserved()) };
+    }
+    // SAFETY: just initialised, never given back.
+    let mem_map: &'static [Page] = unsafe { core::slice::from_raw_parts(first, frames as usize) };
+    MEM_MAP.call_once(|| mem_map);
+    let mut zone = ZONE.lock();
+    *zone = Zone::new(mem_map);
+    for range in blocks.free_ranges() {
+        zone.add_range(range.start >> PAGE_SHIFT, range.end >> PAGE_SHIFT);
+    }
+    TOTAL.store(zone.nr_free(), Ordering::Relaxed);
+    PAGES_MIN.store((zone.nr_free() / 64).clamp(32, 512), Ordering::Relaxed);
+    drop(zone);
+    match alloc_zeroed_page() {
+        Some(page) => ZERO_PAGE.store(page, Ordering::Relaxed),
+        None => return false,
+    }
+    true
+}
+
+/// A frame for the kernel; its bytes are anything. The caller is its one holder.
+pub fn alloc_page() -> Option<u32> {
+    let frame = ZONE.lock().alloc();
+    frame.map(|frame| frame << PAGE_SHIFT).or_else(quicklist::take_any)
+}
+
+/// As [`alloc_page`], all zero.
+#[doc(alias = "get_zeroed_page")]
+pub fn alloc_zeroed_page() -> Option<u32> {
+    let page = alloc_page()?;
+    // SAFETY: a frame in the direct map of which we are the only holder.
+    unsafe { clear_page(phys_to_virt(page)) };
+    Some(page)
+}
+
+/// A frame for a user's data, its bytes anything; none if only the kernel's reserve is left.
+pub fn alloc_user_page() -> Option<u32> {
+    may_alloc(1).then(alloc_page).flatten()
+}
+
+/// Whether `pages` frames for a user would leave the kernel its reserve. What is answered may
+/// be over a moment later; system calls ask before they make the kernel allocate for them.
+pub fn may_alloc(pages: u32) -> bool {
+    nr_free_pages() >= PAGES_MIN.load(Ordering::Relaxed).saturating_add(pages)
+}
+
+/// `pages` frames side by side for the kernel; see [`Zone::alloc_contiguous`].
+pub fn alloc_contiguous(pages: u32) -> Option<u32> {
+    ZONE.lock().alloc_contiguous(pages).map(|frame| frame << PAGE_SHIFT)
+}
+
+/// One more holder of a frame.
+#[inline]
+pub fn get_page(phys: u32) {
+    page(phys).get();
+}
+
+/// One holder less; the last one frees the frame.
+#[inline]
+pub fn put_page(phys: u32) {
+    if page(phys).put_testzero() {
+        ZONE.lock().free(phys >> PAGE_SHIFT);
+    }
+}
+
+/// How many hold a frame.
+pub fn page_count(phys: u32) -> u32 {
+    page(phys).count()
+}
+
+/// The frame of zeroes that is mapped, read-only, where a process reads before it writes.
+pub fn zero_page() -> u32 {
+    ZERO_PAGE.load(Ordering::Relaxed)
+}
+
+/// Free frames.
+pub fn nr_free_pages() -> u32 {
+    ZONE.lock().nr_free()
+}
+
+/// Frames that were free after boot.
+pub fn totalram_pages() -> u32 {
+    TOTAL.load(Ordering::Relaxed)
+}
+
+fn page(phys: u32) -> &'static Page {
+    let mem_map = MEM_MAP.get().copied().unwrap_or_default();
+    &mem_map[(phys >> PAGE_SHIFT) as usize]
+}

@@ -1,0 +1,273 @@
+//! Changing an address space: map, unmap, protect, copy for fork, tear down.
+//!
+//! The areas say what should be there ([`super::vma`]), the page tables what is. Each
+//! function here changes the areas first and then the entries that no longer agree. A frame
+//! is given back only after no CPU can have its translation: that is what [`Gather`] sees to.
+//!
+//! Called by system calls, fork and exec in process context; the address space's lock is
+//! taken here. `exit_mmap` runs when the last user is gone.
+//!
+//! Book: chapter 9, "Allocating a Linear Address Interval", "Creating and Deleting a Process
+//! Address Space". Linux: 2.6.38 `mm/mmap.c`, `mm/memory.c` (`copy_page_range`, `zap_page_range`),
+//! `mm/mprotect.c`.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use arrayvec::ArrayVec;
+use bitflags::bitflags;
+
+use super::frame::{get_page, put_page, totalram_pages};
+use super::mm_struct::MmStruct;
+use super::pgtable::{for_each_used, free_pgtables, pte_alloc};
+use super::shared_pages::SharedPages;
+use super::vma::{Backing, MMAP_MIN_ADDR, MemoryMap, TASK_SIZE, VmFlags, Vma};
+use crate::arch::x86::tlb_flush::flush_tlb_mm;
+use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE, Pte, PteFlags};
+use crate::syscall::errno::Errno;
+
+/// Software's bit in an entry that is not present: the frame is there, but nobody may access it.
+const PROTNONE: PteFlags = PteFlags::SOFTW1;
+
+bitflags! {
+    /// `MAP_*` of mmap(2) that the kernel heeds.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct MapFlags: u32 {
+        /// Writes are seen by all who share the mapping.
+        const SHARED = 0x1;
+        /// Writes are the process's own.
+        const PRIVATE = 0x2;
+        /// Exactly at the address, in place of what is there.
+        const FIXED = 0x10;
+        /// No file.
+        const ANONYMOUS = 0x20;
+        /// Grows downwards.
+        const GROWSDOWN = 0x100;
+        /// Do not ask whether there is that much memory.
+        const NORESERVE = 0x4000;
+        /// Exactly at the address; EEXIST if something is there.
+        const FIXED_NOREPLACE = 0x10_0000;
+    }
+}
+
+/// Maps `length` bytes and returns where. `backing` none: anonymous memory of the kind that
+/// `flags` ask for.
+///
+/// Errors: EINVAL (length 0, neither or both of shared and private, odd fixed address), ENOMEM,
+/// EPERM (below [`MMAP_MIN_ADDR`]), EEXIST.
+pub fn do_mmap(
+    mm: &MmStruct,
+    address: u32,
+    length: u32,
+    prot: VmFlags,
+    flags: MapFlags,
+    backing: Option<Backing>,
+) -> Result<u32, Errno> {
+    let shared = flags.contains(MapFlags::SHARED);
+    if length == 0 || shared == flags.contains(MapFlags::PRIVATE) {
+        return Err(Errno::EINVAL);
+    }
+    let length = length.checked_next_multiple_of(PAGE_SIZE).ok_or(Errno::ENOMEM)?;
+    let pages = length >> PAGE_SHIFT;
+    if !flags.contains(MapFlags::NORESERVE) && prot.contains(VmFlags::WRITE) && pages > totalram_pages() {
+        return Err(Errno::ENOMEM);
+    }
+    let backing = match backing {
+        Some(backing) => backing,
+        None if shared => {
+            let object = SharedPages::new(pages as usize, put_page)?;
+            Backing::Shared { object: Arc::new(object), first: 0 }
+        }
+        None => Backing::Anonymous,
+    };
+    let mut vm_flags = prot & VmFlags::PROT;
+    vm_flags.set(VmFlags::SHARED, shared);
+    vm_flags.set(VmFlags::GROWSDOWN, flags.contains(MapFlags::GROWSDOWN) && !shared);
+
+    let mut map = mm.map.lock();
+    let start = if flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NOREPLACE) {
+        let end = user_range(address, length)?;
+        if address < MMAP_MIN_ADDR {
+            return Err(Errno::EPERM);
+        }
+        if !map.is_free(address, end) {
+            if flags.contains(MapFlags::FIXED_NOREPLACE) {
+                return Err(Errno::EEXIST);
+            }
+            unmap_locked(mm, &mut map, address, end)?;
+        }
+        address
+    } else {
+        map.get_unmapped_area(address, length)?
+    };
+    map.insert(Vma { start, end: start + length, flags: vm_flags, backing })?;
+    Ok(start)
+}
+
+/// Unmaps whatever is in the range. EINVAL for an odd address or length 0.
+pub fn do_munmap(mm: &MmStruct, address: u32, length: u32) -> Result<(), Errno> {
+    if length == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let end = user_range(address, length)?;
+    unmap_locked(mm, &mut mm.map.lock(), address, end)
+}
+
+/// Changes the protection of a range. ENOMEM if a page of it is not mapped.
+pub fn do_mprotect(mm: &MmStruct, address: u32, length: u32, prot: VmFlags) -> Result<(), Errno> {
+    if length == 0 && address.is_multiple_of(PAGE_SIZE) {
+        return Ok(());
+    }
+    let end = user_range(address, length).map_err(|e| if e == Errno::EINVAL { e } else { Errno::ENOMEM })?;
+    let mut map = mm.map.lock();
+    map.protect(address, end, prot)?;
+    let mut first = address;
+    while let Some(vma) = map.find_vma(first).filter(|_| first < end) {
+        let (last, flags) = (vma.end.min(end), vma.flags);
+        for_each_used(mm.pgd.load(Ordering::Relaxed), first, last, |_, slot| {
+            // Taken out first: another CPU may set A and D bits until it is.
+            let pte = Pte(slot.swap(0, Ordering::AcqRel));
+            slot.store(pte.with_flags(pte_flags_after_mprotect(flags)).0, Ordering::Release);
+        });
+        first = last;
+    }
+    flush_tlb_mm(mm);
+    Ok(())
+}
+
+/// Flags for a page that has a frame already. A private page stays read-only: whether it may be
+/// written without a copy is for the next write fault to find out.
+fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
+    match flags & VmFlags::PROT {
+        none if none.is_empty() => PteFlags::SHARED - PteFlags::PRESENT - PteFlags::RW | PROTNONE,
+        prot if prot.contains(VmFlags::WRITE) && flags.contains(VmFlags::SHARED) => PteFlags::SHARED,
+        _ => PteFlags::READONLY,
+    }
+}
+
+/// Moves the end of the heap; returns where it is afterwards, changed or not, as brk(2) does.
+pub fn do_brk(mm: &MmStruct, brk: u32) -> u32 {
+    let mut map = mm.map.lock();
+    let pages = brk.saturating_sub(map.start_brk) >> PAGE_SHIFT;
+    if pages <= totalram_pages() && let Ok(Some((start, end))) = map.set_brk(brk) {
+        zap_page_range(mm, start, end);
+    }
+    map.brk
+}
+
+/// Gives back the frames of private pages in a range; they read as at first when touched again
+/// (`MADV_DONTNEED`). ENOMEM if a page is not mapped.
+pub fn do_dontneed(mm: &MmStruct, address: u32, length: u32) -> Result<(), Errno> {
+    let end = user_range(address, length)?;
+    let map = mm.map.lock();
+    if !map.is_covered(address, end) {
+        return Err(Errno::ENOMEM);
+    }
+    zap_page_range(mm, address, end);
+    Ok(())
+}
+
+/// Copies `old`'s areas and present pages into `new`, which is empty and not yet in use. Pages
+/// that either may write become copy-on-write in both. On ENOMEM, `new` has a part of it: the
+/// caller drops it by `mmput`.
+#[doc(alias = "copy_page_range")]
+pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
+    let map = old.map.lock();
+    *new.map.lock() = map.try_clone()?;
+    let (old_pgd, new_pgd) = (old.pgd.load(Ordering::Relaxed), new.pgd.load(Ordering::Relaxed));
+    let (mut protected, mut result) = (false, Ok(()));
+    for vma in map.areas() {
+        let private = !vma.flags.contains(VmFlags::SHARED);
+        for_each_used(old_pgd, vma.start, vma.end, |address, slot| {
+            let Some(copy) = result.is_ok().then(|| pte_alloc(new_pgd, address)) else { return };
+            let Some(copy) = copy else {
+                result = Err(Errno::ENOMEM);
+                return;
+            };
+            let mut pte = Pte(slot.load(Ordering::Relaxed));
+            if private && pte.flags().contains(PteFlags::RW) {
+                pte = Pte(slot.fetch_and(!PteFlags::RW.bits(), Ordering::AcqRel) & !PteFlags::RW.bits());
+                protected = true;
+            }
+            get_page(pte.phys());
+            copy.store(pte.0 & !PteFlags::DIRTY.bits(), Ordering::Relaxed);
+        });
+    }
+    if protected {
+        flush_tlb_mm(old);
+    }
+    result
+}
+
+/// Takes everything out of an address space that has no users any more. Its page directory
+/// stays until the last `mmdrop`: a CPU may still have it in CR3, lazily.
+pub fn exit_mmap(mm: &MmStruct) {
+    let map = core::mem::take(&mut *mm.map.lock());
+    let mut gather = Gather::new(mm);
+    for vma in map.areas() {
+        gather.zap(vma.start, vma.end);
+    }
+    drop(gather);
+    free_pgtables(mm.pgd.load(Ordering::Relaxed));
+}
+
+fn unmap_locked(mm: &MmStruct, map: &mut MemoryMap, start: u32, end: u32) -> Result<(), Errno> {
+    map.remove(start, end)?;
+    zap_page_range(mm, start, end);
+    Ok(())
+}
+
+fn zap_page_range(mm: &MmStruct, start: u32, end: u32) {
+    Gather::new(mm).zap(start, end);
+}
+
+/// End of the user range of `length` bytes, rounded up to pages, from `address`. EINVAL if
+/// `address` is not a page's or the range leaves user space.
+fn user_range(address: u32, length: u32) -> Result<u32, Errno> {
+    if !address.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let end = length.checked_next_multiple_of(PAGE_SIZE).and_then(|length| address.checked_add(length));
+    end.filter(|end| *end <= TASK_SIZE).ok_or(match address < TASK_SIZE {
+        true => Errno::ENOMEM,
+        false => Errno::EINVAL,
+    })
+}
+
+/// Frames taken out of the page tables that some TLB may still know. Dropping it flushes, then
+/// gives them back.
+#[doc(alias = "mmu_gather")]
+struct Gather<'a> {
+    mm: &'a MmStruct,
+    frames: ArrayVec<u32, 128>,
+}
+
+impl<'a> Gather<'a> {
+    fn new(mm: &'a MmStruct) -> Self {
+        Self { mm, frames: ArrayVec::new() }
+    }
+
+    /// Clears the entries of `start..end`.
+    fn zap(&mut self, start: u32, end: u32) {
+        for_each_used(self.mm.pgd.load(Ordering::Relaxed), start, end, |_, slot| {
+            let pte = Pte(slot.swap(0, Ordering::AcqRel));
+            self.frames.push(pte.phys());
+            if self.frames.is_full() {
+                self.flush();
+            }
+        });
+    }
+
+    fn flush(&mut self) {
+        flush_tlb_mm(self.mm);
+        self.frames.drain(..).for_each(put_page);
+    }
+}
+
+impl Drop for Gather<'_> {
+    fn drop(&mut self) {
+        if !self.frames.is_empty() {
+            self.flush();
+        }
+    }
+}
