@@ -29,6 +29,8 @@ pub mod mm_struct;
 pub mod pgtable;
 #[cfg(target_os = "none")]
 pub mod quicklist;
+#[cfg(target_os = "none")]
+pub mod setup;
 pub mod shared_pages;
 #[cfg(target_os = "none")]
 pub mod thread_stack;
