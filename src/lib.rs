@@ -21,6 +21,7 @@ pub mod arch;
 pub mod boot_info;
 pub mod drivers;
 pub mod exit_value;
+pub mod fs;
 pub mod hw;
 #[cfg(target_os = "none")]
 pub mod init;

@@ -1,0 +1,347 @@
+#![forbid(unsafe_code)]
+//! The newc cpio format: an archive as a list of entries.
+//!
+//! [`read_entries`] takes an archive as it is and refuses all of it if one entry is
+//! broken, naming the place: half a file system would only fail later and
+//! stranger. Names and contents are slices of the archive. Called by
+//! [`super::initramfs`]. The `cpio_reader` crate is not used: it ends without a
+//! word at the first broken entry, which is then the same as the end.
+//!
+//! Book: chapter 12, "Mounting the Root Filesystem" (the initial RAM disk).
+//! Linux: `init/initramfs.c`, `Documentation/driver-api/early-userspace/buffer-format.rst`.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::syscall::errno::Errno;
+
+const S_IFMT: u32 = 0o170_000;
+const HEADER: usize = 110;
+const MAGIC: &[u8; 6] = b"070701";
+const TRAILER: &[u8] = b"TRAILER!!!";
+/// Paths are shorter than this, in bytes.
+pub const PATH_MAX: usize = 4096;
+
+/// What an entry is: the S_IFMT bits of its mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileType {
+    /// S_IFREG.
+    Regular,
+    /// S_IFDIR.
+    Directory,
+    /// S_IFLNK; its data is the target.
+    Symlink,
+    /// S_IFCHR.
+    CharDevice,
+    /// S_IFBLK.
+    BlockDevice,
+    /// S_IFIFO.
+    Fifo,
+    /// S_IFSOCK.
+    Socket,
+}
+
+impl FileType {
+    /// From a mode, or `None` if it has no known type.
+    pub const fn of_mode(mode: u32) -> Option<FileType> {
+        match mode & S_IFMT {
+            0o100_000 => Some(FileType::Regular),
+            0o040_000 => Some(FileType::Directory),
+            0o120_000 => Some(FileType::Symlink),
+            0o020_000 => Some(FileType::CharDevice),
+            0o060_000 => Some(FileType::BlockDevice),
+            0o010_000 => Some(FileType::Fifo),
+            0o140_000 => Some(FileType::Socket),
+            _ => None,
+        }
+    }
+}
+
+/// A file, directory or link of the archive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry<'a> {
+    /// Path from the root, without a leading slash; the root itself is empty.
+    pub name: &'a [u8],
+    /// Type of the file.
+    pub file_type: FileType,
+    /// Mode as `stat` reports it, type bits included.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Seconds since 1970.
+    pub mtime: u32,
+    /// Inode number: the archive's own here, the index's in [`super::initramfs`].
+    pub ino: u32,
+    /// Names of this inode, as the archive says.
+    pub nlink: u32,
+    /// Major and minor number of a device.
+    pub rdev: (u32, u32),
+    /// Contents of a file, target of a link; empty for all others.
+    pub data: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// The last part of the path: what a directory listing shows.
+    pub fn file_name(&self) -> &'a [u8] {
+        let start = self
+            .name
+            .iter()
+            .rposition(|&byte| byte == b'/')
+            .map_or(0, |slash| slash + 1);
+        &self.name[start..]
+    }
+
+    /// The path without its last part; empty for what lies in the root, and for the root.
+    pub fn parent(&self) -> &'a [u8] {
+        let end = self
+            .name
+            .iter()
+            .rposition(|&byte| byte == b'/')
+            .unwrap_or(0);
+        &self.name[..end]
+    }
+
+    /// A directory of root's, mode 755, that the archive does not have.
+    pub const fn directory(name: &'a [u8]) -> Self {
+        Entry {
+            name,
+            file_type: FileType::Directory,
+            mode: 0o040_755,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            ino: 0,
+            nlink: 2,
+            rdev: (0, 0),
+            data: &[],
+        }
+    }
+}
+
+/// What is wrong with the archive; `offset` is in bytes from its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CpioError {
+    /// No `070701` where a header should begin.
+    Magic { offset: usize, found: [u8; 6] },
+    /// The archive ends here, within a header, a name or a file.
+    Truncated { offset: usize },
+    /// Eight characters that are no hexadecimal number.
+    Number { offset: usize },
+    /// A name without its final zero, with one inside, with `.`, `..` or nothing
+    /// between slashes, or too long.
+    Name { offset: usize },
+    /// A mode without a known type of file.
+    Mode { offset: usize, mode: u32 },
+    /// A link without target, or with one that is too long or has a zero inside.
+    Target { offset: usize },
+    /// The archive ends without its trailer.
+    NoTrailer { offset: usize },
+    /// Something other than zeros after the trailer.
+    AfterTrailer { offset: usize },
+    /// The entry lies in something that is no directory.
+    NotInDirectory { offset: usize },
+    /// No memory for the index.
+    NoMemory,
+}
+
+impl From<CpioError> for Errno {
+    fn from(error: CpioError) -> Errno {
+        match error {
+            CpioError::NoMemory => Errno::ENOMEM,
+            _ => Errno::EINVAL,
+        }
+    }
+}
+
+impl fmt::Display for CpioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use CpioError::*;
+        match self {
+            Magic { offset, found } => {
+                write!(
+                    f,
+                    "no newc header at offset {offset:#x}: \"{}\"",
+                    found.escape_ascii()
+                )
+            }
+            Truncated { offset } => write!(f, "archive is cut off at offset {offset:#x}"),
+            Number { offset } => write!(f, "not a hexadecimal number at offset {offset:#x}"),
+            Name { offset } => write!(f, "bad name at offset {offset:#x}"),
+            Mode { offset, mode } => write!(
+                f,
+                "entry at offset {offset:#x} has mode {mode:#o}, no known type of file"
+            ),
+            Target { offset } => write!(f, "bad target of the symbolic link at offset {offset:#x}"),
+            NoTrailer { offset } => {
+                write!(f, "archive ends at offset {offset:#x} without a trailer")
+            }
+            AfterTrailer { offset } => write!(f, "garbage after the trailer at offset {offset:#x}"),
+            NotInDirectory { offset } => write!(
+                f,
+                "entry at offset {offset:#x} lies in something that is no directory"
+            ),
+            NoMemory => write!(f, "no memory for the index of the archive"),
+        }
+    }
+}
+
+/// An entry with what only its archive knows of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found<'a> {
+    /// Where its header begins, in bytes from the start of the archive.
+    pub offset: usize,
+    /// Major and minor number of the device the file lay on: with
+    /// [`Entry::ino`] they name the file.
+    pub dev: (u32, u32),
+    /// The rest.
+    pub entry: Entry<'a>,
+}
+
+/// The entries as they stand, in the archive's order, up to its trailer.
+pub fn read_entries(bytes: &[u8]) -> Result<Vec<Found<'_>>, CpioError> {
+    let mut entries = Vec::new();
+    let mut offset = 0;
+    while offset < bytes.len() {
+        let (raw, next) = read_entry(bytes, offset)?;
+        if raw.name == TRAILER {
+            return match bytes[next..].iter().position(|&byte| byte != 0) {
+                Some(at) => Err(CpioError::AfterTrailer { offset: next + at }),
+                None => Ok(entries),
+            };
+        }
+        let found = checked(raw, offset)?;
+        entries.try_reserve(1).map_err(|_| CpioError::NoMemory)?;
+        entries.push(found);
+        offset = next;
+    }
+    Err(CpioError::NoTrailer { offset })
+}
+
+/// Fields of a header, in the order of the format.
+struct Raw<'a> {
+    fields: [u32; 13],
+    name: &'a [u8],
+    data: &'a [u8],
+}
+
+/// The entry at `offset` and where the next one begins.
+fn read_entry(bytes: &[u8], offset: usize) -> Result<(Raw<'_>, usize), CpioError> {
+    let truncated = CpioError::Truncated {
+        offset: bytes.len(),
+    };
+    let header = &bytes[offset..];
+    match header.first_chunk() {
+        Some(MAGIC) => {}
+        Some(&found) => return Err(CpioError::Magic { offset, found }),
+        None => return Err(truncated),
+    }
+    let digits = header.get(MAGIC.len()..HEADER).ok_or(truncated)?;
+    let mut fields = [0; 13];
+    for (i, (field, digits)) in fields.iter_mut().zip(digits.chunks_exact(8)).enumerate() {
+        *field = number(digits).ok_or(CpioError::Number {
+            offset: offset + MAGIC.len() + i * 8,
+        })?;
+    }
+    let (filesize, namesize) = (fields[6] as usize, fields[11] as usize);
+
+    let name_start = offset + HEADER;
+    let name_end = name_start.checked_add(namesize).ok_or(truncated)?;
+    let name = bytes.get(name_start..name_end).ok_or(truncated)?;
+    let bad_name = CpioError::Name { offset: name_start };
+    let name = name.strip_suffix(b"\0").ok_or(bad_name)?;
+    if name.contains(&0) || name.len() >= PATH_MAX {
+        return Err(bad_name);
+    }
+
+    let data_start = aligned(name_end).ok_or(truncated)?;
+    let data_end = data_start.checked_add(filesize).ok_or(truncated)?;
+    let data = bytes.get(data_start..data_end).ok_or(truncated)?;
+    // The last entry's padding may be missing.
+    let next = aligned(data_end).ok_or(truncated)?.min(bytes.len());
+    Ok((Raw { fields, name, data }, next))
+}
+
+fn aligned(offset: usize) -> Option<usize> {
+    Some(offset.checked_add(3)? & !3)
+}
+
+/// Eight hexadecimal digits and nothing else (`from_str_radix` would take a sign).
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |value, &digit| {
+        Some(value << 4 | (digit as char).to_digit(16)?)
+    })
+}
+
+fn checked(raw: Raw<'_>, offset: usize) -> Result<Found<'_>, CpioError> {
+    let [
+        ino,
+        mode,
+        uid,
+        gid,
+        nlink,
+        mtime,
+        _,
+        major,
+        minor,
+        rmajor,
+        rminor,
+        _,
+        _,
+    ] = raw.fields;
+    let file_type = FileType::of_mode(mode).ok_or(CpioError::Mode { offset, mode })?;
+    let name = relative(raw.name).ok_or(CpioError::Name {
+        offset: offset + HEADER,
+    })?;
+    if name.is_empty() && file_type != FileType::Directory {
+        return Err(CpioError::Name {
+            offset: offset + HEADER,
+        });
+    }
+    let data = match file_type {
+        FileType::Regular => raw.data,
+        FileType::Symlink
+            if raw.data.is_empty() || raw.data.len() >= PATH_MAX || raw.data.contains(&0) =>
+        {
+            return Err(CpioError::Target { offset });
+        }
+        FileType::Symlink => raw.data,
+        _ => &[],
+    };
+    let rdev = (rmajor, rminor);
+    let entry = Entry {
+        name,
+        file_type,
+        mode,
+        uid,
+        gid,
+        mtime,
+        ino,
+        nlink,
+        rdev,
+        data,
+    };
+    Ok(Found {
+        offset,
+        dev: (major, minor),
+        entry,
+    })
+}
+
+/// The path without `/` or `./` before it and `/` after it.
+fn relative(name: &[u8]) -> Option<&[u8]> {
+    let name = match name {
+        [b'.', b'/', rest @ ..] | [b'/', rest @ ..] => rest,
+        b"." => b"",
+        [] => return None,
+        name => name,
+    };
+    let name = name.strip_suffix(b"/").unwrap_or(name);
+    let whole = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
+    (name.is_empty() || name.split(|&byte| byte == b'/').all(whole)).then_some(name)
+}
+
+#[cfg(test)]
+#[path = "cpio_tests.rs"]
+pub mod tests;

@@ -1,0 +1,445 @@
+#![forbid(unsafe_code)]
+//! What to map for a static ELF32/i386 program.
+//!
+//! [`parse`] judges a whole file before anything is mapped, so that `execve` can
+//! still return an error to the old program: afterwards there is none to return
+//! to. Called by `process/exec.rs` on the caller's kernel stack. The `elf` crate
+//! reads the headers; what makes them loadable is decided here.
+//!
+//! Book: chapter 20, "Executable Formats", "The exec Functions".
+//! Linux: `fs/binfmt_elf.c` (`load_elf_binary`).
+//! Format: System V ABI, chapters 4 and 5; Intel386 supplement.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use bitflags::bitflags;
+use elf::abi;
+use elf::endian::LittleEndian;
+use elf::file::{Class, FileHeader, parse_ident};
+use elf::parse::ParseError;
+use elf::segment::{ProgramHeader, SegmentTable};
+
+use crate::hw::pte::{PAGE_MASK, PAGE_SIZE};
+use crate::mm::vma::{MMAP_MIN_ADDR, TASK_SIZE};
+use crate::syscall::errno::Errno;
+
+/// Size of a program header, and the only `e_phentsize` accepted.
+pub const PHENT: u16 = 32;
+/// Program headers may fill 64 KiB, as in Linux.
+pub const MAX_PHNUM: u16 = (65536 / PHENT as u32) as u16;
+
+const EHDR_SIZE: usize = 52;
+
+bitflags! {
+    /// Access rights of a segment (`p_flags`).
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct SegmentFlags: u32 {
+        /// Executable.
+        const X = abi::PF_X;
+        /// Writable.
+        const W = abi::PF_W;
+        /// Readable.
+        const R = abi::PF_R;
+    }
+}
+
+/// A PT_LOAD segment that passed every check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// Linear address of the first byte; congruent to `offset` modulo a page.
+    pub vaddr: u32,
+    /// Bytes in memory, not 0; those from `filesz` on are zero.
+    pub memsz: u32,
+    /// Bytes taken from the file, at most `memsz`.
+    pub filesz: u32,
+    /// Where they begin in the file.
+    pub offset: u32,
+    /// Access rights.
+    pub flags: SegmentFlags,
+    /// `p_align`, which Linux does not look at either.
+    pub align: u32,
+}
+
+impl Segment {
+    /// The byte after the segment; at most [`TASK_SIZE`].
+    pub const fn end(&self) -> u32 {
+        self.vaddr + self.memsz
+    }
+
+    /// The pages it touches, as addresses; the end is exclusive.
+    pub const fn pages(&self) -> Range<u32> {
+        self.vaddr & PAGE_MASK..(self.end() + PAGE_SIZE - 1) & PAGE_MASK
+    }
+
+    /// Its bytes in the file; never out of the file that was parsed.
+    pub const fn file_range(&self) -> Range<usize> {
+        self.offset as usize..self.offset as usize + self.filesz as usize
+    }
+}
+
+/// Everything `execve` needs from the file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ElfPlan {
+    /// At least one, ascending, no two with a byte in common. Neighbours may
+    /// share a page: it has both contents and the rights of both.
+    pub segments: Vec<Segment>,
+    /// Address of the first instruction; below [`TASK_SIZE`], perhaps not mapped.
+    pub entry: u32,
+    /// AT_PHDR: where the program headers lie in memory, if a segment holds them.
+    pub phdr_vaddr: Option<u32>,
+    /// AT_PHNUM.
+    pub phnum: u16,
+    /// AT_PHENT.
+    pub phent: u16,
+    /// The stack must be executable: PT_GNU_STACK says so or is missing.
+    pub exec_stack: bool,
+}
+
+impl ElfPlan {
+    /// The end of the last segment: where the heap (`brk`) begins, before rounding.
+    pub fn brk(&self) -> u32 {
+        self.segments.last().map_or(0, Segment::end)
+    }
+}
+
+/// Why a file cannot be loaded. `index` counts program headers from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ElfError {
+    /// The first four bytes are not `\x7fELF`.
+    Magic { found: [u8; 4] },
+    /// The file ends within the ELF header.
+    Truncated { len: usize },
+    /// EI_CLASS is not ELFCLASS32.
+    Class { found: u8 },
+    /// EI_DATA is not little-endian.
+    Endian { found: u8 },
+    /// EI_VERSION is not 1.
+    Version { found: u64 },
+    /// `e_type` is not ET_EXEC.
+    Type { found: u16 },
+    /// `e_machine` is not EM_386.
+    Machine { found: u16 },
+    /// `e_phentsize` is not 32.
+    PhEntSize { found: u16 },
+    /// `e_phnum` is 0 or more than [`MAX_PHNUM`].
+    PhNum { found: u16 },
+    /// The program headers do not lie within the file.
+    PhTable { offset: u32, len: usize },
+    /// PT_INTERP: the program wants a dynamic linker.
+    Dynamic { index: usize },
+    /// There is no PT_LOAD with a byte in it.
+    NoSegment,
+    /// The segment's contents do not lie within the file.
+    OutOfFile {
+        index: usize,
+        offset: u32,
+        filesz: u32,
+        len: usize,
+    },
+    /// More bytes in the file than in memory.
+    FileSize {
+        index: usize,
+        filesz: u32,
+        memsz: u32,
+    },
+    /// The segment does not lie within user space.
+    Address {
+        index: usize,
+        vaddr: u32,
+        memsz: u32,
+    },
+    /// Address and file offset differ within their page, so it cannot be mapped.
+    Misaligned {
+        index: usize,
+        vaddr: u32,
+        offset: u32,
+    },
+    /// Begins before the end of the PT_LOAD before it.
+    Overlap {
+        index: usize,
+        vaddr: u32,
+        previous_end: u32,
+    },
+    /// The entry point is not in user space.
+    Entry { found: u32 },
+    /// No memory for the plan itself.
+    NoMemory,
+}
+
+impl From<ElfError> for Errno {
+    fn from(error: ElfError) -> Errno {
+        use ElfError::*;
+        match error {
+            Magic { .. } | Truncated { .. } | Class { .. } | Endian { .. } | Version { .. } => {
+                Errno::ENOEXEC
+            }
+            Type { .. } | Machine { .. } | PhEntSize { .. } | PhNum { .. } | PhTable { .. } => {
+                Errno::ENOEXEC
+            }
+            Dynamic { .. } | NoSegment | OutOfFile { .. } => Errno::ENOEXEC,
+            FileSize { .. }
+            | Address { .. }
+            | Misaligned { .. }
+            | Overlap { .. }
+            | Entry { .. } => Errno::EINVAL,
+            NoMemory => Errno::ENOMEM,
+        }
+    }
+}
+
+impl fmt::Display for ElfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use ElfError::*;
+        match *self {
+            Magic { found } => write!(f, "not an ELF file: it begins with {found:02x?}"),
+            Truncated { len } => write!(f, "ends within the ELF header, after {len} bytes"),
+            Class { found } => write!(f, "ELF class {found}, not 32-bit"),
+            Endian { found } => write!(f, "ELF data encoding {found}, not little-endian"),
+            Version { found } => write!(f, "ELF version {found}, not 1"),
+            Type { found: abi::ET_DYN } => write!(
+                f,
+                "position-independent (ET_DYN); only static ET_EXEC is loaded"
+            ),
+            Type { found } => write!(f, "ELF type {found}, not ET_EXEC"),
+            Machine { found } => write!(f, "for machine {found}, not EM_386"),
+            PhEntSize { found } => write!(f, "program headers of {found} bytes, not {PHENT}"),
+            PhNum { found } => write!(f, "{found} program headers, not 1 to {MAX_PHNUM}"),
+            PhTable { offset, len } => {
+                write!(
+                    f,
+                    "program headers at {offset:#x} are not within the file of {len:#x} bytes"
+                )
+            }
+            Dynamic { index } => write!(
+                f,
+                "program header {index} asks for a dynamic linker; only static programs are loaded"
+            ),
+            NoSegment => write!(f, "no segment to load"),
+            OutOfFile {
+                index,
+                offset,
+                filesz,
+                len,
+            } => write!(
+                f,
+                "segment {index}: {filesz:#x} bytes at {offset:#x} are not within the file of {len:#x} bytes"
+            ),
+            FileSize {
+                index,
+                filesz,
+                memsz,
+            } => {
+                write!(
+                    f,
+                    "segment {index}: {filesz:#x} bytes in the file, only {memsz:#x} in memory"
+                )
+            }
+            Address {
+                index,
+                vaddr,
+                memsz,
+            } => {
+                write!(
+                    f,
+                    "segment {index}: {memsz:#x} bytes at {vaddr:#x} are not within user space"
+                )
+            }
+            Misaligned {
+                index,
+                vaddr,
+                offset,
+            } => {
+                write!(
+                    f,
+                    "segment {index}: address {vaddr:#x} and file offset {offset:#x} differ within the page"
+                )
+            }
+            Overlap {
+                index,
+                vaddr,
+                previous_end,
+            } => {
+                write!(
+                    f,
+                    "segment {index}: address {vaddr:#x} lies before {previous_end:#x}, the end of the last one"
+                )
+            }
+            Entry { found } => write!(f, "entry point {found:#x} is not in user space"),
+            NoMemory => write!(f, "no memory for the list of segments"),
+        }
+    }
+}
+
+/// Checks the program in `file` and says what to map.
+pub fn parse(file: &[u8]) -> Result<ElfPlan, ElfError> {
+    let header = file_header(file)?;
+    let table = program_headers(file, &header)?;
+    let mut plan = ElfPlan {
+        segments: Vec::new(),
+        entry: header.e_entry as u32,
+        phdr_vaddr: None,
+        phnum: header.e_phnum,
+        phent: header.e_phentsize,
+        exec_stack: true,
+    };
+    for (index, phdr) in table.iter().enumerate() {
+        match phdr.p_type {
+            abi::PT_INTERP => return Err(ElfError::Dynamic { index }),
+            abi::PT_GNU_STACK => plan.exec_stack = phdr.p_flags & abi::PF_X != 0,
+            abi::PT_LOAD if phdr.p_memsz != 0 || phdr.p_filesz != 0 => {
+                let segment = load_segment(file, index, &phdr, plan.segments.last())?;
+                plan.segments
+                    .try_reserve(1)
+                    .map_err(|_| ElfError::NoMemory)?;
+                plan.segments.push(segment);
+            }
+            // PT_TLS describes a template that the C library copies for itself.
+            _ => {}
+        }
+    }
+    if plan.segments.is_empty() {
+        return Err(ElfError::NoSegment);
+    }
+    if plan.entry >= TASK_SIZE {
+        return Err(ElfError::Entry { found: plan.entry });
+    }
+    plan.phdr_vaddr = phdr_vaddr(&plan, header.e_phoff as usize);
+    Ok(plan)
+}
+
+fn file_header(file: &[u8]) -> Result<FileHeader<LittleEndian>, ElfError> {
+    let truncated = ElfError::Truncated { len: file.len() };
+    if let Some(&found) = file.first_chunk()
+        && found != abi::ELFMAGIC
+    {
+        return Err(ElfError::Magic { found });
+    }
+    let (ident, tail) = file
+        .get(..EHDR_SIZE)
+        .and_then(|header| header.split_at_checked(abi::EI_NIDENT))
+        .ok_or(truncated)?;
+    let ident = parse_ident::<LittleEndian>(ident).map_err(|error| match error {
+        ParseError::BadMagic(found) => ElfError::Magic { found },
+        ParseError::UnsupportedElfClass(found) => ElfError::Class { found },
+        ParseError::UnsupportedElfEndianness(found) => ElfError::Endian { found },
+        ParseError::UnsupportedVersion((found, _)) => ElfError::Version { found },
+        _ => truncated,
+    })?;
+    if ident.1 != Class::ELF32 {
+        return Err(ElfError::Class {
+            found: abi::ELFCLASS64,
+        });
+    }
+    let header = FileHeader::parse_tail(ident, tail).map_err(|_| truncated)?;
+    match (header.e_type, header.e_machine) {
+        (_, machine) if machine != abi::EM_386 => Err(ElfError::Machine { found: machine }),
+        (abi::ET_EXEC, _) => Ok(header),
+        (found, _) => Err(ElfError::Type { found }),
+    }
+}
+
+fn program_headers<'a>(
+    file: &'a [u8],
+    header: &FileHeader<LittleEndian>,
+) -> Result<SegmentTable<'a, LittleEndian>, ElfError> {
+    if header.e_phentsize != PHENT {
+        return Err(ElfError::PhEntSize {
+            found: header.e_phentsize,
+        });
+    }
+    if header.e_phnum == 0 || header.e_phnum > MAX_PHNUM {
+        return Err(ElfError::PhNum {
+            found: header.e_phnum,
+        });
+    }
+    let size = header.e_phnum as usize * PHENT as usize;
+    let bytes = slice(file, header.e_phoff as u32, size as u32).ok_or(ElfError::PhTable {
+        offset: header.e_phoff as u32,
+        len: file.len(),
+    })?;
+    Ok(SegmentTable::new(header.endianness, Class::ELF32, bytes))
+}
+
+fn load_segment(
+    file: &[u8],
+    index: usize,
+    phdr: &ProgramHeader,
+    previous: Option<&Segment>,
+) -> Result<Segment, ElfError> {
+    // ELF32 fields: the crate widens them, so nothing is lost here.
+    let segment = Segment {
+        vaddr: phdr.p_vaddr as u32,
+        memsz: phdr.p_memsz as u32,
+        filesz: phdr.p_filesz as u32,
+        offset: phdr.p_offset as u32,
+        flags: SegmentFlags::from_bits_truncate(phdr.p_flags),
+        align: phdr.p_align as u32,
+    };
+    let Segment {
+        vaddr,
+        memsz,
+        filesz,
+        offset,
+        ..
+    } = segment;
+    if filesz > memsz {
+        return Err(ElfError::FileSize {
+            index,
+            filesz,
+            memsz,
+        });
+    }
+    match vaddr.checked_add(memsz) {
+        Some(end) if vaddr >= MMAP_MIN_ADDR && end <= TASK_SIZE => {}
+        _ => {
+            return Err(ElfError::Address {
+                index,
+                vaddr,
+                memsz,
+            });
+        }
+    }
+    if slice(file, offset, filesz).is_none() {
+        return Err(ElfError::OutOfFile {
+            index,
+            offset,
+            filesz,
+            len: file.len(),
+        });
+    }
+    if filesz > 0 && (vaddr ^ offset) & !PAGE_MASK != 0 {
+        return Err(ElfError::Misaligned {
+            index,
+            vaddr,
+            offset,
+        });
+    }
+    match previous {
+        Some(previous) if vaddr < previous.end() => Err(ElfError::Overlap {
+            index,
+            vaddr,
+            previous_end: previous.end(),
+        }),
+        _ => Ok(segment),
+    }
+}
+
+fn phdr_vaddr(plan: &ElfPlan, phoff: usize) -> Option<u32> {
+    let table = phoff..phoff + plan.phnum as usize * plan.phent as usize;
+    let holder = plan.segments.iter().find(|segment| {
+        let bytes = segment.file_range();
+        bytes.start <= table.start && table.end <= bytes.end
+    })?;
+    Some(holder.vaddr + (table.start as u32 - holder.offset))
+}
+
+fn slice(file: &[u8], offset: u32, size: u32) -> Option<&[u8]> {
+    let end = offset.checked_add(size)?;
+    file.get(offset as usize..end as usize)
+}
+
+#[cfg(test)]
+#[path = "elf_tests.rs"]
+mod tests;

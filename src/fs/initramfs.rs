@@ -1,0 +1,251 @@
+#![forbid(unsafe_code)]
+//! The root file system: a cpio archive in memory, indexed by path.
+//!
+//! Built once, at boot, on the first task's stack; read-only from then on, so
+//! that every task may walk it without a lock. Called by the boot code and by the
+//! file system calls.
+//!
+//! Book: chapter 12, "Pathname Lookup".
+//! Linux: `init/initramfs.c`, `fs/namei.c`.
+
+use alloc::vec::Vec;
+
+use super::cpio::{CpioError, Entry, FileType, Found, PATH_MAX, read_entries};
+use crate::syscall::errno::Errno;
+
+/// Symbolic links followed in one lookup before ELOOP.
+pub const MAX_LINKS: usize = 40;
+
+/// An archive that was found whole.
+#[derive(Clone, Debug)]
+pub struct Archive<'a> {
+    /// Sorted by name, no name twice; the root comes first.
+    entries: Vec<Entry<'a>>,
+}
+
+impl<'a> Archive<'a> {
+    /// Reads the archive. Directories that no entry names, the root among them,
+    /// are added with mode 755; of two entries with one name the later counts.
+    pub fn index(bytes: &'a [u8]) -> Result<Self, CpioError> {
+        let mut found = read_entries(bytes)?;
+        share_hard_links(&mut found)?;
+        sort_by_name(&mut found);
+        add_directories(&mut found)?;
+        let mut entries = Vec::new();
+        entries
+            .try_reserve_exact(found.len())
+            .map_err(|_| CpioError::NoMemory)?;
+        entries.extend(found.iter().map(|found| found.entry));
+        let archive = Archive { entries };
+        let is_directory = |name| {
+            archive
+                .find(name)
+                .is_some_and(|entry| entry.file_type == FileType::Directory)
+        };
+        match found
+            .iter()
+            .find(|found| !is_directory(found.entry.parent()))
+        {
+            Some(stray) => Err(CpioError::NotInDirectory {
+                offset: stray.offset,
+            }),
+            None => Ok(archive),
+        }
+    }
+
+    /// Every entry, sorted by path.
+    pub fn entries(&self) -> &[Entry<'a>] {
+        &self.entries
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Entry<'a> {
+        &self.entries[0]
+    }
+
+    /// The entry of exactly this path, without leading slash; no link is followed.
+    pub fn find(&self, name: &[u8]) -> Option<&Entry<'a>> {
+        let at = self
+            .entries
+            .binary_search_by(|entry| entry.name.cmp(name))
+            .ok()?;
+        Some(&self.entries[at])
+    }
+
+    /// What lies directly in `dir`, sorted by name.
+    pub fn children<'s>(
+        &'s self,
+        dir: &Entry<'a>,
+    ) -> impl Iterator<Item = &'s Entry<'a>> + use<'s, 'a> {
+        let dir = dir.name;
+        let start = self.entries.partition_point(|entry| entry.name <= dir);
+        self.entries[start..]
+            .iter()
+            .take_while(move |entry| entry.name.starts_with(dir))
+            .filter(move |entry| entry.parent() == dir)
+    }
+
+    /// Walks `path` from directory `from` (from the root if it begins with a
+    /// slash), following symbolic links, the last one only if `follow`.
+    /// ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, ENOMEM.
+    pub fn lookup(&self, from: &Entry<'a>, path: &[u8], follow: bool) -> Result<&Entry<'a>, Errno> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        let mut current = self.start_of(path, self.find(from.name).ok_or(Errno::ENOENT)?);
+        let mut links = 0;
+        let mut pending = Vec::new();
+        push_components(&mut pending, path)?;
+        // A final slash asks for a directory, so a link before it is followed.
+        let directory_wanted = matches!(path, [.., b'/'] | [.., b'/', b'.'] | b".");
+        while let Some(component) = pending.pop() {
+            if current.file_type != FileType::Directory {
+                return Err(Errno::ENOTDIR);
+            }
+            current = match component {
+                b"." => continue,
+                b".." => self.find(current.parent()).ok_or(Errno::ENOENT)?,
+                name => {
+                    let child = self.child(current, name).ok_or(Errno::ENOENT)?;
+                    let last = pending.is_empty() && !follow && !directory_wanted;
+                    if child.file_type == FileType::Symlink && !last {
+                        links += 1;
+                        if links > MAX_LINKS {
+                            return Err(Errno::ELOOP);
+                        }
+                        push_components(&mut pending, child.data)?;
+                        self.start_of(child.data, current)
+                    } else {
+                        child
+                    }
+                }
+            };
+        }
+        match directory_wanted && current.file_type != FileType::Directory {
+            true => Err(Errno::ENOTDIR),
+            false => Ok(current),
+        }
+    }
+
+    fn start_of<'s>(&'s self, path: &[u8], current: &'s Entry<'a>) -> &'s Entry<'a> {
+        if path.starts_with(b"/") {
+            self.root()
+        } else {
+            current
+        }
+    }
+
+    fn child(&self, dir: &Entry<'a>, name: &[u8]) -> Option<&Entry<'a>> {
+        let separator: &[u8] = if dir.name.is_empty() { b"" } else { b"/" };
+        let wanted = || dir.name.iter().chain(separator).chain(name);
+        let at = self
+            .entries
+            .binary_search_by(|entry| entry.name.iter().cmp(wanted()))
+            .ok()?;
+        Some(&self.entries[at])
+    }
+}
+
+/// Puts the components of `path` on the stack, the first on top.
+fn push_components<'p>(pending: &mut Vec<&'p [u8]>, path: &'p [u8]) -> Result<(), Errno> {
+    if path.len() >= PATH_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    for component in path
+        .rsplit(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty())
+    {
+        pending.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        pending.push(component);
+    }
+    Ok(())
+}
+
+/// Of the hard links to one file only the last carries the contents: gives them
+/// to all. Then numbers the inodes anew, since archives can be made with any.
+fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
+    let mut linked = Vec::new();
+    linked
+        .try_reserve_exact(found.len())
+        .map_err(|_| CpioError::NoMemory)?;
+    for (i, Found { dev, entry, .. }) in found.iter_mut().enumerate() {
+        if entry.file_type == FileType::Regular && entry.nlink > 1 {
+            linked.push((*dev, entry.ino, i));
+        }
+        entry.ino = i as u32 + 2; // 1 is the root
+    }
+    linked.sort_unstable();
+    for names in linked.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let first = found[names[0].2].entry;
+        let contents = names.iter().map(|&(_, _, i)| found[i].entry.data);
+        let data = contents.rev().find(|data| !data.is_empty()).unwrap_or(&[]);
+        for &(_, _, i) in names {
+            found[i].entry.ino = first.ino;
+            found[i].entry.data = data;
+        }
+    }
+    Ok(())
+}
+
+/// Sorts, and keeps of each name what the archive has last. (An unstable sort
+/// takes no memory.)
+fn sort_by_name(found: &mut Vec<Found<'_>>) {
+    found.sort_unstable_by_key(|found| (found.entry.name, found.offset));
+    found.dedup_by(|later, kept| {
+        let same = later.entry.name == kept.entry.name;
+        if same {
+            *kept = *later;
+        }
+        same
+    });
+}
+
+/// Adds to the sorted entries the root and every directory on the way to one.
+fn add_directories(found: &mut Vec<Found<'_>>) -> Result<(), CpioError> {
+    let mut missing: Vec<Found<'_>> = Vec::new();
+    let mut add = |offset, name| -> Result<(), CpioError> {
+        if found
+            .binary_search_by(|found| found.entry.name.cmp(name))
+            .is_err()
+        {
+            missing.try_reserve(1).map_err(|_| CpioError::NoMemory)?;
+            missing.push(Found {
+                offset,
+                dev: (0, 0),
+                entry: Entry::directory(name),
+            });
+        }
+        Ok(())
+    };
+    add(0, &[])?;
+    for Found { offset, entry, .. } in found.iter() {
+        for (slash, _) in entry
+            .name
+            .iter()
+            .enumerate()
+            .filter(|&(_, &byte)| byte == b'/')
+        {
+            add(*offset, &entry.name[..slash])?;
+        }
+    }
+    missing.sort_unstable_by_key(|missing| missing.entry.name);
+    missing.dedup_by_key(|missing| missing.entry.name);
+    let free = found.iter().map(|found| found.entry.ino).max().unwrap_or(1) + 1;
+    for (ino, directory) in (free..).zip(&mut missing) {
+        directory.entry.ino = if directory.entry.name.is_empty() {
+            1
+        } else {
+            ino
+        };
+    }
+    found
+        .try_reserve(missing.len())
+        .map_err(|_| CpioError::NoMemory)?;
+    found.append(&mut missing);
+    found.sort_unstable_by_key(|found| found.entry.name);
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "initramfs_tests.rs"]
+mod tests;
