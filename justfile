@@ -24,9 +24,17 @@ shell:
 debug *CMDLINE:
     @{{support}} debug {{CMDLINE}}
 
+# gdb with the kernel's symbols, attached to what `just debug` started in another terminal
+gdb:
+    @{{support}} gdb
+
 # The kernel's own tests, all or those that match a glob
 selftest *GLOB:
     @{{support}} selftest {{GLOB}}
+
+# Write the golden files anew, after a change that is meant: see what git diff says
+bless:
+    @BLESS=1 {{support}} test tree image boots
 
 # Build the ISO with its menu, for a real machine or another emulator, and say where it is
 iso:

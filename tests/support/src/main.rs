@@ -25,6 +25,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "selftest" => verbs::run(&IsoSpec::boot(&selftest(rest))),
         "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
         "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
+        "gdb" => verbs::gdb(Profile::Dev),
         "test" => suite::run(rest),
         "kernel" => show(compile::kernel(Profile::Dev)?),
         "iso" => show(try_iso(&IsoSpec::default())?),

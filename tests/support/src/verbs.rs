@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::compile;
+use crate::compile::{self, Profile};
 use crate::image::{IsoSpec, try_iso};
+use crate::paths;
 use crate::steer::GRUB_FAILED;
 use crate::toolchain::tool;
 
@@ -59,6 +60,31 @@ pub fn debug(spec: &IsoSpec) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     verdict(status)
+}
+
+/// gdb with the kernel's symbols, attached to the machine of [`debug`]; `gdb/init.gdb` is read first.
+pub fn gdb(profile: Profile) -> Result<ExitCode> {
+    let mut gdb = tool("gdb")?;
+    gdb.current_dir(paths::root())
+        .args([
+            "-q",
+            "-ex",
+            "set architecture i386",
+            "-ex",
+            "set confirm off",
+        ])
+        .args(["-ex", "set debuginfod enabled off"]);
+    if paths::root().join("gdb/init.gdb").exists() {
+        gdb.args(["-ix", "gdb/init.gdb"]);
+    }
+    let status = gdb
+        .args(["-ex", "target remote 127.0.0.1:1234"])
+        .arg(compile::kernel(profile)?)
+        .status()?;
+    if !status.success() {
+        bail!("gdb ended with {status}: does `just debug` run in another terminal?");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// QEMU with the ISO, without a display and without a serial port yet.
