@@ -6,14 +6,12 @@ use std::io::Write;
 use anyhow::Result;
 
 use crate::compile::{self, Profile};
-use crate::{foreign, paths};
+use crate::foreign;
 
 /// The files of the normal initramfs: our programs under /tests, the one
 /// called `init` as /init, and the real programs in /bin.
 pub fn entries(profile: Profile) -> Result<Vec<Entry>> {
     compile::build(profile)?;
-    let scratch = paths::out().join(profile.folder());
-    fs::create_dir_all(&scratch)?;
     let mut entries = ["bin", "dev", "etc", "proc", "tests", "tmp"]
         .map(Entry::folder)
         .to_vec();
@@ -26,14 +24,13 @@ pub fn entries(profile: Profile) -> Result<Vec<Entry>> {
         entries.push(Entry::program(path, fs::read(file)?));
     }
     for name in compile::program_names()? {
-        let stripped = scratch.join("program.stripped");
-        compile::strip(&compile::binaries(profile).join(&name), &stripped)?;
+        let bytes = fs::read(compile::binaries(profile).join(&name))?;
         let path = if name == "init" {
             name
         } else {
             format!("tests/{name}")
         };
-        entries.push(Entry::program(&path, fs::read(&stripped)?));
+        entries.push(Entry::program(&path, bytes));
     }
     Ok(entries)
 }
