@@ -1,39 +1,48 @@
 //! The test report, in KTAP version 1.
 //!
 //! Only the program's first process reports; children answer by their exit status.
+//! Under init, whose subtest the program is, $KTAP_INDENT spaces precede each line.
 
-use crate::println;
+use crate::{println, start};
 use core::{
     fmt,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
+static INDENT: AtomicU32 = AtomicU32::new(0);
 static PLANNED: AtomicU32 = AtomicU32::new(0);
 static DONE: AtomicU32 = AtomicU32::new(0);
 static FAILED: AtomicU32 = AtomicU32::new(0);
 
 /// Announces `count` cases.
 pub fn plan(count: u32) {
+    let indent = start::env("KTAP_INDENT").and_then(|spaces| spaces.parse().ok());
+    INDENT.store(indent.unwrap_or(0), Relaxed);
     PLANNED.store(count, Relaxed);
-    println!("KTAP version 1");
-    println!("1..{count}");
+    line(format_args!("KTAP version 1"));
+    line(format_args!("1..{count}"));
+}
+
+fn line(text: fmt::Arguments<'_>) {
+    let indent = INDENT.load(Relaxed) as usize;
+    println!("{:indent$}{text}", "");
 }
 
 /// Reports one case; use [`ok!`](crate::ok) and [`eq!`](crate::eq).
 pub fn report(good: bool, name: fmt::Arguments<'_>) {
     let number = DONE.fetch_add(1, Relaxed) + 1;
     if good {
-        println!("ok {number} {name}");
+        line(format_args!("ok {number} {name}"));
     } else {
         FAILED.fetch_add(1, Relaxed);
-        println!("not ok {number} {name}");
+        line(format_args!("not ok {number} {name}"));
     }
 }
 
 /// Reports a case that cannot be decided on this kernel or processor.
 pub fn skip(name: fmt::Arguments<'_>, reason: &str) {
     let number = DONE.fetch_add(1, Relaxed) + 1;
-    println!("ok {number} {name} # SKIP {reason}");
+    line(format_args!("ok {number} {name} # SKIP {reason}"));
 }
 
 /// Cases so far: (good, bad).

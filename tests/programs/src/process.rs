@@ -52,13 +52,21 @@ pub fn fork() -> Result<u32, Errno> {
 
 /// Replaces the program; comes back only with an error. The environment is handed on.
 pub fn execve(path: &CStr, arguments: &[&CStr]) -> Errno {
+    execve_with(path, arguments, None)
+}
+
+/// The same with one variable more, `NAME=value`.
+pub fn execve_with(path: &CStr, arguments: &[&CStr], variable: Option<&'static CStr>) -> Errno {
     let mut argv = [null(); 16];
     let mut envp = [null(); 16];
     for (slot, argument) in argv[..15].iter_mut().zip(arguments) {
         *slot = argument.as_ptr();
     }
-    for (slot, variable) in envp[..15].iter_mut().zip(start::envp()) {
-        *slot = variable.as_ptr();
+    for (slot, entry) in envp[..15]
+        .iter_mut()
+        .zip(variable.into_iter().chain(start::envp()))
+    {
+        *slot = entry.as_ptr();
     }
     let pointers = [
         path.as_ptr() as u32,

@@ -1,8 +1,8 @@
 //! The image's /init: runs the programs under /tests and reports the totals.
 //!
 //! `init` runs all, `init run NAME..` those that match (`*` and `?` are globs),
-//! `init list` names them. The report is flat: `# program NAME`, then the program's
-//! own KTAP, then init's own case for it. Exit status 0 if all were good.
+//! `init list` names them. In the report each program is a subtest. Exit status 0 if
+//! all were good.
 //! The directory is /tests, or $TESTS.
 #![no_std]
 #![no_main]
@@ -87,7 +87,10 @@ fn execute(name: &str) -> i32 {
     let bytes = parts.iter().flat_map(|part| part.bytes());
     path.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     match CStr::from_bytes_until_nul(&path) {
-        Ok(path) => println!("# {path:?}: {:?}", process::execve(path, &[path])),
+        Ok(path) => {
+            let errno = process::execve_with(path, &[path], Some(c"KTAP_INDENT=2"));
+            println!("# {path:?}: {errno:?}");
+        }
         Err(_) => println!("# {name}: the path is too long"),
     }
     127

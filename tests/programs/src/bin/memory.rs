@@ -68,7 +68,7 @@ fn mappings() {
     let bytes = 64 * PAGE_SIZE;
     let area = mmap_anonymous(bytes, READ_WRITE, MAP_PRIVATE).expect("mmap2");
     eq!(area % PAGE_SIZE, 0, "mmap2 gives whole pages");
-    ok!(all_words(area, bytes, 0), "which are zero");
+    ok!(all_words(area, bytes, 0), "and the mapping is zero");
     fill(area, bytes, 7);
     eq!(
         munmap(area + PAGE_SIZE, PAGE_SIZE),
