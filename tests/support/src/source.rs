@@ -27,7 +27,8 @@ pub struct Source {
     pub unsafes: Vec<Unsafe>,
     /// Lines with `asm!`, `naked_asm!` or `global_asm!`.
     pub asm: Vec<usize>,
-    /// Lines with a `cfg` about `target_os` that is not above a `mod x;`.
+    /// Lines with a `cfg` about `target_os` that is not above a `mod x;`, nor, in a folder's table
+    /// of contents, above a `use` that gives out what such a module has.
     pub gates: Vec<usize>,
     /// The file begins with `#![forbid(unsafe_code)]`.
     pub forbids_unsafe: bool,
@@ -232,7 +233,10 @@ impl Scan<'_> {
                 attributes.clear();
                 continue;
             }
-            self.source.gates.extend(gates);
+            let contents = self.source.path.ends_with("mod.rs");
+            if !(contents && self.ident(item) == Some("use")) {
+                self.source.gates.extend(gates);
+            }
             attributes.clear();
             at = self.token(at);
         }

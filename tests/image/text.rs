@@ -1,0 +1,189 @@
+//! All of the kernel's code: what it may not contain, and what the switch may not reach.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, ensure};
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, Register};
+use support::symbols::Symbol;
+
+use crate::elf::{Kernel, att};
+
+/// x87 instructions that save, restore or reset, and do not compute.
+const X87_STATE: &[Mnemonic] = &[
+    Mnemonic::Fninit,
+    Mnemonic::Fnclex,
+    Mnemonic::Fnsave,
+    Mnemonic::Frstor,
+    Mnemonic::Fnstsw,
+    Mnemonic::Fnstcw,
+    Mnemonic::Fldcw,
+    Mnemonic::Fxsave,
+    Mnemonic::Fxrstor,
+];
+
+/// Names of what writes to a log, or formats text for one.
+const LOGGING: &[&str] = &[
+    "log::",
+    "core::fmt",
+    "printk",
+    "::drivers::",
+    "serial",
+    "vga",
+];
+
+/// Where the kernel dies; what lies behind is no longer the switch.
+const DEATH: &[&str] = &[
+    "core::panicking",
+    "panic",
+    "unwrap_failed",
+    "expect_failed",
+    "_fail",
+    "rust_begin_unwind",
+];
+
+/// Every instruction of every function against a rule; the offenders.
+fn offenders(kernel: &Kernel, is_bad: impl Fn(&Instruction) -> bool) -> Vec<String> {
+    kernel
+        .functions()
+        .flat_map(|function| {
+            kernel
+                .instructions(function)
+                .into_iter()
+                .filter(&is_bad)
+                .map(|instruction| format!("{}: {}", function.name, att(&instruction)))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The registers of MMX, SSE and AVX belong to user programs.
+pub fn no_vector_registers(kernel: &Kernel) -> Result<()> {
+    let vector = |register: Register| {
+        let number = register as usize;
+        (Register::XMM0 as usize..=Register::ZMM31 as usize).contains(&number)
+            || (Register::MM0 as usize..=Register::MM7 as usize).contains(&number)
+    };
+    let bad = offenders(kernel, |instruction| {
+        instruction.mnemonic() == Mnemonic::Emms
+            || (0..instruction.op_count()).any(|operand| vector(instruction.op_register(operand)))
+    });
+    ensure!(bad.is_empty(), "{}", bad.join("\n"));
+    Ok(())
+}
+
+/// So do those of the x87; the kernel only keeps them.
+pub fn no_x87(kernel: &Kernel) -> Result<()> {
+    let bad = offenders(kernel, |instruction| {
+        let name = format!("{:?}", instruction.mnemonic());
+        name.starts_with('F') && !X87_STATE.contains(&instruction.mnemonic())
+    });
+    ensure!(bad.is_empty(), "{}", bad.join("\n"));
+    Ok(())
+}
+
+/// The kernel makes no system calls.
+pub fn no_system_call(kernel: &Kernel) -> Result<()> {
+    let bad = offenders(kernel, |instruction| {
+        instruction.code() == Code::Int_imm8 && instruction.immediate8() == 0x80
+    });
+    ensure!(bad.is_empty(), "{}", bad.join("\n"));
+    Ok(())
+}
+
+/// The only ways out of the kernel are `iret` and `sysexit`.
+pub fn no_far_return(kernel: &Kernel) -> Result<()> {
+    // After `lgdt` a far return is how CS is loaded.
+    let bad: Vec<String> = offenders(kernel, |instruction| {
+        matches!(instruction.mnemonic(), Mnemonic::Retf | Mnemonic::Sysret)
+    })
+    .into_iter()
+    .filter(|text| !text.contains("gdt") && !text.contains("set_cs"))
+    .collect();
+    ensure!(bad.is_empty(), "{}", bad.join("\n"));
+    let irets = offenders(kernel, |instruction| {
+        instruction.mnemonic() == Mnemonic::Iretd
+    });
+    ensure!(!irets.is_empty(), "no iret at all");
+    Ok(())
+}
+
+/// The functions that can run between the jump to `__switch_to` and its `ret`, with the caller of
+/// each, and the indirect calls among them. Functions in which the kernel dies are not entered.
+fn reached(kernel: &Kernel) -> Result<(BTreeMap<String, String>, Vec<String>)> {
+    let by_address: BTreeMap<u32, &Symbol> = kernel
+        .functions()
+        .map(|function| (function.value, function))
+        .collect();
+    let jump = kernel.symbols.value("switch_to_jmp")?;
+    let start = kernel
+        .decode(jump, jump + 8)
+        .first()
+        .context("no jmp")?
+        .near_branch32();
+    let mut reached = BTreeMap::new();
+    let mut indirect = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut todo = vec![(start, "switch_to".to_owned())];
+    while let Some((address, caller)) = todo.pop() {
+        // A bare label (a naked function) has no size; its instructions end where it jumps.
+        let function = by_address.get(&address).copied();
+        let name = function.map_or_else(|| format!("{address:x}"), |it| it.name.clone());
+        if DEATH.iter().any(|death| name.contains(death)) || !seen.insert(address) {
+            continue;
+        }
+        reached.insert(name.clone(), caller);
+        let body = match function {
+            Some(function) => kernel.instructions(function),
+            None => until_jump(kernel.decode(address, address + 64)),
+        };
+        let inside = function.map_or(address..address, |it| it.value..it.value + it.size_bytes);
+        for instruction in body {
+            match instruction.flow_control() {
+                FlowControl::IndirectCall | FlowControl::IndirectBranch => {
+                    indirect.push(format!("{name}: {}", att(&instruction)));
+                }
+                FlowControl::Call
+                | FlowControl::UnconditionalBranch
+                | FlowControl::ConditionalBranch
+                    if !inside.contains(&instruction.near_branch32()) =>
+                {
+                    todo.push((instruction.near_branch32(), name.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok((reached, indirect))
+}
+
+fn until_jump(instructions: Vec<Instruction>) -> Vec<Instruction> {
+    let end = instructions.iter().position(|instruction| {
+        matches!(
+            instruction.flow_control(),
+            FlowControl::UnconditionalBranch | FlowControl::Return
+        )
+    });
+    let end = end.map_or(instructions.len(), |end| end + 1);
+    instructions.into_iter().take(end).collect()
+}
+
+/// A log line can wake a task, which needs the run-queue lock that is held.
+pub fn switch_logs_nothing(kernel: &Kernel) -> Result<()> {
+    let (reached, _) = reached(kernel)?;
+    ensure!(reached.len() >= 2, "the walk went nowhere: {reached:?}");
+    for (name, caller) in &reached {
+        ensure!(
+            !LOGGING.iter().any(|logging| name.contains(logging)),
+            "{name} is reached from {caller}\nreached in all: {:#?}",
+            reached.keys()
+        );
+    }
+    Ok(())
+}
+
+/// An indirect call could go anywhere.
+pub fn switch_calls_nothing_indirectly(kernel: &Kernel) -> Result<()> {
+    let (_, indirect) = reached(kernel)?;
+    ensure!(indirect.is_empty(), "{}", indirect.join("\n"));
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The rules of the source tree, each a test of its own.
+//!
+//! `tests/tree/rooms.rs` is the table of who may use whom; the rest is about
+//! `unsafe`, assembly, sizes, and what every file must say. `BLESS=1` writes the
+//! golden file of `unsafe` anew.
+
+#[path = "tree/rooms.rs"]
+mod rooms;
+#[path = "tree/rules.rs"]
+mod rules;
+#[path = "tree/words.rs"]
+mod words;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::trial::{Arguments, run, trial};
+
+use crate::rules::Tree;
+
+/// Name and rule; a rule gives its violations, one a line.
+type Rule = (&'static str, fn(&Tree) -> Vec<String>);
+
+const RULES: &[Rule] = &[
+    (
+        "rooms::use_only_what_stands_to_their_left",
+        rooms::directions,
+    ),
+    ("rooms::no_exception_is_stale", rooms::stale_exceptions),
+    ("rooms::drivers_are_used_from_arch_on", rooms::drivers),
+    ("files::are_all_declared_modules", rules::orphans),
+    ("files::have_at_most_500_lines", rules::length),
+    ("files::are_150_lines_in_the_middle", rules::median),
+    ("files::begin_with_a_tagline", rules::tagline),
+    ("files::of_the_book_say_where_in_it", rules::book),
+    ("machine::is_gated_at_the_mod_line_only", rules::gates),
+    ("machine::assembly_only_in_arch_x86", rules::assembly),
+    ("unsafe::pure_files_forbid_it", rules::pure),
+    ("unsafe::counts_are_the_blessed_ones", rules::unsafe_counts),
+    ("unsafe::every_block_has_a_safety_comment", rules::safety),
+    ("unsafe::no_static_mut", rules::static_mut),
+    ("words::nothing_is_left_to_do", words::unfinished),
+    ("words::every_allow_has_its_reason", words::allows),
+    ("words::nothing_about_the_workplace", words::forbidden),
+    ("docs::name_only_files_that_exist", words::files_exist),
+    ("docs::name_only_verbs_that_exist", words::verbs_exist),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let tree = match Tree::read() {
+        Ok(tree) => Arc::new(tree),
+        Err(error) => {
+            eprintln!("the tree cannot be read: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let trials = RULES
+        .iter()
+        .map(|&(name, rule)| {
+            let tree = Arc::clone(&tree);
+            trial(name, Duration::from_secs(20), move || {
+                let violations = rule(&tree);
+                anyhow::ensure!(violations.is_empty(), "{}", violations.join("\n"));
+                Ok(())
+            })
+        })
+        .collect();
+    run(&arguments, trials).exit_code()
+}

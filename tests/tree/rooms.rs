@@ -1,0 +1,167 @@
+//! Who may use whom: a room uses the ground floor and what stands to its left.
+
+use std::fmt::Write as _;
+
+use support::source::{Source, Use};
+
+use crate::rules::Tree;
+
+/// The rooms in order; each may use those before it.
+const ORDER: &[&str] = &[
+    "sync",
+    "trace",
+    "mm",
+    "boot_info",
+    "task",
+    "arch",
+    "sched",
+    "fs",
+    "process",
+    "syscall",
+    "init",
+    "selftest",
+    "tour",
+];
+
+/// Open to all, and using nothing but each other.
+const GROUND: &[&str] = &[
+    "hw",
+    "arch::x86::insn",
+    "arch::x86::percpu",
+    "task::thread_info",
+    // Names of numbers.
+    "syscall::errno",
+    "exit_value",
+    "cmdline",
+    // Macros of arch::x86::percpu, which live at the root as all exported macros do.
+    "this_cpu_read",
+    "this_cpu_write",
+    "this_cpu_add",
+];
+
+/// A file that may use something to its right, and why.
+pub struct Exception {
+    file: &'static str,
+    uses: &'static str,
+    why: &'static str,
+}
+
+const EXCEPTIONS: &[Exception] = &[];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Ground,
+    Drivers,
+    Ordered(usize),
+    /// lib.rs, main.rs: the map and the entry.
+    Root,
+}
+
+fn room(path: &[String]) -> Option<Room> {
+    let joined = path.join("::");
+    if GROUND.iter().any(|ground| begins_with(&joined, ground)) {
+        return Some(Room::Ground);
+    }
+    let first = path.first().map_or("", String::as_str);
+    match first {
+        "" | "main" => Some(Room::Root),
+        "drivers" => Some(Room::Drivers),
+        _ => ORDER
+            .iter()
+            .position(|name| *name == first)
+            .map(Room::Ordered),
+    }
+}
+
+/// Whether a path is `prefix` or lies in it.
+fn begins_with(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn may_use(user: Room, used: Room, sync: usize, arch: usize) -> bool {
+    match (user, used) {
+        (Room::Root, _) | (_, Room::Ground) => true,
+        (_, Room::Root) | (Room::Ground, _) => false,
+        (Room::Drivers, Room::Drivers) => true,
+        (Room::Drivers, Room::Ordered(room)) => room == sync,
+        // Checked by `drivers`.
+        (Room::Ordered(room), Room::Drivers) => room >= arch,
+        (Room::Ordered(user), Room::Ordered(used)) => used <= user,
+    }
+}
+
+fn excepted(source: &Source, used: &Use) -> Option<&'static Exception> {
+    let path = used.path.join("::");
+    EXCEPTIONS
+        .iter()
+        .find(|it| source.path.ends_with(it.file) && begins_with(&path, it.uses))
+}
+
+/// Every use against the rule, by the caller's choice of which.
+fn violations(tree: &Tree, wanted: impl Fn(Room) -> bool) -> Vec<String> {
+    let place = |name| {
+        ORDER
+            .iter()
+            .position(|room| *room == name)
+            .unwrap_or(usize::MAX)
+    };
+    let (sync, arch) = (place("sync"), place("arch"));
+    let mut violations = Vec::new();
+    for source in tree.kernel.iter().filter(|source| !tree.is_test(source)) {
+        let Some(user) = room(&source.module) else {
+            violations.push(format!("{}: stands in no room", source.path.display()));
+            continue;
+        };
+        for used in &source.uses {
+            // The table of contents of a folder, and a use of one's own folder.
+            if used.path.starts_with(&source.module) {
+                continue;
+            }
+            let path = used.path.join("::");
+            let mut text = format!("{}:{}: ", source.path.display(), used.line);
+            match room(&used.path) {
+                None => {
+                    let _ = write!(text, "crate::{path} lies in no room of the table");
+                }
+                Some(room) if may_use(user, room, sync, arch) || !wanted(room) => continue,
+                Some(_) if excepted(source, used).is_some() => continue,
+                Some(room) => {
+                    let _ = write!(
+                        text,
+                        "crate::{path} ({room:?}) may not be used from {user:?}"
+                    );
+                }
+            }
+            violations.push(text);
+        }
+    }
+    violations
+}
+
+/// A room uses what stands to its left.
+pub fn directions(tree: &Tree) -> Vec<String> {
+    violations(tree, |used| used != Room::Drivers)
+}
+
+/// Drivers are used by `arch` and what stands to its right.
+pub fn drivers(tree: &Tree) -> Vec<String> {
+    violations(tree, |used| used == Room::Drivers)
+}
+
+/// An exception that nothing needs is to be deleted.
+pub fn stale_exceptions(tree: &Tree) -> Vec<String> {
+    EXCEPTIONS
+        .iter()
+        .filter(|exception| {
+            !tree.kernel.iter().any(|source| {
+                source.path.ends_with(exception.file)
+                    && source
+                        .uses
+                        .iter()
+                        .any(|used| begins_with(&used.path.join("::"), exception.uses))
+            })
+        })
+        .map(|it| format!("{} no longer uses {} ({})", it.file, it.uses, it.why))
+        .collect()
+}

@@ -1,0 +1,192 @@
+//! Words that must not stand in the tree, and names that must mean something.
+
+use std::path::{Path, PathBuf};
+
+use support::paths;
+
+use crate::rules::Tree;
+
+/// Words that say that something is not done.
+const UNFINISHED: &[&str] = &[
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("XX", "X"),
+    concat!("to", "do!("),
+    concat!("unimple", "mented!("),
+];
+
+/// Names of places and things outside the project.
+const FORBIDDEN: &[&str] = &[
+    concat!("/wo", "rk/"),
+    concat!("/tmp/br", "ief"),
+    concat!("static.cra", "tes.io"),
+    concat!("index.cra", "tes.io"),
+    concat!("registry.np", "mjs.org"),
+    concat!("files.python", "hosted.org"),
+    concat!("py", "pi.org"),
+    concat!("Anth", "ropic"),
+    concat!("Cla", "ude"),
+    concat!("Chat", "GPT"),
+    concat!("Co", "pilot"),
+    concat!("language mo", "del"),
+    concat!("STY", "LE.md"),
+    concat!("DES", "IGN.md"),
+    concat!("REFER", "ENCE.md"),
+];
+
+/// Endings by which a word in backquotes is taken for a file of ours.
+const ENDINGS: &[&str] = &[
+    "rs", "S", "ld", "json", "py", "gdb", "toml", "cfg", "md", "txt", "sh",
+];
+
+/// Nothing is left to do.
+pub fn unfinished(tree: &Tree) -> Vec<String> {
+    // KTAP has a directive of that name.
+    find(tree, UNFINISHED, |path| {
+        !path.ends_with("tests/support/src/ktap_tests.rs")
+    })
+}
+
+/// The project speaks of itself only.
+pub fn forbidden(tree: &Tree) -> Vec<String> {
+    find(tree, FORBIDDEN, |_| true)
+}
+
+fn find(tree: &Tree, words: &[&str], wanted: impl Fn(&Path) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in tree.texts.iter().filter(|(path, _)| wanted(path)) {
+        for (line, number) in text.lines().zip(1..) {
+            for word in words.iter().filter(|word| line.contains(**word)) {
+                found.push(format!("{}:{number}: {word}", path.display()));
+            }
+        }
+    }
+    found
+}
+
+/// A lint is switched off only with a reason.
+pub fn allows(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in tree.kernel.iter().chain(&tree.others) {
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (line, index) in lines.iter().zip(0..) {
+            let line = line.trim_start();
+            let allows = ["#[allow(", "#![allow(", "#[expect(", "#![expect("];
+            if !allows.iter().any(|allow| line.starts_with(allow)) {
+                continue;
+            }
+            let attribute = lines[index..]
+                .iter()
+                .take_while(|line| !line.trim().is_empty())
+                .take(6);
+            let text = attribute.copied().collect::<Vec<_>>().join(" ");
+            let text = text.split(")]").next().unwrap_or_default();
+            if text.contains("dead_code") {
+                found.push(format!(
+                    "{}:{}: dead code",
+                    source.path.display(),
+                    index + 1
+                ));
+            } else if !text.contains("reason = ") {
+                found.push(format!(
+                    "{}:{}: no reason",
+                    source.path.display(),
+                    index + 1
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Words in backquotes, and targets of links, in the documents.
+fn names(tree: &Tree) -> impl Iterator<Item = (&Path, usize, &str)> {
+    let documents = tree
+        .texts
+        .iter()
+        .filter(|(path, _)| path.extension().is_some_and(|extension| extension == "md"));
+    documents.flat_map(|(path, text)| {
+        text.lines().zip(1..).flat_map(move |(line, number)| {
+            let quoted = line.split('`').skip(1).step_by(2);
+            let linked = line
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split([')', '#']).next())
+                .filter(|target| !target.is_empty() && !target.contains("://"));
+            quoted
+                .chain(linked)
+                .map(move |name| (path.as_path(), number, name))
+        })
+    })
+}
+
+/// A file that a document names is there.
+pub fn files_exist(tree: &Tree) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (document, number, name) in names(tree) {
+        // `src/a.rs:12` and `src/a.rs::f` name a place in a file.
+        let name = name.split(':').next().unwrap_or_default();
+        let ending = Path::new(name)
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let ours = name.contains('/')
+            && ENDINGS.contains(&&*ending)
+            && !name.contains([' ', '*', '<', '{', '$', '~'])
+            && !name.starts_with("target/")
+            // Absolute paths are the guest's or the system's; Linux's files are not ours.
+            && !name.starts_with('/')
+            && !["arch/x86/include/", "arch/x86/kernel/", "kernel/", "include/", "scripts/"].iter().any(|linux| name.starts_with(linux));
+        if !ours {
+            continue;
+        }
+        let beside: PathBuf = document.parent().unwrap_or(Path::new("")).join(name);
+        let root = paths::root();
+        if ![
+            &root.join(name),
+            &root.join("src").join(name),
+            &root.join(&beside),
+        ]
+        .iter()
+        .any(|file| file.exists())
+        {
+            missing.push(format!(
+                "{}:{number}: {name} does not exist",
+                document.display()
+            ));
+        }
+    }
+    missing
+}
+
+/// A verb that a document names is in the justfile.
+pub fn verbs_exist(tree: &Tree) -> Vec<String> {
+    let Some((_, justfile)) = tree
+        .texts
+        .iter()
+        .find(|(path, _)| path == Path::new("justfile"))
+    else {
+        return vec!["there is no justfile".to_owned()];
+    };
+    let verbs: Vec<&str> = justfile
+        .lines()
+        .filter(|line| {
+            line.starts_with(|letter: char| letter.is_ascii_lowercase()) && !line.contains(":=")
+        })
+        .filter_map(|line| line.split([' ', ':']).next())
+        .collect();
+    let mut missing = Vec::new();
+    for (document, number, name) in names(tree) {
+        let mut words = name.split_whitespace();
+        let (Some("just" | "./bootstrap"), Some(verb)) = (words.next(), words.next()) else {
+            continue;
+        };
+        if verb.starts_with(|letter: char| letter.is_ascii_lowercase()) && !verbs.contains(&verb) {
+            missing.push(format!(
+                "{}:{number}: there is no verb {verb}",
+                document.display()
+            ));
+        }
+    }
+    missing
+}
