@@ -4,17 +4,19 @@
 cargo := justfile_directory() / "tests/support/cargo"
 support := cargo + " run --quiet --package support --"
 
+set positional-arguments
+
 [private]
 default:
     @just --list --unsorted
 
 # Boot the tour of the switch in QEMU, on this terminal (or another kernel command line)
 run *CMDLINE:
-    @{{support}} run {{CMDLINE}}
+    @{{support}} run "$@"
 
 # Every test: host logic, documentation, tree, binary, boots, gdb (or only the suites named)
 test *SUITES:
-    @{{support}} test {{SUITES}}
+    @{{support}} test "$@"
 
 # An interactive busybox shell on the kernel
 shell:
@@ -22,7 +24,7 @@ shell:
 
 # QEMU waiting for gdb before the first instruction
 debug *CMDLINE:
-    @{{support}} debug {{CMDLINE}}
+    @{{support}} debug "$@"
 
 # gdb with the kernel's symbols, attached to what `just debug` started in another terminal
 gdb:
@@ -30,7 +32,7 @@ gdb:
 
 # The kernel's own tests, all or those that match a glob
 selftest *GLOB:
-    @{{support}} selftest {{GLOB}}
+    @{{support}} selftest "$@"
 
 # Write the golden files anew, after a change that is meant: see what git diff says
 bless:

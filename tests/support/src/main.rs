@@ -35,10 +35,19 @@ fn act(words: &[String]) -> Result<ExitCode> {
 
 /// The command line that was asked for.
 fn or(words: &[String], usual: &str) -> String {
-    if words.is_empty() {
-        usual.to_owned()
+    match words {
+        [] => usual.to_owned(),
+        [whole] => whole.clone(),
+        words => words.iter().map(quoted).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// A word as it is written in a kernel command line.
+fn quoted(word: &String) -> String {
+    if word.contains(' ') && !word.contains('"') {
+        format!("\"{word}\"")
     } else {
-        words.join(" ")
+        word.clone()
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{ExitCode, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::paths;
 use crate::toolchain::cargo;
@@ -49,9 +49,9 @@ const FILES: &[&str] = &["tree", "image", "boots", "gdb", "mutants"];
 
 fn suites() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut suites = vec![
-        ("host logic", vec!["--package", "switch-to", "--lib"]),
-        ("documentation", vec!["--package", "switch-to", "--doc"]),
-        ("build and harness", vec!["--package", "support", "--lib"]),
+        ("logic", vec!["--package", "switch-to", "--lib"]),
+        ("doc", vec!["--package", "switch-to", "--doc"]),
+        ("support", vec!["--package", "support", "--lib"]),
     ];
     for name in FILES {
         if paths::root().join(format!("tests/{name}.rs")).exists() {
@@ -65,9 +65,20 @@ fn suites() -> Vec<(&'static str, Vec<&'static str>)> {
 ///
 /// With names, only those suites.
 pub fn run(only: &[String]) -> Result<ExitCode> {
+    let suites = suites();
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| suites.iter().all(|suite| suite.0 != **name))
+    {
+        let names: Vec<_> = suites.iter().map(|suite| suite.0).collect();
+        bail!(
+            "no suite is called {unknown:?}; there are {}",
+            names.join(", ")
+        );
+    }
     let mut total = Tally::default();
     let mut bad = Vec::new();
-    for (name, args) in suites() {
+    for (name, args) in suites {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
             continue;
         }
