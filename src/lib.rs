@@ -19,6 +19,7 @@ extern crate alloc;
 
 pub mod arch;
 pub mod boot_info;
+pub mod cmdline;
 pub mod drivers;
 pub mod exit_value;
 pub mod fs;

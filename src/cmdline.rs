@@ -1,0 +1,363 @@
+#![forbid(unsafe_code)]
+//! The kernel command line: every word the kernel knows, parsed in one place.
+//!
+//! | word | meaning | default |
+//! |---|---|---|
+//! | `tour` | tell the tour of the switch, then end | run `init` |
+//! | `selftest`, `selftest=GLOB` | run the in-kernel tests whose names match, then end | run `init` |
+//! | `init=PATH` | the first program | `/init` |
+//! | `fpu=lazy` or `eager` | restore the FPU at #NM, or at each switch | `lazy` |
+//! | `io_bitmap=copy`, `lazy` or `invalidate` | what a switch does with the I/O bitmap | `copy` |
+//! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
+//! | `loglevel=0` … `7` | log messages up to this severity (0 emergency, 7 debug) | `6` |
+//! | `quiet` | the same as `loglevel=4` | |
+//! | `panic=exit` or `halt` | after a panic, end the virtual machine or stand still | `exit` |
+//! | `--` | the words after it are arguments of `init` | |
+//!
+//! Words are separated by blanks. Blanks within double quotes do not separate,
+//! and a backslash takes the next character as it is: that is how GRUB passes on
+//! what its menu has in quotes. Of words that contradict each other the last
+//! counts. A word that is not in the table, or has a wrong value, changes nothing
+//! and is among the [`Warnings`].
+//!
+//! Parsed once, on the boot stack; no memory is allocated.
+//!
+//! Linux: `Documentation/admin-guide/kernel-parameters.rst`, `kernel/params.c`.
+
+use core::{
+    fmt::{self, Write},
+    iter, str,
+};
+
+/// What the kernel is to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Job<'a> {
+    /// Run [`Cmdline::init`] as process 1.
+    Init,
+    /// The narrated run.
+    Tour,
+    /// The in-kernel tests whose names match this pattern.
+    Selftest(Glob<'a>),
+}
+
+/// When a task gets its FPU registers back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fpu {
+    /// At its first FPU instruction, by #NM.
+    Lazy,
+    /// At the switch.
+    Eager,
+}
+
+/// What a switch does with the I/O bitmap of the TSS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IoBitmapMode {
+    /// Copies next's, as Linux 2.6.30 to 5.4.
+    Copy,
+    /// Makes the base point nowhere; #GP copies, as the book.
+    Lazy,
+    /// Makes the base point nowhere; the return to ring 3 copies, as Linux 5.5.
+    Invalidate,
+}
+
+/// Which back end of the paravirtual interface is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Paravirt {
+    /// The instructions themselves.
+    Native,
+    /// Queued between `arch_start_context_switch` and `arch_end_context_switch`.
+    Batch,
+}
+
+/// What follows a panic's report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnPanic {
+    /// The virtual machine ends with an exit status.
+    Exit,
+    /// The processor halts, for a debugger.
+    Halt,
+}
+
+/// The command line, with defaults for what it does not say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cmdline<'a> {
+    /// What to do.
+    pub job: Job<'a>,
+    /// Path of the first program.
+    pub init: Word<'a>,
+    /// Its arguments after its own name.
+    pub init_args: Words<'a>,
+    /// `fpu=`
+    pub fpu: Fpu,
+    /// `io_bitmap=`
+    pub io_bitmap: IoBitmapMode,
+    /// `paravirt=`
+    pub paravirt: Paravirt,
+    /// Highest severity number that is logged, 0–7.
+    pub loglevel: u8,
+    /// `panic=`
+    pub panic: OnPanic,
+}
+
+/// A word of the command line that had no effect. Displays as
+/// `unknown word "foo" ignored`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Warning<'a> {
+    /// Not in the table.
+    Unknown(Word<'a>),
+    /// In the table, with other values (named second).
+    BadValue(Word<'a>, &'static str),
+    /// A double quote without its partner: the word runs to the end of the line.
+    OpenQuote(Word<'a>),
+}
+
+/// Reads `line`. The warnings are found again as they are iterated over, so
+/// none is lost for want of memory.
+pub fn parse(line: &str) -> (Cmdline<'_>, Warnings<'_>) {
+    let warnings = Warnings {
+        words: Words { rest: line },
+        cmdline: Cmdline::default(),
+    };
+    let mut all = warnings.clone();
+    while all.next().is_some() {}
+    (all.cmdline, warnings)
+}
+
+/// Every word that had no effect, in order.
+#[derive(Clone, Debug)]
+pub struct Warnings<'a> {
+    words: Words<'a>,
+    cmdline: Cmdline<'a>,
+}
+
+impl<'a> Iterator for Warnings<'a> {
+    type Item = Warning<'a>;
+
+    fn next(&mut self) -> Option<Warning<'a>> {
+        loop {
+            let word = self.words.next()?;
+            if word.raw == "--" {
+                let args = self.words.clone();
+                self.cmdline.init_args = args.clone();
+                self.words.rest = "";
+                return args
+                    .into_iter()
+                    .find(|arg| !arg.is_closed())
+                    .map(Warning::OpenQuote);
+            }
+            if !word.is_closed() {
+                return Some(Warning::OpenQuote(word));
+            }
+            if let Err(warning) = self.cmdline.apply(word) {
+                return Some(warning);
+            }
+        }
+    }
+}
+
+impl Default for Cmdline<'_> {
+    fn default() -> Self {
+        Cmdline {
+            job: Job::Init,
+            init: Word { raw: "/init" },
+            init_args: Words { rest: "" },
+            fpu: Fpu::Lazy,
+            io_bitmap: IoBitmapMode::Copy,
+            paravirt: Paravirt::Native,
+            loglevel: 6,
+            panic: OnPanic::Exit,
+        }
+    }
+}
+
+impl<'a> Cmdline<'a> {
+    fn apply(&mut self, word: Word<'a>) -> Result<(), Warning<'a>> {
+        let bad = |expected| Err(Warning::BadValue(word, expected));
+        let (key, value) = word.split();
+        let text = value.map_or("", Word::bare);
+        match (key, value) {
+            ("tour", None) => self.job = Job::Tour,
+            ("selftest", None) => self.job = Job::Selftest(Glob::ALL),
+            ("selftest", Some(pattern)) => self.job = Job::Selftest(Glob { pattern }),
+            ("quiet", None) => self.loglevel = 4,
+            ("tour" | "quiet", _) => return bad("no value"),
+            ("init", Some(path)) if path.chars().next() == Some('/') => self.init = path,
+            ("init", _) => return bad("a path from the root"),
+            ("fpu", _) => match text {
+                "lazy" => self.fpu = Fpu::Lazy,
+                "eager" => self.fpu = Fpu::Eager,
+                _ => return bad("lazy or eager"),
+            },
+            ("io_bitmap", _) => match text {
+                "copy" => self.io_bitmap = IoBitmapMode::Copy,
+                "lazy" => self.io_bitmap = IoBitmapMode::Lazy,
+                "invalidate" => self.io_bitmap = IoBitmapMode::Invalidate,
+                _ => return bad("copy, lazy or invalidate"),
+            },
+            ("paravirt", _) => match text {
+                "native" => self.paravirt = Paravirt::Native,
+                "batch" => self.paravirt = Paravirt::Batch,
+                _ => return bad("native or batch"),
+            },
+            ("loglevel", _) => match text.as_bytes() {
+                [digit @ b'0'..=b'7'] => self.loglevel = digit - b'0',
+                _ => return bad("0 to 7"),
+            },
+            ("panic", _) => match text {
+                "exit" => self.panic = OnPanic::Exit,
+                "halt" => self.panic = OnPanic::Halt,
+                _ => return bad("exit or halt"),
+            },
+            _ => return Err(Warning::Unknown(word)),
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Warning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, fault, expected) = match self {
+            Warning::Unknown(word) => (word, "unknown word", None),
+            Warning::BadValue(word, expected) => (word, "bad value in", Some(expected)),
+            Warning::OpenQuote(word) => (word, "no closing quote in", None),
+        };
+        write!(f, "{fault} \"")?;
+        word.chars()
+            .flat_map(char::escape_debug)
+            .try_for_each(|c| f.write_char(c))?;
+        f.write_str("\"")?;
+        if let Some(expected) = expected {
+            write!(f, ", which takes {expected},")?;
+        }
+        f.write_str(" ignored")
+    }
+}
+
+/// A pattern for names: `*` stands for any characters, `?` for one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Glob<'a> {
+    pattern: Word<'a>,
+}
+
+impl Glob<'_> {
+    /// Matches every name.
+    pub const ALL: Glob<'static> = Glob {
+        pattern: Word { raw: "*" },
+    };
+
+    /// Does the pattern cover all of `name`? Needs at most their product in steps.
+    pub fn matches(&self, name: &str) -> bool {
+        let (mut pattern, mut name) = (self.pattern.chars(), name.chars());
+        let mut star = None;
+        loop {
+            let at = name.clone();
+            match (pattern.next(), name.next()) {
+                (None, None) => return true,
+                (Some('*'), _) => {
+                    name = at;
+                    star = Some((pattern.clone(), name.clone()));
+                    continue;
+                }
+                (Some('?'), Some(_)) => continue,
+                (Some(wanted), Some(found)) if wanted == found => continue,
+                _ => {}
+            }
+            // Let the last star take one character more.
+            let Some((after_star, from)) = &mut star else {
+                return false;
+            };
+            if from.next().is_none() {
+                return false;
+            }
+            (pattern, name) = (after_star.clone(), from.clone());
+        }
+    }
+}
+
+/// One word as it stands in the line, quotes and backslashes included. Displays
+/// (and `to_string`s) without them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Word<'a> {
+    raw: &'a str,
+}
+
+impl<'a> Word<'a> {
+    /// The characters that are meant.
+    pub fn chars(self) -> impl Iterator<Item = char> + Clone + use<'a> {
+        let mut raw = self.raw.chars();
+        iter::from_fn(move || match raw.find(|&c| c != '"')? {
+            '\\' => raw.next().or(Some('\\')),
+            c => Some(c),
+        })
+    }
+
+    /// Key and value, around the first `=`.
+    fn split(self) -> (&'a str, Option<Word<'a>>) {
+        match self.raw.split_once('=') {
+            Some((key, raw)) => (Word { raw: key }.bare(), Some(Word { raw })),
+            None => (self.bare(), None),
+        }
+    }
+
+    /// Without the quotes around it; any others make it no word of the table.
+    fn bare(self) -> &'a str {
+        self.raw.trim_matches('"')
+    }
+
+    fn is_closed(self) -> bool {
+        Words { rest: self.raw }.take_word().1
+    }
+}
+
+impl PartialEq<str> for Word<'_> {
+    fn eq(&self, text: &str) -> bool {
+        self.chars().eq(text.chars())
+    }
+}
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.chars().try_for_each(|c| f.write_char(c))
+    }
+}
+
+/// The words of a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Words<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Words<'a> {
+    /// Cuts off everything up to the next blank outside quotes, and says whether
+    /// all quotes were closed.
+    fn take_word(&mut self) -> (&'a str, bool) {
+        let (mut quoted, mut escaped) = (false, false);
+        let end = self.rest.find(|c: char| {
+            let plain = !escaped;
+            escaped = plain && c == '\\';
+            quoted ^= plain && c == '"';
+            plain && !quoted && c.is_ascii_whitespace()
+        });
+        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        (word, !quoted)
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = Word<'a>;
+
+    fn next(&mut self) -> Option<Word<'a>> {
+        self.rest = self.rest.trim_ascii_start();
+        if self.rest.is_empty() {
+            return None;
+        }
+        Some(Word {
+            raw: self.take_word().0,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "cmdline_tests.rs"]
+mod tests;
