@@ -20,6 +20,7 @@ use super::sched_entity::SchedEntity;
 use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
 use crate::mm::mm_struct::MmStruct;
+use crate::sched::wait_queue::WaitQueue;
 use crate::sync::SpinLock;
 
 /// Process descriptor.
@@ -71,6 +72,12 @@ pub struct TaskStruct {
 
     /// Name of the program, at most 15 bytes and a 0.
     pub comm: SpinLock<[u8; 16]>,
+    /// Signal that the parent gets at the end; 0 for a thread.
+    pub exit_signal: u32,
+    /// 1 once the parent of a vfork may go on.
+    pub vfork_done: AtomicU32,
+    /// Where this process waits for its children.
+    pub wait_chldexit: WaitQueue,
     /// User pointer at which the thread number is cleared on exit (`set_tid_address`).
     pub clear_child_tid: AtomicU32,
     /// User pointer that `schedule_tail` stores the thread number at.
@@ -111,6 +118,9 @@ impl TaskStruct {
             active_mm: AtomicPtr::new(core::ptr::null_mut()),
             se: UnsafeCell::new(SchedEntity::new()),
             comm: SpinLock::new([0; 16]),
+            exit_signal: 0,
+            vfork_done: AtomicU32::new(0),
+            wait_chldexit: WaitQueue::new(),
             clear_child_tid: AtomicU32::new(0),
             set_child_tid: AtomicU32::new(0),
         }

@@ -6,9 +6,12 @@
 //!
 //! Book: ch. 3, "The do_fork() Function". Linux: 2.6.38 `ret_from_fork`, `kernel_thread_helper`.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 
+use super::current::current_pt_regs;
 use crate::hw::eflags::Eflags;
+use crate::task::pt_regs::PtRegs;
 
 unsafe extern "C" {
     /// Entered only by the `ret` of `__switch_to`.
@@ -38,6 +41,7 @@ ret_from_fork_popf:
     .type kernel_thread_helper, @function
     .balign 16
 kernel_thread_helper:                   # esi = function, edi = its argument
+    subl  ${IRET_POPPED}, %esp          # keep pt_regs: an exec will fill it in
     xorl  %ebp, %ebp                    # a backtrace ends here
     pushl %edi
     call  *%esi
@@ -47,5 +51,23 @@ kernel_thread_helper:                   # esi = function, edi = its argument
     .popsection
     "#,
     NEW_TASK = const Eflags::NEW_TASK.bits(),
+    IRET_POPPED = const offset_of!(PtRegs, sp),
     options(att_syntax)
 );
+
+/// Leaves a kernel thread that has executed a program, for user mode: by the `pt_regs` at the
+/// top of its stack. Linux: 3.x `ret_from_kernel_execve`.
+///
+/// # Safety
+/// 1. The running task has an address space, and its `pt_regs` are those of `start_thread`.
+pub unsafe fn ret_from_kernel_execve() -> ! {
+    // SAFETY: what lies below pt_regs on this stack is given up; by 1 the frame is complete.
+    unsafe {
+        asm!(
+            "movl {0}, %esp",
+            "jmp syscall_exit",
+            in(reg) current_pt_regs(),
+            options(att_syntax, noreturn)
+        )
+    }
+}

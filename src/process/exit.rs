@@ -1,0 +1,128 @@
+//! `do_exit`: the end of a task.
+//!
+//! On the dying task's own stack, which therefore cannot be freed here: the next task does that,
+//! in `finish_task_switch`. The same holds for the page directory: the dying process first
+//! becomes a kernel task that borrows what was its own.
+//!
+//! Book: ch. 3, "Process Termination". Linux: 2.6.38 `do_exit`, `exit_mm`, `exit_notify`.
+
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+use super::tasklist::{INIT_PID, TASKLIST};
+use crate::arch::x86::copy_thread::exit_thread;
+use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::math_state::clear_fpu;
+use crate::arch::x86::mmu_context::enter_lazy_tlb;
+use crate::mm::mm_struct::{mmgrab, mmput};
+use crate::sched::schedule::schedule;
+use crate::sync::PreemptGuard;
+use crate::sync::irq::local_irq_disable;
+use crate::sync::preempt::preempt_count;
+use crate::syscall::uaccess::put_user;
+use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_EXITING, PF_KTHREAD, TASK_DEAD};
+
+/// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.
+///
+/// # Panics
+/// In an interrupt, with a lock held, or as the idle task: there is no task to end.
+pub fn do_exit(code: i32) -> ! {
+    let me = current();
+    assert!(me.pid != 0, "BUG: the idle task exits");
+    assert!(preempt_count() == 0, "BUG: task {} exits with preempt_count {:#x}", me.pid, preempt_count());
+    me.flags.fetch_or(PF_EXITING, Ordering::Relaxed);
+    if me.pid == INIT_PID {
+        init_exits(code);
+    }
+    mm_release(me);
+    exit_mm(me);
+    exit_thread(me);
+    clear_fpu(me);
+    exit_notify(me, code);
+
+    // From here on nobody may preempt us: with TASK_DEAD set, any switch is the last.
+    local_irq_disable();
+    me.state.store(TASK_DEAD, Ordering::Relaxed);
+    schedule();
+    unreachable!("BUG: a dead task runs");
+}
+
+/// Ends the whole thread group of the running task.
+pub fn do_group_exit(code: i32) -> ! {
+    do_exit(code)
+}
+
+/// The first process has ended, and with it the system.
+fn init_exits(code: i32) -> ! {
+    use crate::exit_value::ExitValue;
+    if code == 0 {
+        log::info!("init: exited with status 0");
+        crate::drivers::exit(ExitValue::Success);
+    }
+    if code & 0x7f == 0 {
+        log::error!("init: exited with status {}", code >> 8);
+    } else {
+        log::error!("init: killed by signal {}", code & 0x7f);
+    }
+    crate::drivers::exit(ExitValue::Failure);
+}
+
+/// Tells who waits for this task's use of its memory to end: `vfork`, `pthread_join`.
+pub fn mm_release(me: Current) {
+    let tid = me.clear_child_tid.swap(0, Ordering::Relaxed);
+    if tid != 0 {
+        // A bad pointer is the program's own loss.
+        let _stored = put_user(tid, 0u32);
+    }
+    me.vfork_done.store(1, Ordering::Release);
+    let parent = me.ppid.load(Ordering::Relaxed);
+    if let Some(parent) = super::tasklist::find_task_by_pid(parent) {
+        parent.wait_chldexit.wake_up();
+    }
+}
+
+/// Leaves the address space: the task goes on as a kernel task that borrows it, so that the page
+/// directory outlives the last switch away from it.
+fn exit_mm(me: Current) {
+    let mm = me.mm.load(Ordering::Relaxed);
+    if mm.is_null() {
+        return;
+    }
+    // SAFETY: we live in it.
+    unsafe { mmgrab(mm) };
+    {
+        let _no_preempt = PreemptGuard::new();
+        me.mm.store(ptr::null_mut(), Ordering::Relaxed);
+        enter_lazy_tlb();
+    }
+    // SAFETY: our user, given back once; the directory stays for the count just taken.
+    unsafe { mmput(mm) };
+}
+
+/// Leaves the children to init, becomes a zombie, and tells the parent.
+fn exit_notify(me: Current, code: i32) {
+    me.exit_code.store(code, Ordering::Relaxed);
+    let (parent, init, released) = {
+        let mut list = TASKLIST.lock();
+        let orphan_zombie = list.reparent_children(me.pid);
+        let init = if orphan_zombie { list.tasks.get(&INIT_PID).map(|e| e.task.clone()) } else { None };
+        let ppid = me.ppid.load(Ordering::Relaxed);
+        let is_thread = me.pid != me.tgid;
+        if let Some(leader) = list.tasks.get_mut(&me.tgid) {
+            leader.live_threads -= 1;
+        }
+        if is_thread || me.has_flags(PF_KTHREAD) {
+            me.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
+            let leader = list.tasks.get(&ppid).map(|e| e.task.clone());
+            (leader, init, list.release(me.pid))
+        } else {
+            me.exit_state.store(EXIT_ZOMBIE, Ordering::Relaxed);
+            (list.tasks.get(&ppid).map(|e| e.task.clone()), init, None)
+        }
+    };
+    // The reaper's reference; the scheduler's keeps us until the next task has switched.
+    drop(released);
+    for task in parent.iter().chain(&init) {
+        task.wait_chldexit.wake_up();
+    }
+}

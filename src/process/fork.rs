@@ -1,0 +1,228 @@
+//! `do_fork`: a new task as a copy of the running one.
+//!
+//! Called by fork, vfork, clone and `kernel_thread`, in the parent's context.
+//!
+//! Book: ch. 3, "The clone(), fork(), and vfork() System Calls". Linux: 2.6.38 `copy_process`.
+
+extern crate alloc;
+use alloc::boxed::Box;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::tasklist::TASKLIST;
+use crate::arch::x86::copy_thread::copy_thread;
+use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::percpu::smp_processor_id;
+use crate::mm::mm_struct::{MmStruct, mmput};
+use crate::mm::mmap::dup_mmap;
+use crate::mm::thread_stack::alloc_thread_stack;
+use crate::sched::wake_up::wake_up_new_task;
+use crate::sync::IrqGuard;
+use crate::syscall::errno::Errno;
+use crate::syscall::uaccess::{get_user_bytes, put_user};
+use crate::task::pt_regs::PtRegs;
+use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
+use crate::task::task_struct::{TaskRef, TaskStruct};
+use crate::task::thread_info::ThreadInfo;
+use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
+use crate::task::user_desc::{UserDesc, do_set_thread_area};
+
+/// Share the address space.
+pub const CLONE_VM: u32 = 0x100;
+/// Share root and working directory.
+pub const CLONE_FS: u32 = 0x200;
+/// Share open files.
+pub const CLONE_FILES: u32 = 0x400;
+/// Share signal handlers.
+pub const CLONE_SIGHAND: u32 = 0x800;
+/// Block the parent until the child executes a program or exits.
+pub const CLONE_VFORK: u32 = 0x4000;
+/// Same parent as the caller.
+pub const CLONE_PARENT: u32 = 0x8000;
+/// Same thread group.
+pub const CLONE_THREAD: u32 = 0x1_0000;
+/// New mount namespace: not in this kernel, but invalid with CLONE_FS.
+pub const CLONE_NEWNS: u32 = 0x2_0000;
+/// Load a TLS descriptor.
+pub const CLONE_SETTLS: u32 = 0x8_0000;
+/// Store the child's number in the parent's memory.
+pub const CLONE_PARENT_SETTID: u32 = 0x10_0000;
+/// Clear the child's number in its memory when it exits.
+pub const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
+/// Store the child's number in its own memory.
+pub const CLONE_CHILD_SETTID: u32 = 0x100_0000;
+
+/// Tasks that exist, with their stacks: what a leak test compares.
+pub static TASKS_LIVE: AtomicU32 = AtomicU32::new(0);
+
+/// What clone was asked for. Pointers are the user's.
+#[derive(Clone, Copy, Default)]
+pub struct CloneArgs {
+    /// CLONE_*; the low byte is the signal that the parent gets at the child's end.
+    pub flags: u32,
+    /// Stack pointer of the child; 0: the parent's.
+    pub stack: u32,
+    /// Where to store the number in the parent.
+    pub parent_tid: u32,
+    /// `struct user_desc` for CLONE_SETTLS.
+    pub tls: u32,
+    /// Where to store and clear the number in the child.
+    pub child_tid: u32,
+}
+
+/// Makes a task and starts it; returns its number.
+///
+/// # Errors
+/// EINVAL for flags that contradict each other or a bad TLS descriptor, EFAULT, EAGAIN when
+/// there is no number left, ENOMEM.
+pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
+    let child = copy_process(args, regs, None)?;
+    let pid = child.pid;
+    if args.flags & CLONE_PARENT_SETTID != 0 {
+        // Linux too ignores a bad pointer here: the child exists already.
+        let _stored = put_user(args.parent_tid, pid as u32);
+    }
+    wake_up_new_task(&child);
+    if args.flags & CLONE_VFORK != 0 {
+        current().wait_chldexit.wait_uninterruptible(|| child.vfork_done.load(Ordering::Acquire) != 0);
+    }
+    Ok(pid)
+}
+
+/// Builds a task and puts it on the task list, but on no run queue.
+/// `name` is for kernel threads: they have no address space.
+pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Result<TaskRef, Errno> {
+    check_flags(args.flags)?;
+    let me = current();
+    let stack = alloc_thread_stack().ok_or(Errno::ENOMEM)?.cast::<ThreadInfo>();
+    let mut task = TaskStruct::new(stack.as_ptr(), 0, 0);
+    // From here on dropping `task` gives the stack back.
+    task.flags.store(PF_FORKNOEXEC | if name.is_some() { PF_KTHREAD } else { 0 }, Ordering::Relaxed);
+    match name {
+        Some(name) => task.set_comm(name.as_bytes()),
+        None => *task.comm.get_mut() = me.comm().0,
+    }
+    copy_sched(me, &mut task);
+    *task.thread.get_mut() = copy_thread(me, stack.as_ptr() as usize, regs, args.stack)?;
+    if args.flags & CLONE_SETTLS != 0 {
+        set_tls(task.thread.get_mut(), args.tls)?;
+    }
+    if args.flags & CLONE_CHILD_SETTID != 0 {
+        task.set_child_tid.store(args.child_tid, Ordering::Relaxed);
+    }
+    if args.flags & CLONE_CHILD_CLEARTID != 0 {
+        task.clear_child_tid.store(args.child_tid, Ordering::Relaxed);
+    }
+    if name.is_none() {
+        let mm = copy_mm(me, args.flags)?;
+        task.mm.store(mm, Ordering::Relaxed);
+        task.active_mm.store(mm, Ordering::Relaxed);
+    }
+    publish(me, args.flags, task, stack)
+}
+
+/// Gives the task its number and its place in the list.
+fn publish(
+    me: Current,
+    flags: u32,
+    mut task: TaskStruct,
+    stack: NonNull<ThreadInfo>,
+) -> Result<TaskRef, Errno> {
+    let is_thread = flags & CLONE_THREAD != 0;
+    let kthread = task.has_flags(PF_KTHREAD);
+    let pid = match TASKLIST.lock().alloc_pid() {
+        Ok(pid) => pid,
+        Err(e) => {
+            release_mm(&task);
+            return Err(e);
+        }
+    };
+    task.pid = pid;
+    task.tgid = if is_thread { me.tgid } else { pid };
+    let parent = match () {
+        () if kthread => 0,
+        () if is_thread || flags & CLONE_PARENT != 0 => me.ppid.load(Ordering::Relaxed),
+        () => me.tgid,
+    };
+    task.ppid.store(parent, Ordering::Relaxed);
+    task.exit_signal = if is_thread { 0 } else { flags & 0xff };
+    let p = Box::into_raw(Box::new(task));
+    // SAFETY: the foot of the new stack, which nobody else knows yet. The count is what
+    // `schedule` has at a switch: one for its own disabling, one for the run-queue lock.
+    unsafe { stack.as_ptr().write(ThreadInfo::new(p.cast(), smp_processor_id(), 2)) };
+    // SAFETY: as above; the vDSO is at the same place in a copy of the address space.
+    unsafe { stack.as_ref().sysenter_return.set(me.thread_info().sysenter_return.get()) };
+    TASKS_LIVE.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: a task starts with two references: this one is the reaper's, and the other stays
+    // with the scheduler until the last switch.
+    let child = unsafe { TaskRef::from_raw(p) };
+    TASKLIST.lock().link(child.clone(), parent);
+    Ok(child)
+}
+
+fn check_flags(flags: u32) -> Result<(), Errno> {
+    let has = |bits| flags & bits == bits;
+    let wrong = has(CLONE_NEWNS | CLONE_FS)
+        || has(CLONE_THREAD) && !has(CLONE_SIGHAND)
+        || has(CLONE_SIGHAND) && !has(CLONE_VM);
+    if wrong { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// Policy and priority are inherited; the parent's time slice is shared, so that a process
+/// cannot get more of the CPU by forking (book: ch. 7, "The do_fork() Function").
+fn copy_sched(me: Current, task: &mut TaskStruct) {
+    let _irq = IrqGuard::new();
+    // SAFETY: our own entity; the tick is the only other writer of the slice, and it is off.
+    let mine = unsafe { &mut *me.se.get() };
+    let se = task.se.get_mut();
+    se.policy = mine.policy;
+    se.prio = mine.prio;
+    se.static_prio = mine.static_prio;
+    se.rt_priority = mine.rt_priority;
+    se.cpus_allowed = mine.cpus_allowed;
+    se.time_slice = mine.time_slice.div_ceil(2);
+    mine.time_slice = (mine.time_slice / 2).max(1);
+}
+
+/// CLONE_SETTLS: the descriptor must name its entry; -1 is EINVAL here.
+fn set_tls(thread: &mut ThreadStruct, tls: u32) -> Result<(), Errno> {
+    let desc = UserDesc::from_bytes(&get_user_bytes::<16>(tls)?);
+    if desc.entry_number == u32::MAX {
+        return Err(Errno::EINVAL);
+    }
+    do_set_thread_area(&mut thread.tls_array, &desc)?;
+    let all = thread.tls_array[1..].iter().any(|d| !d.is_empty());
+    thread.set_work(TIF_TLS_ALL, all);
+    Ok(())
+}
+
+/// The child's address space: the parent's own for CLONE_VM, or a copy.
+fn copy_mm(me: Current, flags: u32) -> Result<*mut MmStruct, Errno> {
+    let old = me.mm.load(Ordering::Relaxed);
+    if old.is_null() {
+        return Ok(old);
+    }
+    // SAFETY: we live in it.
+    let old_mm = unsafe { &*old };
+    if flags & CLONE_VM != 0 {
+        old_mm.counts.get_user();
+        return Ok(old);
+    }
+    let new = MmStruct::alloc().ok_or(Errno::ENOMEM)?;
+    // SAFETY: just made, and ours alone.
+    if let Err(e) = dup_mmap(old_mm, unsafe { &*new }) {
+        // SAFETY: its only user is us.
+        unsafe { mmput(new) };
+        return Err(e);
+    }
+    Ok(new)
+}
+
+fn release_mm(task: &TaskStruct) {
+    let mm = task.mm.swap(core::ptr::null_mut(), Ordering::Relaxed);
+    if !mm.is_null() {
+        // SAFETY: the user that `copy_mm` took.
+        unsafe { mmput(mm) };
+    }
+}
+

@@ -1,0 +1,60 @@
+//! Kernel threads: tasks without an address space of their own.
+//!
+//! Book: ch. 3, "Kernel Threads". Linux: 2.6.38 `kernel_thread` (function in si, argument in di).
+
+use core::sync::atomic::Ordering;
+
+use super::exit::do_exit;
+use super::fork::{CLONE_VM, CloneArgs, copy_process};
+use crate::arch::x86::ret_from_fork::kernel_thread_helper;
+use crate::hw::desc::{KERNEL_CS, KERNEL_PERCPU, USER_DS};
+use crate::hw::eflags::Eflags;
+use crate::sched::wake_up::wake_up_new_task;
+use crate::syscall::errno::Errno;
+use crate::task::pt_regs::PtRegs;
+use crate::task::task_struct::TaskRef;
+
+/// Starts a kernel thread `name` that calls `function(argument)` and exits with its result.
+///
+/// # Errors
+/// EAGAIN or ENOMEM, as fork.
+pub fn kernel_thread(
+    function: extern "C" fn(u32) -> i32,
+    argument: u32,
+    name: &str,
+) -> Result<TaskRef, Errno> {
+    let task = new_kernel_thread(function, argument, name)?;
+    wake_up_new_task(&task);
+    Ok(task)
+}
+
+/// As [`kernel_thread`], but the thread does not run until `wake_up_new_task`.
+pub fn new_kernel_thread(
+    function: extern "C" fn(u32) -> i32,
+    argument: u32,
+    name: &str,
+) -> Result<TaskRef, Errno> {
+    // What ret_from_fork will "return" to.
+    let regs = PtRegs {
+        si: function as *const () as u32,
+        di: argument,
+        ds: u32::from(USER_DS.0),
+        es: u32::from(USER_DS.0),
+        fs: u32::from(KERNEL_PERCPU.0),
+        orig_ax: u32::MAX,
+        ip: kernel_thread_helper as *const () as u32,
+        cs: u32::from(KERNEL_CS.0),
+        flags: Eflags::NEW_TASK.bits(),
+        ..PtRegs::default()
+    };
+    let args = CloneArgs { flags: CLONE_VM, ..CloneArgs::default() };
+    let task = copy_process(&args, &regs, Some(name))?;
+    task.state.store(0, Ordering::Relaxed);
+    Ok(task)
+}
+
+/// End of every kernel thread, from `kernel_thread_helper`: its function has returned.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_thread_exit(result: i32) -> ! {
+    do_exit((result & 0xff) << 8)
+}

@@ -1,0 +1,105 @@
+//! The task list: every task by its number, and who is whose child.
+//!
+//! One lock guards it all: births, deaths and waits are rare beside switches. The number of the
+//! parent is also in the child, as an atomic, for `getppid`.
+//!
+//! Book: ch. 3, "Relationships Among Processes". Linux: 2.6.38 `tasklist_lock`.
+
+extern crate alloc;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::task_struct::TaskRef;
+
+/// Highest task number plus one (Linux: PID_MAX_DEFAULT).
+pub const PID_MAX: i32 = 0x8000;
+/// Number of init, which adopts orphans.
+pub const INIT_PID: i32 = 1;
+
+/// What the list knows of one task.
+pub struct Entry {
+    /// The reaper's reference.
+    pub task: TaskRef,
+    /// Thread group of the parent; 0 for kernel threads and for init.
+    pub parent: i32,
+    /// Leaders of the child processes; kept by thread-group leaders.
+    pub children: Vec<i32>,
+    /// Threads of the group that have not exited; kept by leaders.
+    pub live_threads: u32,
+}
+
+/// All tasks but the idle ones.
+pub struct TaskList {
+    /// By number.
+    pub tasks: BTreeMap<i32, Entry>,
+    last_pid: i32,
+}
+
+/// The list.
+pub static TASKLIST: SpinLock<TaskList> =
+    SpinLock::new(TaskList { tasks: BTreeMap::new(), last_pid: 0 });
+
+impl TaskList {
+    /// A number that no task has, upwards from the last one given out.
+    ///
+    /// # Errors
+    /// EAGAIN when all are taken.
+    pub fn alloc_pid(&mut self) -> Result<i32, Errno> {
+        for _ in 1..PID_MAX {
+            self.last_pid = if self.last_pid + 1 < PID_MAX { self.last_pid + 1 } else { 300 };
+            if !self.tasks.contains_key(&self.last_pid) {
+                return Ok(self.last_pid);
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    /// Adds a task: a child process of group `parent`, or a thread of its own group.
+    pub fn link(&mut self, task: TaskRef, parent: i32) {
+        let (pid, tgid) = (task.pid, task.tgid);
+        if pid == tgid {
+            if let Some(p) = self.tasks.get_mut(&parent) {
+                p.children.push(pid);
+            }
+        } else if let Some(leader) = self.tasks.get_mut(&tgid) {
+            leader.live_threads += 1;
+        }
+        self.tasks.insert(pid, Entry { task, parent, children: Vec::new(), live_threads: 1 });
+    }
+
+    /// Removes a task that nobody will wait for any more (`release_task`); the caller drops the
+    /// reference after it has released the lock.
+    pub fn release(&mut self, pid: i32) -> Option<TaskRef> {
+        let entry = self.tasks.remove(&pid)?;
+        if let Some(p) = self.tasks.get_mut(&entry.parent) {
+            p.children.retain(|&c| c != pid);
+        }
+        Some(entry.task)
+    }
+
+    /// Gives the children of a dying process to init; returns whether one of them is a zombie.
+    pub fn reparent_children(&mut self, pid: i32) -> bool {
+        let Some(entry) = self.tasks.get_mut(&pid) else { return false };
+        let orphans = core::mem::take(&mut entry.children);
+        let mut zombie = false;
+        for &child in &orphans {
+            if let Some(c) = self.tasks.get_mut(&child) {
+                c.parent = INIT_PID;
+                c.task.ppid.store(INIT_PID, Ordering::Relaxed);
+                zombie |= c.task.exit_state.load(Ordering::Relaxed) != 0;
+            }
+        }
+        if let Some(init) = self.tasks.get_mut(&INIT_PID) {
+            init.children.extend(orphans);
+        }
+        zombie
+    }
+}
+
+/// The task with number `pid`.
+pub fn find_task_by_pid(pid: i32) -> Option<TaskRef> {
+    TASKLIST.lock().tasks.get(&pid).map(|e| e.task.clone())
+}

@@ -1,0 +1,77 @@
+//! `wait4`: hears of the end of a child, and reaps it.
+//!
+//! Book: ch. 3, "Process Removal". Linux: 2.6.38 `do_wait`, `release_task`.
+
+use core::sync::atomic::Ordering;
+
+use super::tasklist::{TASKLIST, TaskList};
+use crate::arch::x86::current::{Current, current};
+use crate::syscall::errno::Errno;
+use crate::task::state::EXIT_ZOMBIE;
+use crate::task::task_struct::TaskRef;
+
+/// Do not sleep.
+pub const WNOHANG: u32 = 1;
+const WUNTRACED: u32 = 2;
+const WCONTINUED: u32 = 8;
+const __WNOTHREAD: u32 = 0x2000_0000;
+const __WALL: u32 = 0x4000_0000;
+const __WCLONE: u32 = 0x8000_0000;
+
+/// What was heard of a child.
+pub struct Reaped {
+    /// Its number.
+    pub pid: i32,
+    /// Its wait status.
+    pub status: i32,
+    /// The task, for its use of resources; dropping it gives up the last reference but the
+    /// scheduler's.
+    pub task: TaskRef,
+}
+
+/// Waits for a child: `pid` > 0 that one, -1 any; 0 and below -1, process groups, stand for any.
+/// None with WNOHANG when there is a child but no zombie.
+///
+/// # Errors
+/// ECHILD without such a child, EINVAL for unknown options, EINTR.
+pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
+    if options & !(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let me = current();
+    let leader = leader_of(me)?;
+    let mut found = Ok(None);
+    let mut look = || {
+        found = look_once(&mut TASKLIST.lock(), leader.pid, pid);
+        !matches!(found, Ok(None))
+    };
+    if !look() && options & WNOHANG == 0 {
+        leader.wait_chldexit.wait_until(&mut look)?;
+    }
+    found
+}
+
+fn leader_of(me: Current) -> Result<TaskRef, Errno> {
+    super::tasklist::find_task_by_pid(me.tgid).ok_or(Errno::ECHILD)
+}
+
+fn look_once(list: &mut TaskList, leader: i32, pid: i32) -> Result<Option<Reaped>, Errno> {
+    let entry = list.tasks.get(&leader).ok_or(Errno::ECHILD)?;
+    let mut any = false;
+    let mut zombie = None;
+    for &child in entry.children.iter().filter(|&&c| pid <= 0 || c == pid) {
+        any = true;
+        let Some(c) = list.tasks.get(&child) else { continue };
+        if c.task.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE && c.live_threads == 0 {
+            zombie = Some((child, c.task.exit_code.load(Ordering::Relaxed)));
+            break;
+        }
+    }
+    match zombie {
+        Some((pid, status)) => {
+            Ok(list.release(pid).map(|task| Reaped { pid, status, task }))
+        }
+        None if any => Ok(None),
+        None => Err(Errno::ECHILD),
+    }
+}

@@ -1,0 +1,55 @@
+//! `ioperm`, `iopl`: ports for ring 3.
+//!
+//! Book: ch. 3, "Task State Segment" (I/O permission bitmap). Linux: 2.6.38
+//! `arch/x86/kernel/ioport.c`: IOPL is the real one in EFLAGS.
+
+use super::SysResult;
+use super::errno::Errno;
+use crate::arch::x86::current::{current, current_pt_regs};
+use crate::arch::x86::percpu::this_cpu;
+use crate::hw::eflags::Eflags;
+use crate::sync::PreemptGuard;
+use crate::task::io_bitmap::{ioperm, switch_to_bitmap};
+use crate::task::thread_struct::TIF_IO_BITMAP;
+
+/// Grants or revokes `num` ports from `from` on, for the calling task, at once.
+///
+/// # Errors
+/// EINVAL for an impossible range, then EPERM without CAP_SYS_RAWIO when granting, ENOMEM.
+pub fn sys_ioperm(from: u32, num: u32, turn_on: u32) -> SysResult {
+    let me = current();
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: our own context, preemption off.
+    let thread = unsafe { me.thread_mut() };
+    let max = ioperm(&mut thread.io_bitmap, from, num, turn_on != 0, capable_rawio())?;
+    if max != 0 {
+        thread.set_work(TIF_IO_BITMAP, true);
+        // SAFETY: this CPU's TSS, preemption off; interrupt handlers do not touch it.
+        let tss = unsafe { &mut (*this_cpu()).tss.io_bitmap };
+        switch_to_bitmap(tss, max, thread.io_bitmap.as_ref());
+    }
+    Ok(0)
+}
+
+/// Sets the I/O privilege level of the calling task.
+///
+/// # Errors
+/// EINVAL above 3, EPERM when raising it without CAP_SYS_RAWIO.
+pub fn sys_iopl(level: u32) -> SysResult {
+    if level > 3 {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: the frame of the system call that we are in.
+    let regs = unsafe { &mut *current_pt_regs() };
+    let flags = Eflags::from_bits_retain(regs.flags);
+    if level > u32::from(flags.iopl()) && !capable_rawio() {
+        return Err(Errno::EPERM);
+    }
+    regs.flags = flags.with_iopl(level as u8).bits();
+    Ok(0)
+}
+
+/// CAP_SYS_RAWIO: here, being the superuser.
+fn capable_rawio() -> bool {
+    current().cred.lock().euid == 0
+}

@@ -1,0 +1,75 @@
+//! fork, vfork, clone, exit, wait4: births and deaths.
+//!
+//! Book: ch. 3. Linux: 2.6.38 `arch/x86/kernel/process_32.c`, `kernel/exit.c`.
+
+use super::SysResult;
+use super::errno::Errno;
+use super::uaccess::put_user;
+use crate::arch::x86::current::{current, current_pt_regs};
+use crate::process::exit::{do_exit, do_group_exit};
+use crate::process::fork::{CLONE_VFORK, CLONE_VM, CloneArgs, do_fork};
+use crate::process::wait4::do_wait;
+
+const SIGCHLD: u32 = 17;
+
+fn fork(args: CloneArgs) -> SysResult {
+    // SAFETY: the frame of the system call that we are in; only read.
+    let regs = unsafe { *current_pt_regs() };
+    do_fork(&args, &regs).map(|pid| pid as u32)
+}
+
+/// A copy of the calling process.
+pub fn sys_fork() -> SysResult {
+    fork(CloneArgs { flags: SIGCHLD, ..CloneArgs::default() })
+}
+
+/// As fork, in the same memory; the caller waits until the child executes or exits.
+pub fn sys_vfork() -> SysResult {
+    fork(CloneArgs { flags: CLONE_VFORK | CLONE_VM | SIGCHLD, ..CloneArgs::default() })
+}
+
+/// clone, with i386's order of arguments: `tls` before `child_tid`.
+pub fn sys_clone(flags: u32, stack: u32, parent_tid: u32, tls: u32, child_tid: u32) -> SysResult {
+    fork(CloneArgs { flags, stack, parent_tid, tls, child_tid })
+}
+
+/// Ends the calling thread.
+pub fn sys_exit(code: u32) -> SysResult {
+    do_exit((code as i32 & 0xff) << 8)
+}
+
+/// Ends the calling process.
+pub fn sys_exit_group(code: u32) -> SysResult {
+    do_group_exit((code as i32 & 0xff) << 8)
+}
+
+/// Waits for a child. Usage is stored as zeroes but for the counts of switches.
+pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult {
+    let Some(child) = do_wait(pid as i32, options)? else { return Ok(0) };
+    if status != 0 {
+        put_user(status, child.status as u32)?;
+    }
+    if rusage != 0 {
+        super::resource::put_rusage(rusage, &child.task)?;
+    }
+    Ok(child.pid as u32)
+}
+
+/// `wait4` without usage.
+pub fn sys_waitpid(pid: u32, status: u32, options: u32) -> SysResult {
+    sys_wait4(pid, status, options, 0)
+}
+
+/// Number of the calling thread; remembers where to clear it at exit.
+pub fn sys_set_tid_address(address: u32) -> SysResult {
+    let me = current();
+    me.clear_child_tid.store(address, core::sync::atomic::Ordering::Relaxed);
+    Ok(me.pid as u32)
+}
+
+/// For `schedule_tail`: stores a new task's number at a user address.
+#[unsafe(no_mangle)]
+extern "C" fn put_child_tid(address: u32, pid: i32) {
+    // As Linux: a bad pointer is ignored.
+    let _stored: Result<(), Errno> = put_user(address, pid as u32);
+}

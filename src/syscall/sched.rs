@@ -1,0 +1,157 @@
+//! sched_yield, sched_setscheduler and its like, nice, nanosleep.
+//!
+//! Book: ch. 7, "System Calls Related to Scheduling". Linux: 2.6.38 `kernel/sched.c`.
+
+use core::sync::atomic::Ordering;
+
+use super::SysResult;
+use super::errno::Errno;
+use super::uaccess::{get_user, put_user};
+use crate::arch::x86::current::current;
+use crate::process::tasklist::find_task_by_pid;
+use crate::sched::policy::{get_scheduler, set_scheduler, set_user_nice, yield_current};
+use crate::sched::timer::{HZ, jiffies, schedule_timeout};
+use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR};
+use crate::task::state::TASK_INTERRUPTIBLE;
+use crate::task::task_struct::TaskRef;
+
+/// Lets others go first.
+pub fn sys_sched_yield() -> SysResult {
+    yield_current();
+    Ok(0)
+}
+
+fn find(pid: u32) -> Result<TaskRef, Errno> {
+    match pid as i32 {
+        0 => Ok(current().get_task_struct()),
+        pid if pid < 0 => Err(Errno::EINVAL),
+        pid => find_task_by_pid(pid).ok_or(Errno::ESRCH),
+    }
+}
+
+fn change(pid: u32, policy: Option<u32>, param: u32) -> SysResult {
+    if param == 0 || (pid as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let priority: u32 = get_user(param)?;
+    let task = find(pid)?;
+    let policy = policy.unwrap_or_else(|| get_scheduler(&task).0);
+    if policy != SCHED_NORMAL && current().cred.lock().euid != 0 {
+        // EINVAL comes first in Linux too.
+        if !(1..=99).contains(&(priority as i32)) || policy > SCHED_RR {
+            return Err(Errno::EINVAL);
+        }
+        return Err(Errno::EPERM);
+    }
+    set_scheduler(&task, policy, priority as i32)?;
+    Ok(0)
+}
+
+/// Sets policy and priority.
+///
+/// # Errors
+/// EINVAL, EFAULT, ESRCH, EPERM for a real-time policy without privilege.
+pub fn sys_sched_setscheduler(pid: u32, policy: u32, param: u32) -> SysResult {
+    if policy as i32 <= -1 {
+        return Err(Errno::EINVAL);
+    }
+    change(pid, Some(policy), param)
+}
+
+/// Sets the priority within the policy.
+pub fn sys_sched_setparam(pid: u32, param: u32) -> SysResult {
+    change(pid, None, param)
+}
+
+/// The policy.
+pub fn sys_sched_getscheduler(pid: u32) -> SysResult {
+    Ok(get_scheduler(&*find(pid)?).0)
+}
+
+/// The real-time priority.
+pub fn sys_sched_getparam(pid: u32, param: u32) -> SysResult {
+    if param == 0 {
+        return Err(Errno::EINVAL);
+    }
+    put_user(param, get_scheduler(&*find(pid)?).1)?;
+    Ok(0)
+}
+
+/// Best priority of a policy.
+pub fn sys_sched_get_priority_max(policy: u32) -> SysResult {
+    match policy {
+        SCHED_FIFO | SCHED_RR => Ok(99),
+        SCHED_NORMAL => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Worst priority of a policy.
+pub fn sys_sched_get_priority_min(policy: u32) -> SysResult {
+    match policy {
+        SCHED_FIFO | SCHED_RR => Ok(1),
+        SCHED_NORMAL => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Length of the round-robin slice.
+pub fn sys_sched_rr_get_interval(pid: u32, interval: u32) -> SysResult {
+    let (policy, _, _) = get_scheduler(&*find(pid)?);
+    let ns = if policy == SCHED_FIFO { 0 } else { 100_000_000 };
+    put_user(interval, 0u32)?;
+    put_user(interval + 4, ns)?;
+    Ok(0)
+}
+
+/// Adds to the nice value; lowering it needs privilege.
+pub fn sys_nice(increment: u32) -> SysResult {
+    let me = current();
+    let increment = (increment as i32).clamp(-40, 40);
+    if increment < 0 && me.cred.lock().euid != 0 {
+        return Err(Errno::EPERM);
+    }
+    let nice = get_scheduler(&me).2 as i32 - DEFAULT_PRIO as i32 + increment;
+    set_user_nice(&me, nice);
+    Ok(0)
+}
+
+/// A 32-bit `struct timespec` from user memory, in ticks rounded up.
+fn ticks_of(sec: u32, nsec: u32) -> Result<u64, Errno> {
+    if (sec as i32) < 0 || nsec >= 1_000_000_000 {
+        return Err(Errno::EINVAL);
+    }
+    let ns = u64::from(sec) * 1_000_000_000 + u64::from(nsec);
+    Ok(ns.div_ceil(u64::from(1_000_000_000 / HZ)))
+}
+
+/// Sleeps for the time at `request`; what is left after a signal goes to `remaining`.
+///
+/// # Errors
+/// EFAULT, EINVAL for a time that is none, EINTR.
+pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
+    let ticks = ticks_of(get_user(request)?, get_user(request.wrapping_add(4))?)?;
+    sleep_ticks(ticks, remaining)
+}
+
+/// Sleeps for `ticks`; what is left after a signal goes to `remaining` as a timespec.
+pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
+    let me = current();
+    let end = jiffies() + ticks;
+    me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+    let left = if ticks == 0 {
+        me.state.store(0, Ordering::Relaxed);
+        0
+    } else {
+        schedule_timeout(ticks)
+    };
+    if left == 0 || jiffies() >= end {
+        return Ok(0);
+    }
+    if remaining != 0 {
+        let ns = left * u64::from(1_000_000_000 / HZ);
+        put_user(remaining, (ns / 1_000_000_000) as u32)?;
+        put_user(remaining.wrapping_add(4), (ns % 1_000_000_000) as u32)?;
+    }
+    Err(Errno::EINTR)
+}
