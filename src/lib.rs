@@ -27,7 +27,6 @@ pub mod hw;
 #[cfg(target_os = "none")]
 pub mod init;
 pub mod mm;
-#[cfg(target_os = "none")]
 pub mod process;
 pub mod sched;
 #[cfg(target_os = "none")]

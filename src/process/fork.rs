@@ -17,9 +17,9 @@ use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
 use crate::sched::wake_up::wake_up_new_task;
-use crate::sync::IrqGuard;
+use crate::sync::{IrqGuard, SpinLock};
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{get_user_bytes, put_user};
+use crate::syscall::uaccess::{get_user, put_user};
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
@@ -100,8 +100,9 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     task.flags.store(PF_FORKNOEXEC | if name.is_some() { PF_KTHREAD } else { 0 }, Ordering::Relaxed);
     match name {
         Some(name) => task.set_comm(name.as_bytes()),
-        None => *task.comm.get_mut() = me.comm().0,
+        None => task.set_comm(&me.comm().0),
     }
+    task.cred = SpinLock::new(*me.cred.lock());
     copy_sched(me, &mut task);
     *task.thread.get_mut() = copy_thread(me, stack.as_ptr() as usize, regs, args.stack)?;
     if args.flags & CLONE_SETTLS != 0 {
@@ -186,11 +187,8 @@ fn copy_sched(me: Current, task: &mut TaskStruct) {
 
 /// CLONE_SETTLS: the descriptor must name its entry; -1 is EINVAL here.
 fn set_tls(thread: &mut ThreadStruct, tls: u32) -> Result<(), Errno> {
-    let desc = UserDesc::from_bytes(&get_user_bytes::<16>(tls)?);
-    if desc.entry_number == u32::MAX {
-        return Err(Errno::EINVAL);
-    }
-    do_set_thread_area(&mut thread.tls_array, &desc)?;
+    let desc = UserDesc::from_bytes(&get_user::<[u8; 16]>(tls)?);
+    do_set_thread_area(&mut thread.tls_array, &desc, false)?;
     let all = thread.tls_array[1..].iter().any(|d| !d.is_empty());
     thread.set_work(TIF_TLS_ALL, all);
     Ok(())

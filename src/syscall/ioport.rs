@@ -51,5 +51,5 @@ pub fn sys_iopl(level: u32) -> SysResult {
 
 /// CAP_SYS_RAWIO: here, being the superuser.
 fn capable_rawio() -> bool {
-    current().cred.lock().euid == 0
+    current().cred.lock().capable()
 }

@@ -9,6 +9,8 @@ use crate::arch::x86::current::{current, current_pt_regs};
 use crate::process::exit::{do_exit, do_group_exit};
 use crate::process::fork::{CLONE_VFORK, CLONE_VM, CloneArgs, do_fork};
 use crate::process::wait4::do_wait;
+use crate::task::task_struct::TaskStruct;
+use core::sync::atomic::Ordering;
 
 const SIGCHLD: u32 = 17;
 
@@ -43,16 +45,30 @@ pub fn sys_exit_group(code: u32) -> SysResult {
     do_group_exit((code as i32 & 0xff) << 8)
 }
 
-/// Waits for a child. Usage is stored as zeroes but for the counts of switches.
+/// Waits for a child. Usage: see [`put_rusage`].
 pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult {
     let Some(child) = do_wait(pid as i32, options)? else { return Ok(0) };
     if status != 0 {
         put_user(status, child.status as u32)?;
     }
     if rusage != 0 {
-        super::resource::put_rusage(rusage, &child.task)?;
+        put_rusage(rusage, &child.task)?;
     }
     Ok(child.pid as u32)
+}
+
+/// Size of `struct rusage` on i386: two timevals and fourteen longs.
+const RUSAGE_WORDS: usize = 18;
+
+/// Stores what `task` used: its voluntary and involuntary switches.
+pub fn put_rusage(address: u32, task: &TaskStruct) -> Result<(), Errno> {
+    let mut words = [0u32; RUSAGE_WORDS];
+    words[16] = task.nvcsw.load(Ordering::Relaxed);
+    words[17] = task.nivcsw.load(Ordering::Relaxed);
+    for (i, word) in words.into_iter().enumerate() {
+        put_user(address.wrapping_add(4 * i as u32), word)?;
+    }
+    Ok(())
 }
 
 /// `wait4` without usage.
@@ -63,7 +79,7 @@ pub fn sys_waitpid(pid: u32, status: u32, options: u32) -> SysResult {
 /// Number of the calling thread; remembers where to clear it at exit.
 pub fn sys_set_tid_address(address: u32) -> SysResult {
     let me = current();
-    me.clear_child_tid.store(address, core::sync::atomic::Ordering::Relaxed);
+    me.clear_child_tid.store(address, Ordering::Relaxed);
     Ok(me.pid as u32)
 }
 

@@ -36,7 +36,7 @@ fn change(pid: u32, policy: Option<u32>, param: u32) -> SysResult {
     let priority: u32 = get_user(param)?;
     let task = find(pid)?;
     let policy = policy.unwrap_or_else(|| get_scheduler(&task).0);
-    if policy != SCHED_NORMAL && current().cred.lock().euid != 0 {
+    if policy != SCHED_NORMAL && !current().cred.lock().capable() {
         // EINVAL comes first in Linux too.
         if !(1..=99).contains(&(priority as i32)) || policy > SCHED_RR {
             return Err(Errno::EINVAL);
@@ -108,7 +108,7 @@ pub fn sys_sched_rr_get_interval(pid: u32, interval: u32) -> SysResult {
 pub fn sys_nice(increment: u32) -> SysResult {
     let me = current();
     let increment = (increment as i32).clamp(-40, 40);
-    if increment < 0 && me.cred.lock().euid != 0 {
+    if increment < 0 && !me.cred.lock().capable() {
         return Err(Errno::EPERM);
     }
     let nice = get_scheduler(&me).2 as i32 - DEFAULT_PRIO as i32 + increment;

@@ -24,7 +24,7 @@ pub fn sys_set_thread_area(u_info: u32) -> SysResult {
     let me = current();
     // SAFETY: our own context, read only, nothing else borrows it.
     let mut tls_array = unsafe { me.thread_mut() }.tls_array;
-    let index = do_set_thread_area(&mut tls_array, &request)?;
+    let index = do_set_thread_area(&mut tls_array, &request, true)?;
     if request.entry_number != index {
         copy_to_user(u_info, &index.to_le_bytes())?;
     }

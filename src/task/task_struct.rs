@@ -20,6 +20,7 @@ use super::sched_entity::SchedEntity;
 use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
 use crate::mm::mm_struct::MmStruct;
+use crate::process::cred::Cred;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::SpinLock;
 
@@ -72,6 +73,8 @@ pub struct TaskStruct {
 
     /// Name of the program, at most 15 bytes and a 0.
     pub comm: SpinLock<[u8; 16]>,
+    /// Whose the task is.
+    pub cred: SpinLock<Cred>,
     /// Signal that the parent gets at the end; 0 for a thread.
     pub exit_signal: u32,
     /// 1 once the parent of a vfork may go on.
@@ -118,6 +121,7 @@ impl TaskStruct {
             active_mm: AtomicPtr::new(core::ptr::null_mut()),
             se: UnsafeCell::new(SchedEntity::new()),
             comm: SpinLock::new([0; 16]),
+            cred: SpinLock::new(Cred::ROOT),
             exit_signal: 0,
             vfork_done: AtomicU32::new(0),
             wait_chldexit: WaitQueue::new(),

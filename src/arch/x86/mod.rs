@@ -26,6 +26,7 @@
 //! - [`tlb_flush`]: forgetting translations
 //! - [`gdt`]: the descriptor table of each CPU
 //! - [`ldt`]: the LDT of an address space
+//! - [`uaccess`]: user memory, with faults caught
 //! - [`epitaph`]: the kernel's last words
 
 #[cfg(target_os = "none")]
@@ -68,3 +69,5 @@ pub mod switch_to;
 pub mod switch_to_xtra;
 #[cfg(target_os = "none")]
 pub mod tlb_flush;
+#[cfg(target_os = "none")]
+pub mod uaccess;
