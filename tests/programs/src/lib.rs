@@ -18,6 +18,7 @@
 //! - `insn`      single instructions, most of which ought to fault
 //! - `fpu`       x87 and SSE registers
 //! - `string`    memcpy and its like, for the compiler
+//! - `thread`    clone with shared memory
 //! - `relay`     two or more tasks that provably alternate
 #![cfg(target_os = "none")]
 #![no_std]
@@ -37,6 +38,7 @@ pub mod relay;
 pub mod sched;
 pub mod start;
 mod string;
+pub mod thread;
 pub mod tls;
 
 pub use errno::Errno;

@@ -3,13 +3,14 @@
 use crate::{Errno, eq, gates::syscall, println, start};
 use core::{ffi::CStr, fmt, ptr::null};
 
-const SYS_EXIT: u32 = 1;
+pub(crate) const SYS_EXIT: u32 = 1;
 const SYS_FORK: u32 = 2;
 const SYS_EXECVE: u32 = 11;
 const SYS_GETPID: u32 = 20;
 const SYS_GETPPID: u32 = 64;
 const SYS_WAIT4: u32 = 114;
 const SYS_SETUID32: u32 = 213;
+const SYS_EXIT_GROUP: u32 = 252;
 
 pub const WNOHANG: u32 = 1;
 
@@ -25,12 +26,20 @@ pub mod signal {
     pub const SIGSEGV: u32 = 11;
 }
 
+/// Ends the calling task.
 pub fn exit(status: i32) -> ! {
     // `exit` has no way to fail.
     let _ = syscall(SYS_EXIT, [status as u32]);
     loop {
         crate::insn::ud2();
     }
+}
+
+/// Ends all threads of the process.
+pub fn exit_group(status: i32) -> ! {
+    // `exit_group` has no way to fail.
+    let _ = syscall(SYS_EXIT_GROUP, [status as u32]);
+    exit(status)
 }
 
 pub fn getpid() -> u32 {

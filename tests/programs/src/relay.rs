@@ -7,13 +7,16 @@
 //! at state that has been switched out and in again.
 //!
 //! Words of the shared page: 0 whose turn; 1 turns passed; 2 mask of those who left;
-//! 16.. the round in which a role first broke its property, plus 1.
+//! 16.. the round in which a role first broke its property, plus 1; 64.. how a thread
+//! ended.
 
 use crate::{
     WaitStatus, child,
     memory::{SharedPage, shared_page},
     process::{exit, wait4},
     sched::{fifo_on_one_cpu, sched_yield},
+    thread,
+    tls::UserDesc,
 };
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -21,6 +24,7 @@ const TURN: usize = 0;
 const PASSED: usize = 1;
 const LEFT: usize = 2;
 const BROKEN: usize = 16;
+const ENDED: usize = 64;
 
 /// Most roles that one relay can have.
 pub const MAX_ROLES: usize = 32;
@@ -96,6 +100,56 @@ pub fn alternate(rounds: u32, roles: &[Role<'_>]) -> Outcome {
         leave(page, me, roles.len()); // for one that was killed with the turn
     }
     Outcome { page, statuses }
+}
+
+/// The same with threads of the caller: one address space, so that only what belongs to
+/// the task itself is switched. They end before this returns.
+pub fn alternate_threads(rounds: u32, tls: &[UserDesc], roles: &[Role<'_>]) -> Outcome {
+    assert!((2..=MAX_ROLES).contains(&roles.len()) && tls.len() == roles.len());
+    fifo_on_one_cpu();
+    let page = shared_page();
+    let jobs: [Option<Job>; MAX_ROLES] = core::array::from_fn(|me| {
+        let role = roles.get(me)?;
+        Some(Job {
+            page,
+            me,
+            roles: roles.len(),
+            role,
+            rounds,
+        })
+    });
+    let jobs = &jobs[..roles.len()];
+    let threads: [_; MAX_ROLES] = core::array::from_fn(|me| {
+        let job = jobs.get(me)?;
+        let argument = &raw const *job as u32;
+        Some(thread::spawn(run_job, argument, Some(&tls[me])).expect("clone"))
+    });
+    let mut statuses = [WaitStatus(0); MAX_ROLES];
+    for (me, running) in threads.into_iter().flatten().enumerate() {
+        assert!(running.join(), "thread {me} does not end");
+        statuses[me] = match page[ENDED + me].load(SeqCst) {
+            0 => WaitStatus::exited(STALLED),
+            status => WaitStatus::exited(status - 1),
+        };
+    }
+    Outcome { page, statuses }
+}
+
+struct Job<'a> {
+    page: SharedPage,
+    me: usize,
+    roles: usize,
+    role: &'a Role<'a>,
+    rounds: u32,
+}
+
+extern "C" fn run_job(argument: u32) -> i32 {
+    // SAFETY: `alternate_threads` passes a job and keeps it until the thread is gone.
+    let job = unsafe { &*(argument as *const Option<Job<'_>>) };
+    let Some(job) = job else { return 1 };
+    let status = run(job.page, job.me, job.roles, job.role, job.rounds);
+    job.page[ENDED + job.me].store(status as u32 + 1, SeqCst);
+    status
 }
 
 fn run(page: SharedPage, me: usize, roles: usize, role: &Role<'_>, rounds: u32) -> i32 {

@@ -18,6 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ),
     ("syscalls", "answers and errors of the system calls"),
     ("processes", "fork, exec, exit, wait4"),
+    ("clone", "flags and errors of clone"),
     ("memory", "brk, mmap, copy on write"),
     ("vdso", "AT_SYSINFO and its image"),
     ("faults", "each exception kills its program only"),
@@ -32,6 +33,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("fpu_sse", "XMM registers and MXCSR"),
     ("debugreg", "debug registers are the kernel's"),
     ("tsc", "PR_SET_TSC"),
+    ("threads", "one address space, all else their own"),
 ];
 
 fn main() -> i32 {

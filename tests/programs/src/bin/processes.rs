@@ -13,12 +13,11 @@ use rt::{
     ktap,
     memory::{KERNEL_ADDRESS, shared_page},
     ok,
-    process::{WNOHANG, exec_self, execve, getpid, getppid, wait4},
+    process::{self, WNOHANG, exec_self, execve, getpid, getppid, wait4},
     sched, start,
 };
 
 const SYS_EXECVE: u32 = 11;
-const SYS_EXIT_GROUP: u32 = 252;
 
 fn forking() {
     let page = shared_page();
@@ -112,10 +111,7 @@ fn waiting() {
         WaitStatus::exited(0x34),
         "of 0x1234 the low byte counts"
     );
-    let exit_group = child(|| {
-        let _ = syscall(SYS_EXIT_GROUP, [9]);
-        0
-    });
+    let exit_group = child(|| process::exit_group(9));
     eq!(
         exit_group.wait(),
         WaitStatus::exited(9),
