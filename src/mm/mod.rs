@@ -9,8 +9,12 @@
 //! - [`active_mm`]: the four kinds of switch
 //! - [`shared_pages`]: memory that several processes share
 //! - [`vma`]: the areas of an address space
+//! - `mmap`, `fault`: areas and page tables changed together; pages as they are touched
+//! - `setup`: all of it made at boot
 
 pub mod active_mm;
+#[cfg(target_os = "none")]
+pub mod fault;
 #[cfg(target_os = "none")]
 pub mod frame;
 #[cfg(target_os = "none")]
@@ -18,13 +22,11 @@ pub mod heap;
 #[cfg(target_os = "none")]
 pub mod ioremap;
 pub mod memblock;
-#[cfg(target_os = "none")]
-pub mod fault;
-#[cfg(target_os = "none")]
-pub mod mmap;
 pub mod mm_count;
 #[cfg(target_os = "none")]
 pub mod mm_struct;
+#[cfg(target_os = "none")]
+pub mod mmap;
 #[cfg(target_os = "none")]
 pub mod pgtable;
 #[cfg(target_os = "none")]

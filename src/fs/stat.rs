@@ -1,0 +1,109 @@
+#![forbid(unsafe_code)]
+//! What `stat64` and `getdents64` write into user memory, byte by byte.
+//!
+//! Linux: `asm/stat.h` (`struct stat64`, i386: 96 bytes), `linux/dirent.h`
+//! (`struct linux_dirent64`).
+
+/// Size of `struct stat64`.
+pub const STAT64_BYTES: usize = 96;
+/// Type bits of `st_mode`.
+pub const S_IFMT: u32 = 0o170_000;
+/// Character device.
+pub const S_IFCHR: u32 = 0o020_000;
+/// Pipe.
+pub const S_IFIFO: u32 = 0o010_000;
+/// Directory.
+pub const S_IFDIR: u32 = 0o040_000;
+/// Regular file.
+pub const S_IFREG: u32 = 0o100_000;
+
+/// What is known of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stat {
+    /// Type and permissions.
+    pub mode: u32,
+    /// Inode number.
+    pub ino: u64,
+    /// Names.
+    pub nlink: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Major and minor number, for a device.
+    pub rdev: (u32, u32),
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since 1970 of the last change.
+    pub mtime: u32,
+}
+
+impl Stat {
+    /// As `struct stat64`.
+    pub fn to_stat64(&self) -> [u8; STAT64_BYTES] {
+        let mut bytes = [0; STAT64_BYTES];
+        let mut put = |at: usize, word: u32| bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        put(0, 1); // st_dev: the initramfs is device 0:1
+        put(12, self.ino as u32); // __st_ino
+        put(16, self.mode);
+        put(20, self.nlink);
+        put(24, self.uid);
+        put(28, self.gid);
+        put(32, self.rdev.0 << 8 | self.rdev.1 & 0xff | (self.rdev.1 & 0xfff00) << 12);
+        put(44, self.size as u32);
+        put(48, (self.size >> 32) as u32);
+        put(52, 4096); // st_blksize
+        put(56, self.size.div_ceil(512) as u32); // st_blocks
+        for time in [64, 72, 80] {
+            put(time, self.mtime); // atime, mtime, ctime; their nanoseconds are 0
+        }
+        put(88, self.ino as u32);
+        put(92, (self.ino >> 32) as u32);
+        bytes
+    }
+}
+
+/// The `d_type` of a directory entry with this mode.
+pub const fn d_type(mode: u32) -> u8 {
+    ((mode & S_IFMT) >> 12) as u8
+}
+
+/// Appends one `linux_dirent64` to `buffer` at `at` and returns where the next one goes; none if
+/// it does not fit. `next` is the position to continue from (`d_off`).
+pub fn put_dirent64(buffer: &mut [u8], at: usize, ino: u64, next: u64, d_type: u8, name: &[u8]) -> Option<usize> {
+    let length = (19 + name.len() + 1).next_multiple_of(8);
+    let entry = buffer.get_mut(at..at + length)?;
+    entry.fill(0);
+    entry[..8].copy_from_slice(&ino.to_le_bytes());
+    entry[8..16].copy_from_slice(&next.to_le_bytes());
+    entry[16..18].copy_from_slice(&(length as u16).to_le_bytes());
+    entry[18] = d_type;
+    entry[19..19 + name.len()].copy_from_slice(name);
+    Some(at + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat64_has_linuxs_offsets() {
+        let stat = Stat { mode: 0o100755, ino: 0x1_0000_0007, nlink: 2, uid: 3, gid: 4, rdev: (5, 1), size: 513, mtime: 9 };
+        let bytes = stat.to_stat64();
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        assert_eq!((word(12), word(16), word(20), word(24), word(28)), (7, 0o100755, 2, 3, 4));
+        assert_eq!((word(32), word(44), word(52), word(56)), (0x501, 513, 4096, 2));
+        assert_eq!((word(64), word(68), word(72), word(80)), (9, 0, 9, 9));
+        assert_eq!((word(88), word(92)), (7, 1));
+    }
+
+    #[test]
+    fn entries_are_aligned_and_end_where_they_must() {
+        let mut buffer = [0xff; 64];
+        let second = put_dirent64(&mut buffer, 0, 7, 1, d_type(S_IFDIR), b"bin").unwrap();
+        assert_eq!(second, 24);
+        assert_eq!(&buffer[16..24], &[24, 0, 4, b'b', b'i', b'n', 0, 0]);
+        assert_eq!(put_dirent64(&mut buffer, second, 8, 2, 8, b"hello-world"), Some(56));
+        assert_eq!(put_dirent64(&mut buffer, 56, 8, 2, 8, b"x"), None);
+    }
+}

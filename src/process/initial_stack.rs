@@ -1,0 +1,246 @@
+#![forbid(unsafe_code)]
+//! What a program finds on its stack when it starts.
+//!
+//! ```text
+//!   TASK_SIZE - 4   0
+//!                   the program's path (AT_EXECFN)
+//!                   environment strings, then argument strings
+//!                   "i686" (AT_PLATFORM), 16 random bytes (AT_RANDOM)
+//!                   auxiliary vector: pairs of words, the last AT_NULL
+//!                   pointers to the environment strings, 0
+//!                   pointers to the argument strings, 0
+//!   esp             argc                                   esp is a multiple of 16
+//! ```
+//!
+//! Called by exec, which copies the bytes into the new address space.
+//!
+//! Book: chapter 20, "Command-Line Arguments and Shell Environment".
+//! Linux: 2.6.38 `fs/binfmt_elf.c` (`create_elf_tables`), `asm/elf.h`. ABI: Intel386 supplement.
+
+use alloc::vec::Vec;
+
+use crate::syscall::errno::Errno;
+
+/// Argument and environment strings with their pointers, in bytes, at most: a fourth of the
+/// stack's limit.
+pub const ARG_MAX: usize = 2 << 20;
+/// One string at most, with its zero, in bytes (`MAX_ARG_STRLEN`).
+pub const MAX_ARG_STRLEN: u32 = 128 << 10;
+
+/// AT_NULL: the end.
+pub const AT_NULL: u32 = 0;
+/// AT_PHDR: where the program headers are.
+pub const AT_PHDR: u32 = 3;
+/// AT_PHENT: bytes of one.
+pub const AT_PHENT: u32 = 4;
+/// AT_PHNUM: how many.
+pub const AT_PHNUM: u32 = 5;
+/// AT_PAGESZ.
+pub const AT_PAGESZ: u32 = 6;
+/// AT_BASE: where the dynamic linker is; 0 without one.
+pub const AT_BASE: u32 = 7;
+/// AT_FLAGS.
+pub const AT_FLAGS: u32 = 8;
+/// AT_ENTRY: the program's first instruction.
+pub const AT_ENTRY: u32 = 9;
+/// AT_UID.
+pub const AT_UID: u32 = 11;
+/// AT_EUID.
+pub const AT_EUID: u32 = 12;
+/// AT_GID.
+pub const AT_GID: u32 = 13;
+/// AT_EGID.
+pub const AT_EGID: u32 = 14;
+/// AT_PLATFORM: a string that names the processor.
+pub const AT_PLATFORM: u32 = 15;
+/// AT_HWCAP: CPUID 1, edx.
+pub const AT_HWCAP: u32 = 16;
+/// AT_CLKTCK: ticks a second that times(2) counts in.
+pub const AT_CLKTCK: u32 = 17;
+/// AT_SECURE: the program has rights its caller had not.
+pub const AT_SECURE: u32 = 23;
+/// AT_RANDOM: 16 random bytes.
+pub const AT_RANDOM: u32 = 25;
+/// AT_EXECFN: the path that was executed.
+pub const AT_EXECFN: u32 = 31;
+/// AT_SYSINFO: `__kernel_vsyscall`.
+pub const AT_SYSINFO: u32 = 32;
+/// AT_SYSINFO_EHDR: the vDSO.
+pub const AT_SYSINFO_EHDR: u32 = 33;
+
+/// Strings, one after another, each ended by a zero.
+#[derive(Clone, Debug, Default)]
+pub struct Strings {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Strings {
+    /// None.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), count: 0 }
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes that they and their pointers take on the stack.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + 4 * self.count
+    }
+
+    /// Adds a string, given without its zero. E2BIG, ENOMEM.
+    pub fn push(&mut self, string: &[u8]) -> Result<(), Errno> {
+        if self.size() + string.len() + 5 > ARG_MAX {
+            return Err(Errno::E2BIG);
+        }
+        self.bytes.try_reserve(string.len() + 1).map_err(|_| Errno::ENOMEM)?;
+        self.bytes.extend_from_slice(string);
+        self.bytes.push(0);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Each string, without its zero.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.split_inclusive(|byte| *byte == 0).map(|string| &string[..string.len() - 1])
+    }
+}
+
+/// All that goes onto the stack.
+pub struct InitialStack<'a> {
+    /// Address of the stack's end.
+    pub top: u32,
+    /// The path that was executed.
+    pub execfn: &'a [u8],
+    /// Arguments.
+    pub argv: &'a Strings,
+    /// Environment.
+    pub envp: &'a Strings,
+    /// AT_PLATFORM, without its zero.
+    pub platform: &'a [u8],
+    /// AT_RANDOM.
+    pub random: [u8; 16],
+    /// The auxiliary vector without AT_EXECFN, AT_PLATFORM, AT_RANDOM and AT_NULL, which are added.
+    pub auxv: &'a [(u32, u32)],
+}
+
+impl InitialStack<'_> {
+    /// The stack pointer the program starts with, and the bytes from there to the stack's end.
+    /// E2BIG, ENOMEM.
+    pub fn build(&self) -> Result<(u32, Vec<u8>), Errno> {
+        if self.argv.size() + self.envp.size() > ARG_MAX {
+            return Err(Errno::E2BIG);
+        }
+        let execfn = self.top - 4 - (self.execfn.len() as u32 + 1);
+        let env_start = execfn - self.envp.bytes.len() as u32;
+        let arg_start = env_start - self.argv.bytes.len() as u32;
+        let platform = arg_start - (self.platform.len() as u32 + 1);
+        let random = platform - 16;
+        let words = 1 + (self.argv.count + 1) + (self.envp.count + 1) + 2 * (self.auxv.len() + 4);
+        let sp = (random - 4 * words as u32) & !15;
+
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact((self.top - sp) as usize).map_err(|_| Errno::ENOMEM)?;
+        put(&mut bytes, self.argv.count as u32);
+        put_pointers(&mut bytes, arg_start, self.argv);
+        put_pointers(&mut bytes, env_start, self.envp);
+        let ours = [(AT_RANDOM, random), (AT_EXECFN, execfn), (AT_PLATFORM, platform), (AT_NULL, 0)];
+        for (key, value) in self.auxv.iter().chain(&ours) {
+            put(&mut bytes, *key);
+            put(&mut bytes, *value);
+        }
+        bytes.resize((random - sp) as usize, 0);
+        bytes.extend_from_slice(&self.random);
+        bytes.extend_from_slice(self.platform);
+        bytes.push(0);
+        bytes.extend_from_slice(&self.argv.bytes);
+        bytes.extend_from_slice(&self.envp.bytes);
+        bytes.extend_from_slice(self.execfn);
+        bytes.resize((self.top - sp) as usize, 0);
+        Ok((sp, bytes))
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, word: u32) {
+    bytes.extend_from_slice(&word.to_le_bytes());
+}
+
+fn put_pointers(bytes: &mut Vec<u8>, start: u32, strings: &Strings) {
+    let mut at = start;
+    for string in strings.iter() {
+        put(bytes, at);
+        at += string.len() as u32 + 1;
+    }
+    put(bytes, 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TOP: u32 = 0xc000_0000;
+
+    fn strings(list: &[Vec<u8>]) -> Strings {
+        let mut strings = Strings::new();
+        list.iter().for_each(|string| strings.push(string).unwrap());
+        strings
+    }
+
+    #[test]
+    fn too_much_is_e2big() {
+        let mut many = Strings::new();
+        assert_eq!(many.push(&vec![b'a'; ARG_MAX - 5]), Ok(()));
+        assert_eq!(many.push(b""), Err(Errno::E2BIG));
+        let one = strings(&[b"a".to_vec()]);
+        let stack = InitialStack {
+            top: TOP, execfn: b"/a", argv: &many, envp: &one, platform: b"i686", random: [0; 16], auxv: &[],
+        };
+        assert_eq!(stack.build().err(), Some(Errno::E2BIG));
+    }
+
+    proptest! {
+        /// The program's start-up code finds everything again.
+        #[test]
+        fn a_program_finds_its_arguments(
+            argv in prop::collection::vec(prop::collection::vec(1u8.., 0..40), 0..10),
+            envp in prop::collection::vec(prop::collection::vec(1u8.., 0..40), 0..10),
+            auxv in prop::collection::vec((1u32..20, any::<u32>()), 0..8),
+        ) {
+            let (args, envs) = (strings(&argv), strings(&envp));
+            let stack = InitialStack {
+                top: TOP, execfn: b"/bin/x", argv: &args, envp: &envs,
+                platform: b"i686", random: *b"0123456789abcdef", auxv: &auxv,
+            };
+            let (sp, bytes) = stack.build().unwrap();
+            prop_assert_eq!(sp % 16, 0);
+            prop_assert_eq!(sp as usize + bytes.len(), TOP as usize);
+            let word = |i: usize| u32::from_le_bytes(bytes[4 * i..4 * i + 4].try_into().unwrap());
+            let string = |at: u32| {
+                let rest = &bytes[(at - sp) as usize..];
+                rest[..rest.iter().position(|byte| *byte == 0).unwrap()].to_vec()
+            };
+            prop_assert_eq!(word(0) as usize, argv.len());
+            let mut at = 1;
+            for list in [&argv, &envp] {
+                for expected in list {
+                    prop_assert_eq!(&string(word(at)), expected);
+                    at += 1;
+                }
+                prop_assert_eq!(word(at), 0);
+                at += 1;
+            }
+            let pairs: Vec<(u32, u32)> = (0..).map(|i| (word(at + 2 * i), word(at + 2 * i + 1)))
+                .take_while(|pair| pair.0 != AT_NULL).collect();
+            prop_assert_eq!(&pairs[..auxv.len()], &auxv[..]);
+            let value = |key| pairs[auxv.len()..].iter().find(|pair| pair.0 == key).unwrap().1;
+            prop_assert_eq!(string(value(AT_EXECFN)), b"/bin/x");
+            prop_assert_eq!(string(value(AT_PLATFORM)), b"i686");
+            let random = (value(AT_RANDOM) - sp) as usize;
+            prop_assert_eq!(&bytes[random..random + 16], b"0123456789abcdef");
+        }
+    }
+}

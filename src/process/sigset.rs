@@ -1,0 +1,183 @@
+#![forbid(unsafe_code)]
+//! Signals: their numbers, their names, and what each does to a process that does not care.
+//!
+//! Used by `process::signal`.
+//!
+//! Book: chapter 11, "The Role of Signals", table 11-1.
+//! Linux: `asm/signal.h` (i386), `linux/signal.h`.
+
+macro_rules! signals {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $default:ident;)*) => {
+        $($(#[$doc])* pub const $name: u32 = $number;)*
+
+        /// The signal's name; `SIGRT` for all real-time ones.
+        pub const fn name(signal: u32) -> &'static str {
+            match signal {
+                $($number => stringify!($name),)*
+                _ => "SIGRT",
+            }
+        }
+
+        /// What the signal does by default.
+        pub const fn default_action(signal: u32) -> DefaultAction {
+            match signal {
+                $($number => DefaultAction::$default,)*
+                _ => DefaultAction::Terminate,
+            }
+        }
+    };
+}
+
+/// What a signal does to a process that has said nothing about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DefaultAction {
+    /// Ends it.
+    Terminate,
+    /// Ends it; a core file would be written if there were files to write.
+    Core,
+    /// Nothing.
+    Ignore,
+    /// Stops it.
+    Stop,
+    /// Lets it go on if it is stopped.
+    Continue,
+}
+
+signals! {
+    /// The terminal is gone.
+    SIGHUP = 1, Terminate;
+    /// The interrupt key.
+    SIGINT = 2, Terminate;
+    /// The quit key.
+    SIGQUIT = 3, Core;
+    /// An instruction that does not exist.
+    SIGILL = 4, Core;
+    /// A breakpoint or a single step.
+    SIGTRAP = 5, Core;
+    /// abort(3).
+    SIGABRT = 6, Core;
+    /// An access beyond the end of a mapped file, or a misaligned one.
+    SIGBUS = 7, Core;
+    /// A division by zero, or another arithmetic fault.
+    SIGFPE = 8, Core;
+    /// Ends the process whatever it wants.
+    SIGKILL = 9, Terminate;
+    /// The process's own.
+    SIGUSR1 = 10, Terminate;
+    /// An access to memory that is not mapped, or not so; any other fault of the program.
+    SIGSEGV = 11, Core;
+    /// The process's own.
+    SIGUSR2 = 12, Terminate;
+    /// A write to a pipe that nobody reads.
+    SIGPIPE = 13, Terminate;
+    /// A timer.
+    SIGALRM = 14, Terminate;
+    /// Please end.
+    SIGTERM = 15, Terminate;
+    /// Coprocessor stack fault (unused).
+    SIGSTKFLT = 16, Terminate;
+    /// A child ended or stopped.
+    SIGCHLD = 17, Ignore;
+    /// Go on if stopped.
+    SIGCONT = 18, Continue;
+    /// Stops the process whatever it wants.
+    SIGSTOP = 19, Stop;
+    /// The stop key.
+    SIGTSTP = 20, Stop;
+    /// Read from the terminal in the background.
+    SIGTTIN = 21, Stop;
+    /// Write to the terminal in the background.
+    SIGTTOU = 22, Stop;
+    /// Urgent data.
+    SIGURG = 23, Ignore;
+    /// Too much processor time.
+    SIGXCPU = 24, Core;
+    /// A file grew too big.
+    SIGXFSZ = 25, Core;
+    /// A timer of the process's own time.
+    SIGVTALRM = 26, Terminate;
+    /// A profiling timer.
+    SIGPROF = 27, Terminate;
+    /// The window has another size.
+    SIGWINCH = 28, Ignore;
+    /// Input or output is possible.
+    SIGIO = 29, Terminate;
+    /// Power failure.
+    SIGPWR = 30, Terminate;
+    /// A system call that does not exist.
+    SIGSYS = 31, Core;
+}
+
+/// Highest signal.
+pub const NSIG: u32 = 64;
+
+/// A set of signals: bit `n - 1` for signal `n`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SigSet(pub u64);
+
+impl SigSet {
+    /// No signal.
+    pub const EMPTY: SigSet = SigSet(0);
+    /// What can neither be blocked nor handled.
+    pub const UNBLOCKABLE: SigSet = SigSet(1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1));
+    /// What a processor exception raises: delivered before all others.
+    pub const SYNCHRONOUS: SigSet = SigSet(
+        1 << (SIGSEGV - 1) | 1 << (SIGBUS - 1) | 1 << (SIGILL - 1) | 1 << (SIGTRAP - 1) | 1 << (SIGFPE - 1),
+    );
+
+    /// The set of one signal (1 to [`NSIG`]).
+    pub const fn of(signal: u32) -> SigSet {
+        SigSet(1 << (signal - 1))
+    }
+
+    /// Whether `signal` is in it.
+    pub const fn contains(self, signal: u32) -> bool {
+        self.0 & Self::of(signal).0 != 0
+    }
+
+    /// In either.
+    pub const fn union(self, other: SigSet) -> SigSet {
+        SigSet(self.0 | other.0)
+    }
+
+    /// In this one and not in the other.
+    pub const fn without(self, other: SigSet) -> SigSet {
+        SigSet(self.0 & !other.0)
+    }
+
+    /// No signal in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The signal of this set that is delivered first: synchronous ones, then by number.
+    pub const fn first(self) -> Option<u32> {
+        let synchronous = self.0 & Self::SYNCHRONOUS.0;
+        match if synchronous != 0 { synchronous } else { self.0 } {
+            0 => None,
+            bits => Some(bits.trailing_zeros() + 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_names_and_defaults_are_linuxs() {
+        assert_eq!((name(11), name(13), name(34)), ("SIGSEGV", "SIGPIPE", "SIGRT"));
+        assert_eq!(default_action(SIGCHLD), DefaultAction::Ignore);
+        assert_eq!(default_action(SIGTSTP), DefaultAction::Stop);
+        assert_eq!(default_action(40), DefaultAction::Terminate);
+    }
+
+    #[test]
+    fn faults_come_first_then_the_lowest() {
+        let set = SigSet::of(SIGHUP).union(SigSet::of(SIGSEGV)).union(SigSet::of(64));
+        assert_eq!(set.first(), Some(SIGSEGV));
+        assert_eq!(set.without(SigSet::of(SIGSEGV)).first(), Some(SIGHUP));
+        assert_eq!(SigSet::of(64).first(), Some(64));
+        assert_eq!(SigSet::EMPTY.first(), None);
+    }
+}
