@@ -14,11 +14,12 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use wait_timeout::ChildExt;
 
-use crate::qmp;
+use crate::qmp::Monitor;
 use crate::serial::{LOG_LIMIT_BYTES, Shared, listen};
+use crate::steer::GRUB_FAILED;
 use crate::symbols::Symbols;
 use crate::toolchain::tool;
 
@@ -49,10 +50,12 @@ pub enum Exit {
     BadInitramfs = 75,
     /// 0x26: init cannot be loaded.
     BadInit = 77,
+    /// GRUB could not load the kernel or a module; written by our script for it.
+    GrubFailed = (GRUB_FAILED << 1 | 1) as i32,
 }
 
 impl Exit {
-    const ALL: [Exit; 9] = [
+    const ALL: [Exit; 10] = [
         Exit::Success,
         Exit::Failure,
         Exit::Panic,
@@ -62,6 +65,7 @@ impl Exit {
         Exit::CpuLacksFeature,
         Exit::BadInitramfs,
         Exit::BadInit,
+        Exit::GrubFailed,
     ];
 
     /// The meaning of an exit status of QEMU; none if the kernel has no such code.
@@ -131,6 +135,7 @@ impl Vm {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {shown}"))?;
+        let socket = dir.path().join("qmp");
         let log = Arc::new(Shared::default());
         let listener = child.stdout.take().map(|stdout| {
             let log = Arc::clone(&log);
@@ -150,6 +155,7 @@ impl Vm {
             log,
             listener,
             complaints,
+            monitor: Monitor::connect(&socket),
             shown,
             started: Instant::now(),
         })
@@ -161,6 +167,7 @@ impl Vm {
             "-nodefaults",
             "-no-user-config",
             "-no-reboot",
+            "-no-shutdown",
             "-display",
             "none",
             "-vga",
@@ -180,10 +187,7 @@ impl Vm {
         .arg(format!(
             "unix:{},server=on,wait=off",
             dir.join("qmp").display()
-        ))
-        // A triple fault leaves no trace but this one.
-        .args(["-d", "cpu_reset", "-D"])
-        .arg(dir.join("resets"));
+        ));
         match &self.medium {
             Medium::Iso(iso) => qemu.arg("-cdrom").arg(iso),
             Medium::Kernel(kernel) => qemu.arg("-kernel").arg(kernel),
@@ -209,6 +213,7 @@ pub struct Running {
     log: Arc<Shared>,
     listener: Option<JoinHandle<()>>,
     complaints: Option<JoinHandle<String>>,
+    monitor: Result<Monitor>,
     shown: String,
     started: Instant,
 }
@@ -224,6 +229,15 @@ impl Running {
         let end = loop {
             if let Some(status) = self.child.wait_timeout(Duration::from_millis(50))? {
                 break self.ended(status)?;
+            }
+            if self
+                .monitor
+                .as_ref()
+                .is_ok_and(|monitor| monitor.has_shut_down())
+            {
+                break End::Reset {
+                    registers: self.registers(),
+                };
             }
             let (length, last) = {
                 let log = self.log.lock();
@@ -242,9 +256,7 @@ impl Running {
             } else {
                 continue;
             };
-            let registers = self
-                .registers()
-                .unwrap_or_else(|error| format!("no registers: {error:#}"));
+            let registers = self.registers();
             break End::Hang { why, registers };
         };
         self.finish(end)
@@ -255,9 +267,13 @@ impl Running {
         self.finish(End::Killed)
     }
 
-    /// Every CPU's registers, by QEMU's monitor.
-    pub fn registers(&self) -> Result<String> {
-        qmp::ask(&self.dir.path().join("qmp"), "info registers -a")
+    /// Every CPU's registers, or why there are none.
+    pub fn registers(&mut self) -> String {
+        let registers = match &mut self.monitor {
+            Ok(monitor) => monitor.ask("info registers -a"),
+            Err(error) => Err(anyhow!("{error:#}")),
+        };
+        registers.unwrap_or_else(|error| format!("no registers: {error:#}"))
     }
 
     /// Waits until the log has `needle`, or for the limit; tells whether it has.
@@ -273,12 +289,6 @@ impl Running {
 
     fn ended(&mut self, status: std::process::ExitStatus) -> Result<End> {
         match status.code() {
-            Some(0) => {
-                let resets = std::fs::read(self.dir.path().join("resets")).unwrap_or_default();
-                Ok(End::Reset {
-                    registers: last_reset(&String::from_utf8_lossy(&resets)),
-                })
-            }
             Some(code) => match Exit::from_status(code) {
                 Some(exit) => Ok(End::Exit(exit)),
                 None => {
@@ -338,9 +348,9 @@ impl Drop for Running {
 pub enum End {
     /// The kernel ended it.
     Exit(Exit),
-    /// A triple fault, or a reset that nobody asked for.
+    /// A triple fault, or the guest reset the machine or switched it off.
     Reset {
-        /// The CPU just before.
+        /// Of every CPU, as it was then.
         registers: String,
     },
     /// A time limit passed.
@@ -372,6 +382,40 @@ pub struct Run {
 }
 
 impl Run {
+    /// Fails unless the kernel ended the run in this way.
+    pub fn ends(&self, exit: Exit) -> Result<()> {
+        ensure!(
+            self.end == End::Exit(exit),
+            "the run should end with {exit:?}"
+        );
+        Ok(())
+    }
+
+    /// The first line that has this text in it; fails if there is none.
+    pub fn line(&self, text: &str) -> Result<&str> {
+        self.log
+            .lines()
+            .find(|line| line.contains(text))
+            .with_context(|| format!("no line has {text:?}"))
+    }
+
+    /// Fails unless one line is exactly this.
+    pub fn says(&self, line: &str) -> Result<()> {
+        ensure!(
+            self.log.lines().any(|other| other == line),
+            "no line is {line:?}"
+        );
+        Ok(())
+    }
+
+    /// Fails if this text is anywhere in the log.
+    pub fn nowhere(&self, text: &str) -> Result<()> {
+        match self.log.lines().find(|line| line.contains(text)) {
+            Some(line) => bail!("the log should not have {text:?}, but says {line:?}"),
+            None => Ok(()),
+        }
+    }
+
     /// The text of a failure: how it ended, the end of the log, the registers.
     pub fn explain(&self, symbols: Option<&Symbols>) -> String {
         let mut text = match &self.end {
@@ -379,7 +423,9 @@ impl Run {
                 "the kernel ended the run: {exit:?} (status {})",
                 *exit as i32
             ),
-            End::Reset { .. } => "the machine was reset: a triple fault".to_owned(),
+            End::Reset { .. } => {
+                "the machine was reset or switched off: a triple fault?".to_owned()
+            }
             End::Hang { why, .. } => format!("the machine hung: {why}"),
             End::Killed => "the machine was killed by the harness".to_owned(),
         };
@@ -409,15 +455,6 @@ impl Run {
     }
 }
 
-/// The CPU before the last reset, from QEMU's log of resets.
-fn last_reset(resets: &str) -> String {
-    let at = resets
-        .rfind("Triple fault")
-        .or_else(|| resets.rfind("CPU Reset"))
-        .unwrap_or(0);
-    resets[at..].trim().to_owned()
-}
-
 /// Where the EIPs of a register dump point to.
 fn places<'a>(registers: &'a str, symbols: &'a Symbols) -> impl Iterator<Item = String> + 'a {
     registers.split("EIP=").skip(1).filter_map(|rest| {
@@ -442,21 +479,11 @@ mod tests {
             (0x24, Exit::CpuLacksFeature),
             (0x25, Exit::BadInitramfs),
             (0x26, Exit::BadInit),
+            (0x30, Exit::GrubFailed),
         ] {
             assert_eq!(Exit::from_status(value << 1 | 1), Some(exit));
         }
         assert_eq!(Exit::from_status(0), None);
         assert_eq!(Exit::from_status(1), None);
-    }
-
-    #[test]
-    fn the_last_reset_is_the_one_shown() {
-        let log =
-            "CPU Reset (CPU 0)\nEIP=0000fff0\nTriple fault\nCPU Reset (CPU 0)\nEIP=c0100010\n";
-        assert_eq!(
-            last_reset(log),
-            "Triple fault\nCPU Reset (CPU 0)\nEIP=c0100010"
-        );
-        assert_eq!(last_reset(""), "");
     }
 }

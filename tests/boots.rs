@@ -1,0 +1,187 @@
+//! Boots of the kernel under QEMU.
+//!
+//! A *suite* is one boot whose KTAP cases become tests of their own, called
+//! `suite::case`; a *scenario* is one boot that is one test. Which cases a suite
+//! has is known only after it ran, so suites run first, also for `--list`, and
+//! only those that a filter can mean. Suites come from `tests/scenarios/suites.rs`,
+//! scenarios from the other files there, one story a file.
+
+#[path = "scenarios/mod.rs"]
+mod scenarios;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use support::compile::{Profile, kernel};
+use support::ktap::{self, Case, Outcome};
+use support::qemu::{Exit, Run, Vm};
+use support::symbols::Symbols;
+use support::trial::{Arguments, Failed, Trial, run, trial};
+
+/// How many machines run at the same time.
+const MACHINES: usize = 2;
+
+/// One boot with a KTAP report.
+pub struct Suite {
+    /// The first part of its tests' names.
+    name: String,
+    /// The machine.
+    vm: fn(&str) -> Result<Vm>,
+    /// What `vm` is given: the program's name, say.
+    what: String,
+}
+
+/// One boot that is one test.
+pub struct Scenario {
+    /// The test's name.
+    name: String,
+    /// Runs it.
+    run: Box<dyn Fn() -> Result<Run> + Send>,
+    /// Looks at the run.
+    check: Box<dyn Fn(&Run) -> Result<()> + Send>,
+    /// How long both may take.
+    limit: Duration,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(MACHINES);
+    let symbols = match kernel(Profile::Dev).and_then(|elf| Symbols::read(&elf)) {
+        Ok(symbols) => Arc::new(symbols),
+        Err(error) => {
+            eprintln!("there is no kernel to boot: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let suites = match scenarios::suites() {
+        Ok(suites) => suites,
+        Err(error) => {
+            eprintln!("no suites: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let wanted: Vec<Suite> = suites
+        .into_iter()
+        .filter(|suite| may_mean(&arguments, &suite.name))
+        .collect();
+    let mut trials = run_all(
+        &wanted,
+        &symbols,
+        arguments.test_threads.unwrap_or(MACHINES),
+    );
+    for scenario in scenarios::scenarios() {
+        let symbols = Arc::clone(&symbols);
+        let Scenario {
+            name,
+            run,
+            check,
+            limit,
+        } = scenario;
+        trials.push(trial(name, limit, move || {
+            let run = run()?;
+            check(&run).map_err(|error| anyhow!("{error:#}\n{}", run.explain(Some(&symbols))))
+        }));
+    }
+    run(&arguments, trials).exit_code()
+}
+
+/// Whether a filter on the command line can be about a suite. One without `::` can be a part of any
+/// case's name.
+fn may_mean(arguments: &Arguments, suite: &str) -> bool {
+    arguments.filter.as_deref().is_none_or(|filter| {
+        suite.contains(filter) || filter.contains(suite) || !filter.contains("::")
+    })
+}
+
+/// Runs suites, so many at a time, and makes their tests.
+fn run_all(suites: &[Suite], symbols: &Symbols, machines: usize) -> Vec<Trial> {
+    let next = Mutex::new(suites.iter());
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..machines.clamp(1, MACHINES) {
+            scope.spawn(|| {
+                loop {
+                    let Some(suite) = next.lock().unwrap_or_else(PoisonError::into_inner).next()
+                    else {
+                        break;
+                    };
+                    eprintln!("booting {}", suite.name);
+                    let result = (suite.vm)(&suite.what).and_then(|vm| vm.run());
+                    let trials = match result {
+                        Ok(run) => tests_of(suite, &run, symbols),
+                        Err(error) => vec![verdict(
+                            format!("{}::ran_to_its_end", suite.name),
+                            Err(format!("{error:#}")),
+                        )],
+                    };
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(trials);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A test whose result is known.
+fn verdict(name: String, result: Result<(), String>) -> Trial {
+    Trial::test(name, move || result.map_err(Failed::from))
+}
+
+/// A suite's tests: one a case, one for the report's form, one for the machine's end.
+fn tests_of(suite: &Suite, run: &Run, symbols: &Symbols) -> Vec<Trial> {
+    let report = ktap::parse(&run.log);
+    let lines: Vec<&str> = run.log.lines().collect();
+    let mut trials = Vec::new();
+    for case in &report.cases {
+        let name = format!("{}::{}", suite.name, identifier(&case.name));
+        trials.push(match &case.outcome {
+            Outcome::Ok => verdict(name, Ok(())),
+            Outcome::NotOk => verdict(name, Err(story(case, run, &lines))),
+            Outcome::Skip(reason) => {
+                let reason = format!("skipped: {reason}");
+                verdict(name, Err(reason)).with_ignored_flag(true)
+            }
+        });
+    }
+    let ended = ended_well(run, &report)
+        .map_err(|error| format!("{error:#}\n{}", run.explain(Some(symbols))));
+    trials.push(verdict(format!("{}::ran_to_its_end", suite.name), ended));
+    trials
+}
+
+/// The part of the log that belongs to a case, and how long it took.
+fn story(case: &Case, run: &Run, lines: &[&str]) -> String {
+    let at = |line: usize| run.stamps.get(line).copied().unwrap_or_default();
+    let took =
+        at(case.lines.end.saturating_sub(1)).saturating_sub(at(case.lines.start.saturating_sub(1)));
+    format!(
+        "{}\n({} ms)",
+        lines.get(case.lines.clone()).unwrap_or_default().join("\n"),
+        took.as_millis()
+    )
+}
+
+fn ended_well(run: &Run, report: &ktap::Report) -> Result<()> {
+    run.nowhere("BUG:")?;
+    if !report.errors.is_empty() {
+        let errors: Vec<String> = report.errors.iter().map(ktap::Error::to_string).collect();
+        bail!("the report is not complete: {}", errors.join("; "));
+    }
+    let failed = report
+        .cases
+        .iter()
+        .any(|case| case.outcome == Outcome::NotOk);
+    // A case that failed is a test of its own; here the exit code has to say the same.
+    run.ends(if failed { Exit::Failure } else { Exit::Success })
+}
+
+/// A case's name as one word: blanks would make it hard to name on a command line.
+fn identifier(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join("_")
+}

@@ -1,0 +1,56 @@
+//! The boots, one story a file.
+
+mod boot_failures;
+mod deaths;
+mod harness;
+mod init_failures;
+mod real_programs;
+mod suites;
+mod tour;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use support::image::{IsoSpec, try_iso};
+use support::qemu::{Medium, Run, Vm};
+
+use crate::Scenario;
+pub use suites::suites;
+
+/// Every scenario.
+pub fn scenarios() -> Vec<Scenario> {
+    let mut scenarios = harness::scenarios();
+    scenarios.extend(boot_failures::scenarios());
+    scenarios.extend(init_failures::scenarios());
+    scenarios.extend(real_programs::scenarios());
+    scenarios.extend(deaths::scenarios());
+    scenarios.extend(tour::scenarios());
+    scenarios
+}
+
+/// A machine that boots this ISO.
+fn machine(spec: &IsoSpec) -> Result<Vm> {
+    Ok(Vm::new(Medium::Iso(try_iso(spec)?)))
+}
+
+/// A scenario: a name, an ISO and perhaps a changed machine, and what must be true of the run.
+fn scenario(
+    name: &str,
+    spec: IsoSpec,
+    change: impl Fn(&mut Vm) + Send + 'static,
+    check: impl Fn(&Run) -> Result<()> + Send + 'static,
+) -> Scenario {
+    Scenario {
+        name: name.to_owned(),
+        run: Box::new(move || {
+            let mut vm = machine(&spec)?;
+            change(&mut vm);
+            vm.run()
+        }),
+        check: Box::new(check),
+        limit: Duration::from_secs(120),
+    }
+}
+
+/// For a machine that is not changed.
+fn as_usual(_: &mut Vm) {}

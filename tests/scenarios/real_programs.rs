@@ -1,0 +1,105 @@
+//! Real programs, as Debian and two C libraries made them: what they say, and how they end.
+
+use anyhow::{Result, ensure};
+use support::image::IsoSpec;
+use support::qemu::{Exit, Run};
+
+use super::{as_usual, scenario};
+use crate::Scenario;
+
+/// Every scenario of this file.
+pub fn scenarios() -> Vec<Scenario> {
+    let mut scenarios = vec![
+        program(
+            "busybox_echo",
+            "init=/bin/busybox -- echo hello",
+            Exit::Success,
+            |run| run.says("hello"),
+        ),
+        program(
+            "busybox_uname",
+            "init=/bin/busybox -- uname -a",
+            Exit::Success,
+            |run| {
+                let line = run.line("GNU/Linux").or_else(|_| run.line("Linux "))?;
+                ensure!(
+                    line.split_whitespace().count() >= 5,
+                    "{line:?} is too short"
+                );
+                ensure!(
+                    ["i386", "i486", "i586", "i686"]
+                        .iter()
+                        .any(|it| line.contains(it)),
+                    "{line:?} names no i386"
+                );
+                Ok(())
+            },
+        ),
+        program(
+            "busybox_sh",
+            "init=/bin/busybox -- sh -c \"echo hi\"",
+            Exit::Success,
+            |run| run.says("hi"),
+        ),
+        program(
+            "busybox_sh_status",
+            "init=/bin/busybox -- sh -c \"exit 3\"",
+            Exit::Failure,
+            |_| Ok(()),
+        ),
+        // A child for the left side of the pipe and one for the right.
+        program(
+            "busybox_sh_pipe",
+            "init=/bin/busybox -- sh -c \"echo one two three | /bin/busybox wc -w\"",
+            Exit::Success,
+            |run| run.says("3"),
+        ),
+        program(
+            "busybox_sh_children",
+            "init=/bin/busybox -- sh -c \"for i in 1 2 3; do /bin/busybox true & done; wait; echo waited\"",
+            Exit::Success,
+            |run| run.says("waited"),
+        ),
+    ];
+    for library in ["musl", "glibc"] {
+        scenarios.push(program(
+            &format!("hello_{library}"),
+            &format!("init=/bin/hello-{library} -- one two"),
+            Exit::Success,
+            move |run| hello(run, library),
+        ));
+    }
+    scenarios
+}
+
+fn program(
+    name: &str,
+    cmdline: &str,
+    exit: Exit,
+    check: impl Fn(&Run) -> Result<()> + Send + 'static,
+) -> Scenario {
+    scenario(
+        &format!("real::{name}"),
+        IsoSpec::boot(cmdline),
+        as_usual,
+        move |run| {
+            run.nowhere("BUG:")?;
+            check(run)?;
+            run.ends(exit)
+        },
+    )
+}
+
+/// What `tests/programs/c/hello.c` says line by line.
+fn hello(run: &Run, library: &str) -> Result<()> {
+    run.says(&format!("hello from {library}"))?;
+    run.says(&format!("argc 3: /bin/hello-{library} one two"))?;
+    run.line("auxv: page size 4096, phnum ")?;
+    // The first of the three TLS selectors: gs survived every switch and system call.
+    run.says("gs 0x33")?;
+    run.says("tls 42")?;
+    run.says("sqrt(2) = 1.414214, 22/7 = 3.143")?;
+    run.line("errno 2: No such file or directory")?;
+    run.nowhere("FAIL")?;
+    run.says("bye")
+}
