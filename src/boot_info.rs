@@ -39,6 +39,13 @@ pub struct ElfSymbols {
     pub strtab: Range,
 }
 
+impl ElfSymbols {
+    /// First byte after both, which is where they may be read up to.
+    pub fn end(&self) -> u32 {
+        self.symtab.end.max(self.strtab.end)
+    }
+}
+
 /// All that the boot loader said.
 #[derive(Clone, Debug)]
 pub struct BootInfo {

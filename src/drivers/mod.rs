@@ -10,8 +10,6 @@
 //! - [`pit`]: the tick
 
 #[cfg(target_os = "none")]
-mod irq_lock;
-#[cfg(target_os = "none")]
 pub mod pic;
 #[cfg(target_os = "none")]
 pub mod pit;

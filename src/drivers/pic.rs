@@ -8,7 +8,7 @@
 
 use crate::{
     arch::x86::insn::{inb, outb},
-    drivers::irq_lock::IrqSpinLock,
+    sync::IrqSpinLock,
 };
 
 /// Vector of line 0.

@@ -13,7 +13,7 @@ use core::{
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::{serial, tsc, vga};
-use crate::drivers::irq_lock::IrqSpinLock;
+use crate::sync::IrqSpinLock;
 
 /// What is shown without `loglevel=`: everything down to information.
 pub const DEFAULT_CONSOLE_LOGLEVEL: u8 = 6;

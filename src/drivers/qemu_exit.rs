@@ -25,3 +25,8 @@ pub fn halt() -> ! {
         insn::hlt();
     }
 }
+
+/// The end of a panic: stops if someone is to look, else ends QEMU.
+pub fn halt_or_exit(is_halt: bool, value: ExitValue) -> ! {
+    if is_halt { halt() } else { exit(value) }
+}

@@ -11,7 +11,7 @@ use uart_16550::{
     spec::registers::IER,
 };
 
-use crate::drivers::irq_lock::IrqSpinLock;
+use crate::sync::IrqSpinLock;
 
 /// I/O port of COM1.
 pub const COM1: u16 = 0x3f8;

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use crate::{
     arch::x86::insn::{inb, outb, rdtsc},
     drivers::pit,
-    drivers::irq_lock::IrqGuard,
+    sync::IrqGuard,
 };
 
 /// Counts per millisecond; 0 until measured.

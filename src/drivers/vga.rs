@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 
 use volatile::VolatilePtr;
 
-use crate::drivers::irq_lock::IrqSpinLock;
+use crate::sync::IrqSpinLock;
 
 /// Physical address of the text buffer.
 pub const VGA_TEXT_PHYS: usize = 0xb8000;

@@ -1,7 +1,11 @@
-//! The kernel's last words, kept where a debugger finds them.
+//! The end of the kernel: what it says, and where a debugger finds it.
 //!
-//! The static [`EPITAPH`] holds the message of the first panic or fatal error,
-//! ended by a NUL: `print (char*)&EPITAPH` in gdb, also when no console worked.
+//! A panic and a fault in the kernel end here, on whatever stack they are on. The report goes
+//! to the serial line and the screen without waiting for a lock: registers, task, back-trace.
+//! The static [`EPITAPH`] keeps its first line, NUL-terminated: `print (char*)&EPITAPH` in gdb,
+//! also when no console worked.
+//!
+//! Linux: 2.6.38 `die`, `panic`, `show_regs`.
 
 use core::{
     fmt::{self, Write},
@@ -9,42 +13,142 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };
 
+use arrayvec::ArrayString;
+
 use crate::{
-    arch::x86::insn,
-    drivers::{self, printk::PanicConsole},
+    arch::x86::{
+        backtrace::{Symbolised, return_addresses},
+        current::current,
+        insn,
+        percpu::smp_processor_id,
+    },
+    drivers::{printk::PanicConsole, qemu_exit},
     exit_value::ExitValue,
+    task::pt_regs::PtRegs,
 };
 
 /// Bytes of [`EPITAPH`].
-pub const EPITAPH_BYTES: usize = 1024;
+pub const EPITAPH_BYTES: usize = 512;
 
-/// The message, in UTF-8, NUL-terminated; empty while the kernel lives.
+/// The first line of the report, in UTF-8, NUL-terminated; empty while the kernel lives.
 #[unsafe(no_mangle)]
 pub static EPITAPH: [AtomicU8; EPITAPH_BYTES] = [const { AtomicU8::new(0) }; EPITAPH_BYTES];
 
 /// How much of it is written.
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
+/// Set by the first CPU that dies: what happens while it reports is not reported.
+static DYING: AtomicBool = AtomicBool::new(false);
+/// `panic=halt`: stop instead of ending QEMU, so that one can look.
+static HALT: AtomicBool = AtomicBool::new(false);
 
-/// Appends `message`. What does not fit is cut off.
+/// What to do after a panic: stop (`panic=halt`) or end QEMU (`panic=exit`, the default).
+pub fn set_panic_halt(halt: bool) {
+    HALT.store(halt, Ordering::Relaxed);
+}
+
+/// The end of a panic, from the panic handler.
+pub fn panic(info: &PanicInfo<'_>) -> ! {
+    let ebp = insn::read_ebp();
+    begin();
+    let mut message = ArrayString::<EPITAPH_BYTES>::new();
+    // What does not fit is cut off.
+    let _ = write!(message, "{}", info.message());
+    // Assertions name a broken invariant as `BUG: ...` themselves.
+    let text = message.strip_prefix("BUG: ").unwrap_or(&message);
+    let out = &mut PanicConsole;
+    match info.location() {
+        Some(at) => headline(out, format_args!("{text} at {at}")),
+        None => headline(out, format_args!("{text}")),
+    }
+    show_task(out);
+    show_backtrace(out, ebp);
+    end()
+}
+
+/// The end after a fault in the kernel at `regs`, with `esp` there.
+pub fn die(message: fmt::Arguments<'_>, regs: &PtRegs, esp: u32) -> ! {
+    begin();
+    let out = &mut PanicConsole;
+    headline(out, message);
+    show_task(out);
+    show_regs(out, regs, esp);
+    show_backtrace(out, regs.bp);
+    end()
+}
+
+/// Appends `message` to [`EPITAPH`]. What does not fit is cut off.
 pub fn record(message: fmt::Arguments<'_>) {
     // Writing never fails: what does not fit is dropped.
     let _ = Stone.write_fmt(message);
 }
 
-/// The end of a panic: message to the console and the epitaph, then QEMU's exit.
-pub fn panic(info: &PanicInfo<'_>) -> ! {
+fn begin() {
     insn::cli();
-    let first = !PANICKING.swap(true, Ordering::AcqRel);
-    if first {
-        // Writing never fails.
-        let _ = writeln!(PanicConsole, "BUG: {}", info);
-        record(format_args!("BUG: {info}"));
+    if DYING.swap(true, Ordering::AcqRel) {
+        qemu_exit::halt_or_exit(HALT.load(Ordering::Relaxed), ExitValue::Panic);
     }
-    drivers::exit(ExitValue::Panic)
 }
 
-/// Set by the first panic: a second one, while reporting the first, only ends.
-static PANICKING: AtomicBool = AtomicBool::new(false);
+fn end() -> ! {
+    qemu_exit::halt_or_exit(HALT.load(Ordering::Relaxed), ExitValue::Panic)
+}
+
+// Below, results of writing are dropped: the console swallows everything.
+
+fn headline(out: &mut impl Write, message: fmt::Arguments<'_>) {
+    record(format_args!("BUG: {message}"));
+    let _ = writeln!(out, "BUG: {message}");
+}
+
+/// Who ran. Before the task register is loaded nothing is known of CPUs and tasks.
+fn show_task(out: &mut impl Write) {
+    if insn::str() == 0 {
+        let _ = writeln!(out, "at boot, before the first task");
+        return;
+    }
+    let cpu = smp_processor_id();
+    let task = current();
+    if task.as_ptr().is_null() {
+        let _ = writeln!(out, "cpu {cpu}, no task yet");
+    } else if task.comm.is_locked() {
+        let _ = writeln!(out, "cpu {cpu}, task [{}]", task.pid);
+    } else {
+        let _ = writeln!(out, "cpu {cpu}, task {}[{}]", task.comm(), task.pid);
+    }
+}
+
+fn show_regs(out: &mut impl Write, r: &PtRegs, esp: u32) {
+    let mode = if r.user_mode() { "ring 3" } else { "ring 0" };
+    let _ = writeln!(out, "ip {:04x}:{} flags {:08x} {mode}", r.cs & 0xffff, Symbolised(r.ip), r.flags);
+    let _ = writeln!(out, "eax {:08x} ebx {:08x} ecx {:08x} edx {:08x}", r.ax, r.bx, r.cx, r.dx);
+    let _ = writeln!(out, "esi {:08x} edi {:08x} ebp {:08x} esp {esp:08x}", r.si, r.di, r.bp);
+    let _ = writeln!(
+        out,
+        "ds {:04x} es {:04x} fs {:04x} gs {:04x} cr0 {:08x} cr2 {:08x} cr3 {:08x} cr4 {:08x}",
+        r.ds & 0xffff,
+        r.es & 0xffff,
+        r.fs & 0xffff,
+        insn::read_gs(),
+        insn::read_cr0(),
+        insn::read_cr2(),
+        insn::read_cr3(),
+        insn::read_cr4(),
+    );
+}
+
+fn show_backtrace(out: &mut impl Write, ebp: u32) {
+    let _ = writeln!(out, "backtrace:");
+    let mut addresses = return_addresses(ebp).peekable();
+    while let Some(address) = addresses.next() {
+        let _ = write!(out, "  {}", Symbolised(address));
+        // Recursion is what overflows a stack: one line for all its frames.
+        let mut times = 1;
+        while addresses.next_if_eq(&address).is_some() {
+            times += 1;
+        }
+        let _ = if times > 1 { writeln!(out, " ({times} times)") } else { writeln!(out) };
+    }
+}
 
 struct Stone;
 

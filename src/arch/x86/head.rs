@@ -17,7 +17,7 @@ use raw_cpuid::{CpuId, CpuIdResult};
 use spin::Once;
 
 use crate::{
-    arch::x86::{epitaph, insn},
+    arch::x86::{backtrace, epitaph, idt, insn},
     boot_info::{
         self, BootError, BootInfo, ElfSymbols, MAX_MAP_ENTRIES, MAX_MODULES, MIN_MEMORY_BYTES,
         MemoryMapEntry,
@@ -57,7 +57,7 @@ global_asm!(
 global_asm!(
     include_str!("../../../boot/head.S"),
     PAGE_OFFSET = const PAGE_OFFSET,
-    THREAD_SIZE = const 8192,
+    THREAD_SIZE = const crate::task::thread_info::THREAD_SIZE,
     EFLAGS_ID = const 1 << 21,
     CPUID_1_EDX_CMOV = const 1 << 15,
     PTE_RW = const 2,
@@ -92,8 +92,16 @@ pub fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
     static BOOT_INFO: Once<BootInfo> = Once::new();
     serial::init();
     printk::init();
+    idt::load_idt();
     match check_and_read(magic, mbi_phys) {
-        Ok(info) => BOOT_INFO.call_once(|| info),
+        Ok(info) => {
+            let info = BOOT_INFO.call_once(|| info);
+            // Those above are used once the direct map reaches them.
+            if let Some(symbols) = info.symbols.filter(|s| s.end() <= BOOT_MAPPED_BYTES) {
+                backtrace::use_symbols(&symbols);
+            }
+            info
+        }
         Err(error) => fatal(error.exit_value(), format_args!("{error}")),
     }
 }

@@ -27,22 +27,43 @@
 //! - [`gdt`]: the descriptor table of each CPU
 //! - [`ldt`]: the LDT of an address space
 //! - [`uaccess`]: user memory, with faults caught
-//! - [`epitaph`]: the kernel's last words
+//! - [`entry`]: system calls, exceptions, interrupts, and the ways out
+//! - [`vdso`]: the page through which a program enters by `sysenter`
+//! - [`idt`]: the gates
+//! - [`traps`]: exceptions become signals, or the end
+//! - [`page_fault`]: #PF
+//! - [`doublefault`]: #DF, on a stack of its own
+//! - [`extable`]: instructions that may fault
+//! - [`irq`]: device interrupts
+//! - [`backtrace`]: who called whom
+//! - [`epitaph`]: the end of the kernel
 
 #[cfg(target_os = "none")]
 pub mod __switch_to;
+#[cfg(target_os = "none")]
+pub mod backtrace;
 #[cfg(target_os = "none")]
 pub mod copy_thread;
 #[cfg(target_os = "none")]
 pub mod current;
 #[cfg(target_os = "none")]
+pub mod doublefault;
+#[cfg(target_os = "none")]
+pub mod entry;
+#[cfg(target_os = "none")]
 pub mod epitaph;
+#[cfg(target_os = "none")]
+pub mod extable;
 #[cfg(target_os = "none")]
 pub mod gdt;
 #[cfg(target_os = "none")]
 pub mod head;
 #[cfg(target_os = "none")]
+pub mod idt;
+#[cfg(target_os = "none")]
 pub mod insn;
+#[cfg(target_os = "none")]
+pub mod irq;
 #[cfg(target_os = "none")]
 pub mod lazy_gs;
 #[cfg(target_os = "none")]
@@ -58,6 +79,8 @@ pub mod mmu_context;
 #[cfg(target_os = "none")]
 pub mod page;
 #[cfg(target_os = "none")]
+pub mod page_fault;
+#[cfg(target_os = "none")]
 pub mod percpu;
 #[cfg(target_os = "none")]
 pub mod ret_from_fork;
@@ -70,4 +93,7 @@ pub mod switch_to_xtra;
 #[cfg(target_os = "none")]
 pub mod tlb_flush;
 #[cfg(target_os = "none")]
+pub mod traps;
+#[cfg(target_os = "none")]
 pub mod uaccess;
+pub mod vdso;

@@ -1,0 +1,98 @@
+//! Who called whom: the chain of frame pointers, with names.
+//!
+//! The kernel is built with frame pointers, so each frame begins with the caller's ebp and the
+//! return address. The walk stays within one kernel stack, upwards only, and reads through the
+//! exception table: a broken chain ends it, no more. Names come from the symbol table that
+//! the boot loader kept. Called by a panic, on any stack.
+//!
+//! Linux: 2.6.38 `dumpstack.c` (`print_context_stack_bp`), `kallsyms`.
+
+use core::fmt;
+
+use elf::{
+    abi::{STT_FUNC, STT_NOTYPE},
+    endian::LittleEndian,
+    file::Class,
+    string_table::StringTable,
+    symbol::SymbolTable,
+};
+use rustc_demangle::demangle;
+use spin::Once;
+
+use crate::{
+    arch::x86::{extable::probe_kernel_read, head::PAGE_OFFSET},
+    boot_info::ElfSymbols,
+    mm::memblock::Range,
+    task::thread_info::THREAD_SIZE,
+};
+
+/// Longest chain that is followed: more frames do not fit a stack.
+const MAX_FRAMES: usize = THREAD_SIZE / 8;
+
+struct Symbols {
+    symtab: SymbolTable<'static, LittleEndian>,
+    strtab: StringTable<'static>,
+}
+
+static SYMBOLS: Once<Symbols> = Once::new();
+
+/// Takes the kernel's symbols into use. The direct map covers them, and they stay reserved.
+pub fn use_symbols(symbols: &ElfSymbols) {
+    SYMBOLS.call_once(|| Symbols {
+        symtab: SymbolTable::new(LittleEndian, Class::ELF32, bytes(symbols.symtab)),
+        strtab: StringTable::new(bytes(symbols.strtab)),
+    });
+}
+
+fn bytes(range: Range) -> &'static [u8] {
+    let start = (range.start + PAGE_OFFSET) as *const u8;
+    // SAFETY: the boot loader put the table there, the direct map covers it (the caller says so),
+    // and `BootInfo::memblock` reserves it, so that nobody writes there.
+    unsafe { core::slice::from_raw_parts(start, (range.end - range.start) as usize) }
+}
+
+/// The symbol at or below a kernel address: its name as linked, and how far behind it.
+pub fn lookup(address: u32) -> Option<(&'static str, u32)> {
+    if address < PAGE_OFFSET {
+        return None;
+    }
+    let symbols = SYMBOLS.get()?;
+    let best = symbols
+        .symtab
+        .iter()
+        .filter(|s| matches!(s.st_symtype(), STT_FUNC | STT_NOTYPE) && s.st_shndx != 0)
+        .filter(|s| s.st_value <= u64::from(address) && s.st_value >= u64::from(PAGE_OFFSET))
+        .max_by_key(|s| (s.st_value, s.st_symtype() == STT_FUNC))?;
+    let name = symbols.strtab.get(best.st_name as usize).ok()?;
+    Some((name, address - best.st_value as u32))
+}
+
+/// An address of kernel code, shown as `c0101234 name+0x1a`.
+pub struct Symbolised(pub u32);
+
+impl fmt::Display for Symbolised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match lookup(self.0) {
+            Some((name, offset)) => write!(f, "{:08x} {:#}+{offset:#x}", self.0, demangle(name)),
+            None => write!(f, "{:08x}", self.0),
+        }
+    }
+}
+
+/// The return addresses of the frames from `ebp` up, on the stack that `ebp` lies in.
+pub fn return_addresses(ebp: u32) -> impl Iterator<Item = u32> {
+    let end = (ebp & !(THREAD_SIZE as u32 - 1)).saturating_add(THREAD_SIZE as u32);
+    let mut frame = ebp;
+    core::iter::from_fn(move || {
+        let is_frame = frame >= PAGE_OFFSET && frame.is_multiple_of(4) && frame <= end - 8;
+        if !is_frame {
+            return None;
+        }
+        let caller = probe_kernel_read(frame)?;
+        let address = probe_kernel_read(frame + 4)?;
+        // Only upwards: a chain that turns back would never end.
+        frame = if caller > frame { caller } else { 0 };
+        (address >= PAGE_OFFSET).then_some(address)
+    })
+    .take(MAX_FRAMES)
+}

@@ -1,0 +1,468 @@
+//! The doors of the kernel: system calls, exceptions, interrupts, and the ways out.
+//!
+//! Every entry leaves a `pt_regs` on the kernel stack; from ring 3 it is always the one at
+//! the very top, so that what lies in `thread_info` has a fixed distance from `esp` here:
+//!
+//! ```text
+//!   high   sp0 + 8   end of the stack (8 KiB aligned)
+//!          sp0       ss sp flags cs ip        by the processor, or by sysenter_entry
+//!                    orig_ax                  call number; error code; ~vector
+//!                    gs                       0: the user's stays in the register
+//!                    fs es ds                 then %ds = %es = user data, %fs = per-CPU
+//!   esp →            ax bp di si dx cx bx     = the arguments of a system call, in order
+//! ```
+//!
+//! A system call runs as `sys_call_table[eax]` with this frame as its arguments and returns its
+//! result in eax. `syscall_exit` expects esp at the frame; so does `restore_all`, which leaves by
+//! `iret`. A selector that the user spoiled while we were here becomes 0; a spoilt `iret` frame
+//! becomes SIGSEGV; both through the exception table. Who rewrites a frame as a whole (exec,
+//! sigreturn) sets `orig_ax` to -1: then the way out is `iret`, never `sysexit`.
+//!
+//! `sysenter` arrives with interrupts off, the user's other flags still set, and esp at the end of
+//! this CPU's TSS, from where the first instruction fetches `sp0`. A debug trap or NMI on that
+//! first instruction lands on the small stack there and is moved over.
+//!
+//! The return looks for work as long as there is any: switch tasks, deliver signals. A return to
+//! kernel code switches tasks if nothing there forbids it.
+//!
+//! Book: chapter 4, "Exception Handling", "Returning from Interrupts and Exceptions";
+//! chapter 10, "Entering and Exiting a System Call".
+//! Linux: 2.6.38 `entry_32.S`.
+//! SDM: volume 2, SYSENTER, SYSEXIT; volume 3, 6.12 "Exception and Interrupt Handling".
+
+use core::{arch::global_asm, mem::offset_of};
+
+use crate::{
+    arch::x86::{
+        head::PAGE_OFFSET,
+        insn::{self, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP},
+        percpu::{PerCpu, per_cpu},
+    },
+    hw::{
+        desc::{KERNEL_CS, KERNEL_PERCPU, USER_CS, USER_DS},
+        eflags::Eflags,
+        tss::{TSS_SYSENTER_SP0, TssStruct},
+    },
+    syscall::errno::Errno,
+    task::{
+        pt_regs::PtRegs,
+        thread_info::{
+            _TIF_WORK_MASK, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT, TI_SYSENTER_RETURN,
+            TIF_NEED_RESCHED, TIF_SINGLESTEP, clear_flag, current_thread_info, test_flag,
+        },
+    },
+};
+
+/// From the `pt_regs` at the top of a stack down to `thread_info` at its foot, in bytes.
+const REGS_TO_THREAD_INFO: isize = 8 + size_of::<PtRegs>() as isize - THREAD_SIZE as isize;
+const _: () = assert!(REGS_TO_THREAD_INFO == -8116);
+
+/// The user's flags that `sysexit` would lose.
+const FLAGS_ONLY_IRET_RESTORES: u32 = Eflags::TF.bits()
+    | Eflags::DF.bits()
+    | Eflags::IOPL.bits()
+    | Eflags::NT.bits()
+    | Eflags::AC.bits()
+    | Eflags::ID.bits();
+
+const NR_SYSCALLS: usize = 0;
+
+/// Bytes from one stub of `irq_entries_start` to the next.
+pub const IRQ_ENTRY_BYTES: usize = 16;
+
+global_asm!(
+    r#"
+    .macro SAVE_ALL
+    cld
+    pushl   $0                              # gs
+    pushl   %fs
+    pushl   %es
+    pushl   %ds
+    pushl   %eax
+    pushl   %ebp
+    pushl   %edi
+    pushl   %esi
+    pushl   %edx
+    pushl   %ecx
+    pushl   %ebx
+    movl    ${USER_DS}, %edx
+    movl    %edx, %ds
+    movl    %edx, %es
+    movl    ${KERNEL_PERCPU}, %edx
+    movl    %edx, %fs
+    .endm
+
+    .macro EX_TABLE from, to
+    .pushsection __ex_table, "a", @progbits
+    .balign 4
+    .long   \from, \to
+    .popsection
+    .endm
+
+    # A selector that cannot be loaded is replaced by 0, which can.
+    .macro POP_SEGMENT reg, label
+\label: popl \reg
+    .pushsection .entry.text, "ax", @progbits
+    .subsection 1
+\label\()_fixup:
+    movl    $0, (%esp)
+    jmp     \label
+    .popsection
+    EX_TABLE \label, \label\()_fixup
+    .endm
+
+    .macro ENTRY name
+    .globl  \name
+    .type   \name, @function
+    .balign 16
+\name:
+    .endm
+
+    .macro LABEL name
+    .globl  \name
+\name:
+    .endm
+
+    .pushsection .entry.text, "ax", @progbits
+
+# ------------------------------------------------------------ int $0x80
+
+    ENTRY   system_call                     # eax = number
+    pushl   %eax                            # orig_ax
+    SAVE_ALL
+    cmpl    ${NR_SYSCALLS}, %eax
+    jae     syscall_badsys
+    LABEL   syscall_call
+    call    *sys_call_table(,%eax,4)
+    movl    %eax, {PT_AX}(%esp)
+    LABEL   syscall_exit                    # esp -> pt_regs
+    cli                                     # no work may come up after the test
+    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    jnz     work_pending
+    LABEL   restore_all
+    popl    %ebx
+    popl    %ecx
+    popl    %edx
+    popl    %esi
+    popl    %edi
+    popl    %ebp
+    popl    %eax
+    POP_SEGMENT %ds, restore_ds
+    POP_SEGMENT %es, restore_es
+    POP_SEGMENT %fs, restore_fs
+    addl    $8, %esp                        # gs, orig_ax
+    LABEL   irq_return
+    iret
+    EX_TABLE irq_return, iret_exc
+    .size   system_call, . - system_call
+
+    ENTRY   syscall_badsys
+    call    sys_ni_syscall
+    movl    %eax, {PT_AX}(%esp)
+    jmp     syscall_exit
+    .size   syscall_badsys, . - syscall_badsys
+
+# ------------------------------------------------------------- sysenter
+
+    ENTRY   sysenter_entry                  # eax = number, ebp = user esp, IF = 0
+    movl    {TSS_SYSENTER_SP0}(%esp), %esp
+    LABEL   sysenter_past_esp
+    pushl   ${USER_DS}                      # ss
+    pushl   %ebp                            # sp
+    pushfl                                  # flags: all of them are the user's but IF
+    pushl   ${USER_CS}                      # cs
+    orl     ${IF}, 4(%esp)
+    pushl   {SYSENTER_RETURN_FROM_CS}(%esp) # ip
+    pushl   ${KERNEL_EFLAGS}                # NT, AC, TF, DF and IOPL end here
+    popfl
+    pushl   %eax                            # orig_ax
+    SAVE_ALL
+    sti
+    cmpl    ${PAGE_OFFSET} - 3, %ebp
+    jae     syscall_fault
+    LABEL   sysenter_sixth_argument
+    movl    (%ebp), %ebp
+    EX_TABLE sysenter_sixth_argument, syscall_fault
+    movl    %ebp, {PT_BP}(%esp)
+    cmpl    ${NR_SYSCALLS}, %eax
+    jae     syscall_badsys
+    call    *sys_call_table(,%eax,4)
+    movl    %eax, {PT_AX}(%esp)
+    cli
+    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    jnz     work_pending
+    cmpl    $0, {PT_ORIG_AX}(%esp)          # the frame was rewritten
+    jl      restore_all
+    testl   ${FLAGS_ONLY_IRET_RESTORES}, {PT_FLAGS}(%esp)
+    jnz     restore_all
+    LABEL   sysenter_exit
+    popl    %ebx
+    addl    $8, %esp                        # cx, dx: the vDSO has them
+    popl    %esi
+    popl    %edi
+    popl    %ebp
+    popl    %eax
+    POP_SEGMENT %ds, sysexit_ds
+    POP_SEGMENT %es, sysexit_es
+    POP_SEGMENT %fs, sysexit_fs
+    movl    {PT_IP} - {PT_GS}(%esp), %edx   # sysexit: eip = edx, esp = ecx
+    movl    {PT_SP} - {PT_GS}(%esp), %ecx
+    sti                                     # takes effect after sysexit
+    sysexit
+    .size   sysenter_entry, . - sysenter_entry
+
+    ENTRY   syscall_fault                   # the sixth argument cannot be read
+    movl    $-{EFAULT}, {PT_AX}(%esp)
+    jmp     syscall_exit
+    .size   syscall_fault, . - syscall_fault
+
+# ---------------------------------------------------------- the ways out
+
+    ENTRY   ret_from_intr
+    LABEL   ret_from_exception
+    testl   $3, {PT_CS}(%esp)
+    jz      resume_kernel
+    LABEL   resume_userspace
+    cli
+    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    jz      restore_all
+    LABEL   work_pending                    # interrupts off; esp -> pt_regs at the top
+    testl   $3, {PT_CS}(%esp)               # a new kernel thread has no such work
+    jz      restore_all
+    testl   ${NEED_RESCHED}, {TI_FLAGS}(%esp)
+    jz      work_notify
+    call    schedule
+    jmp     resume_userspace
+    LABEL   work_notify
+    sti
+    pushl   %esp
+    call    notify_resume
+    addl    $4, %esp
+    jmp     resume_userspace
+    .size   ret_from_intr, . - ret_from_intr
+
+    ENTRY   resume_kernel                   # the frame lies anywhere on the stack
+    cli
+    movl    $-{THREAD_SIZE}, %ebx
+    andl    %esp, %ebx
+    LABEL   need_resched
+    cmpl    $0, {TI_PREEMPT_COUNT_AT_FOOT}(%ebx)
+    jnz     restore_all
+    testl   ${NEED_RESCHED}, {TI_FLAGS_AT_FOOT}(%ebx)
+    jz      restore_all
+    testl   ${IF}, {PT_FLAGS}(%esp)
+    jz      restore_all
+    call    preempt_schedule_irq
+    jmp     need_resched
+    .size   resume_kernel, . - resume_kernel
+
+    ENTRY   iret_exc                        # iret refused the user's frame
+    pushl   $0
+    pushl   $do_iret_error
+    jmp     error_code
+    .size   iret_exc, . - iret_exc
+
+# ----------------------------------------------------------- exceptions
+
+    .macro EXCEPTION name, handler          # the processor pushes no error code
+    ENTRY   \name
+    pushl   $0
+    pushl   $\handler
+    jmp     error_code
+    .size   \name, . - \name
+    .endm
+
+    .macro EXCEPTION_WITH_CODE name, handler
+    ENTRY   \name
+    pushl   $\handler
+    jmp     error_code
+    .size   \name, . - \name
+    .endm
+
+    EXCEPTION divide_error, do_divide_error
+    EXCEPTION int3, do_int3
+    EXCEPTION overflow, do_overflow
+    EXCEPTION bounds, do_bounds
+    EXCEPTION invalid_op, do_invalid_op
+    EXCEPTION device_not_available, do_device_not_available
+    EXCEPTION coprocessor_segment_overrun, do_coprocessor_segment_overrun
+    EXCEPTION_WITH_CODE invalid_TSS, do_invalid_TSS
+    EXCEPTION_WITH_CODE segment_not_present, do_segment_not_present
+    EXCEPTION_WITH_CODE stack_segment, do_stack_segment
+    EXCEPTION_WITH_CODE general_protection, do_general_protection
+    EXCEPTION_WITH_CODE page_fault, do_page_fault
+    EXCEPTION reserved_exception, do_reserved_exception
+    EXCEPTION coprocessor_error, do_coprocessor_error
+    EXCEPTION_WITH_CODE alignment_check, do_alignment_check
+    EXCEPTION machine_check, do_machine_check
+    EXCEPTION simd_coprocessor_error, do_simd_coprocessor_error
+
+    ENTRY   error_code                      # stack: handler (in gs's slot), error code, ip ...
+    pushl   %fs
+    pushl   %es
+    pushl   %ds
+    pushl   %eax
+    pushl   %ebp
+    pushl   %edi
+    pushl   %esi
+    pushl   %edx
+    pushl   %ecx
+    pushl   %ebx
+    cld
+    movl    ${KERNEL_PERCPU}, %edx
+    movl    %edx, %fs
+    movl    ${USER_DS}, %edx
+    movl    %edx, %ds
+    movl    %edx, %es
+    movl    %esp, %eax
+    movl    {PT_GS}(%esp), %edi             # handler
+    movl    {PT_ORIG_AX}(%esp), %edx        # error code
+    movl    $0, {PT_GS}(%esp)
+    movl    $-1, {PT_ORIG_AX}(%esp)         # no system call to restart
+    pushl   %edx
+    pushl   %eax
+    call    *%edi                           # handler(regs, error code)
+    addl    $8, %esp
+    jmp     ret_from_exception
+    .size   error_code, . - error_code
+
+    # An exception without error code hit `sysenter_entry` itself, so it has pushed ip, cs and
+    # flags onto the small stack at the end of the TSS. Moves over to sp0, with a frame that goes
+    # on behind the instruction which would have done that. eax and ebx pass through the small
+    # stack; %ds is the user's here, hence %ss.
+    .macro LEAVE_SYSENTER_STACK
+    pushl   %eax
+    pushl   %ebx
+    movl    %esp, %ebx
+    movl    16(%esp), %eax                  # flags
+    movl    {TSS_SYSENTER_SP0} + 20(%esp), %esp
+    pushl   %eax
+    pushl   ${KERNEL_CS}
+    pushl   $sysenter_past_esp
+    movl    %ss:4(%ebx), %eax
+    movl    %ss:(%ebx), %ebx
+    .endm
+
+    ENTRY   debug
+    cmpl    $sysenter_entry, (%esp)
+    jne     debug_stack_correct
+    LEAVE_SYSENTER_STACK
+    LABEL   debug_stack_correct
+    pushl   $0
+    pushl   $do_debug
+    jmp     error_code
+    .size   debug, . - debug
+
+    ENTRY   nmi
+    cmpl    $sysenter_entry, (%esp)
+    jne     nmi_not_at_sysenter
+    LEAVE_SYSENTER_STACK
+    jmp     nmi_stack_correct
+    LABEL   nmi_not_at_sysenter
+    cmpl    $debug, (%esp)                  # while debug was leaving the small stack:
+    jb      nmi_stack_correct
+    cmpl    $debug_stack_correct, (%esp)
+    jae     nmi_stack_correct
+    iret                                    # there is no stack to report it on
+    LABEL   nmi_stack_correct
+    pushl   $-1
+    SAVE_ALL
+    pushl   %esp
+    call    do_nmi
+    addl    $4, %esp
+    jmp     restore_all                     # no preemption: the NMI may have hit anything
+    .size   nmi, . - nmi
+
+# ----------------------------------------------------------- interrupts
+
+    ENTRY   irq_entries_start               # one stub a vector, from 0x20 on
+    .set    vector, {FIRST_EXTERNAL_VECTOR}
+    .rept   256 - {FIRST_EXTERNAL_VECTOR}
+    .balign {IRQ_ENTRY_BYTES}
+    pushl   $~vector
+    jmp     common_interrupt
+    .set    vector, vector + 1
+    .endr
+    .size   irq_entries_start, . - irq_entries_start
+
+    ENTRY   common_interrupt
+    SAVE_ALL
+    pushl   %esp
+    call    do_IRQ
+    addl    $4, %esp
+    jmp     ret_from_intr
+    .size   common_interrupt, . - common_interrupt
+
+    ENTRY   upcall_missing
+    ud2
+    .size   upcall_missing, . - upcall_missing
+
+    .popsection
+    "#,
+    USER_DS = const USER_DS.bits(),
+    USER_CS = const USER_CS.bits(),
+    KERNEL_CS = const KERNEL_CS.bits(),
+    KERNEL_PERCPU = const KERNEL_PERCPU.bits(),
+    NR_SYSCALLS = const NR_SYSCALLS,
+    PAGE_OFFSET = const PAGE_OFFSET,
+    THREAD_SIZE = const THREAD_SIZE,
+    EFAULT = const Errno::EFAULT as u32,
+    IF = const Eflags::IF.bits(),
+    KERNEL_EFLAGS = const Eflags::FIXED.bits(),
+    FLAGS_ONLY_IRET_RESTORES = const FLAGS_ONLY_IRET_RESTORES,
+    WORK_MASK = const _TIF_WORK_MASK,
+    NEED_RESCHED = const 1 << TIF_NEED_RESCHED,
+    TI_FLAGS = const REGS_TO_THREAD_INFO + TI_FLAGS as isize,
+    TI_FLAGS_AT_FOOT = const TI_FLAGS,
+    TI_PREEMPT_COUNT_AT_FOOT = const TI_PREEMPT_COUNT,
+    // With ss, sp, flags and cs pushed.
+    SYSENTER_RETURN_FROM_CS = const 16 + 8 - THREAD_SIZE as isize + TI_SYSENTER_RETURN as isize,
+    TSS_SYSENTER_SP0 = const TSS_SYSENTER_SP0,
+    FIRST_EXTERNAL_VECTOR = const crate::hw::gates::FIRST_EXTERNAL_VECTOR,
+    IRQ_ENTRY_BYTES = const IRQ_ENTRY_BYTES,
+    PT_BP = const offset_of!(PtRegs, bp),
+    PT_AX = const offset_of!(PtRegs, ax),
+    PT_GS = const offset_of!(PtRegs, gs),
+    PT_ORIG_AX = const offset_of!(PtRegs, orig_ax),
+    PT_IP = const offset_of!(PtRegs, ip),
+    PT_CS = const offset_of!(PtRegs, cs),
+    PT_FLAGS = const offset_of!(PtRegs, flags),
+    PT_SP = const offset_of!(PtRegs, sp),
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    fn sysenter_entry();
+    /// Upward: `process::signal`, signals and restart of an interrupted call.
+    fn do_notify_resume(regs: *mut PtRegs);
+}
+
+/// Called by `work_notify`, interrupts on, before a return to ring 3.
+///
+/// A `sysenter` with TF set could not be single-stepped: `do_debug` took TF out of the kernel's
+/// flags and left TIF_SINGLESTEP. Here the user gets it back, and traps on the next instruction.
+///
+/// # Safety
+/// `regs` is the frame at the top of this stack.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
+    let thread_info = current_thread_info();
+    if test_flag(thread_info, TIF_SINGLESTEP) {
+        clear_flag(thread_info, TIF_SINGLESTEP);
+        // SAFETY: the caller's duty; nobody else looks at the frame now.
+        unsafe { (*regs).flags |= Eflags::TF.bits() };
+    }
+    // SAFETY: the caller's duty.
+    unsafe { do_notify_resume(regs) };
+}
+
+/// Tells CPU `cpu`, which must be this one, where `sysenter` leads. Once per CPU, after its
+/// per-CPU area is in place; SYSENTER_CS is written with the task's `sp0`.
+pub fn enable_sep_cpu(cpu: u32) {
+    let end_of_tss = (per_cpu(cpu) as usize + offset_of!(PerCpu, tss) + size_of::<TssStruct>()) as u64;
+    // SAFETY: the CPU has SEP; the entry fetches its real stack from the TSS below ESP.
+    unsafe {
+        insn::wrmsr(MSR_IA32_SYSENTER_ESP, end_of_tss);
+        insn::wrmsr(MSR_IA32_SYSENTER_EIP, sysenter_entry as *const () as u64);
+    }
+}

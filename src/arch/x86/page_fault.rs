@@ -1,0 +1,87 @@
+//! #PF: a page that is not there, or not like that.
+//!
+//! Called by the stub in `entry` on the kernel stack of the task that ran, interrupts off. A user
+//! address is given to `mm::fault`, whether ring 3 touched it or the kernel on its behalf. What
+//! cannot be resolved is a signal for a program, a fix-up for a copy to or from user memory,
+//! and a bug for everything else.
+//!
+//! Book: chapter 9, "Page Fault Exception Handler".
+//! Linux: 2.6.38 `arch/x86/mm/fault.c` (`do_page_fault`, `no_context`, `bad_area`).
+//! SDM: volume 3, 4.7 "Page-Fault Exceptions".
+
+use core::sync::atomic::Ordering;
+
+use crate::{
+    arch::x86::{
+        current::current,
+        extable::fixup_exception,
+        head::PAGE_OFFSET,
+        insn,
+        traps::{FaultSig, UserFault, conditional_sti, die, send_fault},
+    },
+    hw::pte::{PAGE_SIZE, PageFaultError},
+    mm::fault::{FaultSignal, handle_mm_fault},
+    sync::preempt::preempt_count,
+    task::pt_regs::PtRegs,
+};
+
+const SEGV_MAPERR: i32 = 1;
+const SEGV_ACCERR: i32 = 2;
+const BUS_ADRERR: i32 = 2;
+const SI_KERNEL: i32 = 0x80;
+
+#[unsafe(no_mangle)]
+extern "C" fn do_page_fault(regs: &mut PtRegs, error_code: u32) {
+    // Before interrupts are on: another fault would overwrite it.
+    let address = insn::read_cr2();
+    conditional_sti(regs);
+    match resolve(regs, address, PageFaultError::from_bits_truncate(error_code)) {
+        Ok(()) => {}
+        Err(signal) if regs.user_mode() => bad_area(regs, error_code, address, signal),
+        Err(_) => no_context(regs, error_code, address),
+    }
+}
+
+fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), FaultSignal> {
+    // Kernel memory is always mapped; and where one may not sleep, nobody may touch the user's.
+    let is_user_address = address < PAGE_OFFSET;
+    if !is_user_address || !(regs.user_mode() || may_sleep()) {
+        return Err(FaultSignal::NotMapped);
+    }
+    let mm = current().mm.load(Ordering::Relaxed);
+    // SAFETY: a task's own address space stays while the task has it.
+    let mm = unsafe { mm.as_ref() }.ok_or(FaultSignal::NotMapped)?;
+    handle_mm_fault(mm, address, error)
+}
+
+/// Process context in which a lock may be waited for. Before the first task there is none.
+fn may_sleep() -> bool {
+    insn::str() != 0 && !current().as_ptr().is_null() && preempt_count() == 0
+}
+
+fn bad_area(regs: &PtRegs, error_code: u32, address: u32, signal: FaultSignal) {
+    let (sig, code) = match signal {
+        FaultSignal::NotMapped => (FaultSig::SIGSEGV, SEGV_MAPERR),
+        FaultSignal::NotAllowed => (FaultSig::SIGSEGV, SEGV_ACCERR),
+        FaultSignal::BeyondFile => (FaultSig::SIGBUS, BUS_ADRERR),
+        FaultSignal::OutOfMemory => (FaultSig::SIGKILL, SI_KERNEL),
+    };
+    let fault = match signal {
+        FaultSignal::OutOfMemory => format_args!("out of memory at {address:08x}"),
+        FaultSignal::BeyondFile => format_args!("access beyond the file at {address:08x}"),
+        _ => format_args!("segfault at {address:08x}"),
+    };
+    send_fault(regs, error_code, &UserFault { what: fault, sig, code, address });
+}
+
+fn no_context(regs: &mut PtRegs, error_code: u32, address: u32) {
+    if fixup_exception(regs) {
+        return;
+    }
+    let what = if address < PAGE_SIZE {
+        "kernel NULL pointer dereference"
+    } else {
+        "kernel page fault"
+    };
+    die(what, regs, error_code);
+}

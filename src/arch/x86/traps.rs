@@ -1,0 +1,250 @@
+//! Exceptions: whose fault it was, and what follows.
+//!
+//! Called by the stubs in `entry` on the kernel stack of the task that ran, interrupts off, with
+//! the frame and the error code. A fault in ring 3 becomes a signal, with a line in the log if it
+//! will end the program. A fault in the kernel is looked up in the exception table, and is a bug
+//! if it is not there. #PF and #DF have files of their own.
+//!
+//! | vector              | signal  |   | vector                   | signal  |
+//! |---------------------|---------|---|--------------------------|---------|
+//! | #DE divide error    | SIGFPE  |   | #TS invalid TSS          | SIGSEGV |
+//! | #DB debug           | SIGTRAP |   | #NP segment not present  | SIGBUS  |
+//! | #BP int3            | SIGTRAP |   | #SS stack segment        | SIGBUS  |
+//! | #OF overflow        | SIGSEGV |   | #GP general protection   | SIGSEGV |
+//! | #BR bounds          | SIGSEGV |   | #MF x87 error            | SIGFPE  |
+//! | #UD invalid opcode  | SIGILL  |   | #AC alignment check      | SIGBUS  |
+//! | #NM no FPU: gets it |         |   | #XM SIMD error           | SIGFPE  |
+//!
+//! Book: chapter 4, "Exception Handling".
+//! Linux: 2.6.38 `traps.c` (`do_trap`, `do_debug`, `math_state_restore`).
+//! SDM: volume 3, 6.15 "Exception and Interrupt Reference".
+
+use core::fmt;
+
+use crate::{
+    arch::x86::{
+        current::current, doublefault, entry, epitaph, extable::fixup_exception, idt, insn,
+        math_state,
+    },
+    drivers::printk::PanicConsole,
+    hw::{debugreg::Dr6, eflags::Eflags},
+    sync::preempt::preempt_count,
+    task::{
+        pt_regs::PtRegs,
+        thread_info::{TIF_SINGLESTEP, current_thread_info, set_flag},
+    },
+};
+
+/// What a fault sends, by Linux's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(i32)]
+pub enum FaultSig {
+    SIGILL = 4,
+    SIGTRAP = 5,
+    SIGBUS = 7,
+    SIGFPE = 8,
+    SIGKILL = 9,
+    SIGSEGV = 11,
+}
+
+// `si_code`: what kind of fault it was.
+const SI_KERNEL: i32 = 0x80;
+const FPE_INTDIV: i32 = 1;
+const ILL_ILLOPN: i32 = 2;
+const BUS_ADRALN: i32 = 1;
+const TRAP_BRKPT: i32 = 1;
+const TRAP_TRACE: i32 = 2;
+const TRAP_HWBKPT: i32 = 4;
+
+unsafe extern "C" {
+    /// Upward: `process::signal`. Sends `sig` to the running task, which cannot block or ignore
+    /// it; `code` and `addr` are the handler's `siginfo`.
+    fn force_sig_fault(sig: i32, code: i32, addr: u32);
+    /// Upward: `process::signal`. Whether `sig` would end the running task: it has no handler.
+    fn unhandled_signal(sig: i32) -> bool;
+}
+
+/// Makes this CPU `cpu` take exceptions, `int $0x80`, interrupts and `sysenter`. Once per CPU,
+/// when its per-CPU area and its GDT are in force.
+pub fn trap_init(cpu: u32) {
+    idt::load_idt();
+    // SAFETY: this CPU's own, once; the page tables in CR3 are the kernel's and stay.
+    unsafe { doublefault::init_doublefault_tss(cpu) };
+    entry::enable_sep_cpu(cpu);
+}
+
+/// The exceptions that need nothing but a signal.
+macro_rules! simple_exceptions {
+    ($($handler:ident $what:literal $sig:ident $code:expr;)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            extern "C" fn $handler(regs: &mut PtRegs, error_code: u32) {
+                do_trap(regs, error_code, $what, FaultSig::$sig, $code);
+            }
+        )*
+    };
+}
+
+simple_exceptions! {
+    do_divide_error "divide error" SIGFPE FPE_INTDIV;
+    do_overflow "overflow" SIGSEGV SI_KERNEL;
+    do_bounds "bounds" SIGSEGV SI_KERNEL;
+    do_invalid_op "invalid opcode" SIGILL ILL_ILLOPN;
+    do_coprocessor_segment_overrun "coprocessor segment overrun" SIGFPE SI_KERNEL;
+    do_invalid_TSS "invalid TSS" SIGSEGV SI_KERNEL;
+    do_segment_not_present "segment not present" SIGBUS SI_KERNEL;
+    do_stack_segment "stack segment" SIGBUS SI_KERNEL;
+    do_general_protection "general protection" SIGSEGV SI_KERNEL;
+    do_coprocessor_error "fpu exception" SIGFPE SI_KERNEL;
+    do_alignment_check "alignment check" SIGBUS BUS_ADRALN;
+    do_simd_coprocessor_error "simd exception" SIGFPE SI_KERNEL;
+    do_iret_error "iret exception" SIGSEGV SI_KERNEL;
+    do_reserved_exception "reserved exception" SIGSEGV SI_KERNEL;
+}
+
+fn do_trap(regs: &mut PtRegs, error_code: u32, what: &str, sig: FaultSig, code: i32) {
+    if regs.user_mode() {
+        conditional_sti(regs);
+        let fault = UserFault { what: format_args!("{what}"), sig, code, address: regs.ip };
+        send_fault(regs, error_code, &fault);
+    } else if !fixup_exception(regs) {
+        die(what, regs, error_code);
+    }
+}
+
+/// A fault of a program, on its way to becoming a signal.
+pub struct UserFault<'a> {
+    /// Linux's words for it.
+    pub what: fmt::Arguments<'a>,
+    pub sig: FaultSig,
+    /// `si_code`.
+    pub code: i32,
+    /// `si_addr`.
+    pub address: u32,
+}
+
+/// Logs a fault that will end the program, and sends its signal. Interrupts on.
+pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
+    let sig = fault.sig as i32;
+    // SAFETY: in process context, as both want it.
+    unsafe {
+        if unhandled_signal(sig) {
+            let task = current();
+            log::info!(
+                "traps: {}[{}]: {} ip:{:08x} sp:{:08x} error:{error_code:x} ({:?})",
+                task.comm(),
+                task.pid,
+                fault.what,
+                regs.ip,
+                regs.sp,
+                fault.sig
+            );
+        }
+        force_sig_fault(sig, fault.code, fault.address);
+    }
+}
+
+/// A fault in the kernel that nobody provided for.
+pub fn die(what: &str, regs: &PtRegs, error_code: u32) -> ! {
+    // A frame from ring 0 has no esp: the stack was where its slot would be.
+    let esp = if regs.user_mode() { regs.sp } else { &raw const regs.sp as u32 };
+    epitaph::die(format_args!("{what}: {error_code:04x}, ip {:08x}", regs.ip), regs, esp)
+}
+
+/// Interrupts on, if they were on where the exception happened.
+pub fn conditional_sti(regs: &PtRegs) {
+    if regs.flags & Eflags::IF.bits() != 0 {
+        insn::sti();
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn do_int3(regs: &mut PtRegs, error_code: u32) {
+    if !regs.user_mode() {
+        die("int3", regs, error_code);
+    }
+    conditional_sti(regs);
+    let fault = UserFault {
+        what: format_args!("int3"),
+        sig: FaultSig::SIGTRAP,
+        code: TRAP_BRKPT,
+        address: regs.ip,
+    };
+    send_fault(regs, error_code, &fault);
+}
+
+/// #DB. The processor never clears DR6, so that comes first.
+#[unsafe(no_mangle)]
+extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
+    const HITS: Dr6 = Dr6::B0.union(Dr6::B1).union(Dr6::B2).union(Dr6::B3);
+    let dr6 = Dr6::from_bits_truncate(insn::get_debugreg(6));
+    insn::set_debugreg(0, 6);
+
+    if dr6.contains(Dr6::BS) && !regs.user_mode() {
+        // `sysenter` with TF set: the step belongs to the user, who gets it on return.
+        regs.flags &= !Eflags::TF.bits();
+        set_flag(current_thread_info(), TIF_SINGLESTEP);
+    }
+    if dr6.intersects(HITS) {
+        // SAFETY: our own context, which no interrupt touches; borrowed only here.
+        let thread = unsafe { current().thread_mut() };
+        if thread.debugreg7 == 0 {
+            // Left behind by the task that had breakpoints: the switch does not clear it.
+            insn::set_debugreg(0, 7);
+            return;
+        }
+        thread.debugreg6 = dr6.bits();
+        // An instruction breakpoint comes before its instruction: let it run this time.
+        regs.flags |= Eflags::RF.bits();
+    }
+    let from_user = regs.user_mode();
+    let in_copy = dr6.intersects(HITS) && preempt_count() == 0 && regs.flags & Eflags::IF.bits() != 0;
+    if !from_user && !in_copy {
+        return;
+    }
+    conditional_sti(regs);
+    let is_step = dr6.contains(Dr6::BS);
+    let code = match (is_step, dr6.intersects(HITS)) {
+        (true, _) => TRAP_TRACE,
+        (false, true) => TRAP_HWBKPT,
+        (false, false) => TRAP_BRKPT,
+    };
+    let fault = UserFault {
+        what: format_args!("debug"),
+        sig: FaultSig::SIGTRAP,
+        code,
+        address: regs.ip,
+    };
+    send_fault(regs, error_code, &fault);
+}
+
+/// #NM: CR0.TS is set because the registers are not this task's.
+#[unsafe(no_mangle)]
+extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
+    if !regs.user_mode() {
+        die("device not available", regs, error_code);
+    }
+    conditional_sti(regs);
+    if !math_state::math_state_restore() {
+        let fault = UserFault {
+            what: format_args!("no memory for the FPU state"),
+            sig: FaultSig::SIGKILL,
+            code: SI_KERNEL,
+            address: regs.ip,
+        };
+        send_fault(regs, error_code, &fault);
+    }
+}
+
+/// An NMI may hit anything, a held lock too: it is told without waiting.
+#[unsafe(no_mangle)]
+extern "C" fn do_nmi(regs: &mut PtRegs) {
+    use core::fmt::Write;
+    // Writing never fails.
+    let _ = writeln!(PanicConsole, "traps: NMI at {:04x}:{:08x}", regs.cs & 0xffff, regs.ip);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn do_machine_check(regs: &mut PtRegs, error_code: u32) {
+    die("machine check", regs, error_code);
+}
