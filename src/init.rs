@@ -5,7 +5,7 @@
 //! Book: appendix A, "The start_kernel() Function". Linux: 2.6.38 `init/main.c`.
 
 use crate::arch::x86::head::fatal;
-use crate::arch::x86::{gdt, percpu};
+use crate::arch::x86::{backtrace, gdt, irq, percpu, traps};
 use crate::boot_info::BootInfo;
 use crate::exit_value::ExitValue;
 use crate::mm;
@@ -19,9 +19,12 @@ pub fn start_kernel(boot_info: &BootInfo) -> ! {
     percpu::setup_per_cpu_areas();
     // SAFETY: the boot CPU, once, interrupts off, areas set up.
     unsafe { gdt::cpu_init(0, (stack + THREAD_SIZE - 8) as u32) };
+    traps::trap_init(0);
     mem_init(boot_info);
+    boot_info.symbols.iter().for_each(backtrace::use_symbols);
     // SAFETY: the boot CPU, once, on its boot stack, before any other task.
     unsafe { idle::init_idle(0, stack) };
+    irq::init_irq();
     idle::cpu_idle()
 }
 
