@@ -64,8 +64,9 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
         }
     }
 
-    #[cfg(debug_assertions)]
-    check_switch(rq, p, n);
+    if cfg!(debug_assertions) {
+        check_switch(rq, p, n);
+    }
 
     // SAFETY: by 1 and 2.
     let last = unsafe { switch_to(Prev::new(prev_p), next) };
@@ -74,7 +75,6 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
 }
 
 /// What must hold at every switch; a kernel with debug assertions stops when it does not.
-#[cfg(debug_assertions)]
 fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
     assert!(irqs_disabled(), "BUG: switch with interrupts on");
     // SAFETY: only the lock word is read.

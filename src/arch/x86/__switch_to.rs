@@ -22,7 +22,7 @@ use crate::task::task_struct::TaskStruct;
 use crate::task::thread_struct::{
     _TIF_WORK_CTXSW, TIF_SYSENTER_CS, TIF_TLS_ALL, TS_FPU_COUNTED, TS_USEDFPU,
 };
-use crate::{this_cpu_add, this_cpu_write};
+use crate::{this_cpu_inc, this_cpu_write};
 
 /// Bits of `thread.work` with which a task needs more than the common steps.
 const WORK: u32 = TS_USEDFPU | TS_FPU_COUNTED | TIF_TLS_ALL | TIF_SYSENTER_CS | _TIF_WORK_CTXSW;
@@ -111,7 +111,7 @@ unsafe fn steps<const WORK_DUE: bool>(
     if WORK_DUE && preload {
         clts();
         __math_state_restore(next);
-        this_cpu_add!(count.fpu_preloads, 1);
+        this_cpu_inc!(count.fpu_preloads);
     }
 
     // 7. next's %gs: or, not "differs": two tasks with the same selector have two bases, and

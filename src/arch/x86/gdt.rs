@@ -19,7 +19,7 @@ const _: () = assert!(DOUBLEFAULT_TSS_SELECTOR.0 == 0xf8 && GDT_ENTRIES == 32);
 
 /// Writes entry `N` of this CPU's table.
 #[inline(always)]
-pub fn write_gdt_entry<const N: usize>(desc: DescStruct) {
+pub fn write_gdt_entry<const N: usize>(desc: &DescStruct) {
     match N {
         6 => write_words::<{ 6 * 8 }, { 6 * 8 + 4 }>(desc),
         7 => write_words::<{ 7 * 8 }, { 7 * 8 + 4 }>(desc),
@@ -30,7 +30,7 @@ pub fn write_gdt_entry<const N: usize>(desc: DescStruct) {
 }
 
 #[inline(always)]
-fn write_words<const A: usize, const B: usize>(desc: DescStruct) {
+fn write_words<const A: usize, const B: usize>(desc: &DescStruct) {
     write_fs::<A>(desc.a);
     write_fs::<B>(desc.b);
 }

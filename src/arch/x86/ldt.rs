@@ -20,7 +20,7 @@ pub fn load_ldt(mm: &MmStruct) {
         unsafe { insn::lldt(0) };
         return;
     }
-    write_gdt_entry::<GDT_ENTRY_LDT>(DescStruct::ldt(mm.ldt.load(Ordering::Relaxed), entries));
+    write_gdt_entry::<GDT_ENTRY_LDT>(&DescStruct::ldt(mm.ldt.load(Ordering::Relaxed), entries));
     // SAFETY: entry 17 describes the table of the address space that is being loaded.
     unsafe { insn::lldt(LDT_SELECTOR.0) };
 }

@@ -15,13 +15,13 @@ use crate::task::thread_struct::ThreadStruct;
 #[inline(always)]
 pub fn load_tls(next: &ThreadStruct) {
     load_tls_first(next);
-    write_gdt_entry::<7>(next.tls_array[1]);
-    write_gdt_entry::<8>(next.tls_array[2]);
+    write_gdt_entry::<7>(&next.tls_array[1]);
+    write_gdt_entry::<8>(&next.tls_array[2]);
 }
 
 /// Loads the first, which is all that a C library uses. The others are empty, both in the GDT
 /// and in `next`, unless a task has TIF_TLS_ALL.
 #[inline(always)]
 pub fn load_tls_first(next: &ThreadStruct) {
-    write_gdt_entry::<6>(next.tls_array[0]);
+    write_gdt_entry::<6>(&next.tls_array[0]);
 }

@@ -21,7 +21,7 @@ use crate::hw::fxsave::FxsaveArea;
 use crate::sync::PreemptGuard;
 use crate::task::state::PF_USED_MATH;
 use crate::task::thread_struct::{TS_FPU_COUNTED, TS_USEDFPU, ThreadStruct};
-use crate::this_cpu_add;
+use crate::this_cpu_inc;
 
 /// Above this many slices in a row the switch loads the FPU itself.
 pub const FPU_PRELOAD_AFTER: u32 = 5;
@@ -52,7 +52,7 @@ fn __save_init_fpu(task: &mut ThreadStruct) {
         unsafe { insn::fxsave((&raw mut *fpu).cast()) };
     }
     task.set_work(TS_USEDFPU, false);
-    this_cpu_add!(count.fpu_saves, 1);
+    this_cpu_inc!(count.fpu_saves);
 }
 
 /// Loads a task's registers; CR0.TS is clear already.
@@ -87,7 +87,7 @@ pub fn math_state_restore() -> bool {
         me.flags.fetch_or(PF_USED_MATH, core::sync::atomic::Ordering::Relaxed);
     }
     let _no_preempt = PreemptGuard::new();
-    this_cpu_add!(count.fpu_nm, 1);
+    this_cpu_inc!(count.fpu_nm);
     clts();
     __math_state_restore(thread);
     true

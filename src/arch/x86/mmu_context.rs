@@ -12,7 +12,7 @@ use super::insn;
 use super::ldt::load_ldt;
 use super::percpu::{TLBSTATE_LAZY, TLBSTATE_OK, smp_processor_id};
 use crate::mm::mm_struct::{INIT_MM, MmStruct};
-use crate::{this_cpu_add, this_cpu_read, this_cpu_write};
+use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
 /// Makes `next` the address space of this CPU; `prev` is what CR3 holds now.
 ///
@@ -49,7 +49,7 @@ pub fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
 pub fn enter_lazy_tlb() {
     if this_cpu_read!(tlb_state) == TLBSTATE_OK {
         this_cpu_write!(tlb_state, TLBSTATE_LAZY);
-        this_cpu_add!(count.lazy_entries, 1);
+        this_cpu_inc!(count.lazy_entries);
     }
 }
 
@@ -67,5 +67,5 @@ pub fn leave_mm(mm: &MmStruct) {
 fn load_cr3(mm: &MmStruct) {
     // SAFETY: every page directory has the kernel's mappings, and `mm` is held by its counts.
     unsafe { insn::write_cr3(mm.pgd.load(Ordering::Relaxed)) };
-    this_cpu_add!(count.cr3_writes, 1);
+    this_cpu_inc!(count.cr3_writes);
 }

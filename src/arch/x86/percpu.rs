@@ -138,6 +138,14 @@ macro_rules! this_cpu_write {
     };
 }
 
+/// Adds 1 to a 4-byte counter of this CPU's area by one `%fs` instruction.
+#[macro_export]
+macro_rules! this_cpu_inc {
+    ($($field:tt).+) => {
+        $crate::arch::x86::percpu::inc_fs::<{ core::mem::offset_of!($crate::arch::x86::percpu::PerCpu, $($field).+) }>()
+    };
+}
+
 /// Adds to a 4-byte counter of this CPU's area by one `%fs` instruction.
 #[macro_export]
 macro_rules! this_cpu_add {
@@ -176,6 +184,13 @@ pub fn add_fs<const OFFSET: usize>(value: u32) {
     unsafe {
         asm!("addl {}, %fs:{}", in(reg) value, const OFFSET, options(att_syntax, nostack));
     }
+}
+
+/// Adds 1 at `%fs:OFFSET`; for [`this_cpu_inc!`].
+#[inline(always)]
+pub fn inc_fs<const OFFSET: usize>() {
+    // SAFETY: %fs covers this CPU's area; OFFSET is a counter in it.
+    unsafe { asm!("incl %fs:{}", const OFFSET, options(att_syntax, nostack)) };
 }
 
 /// Number of this CPU. Preemption must be off for the answer to stay true.

@@ -10,7 +10,7 @@ use super::percpu::this_cpu;
 use crate::hw::cr::Cr4;
 use crate::task::io_bitmap::switch_to_bitmap;
 use crate::task::thread_struct::{TIF_DEBUG, TIF_IO_BITMAP, TIF_NOTSC, ThreadStruct};
-use crate::this_cpu_add;
+use crate::{this_cpu_add, this_cpu_inc};
 
 /// Moves what the flags of prev and next name.
 #[inline(never)]
@@ -41,7 +41,7 @@ pub fn load_debug_registers(task: &ThreadStruct) {
     }
     insn::set_debugreg(task.debugreg6, 6);
     insn::set_debugreg(task.debugreg7, 7);
-    this_cpu_add!(count.debug_loads, 1);
+    this_cpu_inc!(count.debug_loads);
 }
 
 /// CR4.TSD: RDTSC faults in ring 3 while it is set.
