@@ -115,6 +115,7 @@ pub fn att(instruction: &Instruction) -> String {
     formatter
         .options_mut()
         .set_space_after_operand_separator(true);
+    formatter.options_mut().set_uppercase_hex(false);
     let mut text = String::new();
     formatter.format(instruction, &mut text);
     text
