@@ -27,7 +27,7 @@ use crate::{
         math_state,
     },
     drivers::printk::PanicConsole,
-    hw::{debugreg::Dr6, eflags::Eflags},
+    hw::{cr::Cr4, debugreg::Dr6, eflags::Eflags},
     sync::preempt::preempt_count,
     task::{
         pt_regs::PtRegs,
@@ -71,6 +71,15 @@ pub fn trap_init(cpu: u32) {
     // SAFETY: this CPU's own, once; the page tables in CR3 are the kernel's and stay.
     unsafe { doublefault::init_doublefault_tss(cpu) };
     entry::enable_sep_cpu(cpu);
+    fpu_init();
+}
+
+/// Lets programs use SSE, and makes the first FPU instruction of every task raise #NM.
+fn fpu_init() {
+    let cr4 = insn::read_cr4() | (Cr4::OSFXSR | Cr4::OSXMMEXCPT).bits();
+    // SAFETY: FXSR and SSE are among the features that the boot code asked for.
+    unsafe { insn::write_cr4(cr4) };
+    insn::stts();
 }
 
 /// The exceptions that need nothing but a signal.
