@@ -29,6 +29,16 @@ static SCREEN: IrqSpinLock<Screen> =
 
 const BLANK: u16 = (NORMAL as u16) << 8 | b' ' as u16;
 
+/// Clears the screen of what the firmware and the loader left.
+pub fn init() {
+    let screen = SCREEN.lock();
+    for (row, cells) in screen.shadow.iter().enumerate() {
+        for (column, &cell) in cells.iter().enumerate() {
+            show(row, column, cell);
+        }
+    }
+}
+
 /// Appends `text` at the bottom in colour `attribute`, scrolling as needed.
 pub fn write_text(text: &str, attribute: u8) {
     SCREEN.lock().write(text, attribute);
@@ -72,15 +82,17 @@ impl Screen {
 
     /// Shows `cell`, unless it is shown already.
     fn put(&mut self, row: usize, column: usize, cell: u16) {
-        if core::mem::replace(&mut self.shadow[row][column], cell) == cell {
-            return;
+        if core::mem::replace(&mut self.shadow[row][column], cell) != cell {
+            show(row, column, cell);
         }
-        let address = PAGE_OFFSET + VGA_TEXT_PHYS + 2 * (row * COLUMNS + column);
-        let pointer = NonNull::without_provenance(
-            core::num::NonZeroUsize::new(address).expect("the text buffer is not at 0"),
-        );
-        // SAFETY: the cell lies in the text buffer, which the direct map covers from the boot
-        // page tables on, and only this file touches it, under the lock.
-        unsafe { VolatilePtr::new(pointer) }.write(cell);
     }
+}
+
+fn show(row: usize, column: usize, cell: u16) {
+    assert!(row < ROWS && column < COLUMNS);
+    let address = PAGE_OFFSET + VGA_TEXT_PHYS + 2 * (row * COLUMNS + column);
+    let Some(pointer) = NonNull::new(address as *mut u16) else { return };
+    // SAFETY: the cell lies in the text buffer, which the direct map covers from the boot page
+    // tables on; only this file touches it, under the lock.
+    unsafe { VolatilePtr::new(pointer) }.write(cell);
 }

@@ -22,7 +22,7 @@ use crate::{
         self, BootError, BootInfo, ElfSymbols, MAX_MAP_ENTRIES, MAX_MODULES, MIN_MEMORY_BYTES,
         MemoryMapEntry,
     },
-    drivers::{self, printk, qemu_exit, serial, tsc},
+    drivers::{self, printk, qemu_exit, serial, tsc, vga},
     exit_value::ExitValue,
     mm::memblock::{MAXMEM, Range},
 };
@@ -71,7 +71,7 @@ global_asm!(
     PERCPU = const crate::hw::desc::KERNEL_PERCPU.bits(),
     COM1 = const serial::COM1,
     COM1_SETUP_PAIRS = const 7,
-    VGA_TEXT = const drivers::vga::VGA_TEXT_PHYS,
+    VGA_TEXT = const vga::VGA_TEXT_PHYS,
     EXIT_PORT = const qemu_exit::ISA_DEBUG_EXIT_PORT,
     EXIT_CPU_LACKS = const ExitValue::CpuLacksFeature as u32,
     options(att_syntax)
@@ -91,6 +91,7 @@ unsafe extern "C" {
 pub fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
     static BOOT_INFO: Once<BootInfo> = Once::new();
     serial::init();
+    vga::init();
     printk::init();
     idt::load_idt();
     match check_and_read(magic, mbi_phys) {
