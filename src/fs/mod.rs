@@ -9,11 +9,26 @@
 //! - [`ring`] — the bytes in a pipe
 //! - [`n_tty`] — the line discipline of the console
 //! - [`stat`] — what is told about a file
+//! - `rootfs` — where all paths begin
+//! - `file`, `files_struct` — open files, and who has them
+//! - `pipe`, `tty`, `random` — what is opened
 
 pub mod cpio;
 pub mod elf;
 pub mod fd_table;
+#[cfg(target_os = "none")]
+pub mod file;
+#[cfg(target_os = "none")]
+pub mod files_struct;
 pub mod initramfs;
 pub mod n_tty;
+#[cfg(target_os = "none")]
+pub mod pipe;
+#[cfg(target_os = "none")]
+pub mod random;
 pub mod ring;
+#[cfg(target_os = "none")]
+pub mod rootfs;
 pub mod stat;
+#[cfg(target_os = "none")]
+pub mod tty;

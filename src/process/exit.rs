@@ -9,6 +9,7 @@
 use core::ptr;
 use core::sync::atomic::Ordering;
 
+use super::signal::{begin_group_exit, notify_parent};
 use super::tasklist::{INIT_PID, TASKLIST};
 use crate::arch::x86::copy_thread::exit_thread;
 use crate::arch::x86::current::{Current, current};
@@ -36,6 +37,7 @@ pub fn do_exit(code: i32) -> ! {
     }
     mm_release(me);
     exit_mm(me);
+    exit_files(me);
     exit_thread(me);
     clear_fpu(me);
     exit_notify(me, code);
@@ -49,7 +51,7 @@ pub fn do_exit(code: i32) -> ! {
 
 /// Ends the whole thread group of the running task.
 pub fn do_group_exit(code: i32) -> ! {
-    do_exit(code)
+    do_exit(begin_group_exit(current(), code))
 }
 
 /// The first process has ended, and with it the system.
@@ -79,6 +81,15 @@ pub fn mm_release(me: Current) {
     if let Some(parent) = super::tasklist::find_task_by_pid(parent) {
         parent.wait_chldexit.wake_up();
     }
+}
+
+/// Closes what nobody else has open.
+fn exit_files(me: Current) {
+    // Each in a statement of its own: what is dropped may wake sleepers, so not under the lock.
+    let files = me.files.lock().take();
+    drop(files);
+    let fs = me.fs.lock().take();
+    drop(fs);
 }
 
 /// Leaves the address space: the task goes on as a kernel task that borrows it, so that the page
@@ -122,6 +133,9 @@ fn exit_notify(me: Current, code: i32) {
     };
     // The reaper's reference; the scheduler's keeps us until the next task has switched.
     drop(released);
+    if let Some(parent) = parent.as_ref().filter(|_| me.pid == me.tgid) {
+        notify_parent(parent, &me, code);
+    }
     for task in parent.iter().chain(&init) {
         task.wait_chldexit.wake_up();
     }

@@ -6,9 +6,11 @@
 
 extern crate alloc;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::signal::copy_signal;
 use super::tasklist::TASKLIST;
 use crate::arch::x86::copy_thread::copy_thread;
 use crate::arch::x86::current::{Current, current};
@@ -103,6 +105,9 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         None => task.set_comm(&me.comm().0),
     }
     task.cred = SpinLock::new(*me.cred.lock());
+    copy_files(me, args.flags, &task)?;
+    task.signal = copy_signal(&me.signal, args.flags & CLONE_THREAD != 0);
+    copy_signals(me, args.flags, &task);
     copy_sched(me, &mut task);
     *task.thread.get_mut() = copy_thread(me, stack.as_ptr() as usize, regs, args.stack)?;
     if args.flags & CLONE_SETTLS != 0 {
@@ -191,6 +196,35 @@ fn set_tls(thread: &mut ThreadStruct, tls: u32) -> Result<(), Errno> {
     do_set_thread_area(&mut thread.tls_array, &desc, false)?;
     let all = thread.tls_array[1..].iter().any(|d| !d.is_empty());
     thread.set_work(TIF_TLS_ALL, all);
+    Ok(())
+}
+
+/// What is blocked is inherited, what is pending is not; the alternate stack goes with a copy of
+/// the memory it lies in.
+fn copy_signals(me: Current, flags: u32, task: &TaskStruct) {
+    let (blocked, altstack) = {
+        let mine = me.signals.lock();
+        (mine.blocked, mine.altstack)
+    };
+    let mut signals = task.signals.lock();
+    signals.blocked = blocked;
+    if flags & CLONE_VM == 0 {
+        signals.altstack = altstack;
+    }
+}
+
+/// Open files and working directory: the parent's own for CLONE_FILES and CLONE_FS, or copies.
+fn copy_files(me: Current, flags: u32, task: &TaskStruct) -> Result<(), Errno> {
+    let files = me.files.lock().clone();
+    *task.files.lock() = match files {
+        Some(files) if flags & CLONE_FILES == 0 => Some(Arc::new(files.try_clone()?)),
+        shared => shared,
+    };
+    let fs = me.fs.lock().clone();
+    *task.fs.lock() = match fs {
+        Some(fs) if flags & CLONE_FS == 0 => Some(Arc::new(fs.copy())),
+        shared => shared,
+    };
     Ok(())
 }
 

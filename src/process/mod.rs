@@ -1,14 +1,13 @@
 //! The life of a process.
 //!
 //! In reading order:
-//! - [`cred`]: whose it is
 //! - `tasklist`: who is whose child
 //! - `fork`: a new task; `kthread`: one without user mode
 //! - [`initial_stack`]: what a program finds on its stack
-//! - [`sigset`]: signals and their defaults
+//! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
+//! - `signal`, `signal_delivery`: sending one, and what it does
 //! - `exit`: the end of one; `wait4`: who hears of it
 
-pub mod cred;
 #[cfg(target_os = "none")]
 pub mod exit;
 #[cfg(target_os = "none")]
@@ -16,6 +15,11 @@ pub mod fork;
 pub mod initial_stack;
 #[cfg(target_os = "none")]
 pub mod kthread;
+pub mod sigframe;
+#[cfg(target_os = "none")]
+pub mod signal;
+#[cfg(target_os = "none")]
+pub mod signal_delivery;
 pub mod sigset;
 #[cfg(target_os = "none")]
 pub mod tasklist;

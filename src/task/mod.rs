@@ -6,11 +6,13 @@
 //! - [`thread_struct`]: the hardware context while off the CPU
 //! - [`pt_regs`]: the user's registers at the top of the stack
 //! - [`last`]: the switch's three parameters as types
+//! - [`cred`]: whose it is, and what it may therefore do
 //! - [`sched_entity`]: the scheduler's part of a task
 //! - [`state`]: states and flags
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
 
+pub mod cred;
 pub mod io_bitmap;
 pub mod last;
 pub mod pt_regs;

@@ -10,19 +10,22 @@
 
 extern crate alloc;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
+use super::cred::Cred;
 use super::sched_entity::SchedEntity;
 use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
+use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::mm::mm_struct::MmStruct;
-use crate::process::cred::Cred;
 use crate::sched::wait_queue::WaitQueue;
-use crate::sync::SpinLock;
+use crate::process::signal::{SignalStruct, TaskSignals};
+use crate::sync::{IrqSpinLock, SpinLock};
 
 /// Process descriptor.
 #[repr(C)]
@@ -75,6 +78,14 @@ pub struct TaskStruct {
     pub comm: SpinLock<[u8; 16]>,
     /// Whose the task is.
     pub cred: SpinLock<Cred>,
+    /// Open files; none for kernel threads and after exit.
+    pub files: SpinLock<Option<Arc<FilesStruct>>>,
+    /// Where paths begin; none for kernel threads and after exit.
+    pub fs: SpinLock<Option<Arc<FsStruct>>>,
+    /// The process's part of signals. Constant once the task is on the list.
+    pub signal: Arc<SignalStruct>,
+    /// The task's own part of signals.
+    pub signals: IrqSpinLock<TaskSignals>,
     /// Signal that the parent gets at the end; 0 for a thread.
     pub exit_signal: u32,
     /// 1 once the parent of a vfork may go on.
@@ -122,6 +133,10 @@ impl TaskStruct {
             se: UnsafeCell::new(SchedEntity::new()),
             comm: SpinLock::new([0; 16]),
             cred: SpinLock::new(Cred::ROOT),
+            files: SpinLock::new(None),
+            fs: SpinLock::new(None),
+            signal: Arc::new(SignalStruct::new()),
+            signals: IrqSpinLock::new(TaskSignals::new()),
             exit_signal: 0,
             vfork_done: AtomicU32::new(0),
             wait_chldexit: WaitQueue::new(),

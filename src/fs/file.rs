@@ -1,0 +1,321 @@
+//! Open files: what a descriptor leads to.
+//!
+//! A [`File`] is shared by all descriptors that were copied from one `open`: they have one
+//! position and one set of status flags.
+//!
+//! Called by system calls, with no lock held.
+//!
+//! Book: chapter 12, "The File Object". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::cpio::FileType;
+use super::pipe::{PipeReader, PipeWriter};
+use super::random::get_random_bytes;
+use super::rootfs::{self, Inode};
+use super::stat::{S_IFIFO, Stat, d_type, put_dirent64};
+use super::tty;
+use crate::task::cred::Cred;
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::syscall::uaccess::{access_ok, clear_user, copy_to_user, put_user};
+
+/// Mask of the way a file is opened: 0 reading, 1 writing, 2 both.
+pub const O_ACCMODE: u32 = 0o3;
+/// Writing only.
+pub const O_WRONLY: u32 = 0o1;
+/// Create it.
+pub const O_CREAT: u32 = 0o100;
+/// It must not exist.
+pub const O_EXCL: u32 = 0o200;
+/// Writes go to the end.
+pub const O_APPEND: u32 = 0o2000;
+/// Never wait.
+pub const O_NONBLOCK: u32 = 0o4000;
+/// Must be a directory.
+pub const O_DIRECTORY: u32 = 0o200_000;
+/// Must not be a symbolic link.
+pub const O_NOFOLLOW: u32 = 0o400_000;
+/// Closed by exec.
+pub const O_CLOEXEC: u32 = 0o2_000_000;
+const O_TRUNC: u32 = 0o1000;
+
+const FIONREAD: u32 = 0x541b;
+const FIONBIO: u32 = 0x5421;
+
+/// What was opened.
+pub enum Object {
+    /// A regular file or a directory of the initramfs.
+    Inode(Inode),
+    /// `/dev/null`.
+    Null(Inode),
+    /// `/dev/zero`.
+    Zero(Inode),
+    /// `/dev/urandom`.
+    Random(Inode),
+    /// The console.
+    Tty(Inode),
+    /// One end of a pipe.
+    PipeReader(PipeReader),
+    /// The other.
+    PipeWriter(PipeWriter),
+}
+
+/// An open file.
+pub struct File {
+    /// What it is.
+    pub object: Object,
+    /// O_ACCMODE, O_APPEND and O_NONBLOCK.
+    flags: AtomicU32,
+    /// Where the next read begins; for a directory, the number of its next entry.
+    position: SpinLock<u64>,
+}
+
+impl File {
+    /// An open file around `object`.
+    pub fn new(object: Object, flags: u32) -> Self {
+        let flags = AtomicU32::new(flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECTORY));
+        Self { object, flags, position: SpinLock::new(0) }
+    }
+
+    /// Opens `path` from directory `from`.
+    ///
+    /// Errors: ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, EEXIST, EROFS, ENXIO, ENAMETOOLONG.
+    pub fn open(from: Inode, path: &[u8], flags: u32, cred: &Cred) -> Result<Self, Errno> {
+        let inode = match rootfs::lookup(from, path, flags & O_NOFOLLOW == 0) {
+            Err(Errno::ENOENT) if flags & O_CREAT != 0 && !path.is_empty() => return Err(Errno::EROFS),
+            other => other?,
+        };
+        if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
+            return Err(Errno::EEXIST);
+        }
+        let writes = flags & O_ACCMODE != 0 || flags & O_TRUNC != 0;
+        match inode.file_type {
+            FileType::Symlink => return Err(Errno::ELOOP),
+            FileType::Directory if writes || flags & O_CREAT != 0 => return Err(Errno::EISDIR),
+            FileType::Directory => {}
+            _ if flags & O_DIRECTORY != 0 => return Err(Errno::ENOTDIR),
+            _ => {}
+        }
+        let wanted = match flags & O_ACCMODE {
+            0 => MAY_READ,
+            1 => MAY_WRITE,
+            _ => MAY_READ | MAY_WRITE,
+        };
+        permission(inode, wanted, cred)?;
+        if writes && inode.file_type == FileType::Regular {
+            return Err(Errno::EROFS);
+        }
+        let object = match (inode.file_type, inode.rdev) {
+            (FileType::Regular | FileType::Directory, _) => Object::Inode(inode),
+            (FileType::CharDevice, (1, 3)) => Object::Null(inode),
+            (FileType::CharDevice, (1, 5)) => Object::Zero(inode),
+            (FileType::CharDevice, (1, 8 | 9)) => Object::Random(inode),
+            (FileType::CharDevice, (5, 0 | 1) | (4, 64)) => Object::Tty(inode),
+            _ => return Err(Errno::ENXIO),
+        };
+        Ok(Self::new(object, flags))
+    }
+
+    /// Status flags and the way it was opened, as `F_GETFL` gives them.
+    pub fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// `F_SETFL`: only O_APPEND and O_NONBLOCK change.
+    pub fn set_flags(&self, flags: u32) {
+        let settable = O_APPEND | O_NONBLOCK;
+        self.flags.store(self.flags() & !settable | flags & settable, Ordering::Relaxed);
+    }
+
+    /// Reads up to `count` bytes to user address `to`, from the position on.
+    pub fn read(&self, to: u32, count: u32) -> Result<u32, Errno> {
+        if self.flags() & O_ACCMODE == O_WRONLY {
+            return Err(Errno::EBADF);
+        }
+        access_ok(to, count)?;
+        let nonblocking = self.flags() & O_NONBLOCK != 0;
+        match &self.object {
+            Object::Inode(_) => {
+                let at = *self.position.lock();
+                let read = self.read_at(to, count, at)?;
+                *self.position.lock() = at + u64::from(read);
+                Ok(read)
+            }
+            Object::Null(_) => Ok(0),
+            Object::Zero(_) => clear_user(to, count).map(|()| count),
+            Object::Random(_) => read_random(to, count),
+            Object::Tty(_) => tty::read(to, count, nonblocking),
+            Object::PipeReader(pipe) => pipe.read(to, count, nonblocking),
+            Object::PipeWriter(_) => Err(Errno::EBADF),
+        }
+    }
+
+    /// Reads from byte `at` on; the position stays. ESPIPE if that makes no sense here.
+    pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
+        match &self.object {
+            Object::Inode(inode) if inode.file_type == FileType::Directory => Err(Errno::EISDIR),
+            Object::Inode(inode) => {
+                let rest = usize::try_from(at).ok().and_then(|at| inode.data.get(at..)).unwrap_or_default();
+                let bytes = &rest[..rest.len().min(count as usize)];
+                copy_to_user(to, bytes)?;
+                Ok(bytes.len() as u32)
+            }
+            Object::Null(_) | Object::Zero(_) | Object::Random(_) => self.read(to, count),
+            _ => Err(Errno::ESPIPE),
+        }
+    }
+
+    /// Writes `count` bytes from user address `from`.
+    pub fn write(&self, from: u32, count: u32) -> Result<u32, Errno> {
+        if self.flags() & O_ACCMODE == 0 {
+            return Err(Errno::EBADF);
+        }
+        access_ok(from, count)?;
+        match &self.object {
+            Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
+            Object::Tty(_) => tty::write(from, count),
+            Object::PipeWriter(pipe) => pipe.write(from, count, self.flags() & O_NONBLOCK != 0),
+            Object::Inode(_) | Object::PipeReader(_) => Err(Errno::EBADF),
+        }
+    }
+
+    /// Moves the position; returns it. ESPIPE, EINVAL.
+    pub fn seek(&self, offset: i64, whence: u32) -> Result<u64, Errno> {
+        let size = match &self.object {
+            Object::Inode(inode) => inode.data.len() as i64,
+            Object::Null(_) | Object::Zero(_) | Object::Random(_) => return Ok(0),
+            _ => return Err(Errno::ESPIPE),
+        };
+        let mut position = self.position.lock();
+        let base = match whence {
+            0 => 0,
+            1 => *position as i64,
+            2 => size,
+            _ => return Err(Errno::EINVAL),
+        };
+        let new = base.checked_add(offset).filter(|new| *new >= 0).ok_or(Errno::EINVAL)?;
+        *position = new as u64;
+        Ok(new as u64)
+    }
+
+    /// What is known of it.
+    pub fn stat(&self) -> Stat {
+        match &self.object {
+            Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => stat(inode),
+            Object::Random(inode) | Object::Tty(inode) => stat(inode),
+            Object::PipeReader(_) | Object::PipeWriter(_) => {
+                Stat { mode: S_IFIFO | 0o600, ino: 1, nlink: 1, ..Stat::default() }
+            }
+        }
+    }
+
+    /// ioctl(2); `session` is the caller's.
+    pub fn ioctl(&self, command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
+        match (&self.object, command) {
+            (_, FIONBIO) => {
+                let on = crate::syscall::uaccess::get_user::<u32>(argument)? != 0;
+                let flags = self.flags() & !O_NONBLOCK;
+                self.set_flags(if on { flags | O_NONBLOCK } else { flags });
+                Ok(0)
+            }
+            (Object::PipeReader(pipe), FIONREAD) => put_user(argument, pipe.available() as u32).map(|()| 0),
+            (Object::Tty(_), _) => tty::ioctl(command, argument, session),
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    /// Puts directory entries into `count` bytes at user address `to`, from the position on, and
+    /// returns how many bytes that took; 0 at the end. ENOTDIR, EINVAL (not even one fits).
+    pub fn getdents64(&self, to: u32, count: u32) -> Result<u32, Errno> {
+        let directory = match &self.object {
+            Object::Inode(inode) if inode.file_type == FileType::Directory => *inode,
+            _ => return Err(Errno::ENOTDIR),
+        };
+        access_ok(to, count)?;
+        let mut position = *self.position.lock();
+        let parent = rootfs::archive().find(directory.parent()).unwrap_or(directory);
+        let dots = [(&b"."[..], directory), (&b".."[..], parent)];
+        let children = rootfs::archive().children(directory).map(|child| (child.file_name(), child));
+        let mut used = 0;
+        for (name, inode) in dots.into_iter().chain(children).skip(position as usize) {
+            let mut buffer = [0; 288];
+            let entry = put_dirent64(&mut buffer, 0, u64::from(inode.ino), position + 1, d_type(inode.mode), name);
+            let Some(length) = entry.filter(|length| used + *length as u32 <= count) else {
+                if used == 0 {
+                    return Err(Errno::EINVAL);
+                }
+                break;
+            };
+            copy_to_user(to + used, &buffer[..length])?;
+            used += length as u32;
+            position += 1;
+        }
+        *self.position.lock() = position;
+        Ok(used)
+    }
+
+    /// Readable without waiting, writable without waiting, the other end is gone.
+    pub fn poll(&self) -> (bool, bool, bool) {
+        match &self.object {
+            Object::Tty(_) => (tty::is_readable(), true, false),
+            Object::PipeReader(pipe) => {
+                let (readable, hung_up) = pipe.poll();
+                (readable, false, hung_up)
+            }
+            Object::PipeWriter(pipe) => {
+                let (writable, hung_up) = pipe.poll();
+                (false, writable, hung_up)
+            }
+            _ => (true, true, false),
+        }
+    }
+}
+
+/// To read.
+pub const MAY_READ: u32 = 4;
+/// To write.
+pub const MAY_WRITE: u32 = 2;
+/// To execute, or to search.
+pub const MAY_EXEC: u32 = 1;
+
+/// EACCES unless `cred` may do all of `wanted` (MAY_*) with the file.
+pub fn permission(inode: Inode, wanted: u32, cred: &Cred) -> Result<(), Errno> {
+    let granted = match () {
+        // Root may do all, but executes only what somebody may execute.
+        () if cred.capable() => match inode.mode & 0o111 {
+            0 if inode.file_type == FileType::Regular => MAY_READ | MAY_WRITE,
+            _ => MAY_READ | MAY_WRITE | MAY_EXEC,
+        },
+        () if cred.uid.fs == inode.uid => inode.mode >> 6,
+        () if cred.gid.fs == inode.gid => inode.mode >> 3,
+        () => inode.mode,
+    };
+    if wanted & !granted == 0 { Ok(()) } else { Err(Errno::EACCES) }
+}
+
+/// What is known of a file of the root file system.
+pub fn stat(inode: Inode) -> Stat {
+    Stat {
+        mode: inode.mode,
+        ino: u64::from(inode.ino),
+        nlink: inode.nlink,
+        uid: inode.uid,
+        gid: inode.gid,
+        rdev: inode.rdev,
+        size: inode.data.len() as u64,
+        mtime: inode.mtime,
+    }
+}
+
+fn read_random(to: u32, count: u32) -> Result<u32, Errno> {
+    let mut done = 0;
+    while done < count {
+        let mut bytes = [0; 64];
+        let chunk = (count - done).min(64);
+        get_random_bytes(&mut bytes);
+        copy_to_user(to + done, &bytes[..chunk as usize])?;
+        done += chunk;
+    }
+    Ok(done)
+}

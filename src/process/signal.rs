@@ -1,0 +1,389 @@
+//! Signals: who has which pending, and how one is sent.
+//!
+//! A signal waits in a task (sent to a thread, or raised by its own fault) or in the process
+//! (sent to all threads: the first that does not block it takes it). Each number waits once
+//! at most, also of the real-time ones. Whoever waits interruptibly is woken.
+//!
+//! Called in process context. Delivery is in `signal_delivery`.
+//!
+//! Lock order: the task list, then a process's or a task's pending signals, then its actions.
+//!
+//! Book: chapter 11, "Data Structures Associated with Signals", "Generating a Signal".
+//! Linux: 2.6.38 `kernel/signal.c`.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use arrayvec::ArrayVec;
+
+use super::sigframe::SigInfo;
+use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGCONT, SIGKILL, SigSet, default_action};
+use super::tasklist::{INIT_PID, TASKLIST};
+use crate::arch::x86::current::{Current, current};
+use crate::sched::wake_up::try_to_wake_up;
+use crate::sync::IrqSpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE};
+use crate::task::task_struct::{TaskRef, TaskStruct};
+use crate::task::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
+
+/// Handler value: the default action.
+pub const SIG_DFL: u32 = 0;
+/// Handler value: nothing happens.
+pub const SIG_IGN: u32 = 1;
+/// `SigInfo::code`: sent by kill(2).
+pub const SI_USER: i32 = 0;
+/// Sent by the kernel.
+pub const SI_KERNEL: i32 = 0x80;
+/// Sent by tkill(2).
+pub const SI_TKILL: i32 = -6;
+
+/// What a process wants to happen at a signal: `struct k_sigaction`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SigAction {
+    /// [`SIG_DFL`], [`SIG_IGN`] or a user address.
+    pub handler: u32,
+    /// SA_*.
+    pub flags: u32,
+    /// User address that a handler returns to, with SA_RESTORER.
+    pub restorer: u32,
+    /// Blocked while the handler runs.
+    pub mask: SigSet,
+}
+
+/// Signals that wait, with what is told about each.
+#[derive(Clone, Debug, Default)]
+pub struct SigPending {
+    set: SigSet,
+    infos: ArrayVec<SigInfo, 16>,
+}
+
+impl SigPending {
+    /// None.
+    pub const fn new() -> Self {
+        Self { set: SigSet::EMPTY, infos: ArrayVec::new_const() }
+    }
+
+    /// Which.
+    pub fn set(&self) -> SigSet {
+        self.set
+    }
+
+    fn add(&mut self, info: SigInfo) {
+        if !self.set.contains(info.signal) {
+            self.set = self.set.union(SigSet::of(info.signal));
+            // With too many at once the number still arrives, without what is told about it.
+            let _full = self.infos.try_push(info);
+        }
+    }
+
+    fn remove(&mut self, signal: u32) -> SigInfo {
+        self.set = self.set.without(SigSet::of(signal));
+        match self.infos.iter().position(|info| info.signal == signal) {
+            Some(at) => self.infos.remove(at),
+            None => SigInfo { signal, code: SI_USER, fields: [0; 3] },
+        }
+    }
+
+    /// Takes out the signal that is next and not in `blocked`.
+    pub fn dequeue(&mut self, blocked: SigSet) -> Option<SigInfo> {
+        let signal = self.set.without(blocked).first()?;
+        Some(self.remove(signal))
+    }
+}
+
+/// A task's own part.
+#[derive(Debug)]
+pub struct TaskSignals {
+    /// Sent to this thread.
+    pub pending: SigPending,
+    /// Waits until it is unblocked.
+    pub blocked: SigSet,
+    /// Set to be blocked again once a signal was handled: `sigsuspend` is waiting.
+    pub saved_blocked: Option<SigSet>,
+    /// Alternate stack: address, SS_* flags, size in bytes.
+    pub altstack: [u32; 3],
+}
+
+impl TaskSignals {
+    /// Nothing pending or blocked, no alternate stack (`SS_DISABLE`).
+    pub const fn new() -> Self {
+        Self {
+            pending: SigPending::new(),
+            blocked: SigSet::EMPTY,
+            saved_blocked: None,
+            altstack: [0, SS_DISABLE, 0],
+        }
+    }
+}
+
+/// `ss_flags`: there is no alternate stack.
+pub const SS_DISABLE: u32 = 2;
+
+/// The process's part, shared by its threads. (`CLONE_SIGHAND` without `CLONE_THREAD` copies the
+/// actions instead of sharing them.)
+pub struct SignalStruct {
+    /// What the process wants to happen, by signal number minus one.
+    pub actions: IrqSpinLock<[SigAction; NSIG as usize]>,
+    /// Sent to the whole process.
+    pub shared_pending: IrqSpinLock<SigPending>,
+    /// Process group.
+    pub pgrp: AtomicI32,
+    /// Session.
+    pub session: AtomicI32,
+    /// Wait status of the process, once one thread has ended it for all; [`NOT_EXITING`] before.
+    group_exit_code: AtomicU32,
+}
+
+const NOT_EXITING: u32 = u32::MAX;
+
+impl SignalStruct {
+    /// All default, in process group and session 0.
+    pub fn new() -> Self {
+        Self {
+            actions: IrqSpinLock::new([SigAction::default(); NSIG as usize]),
+            shared_pending: IrqSpinLock::new(SigPending::new()),
+            pgrp: AtomicI32::new(0),
+            session: AtomicI32::new(0),
+            group_exit_code: AtomicU32::new(NOT_EXITING),
+        }
+    }
+
+    /// For a forked process: the same actions and group, nothing pending.
+    pub fn copy(&self) -> Self {
+        Self {
+            actions: IrqSpinLock::new(*self.actions.lock()),
+            pgrp: AtomicI32::new(self.pgrp.load(Ordering::Relaxed)),
+            session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
+            ..Self::new()
+        }
+    }
+
+    /// What is to happen at `signal`.
+    pub fn action(&self, signal: u32) -> SigAction {
+        self.actions.lock()[signal as usize - 1]
+    }
+
+    /// For exec: what had a handler is default again; what was ignored still is.
+    pub fn flush_signal_handlers(&self) {
+        for action in self.actions.lock().iter_mut() {
+            let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
+            *action = SigAction { handler, ..SigAction::default() };
+        }
+    }
+
+    /// Whether `signal` does nothing to this process.
+    fn ignores(&self, signal: u32) -> bool {
+        match self.action(signal).handler {
+            SIG_IGN => true,
+            SIG_DFL => matches!(default_action(signal), DefaultAction::Ignore | DefaultAction::Continue),
+            _ => false,
+        }
+    }
+}
+
+impl Default for SignalStruct {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A new task's part in its process: the parent's own for a thread, else a copy.
+pub fn copy_signal(parent: &Arc<SignalStruct>, thread: bool) -> Arc<SignalStruct> {
+    if thread { parent.clone() } else { Arc::new(parent.copy()) }
+}
+
+/// Whether a wait of this task should end for a signal.
+pub fn signal_pending(task: &TaskStruct) -> bool {
+    test_flag(task.thread_info(), TIF_SIGPENDING)
+}
+
+/// Sets or clears TIF_SIGPENDING of the running task by what it has pending and not blocked.
+pub fn recalc_sigpending(me: Current) {
+    let shared = me.signal.shared_pending.lock().set();
+    let own = me.signals.lock();
+    if own.pending.set().union(shared).without(own.blocked).is_empty() {
+        clear_flag(me.thread_info(), TIF_SIGPENDING);
+    } else {
+        set_flag(me.thread_info(), TIF_SIGPENDING);
+    }
+}
+
+/// Changes what the running task blocks.
+pub fn set_blocked(me: Current, blocked: SigSet) {
+    me.signals.lock().blocked = blocked.without(SigSet::UNBLOCKABLE);
+    recalc_sigpending(me);
+}
+
+/// Sends a signal to one thread.
+pub fn send_to_thread(info: SigInfo, task: &TaskStruct) {
+    if task.has_flags(PF_KTHREAD) || task.signal.ignores(info.signal) && !is_blocked(task, info.signal) {
+        return;
+    }
+    task.signals.lock().pending.add(info);
+    signal_wake_up(task);
+}
+
+/// Sends a signal to the whole process of `task`.
+#[doc(alias = "group_send_sig_info")]
+pub fn send_to_process(info: SigInfo, task: &TaskStruct) {
+    let init_protected = task.tgid == INIT_PID && task.signal.action(info.signal).handler == SIG_DFL;
+    let ignored = task.signal.ignores(info.signal) && !is_blocked(task, info.signal);
+    if task.has_flags(PF_KTHREAD) || ignored || init_protected {
+        return;
+    }
+    task.signal.shared_pending.lock().add(info);
+    let list = TASKLIST.lock();
+    let mut threads = list.tasks.values().map(|entry| &entry.task).filter(|t| t.tgid == task.tgid);
+    if let Some(thread) = threads.find(|thread| !is_blocked(thread, info.signal)) {
+        signal_wake_up(thread);
+    }
+}
+
+/// Raises a signal in the running task that it can neither block nor ignore: its own fault.
+pub fn force_sig_info(info: SigInfo, me: Current) {
+    let mut actions = me.signal.actions.lock();
+    let action = &mut actions[info.signal as usize - 1];
+    let mut own = me.signals.lock();
+    if own.blocked.contains(info.signal) || action.handler == SIG_IGN {
+        action.handler = SIG_DFL;
+        own.blocked = own.blocked.without(SigSet::of(info.signal));
+    }
+    own.pending.add(info);
+    drop(own);
+    drop(actions);
+    set_flag(me.thread_info(), TIF_SIGPENDING);
+}
+
+/// As [`force_sig_info`], from the kernel, with nothing to tell.
+pub fn force_sig(signal: u32, me: Current) {
+    force_sig_info(SigInfo { signal, code: SI_KERNEL, fields: [0; 3] }, me);
+}
+
+/// For the trap handlers: `addr` is where the fault was.
+#[unsafe(no_mangle)]
+extern "C" fn force_sig_fault(sig: i32, code: i32, addr: u32) {
+    let info = SigInfo { signal: sig as u32, code, fields: [addr, 0, 0] };
+    match sig as u32 {
+        // Cannot be handled, so it goes the plain way.
+        SIGKILL => send_to_thread(info, &current()),
+        _ => force_sig_info(info, current()),
+    }
+}
+
+/// Whether `sig` would end the running task: it has no handler for it.
+#[unsafe(no_mangle)]
+extern "C" fn unhandled_signal(sig: i32) -> bool {
+    current().signal.action(sig as u32).handler <= SIG_IGN
+}
+
+/// Tells the parent of the end of a process, or wakes it if it has said that it does not care.
+pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
+    let signal = child.exit_signal;
+    if signal == 0 || signal > NSIG {
+        return;
+    }
+    let (code, value) = match status & 0x7f {
+        0 => (1, status >> 8), // CLD_EXITED
+        signal if status & 0x80 != 0 => (3, signal), // CLD_DUMPED
+        signal => (2, signal), // CLD_KILLED
+    };
+    let code = if signal == SIGCHLD { code } else { SI_USER };
+    let uid = child.cred.lock().uid.real;
+    send_to_process(SigInfo { signal, code, fields: [child.pid as u32, uid, value as u32] }, parent);
+}
+
+/// Starts the end of the running task's process with wait status `code`, or joins an end that
+/// another thread has started. Returns the wait status of the process.
+pub fn begin_group_exit(me: Current, code: i32) -> i32 {
+    let exit = &me.signal.group_exit_code;
+    match exit.compare_exchange(NOT_EXITING, code as u32, Ordering::AcqRel, Ordering::Acquire) {
+        Err(first) => first as i32,
+        Ok(_) => {
+            zap_other_threads(me);
+            code
+        }
+    }
+}
+
+/// Whether the process of `task` is being ended as a whole.
+pub fn is_group_exiting(task: &TaskStruct) -> bool {
+    task.signal.group_exit_code.load(Ordering::Acquire) != NOT_EXITING
+}
+
+/// Sends SIGKILL to every other thread of the running task's process.
+pub fn zap_other_threads(me: Current) {
+    let list = TASKLIST.lock();
+    let others = list.tasks.values().map(|entry| &entry.task).filter(|t| t.tgid == me.tgid && t.pid != me.pid);
+    for thread in others {
+        thread.signals.lock().pending.add(SigInfo { signal: SIGKILL, code: SI_KERNEL, fields: [0; 3] });
+        signal_wake_up(thread);
+    }
+}
+
+/// Which processes kill(2) means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// One.
+    Process(i32),
+    /// All of a process group.
+    Group(i32),
+    /// All but init and the caller.
+    All,
+}
+
+/// kill(2). Signal 0 only asks whether it could be sent. ESRCH, EPERM.
+pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
+    let me = current();
+    let found = collect(|task| match target {
+        Target::Process(pid) => task.tgid == pid,
+        Target::Group(pgrp) => task.signal.pgrp.load(Ordering::Relaxed) == pgrp,
+        Target::All => task.tgid != INIT_PID && task.tgid != me.tgid,
+    });
+    let mut result = Err(Errno::ESRCH);
+    for task in found? {
+        match may_signal(me, &task, info.signal) {
+            true => {
+                result = Ok(());
+                if info.signal != 0 {
+                    send_to_process(info, &task);
+                }
+            }
+            false if result.is_err() => result = Err(Errno::EPERM),
+            false => {}
+        }
+    }
+    result
+}
+
+/// Whether the running task may send `signal` to `task`.
+pub fn may_signal(me: Current, task: &TaskStruct, signal: u32) -> bool {
+    let (mine, theirs) = (*me.cred.lock(), *task.cred.lock());
+    let same_session = || {
+        me.signal.session.load(Ordering::Relaxed) == task.signal.session.load(Ordering::Relaxed)
+    };
+    mine.may_signal(&theirs) || signal == SIGCONT && same_session()
+}
+
+/// The leaders of processes that `wanted` chooses. ENOMEM.
+fn collect(wanted: impl Fn(&TaskStruct) -> bool) -> Result<alloc::vec::Vec<TaskRef>, Errno> {
+    let list = TASKLIST.lock();
+    let mut found = alloc::vec::Vec::new();
+    for task in list.tasks.values().map(|entry| &entry.task) {
+        if task.pid == task.tgid && !task.has_flags(PF_KTHREAD) && wanted(task) {
+            found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            found.push(task.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn is_blocked(task: &TaskStruct, signal: u32) -> bool {
+    task.signals.lock().blocked.contains(signal)
+}
+
+fn signal_wake_up(task: &TaskStruct) {
+    set_flag(task.thread_info(), TIF_SIGPENDING);
+    // A task in ring 3 on another CPU sees the flag at its next tick.
+    try_to_wake_up(task, TASK_INTERRUPTIBLE);
+}

@@ -1,0 +1,278 @@
+//! Signals on the way back to ring 3: default actions, handlers, restarted system calls.
+//!
+//! `do_notify_resume` is called by the entry code on the task's own stack, interrupts on, when
+//! TIF_SIGPENDING is set. It takes one signal after the other until one needs the program: then
+//! the handler's frame is on the user's stack and the registers lead to the handler, which comes
+//! back by `sigreturn`. A signal whose default is to end the process does not return.
+//!
+//! A system call that a signal interrupted has left ERESTARTSYS or ERESTARTNOHAND in eax: it is
+//! run again, or answers EINTR. Stopping a process is not in this kernel: SIGSTOP and its like
+//! are logged once and ignored.
+//!
+//! Book: chapter 11, "Delivering a Signal", "Reexecution of System Calls".
+//! Linux: 2.6.38 `arch/x86/kernel/signal.c`, `get_signal_to_deliver`.
+
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::exit::do_group_exit;
+use super::sigframe::{
+    FPSTATE_BYTES, FPSTATE_FXSAVE, FrameParts, RT_SIGFRAME_BYTES, RT_SIGFRAME_MASK, RT_SIGFRAME_SC,
+    RT_SIGFRAME_STACK, SIGCONTEXT_BYTES, SIGFRAME_BYTES, SIGFRAME_EXTRAMASK, SIGFRAME_SC, SigInfo, fpstate_header,
+    restore_sigcontext,
+};
+use super::signal::{
+    SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, force_sig, is_group_exiting, recalc_sigpending, set_blocked,
+};
+use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
+use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::insn;
+use crate::arch::x86::math_state::{clear_fpu, unlazy_fpu};
+use crate::hw::desc::{USER_CS, USER_DS};
+use crate::hw::eflags::Eflags;
+use crate::hw::fxsave::FxsaveArea;
+use crate::syscall::errno::Errno;
+use crate::syscall::uaccess::{copy_to_user, get_user};
+use crate::task::pt_regs::PtRegs;
+use crate::task::state::PF_USED_MATH;
+
+/// `sa_flags`: the handler wants siginfo and ucontext.
+pub const SA_SIGINFO: u32 = 0x4;
+const SA_RESTORER: u32 = 0x0400_0000;
+const SA_ONSTACK: u32 = 0x0800_0000;
+const SA_RESTART: u32 = 0x1000_0000;
+const SA_NODEFER: u32 = 0x4000_0000;
+const SA_RESETHAND: u32 = 0x8000_0000;
+
+/// Upward call of the entry code.
+///
+/// # Safety
+/// `regs` is the frame at the top of the running task's stack, from ring 3.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn do_notify_resume(regs: *mut PtRegs) {
+    // SAFETY: the caller's duty; nobody else uses the frame while we are in the kernel.
+    let regs = unsafe { &mut *regs };
+    let me = current();
+    match get_signal_to_deliver(me) {
+        Some((info, action)) => handle_signal(me, info, &action, regs),
+        None => {
+            restart_system_call(regs, None);
+            if let Some(blocked) = { me.signals.lock().saved_blocked.take() } {
+                set_blocked(me, blocked);
+            }
+        }
+    }
+    recalc_sigpending(me);
+}
+
+/// The next signal that has a handler; default actions happen on the way.
+fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
+    loop {
+        if is_group_exiting(&me) {
+            do_group_exit(SIGKILL as i32);
+        }
+        let info = dequeue_signal(me)?;
+        let action = me.signal.action(info.signal);
+        match action.handler {
+            SIG_IGN => {}
+            SIG_DFL => default(me, info.signal),
+            _ => {
+                if action.flags & SA_RESETHAND != 0 {
+                    me.signal.actions.lock()[info.signal as usize - 1].handler = SIG_DFL;
+                }
+                return Some((info, action));
+            }
+        }
+    }
+}
+
+fn dequeue_signal(me: Current) -> Option<SigInfo> {
+    let blocked = me.signals.lock().blocked;
+    let own = me.signals.lock().pending.dequeue(blocked);
+    own.or_else(|| me.signal.shared_pending.lock().dequeue(blocked))
+}
+
+fn default(me: Current, signal: u32) {
+    static STOP_LOGGED: AtomicBool = AtomicBool::new(false);
+    match default_action(signal) {
+        DefaultAction::Ignore | DefaultAction::Continue => {}
+        DefaultAction::Stop => {
+            if !STOP_LOGGED.swap(true, Ordering::Relaxed) {
+                log::warn!("signal: {}[{}]: {} ignored: stopping is not implemented", me.comm(), me.pid, name(signal));
+            }
+        }
+        DefaultAction::Terminate | DefaultAction::Core => {
+            log::info!("signal: {}[{}]: killed by {}", me.comm(), me.pid, name(signal));
+            do_group_exit(signal as i32);
+        }
+    }
+}
+
+/// Makes the registers lead to the handler.
+fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRegs) {
+    restart_system_call(regs, Some(action));
+    let (blocked, to_restore) = {
+        let mut own = me.signals.lock();
+        let to_restore = own.saved_blocked.take().unwrap_or(own.blocked);
+        (own.blocked, to_restore)
+    };
+    if setup_frame(me, info, action, to_restore, regs).is_err() {
+        log::info!("signal: {}[{}]: no stack for the handler of {}", me.comm(), me.pid, name(info.signal));
+        if info.signal == SIGSEGV {
+            me.signal.actions.lock()[SIGSEGV as usize - 1].handler = SIG_DFL;
+        }
+        return force_sig(SIGSEGV, me);
+    }
+    let this = if action.flags & SA_NODEFER != 0 { SigSet::EMPTY } else { SigSet::of(info.signal) };
+    set_blocked(me, blocked.union(action.mask).union(this));
+}
+
+fn setup_frame(
+    me: Current,
+    info: SigInfo,
+    action: &SigAction,
+    blocked: SigSet,
+    regs: &mut PtRegs,
+) -> Result<(), Errno> {
+    let altstack = me.signals.lock().altstack;
+    let on_altstack = regs.sp.wrapping_sub(altstack[0]) <= altstack[2] && altstack[1] & SS_DISABLE == 0;
+    let top = match action.flags & SA_ONSTACK != 0 && altstack[1] & SS_DISABLE == 0 && !on_altstack {
+        true => altstack[0].wrapping_add(altstack[2]),
+        false => regs.sp,
+    };
+    let (fpstate, below) = save_fpu(me, top)?;
+    let siginfo = action.flags & SA_SIGINFO != 0;
+    let size = if siginfo { RT_SIGFRAME_BYTES } else { SIGFRAME_BYTES } as u32;
+    // So that (esp + 4) is a multiple of 16 where the handler begins, as after a call.
+    let at = (below.wrapping_sub(size).wrapping_add(4) & !15).wrapping_sub(4);
+    let state = if altstack[1] & SS_DISABLE != 0 { SS_DISABLE } else { u32::from(on_altstack) };
+    let parts = FrameParts {
+        at,
+        restorer: (action.flags & SA_RESTORER != 0).then_some(action.restorer),
+        info,
+        regs,
+        gs: u32::from(insn::read_gs()),
+        trap: [0, 0, if SigSet::SYNCHRONOUS.contains(info.signal) { info.fields[0] } else { 0 }],
+        fpstate,
+        blocked,
+        altstack: [altstack[0], state, altstack[2]],
+    };
+    let (dx, cx) = match siginfo {
+        true => {
+            copy_to_user(at, &parts.rt_sigframe())?;
+            (at + super::sigframe::RT_SIGFRAME_INFO as u32, at + super::sigframe::RT_SIGFRAME_UC as u32)
+        }
+        false => {
+            copy_to_user(at, &parts.sigframe())?;
+            (0, 0)
+        }
+    };
+    let ds = u32::from(USER_DS.0);
+    regs.sp = at;
+    regs.ip = action.handler;
+    (regs.ax, regs.dx, regs.cx) = (info.signal, dx, cx);
+    (regs.ds, regs.es, regs.ss, regs.cs) = (ds, ds, ds, u32::from(USER_CS.0));
+    regs.flags &= !(Eflags::DF | Eflags::RF | Eflags::TF).bits();
+    regs.orig_ax = u32::MAX;
+    Ok(())
+}
+
+/// Copies the FPU state, if the task has any, below `top`; returns its address, or 0, and the
+/// lowest address used.
+fn save_fpu(me: Current, top: u32) -> Result<(u32, u32), Errno> {
+    if !me.has_flags(PF_USED_MATH) {
+        return Ok((0, top));
+    }
+    unlazy_fpu(me);
+    let mut image = [0; 512];
+    // SAFETY: our own context; nothing else borrows it here.
+    if let Some(fpu) = unsafe { me.thread_mut() }.fpu.as_deref() {
+        // SAFETY: an FxsaveArea is 512 bytes without padding.
+        image = unsafe { core::ptr::from_ref(fpu).cast::<[u8; 512]>().read() };
+    }
+    let at = top.wrapping_sub(FPSTATE_BYTES as u32) & !15;
+    copy_to_user(at, &fpstate_header(&image))?;
+    copy_to_user(at.wrapping_add(FPSTATE_FXSAVE as u32), &image)?;
+    Ok((at, at))
+}
+
+/// Loads what `save_fpu` stored at `fpstate`; 0: the handler's caller had none.
+fn restore_fpu(me: Current, fpstate: u32) -> Result<(), Errno> {
+    if fpstate == 0 {
+        clear_fpu(me);
+        return Ok(());
+    }
+    let image = get_user::<[u8; 512]>(fpstate.wrapping_add(FPSTATE_FXSAVE as u32))?;
+    let mut area = Box::new(FxsaveArea::INIT);
+    // SAFETY: the area is 512 bytes, any bytes are one, and `sanitize` takes out what FXRSTOR
+    // would refuse.
+    unsafe { core::ptr::from_mut(&mut *area).cast::<[u8; 512]>().write(image) };
+    area.sanitize(0);
+    clear_fpu(me);
+    // SAFETY: our own context; the live registers are nobody's now.
+    unsafe { me.thread_mut() }.fpu = Some(area);
+    me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
+    Ok(())
+}
+
+/// sigreturn(2), rt_sigreturn(2): back to where the signal came. Returns the eax to go on with.
+pub fn sigreturn(me: Current, regs: &mut PtRegs, rt: bool) -> i32 {
+    let result = if rt { rt_frame(regs.sp) } else { old_frame(regs.sp) };
+    let result = result.and_then(|(sigcontext, mask, altstack)| {
+        let restored = restore_sigcontext(&sigcontext, regs);
+        restore_fpu(me, restored.fpstate)?;
+        Ok((restored, mask, altstack))
+    });
+    let Ok((restored, upper, altstack)) = result else {
+        force_sig(SIGSEGV, me);
+        return 0;
+    };
+    if let Some(altstack) = altstack {
+        me.signals.lock().altstack = altstack;
+    }
+    set_blocked(me, SigSet(u64::from(restored.oldmask) | u64::from(upper) << 32));
+    *regs = restored.regs;
+    insn::load_gs(restored.gs);
+    regs.ax as i32
+}
+
+/// Sigcontext, upper half of the blocked set, alternate stack.
+type Frame = ([u8; SIGCONTEXT_BYTES], u32, Option<[u32; 3]>);
+
+/// The frame that the restorer left: it has popped the return address and the signal.
+fn old_frame(sp: u32) -> Result<Frame, Errno> {
+    let at = sp.wrapping_sub(8);
+    let sigcontext = get_user(at.wrapping_add(SIGFRAME_SC as u32))?;
+    Ok((sigcontext, get_user(at.wrapping_add(SIGFRAME_EXTRAMASK as u32))?, None))
+}
+
+/// The same with siginfo: only the return address was popped.
+fn rt_frame(sp: u32) -> Result<Frame, Errno> {
+    let at = sp.wrapping_sub(4);
+    let sigcontext = get_user(at.wrapping_add(RT_SIGFRAME_SC as u32))?;
+    let upper = get_user(at.wrapping_add(RT_SIGFRAME_MASK as u32 + 4))?;
+    let mut altstack = get_user::<[u32; 3]>(at.wrapping_add(RT_SIGFRAME_STACK as u32))?;
+    altstack[1] &= SS_DISABLE;
+    Ok((sigcontext, upper, Some(altstack)))
+}
+
+/// Decides what an interrupted system call does: run again, or answer EINTR. `handler`: one is
+/// about to run.
+fn restart_system_call(regs: &mut PtRegs, handler: Option<&SigAction>) {
+    if (regs.orig_ax as i32) < 0 {
+        return;
+    }
+    let again = match regs.ax as i32 {
+        code if code == Errno::ERESTARTSYS.to_ret() => handler.is_none_or(|action| action.flags & SA_RESTART != 0),
+        code if code == Errno::ERESTARTNOHAND.to_ret() => handler.is_none(),
+        _ => return,
+    };
+    if again {
+        regs.ax = regs.orig_ax;
+        // Both `int $0x80` and what the vDSO has before the return address are two bytes long.
+        regs.ip = regs.ip.wrapping_sub(2);
+    } else {
+        regs.ax = Errno::EINTR.to_ret() as u32;
+    }
+    regs.orig_ax = u32::MAX;
+}
