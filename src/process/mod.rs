@@ -4,10 +4,13 @@
 //! - `tasklist`: who is whose child
 //! - `fork`: a new task; `kthread`: one without user mode
 //! - [`initial_stack`]: what a program finds on its stack
+//! - `load_elf`, `exec`: how a task becomes another program
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does
 //! - `exit`: the end of one; `wait4`: who hears of it
 
+#[cfg(target_os = "none")]
+pub mod exec;
 #[cfg(target_os = "none")]
 pub mod exit;
 #[cfg(target_os = "none")]
@@ -15,6 +18,8 @@ pub mod fork;
 pub mod initial_stack;
 #[cfg(target_os = "none")]
 pub mod kthread;
+#[cfg(target_os = "none")]
+pub mod load_elf;
 pub mod sigframe;
 #[cfg(target_os = "none")]
 pub mod signal;

@@ -133,6 +133,8 @@ pub struct SignalStruct {
     pub session: AtomicI32,
     /// Wait status of the process, once one thread has ended it for all; [`NOT_EXITING`] before.
     group_exit_code: AtomicU32,
+    /// The thread that executes a program: all others end, but not the process. 0: none.
+    pub exec_pid: AtomicI32,
 }
 
 const NOT_EXITING: u32 = u32::MAX;
@@ -146,6 +148,7 @@ impl SignalStruct {
             pgrp: AtomicI32::new(0),
             session: AtomicI32::new(0),
             group_exit_code: AtomicU32::new(NOT_EXITING),
+            exec_pid: AtomicI32::new(0),
         }
     }
 

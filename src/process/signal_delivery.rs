@@ -15,7 +15,7 @@
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::exit::do_group_exit;
+use super::exit::{do_exit, do_group_exit};
 use super::sigframe::{
     FPSTATE_BYTES, FPSTATE_FXSAVE, FrameParts, RT_SIGFRAME_BYTES, RT_SIGFRAME_MASK, RT_SIGFRAME_SC,
     RT_SIGFRAME_STACK, SIGCONTEXT_BYTES, SIGFRAME_BYTES, SIGFRAME_EXTRAMASK, SIGFRAME_SC, SigInfo, fpstate_header,
@@ -70,6 +70,10 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
     loop {
         if is_group_exiting(&me) {
             do_group_exit(SIGKILL as i32);
+        }
+        let exec_pid = me.signal.exec_pid.load(Ordering::Acquire);
+        if exec_pid != 0 && exec_pid != me.pid {
+            do_exit(SIGKILL as i32);
         }
         let info = dequeue_signal(me)?;
         let action = me.signal.action(info.signal);

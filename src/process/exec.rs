@@ -1,0 +1,250 @@
+//! `execve`: the running task becomes another program.
+//!
+//! All that can fail is done first, in an address space of its own, while the old program is
+//! untouched. Then comes the point of no return, `flush_old_exec`: the other threads end, the old
+//! address space goes, and with it TLS, debug registers, FPU state and signal handlers. What stays:
+//! numbers, parent, open files that are not close-on-exec, ignored and blocked signals, the I/O
+//! bitmap.
+//!
+//! Called by the system call, and by the kernel thread that becomes init.
+//!
+//! Book: chapter 20, "The exec Functions". Linux: 2.6.38 `fs/exec.c` (`do_execve`,
+//! `flush_old_exec`, `exec_mmap`), `fs/binfmt_script.c`.
+
+use core::sync::atomic::Ordering;
+
+use alloc::vec::Vec;
+
+use super::exit::mm_release;
+use super::initial_stack::*;
+use super::load_elf::{arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
+use super::signal::{TaskSignals, zap_other_threads};
+use super::tasklist::TASKLIST;
+use crate::arch::x86::copy_thread::{flush_thread, start_thread};
+use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::mmu_context::switch_mm_irqs_off;
+use crate::arch::x86::vdso::{VDSO_KERNEL_VSYSCALL, VDSO_SYSENTER_RETURN};
+use crate::arch::x86::insn;
+use crate::fs::cpio::FileType;
+use crate::fs::elf::{self, ElfPlan};
+use crate::fs::file::{MAY_EXEC, permission};
+use crate::fs::random::get_random_bytes;
+use crate::fs::rootfs::{self, Inode};
+use crate::hw::pte::PAGE_SIZE;
+use crate::mm::frame::may_alloc;
+use crate::mm::mm_struct::{MmStruct, mmdrop, mmput};
+use crate::mm::vma::TASK_SIZE;
+use crate::sched::timer::schedule_timeout;
+use crate::sync::{IrqGuard, PreemptGuard};
+use crate::syscall::errno::Errno;
+use crate::task::cred::Cred;
+use crate::task::pt_regs::PtRegs;
+use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD, TASK_UNINTERRUPTIBLE};
+
+/// Scripts that interpret scripts, at most.
+const MAX_SCRIPTS: usize = 4;
+/// Of a script, only so much of its first line is read, in bytes.
+const BINPRM_BUF_SIZE: usize = 128;
+/// times(2) counts in these.
+const USER_HZ: u32 = 100;
+/// Frames that must be free for exec to begin.
+const EXEC_PAGES: u32 = 16;
+
+/// Makes the running task execute the program at `path`; `regs` are then those it starts with.
+///
+/// # Errors
+/// Those of a path; EACCES (no file, or not executable), ENOEXEC and EINVAL (no program that can be
+/// loaded; the log says why), E2BIG, ENOMEM, EAGAIN (a thread that does not lead its process).
+pub fn do_execve(path: &[u8], argv: Strings, envp: Strings, regs: &mut PtRegs) -> Result<(), Errno> {
+    let me = current();
+    if me.pid != me.tgid {
+        return Err(Errno::EAGAIN);
+    }
+    if !may_alloc(EXEC_PAGES) {
+        return Err(Errno::ENOMEM);
+    }
+    let cred = *me.cred.lock();
+    let (inode, argv) = open_exec(me, path, argv, &cred)?;
+    let plan = elf::parse(inode.data).map_err(|error| {
+        log::info!("exec: {}: {error}", path.escape_ascii());
+        Errno::from(error)
+    })?;
+    let new_cred = new_cred(inode, &cred);
+    let mm = NewMm::alloc()?;
+    load_elf_binary(mm.get(), inode.data, &plan)?;
+    let vdso = arch_setup_additional_pages(mm.get())?;
+    let auxv = auxv(&plan, vdso, &new_cred, new_cred.uid.effective != cred.uid.effective);
+    let mut random = [0; 16];
+    get_random_bytes(&mut random);
+    let stack = InitialStack {
+        top: TASK_SIZE, execfn: path, argv: &argv, envp: &envp, platform: b"i686", random, auxv: &auxv,
+    };
+    let (sp, contents) = stack.build()?;
+    setup_arg_pages(mm.get(), plan.exec_stack, sp, &contents)?;
+    drop((contents, argv, envp));
+
+    flush_old_exec(me, mm);
+    *me.cred.lock() = new_cred;
+    me.set_comm(inode.file_name());
+    me.thread_info().sysenter_return.set(vdso + VDSO_SYSENTER_RETURN);
+    start_thread(regs, plan.entry, sp);
+    Ok(())
+}
+
+/// The program that `path` leads to, scripts followed, and its arguments.
+fn open_exec(me: Current, path: &[u8], argv: Strings, cred: &Cred) -> Result<(Inode, Strings), Errno> {
+    let cwd = me.fs.lock().as_ref().map_or_else(rootfs::root, |fs| fs.cwd());
+    let mut argv = argv;
+    let mut path = copy(path)?;
+    for _ in 0..=MAX_SCRIPTS {
+        let inode = rootfs::lookup(cwd, &path, true)?;
+        if inode.file_type != FileType::Regular {
+            return Err(Errno::EACCES);
+        }
+        permission(inode, MAY_EXEC, cred)?;
+        let Some((interpreter, argument)) = parse_script(inode.data)? else { return Ok((inode, argv)) };
+        let mut new = Strings::new();
+        for string in [interpreter].into_iter().chain(argument).chain([&path[..]]).chain(argv.iter().skip(1)) {
+            new.push(string)?;
+        }
+        (path, argv) = (copy(interpreter)?, new);
+    }
+    Err(Errno::ELOOP)
+}
+
+/// Interpreter and argument of a `#!` line. ENOEXEC if the line names none.
+fn parse_script(data: &[u8]) -> Result<Option<(&[u8], Option<&[u8]>)>, Errno> {
+    let Some(rest) = data.strip_prefix(b"#!") else { return Ok(None) };
+    let rest = &rest[..rest.len().min(BINPRM_BUF_SIZE - 2)];
+    let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
+    let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
+    let argument = line[end..].trim_ascii();
+    match &line[..end] {
+        [] => Err(Errno::ENOEXEC),
+        interpreter => Ok(Some((interpreter, (!argument.is_empty()).then_some(argument)))),
+    }
+}
+
+/// The credentials of the new program: set-user-number bits take effect.
+fn new_cred(inode: Inode, old: &Cred) -> Cred {
+    let mut new = *old;
+    if inode.mode & 0o4000 != 0 {
+        new.uid.effective = inode.uid;
+    }
+    if inode.mode & 0o2010 == 0o2010 {
+        new.gid.effective = inode.gid;
+    }
+    for ids in [&mut new.uid, &mut new.gid] {
+        (ids.saved, ids.fs) = (ids.effective, ids.effective);
+    }
+    new
+}
+
+fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16] {
+    [
+        (AT_SYSINFO, vdso + VDSO_KERNEL_VSYSCALL),
+        (AT_SYSINFO_EHDR, vdso),
+        (AT_HWCAP, insn::cpuid(1, 0).edx),
+        (AT_PAGESZ, PAGE_SIZE),
+        (AT_CLKTCK, USER_HZ),
+        (AT_PHDR, plan.phdr_vaddr.unwrap_or(0)),
+        (AT_PHENT, u32::from(plan.phent)),
+        (AT_PHNUM, u32::from(plan.phnum)),
+        (AT_BASE, 0),
+        (AT_FLAGS, 0),
+        (AT_ENTRY, plan.entry),
+        (AT_UID, cred.uid.real),
+        (AT_EUID, cred.uid.effective),
+        (AT_GID, cred.gid.real),
+        (AT_EGID, cred.gid.effective),
+        (AT_SECURE, u32::from(secure)),
+    ]
+}
+
+/// The point of no return: from here on there is no old program to give an error to.
+fn flush_old_exec(me: Current, mm: NewMm) {
+    de_thread(me);
+    mm_release(me);
+    exec_mmap(me, mm);
+    flush_thread(me);
+    me.signal.flush_signal_handlers();
+    me.signals.lock().altstack = TaskSignals::new().altstack;
+    let files = me.files.lock().clone();
+    files.iter().for_each(|files| files.exec());
+    me.flags.fetch_and(!(PF_FORKNOEXEC | PF_KTHREAD), Ordering::Relaxed);
+}
+
+/// Ends all other threads of the process and waits until they are gone.
+fn de_thread(me: Current) {
+    let others = || {
+        let list = TASKLIST.lock();
+        list.tasks.values().any(|entry| entry.task.tgid == me.tgid && entry.task.pid != me.pid)
+    };
+    if !others() {
+        return;
+    }
+    me.signal.exec_pid.store(me.pid, Ordering::Release);
+    zap_other_threads(me);
+    while others() {
+        me.state.store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
+        schedule_timeout(1);
+    }
+    me.signal.exec_pid.store(0, Ordering::Release);
+}
+
+/// Changes over to the new address space; the old one loses its user, or its borrower.
+fn exec_mmap(me: Current, new: NewMm) {
+    let new = new.into_raw();
+    let old_mm = me.mm.load(Ordering::Relaxed);
+    let old_active = me.active_mm.load(Ordering::Relaxed);
+    {
+        let _no_preempt = PreemptGuard::new();
+        let _no_irq = IrqGuard::new();
+        me.mm.store(new, Ordering::Relaxed);
+        me.active_mm.store(new, Ordering::Relaxed);
+        // SAFETY: both are live: `old_active` by this task's user or count, given back only below,
+        // `new` by the user that is this task's from now on.
+        unsafe { switch_mm_irqs_off(&*old_active, &*new) };
+    }
+    // SAFETY: what this task held of the old address space, given back once; CR3 has moved.
+    unsafe {
+        match old_mm.is_null() {
+            true => mmdrop(old_active),
+            false => mmput(old_mm),
+        }
+    }
+}
+
+/// An address space in the making; dropped, it goes.
+struct NewMm(*mut MmStruct);
+
+impl NewMm {
+    fn alloc() -> Result<Self, Errno> {
+        MmStruct::alloc().map(Self).ok_or(Errno::ENOMEM)
+    }
+
+    fn get(&self) -> &MmStruct {
+        // SAFETY: live by the one user, which is ours.
+        unsafe { &*self.0 }
+    }
+
+    fn into_raw(self) -> *mut MmStruct {
+        let mm = self.0;
+        core::mem::forget(self);
+        mm
+    }
+}
+
+impl Drop for NewMm {
+    fn drop(&mut self) {
+        // SAFETY: its one user is ours; no CPU ever had it in CR3.
+        unsafe { mmput(self.0) };
+    }
+}
+
+fn copy(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| Errno::ENOMEM)?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}

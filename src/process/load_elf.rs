@@ -1,0 +1,105 @@
+//! A static program into a fresh address space: segments, heap, stack, vDSO.
+//!
+//! The pages themselves come when they are touched; only a page in which two segments meet is
+//! put together here.
+//!
+//! Called by exec before the point of no return, for an address space that is not in use yet.
+//!
+//! Book: chapter 20, "Executable Formats". Linux: 2.6.38 `fs/binfmt_elf.c` (`load_elf_binary`).
+
+use crate::arch::x86::vdso::{VDSO, VDSO_BYTES};
+use crate::fs::elf::{ElfPlan, Segment, SegmentFlags};
+use crate::hw::pte::{PAGE_MASK, PAGE_SIZE};
+use crate::mm::fault::{FaultSignal, write_to_mm};
+use crate::mm::frame::virt_to_phys;
+use crate::mm::mm_struct::MmStruct;
+use crate::mm::mmap::{MapFlags, do_mmap, do_mprotect};
+use crate::mm::vma::{Backing, TASK_SIZE, VmFlags, Vma};
+use crate::syscall::errno::Errno;
+
+/// The stack's area at first, in bytes; it grows by itself.
+const STACK_BYTES: u32 = 33 * PAGE_SIZE;
+
+/// Maps the program `file`, which `plan` was made of, and its heap. ENOMEM.
+pub fn load_elf_binary(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Result<(), Errno> {
+    let mut mapped_to = 0;
+    for (index, segment) in plan.segments.iter().enumerate() {
+        let pages = segment.pages();
+        if pages.start < mapped_to {
+            join_page(mm, file, &plan.segments[..=index], pages.start)?;
+        }
+        map_segment(mm, file, segment, pages.start.max(mapped_to), pages.end)?;
+        mapped_to = pages.end;
+    }
+    let mut map = mm.map.lock();
+    map.start_brk = mapped_to;
+    map.brk = mapped_to;
+    Ok(())
+}
+
+/// Maps pages `start..end` of a segment: the file's as far as it goes, then zeroes.
+fn map_segment(mm: &MmStruct, file: &'static [u8], segment: &Segment, start: u32, end: u32) -> Result<(), Errno> {
+    let bytes = segment.file_range();
+    // Beyond these the last page is zero, as it must be where the file's bytes end.
+    let data = &file[..bytes.end];
+    let file_end = match segment.filesz {
+        0 => start,
+        size => (segment.vaddr + size).next_multiple_of(PAGE_SIZE).max(start),
+    };
+    let offset = segment.offset.wrapping_sub(segment.vaddr).wrapping_add(start);
+    map(mm, start, file_end, vm_flags(segment.flags), Backing::File { data, offset })?;
+    map(mm, file_end, end, vm_flags(segment.flags), Backing::Anonymous)
+}
+
+/// Replaces the page at `page`, in which the last of `segments` begins and others end, by one
+/// with the bytes of all and the rights of all.
+fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Result<(), Errno> {
+    let fixed = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::ANONYMOUS;
+    do_mmap(mm, page, PAGE_SIZE, VmFlags::WRITE, fixed, None)?;
+    let mut rights = VmFlags::empty();
+    for segment in segments.iter().filter(|segment| segment.pages().contains(&page)) {
+        rights |= vm_flags(segment.flags);
+        let first = segment.vaddr.max(page);
+        let last = (segment.vaddr + segment.filesz).min(page + PAGE_SIZE);
+        if first < last {
+            let from = (segment.offset + (first - segment.vaddr)) as usize;
+            write_to_mm(mm, first, &file[from..from + (last - first) as usize]).map_err(no_memory)?;
+        }
+    }
+    do_mprotect(mm, page, PAGE_SIZE, rights)
+}
+
+/// Makes the stack with `contents` at its end. ENOMEM.
+pub fn setup_arg_pages(mm: &MmStruct, exec_stack: bool, sp: u32, contents: &[u8]) -> Result<(), Errno> {
+    let mut flags = VmFlags::READ | VmFlags::WRITE | VmFlags::GROWSDOWN;
+    flags.set(VmFlags::EXEC, exec_stack);
+    let start = (sp & PAGE_MASK).min(TASK_SIZE - STACK_BYTES);
+    map(mm, start, TASK_SIZE, flags, Backing::Anonymous)?;
+    write_to_mm(mm, sp, contents).map_err(no_memory)
+}
+
+/// Maps the vDSO; returns where. ENOMEM.
+pub fn arch_setup_additional_pages(mm: &MmStruct) -> Result<u32, Errno> {
+    let prot = VmFlags::READ | VmFlags::EXEC;
+    let backing = Backing::Special { frame: virt_to_phys(&VDSO) };
+    do_mmap(mm, 0, VDSO_BYTES as u32, prot, MapFlags::PRIVATE, Some(backing))
+}
+
+fn map(mm: &MmStruct, start: u32, end: u32, flags: VmFlags, backing: Backing) -> Result<(), Errno> {
+    match start < end {
+        true => mm.map.lock().insert(Vma { start, end, flags, backing }),
+        false => Ok(()),
+    }
+}
+
+fn vm_flags(flags: SegmentFlags) -> VmFlags {
+    let mut vm_flags = VmFlags::empty();
+    vm_flags.set(VmFlags::READ, flags.contains(SegmentFlags::R));
+    vm_flags.set(VmFlags::WRITE, flags.contains(SegmentFlags::W));
+    vm_flags.set(VmFlags::EXEC, flags.contains(SegmentFlags::X));
+    vm_flags
+}
+
+fn no_memory(_: FaultSignal) -> Errno {
+    Errno::ENOMEM
+}
