@@ -95,12 +95,9 @@ extern "C" fn doublefault_fn() -> ! {
         sp: tss.sp,
         ss: tss.ss.into(),
     };
-    let what = if is_in_guard(cr2) || is_in_guard(tss.sp) {
-        "kernel stack overflow"
-    } else {
-        "double fault"
-    };
-    epitaph::die(format_args!("{what}, cr2 {cr2:08x}"), &regs, tss.sp)
+    let is_overflow = is_in_guard(cr2) || is_in_guard(tss.sp);
+    let cause = if is_overflow { ": kernel stack overflow" } else { "" };
+    epitaph::die(format_args!("double fault{cause}"), &regs, tss.sp)
 }
 
 fn is_in_guard(address: u32) -> bool {

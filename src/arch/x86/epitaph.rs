@@ -8,7 +8,9 @@
 //! Linux: 2.6.38 `die`, `panic`, `show_regs`.
 
 use core::{
+    arch::asm,
     fmt::{self, Write},
+    mem::offset_of,
     panic::PanicInfo,
     sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };
@@ -48,7 +50,7 @@ pub fn set_panic_halt(halt: bool) {
 
 /// The end of a panic, from the panic handler.
 pub fn panic(info: &PanicInfo<'_>) -> ! {
-    let ebp = insn::read_ebp();
+    let regs = registers_now();
     begin();
     let mut message = ArrayString::<EPITAPH_BYTES>::new();
     // What does not fit is cut off.
@@ -57,11 +59,12 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
     let text = message.strip_prefix("BUG: ").unwrap_or(&message);
     let out = &mut PanicConsole;
     match info.location() {
-        Some(at) => headline(out, format_args!("{text} at {at}")),
-        None => headline(out, format_args!("{text}")),
+        Some(at) => headline(out, format_args!("panicked at {at}: {text}")),
+        None => headline(out, format_args!("panicked: {text}")),
     }
     show_task(out);
-    show_backtrace(out, ebp);
+    show_regs(out, &regs, regs.sp);
+    show_backtrace(out, regs.bp);
     end()
 }
 
@@ -103,13 +106,13 @@ fn headline(out: &mut impl Write, message: fmt::Arguments<'_>) {
 /// Who ran. Before the task register is loaded nothing is known of CPUs and tasks.
 fn show_task(out: &mut impl Write) {
     if insn::str() == 0 {
-        let _ = writeln!(out, "at boot, before the first task");
+        let _ = writeln!(out, "boot cpu, before the first task");
         return;
     }
     let cpu = smp_processor_id();
     let task = current();
     if task.as_ptr().is_null() {
-        let _ = writeln!(out, "cpu {cpu}, no task yet");
+        let _ = writeln!(out, "cpu {cpu}, before the first task");
     } else if task.comm.is_locked() {
         let _ = writeln!(out, "cpu {cpu}, task [{}]", task.pid);
     } else {
@@ -119,7 +122,7 @@ fn show_task(out: &mut impl Write) {
 
 fn show_regs(out: &mut impl Write, r: &PtRegs, esp: u32) {
     let mode = if r.user_mode() { "ring 3" } else { "ring 0" };
-    let _ = writeln!(out, "ip {:04x}:{} flags {:08x} {mode}", r.cs & 0xffff, Symbolised(r.ip), r.flags);
+    let _ = writeln!(out, "eip {:04x}:{}, eflags {:08x}, {mode}", r.cs & 0xffff, Symbolised(r.ip), r.flags);
     let _ = writeln!(out, "eax {:08x} ebx {:08x} ecx {:08x} edx {:08x}", r.ax, r.bx, r.cx, r.dx);
     let _ = writeln!(out, "esi {:08x} edi {:08x} ebp {:08x} esp {esp:08x}", r.si, r.di, r.bp);
     let _ = writeln!(
@@ -134,6 +137,33 @@ fn show_regs(out: &mut impl Write, r: &PtRegs, esp: u32) {
         insn::read_cr3(),
         insn::read_cr4(),
     );
+}
+
+/// The registers as they are here, in the shape of a frame from ring 0.
+#[inline(always)]
+fn registers_now() -> PtRegs {
+    let mut r = PtRegs::default();
+    // SAFETY: stores into a local; `call` to the next instruction only pushes its address.
+    unsafe {
+        asm!(
+            "movl %ebx, {bx}({r})", "movl %ecx, {cx}({r})", "movl %edx, {dx}({r})",
+            "movl %esi, {si}({r})", "movl %edi, {di}({r})", "movl %ebp, {bp}({r})",
+            "movl %eax, {ax}({r})", "movl %esp, {sp}({r})",
+            "call 2f", "2: popl {ip}({r})", "pushfl", "popl {flags}({r})",
+            "movw %ds, {ds}({r})", "movw %es, {es}({r})", "movw %fs, {fs}({r})",
+            "movw %cs, {cs}({r})",
+            r = in(reg) &raw mut r,
+            bx = const offset_of!(PtRegs, bx), cx = const offset_of!(PtRegs, cx),
+            dx = const offset_of!(PtRegs, dx), si = const offset_of!(PtRegs, si),
+            di = const offset_of!(PtRegs, di), bp = const offset_of!(PtRegs, bp),
+            ax = const offset_of!(PtRegs, ax), sp = const offset_of!(PtRegs, sp),
+            ip = const offset_of!(PtRegs, ip), flags = const offset_of!(PtRegs, flags),
+            ds = const offset_of!(PtRegs, ds), es = const offset_of!(PtRegs, es),
+            fs = const offset_of!(PtRegs, fs), cs = const offset_of!(PtRegs, cs),
+            options(att_syntax),
+        );
+    }
+    r
 }
 
 fn show_backtrace(out: &mut impl Write, ebp: u32) {

@@ -78,10 +78,6 @@ fn no_context(regs: &mut PtRegs, error_code: u32, address: u32) {
     if fixup_exception(regs) {
         return;
     }
-    let what = if address < PAGE_SIZE {
-        "kernel NULL pointer dereference"
-    } else {
-        "kernel page fault"
-    };
-    die(what, regs, error_code);
+    let cause = if address < PAGE_SIZE { " (NULL pointer)" } else { "" };
+    die(format_args!("page fault at {address:08x}{cause}"), regs, error_code);
 }

@@ -117,7 +117,7 @@ fn do_trap(regs: &mut PtRegs, error_code: u32, what: &str, sig: FaultSig, code: 
         let fault = UserFault { what: format_args!("{what}"), sig, code, address: regs.ip };
         send_fault(regs, error_code, &fault);
     } else if !fixup_exception(regs) {
-        die(what, regs, error_code);
+        die(format_args!("{what}"), regs, error_code);
     }
 }
 
@@ -154,10 +154,10 @@ pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
 }
 
 /// A fault in the kernel that nobody provided for.
-pub fn die(what: &str, regs: &PtRegs, error_code: u32) -> ! {
+pub fn die(what: fmt::Arguments<'_>, regs: &PtRegs, error_code: u32) -> ! {
     // A frame from ring 0 has no esp: the stack was where its slot would be.
     let esp = if regs.user_mode() { regs.sp } else { &raw const regs.sp as u32 };
-    epitaph::die(format_args!("{what}: {error_code:04x}, ip {:08x}", regs.ip), regs, esp)
+    epitaph::die(format_args!("{what}, error code {error_code:04x}"), regs, esp)
 }
 
 /// Interrupts on, if they were on where the exception happened.
@@ -170,7 +170,7 @@ pub fn conditional_sti(regs: &PtRegs) {
 #[unsafe(no_mangle)]
 extern "C" fn do_int3(regs: &mut PtRegs, error_code: u32) {
     if !regs.user_mode() {
-        die("int3", regs, error_code);
+        die(format_args!("int3"), regs, error_code);
     }
     conditional_sti(regs);
     let fault = UserFault {
@@ -231,7 +231,7 @@ extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
 #[unsafe(no_mangle)]
 extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
     if !regs.user_mode() {
-        die("device not available", regs, error_code);
+        die(format_args!("device not available"), regs, error_code);
     }
     conditional_sti(regs);
     if !math_state::math_state_restore() {
@@ -255,5 +255,5 @@ extern "C" fn do_nmi(regs: &mut PtRegs) {
 
 #[unsafe(no_mangle)]
 extern "C" fn do_machine_check(regs: &mut PtRegs, error_code: u32) {
-    die("machine check", regs, error_code);
+    die(format_args!("machine check"), regs, error_code);
 }
