@@ -8,7 +8,7 @@
 //! Linux: 2.6.38 `trap_init`, `native_init_IRQ`.
 //! SDM: volume 3, 6.11 "IDT Descriptors".
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{
     arch::x86::{
@@ -23,13 +23,16 @@ use crate::{
 
 /// The table itself: a gate a vector. Written by [`load_idt`], read by
 /// the processors.
-static IDT: [AtomicU64; IDT_ENTRIES] = [const { AtomicU64::new(0) }; IDT_ENTRIES];
+/// In words, not in `AtomicU64`: this runs before CMPXCHG8B is known to exist.
+static IDT: [[AtomicU32; 2]; IDT_ENTRIES] =
+    [const { [const { AtomicU32::new(0) }; 2] }; IDT_ENTRIES];
 
 /// Fills the table, which every CPU does alike, and loads it on this one.
 pub fn load_idt() {
     for (number, entry) in IDT.iter().enumerate() {
         let gate = gate(number as u8);
-        entry.store(u64::from(gate.b) << 32 | u64::from(gate.a), Ordering::Relaxed);
+        entry[0].store(gate.a, Ordering::Relaxed);
+        entry[1].store(gate.b, Ordering::Relaxed);
     }
     let pointer = DescPtr { limit: size_of_val(&IDT) as u16 - 1, base: IDT.as_ptr() as u32 };
     // SAFETY: the table is static, and each gate leads to the entry for its vector's frame.
