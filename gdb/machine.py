@@ -1,0 +1,323 @@
+"""What memory and registers say: CPUs, tasks, stacks.
+
+Everything is read afresh on each call, so it is right wherever the machine is
+stopped, also in the middle of a switch.
+"""
+
+import re
+import struct
+
+import gdb
+
+THREAD_SIZE = 8192
+TASK_STRUCT = "switch_to::task::task_struct::TaskStruct"
+TASKLIST = "switch_to::process::tasklist::TASKLIST"
+PER_CPU = "switch_to::arch::x86::percpu::PerCpu"
+GDT_ENTRY_TLS_MIN = 6
+TASK_STATES = {0: "R", 1: "S", 2: "D"}
+
+
+class Unready(gdb.GdbError):
+    """The kernel has not come far enough for the question."""
+
+
+_symbols = {}
+
+
+def symbol(name):
+    """The value of a symbol, from the ELF file's own table: gdb's expressions take `switch_to` for
+    the crate of that name, and know absolute symbols only by half."""
+    filename = gdb.current_progspace().filename
+    if filename is None:
+        raise Unready("no kernel is loaded: `file target/i686-kernel/debug/switch_to`")
+    if filename not in _symbols:
+        _symbols[filename] = _read_symbols(filename)
+    if name not in _symbols[filename]:
+        raise gdb.GdbError("the kernel has no symbol %s" % name)
+    return _symbols[filename][name]
+
+
+def _read_symbols(filename):
+    with open(filename, "rb") as file:
+        elf = file.read()
+    headers, = struct.unpack_from("<I", elf, 32)
+    size, count = struct.unpack_from("<HH", elf, 46)
+    sections = [struct.unpack_from("<10I", elf, headers + size * index) for index in range(count)]
+    symbols = {}
+    for _, kind, _, _, offset, length, link, _, _, entry in sections:
+        if kind != 2:  # SHT_SYMTAB
+            continue
+        strings = sections[link][4]
+        for at in range(offset, offset + length, entry):
+            name, value = struct.unpack_from("<II", elf, at)
+            name = elf[strings + name:elf.index(b"\0", strings + name)].decode()
+            symbols[name] = value
+    return symbols
+
+
+def place(address):
+    """`function+0x12`, or the number where no symbol is."""
+    text = gdb.execute("info symbol 0x%x" % address, to_string=True)
+    if text.startswith("No symbol"):
+        return "0x%08x" % address
+    text = text.split(" in section")[0].replace(" + ", "+").strip()
+    return re.sub(r"\[[0-9a-f]{16}\]", "", text)
+
+
+def read(address, length):
+    """Bytes of linear memory."""
+    return bytes(gdb.selected_inferior().read_memory(address, length))
+
+
+def u32(address):
+    """A word of linear memory."""
+    return struct.unpack("<I", read(address, 4))[0]
+
+
+def register(name):
+    """A register of the selected CPU."""
+    return int(gdb.selected_frame().read_register(name)) & 0xFFFFFFFF
+
+
+def _rust(expression):
+    """The value of an expression of Rust."""
+    language = gdb.parameter("language")
+    gdb.execute("set language rust", to_string=True)
+    try:
+        return gdb.parse_and_eval(expression)
+    finally:
+        gdb.execute("set language " + language, to_string=True)
+
+
+def find_field(value, name):
+    """The field of this name, in `value` or in a structure inside it; of an enum, in the variant
+    that it is."""
+    if value.type.strip_typedefs().code not in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
+        return None
+    fields = [field for field in value.type.fields() if field.name is not None]
+    for field in fields:
+        if field.name == name:
+            return value[field]
+    for field in fields:
+        try:
+            found = find_field(value[field], name)
+        except gdb.error:
+            continue  # a variant that it is not
+        if found is not None:
+            return found
+    return None
+
+
+def scalar(value):
+    """The number inside an atomic, a cell, or anything else with one field that is not empty."""
+    kind = value.type.strip_typedefs()
+    while kind.code == gdb.TYPE_CODE_STRUCT:
+        fields = [field for field in kind.fields() if field.type.sizeof == kind.sizeof]
+        if not fields:
+            raise gdb.GdbError("%s holds no single number" % value.type)
+        value = value[fields[0]]
+        kind = value.type.strip_typedefs()
+    return int(value)
+
+
+def cpu():
+    """The number of the selected CPU; to gdb each is a thread."""
+    thread = gdb.selected_thread()
+    if thread is None:
+        raise Unready("no machine is attached: `target remote :1234`")
+    return thread.num - 1
+
+
+def per_cpu(number=None):
+    """A CPU's own area."""
+    number = cpu() if number is None else number
+    area = u32(symbol("__per_cpu_offset") + 4 * number)
+    if area == 0:
+        raise Unready("CPU %d has no per-CPU area yet" % number)
+    pointer = gdb.lookup_type(PER_CPU).pointer()
+    return gdb.Value(area).cast(pointer).dereference()
+
+
+class Descriptor:
+    """A segment descriptor, taken apart."""
+
+    def __init__(self, raw):
+        low, high = struct.unpack("<II", raw)
+        self.raw = raw.hex()
+        self.base = low >> 16 | (high & 0xFF) << 16 | high & 0xFF000000
+        self.limit = low & 0xFFFF | high & 0xF0000
+        if high & 1 << 23:
+            self.limit = self.limit << 12 | 0xFFF
+        self.present = bool(high & 1 << 15)
+
+    def __str__(self):
+        if not self.present:
+            return "empty"
+        return "base %08x limit %x" % (self.base, self.limit)
+
+
+def tls(number=None):
+    """Descriptors 6, 7 and 8 of a CPU's GDT."""
+    gdt = int(find_field(per_cpu(number), "gdt_page").address)
+    return [Descriptor(read(gdt + 8 * (GDT_ENTRY_TLS_MIN + slot), 8)) for slot in range(3)]
+
+
+def tss_sp0(number=None):
+    """`sp0` of a CPU's TSS."""
+    return scalar(find_field(per_cpu(number)["tss"], "sp0"))
+
+
+class Task:
+    """A `task_struct`."""
+
+    def __init__(self, address):
+        self.address = address
+        pointer = gdb.lookup_type(TASK_STRUCT).pointer()
+        self.value = gdb.Value(address).cast(pointer).dereference()
+
+    def __eq__(self, other):
+        return isinstance(other, Task) and self.address == other.address
+
+    def __hash__(self):
+        return self.address
+
+    @property
+    def pid(self):
+        return int(self.value["pid"])
+
+    @property
+    def tgid(self):
+        return int(self.value["tgid"])
+
+    @property
+    def sp(self):
+        return u32(self.address + symbol("THREAD_SP"))
+
+    @property
+    def ip(self):
+        return u32(self.address + symbol("THREAD_IP"))
+
+    @property
+    def sp0(self):
+        return scalar(find_field(self.value["thread"], "sp0"))
+
+    @property
+    def gs(self):
+        return scalar(find_field(self.value["thread"], "gs"))
+
+    @property
+    def stack(self):
+        """The foot of its kernel stack: a half-open range of addresses begins there."""
+        return int(self.value["stack"])
+
+    @property
+    def mm(self):
+        return scalar(self.value["mm"])
+
+    @property
+    def active_mm(self):
+        return scalar(self.value["active_mm"])
+
+    @property
+    def on_cpu(self):
+        return scalar(self.value["on_cpu"]) != 0
+
+    @property
+    def state(self):
+        if scalar(self.value["exit_state"]):
+            return "Z"
+        state = scalar(self.value["state"])
+        return TASK_STATES.get(state, "X" if state else "R")
+
+    @property
+    def comm(self):
+        """Its name, from a lock that gdb need not take."""
+        offset = self.value["comm"]
+        raw = read(int(offset.address), offset.type.sizeof)
+        # The bytes are behind or before the lock's own word.
+        for start in (0, len(raw) - 16):
+            name = raw[start:start + 16].split(b"\0")[0]
+            if name and all(32 < letter < 127 for letter in name):
+                return name.decode()
+        return "?"
+
+    def owns(self, address):
+        """Whether an address lies in its kernel stack."""
+        return self.stack <= address < self.stack + THREAD_SIZE
+
+    def __str__(self):
+        return "%s[%d]" % (self.comm, self.pid)
+
+
+def current(number=None):
+    """The per-CPU `current_task`."""
+    address = scalar(per_cpu(number)["current_task"])
+    if address == 0:
+        raise Unready("no task runs yet")
+    return Task(address)
+
+
+def thread_info_task(esp):
+    """The book's `current`: the task that the foot of a stack names, or none."""
+    address = u32(esp & ~(THREAD_SIZE - 1))
+    return Task(address) if address >= 0xC0000000 else None
+
+
+def tasks():
+    """Every task: the idle task of each CPU, then those on the task list by number."""
+    seen = []
+    for number in range(8):
+        try:
+            idle = scalar(find_field(per_cpu(number)["rq"], "idle"))
+        except (Unready, TypeError):
+            continue
+        if idle:
+            seen.append(Task(idle))
+    seen.extend(Task(address) for address in _tree(find_field(_rust(TASKLIST), "tasks")))
+    return seen
+
+
+def _tree(tree):
+    """The task of each entry of the list, which is a B-tree of the standard library: nodes with
+    `len`, `keys` and `vals`, and in those of a height above 0 `len + 1` edges."""
+    if int(find_field(tree, "length")) == 0:
+        return
+    height, node = find_field(tree, "height"), find_field(tree, "node")
+    if height is None or node is None:
+        raise gdb.GdbError("the task list is not laid out as expected")
+    leaf = find_field(node, "pointer").dereference().type
+    internal = gdb.lookup_type(leaf.name.replace("::LeafNode<", "::InternalNode<", 1))
+    yield from _node(scalar(node), int(height), leaf, internal)
+
+
+def _node(address, height, leaf, internal):
+    data = gdb.Value(address).cast(leaf.pointer()).dereference()
+    edges = gdb.Value(address).cast(internal.pointer()).dereference()["edges"] if height else None
+    for index in range(int(data["len"]) + 1):
+        if height:
+            yield from _node(scalar(edges[index]), height - 1, leaf, internal)
+        if index < int(data["len"]):
+            yield scalar(find_field(data["vals"][index], "task"))
+
+
+def stack_owner(esp, known=()):
+    """Whose kernel stack an address is on: one of `known`, or any task; none if nobody's."""
+    for task in known:
+        if task.owns(esp):
+            return task
+    return next((task for task in tasks() if task.owns(esp)), None)
+
+
+def frames(task, most=32):
+    """The return addresses of a task that does not run. At `thread.sp` of one that has run lie
+    ebp, EFLAGS, edi, esi, ebx and where `switch_to` returns to; each frame holds the one before."""
+    yield task.ip
+    if task.ip != symbol("switch_to_1"):
+        return
+    yield u32(task.sp + 20)
+    ebp = u32(task.sp)
+    for _ in range(most):
+        if not task.owns(ebp) or ebp % 4:
+            return
+        yield u32(ebp + 4)
+        ebp = u32(ebp)

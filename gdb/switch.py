@@ -1,0 +1,303 @@
+"""The switch, one instruction at a time.
+
+QEMU masks interrupts while gdb steps, and they are off in the switch anyway, so
+nothing comes between. To let a step run into an interrupt:
+`maintenance packet Qqemu.sstep=0x1`.
+"""
+
+import json
+
+import gdb
+
+import machine
+
+# Name and symbol of each instruction of the sequence, in order, and what it does.
+STEPS = [
+    ("save_flags", "switch_to_save_flags", "pushfl: prev's EFLAGS onto prev's stack"),
+    ("save_bp", "switch_to_save_bp", "pushl %ebp: prev's frame pointer, the last word saved"),
+    ("save_sp", "switch_to_save_sp", "prev->thread.sp = esp"),
+    ("load_sp", "switch_to_load_sp", "esp = next->thread.sp: the process switch happens here"),
+    ("save_ip", "switch_to_save_ip", "prev->thread.ip = label 1"),
+    ("push_ip", "switch_to_push_ip", "next->thread.ip onto next's stack: a return address"),
+    ("jmp", "switch_to_jmp", "jmp __switch_to: its ret will go where was just pushed"),
+    ("label_1", "switch_to_1", "label 1. popl %ebp: next's frame pointer"),
+    ("restore_flags", "switch_to_restore_flags", "popfl: next's EFLAGS"),
+    ("end", "switch_to_end", "the book's sequence ends; eax = last"),
+]
+# More instructions than this in __switch_to is a switch that went astray.
+MOST_STEPS = 4000
+# Switches that are looked at for one of the kind that is wanted.
+MOST_SWITCHES = 2000
+
+
+class Moment:
+    """All that matters about the machine between two instructions."""
+
+    def __init__(self, name, prev, next_):
+        self.name, self.prev, self.next = name, prev, next_
+        self.eip, self.esp = machine.register("eip"), machine.register("esp")
+        self.eax = machine.register("eax")
+        self.owner = machine.stack_owner(self.esp, (prev, next_))
+        self.top = machine.u32(self.esp)
+        self.current = machine.current()
+        self.by_stack = machine.thread_info_task(self.esp)
+        self.sp0 = machine.tss_sp0()
+        self.tls = machine.tls()
+        self.gs = machine.register("gs")
+        self.cr3 = machine.register("cr3")
+        self.cr0 = machine.register("cr0")
+        self.eflags = machine.register("eflags")
+        self.sp = (prev.sp, next_.sp)
+        self.ip = (prev.ip, next_.ip)
+
+    def who(self, task):
+        """prev, next, or another task's name."""
+        if task is None:
+            return "nobody"
+        for name, known in (("prev", self.prev), ("next", self.next)):
+            if task == known:
+                return name
+        return str(task)
+
+    def draw(self, what):
+        """For a person."""
+        print("--- %s: %s" % (self.name, what))
+        print("    eip %08x %s" % (self.eip, machine.place(self.eip)))
+        print(
+            "    esp %08x on the stack of %s; top word %08x %s"
+            % (self.esp, self.who(self.owner), self.top, machine.place(self.top))
+        )
+        for name, task, sp, ip in zip(
+            ("prev", "next"), (self.prev, self.next), self.sp, self.ip
+        ):
+            print(
+                "    %s %-16s thread.sp %08x  thread.ip %s"
+                % (name, task, sp, machine.place(ip))
+            )
+        print(
+            "    current %s; by esp %s; eax %s"
+            % (
+                self.who(self.current),
+                self.who(self.by_stack),
+                self.who(machine.Task(self.eax))
+                if self.eax in (self.prev.address, self.next.address)
+                else "%08x" % self.eax,
+            )
+        )
+        owner = {self.prev.sp0: "prev's", self.next.sp0: "next's"}.get(self.sp0, "another's")
+        print("    sp0 %08x (%s)  cr3 %08x  gs %04x" % (self.sp0, owner, self.cr3, self.gs))
+        for slot, descriptor in enumerate(self.tls):
+            if descriptor.present:
+                print("    GDT %d %s" % (machine.GDT_ENTRY_TLS_MIN + slot, descriptor))
+
+    def record(self):
+        """For a program."""
+        print(
+            "switch-record "
+            + json.dumps(
+                {
+                    "at": self.name,
+                    "eip": self.eip,
+                    "esp": self.esp,
+                    "eax": self.eax,
+                    "top": self.top,
+                    "owner": self.who(self.owner),
+                    "current": self.who(self.current),
+                    "by_stack": self.who(self.by_stack),
+                    "prev": self.prev.address,
+                    "next": self.next.address,
+                    "prev_sp": self.sp[0],
+                    "next_sp": self.sp[1],
+                    "prev_ip": self.ip[0],
+                    "next_ip": self.ip[1],
+                    "prev_sp0": self.prev.sp0,
+                    "next_sp0": self.next.sp0,
+                    "sp0": self.sp0,
+                    "tls": [descriptor.raw for descriptor in self.tls],
+                    "next_tls": next_tls(self.next),
+                    "gs": self.gs,
+                    "prev_gs": self.prev.gs,
+                    "next_gs": self.next.gs,
+                    "cr3": self.cr3,
+                    "eflags": self.eflags,
+                }
+            )
+        )
+
+    def differences(self, before):
+        """What changed since another moment, for the steps inside `__switch_to`."""
+        if self.sp0 != before.sp0:
+            yield "load_sp0: sp0 = %08x" % self.sp0
+        for slot, (now, was) in enumerate(zip(self.tls, before.tls)):
+            if now.raw != was.raw:
+                yield "load_TLS: GDT %d = %s" % (machine.GDT_ENTRY_TLS_MIN + slot, now)
+        if self.prev.gs != before.prev_gs:
+            yield "lazy_save_gs: prev->thread.gs = %04x" % self.prev.gs
+        if self.gs != before.gs:
+            yield "lazy_load_gs: gs = %04x" % self.gs
+        if (self.cr0 ^ before.cr0) & 8:
+            yield "FPU: CR0.TS = %d" % (self.cr0 >> 3 & 1)
+        if self.current != before.current:
+            yield "current_task = %s" % self.who(self.current)
+
+
+def next_tls(task):
+    """The three descriptors that a task wants, as they stand in `thread.tls_array`."""
+    array = machine.find_field(task.value["thread"], "tls_array")
+    address = int(array.address)
+    return [machine.read(address + 8 * slot, 8).hex() for slot in range(3)]
+
+
+def stop_at(address, most=1):
+    """Runs until this CPU is at an address."""
+    breakpoint_ = gdb.Breakpoint("*0x%x" % address, gdb.BP_HARDWARE_BREAKPOINT, internal=True)
+    breakpoint_.silent = True
+    breakpoint_.thread = gdb.selected_thread().global_num if gdb.selected_thread() else None
+    try:
+        for _ in range(most):
+            quietly("continue")
+            if machine.register("eip") == address:
+                return
+    finally:
+        breakpoint_.delete()
+    raise gdb.GdbError("the machine did not come to %s" % machine.place(address))
+
+
+def stepi():
+    quietly("stepi")
+
+
+def quietly(command):
+    """Runs a command whose stops are not announced."""
+    gdb.execute("set suppress-cli-notifications on")
+    try:
+        gdb.execute(command, to_string=True)
+    finally:
+        gdb.execute("set suppress-cli-notifications off")
+
+
+# What a switch can be looked for by: its name, and whether `next_` makes it one.
+KINDS = {
+    "any": lambda prev, next_, left_for: True,
+    "new": lambda prev, next_, left_for: next_.ip != machine.symbol("switch_to_1"),
+    "old": lambda prev, next_, left_for: next_.ip == machine.symbol("switch_to_1"),
+    # Next has a TLS selector in gs, and ran before.
+    "tls": lambda prev, next_, left_for: next_.gs != 0 and KINDS["old"](prev, next_, left_for),
+    # Next once switched to another task than the one that it comes back from.
+    "last": lambda prev, next_, left_for: left_for.get(next_.address, prev.address) != prev.address,
+}
+USAGE = "[%s [SKIP]]" % " | ".join(KINDS)
+
+
+def find_switch(wanted, skip):
+    """Goes to the beginning of a switch of this kind, after so many others; gives prev and next."""
+    start = machine.symbol("switch_to")
+    left_for = {}
+    for number in range(MOST_SWITCHES):
+        if number or machine.register("eip") != start:
+            stop_at(start)
+        prev, next_ = machine.Task(machine.register("eax")), machine.Task(machine.register("edx"))
+        if KINDS[wanted](prev, next_, left_for):
+            if skip == 0:
+                return prev, next_
+            skip -= 1
+        left_for[prev.address] = next_.address
+    raise gdb.GdbError("no such switch among %d" % MOST_SWITCHES)
+
+
+def walk(wanted, skip, tell):
+    """One switch from its first instruction to the return, told by `tell(moment, what)`."""
+    prev, next_ = find_switch(wanted, skip)
+    symbols = [(name, machine.symbol(symbol), what) for name, symbol, what in STEPS]
+    tell(Moment("entry", prev, next_), "switch_to(%s, %s)" % (prev, next_))
+    stop_at(symbols[0][1])
+    for (name, address, what), (_, following, _) in zip(symbols, symbols[1:8]):
+        if machine.register("eip") != address:
+            raise gdb.GdbError("at %s, not at %s" % (machine.place(machine.register("eip")), name))
+        stepi()
+        tell(Moment(name, prev, next_), what)
+        if name == "jmp":
+            break
+        if machine.register("eip") != following:
+            raise gdb.GdbError("after %s: at %s" % (name, machine.place(machine.register("eip"))))
+    inside(prev, next_, tell)
+    arrived = machine.register("eip")
+    if arrived != machine.symbol("switch_to_1"):
+        tell(Moment("arrived", prev, next_), "a new task begins at %s" % machine.place(arrived))
+        return
+    tell(Moment("arrived", prev, next_), "ret went to label 1; eax = last")
+    for name, _, what in symbols[7:9]:
+        stepi()
+        tell(Moment(name, prev, next_), what)
+    for _ in range(3):
+        stepi()
+    tell(Moment("unspilled", prev, next_), "ebx, esi, edi are next's; ret goes to its caller")
+    stepi()
+    tell(Moment("returned", prev, next_), "back in %s" % machine.place(machine.register("eip")))
+
+
+def inside(prev, next_, tell):
+    """Steps through `__switch_to` until its `ret` has been executed."""
+    target, slot = machine.u32(machine.register("esp")), machine.register("esp")
+    before = None
+    for _ in range(MOST_STEPS):
+        now = Moment("__switch_to", prev, next_)
+        now.prev_gs = prev.gs
+        for difference in now.differences(before) if before else ():
+            tell(now, difference)
+        before = now
+        if now.eip == target and now.esp == (slot + 4) & 0xFFFFFFFF:
+            return
+        stepi()
+    raise gdb.GdbError("__switch_to did not return in %d instructions" % MOST_STEPS)
+
+
+def parse(argument):
+    words = argument.split()
+    wanted = words[0] if words else "any"
+    if wanted not in KINDS or len(words) > 2:
+        raise gdb.GdbError(USAGE)
+    try:
+        return wanted, int(words[1]) if len(words) == 2 else 0
+    except ValueError:
+        raise gdb.GdbError(USAGE)
+
+
+class SwitchStep(gdb.Command):
+    """switch-step [any | new | old | tls | last [SKIP]]: tells one switch instruction by instruction.
+
+    Runs to the next switch to a new task, to one that ran before, to one with a TLS selector in
+    gs, or to one that comes back from another task than it left for; after SKIP others. Shows after each instruction both stacks, both thread_structs, sp0, GDT 6 to 8, gs, CR3,
+    where `ret` will go, and last."""
+
+    def __init__(self):
+        super().__init__("switch-step", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument, from_tty):
+        walk(*parse(argument), lambda moment, what: moment.draw(what))
+
+
+class SwitchRecord(gdb.Command):
+    """switch-record [KIND [SKIP]]: like switch-step, as one JSON object a line."""
+
+    def __init__(self):
+        super().__init__("switch-record", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument, from_tty):
+        walk(*parse(argument), lambda moment, what: moment.record())
+
+
+class SwitchShow(gdb.Command):
+    """switch-show: the machine as it is now, with the task that runs as prev and as next."""
+
+    def __init__(self):
+        super().__init__("switch-show", gdb.COMMAND_DATA)
+
+    def invoke(self, argument, from_tty):
+        task = machine.current()
+        Moment("now", task, task).draw("stopped")
+
+
+SwitchStep()
+SwitchRecord()
+SwitchShow()

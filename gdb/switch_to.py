@@ -1,0 +1,16 @@
+"""gdb commands for the kernel: `source gdb/switch_to.py`.
+
+Commands and functions that Linux's own scripts also have, under the same names
+(`lx-ps`, `$lx_current()`, `$lx_per_cpu()`, `$lx_thread_info()`), and two for the
+switch: `switch-step` tells one switch instruction by instruction, `switch-record`
+writes the same as one JSON object a line. They need the symbols of the kernel and a
+machine that is stopped, which `just debug` and `just gdb` provide.
+"""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import lx  # noqa: E402,F401
+import switch  # noqa: E402,F401

@@ -1,0 +1,150 @@
+//! The switch under gdb, one instruction at a time: after each, esp and whose stack it is on, both
+//! `thread_struct`s, where `ret` will go, and at the end `last`.
+//!
+//! One boot is recorded, by the commands that a person has too (`gdb/switch.py`): a switch to a new
+//! task, one to a task that ran before, one to a task with TLS, and one back from another task than
+//! the one it left for. Each step of each is a test.
+
+#[path = "gdb/steps.rs"]
+mod steps;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use support::compile::{Profile, kernel};
+use support::gdb::{Session, batch};
+use support::image::{IsoSpec, try_iso};
+use support::paths;
+use support::qemu::{Medium, Vm};
+use support::symbols::Symbols;
+use support::trial::{Arguments, Trial, run, trial};
+
+use crate::steps::{Recording, STEPS};
+
+/// The kinds of switch that are recorded, by the names of `switch-record`.
+const KINDS: &[&str] = &["new", "old", "last", "tls"];
+/// Programs that fork, wait and talk through pipes, with TLS.
+const CMDLINE: &str = "init=/bin/busybox -- sh -c \"for i in 1 2 3 4; do /bin/busybox echo $i | /bin/busybox cat; done\"";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    match record() {
+        Err(error) => {
+            let error = format!("{error:#}");
+            trials.push(trial("gdb::records_a_boot", limit(), move || {
+                Err(anyhow!(error))
+            }));
+        }
+        Ok((session, symbols)) => {
+            let session = Arc::new(session);
+            let recorded = Arc::clone(&session);
+            trials.push(trial("gdb::records_a_boot", limit(), move || {
+                ensure!(recorded.ok, "a command failed\n{}", recorded.explain());
+                Ok(())
+            }));
+            for kind in KINDS {
+                trials.extend(tests_of(kind, &session, &symbols));
+            }
+            for (name, check) in COMMANDS {
+                let session = Arc::clone(&session);
+                trials.push(trial(*name, limit(), move || {
+                    check(&session.output).context("see gdb::records_a_boot")
+                }));
+            }
+        }
+    }
+    run(&arguments, trials).exit_code()
+}
+
+fn limit() -> Duration {
+    Duration::from_secs(20)
+}
+
+/// Runs everything that the tests look at.
+fn record() -> Result<(Session, Symbols)> {
+    let elf = kernel(Profile::Dev)?;
+    let iso = try_iso(&IsoSpec::boot(CMDLINE))?;
+    let vm = Vm {
+        timeout: Duration::from_secs(120),
+        ..Vm::new(Medium::Iso(iso))
+    };
+    let mut script = String::new();
+    for kind in KINDS {
+        script += &format!("echo begin {kind}\\n\nswitch-record {kind}\necho end {kind}\\n\n");
+    }
+    script += "lx-ps\nlx-bt 1\nprint $lx_current().pid\nprint $lx_thread_info().cpu\n\
+               print $lx_per_cpu(b\"cpu_number\")\nswitch-step any\n";
+    let init = paths::root().join("gdb/init.gdb");
+    let session = batch(&vm, &elf, &[&init], &script, false)?;
+    Ok((session, Symbols::read(&elf)?))
+}
+
+/// Every step of one recorded switch.
+fn tests_of(kind: &'static str, session: &Arc<Session>, symbols: &Symbols) -> Vec<Trial> {
+    let recording = Recording::parse(kind, &session.output, symbols)
+        .map_err(|error| format!("{error:#}: see gdb::records_a_boot"));
+    let recording = Arc::new(recording);
+    STEPS
+        .iter()
+        .filter(|step| step.is_in(kind))
+        .map(|step| {
+            let recording = Arc::clone(&recording);
+            trial(
+                format!("gdb::{kind}::{}", step.name),
+                limit(),
+                move || match &*recording {
+                    Ok(recording) => (step.check)(recording)
+                        .with_context(|| format!("the switch as recorded:\n{recording}")),
+                    Err(error) => Err(anyhow!(error.clone())),
+                },
+            )
+        })
+        .collect()
+}
+
+/// A command and what its output must have.
+type Command = (&'static str, fn(&str) -> Result<()>);
+
+const COMMANDS: &[Command] = &[
+    ("gdb::commands::lx_ps_lists_idle_and_init", |output| {
+        ensure!(output.contains("TASK        PID"), "no heading");
+        for (pid, name) in [("0", "swapper"), ("1", "")] {
+            let listed = output.lines().any(|line| {
+                let words: Vec<&str> = line
+                    .trim_start_matches([' ', '*'])
+                    .split_whitespace()
+                    .collect();
+                words.len() == 8 && words[1] == pid && words[7].contains(name)
+            });
+            ensure!(listed, "no task {pid}");
+        }
+        Ok(())
+    }),
+    ("gdb::commands::lx_bt_goes_through_schedule", |output| {
+        let frames: Vec<&str> = output
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .collect();
+        // Init may be what runs just now.
+        ensure!(
+            frames.iter().any(|frame| frame.contains("schedule")) || output.contains("use `bt`"),
+            "frames {frames:?}"
+        );
+        Ok(())
+    }),
+    ("gdb::commands::switch_step_draws_every_step", |output| {
+        for text in [
+            "--- save_sp: ",
+            "--- load_sp: ",
+            "--- push_ip: ",
+            "on the stack of next",
+            "thread.ip",
+        ] {
+            ensure!(output.contains(text), "the drawing has no {text:?}");
+        }
+        Ok(())
+    }),
+];
