@@ -3,7 +3,9 @@
 //! In reading order:
 //! - [`errno`]: error numbers, and where their sign is flipped
 //! - `uaccess`: user memory
-//! - `process`, `sched`: births, deaths, who runs
+//! - `table`: the calls by number; [`names`]: of those that are not there
+//! - `process`, `sched`: births, deaths, who runs; `signal`
+//! - `memory`, `time`, `identity`, `misc`
 //! - `thread_area`, `ioport`, `prctl`: TLS, ports, the time-stamp counter
 
 pub mod errno;
@@ -19,6 +21,19 @@ pub mod sched;
 pub mod thread_area;
 #[cfg(target_os = "none")]
 pub mod uaccess;
+#[cfg(target_os = "none")]
+pub mod identity;
+#[cfg(target_os = "none")]
+pub mod memory;
+#[cfg(target_os = "none")]
+pub mod misc;
+#[cfg(target_os = "none")]
+pub mod signal;
+#[cfg(target_os = "none")]
+pub mod table;
+#[cfg(target_os = "none")]
+pub mod time;
+pub mod names;
 
 /// What a system call answers: a value, or the error number whose negative goes to eax.
 pub type SysResult = Result<u32, errno::Errno>;

@@ -65,7 +65,8 @@ const FLAGS_ONLY_IRET_RESTORES: u32 = Eflags::TF.bits()
     | Eflags::AC.bits()
     | Eflags::ID.bits();
 
-const NR_SYSCALLS: usize = 0;
+/// Upward: the length of `sys_call_table`.
+use crate::syscall::table::NR_SYSCALLS;
 
 /// Bytes from one stub of `irq_entries_start` to the next.
 pub const IRQ_ENTRY_BYTES: usize = 16;

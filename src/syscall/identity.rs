@@ -1,0 +1,173 @@
+//! Who a process is: its numbers, its user and group.
+//!
+//! Linux: 2.6.38 `kernel/timer.c` (getpid), `kernel/sys.c` (setuid and its like).
+
+use core::sync::atomic::Ordering;
+
+use super::SysResult;
+use super::errno::Errno;
+use super::uaccess::put_user;
+use crate::arch::x86::current::current;
+use crate::process::tasklist::find_task_by_pid;
+use crate::task::cred::{Cred, Ids};
+use crate::task::task_struct::TaskRef;
+
+/// Number of the process.
+pub fn sys_getpid() -> SysResult {
+    Ok(current().tgid as u32)
+}
+
+/// Number of the thread.
+pub fn sys_gettid() -> SysResult {
+    Ok(current().pid as u32)
+}
+
+/// Number of the parent process.
+#[inline(always)]
+pub fn sys_getppid() -> SysResult {
+    Ok(current().ppid.load(Ordering::Relaxed) as u32)
+}
+
+/// Process group.
+pub fn sys_getpgrp() -> SysResult {
+    Ok(current().signal.pgrp.load(Ordering::Relaxed) as u32)
+}
+
+/// Makes the process the leader of a new session and group.
+///
+/// # Errors
+/// EPERM when it leads a group already.
+pub fn sys_setsid() -> SysResult {
+    let me = current();
+    if me.signal.pgrp.load(Ordering::Relaxed) == me.tgid {
+        return Err(Errno::EPERM);
+    }
+    me.signal.session.store(me.tgid, Ordering::Relaxed);
+    me.signal.pgrp.store(me.tgid, Ordering::Relaxed);
+    Ok(me.tgid as u32)
+}
+
+fn process(pid: u32) -> Result<TaskRef, Errno> {
+    match pid as i32 {
+        0 => Ok(current().get_task_struct()),
+        pid => find_task_by_pid(pid).ok_or(Errno::ESRCH),
+    }
+}
+
+/// Moves the caller or a child of it to a process group.
+///
+/// # Errors
+/// EINVAL, ESRCH for another process, EPERM for one of another session or that leads one.
+pub fn sys_setpgid(pid: u32, pgid: u32) -> SysResult {
+    if (pgid as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let me = current();
+    let task = process(pid)?;
+    if task.tgid != me.tgid && task.ppid.load(Ordering::Relaxed) != me.tgid {
+        return Err(Errno::ESRCH);
+    }
+    let session = task.signal.session.load(Ordering::Relaxed);
+    if session != me.signal.session.load(Ordering::Relaxed) || session == task.tgid {
+        return Err(Errno::EPERM);
+    }
+    let pgid = if pgid == 0 { task.tgid } else { pgid as i32 };
+    task.signal.pgrp.store(pgid, Ordering::Relaxed);
+    Ok(0)
+}
+
+/// Process group of a process.
+pub fn sys_getpgid(pid: u32) -> SysResult {
+    Ok(process(pid)?.signal.pgrp.load(Ordering::Relaxed) as u32)
+}
+
+/// Session of a process.
+pub fn sys_getsid(pid: u32) -> SysResult {
+    Ok(process(pid)?.signal.session.load(Ordering::Relaxed) as u32)
+}
+
+fn cred() -> Cred {
+    *current().cred.lock()
+}
+
+fn change(set: impl FnOnce(&mut Cred) -> Result<(), Errno>) -> SysResult {
+    set(&mut current().cred.lock())?;
+    Ok(0)
+}
+
+fn put_ids(ids: Ids, real: u32, effective: u32, saved: u32) -> SysResult {
+    put_user(real, ids.real)?;
+    put_user(effective, ids.effective)?;
+    put_user(saved, ids.saved)?;
+    Ok(0)
+}
+
+/// Real user.
+pub fn sys_getuid() -> SysResult {
+    Ok(cred().uid.real)
+}
+
+/// Real group.
+pub fn sys_getgid() -> SysResult {
+    Ok(cred().gid.real)
+}
+
+/// Effective user.
+pub fn sys_geteuid() -> SysResult {
+    Ok(cred().uid.effective)
+}
+
+/// Effective group.
+pub fn sys_getegid() -> SysResult {
+    Ok(cred().gid.effective)
+}
+
+/// setuid with a 32-bit number.
+pub fn sys_setuid(id: u32) -> SysResult {
+    change(|c| c.setuid(id))
+}
+
+/// setgid with a 32-bit number.
+pub fn sys_setgid(id: u32) -> SysResult {
+    change(|c| c.setgid(id))
+}
+
+/// setuid with a 16-bit number.
+pub fn sys_setuid16(id: u32) -> SysResult {
+    sys_setuid(id & 0xffff)
+}
+
+/// setgid with a 16-bit number.
+pub fn sys_setgid16(id: u32) -> SysResult {
+    sys_setgid(id & 0xffff)
+}
+
+/// Real and effective user.
+pub fn sys_setreuid(real: u32, effective: u32) -> SysResult {
+    change(|c| c.setreuid(real, effective))
+}
+
+/// Real and effective group.
+pub fn sys_setregid(real: u32, effective: u32) -> SysResult {
+    change(|c| c.setregid(real, effective))
+}
+
+/// Real, effective and saved user.
+pub fn sys_setresuid(real: u32, effective: u32, saved: u32) -> SysResult {
+    change(|c| c.setresuid([real, effective, saved]))
+}
+
+/// Real, effective and saved group.
+pub fn sys_setresgid(real: u32, effective: u32, saved: u32) -> SysResult {
+    change(|c| c.setresgid([real, effective, saved]))
+}
+
+/// Real, effective and saved user.
+pub fn sys_getresuid(real: u32, effective: u32, saved: u32) -> SysResult {
+    put_ids(cred().uid, real, effective, saved)
+}
+
+/// Real, effective and saved group.
+pub fn sys_getresgid(real: u32, effective: u32, saved: u32) -> SysResult {
+    put_ids(cred().gid, real, effective, saved)
+}

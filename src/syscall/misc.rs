@@ -1,0 +1,163 @@
+//! uname, sysinfo, limits, usage, random numbers, reboot, umask.
+//!
+//! Linux: 2.6.38 `kernel/sys.c`.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::SysResult;
+use super::errno::Errno;
+use super::process::put_rusage;
+use super::uaccess::{copy_to_user, put_user};
+use crate::arch::x86::current::current;
+use crate::arch::x86::insn;
+use crate::drivers::tsc::since_boot_us;
+use crate::exit_value::ExitValue;
+use crate::mm::frame::{nr_free_pages, totalram_pages};
+use crate::process::fork::TASKS_LIVE;
+
+/// Length of each field of `struct new_utsname`.
+const UTS_LEN: usize = 65;
+
+/// Name and version of the system.
+pub fn sys_uname(buffer: u32) -> SysResult {
+    let fields = [
+        "Linux",
+        "switch-to",
+        concat!("2.6.38-switch_to-", env!("CARGO_PKG_VERSION")),
+        "#1 SMP PREEMPT",
+        "i686",
+        "(none)",
+    ];
+    let mut uts = [0u8; UTS_LEN * 6];
+    for (field, room) in fields.iter().zip(uts.chunks_exact_mut(UTS_LEN)) {
+        room[..field.len()].copy_from_slice(field.as_bytes());
+    }
+    copy_to_user(buffer, &uts)?;
+    Ok(0)
+}
+
+/// `struct sysinfo` of i386: 64 bytes.
+pub fn sys_sysinfo(info: u32) -> SysResult {
+    let mut words = [0u32; 16];
+    words[0] = (since_boot_us() / 1_000_000) as u32;
+    words[4] = totalram_pages() * 4096;
+    words[5] = nr_free_pages() * 4096;
+    words[10] = TASKS_LIVE.load(Ordering::Relaxed) & 0xffff;
+    words[13] = 1;
+    put_user(info, words)?;
+    Ok(0)
+}
+
+const RLIMIT_STACK: u32 = 3;
+const RLIMIT_NOFILE: u32 = 7;
+const RLIM_NLIMITS: u32 = 16;
+const RLIM_INFINITY: u64 = u64::MAX;
+
+fn limit(resource: u32) -> Result<u64, Errno> {
+    match resource {
+        RLIMIT_STACK => Ok(u64::from(crate::mm::vma::STACK_LIMIT)),
+        RLIMIT_NOFILE => Ok(256),
+        r if r < RLIM_NLIMITS => Ok(RLIM_INFINITY),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// A limit as two 32-bit words.
+pub fn sys_getrlimit(resource: u32, rlim: u32) -> SysResult {
+    let word = u32::try_from(limit(resource)?).unwrap_or(u32::MAX);
+    put_user(rlim, [word, word])?;
+    Ok(0)
+}
+
+/// Limits are fixed.
+///
+/// # Errors
+/// EINVAL for an unknown resource, otherwise EPERM.
+pub fn sys_setrlimit(resource: u32, _rlim: u32) -> SysResult {
+    limit(resource)?;
+    Err(Errno::EPERM)
+}
+
+/// Reads a limit in 64 bits; none can be set.
+pub fn sys_prlimit64(_pid: u32, resource: u32, new: u32, old: u32) -> SysResult {
+    let value = limit(resource)?;
+    if new != 0 {
+        return Err(Errno::EPERM);
+    }
+    if old != 0 {
+        put_user(old, [value, value])?;
+    }
+    Ok(0)
+}
+
+/// What the calling process used. That of its children is not kept and reads 0.
+pub fn sys_getrusage(who: u32, usage: u32) -> SysResult {
+    match who as i32 {
+        0 | 1 => put_rusage(usage, &current())?,
+        -1 => put_user(usage, [0u32; 18])?,
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+static RANDOM: AtomicU32 = AtomicU32::new(0x9e37_79b9);
+
+/// Bytes that differ from call to call. Not for secrets: there is no source of entropy but the
+/// time-stamp counter.
+pub fn weak_random(bytes: &mut [u8]) {
+    for chunk in bytes.chunks_mut(4) {
+        let mut x = RANDOM.load(Ordering::Relaxed) ^ insn::rdtsc() as u32 | 1;
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        RANDOM.store(x, Ordering::Relaxed);
+        chunk.copy_from_slice(&x.to_le_bytes()[..chunk.len()]);
+    }
+}
+
+/// Fills a buffer: see [`weak_random`].
+pub fn sys_getrandom(buffer: u32, length: u32, flags: u32) -> SysResult {
+    if flags & !3 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let length = length.min(256);
+    let mut bytes = [0u8; 256];
+    weak_random(&mut bytes[..length as usize]);
+    copy_to_user(buffer, &bytes[..length as usize])?;
+    Ok(length)
+}
+
+const LINUX_REBOOT_MAGIC1: u32 = 0xfee1_dead;
+const LINUX_REBOOT_MAGIC2: [u32; 4] = [672_274_793, 85_072_278, 369_367_448, 537_993_216];
+const CMD_RESTART: u32 = 0x0123_4567;
+const CMD_HALT: u32 = 0xcdef_0123;
+const CMD_POWER_OFF: u32 = 0x4321_fedc;
+const CMD_CAD: [u32; 2] = [0, 0x89ab_cdef];
+
+/// Restart, halt and power-off all end QEMU with success.
+///
+/// # Errors
+/// EPERM without privilege, EINVAL for wrong magic numbers or an unknown command.
+pub fn sys_reboot(magic1: u32, magic2: u32, command: u32, _argument: u32) -> SysResult {
+    if !current().cred.lock().capable() {
+        return Err(Errno::EPERM);
+    }
+    if magic1 != LINUX_REBOOT_MAGIC1 || !LINUX_REBOOT_MAGIC2.contains(&magic2) {
+        return Err(Errno::EINVAL);
+    }
+    match command {
+        CMD_RESTART | CMD_HALT | CMD_POWER_OFF => {
+            log::info!("reboot: by {}[{}]", current().comm(), current().pid);
+            crate::drivers::exit(ExitValue::Success)
+        }
+        c if CMD_CAD.contains(&c) => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+static UMASK: AtomicU32 = AtomicU32::new(0o22);
+
+/// One mask for all: no file can be made.
+pub fn sys_umask(mask: u32) -> SysResult {
+    Ok(UMASK.swap(mask & 0o777, Ordering::Relaxed))
+}

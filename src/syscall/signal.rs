@@ -1,0 +1,253 @@
+//! kill, sigaction, sigprocmask, sigreturn and their like.
+//!
+//! Book: ch. 11, "System Calls Related to Signal Handling". Linux: 2.6.38 `kernel/signal.c`.
+
+use core::sync::atomic::Ordering;
+
+use super::SysResult;
+use super::errno::Errno;
+use super::uaccess::{get_user, put_user};
+use crate::arch::x86::current::{current, current_pt_regs};
+use crate::process::signal::{
+    SI_TKILL, SI_USER, SS_DISABLE, SigAction, Target, kill, may_signal, send_to_thread, set_blocked,
+};
+use crate::process::sigframe::SigInfo;
+use crate::process::signal_delivery::sigreturn;
+use crate::process::sigset::{NSIG, SIGKILL, SIGSTOP, SigSet};
+use crate::process::tasklist::find_task_by_pid;
+use crate::sched::wait_queue::WaitQueue;
+use crate::task::task_struct::TaskStruct;
+
+const SIG_BLOCK: u32 = 0;
+const SIG_UNBLOCK: u32 = 1;
+const SIG_SETMASK: u32 = 2;
+const SIGSET_BYTES: u32 = 8;
+
+fn check_signal(signal: u32) -> Result<(), Errno> {
+    if signal <= NSIG { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+fn info(signal: u32, code: i32) -> SigInfo {
+    let me = current();
+    let uid = me.cred.lock().uid.real;
+    SigInfo { signal, code, fields: [me.tgid as u32, uid, 0] }
+}
+
+/// Sends a signal to a process; to a process group for 0 and below -1; to all but init and the
+/// caller for -1.
+pub fn sys_kill(pid: u32, signal: u32) -> SysResult {
+    check_signal(signal)?;
+    let target = match pid as i32 {
+        0 => Target::Group(current().signal.pgrp.load(Ordering::Relaxed)),
+        -1 => Target::All,
+        pid if pid > 0 => Target::Process(pid),
+        group => Target::Group(group.saturating_neg()),
+    };
+    kill(target, info(signal, SI_USER))?;
+    Ok(0)
+}
+
+fn kill_thread(task: &TaskStruct, signal: u32) -> SysResult {
+    if !may_signal(current(), task, signal) {
+        return Err(Errno::EPERM);
+    }
+    if signal != 0 {
+        send_to_thread(info(signal, SI_TKILL), task);
+    }
+    Ok(0)
+}
+
+/// Sends a signal to one thread.
+pub fn sys_tkill(tid: u32, signal: u32) -> SysResult {
+    check_signal(signal)?;
+    if tid as i32 <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    kill_thread(&*find_task_by_pid(tid as i32).ok_or(Errno::ESRCH)?, signal)
+}
+
+/// Sends a signal to one thread of one process.
+pub fn sys_tgkill(tgid: u32, tid: u32, signal: u32) -> SysResult {
+    check_signal(signal)?;
+    if tid as i32 <= 0 || tgid as i32 <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let task = find_task_by_pid(tid as i32).filter(|t| t.tgid == tgid as i32).ok_or(Errno::ESRCH)?;
+    kill_thread(&task, signal)
+}
+
+fn do_sigaction(signal: u32, new: Option<SigAction>) -> Result<SigAction, Errno> {
+    let unchangeable = signal == SIGKILL || signal == SIGSTOP;
+    if signal == 0 || signal > NSIG || new.is_some() && unchangeable {
+        return Err(Errno::EINVAL);
+    }
+    let me = current();
+    let mut actions = me.signal.actions.lock();
+    let slot = &mut actions[signal as usize - 1];
+    match new {
+        None => Ok(*slot),
+        Some(mut action) => {
+            action.mask = action.mask.without(SigSet::UNBLOCKABLE);
+            Ok(core::mem::replace(slot, action))
+        }
+    }
+}
+
+/// Sets and reads an action: handler, flags, restorer, 64-bit mask.
+pub fn sys_rt_sigaction(signal: u32, new: u32, old: u32, bytes: u32) -> SysResult {
+    if bytes != SIGSET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let action = match new {
+        0 => None,
+        at => {
+            let w: [u32; 5] = get_user(at)?;
+            let mask = SigSet(u64::from(w[4]) << 32 | u64::from(w[3]));
+            Some(SigAction { handler: w[0], flags: w[1], restorer: w[2], mask })
+        }
+    };
+    let was = do_sigaction(signal, action)?;
+    if old != 0 {
+        let (low, high) = (was.mask.0 as u32, (was.mask.0 >> 32) as u32);
+        put_user(old, [was.handler, was.flags, was.restorer, low, high])?;
+    }
+    Ok(0)
+}
+
+/// As `rt_sigaction`, with a 32-bit mask between handler and flags.
+pub fn sys_sigaction(signal: u32, new: u32, old: u32) -> SysResult {
+    let action = match new {
+        0 => None,
+        at => {
+            let w: [u32; 4] = get_user(at)?;
+            Some(SigAction { handler: w[0], mask: SigSet(w[1].into()), flags: w[2], restorer: w[3] })
+        }
+    };
+    let was = do_sigaction(signal, action)?;
+    if old != 0 {
+        put_user(old, [was.handler, was.mask.0 as u32, was.flags, was.restorer])?;
+    }
+    Ok(0)
+}
+
+/// The oldest form: one-shot, and the signal not blocked meanwhile.
+pub fn sys_signal(signal: u32, handler: u32) -> SysResult {
+    const SA_RESETHAND: u32 = 0x8000_0000;
+    const SA_NODEFER: u32 = 0x4000_0000;
+    let flags = SA_RESETHAND | SA_NODEFER;
+    let was = do_sigaction(signal, Some(SigAction { handler, flags, ..SigAction::default() }))?;
+    Ok(was.handler)
+}
+
+fn change_blocked(how: u32, set: u64) -> Result<(), Errno> {
+    let me = current();
+    let old = me.signals.lock().blocked;
+    let new = match how {
+        SIG_BLOCK => old.union(SigSet(set)),
+        SIG_UNBLOCK => old.without(SigSet(set)),
+        SIG_SETMASK => SigSet(set),
+        _ => return Err(Errno::EINVAL),
+    };
+    set_blocked(me, new);
+    Ok(())
+}
+
+/// Changes and reads the set of blocked signals.
+pub fn sys_rt_sigprocmask(how: u32, set: u32, old: u32, bytes: u32) -> SysResult {
+    if bytes != SIGSET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let was = current().signals.lock().blocked.0;
+    if set != 0 {
+        change_blocked(how, get_user(set)?)?;
+    }
+    if old != 0 {
+        put_user(old, was)?;
+    }
+    Ok(0)
+}
+
+/// As `rt_sigprocmask`, for the first 32 signals.
+pub fn sys_sigprocmask(how: u32, set: u32, old: u32) -> SysResult {
+    let was = current().signals.lock().blocked.0;
+    if set != 0 {
+        let low: u32 = get_user(set)?;
+        let keep = if how == SIG_SETMASK { was & !0xffff_ffff } else { 0 };
+        change_blocked(how, keep | u64::from(low))?;
+    }
+    if old != 0 {
+        put_user(old, was as u32)?;
+    }
+    Ok(0)
+}
+
+/// Blocked signals that have been sent.
+pub fn sys_rt_sigpending(set: u32, bytes: u32) -> SysResult {
+    if bytes > SIGSET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let me = current();
+    let shared = me.signal.shared_pending.lock().set();
+    let pending = {
+        let own = me.signals.lock();
+        own.pending.set().union(shared).0 & own.blocked.0
+    };
+    put_user(set, pending)?;
+    Ok(0)
+}
+
+/// Sleeps until a signal comes.
+pub fn sys_pause() -> SysResult {
+    static NEVER: WaitQueue = WaitQueue::new();
+    NEVER.wait_until(|| false)?;
+    Ok(0)
+}
+
+/// Sleeps until a signal comes that `set` does not block; its delivery blocks again what was
+/// blocked before.
+pub fn sys_rt_sigsuspend(set: u32, bytes: u32) -> SysResult {
+    if bytes != SIGSET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let me = current();
+    let new: u64 = get_user(set)?;
+    {
+        let mut own = me.signals.lock();
+        own.saved_blocked = Some(own.blocked);
+    }
+    set_blocked(me, SigSet(new));
+    sys_pause()
+}
+
+/// Ends a signal handler.
+pub fn sys_sigreturn() -> SysResult {
+    // SAFETY: the frame of the system call that we are in.
+    Ok(sigreturn(current(), unsafe { &mut *current_pt_regs() }, false) as u32)
+}
+
+/// As `sigreturn`, for handlers with `siginfo`.
+pub fn sys_rt_sigreturn() -> SysResult {
+    // SAFETY: the frame of the system call that we are in.
+    Ok(sigreturn(current(), unsafe { &mut *current_pt_regs() }, true) as u32)
+}
+
+/// Sets and reads the alternate stack for handlers.
+pub fn sys_sigaltstack(new: u32, old: u32) -> SysResult {
+    const MINSIGSTKSZ: u32 = 2048;
+    let me = current();
+    let was = me.signals.lock().altstack;
+    if new != 0 {
+        let [ss_sp, ss_flags, ss_size]: [u32; 3] = get_user(new)?;
+        let altstack = match ss_flags {
+            SS_DISABLE => [0, SS_DISABLE, 0],
+            0 | 1 if ss_size < MINSIGSTKSZ => return Err(Errno::ENOMEM),
+            0 | 1 => [ss_sp, 0, ss_size],
+            _ => return Err(Errno::EINVAL),
+        };
+        me.signals.lock().altstack = altstack;
+    }
+    if old != 0 {
+        put_user(old, was)?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,182 @@
+//! `sys_call_table`: the system calls by number.
+//!
+//! The entry code calls `sys_call_table[eax]` with `pt_regs` as its arguments and puts what it
+//! returns into the user's eax. A number that is not here answers -ENOSYS, and is named in the
+//! log the first time.
+//!
+//! Book: ch. 10, "System Call Handler and Service Routines".
+//! Linux: 2.6.38 `arch/x86/kernel/syscall_table_32.S`.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::errno::{Errno, to_ret};
+use super::{identity, ioport, memory, misc, names, prctl, process, sched, signal, thread_area, time};
+use crate::arch::x86::current::{current, current_pt_regs};
+
+/// Numbers below this are in the table.
+pub const NR_SYSCALLS: usize = 451;
+
+/// One entry: takes the six argument registers, returns what goes to eax.
+pub type SysCall = extern "C" fn(u32, u32, u32, u32, u32, u32) -> i32;
+
+/// Turns a handler with fewer arguments and a `SysResult` into a [`SysCall`].
+macro_rules! entry {
+    ($handler:path, 0) => {{
+        extern "C" fn call(_: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> i32 { to_ret($handler()) }
+        call
+    }};
+    ($handler:path, 1) => {{
+        extern "C" fn call(a: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> i32 { to_ret($handler(a)) }
+        call
+    }};
+    ($handler:path, 2) => {{
+        extern "C" fn call(a: u32, b: u32, _: u32, _: u32, _: u32, _: u32) -> i32 { to_ret($handler(a, b)) }
+        call
+    }};
+    ($handler:path, 3) => {{
+        extern "C" fn call(a: u32, b: u32, c: u32, _: u32, _: u32, _: u32) -> i32 { to_ret($handler(a, b, c)) }
+        call
+    }};
+    ($handler:path, 4) => {{
+        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, _: u32, _: u32) -> i32 { to_ret($handler(a, b, c, d)) }
+        call
+    }};
+    ($handler:path, 5) => {{
+        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, e: u32, _: u32) -> i32 { to_ret($handler(a, b, c, d, e)) }
+        call
+    }};
+    ($handler:path, 6) => {{
+        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32) -> i32 { to_ret($handler(a, b, c, d, e, f)) }
+        call
+    }};
+}
+
+macro_rules! table {
+    ($($number:literal $handler:path, $arguments:tt;)*) => {{
+        let mut table: [SysCall; NR_SYSCALLS] = [not_implemented; NR_SYSCALLS];
+        $(table[$number] = entry!($handler, $arguments);)*
+        table
+    }};
+}
+
+#[unsafe(no_mangle)]
+static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
+    1   process::sys_exit, 1;
+    2   process::sys_fork, 0;
+    7   process::sys_waitpid, 3;
+    13  time::sys_time, 1;
+    20  identity::sys_getpid, 0;
+    23  identity::sys_setuid16, 1;
+    24  identity::sys_getuid, 0;
+    27  time::sys_alarm, 1;
+    29  signal::sys_pause, 0;
+    34  sched::sys_nice, 1;
+    37  signal::sys_kill, 2;
+    43  time::sys_times, 1;
+    45  memory::sys_brk, 1;
+    46  identity::sys_setgid16, 1;
+    47  identity::sys_getgid, 0;
+    48  signal::sys_signal, 2;
+    49  identity::sys_geteuid, 0;
+    50  identity::sys_getegid, 0;
+    57  identity::sys_setpgid, 2;
+    60  misc::sys_umask, 1;
+    64  identity::sys_getppid, 0;
+    65  identity::sys_getpgrp, 0;
+    66  identity::sys_setsid, 0;
+    67  signal::sys_sigaction, 3;
+    75  misc::sys_setrlimit, 2;
+    76  misc::sys_getrlimit, 2;
+    77  misc::sys_getrusage, 2;
+    78  time::sys_gettimeofday, 2;
+    88  misc::sys_reboot, 4;
+    90  memory::sys_old_mmap, 1;
+    91  memory::sys_munmap, 2;
+    101 ioport::sys_ioperm, 3;
+    110 ioport::sys_iopl, 1;
+    114 process::sys_wait4, 4;
+    116 misc::sys_sysinfo, 1;
+    119 signal::sys_sigreturn, 0;
+    120 process::sys_clone, 5;
+    122 misc::sys_uname, 1;
+    125 memory::sys_mprotect, 3;
+    126 signal::sys_sigprocmask, 3;
+    132 identity::sys_getpgid, 1;
+    147 identity::sys_getsid, 1;
+    154 sched::sys_sched_setparam, 2;
+    155 sched::sys_sched_getparam, 2;
+    156 sched::sys_sched_setscheduler, 3;
+    157 sched::sys_sched_getscheduler, 1;
+    158 sched::sys_sched_yield, 0;
+    159 sched::sys_sched_get_priority_max, 1;
+    160 sched::sys_sched_get_priority_min, 1;
+    161 sched::sys_sched_rr_get_interval, 2;
+    162 sched::sys_nanosleep, 2;
+    172 prctl::sys_prctl, 2;
+    173 signal::sys_rt_sigreturn, 0;
+    174 signal::sys_rt_sigaction, 4;
+    175 signal::sys_rt_sigprocmask, 4;
+    176 signal::sys_rt_sigpending, 2;
+    179 signal::sys_rt_sigsuspend, 2;
+    186 signal::sys_sigaltstack, 2;
+    190 process::sys_vfork, 0;
+    191 misc::sys_getrlimit, 2;
+    192 memory::sys_mmap2, 6;
+    199 identity::sys_getuid, 0;
+    200 identity::sys_getgid, 0;
+    201 identity::sys_geteuid, 0;
+    202 identity::sys_getegid, 0;
+    203 identity::sys_setreuid, 2;
+    204 identity::sys_setregid, 2;
+    208 identity::sys_setresuid, 3;
+    209 identity::sys_getresuid, 3;
+    210 identity::sys_setresgid, 3;
+    211 identity::sys_getresgid, 3;
+    213 identity::sys_setuid, 1;
+    214 identity::sys_setgid, 1;
+    219 memory::sys_madvise, 3;
+    224 identity::sys_gettid, 0;
+    238 signal::sys_tkill, 2;
+    243 thread_area::sys_set_thread_area, 1;
+    244 thread_area::sys_get_thread_area, 1;
+    252 process::sys_exit_group, 1;
+    258 process::sys_set_tid_address, 1;
+    265 time::sys_clock_gettime, 2;
+    266 time::sys_clock_getres, 2;
+    267 time::sys_clock_nanosleep, 4;
+    270 signal::sys_tgkill, 3;
+    340 misc::sys_prlimit64, 4;
+    355 misc::sys_getrandom, 3;
+    403 time::sys_clock_gettime64, 2;
+    407 time::sys_clock_nanosleep64, 4;
+};
+
+/// Numbers that have been named in the log.
+static NAMED: [AtomicU32; NR_SYSCALLS.div_ceil(32)] =
+    [const { AtomicU32::new(0) }; NR_SYSCALLS.div_ceil(32)];
+static NAMED_BEYOND: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn not_implemented(_: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> i32 {
+    sys_ni_syscall()
+}
+
+/// A call that is not there: from the table, and from the entry code for numbers beyond it.
+#[unsafe(no_mangle)]
+extern "C" fn sys_ni_syscall() -> i32 {
+    // SAFETY: the frame of the system call that we are in; only read.
+    let number = unsafe { (*current_pt_regs()).orig_ax };
+    let (word, bit) = match NAMED.get(number as usize / 32) {
+        Some(word) => (word, 1 << (number % 32)),
+        None => (&NAMED_BEYOND, 1),
+    };
+    if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+        let me = current();
+        log::info!(
+            "syscall: {number} ({}) is not implemented, asked for by {}[{}]",
+            names::name(number).unwrap_or("no such call"),
+            me.comm(),
+            me.pid
+        );
+    }
+    Errno::ENOSYS.to_ret()
+}

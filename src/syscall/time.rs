@@ -1,0 +1,121 @@
+//! Clocks and sleeping.
+//!
+//! Time is counted from boot: there is no clock chip driver, so the calendar starts at the epoch.
+//!
+//! Linux: 2.6.38 `kernel/posix-timers.c`, `kernel/time.c`.
+
+use super::SysResult;
+use super::errno::Errno;
+use super::sched::sleep_ticks;
+use super::uaccess::{get_user, put_user};
+use crate::drivers::tsc::since_boot_us;
+use crate::sched::timer::{HZ, jiffies};
+
+const CLOCK_MONOTONIC: u32 = 1;
+const LAST_CLOCK: u32 = 7;
+const TIMER_ABSTIME: u32 = 1;
+/// What `times` counts in.
+const USER_HZ: u64 = 100;
+
+fn now() -> (u64, u32) {
+    let us = since_boot_us();
+    (us / 1_000_000, (us % 1_000_000) as u32)
+}
+
+/// Seconds.
+pub fn sys_time(address: u32) -> SysResult {
+    let seconds = now().0 as u32;
+    if address != 0 {
+        put_user(address, seconds)?;
+    }
+    Ok(seconds)
+}
+
+/// Seconds and microseconds; the time zone is UTC.
+pub fn sys_gettimeofday(tv: u32, tz: u32) -> SysResult {
+    let (seconds, us) = now();
+    if tv != 0 {
+        put_user(tv, seconds as u32)?;
+        put_user(tv.wrapping_add(4), us)?;
+    }
+    if tz != 0 {
+        put_user(tz, 0u64)?;
+    }
+    Ok(0)
+}
+
+fn check_clock(clock: u32) -> Result<(), Errno> {
+    if clock <= LAST_CLOCK { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// A clock, in 32-bit seconds and nanoseconds.
+pub fn sys_clock_gettime(clock: u32, tp: u32) -> SysResult {
+    check_clock(clock)?;
+    let (seconds, us) = now();
+    put_user(tp, seconds as u32)?;
+    put_user(tp.wrapping_add(4), us * 1000)?;
+    Ok(0)
+}
+
+/// A clock, in 64-bit seconds and nanoseconds.
+pub fn sys_clock_gettime64(clock: u32, tp: u32) -> SysResult {
+    check_clock(clock)?;
+    let (seconds, us) = now();
+    put_user(tp, seconds)?;
+    put_user(tp.wrapping_add(8), u64::from(us * 1000))?;
+    Ok(0)
+}
+
+/// Resolution of a clock.
+pub fn sys_clock_getres(clock: u32, tp: u32) -> SysResult {
+    check_clock(clock)?;
+    if tp != 0 {
+        put_user(tp, 0u32)?;
+        put_user(tp.wrapping_add(4), 1000u32)?;
+    }
+    Ok(0)
+}
+
+fn clock_sleep(clock: u32, flags: u32, seconds: u64, ns: u64, remaining: u32) -> SysResult {
+    if clock > CLOCK_MONOTONIC || seconds > u64::from(u32::MAX) || ns >= 1_000_000_000 {
+        return Err(Errno::EINVAL);
+    }
+    let tick_ns = u64::from(1_000_000_000 / HZ);
+    let mut wait_ns = seconds * 1_000_000_000 + ns;
+    if flags & TIMER_ABSTIME != 0 {
+        wait_ns = wait_ns.saturating_sub(since_boot_us() * 1000);
+    }
+    let remaining = if flags & TIMER_ABSTIME != 0 { 0 } else { remaining };
+    sleep_ticks(wait_ns.div_ceil(tick_ns), remaining)
+}
+
+/// Sleeps for, or until, a time in 32-bit seconds.
+pub fn sys_clock_nanosleep(clock: u32, flags: u32, request: u32, remaining: u32) -> SysResult {
+    let [seconds, ns]: [u32; 2] = get_user(request)?;
+    if (seconds as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    clock_sleep(clock, flags, u64::from(seconds), u64::from(ns), remaining)
+}
+
+/// Sleeps for, or until, a time in 64-bit seconds. What is left is not told.
+pub fn sys_clock_nanosleep64(clock: u32, flags: u32, request: u32, _remaining: u32) -> SysResult {
+    let [seconds, ns]: [u64; 2] = get_user(request)?;
+    clock_sleep(clock, flags, seconds, ns, 0)
+}
+
+/// Ticks since boot; the times of the process are not kept apart and read 0.
+pub fn sys_times(buffer: u32) -> SysResult {
+    if buffer != 0 {
+        put_user(buffer, [0u32; 4])?;
+    }
+    Ok((jiffies() * USER_HZ / u64::from(HZ)) as u32)
+}
+
+/// There are no alarms: only turning one off can be done.
+///
+/// # Errors
+/// ENOSYS for another request.
+pub fn sys_alarm(seconds: u32) -> SysResult {
+    if seconds == 0 { Ok(0) } else { Err(Errno::ENOSYS) }
+}
