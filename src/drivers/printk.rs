@@ -13,16 +13,12 @@ use core::{
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::{serial, tsc, vga};
-use crate::sync::IrqSpinLock;
 
 /// What is shown without `loglevel=`: everything down to information.
 pub const DEFAULT_CONSOLE_LOGLEVEL: u8 = 6;
 
 /// Most important first: 0 emergency, 3 error, 4 warning, 6 information, 7 debug.
 static CONSOLE_LOGLEVEL: AtomicU8 = AtomicU8::new(DEFAULT_CONSOLE_LOGLEVEL);
-
-/// Keeps the lines of different CPUs apart.
-static LINE: IrqSpinLock<()> = IrqSpinLock::new(());
 
 struct Printk;
 
@@ -61,11 +57,10 @@ impl Log for Printk {
         }
         let attribute = if record.level() == Level::Error { vga::ALARM } else { vga::NORMAL };
         let time_us = tsc::since_boot_us();
-        let _line = LINE.lock();
         // Writing never fails: both sinks swallow everything.
-        let _ = write!(
-            Console { attribute },
-            "[{:5}.{:06}] {}\n",
+        let _ = writeln!(
+            Console { line: serial::lock_for_line(), attribute },
+            "[{:5}.{:06}] {}",
             time_us / 1_000_000,
             time_us % 1_000_000,
             record.args()
@@ -75,14 +70,15 @@ impl Log for Printk {
     fn flush(&self) {}
 }
 
-/// COM1 and the screen as one sink.
+/// COM1 and the screen as one sink, ours for one line.
 struct Console {
+    line: serial::Line,
     attribute: u8,
 }
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        serial::write_text(text);
+        self.line.write_str(text)?;
         vga::write_text(text, self.attribute);
         Ok(())
     }

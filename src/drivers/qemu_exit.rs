@@ -3,6 +3,7 @@
 //! Called last of all, from any stack. On a machine without the device the write
 //! goes nowhere and the CPU halts.
 
+use super::serial;
 use crate::{
     arch::x86::insn::{self, outl},
     exit_value::ExitValue,
@@ -13,6 +14,7 @@ pub const ISA_DEBUG_EXIT_PORT: u16 = 0xf4;
 
 /// Ends QEMU with status `(value << 1) | 1`; else stops this CPU for ever.
 pub fn exit(value: ExitValue) -> ! {
+    serial::flush();
     // SAFETY: on a PC without the device nothing answers at this port.
     unsafe { outl(ISA_DEBUG_EXIT_PORT, value as u32) };
     halt()

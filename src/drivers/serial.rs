@@ -4,14 +4,16 @@
 //! panic. Input comes by interrupt into a ring, from which the console reads.
 //! Called from any stack; each function takes the lock with interrupts off.
 
+use core::fmt;
+
 use arrayvec::ArrayVec;
 use uart_16550::{
     BaudRate, Config, Uart16550,
     backend::PioBackend,
-    spec::registers::IER,
+    spec::registers::{IER, LSR},
 };
 
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, spinlock::IrqSpinLockGuard};
 
 /// I/O port of COM1.
 pub const COM1: u16 = 0x3f8;
@@ -21,15 +23,19 @@ pub const COM1_IRQ: u32 = 4;
 /// Bytes that wait to be read, oldest first.
 const RX_RING_BYTES: usize = 256;
 
+/// What the lock guards.
 struct Com1 {
     uart: Uart16550<PioBackend>,
     is_present: bool,
+    /// The last byte sent ended a line.
+    is_at_line_start: bool,
     received: ArrayVec<u8, RX_RING_BYTES>,
 }
 
 static PORT: IrqSpinLock<Com1> = IrqSpinLock::new(Com1 {
     uart: com1(),
     is_present: false,
+    is_at_line_start: true,
     received: ArrayVec::new_const(),
 });
 
@@ -84,39 +90,72 @@ pub fn has_input() -> bool {
 
 /// Sends `bytes` as they are.
 pub fn write(bytes: &[u8]) {
-    let mut port = PORT.lock();
-    if port.is_present {
-        port.uart.send_bytes_exact(bytes);
+    PORT.lock().send(bytes);
+}
+
+/// Waits until all that was sent is on the wire. For a CPU that is about to stop: if another
+/// has the port, nothing is waited for.
+pub fn flush() {
+    if let Some(mut port) = PORT.try_lock() {
+        while port.is_present && !port.uart.lsr().contains(LSR::TRANSMITTER_EMPTY) {}
     }
 }
 
-/// Sends `text`, each line end as CR LF.
-pub fn write_text(text: &str) {
+/// The port for one line of the log, which nobody else's output can break.
+pub fn lock_for_line() -> Line {
     let mut port = PORT.lock();
-    if !port.is_present {
-        return;
+    if !port.is_at_line_start {
+        port.send(b"\r\n");
     }
-    for line in text.split_inclusive('\n') {
-        match line.strip_suffix('\n') {
-            Some(line) => {
-                port.uart.send_bytes_exact(line.as_bytes());
-                port.uart.send_bytes_exact(b"\r\n");
+    Line(port)
+}
+
+/// See [`lock_for_line`]. Sends each line end as CR LF.
+pub struct Line(IrqSpinLockGuard<'static, Com1>);
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for line in text.split_inclusive('\n') {
+            match line.strip_suffix('\n') {
+                Some(line) => {
+                    self.0.send(line.as_bytes());
+                    self.0.send(b"\r\n");
+                }
+                None => self.0.send(line.as_bytes()),
             }
-            None => port.uart.send_bytes_exact(line.as_bytes()),
         }
+        Ok(())
+    }
+}
+
+/// Ends a line that was left unfinished, so that a report begins at the left.
+pub fn finish_line_in_panic() {
+    if let Some(mut port) = PORT.try_lock()
+        && !port.is_at_line_start
+    {
+        port.send(b"\r\n");
     }
 }
 
 /// Sends `text` whoever holds the lock: for a CPU that is about to stop.
 pub fn write_text_in_panic(text: &str) {
-    if PORT.try_lock().is_some() {
-        return write_text(text);
-    }
-    let mut uart = com1();
+    let mut port = PORT.try_lock();
+    let mut of_our_own = com1();
+    let uart = port.as_mut().map_or(&mut of_our_own, |port| &mut port.uart);
     for byte in text.bytes() {
         if byte == b'\n' {
             uart.send_bytes_exact(b"\r");
         }
         uart.send_bytes_exact(&[byte]);
+    }
+}
+
+impl Com1 {
+    fn send(&mut self, bytes: &[u8]) {
+        let Some(last) = bytes.last() else { return };
+        self.is_at_line_start = *last == b'\n';
+        if self.is_present {
+            self.uart.send_bytes_exact(bytes);
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         insn,
         percpu::smp_processor_id,
     },
-    drivers::{printk::PanicConsole, qemu_exit},
+    drivers::{printk::PanicConsole, qemu_exit, serial},
     exit_value::ExitValue,
     task::pt_regs::PtRegs,
 };
@@ -100,6 +100,7 @@ fn end() -> ! {
 
 fn headline(out: &mut impl Write, message: fmt::Arguments<'_>) {
     record(format_args!("BUG: {message}"));
+    serial::finish_line_in_panic();
     let _ = writeln!(out, "BUG: {message}");
 }
 

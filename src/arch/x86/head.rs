@@ -110,6 +110,7 @@ pub fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
 /// Ends the run: `message` on serial line and screen, `value` for QEMU.
 pub fn fatal(value: ExitValue, message: core::fmt::Arguments<'_>) -> ! {
     // Writing never fails; and nothing could be done about it.
+    serial::finish_line_in_panic();
     let _ = writeln!(printk::PanicConsole, "fatal: {message}");
     epitaph::record(format_args!("fatal: {message}"));
     drivers::exit(value)
