@@ -10,6 +10,7 @@ machine that is stopped, which `just debug` and `just gdb` provide.
 import os
 import sys
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lx  # noqa: E402,F401
