@@ -35,14 +35,19 @@ pub struct Suite {
     what: String,
 }
 
+/// Gives a run.
+type Boot = Box<dyn Fn() -> Result<Run> + Send>;
+/// Looks at a run.
+type Check = Box<dyn Fn(&Run) -> Result<()> + Send>;
+
 /// One boot that is one test.
 pub struct Scenario {
     /// The test's name.
     name: String,
     /// Runs it.
-    run: Box<dyn Fn() -> Result<Run> + Send>,
+    run: Boot,
     /// Looks at the run.
-    check: Box<dyn Fn(&Run) -> Result<()> + Send>,
+    check: Check,
     /// How long both may take.
     limit: Duration,
 }

@@ -70,7 +70,12 @@ pub fn scenarios() -> Vec<Scenario> {
             Some(|elf| elf[E_TYPE] = 1),
             &["/init", "ENOEXEC"],
         ),
-        bad_init("dynamically_linked", "", Some(make_dynamic), &["/init"]),
+        bad_init(
+            "dynamically_linked",
+            "",
+            Some(|elf| make_dynamic(elf)),
+            &["/init"],
+        ),
     ];
     scenarios.push(scenario(
         "cmdline::unknown_words_are_reported",
@@ -147,7 +152,7 @@ fn with_init(change: fn(&mut Vec<u8>)) -> Result<Vec<u8>> {
 }
 
 /// Gives a program an interpreter: its last program header becomes PT_INTERP.
-fn make_dynamic(elf: &mut Vec<u8>) {
+fn make_dynamic(elf: &mut [u8]) {
     let word = |at: usize| usize::from(elf[at]) | usize::from(elf[at + 1]) << 8;
     let (table, count) = (word(E_PHOFF), word(E_PHOFF + 16));
     let last = table + (count - 1) * PH_SIZE;
