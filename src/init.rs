@@ -1,21 +1,46 @@
 //! `start_kernel`: the list of what happens at boot, one line a step.
 //!
-//! On the boot CPU's stack, which becomes its idle task's.
+//! On the boot CPU's stack, which becomes its idle task's; then, in `kernel_init`, on that of
+//! task 1.
 //!
 //! Book: appendix A, "The start_kernel() Function". Linux: 2.6.38 `init/main.c`.
 
+extern crate alloc;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use spin::Once;
+
+use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::head::fatal;
-use crate::arch::x86::{backtrace, gdt, irq, percpu, traps};
+use crate::arch::x86::ret_from_fork::ret_from_kernel_execve;
+use crate::arch::x86::{backtrace, epitaph, gdt, irq, percpu, traps};
 use crate::boot_info::BootInfo;
+use crate::cmdline::{self, Cmdline, Job, OnPanic};
+use crate::drivers::printk;
 use crate::exit_value::ExitValue;
+use crate::fs::files_struct::{FilesStruct, FsStruct};
+use crate::fs::{rootfs, tty};
 use crate::mm;
+use crate::mm::frame::phys_to_virt;
+use crate::mm::memblock::Range;
+use crate::process::exec::do_execve;
+use crate::process::initial_stack::Strings;
+use crate::process::kthread::kernel_thread;
 use crate::sched::idle;
+use crate::syscall::errno::Errno;
+use crate::task::state::PF_KTHREAD;
 use crate::task::thread_info::{THREAD_SIZE, current_thread_info};
 
+/// What the loader said to do.
+static CMDLINE: Once<Cmdline<'static>> = Once::new();
+
 /// From a checked machine to the first process. Interrupts are off.
-pub fn start_kernel(boot_info: &BootInfo) -> ! {
+pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
     let stack = core::ptr::from_ref(current_thread_info()) as usize;
 
+    parse_cmdline(boot_info.cmdline);
     percpu::setup_per_cpu_areas();
     // SAFETY: the boot CPU, once, interrupts off, areas set up.
     unsafe { gdt::cpu_init(0, (stack + THREAD_SIZE - 8) as u32) };
@@ -24,8 +49,23 @@ pub fn start_kernel(boot_info: &BootInfo) -> ! {
     boot_info.symbols.iter().for_each(backtrace::use_symbols);
     // SAFETY: the boot CPU, once, on its boot stack, before any other task.
     unsafe { idle::init_idle(0, stack) };
+    mount_root(boot_info.initramfs());
     irq::init_irq();
+    if let Err(errno) = kernel_thread(kernel_init, 0, "init") {
+        fatal(ExitValue::Init, format_args!("cannot make task 1: {errno}"));
+    }
     idle::cpu_idle()
+}
+
+/// Reads the command line, and says what of it has no effect.
+fn parse_cmdline(line: &'static str) {
+    let (cmdline, warnings) = cmdline::parse(line);
+    printk::set_console_loglevel(cmdline.loglevel);
+    for warning in warnings {
+        log::warn!("cmdline: {warning}");
+    }
+    epitaph::set_panic_halt(cmdline.panic == OnPanic::Halt);
+    CMDLINE.call_once(|| cmdline);
 }
 
 /// Page frames, heap and kernel stacks, or the end.
@@ -38,4 +78,64 @@ fn mem_init(boot_info: &BootInfo) {
         fatal(ExitValue::TooLittleMemory, format_args!("too little memory for the kernel's tables"));
     }
     log::info!("mm: {} KiB free of {} KiB", mm::frame::nr_free_pages() * 4, mm::frame::totalram_pages() * 4);
+}
+
+/// The initramfs as root directory, or the end.
+fn mount_root(initramfs: Option<Range>) {
+    let Some(range) = initramfs else {
+        fatal(ExitValue::Initramfs, format_args!("no initramfs: the loader gave no module"));
+    };
+    // SAFETY: the loader put the module there, `mem_init` keeps it reserved for ever, and it lies
+    // in the direct map: `head` checked that.
+    let archive = unsafe {
+        core::slice::from_raw_parts(phys_to_virt(range.start), (range.end - range.start) as usize)
+    };
+    match rootfs::mount(archive) {
+        Ok(_) => log::info!("rootfs: initramfs of {} KiB", archive.len() / 1024),
+        Err(error) => fatal(ExitValue::Initramfs, format_args!("initramfs is broken: {error}")),
+    }
+}
+
+/// Task 1: does what the command line asks for.
+extern "C" fn kernel_init(_: u32) -> i32 {
+    let cmdline = CMDLINE.get().cloned().unwrap_or_default();
+    match cmdline.job {
+        Job::Init => run_init_process(&cmdline),
+        Job::Tour => fatal(ExitValue::Init, format_args!("no tour")),
+        Job::Selftest(_) => fatal(ExitValue::Init, format_args!("no self-tests")),
+    }
+}
+
+/// Becomes the first program; its end is the end of the system.
+fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
+    let path = cmdline.init.to_string();
+    match exec_init(&path, cmdline) {
+        // SAFETY: exec gave us an address space and filled in our `pt_regs`.
+        Ok(()) => unsafe { ret_from_kernel_execve() },
+        Err(errno) => fatal(ExitValue::Init, format_args!("init {path} cannot be loaded: {errno}")),
+    }
+}
+
+fn exec_init(path: &str, cmdline: &Cmdline<'_>) -> Result<(), Errno> {
+    let me = current();
+    me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
+    me.signal.pgrp.store(me.pid, Ordering::Relaxed);
+    me.signal.session.store(me.pid, Ordering::Relaxed);
+    tty::set_foreground(me.pid);
+    *me.files.lock() = Some(Arc::new(FilesStruct::console()?));
+    *me.fs.lock() = Some(Arc::new(FsStruct::new()));
+
+    let mut argv = Strings::new();
+    argv.push(path.as_bytes())?;
+    for word in cmdline.init_args.clone() {
+        let word: String = word.to_string();
+        argv.push(word.as_bytes())?;
+    }
+    let mut envp = Strings::new();
+    for variable in ["HOME=/", "PATH=/bin:/tests", "TERM=linux"] {
+        envp.push(variable.as_bytes())?;
+    }
+    log::info!("init: {path}");
+    // SAFETY: the frame at the top of our own stack, kept free by `kernel_thread_helper`.
+    do_execve(path.as_bytes(), argv, envp, unsafe { &mut *current_pt_regs() })
 }
