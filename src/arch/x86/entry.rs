@@ -43,7 +43,8 @@ use crate::{
         eflags::Eflags,
         tss::{TSS_SYSENTER_SP0, TssStruct},
     },
-    syscall::errno::Errno,
+    // The table is an upward call; its length comes with it.
+    syscall::{errno::Errno, table::NR_SYSCALLS},
     task::{
         pt_regs::PtRegs,
         thread_info::{
@@ -64,9 +65,6 @@ const FLAGS_ONLY_IRET_RESTORES: u32 = Eflags::TF.bits()
     | Eflags::NT.bits()
     | Eflags::AC.bits()
     | Eflags::ID.bits();
-
-/// Upward: the length of `sys_call_table`.
-use crate::syscall::table::NR_SYSCALLS;
 
 /// Bytes from one stub of `irq_entries_start` to the next.
 pub const IRQ_ENTRY_BYTES: usize = 16;
@@ -393,10 +391,6 @@ global_asm!(
     addl    $4, %esp
     jmp     ret_from_intr
     .size   common_interrupt, . - common_interrupt
-
-    ENTRY   upcall_missing
-    ud2
-    .size   upcall_missing, . - upcall_missing
 
     .popsection
     "#,
