@@ -7,11 +7,15 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
+use super::read_write::fget;
 use super::uaccess::get_user;
 use crate::arch::x86::current::current;
+use crate::fs::cpio::FileType;
+use crate::fs::file::Object;
+use crate::hw::pte::PAGE_SIZE;
 use crate::mm::mm_struct::MmStruct;
 use crate::mm::mmap::{MapFlags, do_brk, do_dontneed, do_mmap, do_mprotect, do_munmap};
-use crate::mm::vma::VmFlags;
+use crate::mm::vma::{Backing, VmFlags};
 
 const PROT_ALL: u32 = 7;
 const MADV_DONTNEED: u32 = 4;
@@ -35,16 +39,31 @@ fn prot_flags(prot: u32) -> Result<VmFlags, Errno> {
     Ok(VmFlags::from_bits_truncate(prot))
 }
 
-/// Maps anonymous memory. There are no files that could be mapped.
+/// Maps anonymous memory, or a file of the initramfs from page `pages` on.
 ///
 /// # Errors
-/// EINVAL, ENOMEM, EPERM, EEXIST; ENODEV for a file.
-pub fn sys_mmap2(address: u32, length: u32, prot: u32, flags: u32, _fd: u32, _pages: u32) -> SysResult {
+/// EINVAL, ENOMEM, EPERM, EEXIST; EBADF, ENODEV (cannot be mapped), EACCES (shared and writable).
+pub fn sys_mmap2(address: u32, length: u32, prot: u32, flags: u32, fd: u32, pages: u32) -> SysResult {
+    let prot = prot_flags(prot)?;
     let flags = MapFlags::from_bits_truncate(flags);
-    if !flags.contains(MapFlags::ANONYMOUS) {
-        return Err(Errno::ENODEV);
+    if flags.contains(MapFlags::ANONYMOUS) {
+        return do_mmap(mm()?, address, length, prot, flags, None);
     }
-    do_mmap(mm()?, address, length, prot_flags(prot)?, flags, None)
+    let data = match &fget(fd)?.object {
+        Object::Inode(inode) if inode.file_type == FileType::Regular => inode.data,
+        _ => return Err(Errno::ENODEV),
+    };
+    if flags.contains(MapFlags::SHARED) == flags.contains(MapFlags::PRIVATE) {
+        return Err(Errno::EINVAL);
+    }
+    if flags.contains(MapFlags::SHARED) && prot.contains(VmFlags::WRITE) {
+        return Err(Errno::EACCES);
+    }
+    let offset = pages.checked_mul(PAGE_SIZE).filter(|offset| offset.checked_add(length).is_some());
+    let offset = offset.ok_or(Errno::EOVERFLOW)?;
+    // Nobody can write the file, so a private mapping shows the same as a shared one.
+    let flags = flags - MapFlags::SHARED | MapFlags::PRIVATE;
+    do_mmap(mm()?, address, length, prot, flags, Some(Backing::File { data, offset }))
 }
 
 /// As [`sys_mmap2`], by a pointer to six words, the offset in bytes.

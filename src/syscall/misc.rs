@@ -1,17 +1,18 @@
-//! uname, sysinfo, limits, usage, random numbers, reboot, umask.
+//! uname, sysinfo, limits, usage, random numbers, reboot.
 //!
 //! Linux: 2.6.38 `kernel/sys.c`.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
 use super::process::put_rusage;
 use super::uaccess::{copy_to_user, put_user};
 use crate::arch::x86::current::current;
-use crate::arch::x86::insn;
 use crate::drivers::tsc::since_boot_us;
 use crate::exit_value::ExitValue;
+use crate::fs::fd_table::NR_OPEN;
+use crate::fs::random::get_random_bytes;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
 use crate::process::fork::TASKS_LIVE;
 
@@ -56,7 +57,7 @@ const RLIM_INFINITY: u64 = u64::MAX;
 fn limit(resource: u32) -> Result<u64, Errno> {
     match resource {
         RLIMIT_STACK => Ok(u64::from(crate::mm::vma::STACK_LIMIT)),
-        RLIMIT_NOFILE => Ok(256),
+        RLIMIT_NOFILE => Ok(u64::from(NR_OPEN)),
         r if r < RLIM_NLIMITS => Ok(RLIM_INFINITY),
         _ => Err(Errno::EINVAL),
     }
@@ -100,29 +101,14 @@ pub fn sys_getrusage(who: u32, usage: u32) -> SysResult {
     Ok(0)
 }
 
-static RANDOM: AtomicU32 = AtomicU32::new(0x9e37_79b9);
-
-/// Bytes that differ from call to call. Not for secrets: there is no source of entropy but the
-/// time-stamp counter.
-pub fn weak_random(bytes: &mut [u8]) {
-    for chunk in bytes.chunks_mut(4) {
-        let mut x = RANDOM.load(Ordering::Relaxed) ^ insn::rdtsc() as u32 | 1;
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        RANDOM.store(x, Ordering::Relaxed);
-        chunk.copy_from_slice(&x.to_le_bytes()[..chunk.len()]);
-    }
-}
-
-/// Fills a buffer: see [`weak_random`].
+/// Fills a buffer, at most 256 bytes: see [`get_random_bytes`].
 pub fn sys_getrandom(buffer: u32, length: u32, flags: u32) -> SysResult {
     if flags & !3 != 0 {
         return Err(Errno::EINVAL);
     }
     let length = length.min(256);
     let mut bytes = [0u8; 256];
-    weak_random(&mut bytes[..length as usize]);
+    get_random_bytes(&mut bytes[..length as usize]);
     copy_to_user(buffer, &bytes[..length as usize])?;
     Ok(length)
 }
@@ -153,11 +139,4 @@ pub fn sys_reboot(magic1: u32, magic2: u32, command: u32, _argument: u32) -> Sys
         c if CMD_CAD.contains(&c) => Ok(0),
         _ => Err(Errno::EINVAL),
     }
-}
-
-static UMASK: AtomicU32 = AtomicU32::new(0o22);
-
-/// One mask for all: no file can be made.
-pub fn sys_umask(mask: u32) -> SysResult {
-    Ok(UMASK.swap(mask & 0o777, Ordering::Relaxed))
 }

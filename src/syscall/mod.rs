@@ -8,13 +8,23 @@
 //! - `memory`, `time`, `identity`, `misc`
 //! - `thread_area`, `ioport`, `prctl`: TLS, ports, the time-stamp counter
 
+#[cfg(target_os = "none")]
+pub mod descriptors;
 pub mod errno;
 #[cfg(target_os = "none")]
+pub mod exec;
+#[cfg(target_os = "none")]
 pub mod ioport;
+#[cfg(target_os = "none")]
+pub mod paths;
+#[cfg(target_os = "none")]
+pub mod poll;
 #[cfg(target_os = "none")]
 pub mod prctl;
 #[cfg(target_os = "none")]
 pub mod process;
+#[cfg(target_os = "none")]
+pub mod read_write;
 #[cfg(target_os = "none")]
 pub mod sched;
 #[cfg(target_os = "none")]

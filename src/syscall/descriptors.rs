@@ -1,0 +1,128 @@
+//! open, close, dup, pipe, fcntl, ioctl: descriptors and what they lead to.
+//!
+//! Book: chapter 12, "The open() System Call"; chapter 19, "Creating and Destroying a Pipe".
+//! Linux: 2.6.38 `fs/open.c`, `fs/fcntl.c`, `fs/ioctl.c`, `fs/pipe.c`.
+
+use core::sync::atomic::Ordering;
+
+use alloc::sync::Arc;
+
+use super::SysResult;
+use super::errno::Errno;
+use super::paths::{AT_FDCWD, start_of};
+use super::read_write::{fget, files};
+use super::uaccess::{getname, put_user};
+use crate::arch::x86::current::current;
+use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_WRONLY, Object};
+use crate::fs::pipe::pipe;
+
+const O_TRUNC: u32 = 0o1000;
+const F_DUPFD: u32 = 0;
+const F_GETFD: u32 = 1;
+const F_SETFD: u32 = 2;
+const F_GETFL: u32 = 3;
+const F_SETFL: u32 = 4;
+const F_DUPFD_CLOEXEC: u32 = 1030;
+const FD_CLOEXEC: u32 = 1;
+const FIOCLEX: u32 = 0x5451;
+const FIONCLEX: u32 = 0x5450;
+
+/// Opens a path from the working directory on.
+pub fn sys_open(path: u32, flags: u32, mode: u32) -> SysResult {
+    sys_openat(AT_FDCWD, path, flags, mode)
+}
+
+/// Opens a path from directory `dirfd` on.
+pub fn sys_openat(dirfd: u32, path: u32, flags: u32, _mode: u32) -> SysResult {
+    let path = getname(path)?;
+    let cred = *current().cred.lock();
+    let file = File::open(start_of(dirfd, &path)?, &path, flags, &cred)?;
+    files()?.install(Arc::new(file), 0, flags & O_CLOEXEC != 0)
+}
+
+/// open for writing, created and emptied: on this file system only devices can be.
+pub fn sys_creat(path: u32, mode: u32) -> SysResult {
+    sys_open(path, O_CREAT | O_WRONLY | O_TRUNC, mode)
+}
+
+/// Frees a descriptor.
+pub fn sys_close(fd: u32) -> SysResult {
+    files()?.close(fd).map(|()| 0)
+}
+
+/// A second descriptor for the same file.
+pub fn sys_dup(fd: u32) -> SysResult {
+    files()?.install(fget(fd)?, 0, false)
+}
+
+/// The same, with a number of the caller's choice.
+pub fn sys_dup2(old: u32, new: u32) -> SysResult {
+    let file = fget(old)?;
+    if old != new {
+        files()?.replace(new, file, false)?;
+    }
+    Ok(new)
+}
+
+/// dup2 with O_CLOEXEC, and EINVAL for equal numbers.
+pub fn sys_dup3(old: u32, new: u32, flags: u32) -> SysResult {
+    if flags & !O_CLOEXEC != 0 || old == new {
+        return Err(Errno::EINVAL);
+    }
+    files()?.replace(new, fget(old)?, flags != 0)?;
+    Ok(new)
+}
+
+/// A pipe: stores the descriptors to read and to write.
+pub fn sys_pipe(fds: u32) -> SysResult {
+    sys_pipe2(fds, 0)
+}
+
+/// pipe with O_CLOEXEC and O_NONBLOCK.
+pub fn sys_pipe2(fds: u32, flags: u32) -> SysResult {
+    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let files = files()?;
+    let (reader, writer) = pipe()?;
+    let close_on_exec = flags & O_CLOEXEC != 0;
+    let status = flags & O_NONBLOCK;
+    let reader = Arc::new(File::new(Object::PipeReader(reader), status));
+    let writer = Arc::new(File::new(Object::PipeWriter(writer), status | O_WRONLY));
+    let read_fd = files.install(reader, 0, close_on_exec)?;
+    let stored = files.install(writer, 0, close_on_exec).and_then(|write_fd| {
+        put_user(fds, [read_fd, write_fd]).inspect_err(|_| {
+            let _closed = files.close(write_fd);
+        })
+    });
+    if stored.is_err() {
+        let _closed = files.close(read_fd);
+    }
+    stored.map(|()| 0)
+}
+
+/// fcntl64: duplicates, flags. Locks are EINVAL.
+pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
+    let file = fget(fd)?;
+    let files = files()?;
+    match command {
+        F_DUPFD | F_DUPFD_CLOEXEC => files.install(file, argument, command == F_DUPFD_CLOEXEC),
+        F_GETFD => files.close_on_exec(fd).map(|close| if close { FD_CLOEXEC } else { 0 }),
+        F_SETFD => files.set_close_on_exec(fd, argument & FD_CLOEXEC != 0).map(|()| 0),
+        F_GETFL => Ok(file.flags()),
+        F_SETFL => {
+            file.set_flags(argument);
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// ioctl: of terminals, and what all files know.
+pub fn sys_ioctl(fd: u32, command: u32, argument: u32) -> SysResult {
+    let file = fget(fd)?;
+    match command {
+        FIOCLEX | FIONCLEX => files()?.set_close_on_exec(fd, command == FIOCLEX).map(|()| 0),
+        _ => file.ioctl(command, argument, current().signal.session.load(Ordering::Relaxed)),
+    }
+}

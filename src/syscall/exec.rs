@@ -1,0 +1,40 @@
+//! execve.
+//!
+//! Book: chapter 20, "The exec Functions". Linux: 2.6.38 `sys_execve`.
+
+use super::SysResult;
+use super::errno::Errno;
+use super::uaccess::{get_user, getname, strncpy_from_user};
+use crate::arch::x86::current::current_pt_regs;
+use crate::process::exec::do_execve;
+use crate::process::initial_stack::{MAX_ARG_STRLEN, Strings};
+
+/// Executes the program at `path`. On success the caller's registers are the new program's.
+pub fn sys_execve(path: u32, argv: u32, envp: u32) -> SysResult {
+    let path = getname(path)?;
+    let (argv, envp) = (strings(argv)?, strings(envp)?);
+    // SAFETY: the frame of the system call that we are in; nobody else uses it meanwhile.
+    let regs = unsafe { &mut *current_pt_regs() };
+    do_execve(&path, argv, envp, regs).map(|()| 0)
+}
+
+/// The strings that an array of pointers, ended by 0, leads to. A null array is an empty one.
+fn strings(array: u32) -> Result<Strings, Errno> {
+    let mut strings = Strings::new();
+    if array == 0 {
+        return Ok(strings);
+    }
+    for at in (array..).step_by(4) {
+        match get_user::<u32>(at)? {
+            0 => break,
+            pointer => {
+                let string = strncpy_from_user(pointer, MAX_ARG_STRLEN).map_err(|errno| match errno {
+                    Errno::ENAMETOOLONG => Errno::E2BIG,
+                    other => other,
+                })?;
+                strings.push(&string)?;
+            }
+        }
+    }
+    Ok(strings)
+}

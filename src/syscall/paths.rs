@@ -1,0 +1,225 @@
+//! stat, access, chdir, readlink, getdents: what lies where. What would change it is EROFS.
+//!
+//! Book: chapter 12, "Pathname Lookup". Linux: 2.6.38 `fs/stat.c`, `fs/open.c`, `fs/namei.c`.
+
+use alloc::sync::Arc;
+
+use super::SysResult;
+use super::errno::Errno;
+use super::read_write::fget;
+use super::uaccess::{copy_to_user, getname};
+use crate::arch::x86::current::current;
+use crate::fs::cpio::FileType;
+use crate::fs::file::{MAY_EXEC, MAY_READ, MAY_WRITE, Object, permission, stat};
+use crate::fs::files_struct::FsStruct;
+use crate::fs::rootfs::{self, Inode};
+use crate::fs::stat::Stat;
+
+/// "From the working directory on", in place of a descriptor.
+pub const AT_FDCWD: u32 = -100i32 as u32;
+const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
+const AT_NO_AUTOMOUNT: u32 = 0x800;
+const AT_EMPTY_PATH: u32 = 0x1000;
+
+fn fs() -> Result<Arc<FsStruct>, Errno> {
+    current().fs.lock().clone().ok_or(Errno::ENOENT)
+}
+
+/// The directory that `path` begins in: the root, the working directory, or what `dirfd` leads to.
+/// EBADF, ENOTDIR.
+pub fn start_of(dirfd: u32, path: &[u8]) -> Result<Inode, Errno> {
+    if path.starts_with(b"/") {
+        return Ok(rootfs::root());
+    }
+    if dirfd == AT_FDCWD {
+        return Ok(fs()?.cwd());
+    }
+    match &fget(dirfd)?.object {
+        Object::Inode(inode) if inode.file_type == FileType::Directory => Ok(inode),
+        _ => Err(Errno::ENOTDIR),
+    }
+}
+
+fn lookup(dirfd: u32, path: u32, follow: bool) -> Result<Inode, Errno> {
+    let path = getname(path)?;
+    rootfs::lookup(start_of(dirfd, &path)?, &path, follow)
+}
+
+fn put_stat64(address: u32, stat: &Stat) -> SysResult {
+    copy_to_user(address, &stat.to_stat64()).map(|()| 0)
+}
+
+/// What a path leads to.
+pub fn sys_stat64(path: u32, buffer: u32) -> SysResult {
+    put_stat64(buffer, &stat(lookup(AT_FDCWD, path, true)?))
+}
+
+/// The same, of a symbolic link itself.
+pub fn sys_lstat64(path: u32, buffer: u32) -> SysResult {
+    put_stat64(buffer, &stat(lookup(AT_FDCWD, path, false)?))
+}
+
+/// What a descriptor leads to.
+pub fn sys_fstat64(fd: u32, buffer: u32) -> SysResult {
+    put_stat64(buffer, &fget(fd)?.stat())
+}
+
+/// All three in one.
+pub fn sys_fstatat64(dirfd: u32, path: u32, buffer: u32, flags: u32) -> SysResult {
+    if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if flags & AT_EMPTY_PATH != 0 && dirfd != AT_FDCWD && getname(path)?.is_empty() {
+        return sys_fstat64(dirfd, buffer);
+    }
+    put_stat64(buffer, &stat(lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?))
+}
+
+/// Whether the real user may read (4), write (2) or execute (1) a file.
+pub fn sys_access(path: u32, mode: u32) -> SysResult {
+    sys_faccessat(AT_FDCWD, path, mode)
+}
+
+/// The same, from directory `dirfd` on.
+pub fn sys_faccessat(dirfd: u32, path: u32, mode: u32) -> SysResult {
+    if mode & !(MAY_READ | MAY_WRITE | MAY_EXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let inode = lookup(dirfd, path, true)?;
+    let mut cred = *current().cred.lock();
+    (cred.uid.effective, cred.uid.fs, cred.gid.fs) = (cred.uid.real, cred.uid.real, cred.gid.real);
+    permission(inode, mode, &cred)?;
+    match mode & MAY_WRITE != 0 && inode.file_type != FileType::CharDevice {
+        true => Err(Errno::EROFS),
+        false => Ok(0),
+    }
+}
+
+/// Changes the working directory.
+pub fn sys_chdir(path: u32) -> SysResult {
+    set_cwd(lookup(AT_FDCWD, path, true)?)
+}
+
+/// The same, to what a descriptor leads to.
+pub fn sys_fchdir(fd: u32) -> SysResult {
+    match &fget(fd)?.object {
+        Object::Inode(inode) => set_cwd(inode),
+        _ => Err(Errno::ENOTDIR),
+    }
+}
+
+fn set_cwd(inode: Inode) -> SysResult {
+    if inode.file_type != FileType::Directory {
+        return Err(Errno::ENOTDIR);
+    }
+    permission(inode, MAY_EXEC, &current().cred.lock())?;
+    fs()?.set_cwd(inode);
+    Ok(0)
+}
+
+/// The path of the working directory; returns its length with the final zero. ERANGE.
+pub fn sys_getcwd(buffer: u32, size: u32) -> SysResult {
+    let name = fs()?.cwd().name;
+    let length = name.len() as u32 + 2;
+    if length > size {
+        return Err(Errno::ERANGE);
+    }
+    copy_to_user(buffer, b"/")?;
+    copy_to_user(buffer + 1, name)?;
+    copy_to_user(buffer + length - 1, &[0])?;
+    Ok(length)
+}
+
+/// Sets the permissions that new files do not get; returns the old ones.
+pub fn sys_umask(mask: u32) -> SysResult {
+    Ok(fs()?.umask(mask))
+}
+
+/// The target of a symbolic link; EINVAL if it is none.
+pub fn sys_readlink(path: u32, buffer: u32, size: u32) -> SysResult {
+    sys_readlinkat(AT_FDCWD, path, buffer, size)
+}
+
+/// The same, from directory `dirfd` on.
+pub fn sys_readlinkat(dirfd: u32, path: u32, buffer: u32, size: u32) -> SysResult {
+    if size as i32 <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let inode = lookup(dirfd, path, false)?;
+    if inode.file_type != FileType::Symlink {
+        return Err(Errno::EINVAL);
+    }
+    let target = &inode.data[..inode.data.len().min(size as usize)];
+    copy_to_user(buffer, target)?;
+    Ok(target.len() as u32)
+}
+
+/// The entries of a directory.
+pub fn sys_getdents64(fd: u32, buffer: u32, count: u32) -> SysResult {
+    fget(fd)?.getdents64(buffer, count)
+}
+
+/// mkdir, mknod, and what else makes a name: EEXIST, or EROFS.
+pub fn sys_create(path: u32) -> SysResult {
+    sys_create_at(AT_FDCWD, path)
+}
+
+/// The same, from directory `dirfd` on.
+pub fn sys_create_at(dirfd: u32, path: u32) -> SysResult {
+    match lookup(dirfd, path, false) {
+        Ok(_) => Err(Errno::EEXIST),
+        Err(Errno::ENOENT) => Err(Errno::EROFS),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// link: ENOENT, EEXIST, or EROFS.
+pub fn sys_link(old: u32, new: u32) -> SysResult {
+    sys_linkat(AT_FDCWD, old, AT_FDCWD, new)
+}
+
+/// linkat.
+pub fn sys_linkat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult {
+    lookup(old_dirfd, old, false)?;
+    sys_create_at(dirfd, new)
+}
+
+/// symlink: the name that it would make comes second.
+pub fn sys_symlink(_target: u32, path: u32) -> SysResult {
+    sys_create(path)
+}
+
+/// symlinkat.
+pub fn sys_symlinkat(_target: u32, dirfd: u32, path: u32) -> SysResult {
+    sys_create_at(dirfd, path)
+}
+
+/// unlink, rmdir, rename, chmod, and what else changes what a path leads to: ENOENT, or EROFS.
+pub fn sys_change(path: u32) -> SysResult {
+    sys_change_at(AT_FDCWD, path)
+}
+
+/// The same, from directory `dirfd` on.
+pub fn sys_change_at(dirfd: u32, path: u32) -> SysResult {
+    lookup(dirfd, path, false)?;
+    Err(Errno::EROFS)
+}
+
+/// fchmod, fchown, ftruncate: EBADF, or EROFS.
+pub fn sys_change_fd(fd: u32) -> SysResult {
+    fget(fd)?;
+    Err(Errno::EROFS)
+}
+
+/// sync: nothing ever waits to be written.
+pub fn sys_sync() -> SysResult {
+    Ok(0)
+}
+
+/// fsync, fdatasync.
+pub fn sys_fsync(fd: u32) -> SysResult {
+    match &fget(fd)?.object {
+        Object::Inode(_) => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}

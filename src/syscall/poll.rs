@@ -1,0 +1,192 @@
+//! poll and select: waiting for the first of several files.
+//!
+//! While none is ready the caller sleeps and looks again at each tick. Wait queues of several
+//! files at once would wake it sooner; at a few files and 250 ticks a second nobody notices.
+//!
+//! Linux: 2.6.38 `fs/select.c`.
+
+use super::SysResult;
+use super::errno::Errno;
+use super::read_write::{fget, files};
+use super::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
+use crate::arch::x86::current::current;
+use crate::fs::fd_table::NR_OPEN;
+use crate::process::signal::{set_blocked, signal_pending};
+use crate::process::sigset::SigSet;
+use crate::sched::timer::{HZ, jiffies, schedule_timeout};
+use crate::task::state::TASK_INTERRUPTIBLE;
+use core::sync::atomic::Ordering;
+
+const POLLIN: u32 = 0x1;
+const POLLOUT: u32 = 0x4;
+const POLLERR: u32 = 0x8;
+const POLLHUP: u32 = 0x10;
+const POLLNVAL: u32 = 0x20;
+const POLLRDNORM: u32 = 0x40;
+const POLLWRNORM: u32 = 0x100;
+
+/// poll: `timeout_ms` negative waits for ever.
+pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
+    let timeout = match timeout_ms as i32 {
+        ..0 => None,
+        ms => Some(ticks(u64::from(ms as u32) * 1_000_000)),
+    };
+    do_poll(fds, count, timeout)
+}
+
+/// ppoll with 32-bit times: a timespec, and a set of signals to block meanwhile.
+pub fn sys_ppoll(fds: u32, count: u32, timeout: u32, mask: u32, mask_bytes: u32) -> SysResult {
+    let timeout = timespec(timeout)?;
+    with_mask(mask, mask_bytes, || do_poll(fds, count, timeout))
+}
+
+/// _newselect: three sets of descriptors, and a timeval.
+pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, timeout: u32) -> SysResult {
+    let timeout = match timeout {
+        0 => None,
+        address => match get_user::<[i32; 2]>(address)? {
+            [seconds @ 0..=i32::MAX, micros @ 0..1_000_000] => {
+                Some(ticks(seconds as u64 * 1_000_000_000 + micros as u64 * 1000))
+            }
+            _ => return Err(Errno::EINVAL),
+        },
+    };
+    do_select(count, [read, write, except], timeout)
+}
+
+/// pselect6: the same with a timespec, and a pointer to a set of signals and its size.
+pub fn sys_pselect6(count: u32, read: u32, write: u32, except: u32, timeout: u32, signals: u32) -> SysResult {
+    let timeout = timespec(timeout)?;
+    let [mask, bytes] = if signals != 0 { get_user::<[u32; 2]>(signals)? } else { [0, 0] };
+    with_mask(mask, bytes, || do_select(count, [read, write, except], timeout))
+}
+
+fn do_poll(fds: u32, count: u32, timeout: Option<u64>) -> SysResult {
+    if count > NR_OPEN {
+        return Err(Errno::EINVAL);
+    }
+    wait_for(timeout, || {
+        let mut ready = 0;
+        for i in 0..count {
+            let at = fds.wrapping_add(8 * i);
+            let [fd, events] = get_user::<[u32; 2]>(at)?;
+            let result = if (fd as i32) < 0 { 0 } else { revents(fd, events & 0xffff) };
+            put_user(at.wrapping_add(6), result as u16)?;
+            ready += u32::from(result != 0);
+        }
+        Ok(ready)
+    })
+}
+
+fn do_select(count: u32, sets: [u32; 3], timeout: Option<u64>) -> SysResult {
+    if count as i32 <= -1 {
+        return Err(Errno::EINVAL);
+    }
+    let count = count.min(NR_OPEN);
+    let bytes = count.div_ceil(32) as usize * 4;
+    let mut wanted = [[0u8; NR_OPEN as usize / 8]; 3];
+    for (set, address) in wanted.iter_mut().zip(sets).filter(|(_, address)| *address != 0) {
+        copy_from_user(&mut set[..bytes], address)?;
+    }
+    let mut found = [[0u8; NR_OPEN as usize / 8]; 3];
+    let ready = wait_for(timeout, || {
+        let mut ready = 0;
+        for fd in 0..count {
+            let (byte, bit) = (fd as usize / 8, 1 << (fd % 8));
+            let asked = [0, 1, 2].map(|set: usize| wanted[set][byte] & bit != 0);
+            if asked == [false; 3] {
+                continue;
+            }
+            let events = revents(fd, POLLIN | POLLOUT);
+            if events & POLLNVAL != 0 {
+                return Err(Errno::EBADF);
+            }
+            let is = [events & (POLLIN | POLLHUP | POLLERR) != 0, events & (POLLOUT | POLLERR) != 0, false];
+            for set in (0..3).filter(|set| asked[*set] && is[*set]) {
+                found[set][byte] |= bit;
+                ready += 1;
+            }
+        }
+        Ok(ready)
+    })?;
+    for (set, address) in found.iter().zip(sets).filter(|(_, address)| *address != 0) {
+        copy_to_user(address, &set[..bytes])?;
+    }
+    Ok(ready)
+}
+
+/// Which of `events` hold for a descriptor, and what is told unasked.
+fn revents(fd: u32, events: u32) -> u32 {
+    let Ok(file) = fget(fd) else { return POLLNVAL };
+    let (readable, writable, hung_up) = file.poll();
+    let mut result = 0;
+    if readable {
+        result |= POLLIN | POLLRDNORM;
+    }
+    if writable {
+        result |= POLLOUT | POLLWRNORM;
+    }
+    let unasked = match (hung_up, writable) {
+        (false, _) => 0,
+        (true, false) => POLLHUP,
+        (true, true) => POLLERR,
+    };
+    result & events | unasked
+}
+
+/// Calls `look` until it finds something, fails, or the time (in ticks; none: for ever) is over.
+fn wait_for(timeout: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
+    files()?;
+    let end = timeout.map(|ticks| jiffies().saturating_add(ticks));
+    loop {
+        let ready = look()?;
+        if ready > 0 || end.is_some_and(|end| jiffies() >= end) {
+            return Ok(ready);
+        }
+        let me = current();
+        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        if signal_pending(&me) {
+            me.state.store(crate::task::state::TASK_RUNNING, Ordering::Relaxed);
+            return Err(Errno::ERESTARTNOHAND);
+        }
+        schedule_timeout(1);
+    }
+}
+
+/// Runs `wait` with the signals of the set at `mask` blocked instead of the usual ones; 0: does not.
+fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> SysResult {
+    if mask == 0 {
+        return wait();
+    }
+    if bytes != 8 {
+        return Err(Errno::EINVAL);
+    }
+    let me = current();
+    let new = SigSet(get_user::<u64>(mask)?);
+    let old = me.signals.lock().blocked;
+    set_blocked(me, new);
+    let result = wait();
+    match result {
+        // The handler runs under `new`; delivery puts `old` back.
+        Err(Errno::ERESTARTNOHAND) => me.signals.lock().saved_blocked = Some(old),
+        _ => set_blocked(me, old),
+    }
+    result
+}
+
+/// A timespec as ticks; none if `address` is 0.
+fn timespec(address: u32) -> Result<Option<u64>, Errno> {
+    match address {
+        0 => Ok(None),
+        _ => match get_user::<[i32; 2]>(address)? {
+            [seconds @ 0..=i32::MAX, nanos @ 0..1_000_000_000] => {
+                Ok(Some(ticks(seconds as u64 * 1_000_000_000 + nanos as u64)))
+            }
+            _ => Err(Errno::EINVAL),
+        },
+    }
+}
+
+fn ticks(ns: u64) -> u64 {
+    ns.div_ceil(1_000_000_000 / u64::from(HZ))
+}

@@ -1,0 +1,111 @@
+//! read, write and what moves bytes like them.
+//!
+//! Book: chapter 12, "The read() and write() System Calls". Linux: 2.6.38 `fs/read_write.c`.
+
+use alloc::sync::Arc;
+
+use super::SysResult;
+use super::errno::Errno;
+use super::uaccess::{get_user, put_user};
+use crate::arch::x86::current::current;
+use crate::fs::file::File;
+use crate::fs::files_struct::FilesStruct;
+use crate::process::sigframe::SigInfo;
+use crate::process::signal::{SI_KERNEL, send_to_thread};
+use crate::process::sigset::SIGPIPE;
+
+/// No call moves more bytes (`MAX_RW_COUNT`).
+const MAX_RW_COUNT: u32 = 0x7fff_f000;
+/// Pieces of readv and writev, at most.
+const UIO_MAXIOV: u32 = 1024;
+
+/// The running task's descriptors. EBADF if it has none any more.
+pub fn files() -> Result<Arc<FilesStruct>, Errno> {
+    current().files.lock().clone().ok_or(Errno::EBADF)
+}
+
+/// The file behind descriptor `fd`. EBADF.
+pub fn fget(fd: u32) -> Result<Arc<File>, Errno> {
+    files()?.get(fd)
+}
+
+/// Reads from the file's position.
+pub fn sys_read(fd: u32, buffer: u32, count: u32) -> SysResult {
+    fget(fd)?.read(buffer, count.min(MAX_RW_COUNT))
+}
+
+/// Writes; a pipe that nobody reads is also SIGPIPE.
+pub fn sys_write(fd: u32, buffer: u32, count: u32) -> SysResult {
+    write(&*fget(fd)?, buffer, count.min(MAX_RW_COUNT))
+}
+
+/// Reads from byte `high:low`; the position stays.
+pub fn sys_pread64(fd: u32, buffer: u32, count: u32, low: u32, high: u32) -> SysResult {
+    let at = u64::from(high) << 32 | u64::from(low);
+    if high >> 31 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    fget(fd)?.read_at(buffer, count.min(MAX_RW_COUNT), at)
+}
+
+/// Reads into several buffers.
+pub fn sys_readv(fd: u32, vector: u32, pieces: u32) -> SysResult {
+    let file = fget(fd)?;
+    for_each_piece(vector, pieces, |buffer, count| file.read(buffer, count))
+}
+
+/// Writes out of several buffers.
+pub fn sys_writev(fd: u32, vector: u32, pieces: u32) -> SysResult {
+    let file = fget(fd)?;
+    for_each_piece(vector, pieces, |buffer, count| write(&file, buffer, count))
+}
+
+/// Moves the position; only 31 bits of it.
+pub fn sys_lseek(fd: u32, offset: u32, whence: u32) -> SysResult {
+    let position = fget(fd)?.seek(i64::from(offset as i32), whence)?;
+    u32::try_from(position).ok().filter(|p| *p <= i32::MAX as u32).ok_or(Errno::EOVERFLOW)
+}
+
+/// Moves the position by `high:low`; stores 64 bits of it at `result`.
+pub fn sys_llseek(fd: u32, high: u32, low: u32, result: u32, whence: u32) -> SysResult {
+    let offset = u64::from(high) << 32 | u64::from(low);
+    let position = fget(fd)?.seek(offset as i64, whence)?;
+    put_user(result, position)?;
+    Ok(0)
+}
+
+fn write(file: &File, buffer: u32, count: u32) -> SysResult {
+    let result = file.write(buffer, count);
+    if result == Err(Errno::EPIPE) {
+        send_to_thread(SigInfo { signal: SIGPIPE, code: SI_KERNEL, fields: [0; 3] }, &current());
+    }
+    result
+}
+
+/// Moves the pieces of an iovec one after the other, until one is not moved as a whole.
+fn for_each_piece(vector: u32, pieces: u32, mut io: impl FnMut(u32, u32) -> SysResult) -> SysResult {
+    if pieces > UIO_MAXIOV {
+        return Err(Errno::EINVAL);
+    }
+    let mut total = 0u32;
+    for piece in 0..pieces {
+        let [buffer, count] = get_user::<[u32; 2]>(vector.wrapping_add(8 * piece))?;
+        if count > i32::MAX as u32 {
+            return Err(Errno::EINVAL);
+        }
+        if count == 0 {
+            continue;
+        }
+        match io(buffer, count.min(MAX_RW_COUNT - total)) {
+            Ok(done) => {
+                total += done;
+                if done < count {
+                    break;
+                }
+            }
+            Err(_) if total > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(total)
+}
