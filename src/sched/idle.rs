@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 use super::rq::cpu_rq;
 use super::schedule::schedule;
 use crate::arch::x86::insn;
+use crate::arch::x86::percpu::CPU_ONLINE_MASK;
 use crate::mm::mm_struct::{INIT_MM, mmgrab};
 use crate::sync::irq::local_irq_disable;
 use crate::task::state::PF_KTHREAD;
@@ -45,6 +46,7 @@ pub unsafe fn init_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
         (*rq).idle = p;
         (*rq).curr = p;
     }
+    CPU_ONLINE_MASK.fetch_or(1 << cpu, Ordering::Relaxed);
     this_cpu_write!(current_task, p as u32);
     this_cpu_write!(tlb_active_mm, &raw const INIT_MM as u32);
     this_cpu_write!(tlb_state, crate::arch::x86::percpu::TLBSTATE_OK);

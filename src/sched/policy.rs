@@ -7,7 +7,10 @@
 use super::rq::{rq_lock, rq_unlock, task_rq_lock, this_rq};
 use super::schedule::schedule;
 use super::tick::task_timeslice;
+use core::sync::atomic::Ordering;
+
 use crate::arch::x86::current::current;
+use crate::arch::x86::percpu::CPU_ONLINE_MASK;
 use crate::sync::IrqGuard;
 use crate::sync::irq::local_irq_enable;
 use crate::syscall::errno::Errno;
@@ -75,6 +78,31 @@ pub fn get_scheduler(p: &TaskStruct) -> (u32, u32, u32) {
         let answer = (se.policy, se.rt_priority, se.static_prio);
         rq_unlock(rq);
         answer
+    }
+}
+
+/// Lets `p` run on the CPUs of `mask` only.
+///
+/// # Errors
+/// EINVAL when none of them runs.
+pub fn set_cpus_allowed(p: &TaskStruct, mask: u32) -> Result<(), Errno> {
+    let mask = mask & CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    if mask == 0 {
+        return Err(Errno::EINVAL);
+    }
+    change(p, |se| se.cpus_allowed = mask);
+    Ok(())
+}
+
+/// CPUs that `p` may run on, of those that run.
+pub fn get_cpus_allowed(p: &TaskStruct) -> u32 {
+    let _irq = IrqGuard::new();
+    // SAFETY: `p` is live and interrupts are off; the lock guards what is read.
+    unsafe {
+        let rq = task_rq_lock(core::ptr::from_ref(p).cast_mut());
+        let mask = (*p.se.get()).cpus_allowed;
+        rq_unlock(rq);
+        mask & CPU_ONLINE_MASK.load(Ordering::Relaxed)
     }
 }
 

@@ -34,7 +34,7 @@ pub fn add_preempt_count(n: i32) {
 pub fn sub_preempt_count(n: i32) {
     compiler_fence(Ordering::SeqCst);
     let ti = current_thread_info();
-    debug_assert!((ti.preempt_count() & !PREEMPT_ACTIVE) >= n, "BUG: preemption count underflow");
+    debug_assert!(ti.preempt_count() >= n, "BUG: preemption count underflow");
     ti.set_preempt_count(ti.preempt_count() - n);
 }
 

@@ -6,10 +6,12 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::{get_user, put_user};
+use super::uaccess::{copy_from_user, get_user, put_user};
 use crate::arch::x86::current::current;
 use crate::process::tasklist::find_task_by_pid;
-use crate::sched::policy::{get_scheduler, set_scheduler, set_user_nice, yield_current};
+use crate::sched::policy::{
+    get_cpus_allowed, get_scheduler, set_cpus_allowed, set_scheduler, set_user_nice, yield_current,
+};
 use crate::sched::timer::{HZ, jiffies, schedule_timeout};
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR};
 use crate::task::state::TASK_INTERRUPTIBLE;
@@ -154,4 +156,34 @@ pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
         put_user(remaining.wrapping_add(4), (ns % 1_000_000_000) as u32)?;
     }
     Err(Errno::EINTR)
+}
+
+/// Chooses the CPUs that a task may run on: a mask of `length` bytes.
+///
+/// # Errors
+/// EFAULT, ESRCH, EPERM for another user's task, EINVAL when no CPU that runs is left.
+pub fn sys_sched_setaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
+    let mut bytes = [0u8; 4];
+    let used = bytes.len().min(length as usize);
+    copy_from_user(&mut bytes[..used], mask)?;
+    let task = find(pid)?;
+    let mine = *current().cred.lock();
+    let theirs = *task.cred.lock();
+    if !mine.may_signal(&theirs) {
+        return Err(Errno::EPERM);
+    }
+    set_cpus_allowed(&task, u32::from_le_bytes(bytes))?;
+    Ok(0)
+}
+
+/// Tells the CPUs that a task may run on; returns the bytes stored.
+///
+/// # Errors
+/// EINVAL for a length that is no multiple of 4, EFAULT, ESRCH.
+pub fn sys_sched_getaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
+    if length < 4 || length % 4 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    put_user(mask, get_cpus_allowed(&*find(pid)?))?;
+    Ok(4)
 }

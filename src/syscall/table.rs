@@ -190,6 +190,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     221 descriptors::sys_fcntl64, 3;
     224 identity::sys_gettid, 0;
     238 signal::sys_tkill, 2;
+    241 sched::sys_sched_setaffinity, 3;
+    242 sched::sys_sched_getaffinity, 3;
     243 thread_area::sys_set_thread_area, 1;
     244 thread_area::sys_get_thread_area, 1;
     252 process::sys_exit_group, 1;
