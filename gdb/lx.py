@@ -34,9 +34,8 @@ class LxPs(gdb.Command):
 
 
 class LxBt(gdb.Command):
-    """lx-bt PID: back-trace of a task that does not run, from its saved ebp.
-
-    For the running task use `bt`."""
+    """lx-bt PID: back-trace of a task: of one that does not run from its saved ebp, of the one that
+    runs here as `bt` does."""
 
     def __init__(self):
         super().__init__("lx-bt", gdb.COMMAND_STACK)
@@ -49,8 +48,11 @@ class LxBt(gdb.Command):
         task = next((task for task in machine.tasks() if task.pid == pid), None)
         if task is None:
             raise gdb.GdbError("no task has the number %d" % pid)
+        if task == machine.current():
+            gdb.execute("bt")
+            return
         if task.on_cpu:
-            raise gdb.GdbError("%s runs: use `bt`" % task)
+            raise gdb.GdbError("%s runs on another CPU: choose its thread, then `bt`" % task)
         for number, address in enumerate(machine.frames(task)):
             print("#%-2d %08x in %s" % (number, address, machine.place(address)))
 

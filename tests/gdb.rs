@@ -75,7 +75,7 @@ fn record() -> Result<(Session, Symbols)> {
     for kind in KINDS {
         script += &format!("echo begin {kind}\\n\nswitch-record {kind}\necho end {kind}\\n\n");
     }
-    script += "lx-ps\nlx-bt 1\nprint $lx_current().pid\nprint $lx_thread_info().cpu\n\
+    script += "lx-ps\nlx-bt 0\nprint $lx_current().pid\nprint $lx_thread_info().cpu\n\
                print $lx_per_cpu(b\"cpu_number\")\nswitch-step any\n";
     let init = paths::root().join("gdb/init.gdb");
     let session = batch(&vm, &elf, &[&init], &script, false)?;
@@ -128,9 +128,12 @@ const COMMANDS: &[Command] = &[
             .lines()
             .filter(|line| line.starts_with('#'))
             .collect();
-        // Init may be what runs just now.
         ensure!(
-            frames.iter().any(|frame| frame.contains("schedule")) || output.contains("use `bt`"),
+            frames.iter().any(|frame| frame.contains("schedule")),
+            "frames {frames:?}"
+        );
+        ensure!(
+            frames.iter().any(|frame| frame.contains("cpu_idle")),
             "frames {frames:?}"
         );
         Ok(())
