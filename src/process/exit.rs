@@ -74,13 +74,21 @@ pub fn mm_release(me: Current) {
     let tid = me.clear_child_tid.swap(0, Ordering::Relaxed);
     if tid != 0 {
         // A bad pointer is the program's own loss.
-        let _stored = put_user(tid, 0u32);
+        if put_user(tid, 0u32).is_ok() {
+            // SAFETY: takes any address.
+            unsafe { futex_wake_tid(tid) };
+        }
     }
     me.vfork_done.store(1, Ordering::Release);
     let parent = me.ppid.load(Ordering::Relaxed);
     if let Some(parent) = super::tasklist::find_task_by_pid(parent) {
         parent.wait_chldexit.wake_up();
     }
+}
+
+unsafe extern "C" {
+    /// Upward: `syscall::futex`. Wakes who waits for the word at a user address.
+    fn futex_wake_tid(address: u32);
 }
 
 /// Closes what nobody else has open.

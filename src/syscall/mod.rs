@@ -32,6 +32,8 @@ pub mod thread_area;
 #[cfg(target_os = "none")]
 pub mod uaccess;
 #[cfg(target_os = "none")]
+pub mod futex;
+#[cfg(target_os = "none")]
 pub mod identity;
 #[cfg(target_os = "none")]
 pub mod memory;

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::errno::{Errno, to_ret};
 use super::{
-    descriptors, exec, identity, ioport, memory, misc, names, paths, poll, prctl, process, read_write, sched, signal,
+    descriptors, exec, futex, identity, ioport, memory, misc, names, paths, poll, prctl, process, read_write, sched, signal,
     thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
@@ -190,6 +190,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     221 descriptors::sys_fcntl64, 3;
     224 identity::sys_gettid, 0;
     238 signal::sys_tkill, 2;
+    240 futex::sys_futex, 6;
     241 sched::sys_sched_setaffinity, 3;
     242 sched::sys_sched_getaffinity, 3;
     243 thread_area::sys_set_thread_area, 1;
