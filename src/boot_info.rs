@@ -27,8 +27,9 @@ pub const MAX_MAP_ENTRIES: usize = 32;
 pub const MAX_MODULES: usize = 8;
 
 /// CPU features without which the kernel does not start, by Linux's names.
-pub const REQUIRED_FEATURES: [&str; 9] =
-    ["fpu", "pse", "tsc", "msr", "sep", "cx8", "cmov", "fxsr", "sse"];
+pub const REQUIRED_FEATURES: [&str; 9] = [
+    "fpu", "pse", "tsc", "msr", "sep", "cx8", "cmov", "fxsr", "sse",
+];
 
 /// Where the loader put the kernel's own symbol table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,7 +166,10 @@ impl fmt::Display for BootError {
 
 /// Features of [`REQUIRED_FEATURES`] that `has` denies.
 pub fn missing_features(has: impl Fn(&str) -> bool) -> ArrayVec<&'static str, 9> {
-    REQUIRED_FEATURES.into_iter().filter(|name| !has(name)).collect()
+    REQUIRED_FEATURES
+        .into_iter()
+        .filter(|name| !has(name))
+        .collect()
 }
 
 #[cfg(test)]
@@ -173,7 +177,11 @@ mod tests {
     use super::*;
 
     fn entry(base: u64, length_bytes: u64, is_available: bool) -> MemoryMapEntry {
-        MemoryMapEntry { base, length_bytes, is_available }
+        MemoryMapEntry {
+            base,
+            length_bytes,
+            is_available,
+        }
     }
 
     fn range(start: u32, end: u32) -> Range {
@@ -213,9 +221,18 @@ mod tests {
     #[test]
     fn messages_name_the_cause() {
         let message = BootError::WrongMagic(0x2bad_b002).to_string();
-        assert_eq!(message, "not started by a Multiboot2 loader (eax=0x2badb002)");
+        assert_eq!(
+            message,
+            "not started by a Multiboot2 loader (eax=0x2badb002)"
+        );
         let missing = missing_features(|name| name != "sep" && name != "sse");
-        assert_eq!(BootError::CpuLacks(missing).to_string(), "the CPU lacks: sep sse");
-        assert_eq!(BootError::TooLittleMemory(7 << 20).exit_value(), ExitValue::TooLittleMemory);
+        assert_eq!(
+            BootError::CpuLacks(missing).to_string(),
+            "the CPU lacks: sep sse"
+        );
+        assert_eq!(
+            BootError::TooLittleMemory(7 << 20).exit_value(),
+            ExitValue::TooLittleMemory
+        );
     }
 }

@@ -95,7 +95,11 @@ pub fn is_spurious(irq: u32) -> bool {
     if irq != 7 && irq != 15 {
         return false;
     }
-    let command = if irq == 7 { MASTER_COMMAND } else { SLAVE_COMMAND };
+    let command = if irq == 7 {
+        MASTER_COMMAND
+    } else {
+        SLAVE_COMMAND
+    };
     // SAFETY: the chips' own command registers.
     let in_service = unsafe {
         outb(command, READ_IN_SERVICE);

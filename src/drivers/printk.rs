@@ -55,11 +55,18 @@ impl Log for Printk {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let attribute = if record.level() == Level::Error { vga::ALARM } else { vga::NORMAL };
+        let attribute = if record.level() == Level::Error {
+            vga::ALARM
+        } else {
+            vga::NORMAL
+        };
         let time_us = tsc::since_boot_us();
         // Writing never fails: both sinks swallow everything.
         let _ = writeln!(
-            Console { line: serial::lock_for_line(), attribute },
+            Console {
+                line: serial::lock_for_line(),
+                attribute
+            },
             "[{:5}.{:06}] {}",
             time_us / 1_000_000,
             time_us % 1_000_000,

@@ -50,7 +50,10 @@ const fn com1() -> Uart16550<PioBackend> {
 /// Sets up the port. Without one, output is dropped.
 pub fn init() {
     let mut port = PORT.lock();
-    let config = Config { baud_rate: BaudRate::Baud115200, ..Config::DEFAULT };
+    let config = Config {
+        baud_rate: BaudRate::Baud115200,
+        ..Config::DEFAULT
+    };
     port.is_present = port.uart.init(config).is_ok();
 }
 

@@ -24,8 +24,10 @@ struct Screen {
     shadow: [[u16; COLUMNS]; ROWS],
 }
 
-static SCREEN: IrqSpinLock<Screen> =
-    IrqSpinLock::new(Screen { column: 0, shadow: [[BLANK; COLUMNS]; ROWS] });
+static SCREEN: IrqSpinLock<Screen> = IrqSpinLock::new(Screen {
+    column: 0,
+    shadow: [[BLANK; COLUMNS]; ROWS],
+});
 
 const BLANK: u16 = (NORMAL as u16) << 8 | b' ' as u16;
 
@@ -62,8 +64,16 @@ impl Screen {
                         self.new_line();
                     }
                     // The card's font is not Unicode: what is not ASCII shows as a block.
-                    let glyph = if (0x20..0x7f).contains(&byte) { byte } else { 0xfe };
-                    self.put(ROWS - 1, self.column, u16::from(attribute) << 8 | u16::from(glyph));
+                    let glyph = if (0x20..0x7f).contains(&byte) {
+                        byte
+                    } else {
+                        0xfe
+                    };
+                    self.put(
+                        ROWS - 1,
+                        self.column,
+                        u16::from(attribute) << 8 | u16::from(glyph),
+                    );
                     self.column += 1;
                 }
             }
@@ -74,7 +84,10 @@ impl Screen {
         self.column = 0;
         for row in 0..ROWS {
             for column in 0..COLUMNS {
-                let cell = self.shadow.get(row + 1).map_or(BLANK, |below| below[column]);
+                let cell = self
+                    .shadow
+                    .get(row + 1)
+                    .map_or(BLANK, |below| below[column]);
                 self.put(row, column, cell);
             }
         }
@@ -91,7 +104,9 @@ impl Screen {
 fn show(row: usize, column: usize, cell: u16) {
     assert!(row < ROWS && column < COLUMNS);
     let address = PAGE_OFFSET + VGA_TEXT_PHYS + 2 * (row * COLUMNS + column);
-    let Some(pointer) = NonNull::new(address as *mut u16) else { return };
+    let Some(pointer) = NonNull::new(address as *mut u16) else {
+        return;
+    };
     // SAFETY: the cell lies in the text buffer, which the direct map covers from the boot page
     // tables on; only this file touches it, under the lock.
     unsafe { VolatilePtr::new(pointer) }.write(cell);

@@ -17,7 +17,7 @@ use super::{
 use crate::arch::x86::current::{current, current_pt_regs};
 
 /// Numbers below this are in the table.
-pub const NR_SYSCALLS: usize = 451;
+pub use crate::arch::x86::entry::NR_SYSCALLS;
 
 /// One entry: takes the six argument registers, returns what goes to eax.
 pub type SysCall = extern "C" fn(u32, u32, u32, u32, u32, u32) -> i32;

@@ -33,8 +33,7 @@ struct Stack(UnsafeCell<[u8; THREAD_SIZE]>);
 // SAFETY: each stack belongs to one CPU, whose processor alone uses it.
 unsafe impl Sync for Stack {}
 
-static STACKS: [Stack; NR_CPUS] =
-    [const { Stack(UnsafeCell::new([0; THREAD_SIZE])) }; NR_CPUS];
+static STACKS: [Stack; NR_CPUS] = [const { Stack(UnsafeCell::new([0; THREAD_SIZE])) }; NR_CPUS];
 
 unsafe extern "C" {
     /// The page below the boot stack, which is never mapped.
@@ -96,7 +95,11 @@ extern "C" fn doublefault_fn() -> ! {
         ss: tss.ss.into(),
     };
     let is_overflow = is_in_guard(cr2) || is_in_guard(tss.sp);
-    let cause = if is_overflow { ": kernel stack overflow" } else { "" };
+    let cause = if is_overflow {
+        ": kernel stack overflow"
+    } else {
+        ""
+    };
     epitaph::die(format_args!("double fault{cause}"), &regs, tss.sp)
 }
 

@@ -43,8 +43,7 @@ use crate::{
         eflags::Eflags,
         tss::{TSS_SYSENTER_SP0, TssStruct},
     },
-    // The table is an upward call; its length comes with it.
-    syscall::{errno::Errno, table::NR_SYSCALLS},
+    syscall::errno::Errno,
     task::{
         pt_regs::PtRegs,
         thread_info::{
@@ -65,6 +64,9 @@ const FLAGS_ONLY_IRET_RESTORES: u32 = Eflags::TF.bits()
     | Eflags::NT.bits()
     | Eflags::AC.bits()
     | Eflags::ID.bits();
+
+/// Length of `sys_call_table`, which is an upward call: numbers from here on are unknown.
+pub const NR_SYSCALLS: usize = 451;
 
 /// Bytes from one stub of `irq_entries_start` to the next.
 pub const IRQ_ENTRY_BYTES: usize = 16;
@@ -454,7 +456,8 @@ unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
 /// Tells CPU `cpu`, which must be this one, where `sysenter` leads. Once per CPU, after its
 /// per-CPU area is in place; SYSENTER_CS is written with the task's `sp0`.
 pub fn enable_sep_cpu(cpu: u32) {
-    let end_of_tss = (per_cpu(cpu) as usize + offset_of!(PerCpu, tss) + size_of::<TssStruct>()) as u64;
+    let end_of_tss =
+        (per_cpu(cpu) as usize + offset_of!(PerCpu, tss) + size_of::<TssStruct>()) as u64;
     // SAFETY: the CPU has SEP; the entry fetches its real stack from the TSS below ESP.
     unsafe {
         insn::wrmsr(MSR_IA32_SYSENTER_ESP, end_of_tss);

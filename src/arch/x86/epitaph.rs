@@ -123,9 +123,23 @@ fn show_task(out: &mut impl Write) {
 
 fn show_regs(out: &mut impl Write, r: &PtRegs, esp: u32) {
     let mode = if r.user_mode() { "ring 3" } else { "ring 0" };
-    let _ = writeln!(out, "eip {:04x}:{}, eflags {:08x}, {mode}", r.cs & 0xffff, Symbolised(r.ip), r.flags);
-    let _ = writeln!(out, "eax {:08x} ebx {:08x} ecx {:08x} edx {:08x}", r.ax, r.bx, r.cx, r.dx);
-    let _ = writeln!(out, "esi {:08x} edi {:08x} ebp {:08x} esp {esp:08x}", r.si, r.di, r.bp);
+    let _ = writeln!(
+        out,
+        "eip {:04x}:{}, eflags {:08x}, {mode}",
+        r.cs & 0xffff,
+        Symbolised(r.ip),
+        r.flags
+    );
+    let _ = writeln!(
+        out,
+        "eax {:08x} ebx {:08x} ecx {:08x} edx {:08x}",
+        r.ax, r.bx, r.cx, r.dx
+    );
+    let _ = writeln!(
+        out,
+        "esi {:08x} edi {:08x} ebp {:08x} esp {esp:08x}",
+        r.si, r.di, r.bp
+    );
     let _ = writeln!(
         out,
         "ds {:04x} es {:04x} fs {:04x} gs {:04x} cr0 {:08x} cr2 {:08x} cr3 {:08x} cr4 {:08x}",
@@ -177,7 +191,11 @@ fn show_backtrace(out: &mut impl Write, ebp: u32) {
         while addresses.next_if_eq(&address).is_some() {
             times += 1;
         }
-        let _ = if times > 1 { writeln!(out, " ({times} times)") } else { writeln!(out) };
+        let _ = if times > 1 {
+            writeln!(out, " ({times} times)")
+        } else {
+            writeln!(out)
+        };
     }
 }
 

@@ -42,7 +42,10 @@ fn search_exception_table(ip: u32) -> Option<u32> {
     let stop = &raw const __stop___ex_table;
     // SAFETY: the linker script puts all entries between the two symbols; nobody writes there.
     let table = unsafe { core::slice::from_raw_parts(start, stop.offset_from_unsigned(start)) };
-    table.iter().find(|entry| entry.insn == ip).map(|entry| entry.fixup)
+    table
+        .iter()
+        .find(|entry| entry.insn == ip)
+        .map(|entry| entry.fixup)
 }
 
 /// The word at `address`, if it can be read at all: for reports on stacks that may be broken.

@@ -159,12 +159,21 @@ fn check_cpu() -> Result<(), BootError> {
         })
     };
     let missing = boot_info::missing_features(has);
-    if missing.is_empty() { Ok(()) } else { Err(BootError::CpuLacks(missing)) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(BootError::CpuLacks(missing))
+    }
 }
 
 fn cpuid(eax: u32, ecx: u32) -> CpuIdResult {
     let result = core::arch::x86::__cpuid_count(eax, ecx);
-    CpuIdResult { eax: result.eax, ebx: result.ebx, ecx: result.ecx, edx: result.edx }
+    CpuIdResult {
+        eax: result.eax,
+        ebx: result.ebx,
+        ecx: result.ecx,
+        edx: result.edx,
+    }
 }
 
 /// The loader's data, copied to a place of our own: they may lie anywhere below
@@ -200,7 +209,8 @@ fn read_boot_info(mbi_phys: u32) -> Result<BootInfo, BootError> {
 }
 
 fn cmdline(mbi: &'static BootInformation<'static>) -> Result<&'static str, BootError> {
-    mbi.command_line_tag().map_or(Ok(""), |tag| tag.cmdline())
+    mbi.command_line_tag()
+        .map_or(Ok(""), |tag| tag.cmdline())
         .map_err(|_| BootError::UnreadableBootInfo("the command line is not UTF-8"))
 }
 
@@ -209,7 +219,9 @@ fn memory_map(
 ) -> Result<ArrayVec<MemoryMapEntry, MAX_MAP_ENTRIES>, BootError> {
     let tag = mbi.memory_map_tag().ok_or(BootError::NoMemoryMap)?;
     if tag.entry_size() as usize != size_of::<multiboot2::MemoryArea>() {
-        return Err(BootError::UnreadableBootInfo("its memory map has entries of an unknown size"));
+        return Err(BootError::UnreadableBootInfo(
+            "its memory map has entries of an unknown size",
+        ));
     }
     let mut map = ArrayVec::new();
     for area in tag.memory_areas() {
@@ -220,12 +232,19 @@ fn memory_map(
         })
         .map_err(|_| BootError::UnreadableBootInfo("its memory map has more than 32 entries"))?;
     }
-    if map.is_empty() { Err(BootError::NoMemoryMap) } else { Ok(map) }
+    if map.is_empty() {
+        Err(BootError::NoMemoryMap)
+    } else {
+        Ok(map)
+    }
 }
 
 fn modules(mbi: &BootInformation<'_>) -> ArrayVec<Range, MAX_MODULES> {
     mbi.module_tags()
-        .map(|tag| Range { start: tag.start_address(), end: tag.end_address() })
+        .map(|tag| Range {
+            start: tag.start_address(),
+            end: tag.end_address(),
+        })
         .take(MAX_MODULES)
         .collect()
 }
@@ -235,7 +254,9 @@ fn modules(mbi: &BootInformation<'_>) -> ArrayVec<Range, MAX_MODULES> {
 fn symbols(mbi: &BootInformation<'_>) -> Option<ElfSymbols> {
     const SHDR_BYTES: u32 = size_of::<elf::section::Elf32_Shdr>() as u32;
     const SHT_SYMTAB: u32 = elf::abi::SHT_SYMTAB;
-    let tag = mbi.elf_sections_tag().filter(|tag| tag.entry_size() == SHDR_BYTES)?;
+    let tag = mbi
+        .elf_sections_tag()
+        .filter(|tag| tag.entry_size() == SHDR_BYTES)?;
     let range = |header: elf::section::SectionHeader| {
         let start = u32::try_from(header.sh_addr).ok()?;
         let end = start.checked_add(u32::try_from(header.sh_size).ok()?)?;
@@ -243,7 +264,10 @@ fn symbols(mbi: &BootInformation<'_>) -> Option<ElfSymbols> {
     };
     let symtab = tag.sections().find(|header| header.sh_type == SHT_SYMTAB)?;
     let strtab = tag.sections().nth(symtab.sh_link as usize)?;
-    Some(ElfSymbols { symtab: range(symtab)?, strtab: range(strtab)? })
+    Some(ElfSymbols {
+        symtab: range(symtab)?,
+        strtab: range(strtab)?,
+    })
 }
 
 fn kernel_range() -> Range {

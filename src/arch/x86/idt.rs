@@ -34,7 +34,10 @@ pub fn load_idt() {
         entry[0].store(gate.a, Ordering::Relaxed);
         entry[1].store(gate.b, Ordering::Relaxed);
     }
-    let pointer = DescPtr { limit: size_of_val(&IDT) as u16 - 1, base: IDT.as_ptr() as u32 };
+    let pointer = DescPtr {
+        limit: size_of_val(&IDT) as u16 - 1,
+        base: IDT.as_ptr() as u32,
+    };
     // SAFETY: the table is static, and each gate leads to the entry for its vector's frame.
     unsafe { insn::lidt(&pointer) };
 }

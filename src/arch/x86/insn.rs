@@ -337,7 +337,9 @@ pub unsafe fn fninit() {
 #[inline(always)]
 pub unsafe fn ldmxcsr(value: u32) {
     // SAFETY: the caller's duty.
-    unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(readonly, nostack, preserves_flags)) };
+    unsafe {
+        asm!("ldmxcsr [{}]", in(reg) &raw const value, options(readonly, nostack, preserves_flags))
+    };
 }
 
 // ------------------------------------------------------- segment and other registers
@@ -465,5 +467,10 @@ pub fn read_ebp() -> u32 {
 /// CPUID leaf `eax`, sub-leaf `ecx`; for the `raw-cpuid` crate.
 pub fn cpuid(eax: u32, ecx: u32) -> raw_cpuid::CpuIdResult {
     let r = core::arch::x86::__cpuid_count(eax, ecx);
-    raw_cpuid::CpuIdResult { eax: r.eax, ebx: r.ebx, ecx: r.ecx, edx: r.edx }
+    raw_cpuid::CpuIdResult {
+        eax: r.eax,
+        ebx: r.ebx,
+        ecx: r.ecx,
+        edx: r.edx,
+    }
 }

@@ -35,7 +35,11 @@ extern "C" fn do_page_fault(regs: &mut PtRegs, error_code: u32) {
     // Before interrupts are on: another fault would overwrite it.
     let address = insn::read_cr2();
     conditional_sti(regs);
-    match resolve(regs, address, PageFaultError::from_bits_truncate(error_code)) {
+    match resolve(
+        regs,
+        address,
+        PageFaultError::from_bits_truncate(error_code),
+    ) {
         Ok(()) => {}
         Err(signal) if regs.user_mode() => bad_area(regs, error_code, address, signal),
         Err(_) => no_context(regs, error_code, address),
@@ -71,13 +75,30 @@ fn bad_area(regs: &PtRegs, error_code: u32, address: u32, signal: FaultSignal) {
         FaultSignal::BeyondFile => format_args!("access beyond the file at {address:08x}"),
         _ => format_args!("segfault at {address:08x}"),
     };
-    send_fault(regs, error_code, &UserFault { what: fault, sig, code, address });
+    send_fault(
+        regs,
+        error_code,
+        &UserFault {
+            what: fault,
+            sig,
+            code,
+            address,
+        },
+    );
 }
 
 fn no_context(regs: &mut PtRegs, error_code: u32, address: u32) {
     if fixup_exception(regs) {
         return;
     }
-    let cause = if address < PAGE_SIZE { " (NULL pointer)" } else { "" };
-    die(format_args!("page fault at {address:08x}{cause}"), regs, error_code);
+    let cause = if address < PAGE_SIZE {
+        " (NULL pointer)"
+    } else {
+        ""
+    };
+    die(
+        format_args!("page fault at {address:08x}{cause}"),
+        regs,
+        error_code,
+    );
 }

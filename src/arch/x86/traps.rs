@@ -114,7 +114,12 @@ simple_exceptions! {
 fn do_trap(regs: &mut PtRegs, error_code: u32, what: &str, sig: FaultSig, code: i32) {
     if regs.user_mode() {
         conditional_sti(regs);
-        let fault = UserFault { what: format_args!("{what}"), sig, code, address: regs.ip };
+        let fault = UserFault {
+            what: format_args!("{what}"),
+            sig,
+            code,
+            address: regs.ip,
+        };
         send_fault(regs, error_code, &fault);
     } else if !fixup_exception(regs) {
         die(format_args!("{what}"), regs, error_code);
@@ -156,8 +161,16 @@ pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
 /// A fault in the kernel that nobody provided for.
 pub fn die(what: fmt::Arguments<'_>, regs: &PtRegs, error_code: u32) -> ! {
     // A frame from ring 0 has no esp: the stack was where its slot would be.
-    let esp = if regs.user_mode() { regs.sp } else { &raw const regs.sp as u32 };
-    epitaph::die(format_args!("{what}, error code {error_code:04x}"), regs, esp)
+    let esp = if regs.user_mode() {
+        regs.sp
+    } else {
+        &raw const regs.sp as u32
+    };
+    epitaph::die(
+        format_args!("{what}, error code {error_code:04x}"),
+        regs,
+        esp,
+    )
 }
 
 /// Interrupts on, if they were on where the exception happened.
@@ -207,7 +220,8 @@ extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
         regs.flags |= Eflags::RF.bits();
     }
     let from_user = regs.user_mode();
-    let in_copy = dr6.intersects(HITS) && preempt_count() == 0 && regs.flags & Eflags::IF.bits() != 0;
+    let in_copy =
+        dr6.intersects(HITS) && preempt_count() == 0 && regs.flags & Eflags::IF.bits() != 0;
     if !from_user && !in_copy {
         return;
     }
@@ -250,7 +264,12 @@ extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
 extern "C" fn do_nmi(regs: &mut PtRegs) {
     use core::fmt::Write;
     // Writing never fails.
-    let _ = writeln!(PanicConsole, "traps: NMI at {:04x}:{:08x}", regs.cs & 0xffff, regs.ip);
+    let _ = writeln!(
+        PanicConsole,
+        "traps: NMI at {:04x}:{:08x}",
+        regs.cs & 0xffff,
+        regs.ip
+    );
 }
 
 #[unsafe(no_mangle)]

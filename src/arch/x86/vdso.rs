@@ -66,33 +66,75 @@ const fn build() -> [u8; VDSO_BYTES] {
 
     // ELF header: 32-bit, little-endian, System V, ET_DYN, EM_386.
     put_bytes(p, 0, b"\x7fELF\x01\x01\x01");
-    put_words(p, 16, &[3 | 3 << 16, 1, TEXT as u32, PHDRS as u32, 0, 0, 52 | 32 << 16, 2 | 40 << 16]);
+    put_words(
+        p,
+        16,
+        &[
+            3 | 3 << 16,
+            1,
+            TEXT as u32,
+            PHDRS as u32,
+            0,
+            0,
+            52 | 32 << 16,
+            2 | 40 << 16,
+        ],
+    );
 
     // PT_LOAD, R-X: the whole page. PT_DYNAMIC, R.
     let end = TEXT as u32 + CODE.len() as u32;
     put_words(p, PHDRS, &[1, 0, 0, 0, end, end, 5, 0x1000]);
     let dynamic = DYNAMIC as u32;
-    put_words(p, PHDRS + 32, &[2, dynamic, dynamic, dynamic, DYNAMIC_BYTES, DYNAMIC_BYTES, 4, 4]);
+    put_words(
+        p,
+        PHDRS + 32,
+        &[
+            2,
+            dynamic,
+            dynamic,
+            dynamic,
+            DYNAMIC_BYTES,
+            DYNAMIC_BYTES,
+            4,
+            4,
+        ],
+    );
 
     // Hash table: one bucket, two symbols; the bucket holds symbol 1, whose chain ends.
     put_words(p, HASH, &[1, 2, 1, 0, 0]);
 
     // Symbol 1: global function in section 1, which need not exist in a file without sections.
     let size = CODE.len() as u32;
-    put_words(p, DYNSYM + 16, &[NAME_VSYSCALL, VDSO_KERNEL_VSYSCALL, size, 1 << 4 | 2 | 1 << 16]);
+    put_words(
+        p,
+        DYNSYM + 16,
+        &[
+            NAME_VSYSCALL,
+            VDSO_KERNEL_VSYSCALL,
+            size,
+            1 << 4 | 2 | 1 << 16,
+        ],
+    );
     put_bytes(p, DYNSTR, STRINGS);
 
     put_words(
         p,
         DYNAMIC,
         &[
-            14, NAME_SONAME, //           DT_SONAME
-            4, HASH as u32, //            DT_HASH
-            5, DYNSTR as u32, //          DT_STRTAB
-            6, DYNSYM as u32, //          DT_SYMTAB
-            10, STRINGS.len() as u32, //  DT_STRSZ
-            11, 16, //                    DT_SYMENT
-            0, 0, //                      DT_NULL
+            14,
+            NAME_SONAME, //           DT_SONAME
+            4,
+            HASH as u32, //            DT_HASH
+            5,
+            DYNSTR as u32, //          DT_STRTAB
+            6,
+            DYNSYM as u32, //          DT_SYMTAB
+            10,
+            STRINGS.len() as u32, //  DT_STRSZ
+            11,
+            16, //                    DT_SYMENT
+            0,
+            0, //                      DT_NULL
         ],
     );
     put_bytes(p, TEXT, &CODE);
@@ -133,9 +175,17 @@ mod tests {
     #[test]
     fn it_is_a_shared_object_of_one_page() {
         let elf = image();
-        assert_eq!((elf.ehdr.e_type, elf.ehdr.e_machine), (abi::ET_DYN, abi::EM_386));
+        assert_eq!(
+            (elf.ehdr.e_type, elf.ehdr.e_machine),
+            (abi::ET_DYN, abi::EM_386)
+        );
         assert_eq!((elf.ehdr.e_phentsize, elf.ehdr.e_ehsize), (32, 52));
-        let load = elf.segments().unwrap().iter().find(|s| s.p_type == abi::PT_LOAD).unwrap();
+        let load = elf
+            .segments()
+            .unwrap()
+            .iter()
+            .find(|s| s.p_type == abi::PT_LOAD)
+            .unwrap();
         assert_eq!((load.p_vaddr, load.p_flags), (0, abi::PF_R | abi::PF_X));
         assert!(load.p_memsz <= VDSO_BYTES as u64);
     }
@@ -149,7 +199,10 @@ mod tests {
         let word = |at: usize| u32::from_le_bytes(VDSO.0[at..at + 4].try_into().unwrap());
         let string = |at: usize| {
             let start = entry(abi::DT_STRTAB) + at;
-            std::ffi::CStr::from_bytes_until_nul(&VDSO.0[start..]).unwrap().to_str().unwrap()
+            std::ffi::CStr::from_bytes_until_nul(&VDSO.0[start..])
+                .unwrap()
+                .to_str()
+                .unwrap()
         };
         assert_eq!(string(entry(abi::DT_SONAME)), "linux-gate.so.1");
         let hash = entry(abi::DT_HASH);
