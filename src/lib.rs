@@ -10,6 +10,7 @@
 //! - `fs`: files, pipes, the archive that programs come from
 //! - `process`: fork, exec, exit, wait, signals
 //! - [`syscall`]: the Linux/i386 system calls
+//! - `selftest`: the kernel's own tests
 //! - `init`: `start_kernel`, one line a step
 //!
 //! Beside them [`drivers`], which use the ground floor only.
@@ -29,6 +30,8 @@ pub mod init;
 pub mod mm;
 pub mod process;
 pub mod sched;
+#[cfg(target_os = "none")]
+pub mod selftest;
 #[cfg(target_os = "none")]
 pub mod sync;
 pub mod syscall;
