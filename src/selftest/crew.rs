@@ -20,11 +20,11 @@ use core::sync::atomic::Ordering;
 use super::check::{Outcome, Verdict};
 use crate::arch::x86::current::current;
 use crate::process::kthread::new_kernel_thread;
-use crate::sched::policy::{set_scheduler, yield_current};
+use crate::sched::policy::{set_cpus_allowed, set_scheduler, yield_current};
 use crate::sched::timer::schedule_timeout;
 use crate::sched::schedule::schedule;
 use crate::sched::wake_up::{wake_up_new_task, wake_up_process};
-use crate::sync::{IrqGuard, SpinLock};
+use crate::sync::SpinLock;
 use crate::task::sched_entity::SCHED_FIFO;
 use crate::task::state::{TASK_DEAD, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
@@ -185,12 +185,10 @@ pub fn set_priority(prio: i32) {
     assert!(valid.is_ok(), "BUG: a case asks for priority {prio}");
 }
 
-/// Keeps the running task, and all tasks that it makes, on `cpu`, where it is.
+/// Keeps the running task, and all tasks that it makes, on `cpu`.
 pub fn pin(cpu: u32) {
-    let _irq = IrqGuard::new();
-    // SAFETY: our own entity, interrupts off: the run queue's lock guards it only against others
-    // who would change the same field, and nobody knows us yet.
-    unsafe { (*current().se.get()).cpus_allowed = 1 << cpu };
+    let valid = set_cpus_allowed(&current(), 1 << cpu);
+    assert!(valid.is_ok(), "BUG: a case asks for CPU {cpu}");
 }
 
 /// Gives the CPU to the next actor of the same priority; returns when the turn comes back.

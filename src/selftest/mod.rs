@@ -11,16 +11,13 @@
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
 //!   [`cpu`], [`sched`], [`lifecycle`], [`deaths`]
 //!
-//! The runner is started by `init`, has the best priority and sleeps while a case runs.
+//! The runner is task 1. It has the best priority, and sleeps while a case runs.
 
 extern crate alloc;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use core::sync::atomic::Ordering;
-
-use spin::Once;
 
 pub mod check;
 pub mod cpu;
@@ -45,10 +42,8 @@ use crate::arch::x86::percpu::smp_processor_id;
 use crate::cmdline::Glob;
 use crate::drivers::{self, serial};
 use crate::exit_value::ExitValue;
-use crate::process::kthread::kernel_thread;
 use crate::process::tasklist::TASKLIST;
 use crate::sched::timer::{HZ, jiffies};
-use crate::syscall::errno::Errno;
 use crate::task::sched_entity::SCHED_FIFO;
 use crate::task::state::state_letter;
 
@@ -85,21 +80,10 @@ const DEADLINE: u64 = 10 * HZ as u64;
 /// Priority of the runner: nobody keeps it from ending a case.
 const RUNNER_PRIO: i32 = 99;
 
-static GLOB: Once<Glob<'static>> = Once::new();
-
-/// Starts the runner, which runs the cases that match `glob` and then ends the machine.
-///
-/// # Errors
-/// As fork.
-pub fn start(glob: Glob<'static>) -> Result<(), Errno> {
-    GLOB.call_once(|| glob);
-    kernel_thread(runner, 0, "selftest").map(drop)
-}
-
-extern "C" fn runner(_: u32) -> i32 {
+/// Runs the cases that match `glob` and ends the machine. In a kernel thread.
+pub fn run(glob: Glob<'_>) -> ! {
     crew::set_priority(RUNNER_PRIO);
     crew::pin(smp_processor_id());
-    let glob = GLOB.get().copied().unwrap_or(Glob::ALL);
     let all = || TABLE.iter().copied().flatten();
     let cases: Vec<&Case> =
         all().filter(|case| if case.is_deadly() { glob.is_exactly(case.name) } else { glob.matches(case.name) }).collect();
@@ -113,13 +97,13 @@ extern "C" fn runner(_: u32) -> i32 {
         report(format_args!("# no case has a name like that\n"));
     }
     for (case, number) in cases.iter().zip(1..) {
-        failed |= !run(case, number);
+        failed |= !run_case(case, number);
     }
     drivers::exit(if failed { ExitValue::Failure } else { ExitValue::Success })
 }
 
 /// Runs one case and reports it; says whether it passed, or was skipped.
-fn run(case: &Case, number: u32) -> bool {
+fn run_case(case: &Case, number: u32) -> bool {
     let act = case.run;
     let body = Box::new(move || {
         user::borrow_init_mm();
@@ -165,8 +149,6 @@ fn hung(case: &Case, number: u32) -> ! {
 
 /// Lines of the report, in one piece, from column 0.
 fn report(lines: core::fmt::Arguments<'_>) {
-    let mut text = String::new();
-    // Writing to a string never fails.
-    let _ = text.write_fmt(lines);
-    serial::write_text(&text);
+    // Writing never fails.
+    let _ = serial::lock_for_line().write_fmt(lines);
 }
