@@ -245,6 +245,11 @@ impl Glob<'_> {
         pattern: Word { raw: "*" },
     };
 
+    /// Is the pattern this very name, without stars?
+    pub fn is_exactly(&self, name: &str) -> bool {
+        self.pattern == *name
+    }
+
     /// Does the pattern cover all of `name`? Needs at most their product in steps.
     pub fn matches(&self, name: &str) -> bool {
         let (mut pattern, mut name) = (self.pattern.chars(), name.chars());

@@ -31,6 +31,7 @@ use crate::process::exec::do_execve;
 use crate::process::initial_stack::Strings;
 use crate::process::kthread::kernel_thread;
 use crate::sched::idle;
+use crate::selftest;
 use crate::syscall::errno::Errno;
 use crate::task::state::PF_KTHREAD;
 use crate::task::thread_info::{THREAD_SIZE, current_thread_info};
@@ -105,7 +106,7 @@ extern "C" fn kernel_init(_: u32) -> i32 {
     match cmdline.job {
         Job::Init => run_init_process(&cmdline),
         Job::Tour => tour::run(),
-        Job::Selftest(_) => fatal(ExitValue::Init, format_args!("no self-tests")),
+        Job::Selftest(glob) => selftest::run(glob),
     }
 }
 

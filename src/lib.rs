@@ -31,6 +31,8 @@ pub mod mm;
 pub mod process;
 pub mod sched;
 #[cfg(target_os = "none")]
+pub mod selftest;
+#[cfg(target_os = "none")]
 pub mod sync;
 pub mod syscall;
 pub mod task;

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::mm_count::MmCount;
 use super::vma::MemoryMap;
+use crate::arch::x86::insn::read_cr3;
 use crate::sync::SpinLock;
 
 /// An address space.
@@ -90,6 +91,10 @@ unsafe fn __mmdrop(mm: *mut MmStruct) {
     assert!(!core::ptr::eq(mm, &raw const INIT_MM), "BUG: init_mm dropped");
     // SAFETY: the caller had the last count; `alloc` made the box.
     let mm = unsafe { Box::from_raw(mm) };
+    debug_assert!(
+        read_cr3() & !0xfff != mm.pgd.load(Ordering::Relaxed),
+        "BUG: page directory dropped while CR3 holds it"
+    );
     super::pgtable::pgd_free(mm.pgd.load(Ordering::Relaxed));
     MM_LIVE.fetch_sub(1, Ordering::Relaxed);
 }

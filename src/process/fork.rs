@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::signal::copy_signal;
 use super::tasklist::TASKLIST;
@@ -53,9 +53,6 @@ pub const CLONE_PARENT_SETTID: u32 = 0x10_0000;
 pub const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
 /// Store the child's number in its own memory.
 pub const CLONE_CHILD_SETTID: u32 = 0x100_0000;
-
-/// Tasks that exist, with their stacks: what a leak test compares.
-pub static TASKS_LIVE: AtomicU32 = AtomicU32::new(0);
 
 /// What clone was asked for. Pointers are the user's.
 #[derive(Clone, Copy, Default)]
@@ -158,7 +155,6 @@ fn publish(
     unsafe { stack.as_ptr().write(ThreadInfo::new(p.cast(), smp_processor_id(), 2)) };
     // SAFETY: as above; the vDSO is at the same place in a copy of the address space.
     unsafe { stack.as_ref().sysenter_return.set(me.thread_info().sysenter_return.get()) };
-    TASKS_LIVE.fetch_add(1, Ordering::Relaxed);
     // SAFETY: a task starts with two references: this one is the reaper's, and the other stays
     // with the scheduler until the last switch.
     let child = unsafe { TaskRef::from_raw(p) };

@@ -104,4 +104,5 @@ fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
     assert!(!next.active_mm.load(Ordering::Relaxed).is_null(), "BUG: active_mm of next is none");
     // SAFETY: the lock is held.
     assert!(ptr::eq(unsafe { (*rq).curr }, next), "BUG: rq.curr is not next at the switch");
+    crate::this_cpu_inc!(count.checks);
 }

@@ -17,6 +17,8 @@ use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count, preempt_enable};
 use crate::task::last::Last;
 use crate::task::state::TASK_DEAD;
 use crate::task::task_struct::{TaskRef, TaskStruct};
+#[cfg(debug_assertions)]
+use crate::{this_cpu_inc, this_cpu_write};
 
 /// Ends the switch away from `last`.
 #[inline(always)]
@@ -30,6 +32,11 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
         "BUG: preemption count {:#x} after the switch",
         preempt_count()
     );
+    #[cfg(debug_assertions)]
+    {
+        this_cpu_write!(debug_last, last as u32);
+        this_cpu_inc!(count.checks);
+    }
 
     // SAFETY: the lock is still held, taken by last.
     let mm = unsafe { ptr::replace(&raw mut (*rq).prev_mm, ptr::null_mut()) };

@@ -14,7 +14,7 @@ use crate::exit_value::ExitValue;
 use crate::fs::fd_table::NR_OPEN;
 use crate::fs::random::get_random_bytes;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
-use crate::process::fork::TASKS_LIVE;
+use crate::task::task_struct::TASKS_LIVE;
 
 /// Length of each field of `struct new_utsname`.
 const UTS_LEN: usize = 65;

@@ -112,9 +112,13 @@ pub const THREAD_SP: usize = offset_of!(TaskStruct, thread) + offset_of!(ThreadS
 pub const THREAD_IP: usize = offset_of!(TaskStruct, thread) + offset_of!(ThreadStruct, ip);
 const _: () = assert!(THREAD_SP == 28 && THREAD_IP == 36);
 
+/// Descriptors that exist, each with its stack: what a leak test compares.
+pub static TASKS_LIVE: AtomicU32 = AtomicU32::new(0);
+
 impl TaskStruct {
     /// A task with nothing in it but its stack and its numbers, and two references.
     pub fn new(stack: *mut ThreadInfo, pid: i32, tgid: i32) -> Self {
+        TASKS_LIVE.fetch_add(1, Ordering::Relaxed);
         Self {
             thread: UnsafeCell::new(ThreadStruct::new()),
             stack,
@@ -279,6 +283,7 @@ impl Drop for TaskStruct {
     /// `free_task`: the stack goes with the descriptor.
     fn drop(&mut self) {
         assert!(self.on_cpu.load(Ordering::Relaxed) == 0, "BUG: task {} freed while on a CPU", self.pid);
+        TASKS_LIVE.fetch_sub(1, Ordering::Relaxed);
         if let Some(stack) = NonNull::new(self.stack) {
             // SAFETY: nothing runs on this stack any more: `on_cpu` is 0 and no reference is left.
             unsafe { crate::mm::thread_stack::free_thread_stack(stack.cast()) };

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::guide::Guide;
 use crate::mm::mm_struct::MM_LIVE;
-use crate::process::fork::TASKS_LIVE;
+use crate::task::task_struct::TASKS_LIVE;
 use crate::selftest::crew::{Crew, Journal, Slot, pass};
 use crate::selftest::user::{Mm, my_active_mm};
 use crate::sync::SpinLock;
@@ -48,27 +48,24 @@ pub fn page_directory(guide: &mut Guide) {
     guide.say("exit_mm grabs mm_count before it gives up mm: the dying process goes on as a");
     guide.say("kernel task that borrows. Its page directory goes when CR3 has moved on.");
     let (place, seen) = (SpinLock::new(None), Journal::new());
+    let live = || MM_LIVE.load(Ordering::Relaxed);
+    let lent = || place.lock().is_some_and(|mm: Mm| mm.as_ptr() == my_active_mm());
     let dying = || {
         *place.lock() = Some(Mm::move_into_new()?);
-        pass();
-        Ok(())
+        pass(); // user moves into its own
+        seen.note((live(), lent()));
+        Ok(()) // and ends
     };
     let kernel = || {
-        let mm: Option<Mm> = *place.lock();
-        let lent = mm.is_some_and(|mm| mm.as_ptr() == my_active_mm());
-        seen.note((MM_LIVE.load(Ordering::Relaxed), lent));
-        pass(); // it ends while we borrow
-        let lent = mm.is_some_and(|mm| mm.as_ptr() == my_active_mm());
-        seen.note((MM_LIVE.load(Ordering::Relaxed), lent));
-        pass(); // to a task with an address space of its own, and back
-        seen.note((MM_LIVE.load(Ordering::Relaxed), false));
+        pass();
+        seen.note((live(), lent()));
+        pass(); // to user
         Ok(())
     };
     let user = || {
-        pass();
-        pass();
         Mm::move_into_new()?;
         pass();
+        seen.note((live(), lent()));
         Ok(())
     };
     let crew = Crew::new().actor("dying", dying).actor("kernel", kernel).actor("user", user);
@@ -77,9 +74,9 @@ pub fn page_directory(guide: &mut Guide) {
     let [alive, borrowed, after] = e[..] else {
         return guide.check(false, "all came onto the stage");
     };
-    guide.show(format_args!("it lives:           {} address spaces", alive.0));
-    guide.show(format_args!("it ended, borrowed: {}, still loaded: {}", borrowed.0, borrowed.1));
-    guide.check(alive.1, "a kernel task borrows it");
+    guide.show(format_args!("it lives:                       {} address spaces", alive.0));
+    guide.show(format_args!("it ended, a kernel task runs:   {}, its own still loaded: {}", borrowed.0, borrowed.1));
+    guide.show(format_args!("the next process runs:          {}", after.0));
     guide.check(borrowed.0 == alive.0 && borrowed.1, "dead, but its page directory is still there");
-    let _ = after;
+    guide.check(after.0 + 1 == alive.0, "it is freed after the switch that moved CR3 on");
 }

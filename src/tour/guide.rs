@@ -22,6 +22,11 @@ impl Guide {
         Self::default()
     }
 
+    /// The first line.
+    pub fn title(&mut self, text: &str) {
+        line(format_args!("\n{text}\n\n"));
+    }
+
     /// Begins a step.
     pub fn heading(&mut self, number: usize, title: &str, book: &str) {
         line(format_args!("\n{number:2}. {title}  [{book}]\n"));

@@ -53,8 +53,7 @@ pub fn run() -> ! {
     pin(0);
     borrow_init_mm();
     let mut guide = Guide::new();
-    guide.say("");
-    guide.say("switch_to: a tour of the process switch");
+    guide.title("switch_to: a tour of the process switch");
     guide.say("The book: Understanding the Linux Kernel, 3rd ed. Nothing below is printed");
     guide.say("from inside the switch; all values are read from this machine.");
     for (number, (title, book, step)) in STEPS.into_iter().enumerate() {

@@ -14,7 +14,7 @@ use crate::sched::policy::set_scheduler;
 use crate::task::sched_entity::SCHED_NORMAL;
 use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 
-const ARGV: [&str; 4] = ["/bin/busybox", "sh", "-c", "uname -a; echo hello from ring 3 | cat"];
+const ARGV: [&str; 4] = ["/bin/busybox", "sh", "-c", "uname -a; (echo hello from a forked shell); /bin/hello-musl"];
 
 extern "C" fn execute(_: u32) -> i32 {
     // As a normal process: the tour's own priority is not for programs.

@@ -18,9 +18,9 @@ const ORDER: &[&str] = &[
     "fs",
     "process",
     "syscall",
-    "init",
     "selftest",
     "tour",
+    "init",
 ];
 
 /// Open to all, and using nothing but each other.

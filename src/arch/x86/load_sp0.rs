@@ -9,7 +9,7 @@
 use super::insn;
 use super::percpu::this_cpu;
 use crate::task::thread_struct::ThreadStruct;
-use crate::{this_cpu_read, this_cpu_write};
+use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
 /// Model-specific register that holds the code segment of `sysenter`.
 pub const MSR_IA32_SYSENTER_CS: u32 = 0x174;
@@ -37,4 +37,5 @@ pub fn set_sysenter_cs(cs: u32) {
     unsafe { (*this_cpu()).tss.x86_tss.ss1 = cs as u16 };
     // SAFETY: the register exists (SEP is required at boot) and takes a code selector or 0.
     unsafe { insn::wrmsr(MSR_IA32_SYSENTER_CS, u64::from(cs)) };
+    this_cpu_inc!(count.sysenter_cs_writes);
 }

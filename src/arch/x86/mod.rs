@@ -9,6 +9,7 @@
 //! In reading order:
 //! - [`insn`]: each privileged instruction, once, wrapped
 //! - [`string`]: `memcpy` and its like
+//! - [`probe`]: calls with chosen flags and registers, for the self-tests
 //! - [`page`]: whole pages, cleared and copied
 //! - [`head`]: from the 32-bit entry to `start_kernel`
 //! - [`percpu`]: the per-CPU area behind `%fs`
@@ -82,6 +83,8 @@ pub mod page;
 pub mod page_fault;
 #[cfg(target_os = "none")]
 pub mod percpu;
+#[cfg(target_os = "none")]
+pub mod probe;
 #[cfg(target_os = "none")]
 pub mod ret_from_fork;
 #[cfg(target_os = "none")]

@@ -40,6 +40,8 @@ pub struct PerCpu {
     pub tlb_state: u32,
     /// The address space that CR3 holds (`cpu_tlbstate.active_mm`).
     pub tlb_active_mm: u32,
+    /// The task that `finish_task_switch` was last told of; with debug assertions only.
+    pub debug_last: u32,
     /// How often things happened on this CPU; read by tests and the tour.
     pub count: SwitchCounts,
     /// Hardware TSS and I/O bitmap. Never per task.
@@ -70,6 +72,10 @@ pub struct SwitchCounts {
     pub lazy_entries: u32,
     /// Debug registers were loaded.
     pub debug_loads: u32,
+    /// SYSENTER_CS was written.
+    pub sysenter_cs_writes: u32,
+    /// Interrupts were found off: before a switch and after it. With debug assertions only.
+    pub checks: u32,
 }
 
 /// Offset of `current_task`, for the entry code and gdb.

@@ -1,0 +1,263 @@
+//! Actors: kernel threads that a case puts on the stage, in a fixed order, on one CPU.
+//!
+//! ```text
+//!   priority  99  the runner: sleeps, and wakes to end a case that hangs
+//!             50  a case, while it sets up its actors
+//!             40  actors, unless they ask for another: FIFO, so each runs until it passes
+//!             30  a case, while it waits for them
+//! ```
+//! All have the CPU of the runner, and FIFO lists are in order of arrival: with actors A, B and
+//! C, `pass` goes from A to B, to C, and to A again, with nobody in between.
+//!
+//! Called on the stack of a case.
+
+extern crate alloc;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use super::check::{Outcome, Verdict};
+use crate::arch::x86::current::current;
+use crate::process::kthread::new_kernel_thread;
+use crate::sched::policy::{set_cpus_allowed, set_scheduler, yield_current};
+use crate::sched::timer::schedule_timeout;
+use crate::sched::schedule::schedule;
+use crate::sched::wake_up::{wake_up_new_task, wake_up_process};
+use crate::sync::SpinLock;
+use crate::task::sched_entity::SCHED_FIFO;
+use crate::task::state::{TASK_DEAD, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
+use crate::task::task_struct::{TaskRef, TaskStruct};
+
+/// Of a case, while it sets up.
+pub const CASE_PRIO: i32 = 50;
+/// Of an actor that does not ask for another.
+pub const ACTOR_PRIO: i32 = 40;
+/// Of a case, while it waits for its actors.
+pub const WAITING_PRIO: i32 = 30;
+
+type Act<'a> = Box<dyn FnOnce() -> Outcome + Send + 'a>;
+
+/// Where a thread leaves its result.
+struct Done {
+    outcome: SpinLock<Option<Outcome>>,
+    waiter: TaskRef,
+}
+
+/// What a thread takes with it to its first instruction.
+struct Start {
+    act: Act<'static>,
+    done: Arc<Done>,
+}
+
+/// A thread whose end somebody waits for.
+pub struct Thread {
+    /// It. The reference keeps its descriptor and its stack beyond its end.
+    pub task: TaskRef,
+    done: Arc<Done>,
+}
+
+impl Thread {
+    /// Makes a kernel thread for the running task to join, and starts it.
+    pub fn start(name: &str, policy: u32, prio: i32, act: Act<'static>) -> Result<Self, Verdict> {
+        let waiter = current().get_task_struct();
+        let done = Arc::new(Done { outcome: SpinLock::new(None), waiter });
+        let start = Box::into_raw(Box::new(Start { act, done: done.clone() }));
+        let task = match new_kernel_thread(thread_main, start as u32, name) {
+            Ok(task) => task,
+            Err(errno) => {
+                // SAFETY: made above, and there is no thread to take it.
+                drop(unsafe { Box::from_raw(start) });
+                return Err(errno.into());
+            }
+        };
+        let valid = set_scheduler(&task, policy, prio);
+        assert!(valid.is_ok(), "BUG: a case asks for policy {policy}, priority {prio}");
+        wake_up_new_task(&task);
+        Ok(Self { task, done })
+    }
+
+    /// Its result, if it is over, its last switch included.
+    pub fn result(&self) -> Option<Outcome> {
+        let gone = self.task.state.load(Ordering::Relaxed) == TASK_DEAD
+            && self.task.on_cpu.load(Ordering::Acquire) == 0;
+        if gone { self.done.outcome.lock().clone() } else { None }
+    }
+
+    /// Waits for its end.
+    pub fn join(self) -> Outcome {
+        loop {
+            if let Some(outcome) = self.result() {
+                return outcome;
+            }
+            self.wait(1);
+        }
+    }
+
+    /// Sleeps for `ticks`, or until it has its result.
+    pub fn wait(&self, ticks: u64) {
+        let me = current();
+        me.state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+        if self.result().is_some() {
+            me.state.store(TASK_RUNNING, Ordering::Relaxed);
+        } else {
+            schedule_timeout(ticks);
+        }
+    }
+}
+
+/// First function of every thread of this room.
+extern "C" fn thread_main(start: u32) -> i32 {
+    // SAFETY: `Thread::start` made it for us alone.
+    let start = unsafe { Box::from_raw(start as *mut Start) };
+    let Start { act, done } = *start;
+    let outcome = act();
+    *done.outcome.lock() = Some(outcome);
+    wake_up_process(&done.waiter);
+    0
+}
+
+struct Part<'a> {
+    name: &'static str,
+    policy: u32,
+    prio: i32,
+    act: Act<'a>,
+}
+
+/// The actors of a case, not yet on the stage. They may borrow from the case.
+#[derive(Default)]
+pub struct Crew<'a> {
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> Crew<'a> {
+    /// Nobody yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more, first in, first out, at [`ACTOR_PRIO`].
+    pub fn actor(self, name: &'static str, act: impl FnOnce() -> Outcome + Send + 'a) -> Self {
+        self.actor_with(name, SCHED_FIFO, ACTOR_PRIO, act)
+    }
+
+    /// One more, with a policy and a priority.
+    pub fn actor_with(
+        mut self,
+        name: &'static str,
+        policy: u32,
+        prio: i32,
+        act: impl FnOnce() -> Outcome + Send + 'a,
+    ) -> Self {
+        self.parts.push(Part { name, policy, prio, act: Box::new(act) });
+        self
+    }
+
+    /// Lets them play and returns when all are gone, with the first failure.
+    pub fn run(self) -> Outcome {
+        let mut threads = Vec::new();
+        let mut outcome = Ok(());
+        for part in self.parts {
+            // SAFETY: only the lifetime changes. Whatever the act borrows outlives this call, which
+            // does not return before the thread is gone; nothing here unwinds.
+            let act = unsafe { core::mem::transmute::<Act<'a>, Act<'static>>(part.act) };
+            match Thread::start(part.name, part.policy, part.prio, act) {
+                Ok(thread) => threads.push(thread),
+                Err(verdict) => {
+                    outcome = Err(verdict);
+                    break;
+                }
+            }
+        }
+        set_priority(WAITING_PRIO);
+        for thread in threads {
+            let ended = thread.join();
+            outcome = outcome.and(ended);
+        }
+        set_priority(CASE_PRIO);
+        outcome
+    }
+}
+
+/// Makes the running task first in, first out, at `prio`.
+pub fn set_priority(prio: i32) {
+    let valid = set_scheduler(&current(), SCHED_FIFO, prio);
+    assert!(valid.is_ok(), "BUG: a case asks for priority {prio}");
+}
+
+/// Keeps the running task, and all tasks that it makes, on `cpu`.
+pub fn pin(cpu: u32) {
+    let valid = set_cpus_allowed(&current(), 1 << cpu);
+    assert!(valid.is_ok(), "BUG: a case asks for CPU {cpu}");
+}
+
+/// Gives the CPU to the next actor of the same priority; returns when the turn comes back.
+pub fn pass() {
+    yield_current();
+}
+
+/// Sleeps until somebody calls [`wake_up_process`] for this task.
+pub fn sleep() {
+    current().state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+    schedule();
+}
+
+/// Where an actor shows itself to the others.
+pub struct Slot(SpinLock<Option<TaskRef>>);
+
+impl Slot {
+    /// Empty.
+    pub const fn new() -> Self {
+        Self(SpinLock::new(None))
+    }
+
+    /// The running task steps in.
+    pub fn enter(&self) {
+        let me = current().get_task_struct();
+        let before = self.0.lock().replace(me);
+        drop(before);
+    }
+
+    /// Who stepped in.
+    pub fn task(&self) -> Result<TaskRef, Verdict> {
+        let task = self.0.lock().clone();
+        task.ok_or_else(|| Verdict::Failed("an actor had its turn before another had come".into()))
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The running task as a pointer.
+pub fn me() -> *mut TaskStruct {
+    current().as_ptr()
+}
+
+/// What happened, in order.
+pub struct Journal<T>(SpinLock<Vec<T>>);
+
+impl<T: Clone> Journal<T> {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Self(SpinLock::new(Vec::new()))
+    }
+
+    /// One thing more.
+    pub fn note(&self, entry: T) {
+        self.0.lock().push(entry);
+    }
+
+    /// All of it.
+    pub fn entries(&self) -> Vec<T> {
+        self.0.lock().clone()
+    }
+}
+
+impl<T: Clone> Default for Journal<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,118 @@
+//! Cases that end the kernel, each with a report to be read from outside: run by exact name only.
+
+use super::Case;
+use super::check::{Outcome, Verdict};
+use super::crew::{me, pass};
+use crate::arch::x86::current::current;
+use crate::arch::x86::insn;
+use crate::mm::mm_struct::MmStruct;
+use crate::sched::context_switch::context_switch;
+use crate::sched::rq::{rq_lock, this_rq};
+use crate::sync::PreemptGuard;
+use crate::sync::irq::{local_irq_disable, local_irq_enable};
+use crate::task::last::Prev;
+
+pub const CASES: &[Case] = &[
+    Case { name: "panic!", run: panic },
+    Case { name: "null_dereference!", run: null_dereference },
+    Case { name: "overflow_kernel_stack!", run: overflow_kernel_stack },
+    Case { name: "bug_switch_with_irqs_on!", run: bug_switch_with_irqs_on },
+    Case { name: "bug_switch_without_lock!", run: bug_switch_without_lock },
+    Case { name: "bug_scheduling_while_atomic!", run: bug_scheduling_while_atomic },
+    Case { name: "bug_stack_end_overwritten!", run: bug_stack_end_overwritten },
+    Case { name: "bug_exit_while_atomic!", run: bug_exit_while_atomic },
+    Case { name: "bug_mm_dropped_under_cr3!", run: bug_mm_dropped_under_cr3 },
+    Case { name: "hang!", run: hang },
+];
+
+fn survived() -> Outcome {
+    Err(Verdict::Failed("expected the end of the kernel, got back".into()))
+}
+
+fn panic() -> Outcome {
+    panic!("a self-test asked for it");
+}
+
+fn null_dereference() -> Outcome {
+    let null = core::hint::black_box(core::ptr::null::<u32>());
+    // SAFETY: none; the fault is what is wanted, and page 0 is never mapped in a kernel thread.
+    let word = unsafe { null.read_volatile() };
+    core::hint::black_box(word);
+    survived()
+}
+
+fn overflow_kernel_stack() -> Outcome {
+    core::hint::black_box(recurse(1));
+    survived()
+}
+
+#[expect(unconditional_recursion, reason = "a kernel stack has an end")]
+#[inline(never)]
+fn recurse(depth: u32) -> u32 {
+    let frame = core::hint::black_box([depth; 64]);
+    recurse(depth + 1) + frame[depth as usize % 64]
+}
+
+/// The switch of a careless caller, which turns interrupts on, or takes no lock.
+fn careless_switch(irqs_on: bool, locked: bool) {
+    local_irq_disable();
+    let rq = this_rq();
+    if locked {
+        // SAFETY: interrupts are off, and the lock is not held.
+        unsafe { rq_lock(rq) };
+    }
+    if irqs_on {
+        local_irq_enable();
+    }
+    // SAFETY: none; the check before the switch is what is wanted.
+    unsafe {
+        let idle = (*rq).idle;
+        (*rq).curr = idle;
+        context_switch(rq, Prev::new(me()), idle);
+    }
+}
+
+fn bug_switch_with_irqs_on() -> Outcome {
+    careless_switch(true, true);
+    survived()
+}
+
+fn bug_switch_without_lock() -> Outcome {
+    careless_switch(false, false);
+    survived()
+}
+
+fn bug_scheduling_while_atomic() -> Outcome {
+    let _no_preempt = PreemptGuard::new();
+    pass();
+    survived()
+}
+
+fn bug_stack_end_overwritten() -> Outcome {
+    current().thread_info().stack_end.set(0);
+    super::crew::sleep();
+    survived()
+}
+
+fn bug_exit_while_atomic() -> Outcome {
+    let _no_preempt = PreemptGuard::new();
+    crate::process::exit::do_exit(0)
+}
+
+/// A count too many is dropped: the directory would go while the processor walks it.
+fn bug_mm_dropped_under_cr3() -> Outcome {
+    let mm = MmStruct::alloc().ok_or(crate::syscall::errno::Errno::ENOMEM)?;
+    // SAFETY: the directory maps the kernel; dropping it while it is loaded is what is wanted.
+    unsafe {
+        insn::write_cr3((*mm).pgd.load(core::sync::atomic::Ordering::Relaxed));
+        crate::mm::mm_struct::mmdrop(mm);
+    }
+    survived()
+}
+
+/// For the runner: it reports who hangs, and ends the run.
+fn hang() -> Outcome {
+    loop {
+        core::hint::spin_loop();
+    }
+}

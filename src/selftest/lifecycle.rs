@@ -1,0 +1,160 @@
+//! Cases of the end of a task: what goes when, and that nothing stays.
+
+extern crate alloc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::Case;
+use super::check::{Outcome, expect, expect_hex};
+use super::crew::{ACTOR_PRIO, CASE_PRIO, Crew, Slot, Thread, WAITING_PRIO, pass, set_priority};
+use super::user::{Mm, borrow_init_mm};
+use crate::arch::x86::current::current;
+use crate::mm::frame::nr_free_pages;
+use crate::mm::mm_struct::{INIT_MM, MM_LIVE};
+use crate::mm::quicklist;
+use crate::mm::thread_stack::thread_stack_counts;
+use crate::process::kthread::new_kernel_thread;
+use crate::process::tasklist::{TASKLIST, find_task_by_pid};
+use crate::sched::wake_up::wake_up_new_task;
+use crate::task::sched_entity::SCHED_FIFO;
+use crate::task::state::{EXIT_DEAD, TASK_DEAD};
+use crate::task::task_struct::TASKS_LIVE;
+use crate::task::thread_info::STACK_END_MAGIC;
+
+pub const CASES: &[Case] = &[
+    Case { name: "dead_stack_freed_only_in_finish_task_switch", run: dead_stack_freed_only_in_finish_task_switch },
+    Case { name: "dead_task_descriptor_freed", run: dead_task_descriptor_freed },
+    Case { name: "new_task_has_two_references", run: new_task_has_two_references },
+    Case { name: "pid_is_free_again", run: pid_is_free_again },
+    Case { name: "nothing_left_behind", run: nothing_left_behind },
+];
+
+/// Free stacks while the dying task still runs; its foot.
+static DYING: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+
+extern "C" fn die(_: u32) -> i32 {
+    DYING[0].store(thread_stack_counts().1, Ordering::Relaxed);
+    DYING[1].store(current().stack as u32, Ordering::Relaxed);
+    0
+}
+
+/// Nobody but the scheduler holds the dying task. While it runs its stack is not free; the next
+/// task frees it, before anything else.
+fn dead_stack_freed_only_in_finish_task_switch() -> Outcome {
+    let next = || {
+        let dying = new_kernel_thread(die, 0, "dying")?;
+        wake_up_new_task(&dying);
+        drop(dying);
+        let before = thread_stack_counts();
+        pass();
+        let after = thread_stack_counts();
+        expect("free stacks while it ran", DYING[0].load(Ordering::Relaxed), before.1)?;
+        expect("free stacks after the switch", after.1, before.1 + 1)?;
+        expect("stacks in all", after.0, before.0)?;
+        // The stack that was freed last is the one that is given out next.
+        let new = new_kernel_thread(die, 0, "heir")?;
+        let foot = new.stack as u32;
+        wake_up_new_task(&new);
+        expect_hex("stack of the next new task", foot, DYING[1].load(Ordering::Relaxed))
+    };
+    Crew::new().actor("next", next).run()
+}
+
+/// Somebody holds the dead task: descriptor and stack stay until it is let go.
+fn dead_task_descriptor_freed() -> Outcome {
+    let holder = || {
+        let (tasks, stacks) = (TASKS_LIVE.load(Ordering::Relaxed), thread_stack_counts());
+        let task = new_kernel_thread(die, 0, "dying")?;
+        wake_up_new_task(&task);
+        expect("tasks with the new one", TASKS_LIVE.load(Ordering::Relaxed), tasks + 1)?;
+        let free_with_it = thread_stack_counts().1;
+        pass();
+        expect("state", task.state.load(Ordering::Relaxed), TASK_DEAD)?;
+        expect("exit_state", task.exit_state.load(Ordering::Relaxed), EXIT_DEAD)?;
+        expect("on_cpu", task.on_cpu.load(Ordering::Relaxed), 0)?;
+        expect("references", task.usage.load(Ordering::Relaxed), 1)?;
+        expect_hex("end of its stack", task.thread_info().stack_end.get(), STACK_END_MAGIC)?;
+        expect("free stacks while it is held", thread_stack_counts().1, free_with_it)?;
+        expect("tasks while it is held", TASKS_LIVE.load(Ordering::Relaxed), tasks + 1)?;
+        drop(task);
+        expect("tasks", TASKS_LIVE.load(Ordering::Relaxed), tasks)?;
+        let after = thread_stack_counts();
+        expect("stacks in use", after.0 - after.1, stacks.0 - stacks.1)
+    };
+    Crew::new().actor("holder", holder).run()
+}
+
+/// One of who will hear of its end, one of the scheduler; and ours, while we look.
+fn new_task_has_two_references() -> Outcome {
+    let task = new_kernel_thread(die, 0, "new")?;
+    let usage = task.usage.load(Ordering::Relaxed);
+    wake_up_new_task(&task);
+    expect("references of a new task, with ours", usage, 3)
+}
+
+fn pid_is_free_again() -> Outcome {
+    let slot = Slot::new();
+    let dying = || {
+        slot.enter();
+        expect("find_task_by_pid", find_task_by_pid(current().pid).is_some(), true)
+    };
+    let next = || {
+        let pid = slot.task()?.pid;
+        expect("find_task_by_pid of a dead task", find_task_by_pid(pid).is_some(), false)
+    };
+    Crew::new().actor("dying", dying).actor("next", next).run()
+}
+
+/// What exists: tasks, entries of the list, address spaces, stacks in use, free frames, counts of
+/// the kernel's own address space.
+fn census() -> [(&'static str, u32); 6] {
+    borrow_init_mm();
+    quicklist::drain();
+    let (made, free) = thread_stack_counts();
+    [
+        ("tasks", TASKS_LIVE.load(Ordering::Relaxed)),
+        ("entries of the task list", TASKLIST.lock().tasks.len() as u32),
+        ("address spaces", MM_LIVE.load(Ordering::Relaxed)),
+        ("stacks in use", made - free),
+        ("free frames", nr_free_pages()),
+        ("mm_count of init_mm", INIT_MM.counts.count()),
+    ]
+}
+
+/// 500 threads, every other one with an address space, in waves.
+fn storm() -> Outcome {
+    const WAVE: u32 = 50;
+    for wave in 0..10 {
+        let mut threads = Vec::new();
+        for n in 0..WAVE {
+            let act = move || {
+                if n % 2 == 0 {
+                    Mm::move_into_new()?;
+                }
+                for _ in 0..(n + wave) % 4 {
+                    pass();
+                }
+                Ok(())
+            };
+            threads.push(Thread::start("storm", SCHED_FIFO, ACTOR_PRIO, alloc::boxed::Box::new(act))?);
+        }
+        set_priority(WAITING_PRIO);
+        let outcomes: Vec<Outcome> = threads.into_iter().map(Thread::join).collect();
+        set_priority(CASE_PRIO);
+        outcomes.into_iter().collect::<Outcome>()?;
+    }
+    Ok(())
+}
+
+/// The second storm finds a heap that has grown and stacks that are made: after it all is as
+/// it was before.
+fn nothing_left_behind() -> Outcome {
+    storm()?;
+    let before = census();
+    storm()?;
+    let after = census();
+    for ((what, after), (_, before)) in after.into_iter().zip(before) {
+        expect(what, after, before)?;
+    }
+    Ok(())
+}

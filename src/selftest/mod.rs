@@ -1,0 +1,154 @@
+//! The kernel's own tests: `selftest` or `selftest=GLOB` on the kernel command line.
+//!
+//! Each case runs in a kernel thread and is reported in KTAP on COM1, without time stamps. A case
+//! that does not end in time is reported with all tasks, and ends the run. Cases whose names end
+//! with `!` crash the kernel, which is what they are for: they run only when named exactly.
+//!
+//! In reading order:
+//! - [`check`]: what a case says
+//! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
+//! - [`probe`]: looking at the machine
+//! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
+//!   [`cpu`], [`sched`], [`lifecycle`], [`deaths`]
+//!
+//! The runner is task 1. It has the best priority, and sleeps while a case runs.
+
+extern crate alloc;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt::Write;
+use core::sync::atomic::Ordering;
+
+pub mod check;
+pub mod cpu;
+pub mod crew;
+pub mod deaths;
+pub mod debugreg;
+pub mod flags;
+pub mod fpu;
+pub mod lifecycle;
+pub mod mm;
+pub mod ports;
+pub mod probe;
+pub mod sched;
+pub mod switch;
+pub mod tls_gs;
+pub mod user;
+
+use check::{Outcome, Verdict};
+use crew::{CASE_PRIO, Thread};
+
+use crate::arch::x86::percpu::smp_processor_id;
+use crate::cmdline::Glob;
+use crate::drivers::{self, serial};
+use crate::exit_value::ExitValue;
+use crate::process::tasklist::TASKLIST;
+use crate::sched::timer::{HZ, jiffies};
+use crate::task::sched_entity::SCHED_FIFO;
+use crate::task::state::state_letter;
+
+/// A test.
+pub struct Case {
+    /// Its name in the report; with a `!` at the end it is meant to end the kernel.
+    pub name: &'static str,
+    /// It, to be called in a kernel thread of its own.
+    pub run: fn() -> Outcome,
+}
+
+impl Case {
+    fn is_deadly(&self) -> bool {
+        self.name.ends_with('!')
+    }
+}
+
+const TABLE: &[&[Case]] = &[
+    switch::CASES,
+    mm::CASES,
+    tls_gs::CASES,
+    flags::CASES,
+    fpu::CASES,
+    ports::CASES,
+    debugreg::CASES,
+    cpu::CASES,
+    sched::CASES,
+    lifecycle::CASES,
+    deaths::CASES,
+];
+
+/// Ticks that a case may take.
+const DEADLINE: u64 = 10 * HZ as u64;
+/// Priority of the runner: nobody keeps it from ending a case.
+const RUNNER_PRIO: i32 = 99;
+
+/// Runs the cases that match `glob` and ends the machine. In a kernel thread.
+pub fn run(glob: Glob<'_>) -> ! {
+    crew::set_priority(RUNNER_PRIO);
+    crew::pin(smp_processor_id());
+    let all = || TABLE.iter().copied().flatten();
+    let cases: Vec<&Case> =
+        all().filter(|case| if case.is_deadly() { glob.is_exactly(case.name) } else { glob.matches(case.name) }).collect();
+
+    report(format_args!("KTAP version 1\n1..{}\n", cases.len()));
+    for deadly in all().filter(|case| case.is_deadly() && !glob.is_exactly(case.name)) {
+        report(format_args!("# not run unless named exactly: {}\n", deadly.name));
+    }
+    let mut failed = cases.is_empty();
+    if failed {
+        report(format_args!("# no case has a name like that\n"));
+    }
+    for (case, number) in cases.iter().zip(1..) {
+        failed |= !run_case(case, number);
+    }
+    drivers::exit(if failed { ExitValue::Failure } else { ExitValue::Success })
+}
+
+/// Runs one case and reports it; says whether it passed, or was skipped.
+fn run_case(case: &Case, number: u32) -> bool {
+    let act = case.run;
+    let body = Box::new(move || {
+        user::borrow_init_mm();
+        act()
+    });
+    let outcome = Thread::start(case.name, SCHED_FIFO, CASE_PRIO, body).and_then(|thread| {
+        let deadline = jiffies() + DEADLINE;
+        loop {
+            if let Some(outcome) = thread.result() {
+                return outcome;
+            }
+            match deadline.checked_sub(jiffies()) {
+                Some(left) if left > 0 => thread.wait(left),
+                _ => hung(case, number),
+            }
+        }
+    });
+    let name = case.name;
+    match outcome {
+        Ok(()) => report(format_args!("ok {number} {name}\n")),
+        Err(Verdict::Skipped(why)) => report(format_args!("ok {number} {name} # SKIP {why}\n")),
+        Err(Verdict::Failed(what)) => {
+            report(format_args!("# {what}\nnot ok {number} {name}\n"));
+            return false;
+        }
+    }
+    true
+}
+
+/// A case did not end: its threads cannot be ended from outside, so the run ends here.
+fn hung(case: &Case, number: u32) -> ! {
+    report(format_args!("# expected an end within {} seconds, got none; the tasks:\n", DEADLINE / u64::from(HZ)));
+    for entry in TASKLIST.lock().tasks.values() {
+        let task = &entry.task;
+        let state = state_letter(task.state.load(Ordering::Relaxed));
+        // SAFETY: one word of a live task, which is only shown.
+        let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };
+        report(format_args!("#   {} {} {state} thread.ip {ip:#010x}\n", task.pid, task.comm()));
+    }
+    report(format_args!("not ok {number} {}\nBail out! a case hangs\n", case.name));
+    drivers::exit(ExitValue::Failure)
+}
+
+/// Lines of the report, in one piece, from column 0.
+fn report(lines: core::fmt::Arguments<'_>) {
+    // Writing never fails.
+    let _ = serial::lock_for_line().write_fmt(lines);
+}

@@ -1,0 +1,173 @@
+//! Cases of the I/O bitmap: who may use which ports, and how much a switch copies.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::Case;
+use super::check::{Outcome, expect, expect_true};
+use super::crew::{Crew, Slot, pass};
+use super::probe::{counts, gdt, my_thread, thread_of, with_tss};
+use crate::hw::desc::GDT_ENTRY_TSS;
+use crate::hw::tss::IO_BITMAP_OFFSET;
+use crate::syscall::errno::Errno;
+use crate::syscall::ioport::sys_ioperm;
+
+pub const CASES: &[Case] = &[
+    Case { name: "io_bitmap_max_of_prev_and_next_copied", run: io_bitmap_max_of_prev_and_next_copied },
+    Case { name: "io_bitmap_follows_task", run: io_bitmap_follows_task },
+    Case { name: "io_bitmap_all_ones_when_next_has_none", run: io_bitmap_all_ones_when_next_has_none },
+    Case { name: "io_bitmap_last_port", run: io_bitmap_last_port },
+    Case { name: "io_bitmap_exit_revokes", run: io_bitmap_exit_revokes },
+    Case { name: "io_bitmap_fork_copies", run: io_bitmap_fork_copies },
+];
+
+/// Whether this CPU would let ring 3 access `width` ports from `port` on.
+fn permitted(port: u16, width: u8) -> bool {
+    let limit = gdt(GDT_ENTRY_TSS).limit_bytes();
+    with_tss(|tss| tss.io_permitted(limit, port, width))
+}
+
+fn all_ones() -> Outcome {
+    let zeroes = with_tss(|tss| tss.io_bitmap.iter().position(|&byte| byte != 0xff));
+    expect("first byte of the bitmap that grants a port", zeroes, None)?;
+    expect("the byte of ones", with_tss(|tss| tss.end[0]), 0xff)
+}
+
+/// A lets 128 bytes matter, B 20, C and D have none.
+fn io_bitmap_max_of_prev_and_next_copied() -> Outcome {
+    let before = AtomicU32::new(0);
+    let play = |ports: Option<(u32, u32)>, expected: [u32; 2]| {
+        let before = &before;
+        move || {
+            if let Some((from, num)) = ports {
+                sys_ioperm(from, num, 1)?;
+            }
+            pass();
+            for bytes in expected {
+                let copied = counts().io_bitmap_bytes - before.load(Ordering::Relaxed);
+                expect("bytes copied by the switch to this task", copied, bytes)?;
+                before.store(counts().io_bitmap_bytes, Ordering::Relaxed);
+                pass();
+            }
+            Ok(())
+        }
+    };
+    let start = || {
+        pass();
+        before.store(counts().io_bitmap_bytes, Ordering::Relaxed);
+        pass();
+        Ok(())
+    };
+    // In the second round `start` is gone, and A follows D.
+    Crew::new()
+        .actor("start", start)
+        .actor("to 0x3ff", play(Some((0x3f8, 8)), [128, 128]))
+        .actor("0x80", play(Some((0x80, 1)), [128, 128]))
+        .actor("none", play(None, [20, 20]))
+        .actor("none too", play(None, [0, 0]))
+        .run()
+}
+
+/// Granted: 0x80 alone in one task, 0x3f8 to 0x3ff in the other.
+fn io_bitmap_follows_task() -> Outcome {
+    let one = || {
+        sys_ioperm(0x80, 1, 1)?;
+        for _ in 0..3 {
+            expect_true("byte at 0x80", permitted(0x80, 1))?;
+            expect("byte at 0x81", permitted(0x81, 1), false)?;
+            expect("word at 0x80", permitted(0x80, 2), false)?;
+            expect("the other's byte at 0x3f8", permitted(0x3f8, 1), false)?;
+            pass();
+        }
+        Ok(())
+    };
+    let two = || {
+        sys_ioperm(0x3f8, 8, 1)?;
+        for _ in 0..3 {
+            expect_true("double word at 0x3fc", permitted(0x3fc, 4))?;
+            expect("byte at 0x400", permitted(0x400, 1), false)?;
+            expect("the other's byte at 0x80", permitted(0x80, 1), false)?;
+            pass();
+        }
+        sys_ioperm(0x3f8, 8, 0)?;
+        expect("a revoked byte", permitted(0x3f8, 1), false)
+    };
+    Crew::new().actor("one", one).actor("two", two).run()
+}
+
+fn io_bitmap_all_ones_when_next_has_none() -> Outcome {
+    let some = || {
+        sys_ioperm(0, 0x10000, 1)?;
+        for _ in 0..2 {
+            expect_true("each port", (0..=0xffff).all(|port| permitted(port, 1)))?;
+            pass();
+        }
+        Ok(())
+    };
+    let none = || {
+        for _ in 0..2 {
+            all_ones()?;
+            expect("I/O map base", with_tss(|tss| tss.x86_tss.io_bitmap_base), IO_BITMAP_OFFSET)?;
+            pass();
+        }
+        Ok(())
+    };
+    Crew::new().actor("some", some).actor("none", none).run()
+}
+
+fn io_bitmap_last_port() -> Outcome {
+    let play = || {
+        expect("an impossible range", sys_ioperm(65535, 2, 1), Err(Errno::EINVAL))?;
+        sys_ioperm(65535, 1, 1)?;
+        for _ in 0..2 {
+            expect_true("byte at 65535", permitted(65535, 1))?;
+            expect("word at 65535", permitted(65535, 2), false)?;
+            expect("bytes that matter", my_thread(|thread| thread.io_bitmap_max()), 8192)?;
+            pass();
+        }
+        Ok(())
+    };
+    Crew::new().actor("a", play).actor("none", || {
+        pass();
+        all_ones()
+    }).run()
+}
+
+/// The dead task has no bitmap any more when it is switched away from: it was taken back before.
+fn io_bitmap_exit_revokes() -> Outcome {
+    let dying = || {
+        sys_ioperm(0x80, 16, 1)?;
+        expect_true("byte at 0x80", permitted(0x80, 1))
+    };
+    Crew::new().actor("dying", dying).actor("next", all_ones).run()
+}
+
+/// The child has the same ports, in a bitmap of its own.
+fn io_bitmap_fork_copies() -> Outcome {
+    let slot = Slot::new();
+    let parent = || {
+        slot.enter();
+        sys_ioperm(0x80, 1, 1)?;
+        let child = crate::process::kthread::new_kernel_thread(look_at_port, 0, "child")?;
+        let grants = |thread: &mut crate::task::thread_struct::ThreadStruct| {
+            thread.io_bitmap.as_ref().map(|bitmap| (bitmap.grants(0x80), bitmap.grants(0x81)))
+        };
+        let copy = thread_of(&child, grants);
+        sys_ioperm(0x80, 1, 0)?;
+        let kept = thread_of(&child, grants);
+        crate::sched::wake_up::wake_up_new_task(&child);
+        pass();
+        expect("ports of the child", copy, Some((true, false)))?;
+        expect("ports of the child when the parent has none", kept, Some((true, false)))?;
+        expect("what the child found at 0x80", FOUND.swap(0, Ordering::Relaxed), 2)?;
+        expect("the parent's byte at 0x80", permitted(0x80, 1), false)
+    };
+    Crew::new().actor("parent", parent).run()
+}
+
+/// 1: denied, 2: permitted.
+static FOUND: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn look_at_port(_: u32) -> i32 {
+    FOUND.store(1 + u32::from(permitted(0x80, 1)), Ordering::Relaxed);
+    0
+}

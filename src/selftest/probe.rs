@@ -1,0 +1,120 @@
+//! Looking at the machine: what a case reads of this CPU and of tasks.
+//!
+//! Called by actors on their own stacks. All are pinned to one CPU, and those that look at what
+//! the timer interrupt might change say so.
+
+use core::sync::atomic::Ordering;
+
+use crate::arch::x86::current::current;
+use crate::arch::x86::insn;
+use crate::arch::x86::load_tls::load_tls;
+use crate::arch::x86::percpu::{SwitchCounts, this_cpu};
+use crate::hw::cr::Cr0;
+use crate::hw::desc::DescStruct;
+use crate::hw::tss::{TssStruct, X86HwTss};
+use crate::mm::mm_struct::MmStruct;
+use crate::sync::PreemptGuard;
+use crate::syscall::errno::Errno;
+use crate::task::task_struct::TaskStruct;
+use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
+use crate::task::user_desc::{UserDesc, UserDescFlags, do_set_thread_area};
+
+/// How often things happened in the switches of this CPU.
+pub fn counts() -> SwitchCounts {
+    // SAFETY: this CPU's area, which only this CPU writes; a copy of plain words.
+    unsafe { (&raw const (*this_cpu()).count).read_volatile() }
+}
+
+/// Switches on this CPU.
+pub fn nr_switches() -> u32 {
+    // SAFETY: an atomic of this CPU's own run queue.
+    unsafe { (*this_cpu()).rq.nr_switches.load(Ordering::Relaxed) }
+}
+
+/// What the CPU's run queue still owes to an address space; none outside of a switch.
+pub fn prev_mm() -> *mut MmStruct {
+    // SAFETY: one word of this CPU's own run queue.
+    unsafe { (&raw const (*this_cpu()).rq.prev_mm).read_volatile() }
+}
+
+/// Entry `n` of this CPU's GDT.
+pub fn gdt(n: usize) -> DescStruct {
+    // SAFETY: a descriptor of this CPU's own table.
+    unsafe { (&raw const (*this_cpu()).gdt_page[n]).read_volatile() }
+}
+
+/// Address of this CPU's TSS.
+pub fn tss_address() -> u32 {
+    // SAFETY: no reference is made.
+    unsafe { &raw const (*this_cpu()).tss as u32 }
+}
+
+/// The hardware part of this CPU's TSS.
+pub fn hw_tss() -> X86HwTss {
+    // SAFETY: this CPU's own TSS, plain words.
+    unsafe { (&raw const (*this_cpu()).tss.x86_tss).read_volatile() }
+}
+
+/// What `f` says of this CPU's TSS as it is now.
+pub fn with_tss<R>(f: impl FnOnce(&TssStruct) -> R) -> R {
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: this CPU's own TSS; with preemption off nobody switches, and so nobody writes it.
+    f(unsafe { &(*this_cpu()).tss })
+}
+
+/// Address of this CPU's area, where its GDT begins.
+pub fn area_address() -> u32 {
+    this_cpu() as u32
+}
+
+/// What `finish_task_switch` was told at the last switch of this CPU.
+pub fn debug_last() -> *mut TaskStruct {
+    crate::this_cpu_read!(debug_last) as *mut TaskStruct
+}
+
+/// The page directory in CR3.
+pub fn cr3() -> u32 {
+    insn::read_cr3() & !0xfff
+}
+
+/// CR0.TS.
+pub fn ts() -> bool {
+    insn::read_cr0() & Cr0::TS.bits() != 0
+}
+
+/// What `f` makes of the running task's own context, preemption off.
+pub fn my_thread<R>(f: impl FnOnce(&mut ThreadStruct) -> R) -> R {
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: our own context; `f` gets the only reference, and no switch comes in between.
+    f(unsafe { current().thread_mut() })
+}
+
+/// What `f` says of the context of `task`, which sleeps or waits for its turn on this CPU.
+pub fn thread_of<R>(task: &TaskStruct, f: impl FnOnce(&mut ThreadStruct) -> R) -> R {
+    let _no_preempt = PreemptGuard::new();
+    assert!(!core::ptr::eq(task, current().as_ptr()), "BUG: the context of a running task");
+    // SAFETY: with preemption off no switch writes it, and the task itself does not run.
+    f(unsafe { &mut *task.thread() })
+}
+
+/// Word `n` of the kernel stack of `task`, from where its `esp` is while it is off the CPU.
+pub fn saved_word(task: &TaskStruct, n: usize) -> u32 {
+    let sp = thread_of(task, |thread| thread.sp) as usize;
+    // SAFETY: `sp` and some words above it lie in the task's stack, as long as it is there.
+    unsafe { ((sp + 4 * n) as *const u32).read_volatile() }
+}
+
+/// Gives the running task TLS descriptors, as `set_thread_area` does: pairs of entry and base.
+pub fn set_tls(slots: &[(u32, u32)]) -> Result<(), Errno> {
+    let flags = UserDescFlags::SEG_32BIT | UserDescFlags::LIMIT_IN_PAGES | UserDescFlags::USEABLE;
+    my_thread(|thread| {
+        for &(entry_number, base_addr) in slots {
+            let request = UserDesc { entry_number, base_addr, limit: 0xf_ffff, flags };
+            do_set_thread_area(&mut thread.tls_array, &request, true)?;
+        }
+        let all = thread.tls_array[1..].iter().any(|desc| !desc.is_empty());
+        thread.set_work(TIF_TLS_ALL, all);
+        load_tls(thread);
+        Ok(())
+    })
+}

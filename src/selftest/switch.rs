@@ -1,0 +1,222 @@
+//! Cases of `switch_to` itself: who ran last, where a task comes out, what lies on its stack.
+
+extern crate alloc;
+use alloc::format;
+use alloc::vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::Case;
+use super::check::{Outcome, Verdict, expect, expect_hex, expect_true, needs_debug_assertions};
+use super::crew::{Crew, Journal, Slot, me, pass};
+use super::probe::{debug_last, hw_tss, nr_switches, saved_word, thread_of};
+use crate::arch::x86::copy_thread::STACK_TOP_GAP;
+use crate::arch::x86::current::{current, current_by_stack};
+use crate::arch::x86::probe::call_with_registers;
+use crate::arch::x86::ret_from_fork::ret_from_fork;
+use crate::hw::eflags::Eflags;
+use crate::task::pt_regs::PtRegs;
+use crate::task::task_struct::TaskStruct;
+use crate::task::thread_info::THREAD_SIZE;
+
+pub const CASES: &[Case] = &[
+    Case { name: "last_after_a_b_c_a", run: last_after_a_b_c_a },
+    Case { name: "new_task_returns_through_ret_from_fork", run: new_task_returns_through_ret_from_fork },
+    Case { name: "sleeping_task_words_are_ebp_and_eflags_if_0", run: sleeping_task_words },
+    Case { name: "registers_of_the_caller_survive", run: registers_of_the_caller_survive },
+    Case { name: "sp0_is_own_stack", run: sp0_is_own_stack },
+    Case { name: "current_by_stack_and_per_cpu_agree", run: current_by_stack_and_per_cpu_agree },
+    Case { name: "preemption_count_is_2_at_switch", run: preemption_count_is_2_at_switch },
+    Case { name: "interrupts_off_for_the_whole_switch", run: interrupts_off_for_the_whole_switch },
+];
+
+unsafe extern "C" {
+    /// Label 1 of `switch_to`.
+    fn switch_to_1();
+}
+
+/// Each task hears of the one that really ran before it, not of the one it once left to.
+fn last_after_a_b_c_a() -> Outcome {
+    needs_debug_assertions()?;
+    let heard = Journal::new();
+    let slots = [const { Slot::new() }; 3];
+    let play = |n: usize| {
+        let (heard, slots) = (&heard, &slots);
+        move || {
+            slots[n].enter();
+            for _ in 0..3 {
+                heard.note((n, debug_last() as u32));
+                pass();
+            }
+            Ok(())
+        }
+    };
+    Crew::new().actor("a", play(0)).actor("b", play(1)).actor("c", play(2)).run()?;
+
+    let mut expected = vec![];
+    let mut got = vec![];
+    // The first of all follows the case itself, which is none of the three.
+    for (turn, (n, last)) in heard.entries().into_iter().enumerate().skip(1) {
+        let before = slots[(turn - 1) % 3].task()?.as_ptr() as u32;
+        expected.push((turn % 3, before));
+        got.push((n, last));
+    }
+    expect("turns", got.len(), 8)?;
+    expect("(actor, last) of each turn", got, expected)
+}
+
+/// A new task has only `ret_from_fork` to come out of; after its first sleep it has label 1.
+fn new_task_returns_through_ret_from_fork() -> Outcome {
+    let slot = Slot::new();
+    let new_ip = AtomicU32::new(0);
+    let new_sp = AtomicU32::new(0);
+    let spawn = || {
+        let task = crate::process::kthread::new_kernel_thread(nothing, 0, "new")?;
+        let (sp, ip, sp0) = thread_of(&task, |t| (t.sp, t.ip, t.sp0));
+        new_ip.store(ip, Ordering::Relaxed);
+        new_sp.store(sp0 - sp, Ordering::Relaxed);
+        let top = task.stack as u32 + THREAD_SIZE as u32;
+        crate::sched::wake_up::wake_up_new_task(&task);
+        expect_hex("sp0 of a new task", sp0, top - STACK_TOP_GAP as u32)
+    };
+    let watch = || {
+        slot.enter();
+        spawn()?;
+        pass();
+        Ok(())
+    };
+    let look = || {
+        let task = slot.task()?;
+        expect_hex("thread.ip of a task that ran", thread_of(&task, |t| t.ip), switch_to_1 as *const () as u32)
+    };
+    Crew::new().actor("watch", watch).actor("look", look).run()?;
+    let ret_from_fork = ret_from_fork as *const () as u32;
+    expect_hex("thread.ip of a new task", new_ip.load(Ordering::Relaxed), ret_from_fork)?;
+    expect("bytes above thread.sp of a new task", new_sp.load(Ordering::Relaxed), size_of::<PtRegs>() as u32)
+}
+
+extern "C" fn nothing(_: u32) -> i32 {
+    0
+}
+
+/// At `thread.sp` lie ebp and EFLAGS; the frames that ebp leads to end at 0, inside the stack.
+fn sleeping_task_words() -> Outcome {
+    let slot = Slot::new();
+    let sleeper = || {
+        slot.enter();
+        pass();
+        Ok(())
+    };
+    let look = || {
+        let task = slot.task()?;
+        let stack = task.stack as u32;
+        let inside = |address: u32| (stack..stack + THREAD_SIZE as u32).contains(&address);
+        let sp = thread_of(&task, |t| t.sp);
+        expect_true("thread.sp is in the task's own stack", inside(sp))?;
+        let eflags = saved_word(&task, 1);
+        expect_hex("IF in the saved EFLAGS", eflags & Eflags::IF.bits(), 0)?;
+        expect_hex("bit 1 of the saved EFLAGS", eflags & 2, 2)?;
+
+        let mut ebp = saved_word(&task, 0);
+        let mut frames = 0;
+        while ebp != 0 {
+            if !inside(ebp) || ebp < sp || frames > 16 {
+                return Err(Verdict::Failed(format!(
+                    "frame {frames}: ebp {ebp:#010x}, stack {stack:#010x}, sp {sp:#010x}"
+                )));
+            }
+            // SAFETY: inside the stack of a task that is off the CPU and that `task` keeps.
+            ebp = unsafe { (ebp as *const u32).read() };
+            frames += 1;
+        }
+        expect_true("at least schedule, its caller and the actor have frames", frames >= 3)
+    };
+    Crew::new().actor("sleeper", sleeper).actor("look", look).run()
+}
+
+/// ebx, esi, edi and ebp are the caller's own again after the switch back.
+fn registers_of_the_caller_survive() -> Outcome {
+    let play = |seed: u32| {
+        move || {
+            for round in 0..4 {
+                let pattern = [seed + round, seed ^ 0x5555_0000, !seed, seed.rotate_left(8)];
+                let after = call_with_registers(pattern, pass_c);
+                expect("ebx, esi, edi, ebp after a switch", after, pattern)?;
+            }
+            Ok(())
+        }
+    };
+    Crew::new().actor("a", play(0x0a0a_0001)).actor("b", play(0x0b0b_0101)).run()
+}
+
+extern "C" fn pass_c() {
+    pass();
+}
+
+/// An entry from ring 3 would land on the stack of the task that runs.
+fn sp0_is_own_stack() -> Outcome {
+    let play = || {
+        for _ in 0..3 {
+            let top = current().stack as u32 + THREAD_SIZE as u32;
+            expect_hex("sp0 of the TSS", hw_tss().sp0, top - STACK_TOP_GAP as u32)?;
+            expect_hex("ss0 of the TSS", hw_tss().ss0.into(), 0x68)?;
+            pass();
+        }
+        Ok(())
+    };
+    Crew::new().actor("a", play).actor("b", play).run()
+}
+
+fn current_by_stack_and_per_cpu_agree() -> Outcome {
+    let seen = Journal::new();
+    let play = || {
+        for _ in 0..3 {
+            expect("current by the stack", current_by_stack(), me())?;
+            let here: *const TaskStruct = &raw const *current();
+            expect("current per CPU", here, me().cast_const())?;
+            seen.note(me() as u32);
+            pass();
+        }
+        Ok(())
+    };
+    Crew::new().actor("a", play).actor("b", play).run()?;
+    let seen = seen.entries();
+    expect("turns", seen.len(), 6)?;
+    expect_true("each actor is another task", seen[0] != seen[1] && seen[0] == seen[2])
+}
+
+/// The count lies in `thread_info`, so a task that is off the CPU still has what it left with.
+fn preemption_count_is_2_at_switch() -> Outcome {
+    let slot = Slot::new();
+    let sleeper = || {
+        slot.enter();
+        expect("preemption count of a task on its own", current().thread_info().preempt_count(), 0)?;
+        pass();
+        expect("preemption count after a switch", current().thread_info().preempt_count(), 0)
+    };
+    let look = || {
+        expect("preemption count at the switch", slot.task()?.thread_info().preempt_count(), 2)?;
+        let new = crate::process::kthread::new_kernel_thread(nothing, 0, "new")?;
+        let count = new.thread_info().preempt_count();
+        crate::sched::wake_up::wake_up_new_task(&new);
+        expect("preemption count of a new task", count, 2)
+    };
+    Crew::new().actor("sleeper", sleeper).actor("look", look).run()
+}
+
+/// A kernel with debug assertions looks before and after each switch, and counts that it did.
+fn interrupts_off_for_the_whole_switch() -> Outcome {
+    needs_debug_assertions()?;
+    let play = || {
+        for _ in 0..50 {
+            let (switches, checks) = (nr_switches(), super::probe::counts().checks);
+            pass();
+            let (switches, checks) = (nr_switches() - switches, super::probe::counts().checks - checks);
+            expect_true("there were switches", switches >= 2)?;
+            expect("checks of interrupts off, two a switch", checks, 2 * switches)?;
+            expect_true("interrupts are on again", !crate::sync::irq::irqs_disabled())?;
+        }
+        Ok(())
+    };
+    // Each leaves once more at its end, which the other does not count; hence the same length.
+    Crew::new().actor("a", play).actor("b", play).run()
+}
