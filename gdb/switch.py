@@ -43,7 +43,7 @@ class Moment:
         self.by_stack = machine.thread_info_task(self.esp)
         self.sp0 = machine.tss_sp0()
         self.tls = machine.tls()
-        self.gs = machine.register("gs")
+        self.gs, self.gs_base = machine.register("gs"), machine.register("gs_base")
         self.cr3 = machine.register("cr3")
         self.cr0 = machine.register("cr0")
         self.eflags = machine.register("eflags")
@@ -85,7 +85,8 @@ class Moment:
             )
         )
         owner = {self.prev.sp0: "prev's", self.next.sp0: "next's"}.get(self.sp0, "another's")
-        print("    sp0 %08x (%s)  cr3 %08x  gs %04x" % (self.sp0, owner, self.cr3, self.gs))
+        print("    sp0 %08x (%s)  cr3 %08x  gs %04x base %08x"
+              % (self.sp0, owner, self.cr3, self.gs, self.gs_base))
         for slot, descriptor in enumerate(self.tls):
             if descriptor.present:
                 print("    GDT %d %s" % (machine.GDT_ENTRY_TLS_MIN + slot, descriptor))
@@ -114,8 +115,9 @@ class Moment:
                     "next_sp0": self.next.sp0,
                     "sp0": self.sp0,
                     "tls": [descriptor.raw for descriptor in self.tls],
-                    "next_tls": next_tls(self.next),
+                    "next_tls": wanted_tls(self.next),
                     "gs": self.gs,
+                    "gs_base": self.gs_base,
                     "prev_gs": self.prev.gs,
                     "next_gs": self.next.gs,
                     "cr3": self.cr3,
@@ -133,15 +135,15 @@ class Moment:
                 yield "load_TLS: GDT %d = %s" % (machine.GDT_ENTRY_TLS_MIN + slot, now)
         if self.prev.gs != before.prev_gs:
             yield "lazy_save_gs: prev->thread.gs = %04x" % self.prev.gs
-        if self.gs != before.gs:
-            yield "lazy_load_gs: gs = %04x" % self.gs
+        if (self.gs, self.gs_base) != (before.gs, before.gs_base):
+            yield "lazy_load_gs: gs = %04x, base %08x" % (self.gs, self.gs_base)
         if (self.cr0 ^ before.cr0) & 8:
             yield "FPU: CR0.TS = %d" % (self.cr0 >> 3 & 1)
         if self.current != before.current:
             yield "current_task = %s" % self.who(self.current)
 
 
-def next_tls(task):
+def wanted_tls(task):
     """The three descriptors that a task wants, as they stand in `thread.tls_array`."""
     array = machine.find_field(task.value["thread"], "tls_array")
     address = int(array.address)
@@ -164,7 +166,12 @@ def stop_at(address, most=1):
 
 
 def stepi():
-    quietly("stepi")
+    """One instruction. QEMU sometimes stops without having executed it."""
+    before = machine.register("eip")
+    for _ in range(4):
+        quietly("stepi")
+        if machine.register("eip") != before:
+            break
 
 
 def quietly(command):
@@ -181,8 +188,12 @@ KINDS = {
     "any": lambda prev, next_, left_for: True,
     "new": lambda prev, next_, left_for: next_.ip != machine.symbol("switch_to_1"),
     "old": lambda prev, next_, left_for: next_.ip == machine.symbol("switch_to_1"),
-    # Next has a TLS selector in gs, and ran before.
-    "tls": lambda prev, next_, left_for: next_.gs != 0 and KINDS["old"](prev, next_, left_for),
+    # Next ran before; its selector in gs is prev's too, but its TLS descriptors are others.
+    "tls": lambda prev, next_, left_for: (
+        next_.gs == machine.register("gs") != 0
+        and wanted_tls(prev) != wanted_tls(next_)
+        and KINDS["old"](prev, next_, left_for)
+    ),
     # Next once switched to another task than the one that it comes back from.
     "last": lambda prev, next_, left_for: left_for.get(next_.address, prev.address) != prev.address,
 }
@@ -264,11 +275,12 @@ def parse(argument):
 
 
 class SwitchStep(gdb.Command):
-    """switch-step [any | new | old | tls | last [SKIP]]: tells one switch instruction by instruction.
+    """switch-step [any | new | old | tls | last [SKIP]]: tells one switch, step by step.
 
-    Runs to the next switch to a new task, to one that ran before, to one with a TLS selector in
-    gs, or to one that comes back from another task than it left for; after SKIP others. Shows after each instruction both stacks, both thread_structs, sp0, GDT 6 to 8, gs, CR3,
-    where `ret` will go, and last."""
+    Runs to the next switch of a kind: to a new task; to one that ran before; to one with the same
+    selector in gs and another TLS descriptor; or to one that comes back from another task than it
+    left for. With SKIP, to the one after so many. Shows after each instruction both stacks, both
+    thread_structs, sp0, GDT 6 to 8, gs, CR3, where `ret` will go, and last."""
 
     def __init__(self):
         super().__init__("switch-step", gdb.COMMAND_RUNNING)

@@ -20,7 +20,7 @@ use crate::arch::x86::ret_from_fork::ret_from_kernel_execve;
 use crate::arch::x86::{backtrace, epitaph, gdt, irq, percpu, traps};
 use crate::boot_info::BootInfo;
 use crate::cmdline::{self, Cmdline, Job, OnPanic};
-use crate::drivers::printk;
+use crate::drivers::{printk, serial};
 use crate::exit_value::ExitValue;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::fs::{rootfs, tty};
@@ -30,6 +30,7 @@ use crate::mm::memblock::Range;
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::Strings;
 use crate::process::kthread::kernel_thread;
+use crate::process::tty_signal;
 use crate::sched::idle;
 use crate::selftest;
 use crate::syscall::errno::Errno;
@@ -58,6 +59,7 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
     if let Err(errno) = kernel_thread(kernel_init, 0, "init") {
         fatal(ExitValue::Init, format_args!("cannot make task 1: {errno}"));
     }
+    start_console();
     idle::cpu_idle()
 }
 
@@ -97,6 +99,15 @@ fn mount_root(initramfs: Option<Range>) {
     match rootfs::mount(archive) {
         Ok(_) => log::info!("rootfs: initramfs of {} KiB", archive.len() / 1024),
         Err(error) => fatal(ExitValue::Initramfs, format_args!("initramfs is broken: {error}")),
+    }
+}
+
+/// Keys from COM1, those too that are signals. Without, the system runs but hears nothing.
+fn start_console() {
+    let started = tty_signal::start().is_ok() && irq::request_irq(serial::COM1_IRQ, tty::interrupt).is_ok();
+    match started {
+        true => serial::enable_receive_interrupt(),
+        false => log::warn!("console: no input"),
     }
 }
 

@@ -186,7 +186,14 @@ fn ended_well(run: &Run, report: &ktap::Report) -> Result<()> {
     run.ends(if failed { Exit::Failure } else { Exit::Success })
 }
 
-/// A case's name as one word: blanks would make it hard to name on a command line.
+/// A case's name as one word, so that it is easily named on a command line.
 fn identifier(name: &str) -> String {
-    name.split_whitespace().collect::<Vec<_>>().join("_")
+    let parts = name.split("::").map(|part| {
+        let words = part.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        words
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join("_")
+    });
+    parts.collect::<Vec<_>>().join("::")
 }

@@ -25,8 +25,10 @@ use crate::steps::{Recording, STEPS};
 
 /// The kinds of switch that are recorded, by the names of `switch-record`.
 const KINDS: &[&str] = &["new", "old", "last", "tls"];
-/// Programs that fork, wait and talk through pipes, with TLS.
-const CMDLINE: &str = "init=/bin/busybox -- sh -c \"for i in 1 2 3 4; do /bin/busybox echo $i | /bin/busybox cat; done\"";
+/// Programs that fork, wait and talk through pipes; then two tasks with one selector in %gs and two
+/// TLS descriptors.
+const CMDLINE: &str = "init=/bin/busybox -- sh -c \"for i in 1 2 3 4; do \
+    /bin/busybox echo $i | /bin/busybox cat; done; exec /tests/gs_bases\"";
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

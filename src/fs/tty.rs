@@ -8,7 +8,7 @@
 //!
 //! Linux: 2.6.38 `drivers/char/tty_io.c`, `tty_ioctl.c`; tty_ioctl(4).
 
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::n_tty::{KeySignal, NTty, TERMIOS_BYTES, Termios};
 use crate::drivers::serial;
@@ -39,9 +39,16 @@ static FOREGROUND: AtomicI32 = AtomicI32::new(0);
 /// Rows and columns, and the same in pixels.
 static WINDOW: IrqSpinLock<[u8; 8]> = IrqSpinLock::new([25, 0, 80, 0, 0, 0, 0, 0]);
 
-unsafe extern "C" {
-    /// Upward call: `process::signal` sends `key` (SIGINT, SIGQUIT, SIGTSTP) to a process group.
-    fn tty_signal(pgrp: i32, key: u32);
+/// Signals of keys that were pressed, a bit each by number, for `process::tty_signal` to send: in
+/// an interrupt the task list cannot be looked at.
+static KEYS: AtomicU32 = AtomicU32::new(0);
+static KEY_PRESSED: WaitQueue = WaitQueue::new();
+
+/// Sleeps until a key that is a signal was pressed; the foreground process group and the signals,
+/// a bit each by number.
+pub fn wait_for_keys() -> (i32, u32) {
+    KEY_PRESSED.wait_uninterruptible(|| KEYS.load(Ordering::Acquire) != 0);
+    (FOREGROUND.load(Ordering::Relaxed), KEYS.swap(0, Ordering::AcqRel))
 }
 
 /// What COM1's interrupt does: takes all bytes that have come.
@@ -61,8 +68,8 @@ pub fn interrupt() {
                 KeySignal::Quit => 3,
                 KeySignal::Suspend => 20,
             };
-            // SAFETY: may be called with interrupts off and no lock held, as here.
-            unsafe { tty_signal(FOREGROUND.load(Ordering::Relaxed), number) };
+            KEYS.fetch_or(1 << number, Ordering::Release);
+            KEY_PRESSED.wake_up();
         }
     }
     READERS.wake_up();

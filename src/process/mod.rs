@@ -6,7 +6,7 @@
 //! - [`initial_stack`]: what a program finds on its stack
 //! - `load_elf`, `exec`: how a task becomes another program
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
-//! - `signal`, `signal_delivery`: sending one, and what it does
+//! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key
 //! - `exit`: the end of one; `wait4`: who hears of it
 
 #[cfg(target_os = "none")]
@@ -28,5 +28,7 @@ pub mod signal_delivery;
 pub mod sigset;
 #[cfg(target_os = "none")]
 pub mod tasklist;
+#[cfg(target_os = "none")]
+pub mod tty_signal;
 #[cfg(target_os = "none")]
 pub mod wait4;

@@ -361,7 +361,9 @@ pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
 
 /// Whether the running task may send `signal` to `task`.
 pub fn may_signal(me: Current, task: &TaskStruct, signal: u32) -> bool {
-    let (mine, theirs) = (*me.cred.lock(), *task.cred.lock());
+    // One after the other: the two may be the same task.
+    let mine = *me.cred.lock();
+    let theirs = *task.cred.lock();
     let same_session = || {
         me.signal.session.load(Ordering::Relaxed) == task.signal.session.load(Ordering::Relaxed)
     };

@@ -42,9 +42,13 @@ fn prot_flags(prot: u32) -> Result<VmFlags, Errno> {
 /// Maps anonymous memory, or a file of the initramfs from page `pages` on.
 ///
 /// # Errors
-/// EINVAL, ENOMEM, EPERM, EEXIST; EBADF, ENODEV (cannot be mapped), EACCES (shared and writable).
+/// EINVAL, ENOMEM, EPERM, EEXIST, EOVERFLOW (`pages` too high); EBADF, ENODEV (cannot be mapped),
+/// EACCES (shared and writable).
 pub fn sys_mmap2(address: u32, length: u32, prot: u32, flags: u32, fd: u32, pages: u32) -> SysResult {
     let prot = prot_flags(prot)?;
+    if pages.checked_add(length.div_ceil(PAGE_SIZE)).is_none() {
+        return Err(Errno::EOVERFLOW);
+    }
     let flags = MapFlags::from_bits_truncate(flags);
     if flags.contains(MapFlags::ANONYMOUS) {
         return do_mmap(mm()?, address, length, prot, flags, None);

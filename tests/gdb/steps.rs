@@ -10,6 +10,8 @@ use support::symbols::Symbols;
 const SPILLED: u32 = 12;
 /// EFLAGS.IF.
 const IF: u32 = 1 << 9;
+/// The accessed bit of a descriptor.
+const ACCESSED: u64 = 1 << 40;
 
 /// One step and its test.
 pub struct Step {
@@ -128,6 +130,18 @@ impl Stop {
         )?)
     }
 
+    /// Descriptors, without the bit that the processor sets when it loads one.
+    fn descriptors(&self, key: &str) -> Vec<u64> {
+        let list = self
+            .0
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let numbers = list.filter_map(|raw| u64::from_str_radix(raw.as_str()?, 16).ok());
+        numbers.map(|raw| raw.swap_bytes() & !ACCESSED).collect()
+    }
+
     fn text(&self, key: &str) -> &str {
         self.0.get(key).and_then(Value::as_str).unwrap_or("missing")
     }
@@ -136,7 +150,7 @@ impl Stop {
 /// One switch.
 pub struct Recording {
     stops: Vec<Stop>,
-    new: bool,
+    kind: String,
     label_1: u32,
     ret_from_fork: u32,
     c_half: u32,
@@ -173,7 +187,7 @@ impl Recording {
             } else if line == format!("end {kind}") {
                 return Ok(Recording {
                     stops,
-                    new: kind == "new",
+                    kind: kind.to_owned(),
                     label_1: symbols.value("switch_to_1")?,
                     ret_from_fork: symbols.value("ret_from_fork")?,
                     c_half: symbols.value("__switch_to")?,
@@ -223,7 +237,7 @@ impl Recording {
 
     /// Where `thread.ip` of next, and so `ret`, must point.
     fn goes_to(&self) -> u32 {
-        if self.new {
+        if self.kind == "new" {
             self.ret_from_fork
         } else {
             self.label_1
@@ -304,20 +318,24 @@ fn load_sp0(r: &Recording) -> Result<()> {
 
 fn load_tls(r: &Recording) -> Result<()> {
     let stop = r.at("arrived")?;
-    let (tls, wanted) = (stop.0.get("tls"), stop.0.get("next_tls"));
+    let (tls, wanted) = (stop.descriptors("tls"), stop.descriptors("next_tls"));
     ensure!(
-        tls.is_some() && tls == wanted,
-        "GDT 6 to 8 are {tls:?}, not next's {wanted:?}"
+        tls.len() == 3 && tls == wanted,
+        "GDT 6 to 8 are {tls:x?}, not next's {wanted:x?}"
     );
+    if r.kind == "tls" {
+        let before = r.at("jmp")?.descriptors("tls");
+        ensure!(before != wanted, "the recorded switch has no TLS to load");
+    }
     // Next's gs is loaded only after its descriptors are.
     let loaded = r
         .inside()
-        .position(|stop| stop.0.get("tls") == wanted)
+        .position(|stop| stop.descriptors("tls") == wanted)
         .unwrap_or(0);
     let changed = r
         .inside()
         .zip(r.inside().skip(1))
-        .position(|(a, b)| a.text("gs") != b.text("gs"));
+        .position(|(a, b)| a.0.get("gs") != b.0.get("gs"));
     ensure!(
         changed.is_none_or(|changed| loaded <= changed + 1),
         "gs was loaded before TLS"
@@ -334,7 +352,14 @@ fn gs(r: &Recording) -> Result<()> {
         entry.number("gs")?,
         stop.number("prev_gs")?
     );
-    r.expect("arrived", "gs", stop.number("next_gs")?)
+    r.expect("arrived", "gs", stop.number("next_gs")?)?;
+    // The processor must have read the descriptor anew.
+    if let Some(slot @ 0..3) = (stop.number("gs")? >> 3).checked_sub(6) {
+        let raw = stop.descriptors("tls")[slot as usize];
+        let base = (raw >> 16 & 0xff_ffff | raw >> 32 & 0xff00_0000) as u32;
+        r.expect("arrived", "gs_base", base)?;
+    }
+    Ok(())
 }
 
 fn current_is_last(r: &Recording) -> Result<()> {

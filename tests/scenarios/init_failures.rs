@@ -156,7 +156,7 @@ fn make_dynamic(elf: &mut [u8]) {
     let word = |at: usize| usize::from(elf[at]) | usize::from(elf[at + 1]) << 8;
     let (table, count) = (word(E_PHOFF), word(E_PHOFF + 16));
     let last = table + (count - 1) * PH_SIZE;
-    elf[last] = 3;
+    elf[last..last + 4].copy_from_slice(&3_u32.to_le_bytes());
 }
 
 fn fatal(run: &Run, exit: Exit, words: &[&str]) -> Result<()> {

@@ -1,0 +1,27 @@
+//! The keys that are signals, on their way from the console to processes.
+//!
+//! A kernel thread sends them, because the console's interrupt may not look at the task list.
+//!
+//! Linux: 2.6.38 `drivers/char/n_tty.c` (`isig`), which can do it in place.
+
+use super::kthread::kernel_thread;
+use super::sigframe::SigInfo;
+use super::signal::{SI_KERNEL, Target, kill};
+use crate::fs::tty;
+use crate::syscall::errno::Errno;
+
+/// Starts the thread. Once, at boot. EAGAIN, ENOMEM.
+pub fn start() -> Result<(), Errno> {
+    kernel_thread(send_keys, 0, "ttysig").map(drop)
+}
+
+extern "C" fn send_keys(_: u32) -> i32 {
+    loop {
+        let (pgrp, keys) = tty::wait_for_keys();
+        for signal in (1..32).filter(|signal| keys & 1 << signal != 0) {
+            let info = SigInfo { signal, code: SI_KERNEL, fields: [0; 3] };
+            // The group may have gone meanwhile: then nobody is meant.
+            let _sent = kill(Target::Group(pgrp), info);
+        }
+    }
+}
