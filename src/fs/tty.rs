@@ -48,7 +48,10 @@ static KEY_PRESSED: WaitQueue = WaitQueue::new();
 /// a bit each by number.
 pub fn wait_for_keys() -> (i32, u32) {
     KEY_PRESSED.wait_uninterruptible(|| KEYS.load(Ordering::Acquire) != 0);
-    (FOREGROUND.load(Ordering::Relaxed), KEYS.swap(0, Ordering::AcqRel))
+    (
+        FOREGROUND.load(Ordering::Relaxed),
+        KEYS.swap(0, Ordering::AcqRel),
+    )
 }
 
 /// What COM1's interrupt does: takes all bytes that have come.
@@ -94,7 +97,9 @@ pub fn read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         if nonblocking {
             return Err(Errno::EAGAIN);
         }
-        READERS.wait_until(|| DISCIPLINE.lock().is_readable()).map_err(|_| Errno::ERESTARTSYS)?;
+        READERS
+            .wait_until(|| DISCIPLINE.lock().is_readable())
+            .map_err(|_| Errno::ERESTARTSYS)?;
     }
 }
 

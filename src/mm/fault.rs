@@ -40,7 +40,11 @@ pub enum FaultSignal {
 }
 
 /// Makes the access to `address` possible that faulted with `error`, or says why not.
-pub fn handle_mm_fault(mm: &MmStruct, address: u32, error: PageFaultError) -> Result<(), FaultSignal> {
+pub fn handle_mm_fault(
+    mm: &MmStruct,
+    address: u32,
+    error: PageFaultError,
+) -> Result<(), FaultSignal> {
     let write = error.contains(PageFaultError::WRITE);
     let mut map = mm.map.lock();
     let vma = find_or_grow(&mut map, address)?;
@@ -70,7 +74,8 @@ pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), Faul
         handle_mm_fault(mm, address, PageFaultError::WRITE)?;
         let _map = mm.map.lock();
         let pgd = mm.pgd.load(Ordering::Relaxed);
-        let pte = walk_pte(pgd, address).map_or(Pte::NONE, |slot| Pte(slot.load(Ordering::Relaxed)));
+        let pte =
+            walk_pte(pgd, address).map_or(Pte::NONE, |slot| Pte(slot.load(Ordering::Relaxed)));
         if !pte.flags().contains(PteFlags::PRESENT | PteFlags::RW) {
             continue;
         }
@@ -89,7 +94,8 @@ pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), Faul
 fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> {
     let above = map.find_vma(address).ok_or(FaultSignal::NotMapped)?;
     if above.start > address {
-        map.expand_stack(address).map_err(|_: Errno| FaultSignal::NotMapped)?;
+        map.expand_stack(address)
+            .map_err(|_: Errno| FaultSignal::NotMapped)?;
     }
     map.find_containing(address).ok_or(FaultSignal::NotMapped)
 }
@@ -129,9 +135,16 @@ fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
             get_page(frame);
             Ok(Pte::new(frame, flags))
         }
-        Backing::File { data, offset: at_start } => {
-            let from = at_start.checked_add(offset).and_then(|from| data.get(from as usize..));
-            let bytes = from.filter(|bytes| !bytes.is_empty()).ok_or(FaultSignal::BeyondFile)?;
+        Backing::File {
+            data,
+            offset: at_start,
+        } => {
+            let from = at_start
+                .checked_add(offset)
+                .and_then(|from| data.get(from as usize..));
+            let bytes = from
+                .filter(|bytes| !bytes.is_empty())
+                .ok_or(FaultSignal::BeyondFile)?;
             let frame = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
             fill_page(frame, bytes);
             // The copy is this process's alone, so it may be written at once.
@@ -158,7 +171,10 @@ fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<()
             new
         }
     };
-    slot.store(Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY).0, Ordering::Release);
+    slot.store(
+        Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY).0,
+        Ordering::Release,
+    );
     // Other threads read the old frame until they have forgotten it.
     flush_tlb_page(mm, page);
     put_page(old);
@@ -186,7 +202,8 @@ fn fill_page(frame: u32, bytes: &[u8]) {
         // SAFETY: less than a page is copied, the rest of the page cleared; the frame is ours.
         unsafe {
             page.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-            page.add(bytes.len()).write_bytes(0, PAGE_SIZE as usize - bytes.len());
+            page.add(bytes.len())
+                .write_bytes(0, PAGE_SIZE as usize - bytes.len());
         }
     }
 }

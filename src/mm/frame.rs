@@ -47,7 +47,9 @@ pub fn virt_to_phys<T: ?Sized>(pointer: *const T) -> u32 {
 pub fn init(blocks: &mut Memblock) -> bool {
     let frames = blocks.end_of_memory() >> PAGE_SHIFT;
     let size = frames * size_of::<Page>() as u32;
-    let Some(table) = blocks.alloc(size, PAGE_SIZE) else { return false };
+    let Some(table) = blocks.alloc(size, PAGE_SIZE) else {
+        return false;
+    };
     let first: *mut Page = phys_to_virt(table).cast();
     for frame in 0..frames as usize {
         // SAFETY: `alloc` gave us `size` bytes of memory that nobody else has, page-aligned.
@@ -74,7 +76,9 @@ pub fn init(blocks: &mut Memblock) -> bool {
 /// A frame for the kernel; its bytes are anything. The caller is its one holder.
 pub fn alloc_page() -> Option<u32> {
     let frame = ZONE.lock().alloc();
-    frame.map(|frame| frame << PAGE_SHIFT).or_else(quicklist::take_any)
+    frame
+        .map(|frame| frame << PAGE_SHIFT)
+        .or_else(quicklist::take_any)
 }
 
 /// As [`alloc_page`], all zero.
@@ -99,7 +103,9 @@ pub fn may_alloc(pages: u32) -> bool {
 
 /// `pages` frames side by side for the kernel; see [`Zone::alloc_contiguous`].
 pub fn alloc_contiguous(pages: u32) -> Option<u32> {
-    ZONE.lock().alloc_contiguous(pages).map(|frame| frame << PAGE_SHIFT)
+    ZONE.lock()
+        .alloc_contiguous(pages)
+        .map(|frame| frame << PAGE_SHIFT)
 }
 
 /// One more holder of a frame.

@@ -28,10 +28,11 @@ fn strings(array: u32) -> Result<Strings, Errno> {
         match get_user::<u32>(at)? {
             0 => break,
             pointer => {
-                let string = strncpy_from_user(pointer, MAX_ARG_STRLEN).map_err(|errno| match errno {
-                    Errno::ENAMETOOLONG => Errno::E2BIG,
-                    other => other,
-                })?;
+                let string =
+                    strncpy_from_user(pointer, MAX_ARG_STRLEN).map_err(|errno| match errno {
+                        Errno::ENAMETOOLONG => Errno::E2BIG,
+                        other => other,
+                    })?;
                 strings.push(&string)?;
             }
         }

@@ -72,7 +72,10 @@ pub fn sys_fstatat64(dirfd: u32, path: u32, buffer: u32, flags: u32) -> SysResul
     if flags & AT_EMPTY_PATH != 0 && dirfd != AT_FDCWD && getname(path)?.is_empty() {
         return sys_fstat64(dirfd, buffer);
     }
-    put_stat64(buffer, &stat(lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?))
+    put_stat64(
+        buffer,
+        &stat(lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?),
+    )
 }
 
 /// Whether the real user may read (4), write (2) or execute (1) a file.

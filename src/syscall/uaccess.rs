@@ -14,7 +14,9 @@ use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
 use super::errno::Errno;
-use crate::arch::x86::uaccess::{__clear_user, __cmpxchg_user_4, __copy_user, __get_user_4, __put_user_4};
+use crate::arch::x86::uaccess::{
+    __clear_user, __cmpxchg_user_4, __copy_user, __get_user_4, __put_user_4,
+};
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::vma::TASK_SIZE;
 
@@ -56,7 +58,11 @@ pub fn copy_from_user(to: &mut [u8], from: u32) -> Result<(), Errno> {
     access_ok(from, to.len() as u32)?;
     // SAFETY: `to` is ours and that long; the user's side may fault.
     let left = unsafe { __copy_user(to.as_mut_ptr(), from as *const u8, to.len() as u32) };
-    if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
 }
 
 /// Copies `from` to user address `to`. On EFAULT a part of it may have been copied.
@@ -64,14 +70,22 @@ pub fn copy_to_user(to: u32, from: &[u8]) -> Result<(), Errno> {
     access_ok(to, from.len() as u32)?;
     // SAFETY: `from` is readable; the user's side may fault.
     let left = unsafe { __copy_user(to as *mut u8, from.as_ptr(), from.len() as u32) };
-    if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
 }
 
 /// Clears `length` bytes at user address `to`.
 pub fn clear_user(to: u32, length: u32) -> Result<(), Errno> {
     access_ok(to, length)?;
     // SAFETY: only user memory is written; it may fault.
-    if unsafe { __clear_user(to as *mut u8, length) } == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    if unsafe { __clear_user(to as *mut u8, length) } == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
 }
 
 /// The `T` at user address `from`.
@@ -102,7 +116,11 @@ pub fn put_user<T: Pod>(to: u32, value: T) -> Result<(), Errno> {
         // SAFETY: `value` is that many initialised bytes; the user's side may fault.
         size => unsafe { __copy_user(to as *mut u8, from, size as u32) },
     };
-    if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
 }
 
 /// Stores `new` in the user's word at `at` if it is `expected`; returns what it was. Atomic
@@ -124,7 +142,9 @@ pub fn strncpy_from_user(from: u32, longest: u32) -> Result<Vec<u8>, Errno> {
     let mut at = from;
     loop {
         // No further than the page: what follows the string need not be mapped.
-        let chunk = (PAGE_SIZE - at % PAGE_SIZE).min(64).min(longest - (at - from)) as usize;
+        let chunk = (PAGE_SIZE - at % PAGE_SIZE)
+            .min(64)
+            .min(longest - (at - from)) as usize;
         if chunk == 0 {
             return Err(Errno::ENAMETOOLONG);
         }
