@@ -15,9 +15,9 @@ use super::random::get_random_bytes;
 use super::rootfs::{self, Inode};
 use super::stat::{S_IFIFO, Stat, d_type, put_dirent64};
 use super::tty;
+use crate::arch::x86::uaccess::{access_ok, clear_user, copy_to_user, put_user};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{access_ok, clear_user, copy_to_user, put_user};
 use crate::task::cred::Cred;
 
 /// Mask of the way a file is opened: 0 reading, 1 writing, 2 both.
@@ -232,7 +232,7 @@ impl File {
     pub fn ioctl(&self, command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
         match (&self.object, command) {
             (_, FIONBIO) => {
-                let on = crate::syscall::uaccess::get_user::<u32>(argument)? != 0;
+                let on = crate::arch::x86::uaccess::get_user::<u32>(argument)? != 0;
                 let flags = self.flags() & !O_NONBLOCK;
                 self.set_flags(if on { flags | O_NONBLOCK } else { flags });
                 Ok(0)

@@ -12,10 +12,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::ring::{PIPE_BUF, Ring};
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{copy_from_user, copy_to_user};
 
 struct State {
     ring: Ring,

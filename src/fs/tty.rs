@@ -11,11 +11,11 @@
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::n_tty::{KeySignal, NTty, TERMIOS_BYTES, Termios};
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::drivers::serial;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::IrqSpinLock;
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 
 const TCGETS: u32 = 0x5401;
 const TCSETS: u32 = 0x5402;

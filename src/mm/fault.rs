@@ -17,11 +17,12 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::frame::{alloc_user_page, get_page, page_count, phys_to_virt, put_page, zero_page};
+use super::frame::{
+    alloc_user_page, clear_page, copy_page, get_page, page_count, phys_to_virt, put_page, zero_page,
+};
 use super::mm_struct::MmStruct;
 use super::pgtable::{pte_alloc, walk_pte};
 use super::vma::{Backing, MemoryMap, VmFlags, Vma};
-use crate::arch::x86::page::{clear_page, copy_page};
 use crate::arch::x86::tlb_flush::flush_tlb_page;
 use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, PageFaultError, Pte, PteFlags};
 use crate::syscall::errno::Errno;
@@ -165,9 +166,8 @@ fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<()
         true => zeroed_user_page()?,
         false => {
             let new = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
-            // SAFETY: `new` is ours alone; `old` is held by the entry, and nobody may write it
-            // while more than one entry holds it.
-            unsafe { copy_page(phys_to_virt(new), phys_to_virt(old)) };
+            // Nobody may write `old` while more than one entry holds it.
+            copy_page(new, old);
             new
         }
     };
@@ -187,23 +187,17 @@ fn make_writable(slot: &AtomicU32) {
 
 fn zeroed_user_page() -> Result<u32, FaultSignal> {
     let frame = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
-    // SAFETY: a frame in the direct map of which we are the only holder.
-    unsafe { clear_page(phys_to_virt(frame)) };
+    clear_page(frame);
     Ok(frame)
 }
 
 /// Fills a frame of ours with the first page of `bytes`, and zeroes after their end.
 fn fill_page(frame: u32, bytes: &[u8]) {
+    let length = bytes.len().min(PAGE_SIZE as usize);
     let page = phys_to_virt(frame);
-    if bytes.len() >= PAGE_SIZE as usize {
-        // SAFETY: both are a page long, and the frame is ours alone.
-        unsafe { copy_page(page, bytes.as_ptr()) };
-    } else {
-        // SAFETY: less than a page is copied, the rest of the page cleared; the frame is ours.
-        unsafe {
-            page.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-            page.add(bytes.len())
-                .write_bytes(0, PAGE_SIZE as usize - bytes.len());
-        }
+    // SAFETY: at most a page is copied and the rest of it cleared; the frame is ours alone.
+    unsafe {
+        page.copy_from_nonoverlapping(bytes.as_ptr(), length);
+        page.add(length).write_bytes(0, PAGE_SIZE as usize - length);
     }
 }

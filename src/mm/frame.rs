@@ -15,7 +15,6 @@ use spin::Once;
 use super::memblock::Memblock;
 use super::zone::{Page, Zone};
 use super::{quicklist, vma::TASK_SIZE};
-use crate::arch::x86::page::clear_page;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
 use crate::sync::IrqSpinLock;
 
@@ -85,9 +84,22 @@ pub fn alloc_page() -> Option<u32> {
 #[doc(alias = "get_zeroed_page")]
 pub fn alloc_zeroed_page() -> Option<u32> {
     let page = alloc_page()?;
-    // SAFETY: a frame in the direct map of which we are the only holder.
-    unsafe { clear_page(phys_to_virt(page)) };
+    clear_page(page);
     Some(page)
+}
+
+/// Fills a frame with zeroes. The caller is its only holder.
+pub fn clear_page(phys: u32) {
+    // SAFETY: a frame in the direct map that nobody else uses.
+    unsafe { phys_to_virt(phys).write_bytes(0, PAGE_SIZE as usize) };
+}
+
+/// Copies frame `from` to frame `to`. The caller is the only holder of `to`, and nobody may write
+/// `from` just now.
+pub fn copy_page(to: u32, from: u32) {
+    assert!(to != from, "BUG: page copied onto itself");
+    // SAFETY: two frames in the direct map; the new one is nobody else's.
+    unsafe { phys_to_virt(to).copy_from_nonoverlapping(phys_to_virt(from), PAGE_SIZE as usize) };
 }
 
 /// A frame for a user's data, its bytes anything; none if only the kernel's reserve is left.

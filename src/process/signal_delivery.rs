@@ -29,11 +29,11 @@ use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, nam
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::insn;
 use crate::arch::x86::math_state::{clear_fpu, unlazy_fpu};
+use crate::arch::x86::uaccess::{copy_to_user, get_user};
 use crate::hw::desc::{USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::hw::fxsave::FxsaveArea;
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{copy_to_user, get_user};
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::PF_USED_MATH;
 

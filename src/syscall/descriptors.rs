@@ -11,8 +11,8 @@ use super::SysResult;
 use super::errno::Errno;
 use super::paths::{AT_FDCWD, start_of};
 use super::read_write::{fget, files};
-use super::uaccess::{getname, put_user};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{getname, put_user};
 use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_WRONLY, Object};
 use crate::fs::pipe::pipe;
 

@@ -4,8 +4,8 @@
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::{get_user, getname, strncpy_from_user};
 use crate::arch::x86::current::current_pt_regs;
+use crate::arch::x86::uaccess::{get_user, getname, strncpy_from_user};
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::{MAX_ARG_STRLEN, Strings};
 

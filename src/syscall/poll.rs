@@ -8,8 +8,8 @@
 use super::SysResult;
 use super::errno::Errno;
 use super::read_write::{fget, files};
-use super::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::fs::fd_table::NR_OPEN;
 use crate::process::signal::{set_blocked, signal_pending};
 use crate::process::sigset::SigSet;

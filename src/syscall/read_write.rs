@@ -6,8 +6,8 @@ use alloc::sync::Arc;
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::{get_user, put_user};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::fs::file::File;
 use crate::fs::files_struct::FilesStruct;
 use crate::process::sigframe::SigInfo;
