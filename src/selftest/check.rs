@@ -1,5 +1,5 @@
-//! What a case says: it holds, it does not (expected and got), or it cannot be tried here.
 #![forbid(unsafe_code)]
+//! What a case says: it holds, it does not (expected and got), or it cannot be tried here.
 
 extern crate alloc;
 use alloc::format;

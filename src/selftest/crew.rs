@@ -21,12 +21,12 @@ use super::check::{Outcome, Verdict};
 use crate::arch::x86::current::current;
 use crate::process::kthread::new_kernel_thread;
 use crate::sched::policy::{set_cpus_allowed, set_scheduler, yield_current};
-use crate::sched::timer::schedule_timeout;
+use crate::sched::timer::{HZ, jiffies, schedule_timeout};
 use crate::sched::schedule::schedule;
 use crate::sched::wake_up::{wake_up_new_task, wake_up_process};
 use crate::sync::SpinLock;
 use crate::task::sched_entity::SCHED_FIFO;
-use crate::task::state::{TASK_DEAD, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
+use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Of a case, while it sets up.
@@ -77,31 +77,30 @@ impl Thread {
         Ok(Self { task, done })
     }
 
-    /// Its result, if it is over, its last switch included.
-    pub fn result(&self) -> Option<Outcome> {
-        let gone = self.task.state.load(Ordering::Relaxed) == TASK_DEAD
-            && self.task.on_cpu.load(Ordering::Acquire) == 0;
-        if gone { self.done.outcome.lock().clone() } else { None }
+    /// Its result, once it is over, its last switch included; none if that takes more ticks.
+    pub fn join_within(&self, ticks: u64) -> Option<Outcome> {
+        let deadline = jiffies() + ticks;
+        loop {
+            let gone = self.task.state.load(Ordering::Relaxed) == TASK_DEAD
+                && self.task.on_cpu.load(Ordering::Acquire) == 0;
+            if gone {
+                return self.done.outcome.lock().clone();
+            }
+            let left = deadline.checked_sub(jiffies()).filter(|&left| left > 0)?;
+            let me = current();
+            me.state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+            // From its result to its last switch it has a few steps, of which nobody tells us.
+            let has_result = self.done.outcome.lock().is_some();
+            schedule_timeout(if has_result { 1 } else { left });
+        }
     }
 
     /// Waits for its end.
     pub fn join(self) -> Outcome {
         loop {
-            if let Some(outcome) = self.result() {
+            if let Some(outcome) = self.join_within(u64::from(HZ)) {
                 return outcome;
             }
-            self.wait(1);
-        }
-    }
-
-    /// Sleeps for `ticks`, or until it has its result.
-    pub fn wait(&self, ticks: u64) {
-        let me = current();
-        me.state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
-        if self.result().is_some() {
-            me.state.store(TASK_RUNNING, Ordering::Relaxed);
-        } else {
-            schedule_timeout(ticks);
         }
     }
 }

@@ -43,7 +43,7 @@ use crate::cmdline::Glob;
 use crate::drivers::{self, serial};
 use crate::exit_value::ExitValue;
 use crate::process::tasklist::TASKLIST;
-use crate::sched::timer::{HZ, jiffies};
+use crate::sched::timer::HZ;
 use crate::task::sched_entity::SCHED_FIFO;
 use crate::task::state::state_letter;
 
@@ -89,9 +89,8 @@ pub fn run(glob: Glob<'_>) -> ! {
         all().filter(|case| if case.is_deadly() { glob.is_exactly(case.name) } else { glob.matches(case.name) }).collect();
 
     report(format_args!("KTAP version 1\n1..{}\n", cases.len()));
-    for deadly in all().filter(|case| case.is_deadly() && !glob.is_exactly(case.name)) {
-        report(format_args!("# not run unless named exactly: {}\n", deadly.name));
-    }
+    let deadly: Vec<&str> = all().filter(|case| case.is_deadly()).map(|case| case.name).collect();
+    report(format_args!("# only run when named exactly: {}\n", deadly.join(" ")));
     let mut failed = cases.is_empty();
     if failed {
         report(format_args!("# no case has a name like that\n"));
@@ -109,18 +108,8 @@ fn run_case(case: &Case, number: u32) -> bool {
         user::borrow_init_mm();
         act()
     });
-    let outcome = Thread::start(case.name, SCHED_FIFO, CASE_PRIO, body).and_then(|thread| {
-        let deadline = jiffies() + DEADLINE;
-        loop {
-            if let Some(outcome) = thread.result() {
-                return outcome;
-            }
-            match deadline.checked_sub(jiffies()) {
-                Some(left) if left > 0 => thread.wait(left),
-                _ => hung(case, number),
-            }
-        }
-    });
+    let outcome = Thread::start(case.name, SCHED_FIFO, CASE_PRIO, body)
+        .and_then(|thread| thread.join_within(DEADLINE).unwrap_or_else(|| hung(case, number)));
     let name = case.name;
     match outcome {
         Ok(()) => report(format_args!("ok {number} {name}\n")),

@@ -133,7 +133,8 @@ fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
         .actor_with("spinner 1", policy, prio, play(1))
         .actor_with("spinner 2", policy, prio, play(2))
         .run()?;
-    let since = turns.since.entries();
+    // A sixth may begin before it hears that five are enough.
+    let since: Vec<_> = turns.since.entries().into_iter().take(5).collect();
     expect("turns", since.iter().map(|&(who, _)| who).collect::<Vec<_>>(), [1, 2, 1, 2, 1].to_vec())?;
     // The first may have begun in the middle of a tick, with a slice of another length.
     for pair in since.windows(2).skip(1) {
