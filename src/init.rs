@@ -8,6 +8,8 @@
 extern crate alloc;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::sync::atomic::Ordering;
 
 use spin::Once;
@@ -34,6 +36,7 @@ use crate::selftest;
 use crate::syscall::errno::Errno;
 use crate::task::state::PF_KTHREAD;
 use crate::task::thread_info::{THREAD_SIZE, current_thread_info};
+use crate::tour;
 
 /// What the loader said to do.
 static CMDLINE: Once<Cmdline<'static>> = Once::new();
@@ -113,7 +116,7 @@ extern "C" fn kernel_init(_: u32) -> i32 {
     let cmdline = CMDLINE.get().cloned().unwrap_or_default();
     match cmdline.job {
         Job::Init => run_init_process(&cmdline),
-        Job::Tour => fatal(ExitValue::Init, format_args!("no tour")),
+        Job::Tour => tour::run(),
         Job::Selftest(glob) => selftest::run(glob),
     }
 }
@@ -121,33 +124,44 @@ extern "C" fn kernel_init(_: u32) -> i32 {
 /// Becomes the first program; its end is the end of the system.
 fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
     let path = cmdline.init.to_string();
-    match exec_init(&path, cmdline) {
-        // SAFETY: exec gave us an address space and filled in our `pt_regs`.
-        Ok(()) => unsafe { ret_from_kernel_execve() },
+    let arguments: Vec<String> = cmdline.init_args.clone().map(|word| word.to_string()).collect();
+    let argv: Vec<&str> = [path.as_str()].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let me = current();
+    me.signal.pgrp.store(me.pid, Ordering::Relaxed);
+    me.signal.session.store(me.pid, Ordering::Relaxed);
+    tty::set_foreground(me.pid);
+    log::info!("init: {path}");
+    match become_program(&argv) {
+        Ok(never) => match never {},
         Err(errno) => fatal(ExitValue::Init, format_args!("init {path} cannot be loaded: {errno}")),
     }
 }
 
-fn exec_init(path: &str, cmdline: &Cmdline<'_>) -> Result<(), Errno> {
+/// Turns the running kernel thread into the process of program `argv[0]`, with the console as its
+/// files. Does not return but with an error.
+///
+/// # Errors
+/// As `do_execve`; the task is a kernel thread as before.
+pub fn become_program(argv: &[&str]) -> Result<Infallible, Errno> {
+    execute(argv)?;
+    // Our own strings are gone: what `execute` needed it has freed.
+    // SAFETY: exec gave us an address space and filled in our `pt_regs`.
+    unsafe { ret_from_kernel_execve() }
+}
+
+fn execute(argv: &[&str]) -> Result<(), Errno> {
     let me = current();
-    me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
-    me.signal.pgrp.store(me.pid, Ordering::Relaxed);
-    me.signal.session.store(me.pid, Ordering::Relaxed);
-    tty::set_foreground(me.pid);
+    let strings = |list: &[&str]| {
+        let mut strings = Strings::new();
+        list.iter().try_for_each(|s| strings.push(s.as_bytes()))?;
+        Ok::<_, Errno>(strings)
+    };
+    let (args, envp) = (strings(argv)?, strings(&["HOME=/", "PATH=/bin:/tests", "TERM=linux"])?);
     *me.files.lock() = Some(Arc::new(FilesStruct::console()?));
     *me.fs.lock() = Some(Arc::new(FsStruct::new()));
-
-    let mut argv = Strings::new();
-    argv.push(path.as_bytes())?;
-    for word in cmdline.init_args.clone() {
-        let word: String = word.to_string();
-        argv.push(word.as_bytes())?;
-    }
-    let mut envp = Strings::new();
-    for variable in ["HOME=/", "PATH=/bin:/tests", "TERM=linux"] {
-        envp.push(variable.as_bytes())?;
-    }
-    log::info!("init: {path}");
+    me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
+    let path = argv.first().ok_or(Errno::ENOENT)?;
     // SAFETY: the frame at the top of our own stack, kept free by `kernel_thread_helper`.
-    do_execve(path.as_bytes(), argv, envp, unsafe { &mut *current_pt_regs() })
+    do_execve(path.as_bytes(), args, envp, unsafe { &mut *current_pt_regs() })
+        .inspect_err(|_| _ = me.flags.fetch_or(PF_KTHREAD, Ordering::Relaxed))
 }

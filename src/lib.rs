@@ -10,7 +10,7 @@
 //! - `fs`: files, pipes, the archive that programs come from
 //! - `process`: fork, exec, exit, wait, signals
 //! - [`syscall`]: the Linux/i386 system calls
-//! - `selftest`: the kernel's own tests
+//! - `tour`: the narrated run; `selftest`: the kernel's own tests
 //! - `init`: `start_kernel`, one line a step
 //!
 //! Beside them [`drivers`], which use the ground floor only.
@@ -36,3 +36,5 @@ pub mod selftest;
 pub mod sync;
 pub mod syscall;
 pub mod task;
+#[cfg(target_os = "none")]
+pub mod tour;

@@ -50,7 +50,9 @@ impl<F> FdTable<F> {
         if from >= NR_OPEN {
             return Err(Errno::EINVAL);
         }
-        let free = (from..NR_OPEN).find(|fd| self.slot(*fd).is_none()).ok_or(Errno::EMFILE)?;
+        let free = (from..NR_OPEN)
+            .find(|fd| self.slot(*fd).is_none())
+            .ok_or(Errno::EMFILE)?;
         self.replace(free, file, close_on_exec)?;
         Ok(free)
     }
@@ -62,16 +64,23 @@ impl<F> FdTable<F> {
         }
         let needed = fd as usize + 1;
         if self.slots.len() < needed {
-            self.slots.try_reserve(needed - self.slots.len()).map_err(|_| Errno::ENOMEM)?;
+            self.slots
+                .try_reserve(needed - self.slots.len())
+                .map_err(|_| Errno::ENOMEM)?;
             self.slots.resize_with(needed, || None);
         }
-        let old = self.slots[fd as usize].replace(Descriptor { file, close_on_exec });
+        let old = self.slots[fd as usize].replace(Descriptor {
+            file,
+            close_on_exec,
+        });
         Ok(old.map(|descriptor| descriptor.file))
     }
 
     /// What `fd` leads to.
     pub fn get(&self, fd: u32) -> Result<&F, Errno> {
-        self.slot(fd).map(|descriptor| &descriptor.file).ok_or(Errno::EBADF)
+        self.slot(fd)
+            .map(|descriptor| &descriptor.file)
+            .ok_or(Errno::EBADF)
     }
 
     /// Frees the number `fd` and returns what it led to.
@@ -82,19 +91,26 @@ impl<F> FdTable<F> {
 
     /// Whether exec closes `fd`.
     pub fn close_on_exec(&self, fd: u32) -> Result<bool, Errno> {
-        self.slot(fd).map(|descriptor| descriptor.close_on_exec).ok_or(Errno::EBADF)
+        self.slot(fd)
+            .map(|descriptor| descriptor.close_on_exec)
+            .ok_or(Errno::EBADF)
     }
 
     /// Says whether exec closes `fd`.
     pub fn set_close_on_exec(&mut self, fd: u32, close: bool) -> Result<(), Errno> {
-        let slot = self.slots.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+        let slot = self
+            .slots
+            .get_mut(fd as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Errno::EBADF)?;
         slot.close_on_exec = close;
         Ok(())
     }
 
     /// One of the files that exec closes, taken out of the table; call until there is none.
     pub fn remove_close_on_exec(&mut self) -> Option<F> {
-        let closing = |slot: &&mut Option<Descriptor<F>>| slot.as_ref().is_some_and(|d| d.close_on_exec);
+        let closing =
+            |slot: &&mut Option<Descriptor<F>>| slot.as_ref().is_some_and(|d| d.close_on_exec);
         let slot = self.slots.iter_mut().find(closing)?;
         slot.take().map(|descriptor| descriptor.file)
     }
@@ -105,7 +121,9 @@ impl<F> FdTable<F> {
         F: Clone,
     {
         let mut slots = Vec::new();
-        slots.try_reserve_exact(self.slots.len()).map_err(|_| Errno::ENOMEM)?;
+        slots
+            .try_reserve_exact(self.slots.len())
+            .map_err(|_| Errno::ENOMEM)?;
         slots.extend(self.slots.iter().cloned());
         Ok(Self { slots })
     }

@@ -15,10 +15,10 @@ use super::random::get_random_bytes;
 use super::rootfs::{self, Inode};
 use super::stat::{S_IFIFO, Stat, d_type, put_dirent64};
 use super::tty;
-use crate::task::cred::Cred;
+use crate::arch::x86::uaccess::{access_ok, clear_user, copy_to_user, put_user};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{access_ok, clear_user, copy_to_user, put_user};
+use crate::task::cred::Cred;
 
 /// Mask of the way a file is opened: 0 reading, 1 writing, 2 both.
 pub const O_ACCMODE: u32 = 0o3;
@@ -75,7 +75,11 @@ impl File {
     /// An open file around `object`.
     pub fn new(object: Object, flags: u32) -> Self {
         let flags = AtomicU32::new(flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECTORY));
-        Self { object, flags, position: SpinLock::new(0) }
+        Self {
+            object,
+            flags,
+            position: SpinLock::new(0),
+        }
     }
 
     /// Opens `path` from directory `from`.
@@ -83,7 +87,9 @@ impl File {
     /// Errors: ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, EEXIST, EROFS, ENXIO, ENAMETOOLONG.
     pub fn open(from: Inode, path: &[u8], flags: u32, cred: &Cred) -> Result<Self, Errno> {
         let inode = match rootfs::lookup(from, path, flags & O_NOFOLLOW == 0) {
-            Err(Errno::ENOENT) if flags & O_CREAT != 0 && !path.is_empty() => return Err(Errno::EROFS),
+            Err(Errno::ENOENT) if flags & O_CREAT != 0 && !path.is_empty() => {
+                return Err(Errno::EROFS);
+            }
             other => other?,
         };
         if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
@@ -125,7 +131,10 @@ impl File {
     /// `F_SETFL`: only O_APPEND and O_NONBLOCK change.
     pub fn set_flags(&self, flags: u32) {
         let settable = O_APPEND | O_NONBLOCK;
-        self.flags.store(self.flags() & !settable | flags & settable, Ordering::Relaxed);
+        self.flags.store(
+            self.flags() & !settable | flags & settable,
+            Ordering::Relaxed,
+        );
     }
 
     /// Reads up to `count` bytes to user address `to`, from the position on.
@@ -156,7 +165,10 @@ impl File {
         match &self.object {
             Object::Inode(inode) if inode.file_type == FileType::Directory => Err(Errno::EISDIR),
             Object::Inode(inode) => {
-                let rest = usize::try_from(at).ok().and_then(|at| inode.data.get(at..)).unwrap_or_default();
+                let rest = usize::try_from(at)
+                    .ok()
+                    .and_then(|at| inode.data.get(at..))
+                    .unwrap_or_default();
                 let bytes = &rest[..rest.len().min(count as usize)];
                 copy_to_user(to, bytes)?;
                 Ok(bytes.len() as u32)
@@ -194,7 +206,10 @@ impl File {
             2 => size,
             _ => return Err(Errno::EINVAL),
         };
-        let new = base.checked_add(offset).filter(|new| *new >= 0).ok_or(Errno::EINVAL)?;
+        let new = base
+            .checked_add(offset)
+            .filter(|new| *new >= 0)
+            .ok_or(Errno::EINVAL)?;
         *position = new as u64;
         Ok(new as u64)
     }
@@ -204,9 +219,12 @@ impl File {
         match &self.object {
             Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => stat(inode),
             Object::Random(inode) | Object::Tty(inode) => stat(inode),
-            Object::PipeReader(_) | Object::PipeWriter(_) => {
-                Stat { mode: S_IFIFO | 0o600, ino: 1, nlink: 1, ..Stat::default() }
-            }
+            Object::PipeReader(_) | Object::PipeWriter(_) => Stat {
+                mode: S_IFIFO | 0o600,
+                ino: 1,
+                nlink: 1,
+                ..Stat::default()
+            },
         }
     }
 
@@ -214,12 +232,14 @@ impl File {
     pub fn ioctl(&self, command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
         match (&self.object, command) {
             (_, FIONBIO) => {
-                let on = crate::syscall::uaccess::get_user::<u32>(argument)? != 0;
+                let on = crate::arch::x86::uaccess::get_user::<u32>(argument)? != 0;
                 let flags = self.flags() & !O_NONBLOCK;
                 self.set_flags(if on { flags | O_NONBLOCK } else { flags });
                 Ok(0)
             }
-            (Object::PipeReader(pipe), FIONREAD) => put_user(argument, pipe.available() as u32).map(|()| 0),
+            (Object::PipeReader(pipe), FIONREAD) => {
+                put_user(argument, pipe.available() as u32).map(|()| 0)
+            }
             (Object::Tty(_), _) => tty::ioctl(command, argument, session),
             _ => Err(Errno::ENOTTY),
         }
@@ -234,13 +254,24 @@ impl File {
         };
         access_ok(to, count)?;
         let mut position = *self.position.lock();
-        let parent = rootfs::archive().find(directory.parent()).unwrap_or(directory);
+        let parent = rootfs::archive()
+            .find(directory.parent())
+            .unwrap_or(directory);
         let dots = [(&b"."[..], directory), (&b".."[..], parent)];
-        let children = rootfs::archive().children(directory).map(|child| (child.file_name(), child));
+        let children = rootfs::archive()
+            .children(directory)
+            .map(|child| (child.file_name(), child));
         let mut used = 0;
         for (name, inode) in dots.into_iter().chain(children).skip(position as usize) {
             let mut buffer = [0; 288];
-            let entry = put_dirent64(&mut buffer, 0, u64::from(inode.ino), position + 1, d_type(inode.mode), name);
+            let entry = put_dirent64(
+                &mut buffer,
+                0,
+                u64::from(inode.ino),
+                position + 1,
+                d_type(inode.mode),
+                name,
+            );
             let Some(length) = entry.filter(|length| used + *length as u32 <= count) else {
                 if used == 0 {
                     return Err(Errno::EINVAL);
@@ -291,7 +322,11 @@ pub fn permission(inode: Inode, wanted: u32, cred: &Cred) -> Result<(), Errno> {
         () if cred.gid.fs == inode.gid => inode.mode >> 3,
         () => inode.mode,
     };
-    if wanted & !granted == 0 { Ok(()) } else { Err(Errno::EACCES) }
+    if wanted & !granted == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EACCES)
+    }
 }
 
 /// What is known of a file of the root file system.

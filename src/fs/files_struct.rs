@@ -22,14 +22,24 @@ pub struct FilesStruct {
 impl FilesStruct {
     /// No descriptors.
     pub fn new() -> Self {
-        Self { table: SpinLock::new(FdTable::new()) }
+        Self {
+            table: SpinLock::new(FdTable::new()),
+        }
     }
 
     /// Descriptors 0, 1 and 2 on the console: what init starts with.
     pub fn console() -> Result<Self, Errno> {
         let files = Self::new();
-        let file = Arc::new(File::open(rootfs::root(), b"/dev/console", 2, &crate::task::cred::Cred::ROOT)?);
-        debug_assert!(matches!(file.object, Object::Tty(_)), "BUG: /dev/console is no console");
+        let file = Arc::new(File::open(
+            rootfs::root(),
+            b"/dev/console",
+            2,
+            &crate::task::cred::Cred::ROOT,
+        )?);
+        debug_assert!(
+            matches!(file.object, Object::Tty(_)),
+            "BUG: /dev/console is no console"
+        );
         for _ in 0..3 {
             files.install(file.clone(), 0, false)?;
         }
@@ -38,7 +48,9 @@ impl FilesStruct {
 
     /// A copy, for fork without `CLONE_FILES`. The open files themselves stay shared.
     pub fn try_clone(&self) -> Result<Self, Errno> {
-        Ok(Self { table: SpinLock::new(self.table.lock().try_clone()?) })
+        Ok(Self {
+            table: SpinLock::new(self.table.lock().try_clone()?),
+        })
     }
 
     /// The file behind `fd`. EBADF.
@@ -101,12 +113,16 @@ pub struct FsStruct {
 impl FsStruct {
     /// At the root, umask 022.
     pub fn new() -> Self {
-        Self { inner: SpinLock::new((rootfs::root(), 0o022)) }
+        Self {
+            inner: SpinLock::new((rootfs::root(), 0o022)),
+        }
     }
 
     /// A copy, for fork without `CLONE_FS`.
     pub fn copy(&self) -> Self {
-        Self { inner: SpinLock::new(*self.inner.lock()) }
+        Self {
+            inner: SpinLock::new(*self.inner.lock()),
+        }
     }
 
     /// The working directory.

@@ -70,13 +70,18 @@ impl Termios {
         cflag: 0x4bf, // B38400, CS8, CREAD, HUPCL
         lflag: ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
         line: 0,
-        cc: [3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0],
+        cc: [
+            3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0,
+        ],
     };
 
     /// As the caller of `TCGETS` sees it.
     pub fn to_bytes(&self) -> [u8; TERMIOS_BYTES] {
         let mut bytes = [0; TERMIOS_BYTES];
-        for (chunk, word) in bytes.chunks_exact_mut(4).zip([self.iflag, self.oflag, self.cflag, self.lflag]) {
+        for (chunk, word) in bytes
+            .chunks_exact_mut(4)
+            .zip([self.iflag, self.oflag, self.cflag, self.lflag])
+        {
             chunk.copy_from_slice(&word.to_le_bytes());
         }
         bytes[16] = self.line;
@@ -86,10 +91,18 @@ impl Termios {
 
     /// As the caller of `TCSETS` gave it.
     pub fn from_bytes(bytes: &[u8; TERMIOS_BYTES]) -> Self {
-        let word = |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+        let word =
+            |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
         let mut cc = [0; 19];
         cc.copy_from_slice(&bytes[17..]);
-        Self { iflag: word(0), oflag: word(4), cflag: word(8), lflag: word(12), line: bytes[16], cc }
+        Self {
+            iflag: word(0),
+            oflag: word(4),
+            cflag: word(8),
+            lflag: word(12),
+            line: bytes[16],
+            cc,
+        }
     }
 }
 
@@ -121,15 +134,25 @@ pub struct NTty {
 impl NTty {
     /// Nothing typed yet.
     pub const fn new() -> Self {
-        Self { termios: Termios::DEFAULT, ready: ArrayVec::new_const(), line: ArrayVec::new_const() }
+        Self {
+            termios: Termios::DEFAULT,
+            ready: ArrayVec::new_const(),
+            line: ArrayVec::new_const(),
+        }
     }
 
     /// A byte came in. `echo` gets what the user should see for it, output processing done.
     pub fn receive(&mut self, byte: u8, mut echo: impl FnMut(&[u8])) -> Option<KeySignal> {
-        let Termios { iflag, lflag, cc, .. } = self.termios;
+        let Termios {
+            iflag, lflag, cc, ..
+        } = self.termios;
         let is = |index: usize, byte: u8| byte != 0 && cc[index] == byte;
         if lflag & ISIG != 0 {
-            let signal = [(VINTR, KeySignal::Interrupt), (VQUIT, KeySignal::Quit), (VSUSP, KeySignal::Suspend)];
+            let signal = [
+                (VINTR, KeySignal::Interrupt),
+                (VQUIT, KeySignal::Quit),
+                (VSUSP, KeySignal::Suspend),
+            ];
             if let Some((_, signal)) = signal.into_iter().find(|(index, _)| is(*index, byte)) {
                 if lflag & NOFLSH == 0 {
                     self.line.clear();
@@ -175,7 +198,12 @@ impl NTty {
     /// Whether a read would return, with bytes or at the end of file.
     pub fn is_readable(&self) -> bool {
         let canonical = self.termios.lflag & ICANON != 0;
-        self.ready.len() >= if canonical { 1 } else { usize::from(self.termios.cc[VMIN]).min(INPUT_MAX) }
+        self.ready.len()
+            >= if canonical {
+                1
+            } else {
+                usize::from(self.termios.cc[VMIN]).min(INPUT_MAX)
+            }
     }
 
     /// Takes what can be read: in canonical mode at most one line. 0: end of file, or nothing.
@@ -194,7 +222,9 @@ impl NTty {
             taken += 1;
             buffer[count] = item as u8;
             count += 1;
-            if canonical && (item == u16::from(b'\n') || item as u8 == self.termios.cc[VEOL] && item != 0) {
+            if canonical
+                && (item == u16::from(b'\n') || item as u8 == self.termios.cc[VEOL] && item != 0)
+            {
                 break;
             }
         }
@@ -245,15 +275,29 @@ impl NTty {
 
     /// Bytes of the last word of the line and the blanks after it.
     fn last_word(&self) -> usize {
-        let blanks = self.line.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let blanks = self
+            .line
+            .iter()
+            .rev()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
         let rest = &self.line[..self.line.len() - blanks];
-        blanks + rest.iter().rev().take_while(|byte| !byte.is_ascii_whitespace()).count()
+        blanks
+            + rest
+                .iter()
+                .rev()
+                .take_while(|byte| !byte.is_ascii_whitespace())
+                .count()
     }
 
     fn erase(&mut self, count: usize, echo: &mut impl FnMut(&[u8])) {
         for _ in 0..count {
             let Some(byte) = self.line.pop() else { return };
-            let shown = if byte.is_ascii_control() && byte != b'\t' { 2 } else { 1 };
+            let shown = if byte.is_ascii_control() && byte != b'\t' {
+                2
+            } else {
+                1
+            };
             if self.termios.lflag & (ECHO | ECHOE) == ECHO | ECHOE {
                 (0..shown).for_each(|_| echo(b"\x08 \x08"));
             }

@@ -54,7 +54,10 @@ fn ctrl_d_ends_the_file_only_on_an_empty_line() {
 fn ctrl_c_is_a_signal_and_drops_the_line() {
     let mut tty = NTty::new();
     let (shown, signals) = type_in(&mut tty, b"rm\x03x\n");
-    assert_eq!((shown, signals), (b"rm^Cx\r\n".to_vec(), vec![KeySignal::Interrupt]));
+    assert_eq!(
+        (shown, signals),
+        (b"rm^Cx\r\n".to_vec(), vec![KeySignal::Interrupt])
+    );
     assert_eq!(read(&mut tty, 100), b"x\n");
 }
 

@@ -12,10 +12,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::ring::{PIPE_BUF, Ring};
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{copy_from_user, copy_to_user};
 
 struct State {
     ring: Ring,
@@ -39,8 +39,16 @@ pub struct PipeWriter(Arc<Pipe>);
 
 /// A pipe with one end each. ENOMEM.
 pub fn pipe() -> Result<(PipeReader, PipeWriter), Errno> {
-    let state = SpinLock::new(State { ring: Ring::new()?, readers: 1, writers: 1 });
-    let pipe = Arc::new(Pipe { state, not_empty: WaitQueue::new(), not_full: WaitQueue::new() });
+    let state = SpinLock::new(State {
+        ring: Ring::new()?,
+        readers: 1,
+        writers: 1,
+    });
+    let pipe = Arc::new(Pipe {
+        state,
+        not_empty: WaitQueue::new(),
+        not_full: WaitQueue::new(),
+    });
     Ok((PipeReader(pipe.clone()), PipeWriter(pipe)))
 }
 
@@ -68,7 +76,9 @@ impl PipeReader {
                 let state = pipe.state.lock();
                 !state.ring.is_empty() || state.writers == 0
             };
-            pipe.not_empty.wait_until(ready).map_err(|_| Errno::ERESTARTSYS)?;
+            pipe.not_empty
+                .wait_until(ready)
+                .map_err(|_| Errno::ERESTARTSYS)?;
         };
         if taken > 0 {
             pipe.not_full.wake_up();
@@ -80,7 +90,10 @@ impl PipeReader {
     /// Whether a read would not wait, and whether all writers are gone.
     pub fn poll(&self) -> (bool, bool) {
         let state = self.0.state.lock();
-        (!state.ring.is_empty() || state.writers == 0, state.writers == 0)
+        (
+            !state.ring.is_empty() || state.writers == 0,
+            state.writers == 0,
+        )
     }
 
     /// Bytes that wait to be read.
@@ -97,8 +110,9 @@ impl PipeWriter {
         let mut written = 0;
         while written < count {
             let chunk = (count - written).min(PIPE_BUF as u32) as usize;
-            let result = copy_from_user(&mut buffer[..chunk], from + written)
-                .and_then(|()| self.write_kernel(&buffer[..chunk], count <= PIPE_BUF as u32, nonblocking));
+            let result = copy_from_user(&mut buffer[..chunk], from + written).and_then(|()| {
+                self.write_kernel(&buffer[..chunk], count <= PIPE_BUF as u32, nonblocking)
+            });
             match result {
                 Ok(bytes) => written += bytes,
                 Err(_) if written > 0 => break,
@@ -134,14 +148,19 @@ impl PipeWriter {
                 let state = pipe.state.lock();
                 state.ring.room() >= needed || state.readers == 0
             };
-            pipe.not_full.wait_until(ready).map_err(|_| Errno::ERESTARTSYS)?;
+            pipe.not_full
+                .wait_until(ready)
+                .map_err(|_| Errno::ERESTARTSYS)?;
         }
     }
 
     /// Whether a write would not wait, and whether all readers are gone.
     pub fn poll(&self) -> (bool, bool) {
         let state = self.0.state.lock();
-        (state.ring.room() > 0 || state.readers == 0, state.readers == 0)
+        (
+            state.ring.room() > 0 || state.readers == 0,
+            state.readers == 0,
+        )
     }
 }
 
@@ -163,7 +182,9 @@ impl Drop for PipeWriter {
 fn kernel_buffer(count: u32) -> Result<Vec<u8>, Errno> {
     let length = (count as usize).min(PIPE_BUF);
     let mut buffer = Vec::new();
-    buffer.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
+    buffer
+        .try_reserve_exact(length)
+        .map_err(|_| Errno::ENOMEM)?;
     buffer.resize(length, 0);
     Ok(buffer)
 }

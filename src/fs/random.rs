@@ -21,7 +21,9 @@ pub fn get_random_bytes(bytes: &mut [u8]) {
 
 fn next() -> u64 {
     let step = 0x9e37_79b9_7f4a_7c15u64;
-    let mut z = STATE.fetch_add(step ^ insn::rdtsc().rotate_left(32), Ordering::Relaxed).wrapping_add(step);
+    let mut z = STATE
+        .fetch_add(step ^ insn::rdtsc().rotate_left(32), Ordering::Relaxed)
+        .wrapping_add(step);
     z ^= insn::rdtsc();
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -25,9 +25,15 @@ impl Ring {
     /// An empty ring.
     pub fn new() -> Result<Self, Errno> {
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact(PIPE_BUF).map_err(|_| Errno::ENOMEM)?;
+        bytes
+            .try_reserve_exact(PIPE_BUF)
+            .map_err(|_| Errno::ENOMEM)?;
         bytes.resize(PIPE_BUF, 0);
-        Ok(Self { bytes, first: 0, length: 0 })
+        Ok(Self {
+            bytes,
+            first: 0,
+            length: 0,
+        })
     }
 
     /// Bytes in it.

@@ -54,10 +54,12 @@ pub fn archive() -> &'static Archive<'static> {
 
 /// Walks `path` from directory `from`; see [`Archive::lookup`].
 pub fn lookup(from: Inode, path: &[u8], follow: bool) -> Result<Inode, Errno> {
-    archive().lookup(from, path, follow).or_else(|errno| match errno {
-        Errno::ENOENT => builtin_device(from, path).ok_or(errno),
-        other => Err(other),
-    })
+    archive()
+        .lookup(from, path, follow)
+        .or_else(|errno| match errno {
+            Errno::ENOENT => builtin_device(from, path).ok_or(errno),
+            other => Err(other),
+        })
 }
 
 fn builtin_device(from: Inode, path: &[u8]) -> Option<Inode> {
@@ -65,7 +67,13 @@ fn builtin_device(from: Inode, path: &[u8]) -> Option<Inode> {
     DEVICES.iter().find(|device| match absolute {
         Some(path) => device.name == path,
         None if from.name.is_empty() => device.name == path,
-        None => device.name.strip_prefix(from.name).and_then(|rest| rest.strip_prefix(b"/")) == Some(path),
+        None => {
+            device
+                .name
+                .strip_prefix(from.name)
+                .and_then(|rest| rest.strip_prefix(b"/"))
+                == Some(path)
+        }
     })
 }
 

@@ -49,7 +49,10 @@ impl Stat {
         put(20, self.nlink);
         put(24, self.uid);
         put(28, self.gid);
-        put(32, self.rdev.0 << 8 | self.rdev.1 & 0xff | (self.rdev.1 & 0xfff00) << 12);
+        put(
+            32,
+            self.rdev.0 << 8 | self.rdev.1 & 0xff | (self.rdev.1 & 0xfff00) << 12,
+        );
         put(44, self.size as u32);
         put(48, (self.size >> 32) as u32);
         put(52, 4096); // st_blksize
@@ -70,7 +73,14 @@ pub const fn d_type(mode: u32) -> u8 {
 
 /// Appends one `linux_dirent64` to `buffer` at `at` and returns where the next one goes; none if
 /// it does not fit. `next` is the position to continue from (`d_off`).
-pub fn put_dirent64(buffer: &mut [u8], at: usize, ino: u64, next: u64, d_type: u8, name: &[u8]) -> Option<usize> {
+pub fn put_dirent64(
+    buffer: &mut [u8],
+    at: usize,
+    ino: u64,
+    next: u64,
+    d_type: u8,
+    name: &[u8],
+) -> Option<usize> {
     let length = (19 + name.len() + 1).next_multiple_of(8);
     let entry = buffer.get_mut(at..at + length)?;
     entry.fill(0);
@@ -88,11 +98,26 @@ mod tests {
 
     #[test]
     fn stat64_has_linuxs_offsets() {
-        let stat = Stat { mode: 0o100755, ino: 0x1_0000_0007, nlink: 2, uid: 3, gid: 4, rdev: (5, 1), size: 513, mtime: 9 };
+        let stat = Stat {
+            mode: 0o100755,
+            ino: 0x1_0000_0007,
+            nlink: 2,
+            uid: 3,
+            gid: 4,
+            rdev: (5, 1),
+            size: 513,
+            mtime: 9,
+        };
         let bytes = stat.to_stat64();
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-        assert_eq!((word(12), word(16), word(20), word(24), word(28)), (7, 0o100755, 2, 3, 4));
-        assert_eq!((word(32), word(44), word(52), word(56)), (0x501, 513, 4096, 2));
+        assert_eq!(
+            (word(12), word(16), word(20), word(24), word(28)),
+            (7, 0o100755, 2, 3, 4)
+        );
+        assert_eq!(
+            (word(32), word(44), word(52), word(56)),
+            (0x501, 513, 4096, 2)
+        );
         assert_eq!((word(64), word(68), word(72), word(80)), (9, 0, 9, 9));
         assert_eq!((word(88), word(92)), (7, 1));
     }
@@ -103,7 +128,10 @@ mod tests {
         let second = put_dirent64(&mut buffer, 0, 7, 1, d_type(S_IFDIR), b"bin").unwrap();
         assert_eq!(second, 24);
         assert_eq!(&buffer[16..24], &[24, 0, 4, b'b', b'i', b'n', 0, 0]);
-        assert_eq!(put_dirent64(&mut buffer, second, 8, 2, 8, b"hello-world"), Some(56));
+        assert_eq!(
+            put_dirent64(&mut buffer, second, 8, 2, 8, b"hello-world"),
+            Some(56)
+        );
         assert_eq!(put_dirent64(&mut buffer, 56, 8, 2, 8, b"x"), None);
     }
 }

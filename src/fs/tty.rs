@@ -11,11 +11,11 @@
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::n_tty::{KeySignal, NTty, TERMIOS_BYTES, Termios};
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::drivers::serial;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::IrqSpinLock;
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 
 const TCGETS: u32 = 0x5401;
 const TCSETS: u32 = 0x5402;
@@ -48,7 +48,10 @@ static KEY_PRESSED: WaitQueue = WaitQueue::new();
 /// a bit each by number.
 pub fn wait_for_keys() -> (i32, u32) {
     KEY_PRESSED.wait_uninterruptible(|| KEYS.load(Ordering::Acquire) != 0);
-    (FOREGROUND.load(Ordering::Relaxed), KEYS.swap(0, Ordering::AcqRel))
+    (
+        FOREGROUND.load(Ordering::Relaxed),
+        KEYS.swap(0, Ordering::AcqRel),
+    )
 }
 
 /// What COM1's interrupt does: takes all bytes that have come.
@@ -94,7 +97,9 @@ pub fn read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         if nonblocking {
             return Err(Errno::EAGAIN);
         }
-        READERS.wait_until(|| DISCIPLINE.lock().is_readable()).map_err(|_| Errno::ERESTARTSYS)?;
+        READERS
+            .wait_until(|| DISCIPLINE.lock().is_readable())
+            .map_err(|_| Errno::ERESTARTSYS)?;
     }
 }
 

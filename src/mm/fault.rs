@@ -17,11 +17,12 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::frame::{alloc_user_page, get_page, page_count, phys_to_virt, put_page, zero_page};
+use super::frame::{
+    alloc_user_page, clear_page, copy_page, get_page, page_count, phys_to_virt, put_page, zero_page,
+};
 use super::mm_struct::MmStruct;
 use super::pgtable::{pte_alloc, walk_pte};
 use super::vma::{Backing, MemoryMap, VmFlags, Vma};
-use crate::arch::x86::page::{clear_page, copy_page};
 use crate::arch::x86::tlb_flush::flush_tlb_page;
 use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, PageFaultError, Pte, PteFlags};
 use crate::syscall::errno::Errno;
@@ -40,7 +41,11 @@ pub enum FaultSignal {
 }
 
 /// Makes the access to `address` possible that faulted with `error`, or says why not.
-pub fn handle_mm_fault(mm: &MmStruct, address: u32, error: PageFaultError) -> Result<(), FaultSignal> {
+pub fn handle_mm_fault(
+    mm: &MmStruct,
+    address: u32,
+    error: PageFaultError,
+) -> Result<(), FaultSignal> {
     let write = error.contains(PageFaultError::WRITE);
     let mut map = mm.map.lock();
     let vma = find_or_grow(&mut map, address)?;
@@ -70,7 +75,8 @@ pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), Faul
         handle_mm_fault(mm, address, PageFaultError::WRITE)?;
         let _map = mm.map.lock();
         let pgd = mm.pgd.load(Ordering::Relaxed);
-        let pte = walk_pte(pgd, address).map_or(Pte::NONE, |slot| Pte(slot.load(Ordering::Relaxed)));
+        let pte =
+            walk_pte(pgd, address).map_or(Pte::NONE, |slot| Pte(slot.load(Ordering::Relaxed)));
         if !pte.flags().contains(PteFlags::PRESENT | PteFlags::RW) {
             continue;
         }
@@ -89,7 +95,8 @@ pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), Faul
 fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> {
     let above = map.find_vma(address).ok_or(FaultSignal::NotMapped)?;
     if above.start > address {
-        map.expand_stack(address).map_err(|_: Errno| FaultSignal::NotMapped)?;
+        map.expand_stack(address)
+            .map_err(|_: Errno| FaultSignal::NotMapped)?;
     }
     map.find_containing(address).ok_or(FaultSignal::NotMapped)
 }
@@ -129,9 +136,16 @@ fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
             get_page(frame);
             Ok(Pte::new(frame, flags))
         }
-        Backing::File { data, offset: at_start } => {
-            let from = at_start.checked_add(offset).and_then(|from| data.get(from as usize..));
-            let bytes = from.filter(|bytes| !bytes.is_empty()).ok_or(FaultSignal::BeyondFile)?;
+        Backing::File {
+            data,
+            offset: at_start,
+        } => {
+            let from = at_start
+                .checked_add(offset)
+                .and_then(|from| data.get(from as usize..));
+            let bytes = from
+                .filter(|bytes| !bytes.is_empty())
+                .ok_or(FaultSignal::BeyondFile)?;
             let frame = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
             fill_page(frame, bytes);
             // The copy is this process's alone, so it may be written at once.
@@ -152,13 +166,15 @@ fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<()
         true => zeroed_user_page()?,
         false => {
             let new = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
-            // SAFETY: `new` is ours alone; `old` is held by the entry, and nobody may write it
-            // while more than one entry holds it.
-            unsafe { copy_page(phys_to_virt(new), phys_to_virt(old)) };
+            // Nobody may write `old` while more than one entry holds it.
+            copy_page(new, old);
             new
         }
     };
-    slot.store(Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY).0, Ordering::Release);
+    slot.store(
+        Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY).0,
+        Ordering::Release,
+    );
     // Other threads read the old frame until they have forgotten it.
     flush_tlb_page(mm, page);
     put_page(old);
@@ -171,22 +187,17 @@ fn make_writable(slot: &AtomicU32) {
 
 fn zeroed_user_page() -> Result<u32, FaultSignal> {
     let frame = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
-    // SAFETY: a frame in the direct map of which we are the only holder.
-    unsafe { clear_page(phys_to_virt(frame)) };
+    clear_page(frame);
     Ok(frame)
 }
 
 /// Fills a frame of ours with the first page of `bytes`, and zeroes after their end.
 fn fill_page(frame: u32, bytes: &[u8]) {
+    let length = bytes.len().min(PAGE_SIZE as usize);
     let page = phys_to_virt(frame);
-    if bytes.len() >= PAGE_SIZE as usize {
-        // SAFETY: both are a page long, and the frame is ours alone.
-        unsafe { copy_page(page, bytes.as_ptr()) };
-    } else {
-        // SAFETY: less than a page is copied, the rest of the page cleared; the frame is ours.
-        unsafe {
-            page.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-            page.add(bytes.len()).write_bytes(0, PAGE_SIZE as usize - bytes.len());
-        }
+    // SAFETY: at most a page is copied and the rest of it cleared; the frame is ours alone.
+    unsafe {
+        page.copy_from_nonoverlapping(bytes.as_ptr(), length);
+        page.add(length).write_bytes(0, PAGE_SIZE as usize - length);
     }
 }

@@ -15,7 +15,6 @@ use spin::Once;
 use super::memblock::Memblock;
 use super::zone::{Page, Zone};
 use super::{quicklist, vma::TASK_SIZE};
-use crate::arch::x86::page::clear_page;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
 use crate::sync::IrqSpinLock;
 
@@ -47,7 +46,9 @@ pub fn virt_to_phys<T: ?Sized>(pointer: *const T) -> u32 {
 pub fn init(blocks: &mut Memblock) -> bool {
     let frames = blocks.end_of_memory() >> PAGE_SHIFT;
     let size = frames * size_of::<Page>() as u32;
-    let Some(table) = blocks.alloc(size, PAGE_SIZE) else { return false };
+    let Some(table) = blocks.alloc(size, PAGE_SIZE) else {
+        return false;
+    };
     let first: *mut Page = phys_to_virt(table).cast();
     for frame in 0..frames as usize {
         // SAFETY: `alloc` gave us `size` bytes of memory that nobody else has, page-aligned.
@@ -74,16 +75,31 @@ pub fn init(blocks: &mut Memblock) -> bool {
 /// A frame for the kernel; its bytes are anything. The caller is its one holder.
 pub fn alloc_page() -> Option<u32> {
     let frame = ZONE.lock().alloc();
-    frame.map(|frame| frame << PAGE_SHIFT).or_else(quicklist::take_any)
+    frame
+        .map(|frame| frame << PAGE_SHIFT)
+        .or_else(quicklist::take_any)
 }
 
 /// As [`alloc_page`], all zero.
 #[doc(alias = "get_zeroed_page")]
 pub fn alloc_zeroed_page() -> Option<u32> {
     let page = alloc_page()?;
-    // SAFETY: a frame in the direct map of which we are the only holder.
-    unsafe { clear_page(phys_to_virt(page)) };
+    clear_page(page);
     Some(page)
+}
+
+/// Fills a frame with zeroes. The caller is its only holder.
+pub fn clear_page(phys: u32) {
+    // SAFETY: a frame in the direct map that nobody else uses.
+    unsafe { phys_to_virt(phys).write_bytes(0, PAGE_SIZE as usize) };
+}
+
+/// Copies frame `from` to frame `to`. The caller is the only holder of `to`, and nobody may write
+/// `from` just now.
+pub fn copy_page(to: u32, from: u32) {
+    assert!(to != from, "BUG: page copied onto itself");
+    // SAFETY: two frames in the direct map; the new one is nobody else's.
+    unsafe { phys_to_virt(to).copy_from_nonoverlapping(phys_to_virt(from), PAGE_SIZE as usize) };
 }
 
 /// A frame for a user's data, its bytes anything; none if only the kernel's reserve is left.
@@ -99,7 +115,9 @@ pub fn may_alloc(pages: u32) -> bool {
 
 /// `pages` frames side by side for the kernel; see [`Zone::alloc_contiguous`].
 pub fn alloc_contiguous(pages: u32) -> Option<u32> {
-    ZONE.lock().alloc_contiguous(pages).map(|frame| frame << PAGE_SHIFT)
+    ZONE.lock()
+        .alloc_contiguous(pages)
+        .map(|frame| frame << PAGE_SHIFT)
 }
 
 /// One more holder of a frame.

@@ -64,7 +64,10 @@ struct Frames;
 // SAFETY: `acquire` takes page frames, which never come from the heap.
 unsafe impl Source for Frames {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let bytes = layout.size().checked_add(layout.align() + OVERHEAD).ok_or(())?;
+        let bytes = layout
+            .size()
+            .checked_add(layout.align() + OVERHEAD)
+            .ok_or(())?;
         let pages = u32::try_from(bytes.div_ceil(PAGE_SIZE as usize)).map_err(|_| ())?;
         let grown = talc.claim_frames(pages.max(GROW_PAGES)) || talc.claim_frames(pages);
         grown.then_some(()).ok_or(())
@@ -87,7 +90,12 @@ unsafe impl GlobalAlloc for KernelHeap {
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: as for `dealloc`, and the new size is not 0.
-        if unsafe { self.0.lock().0.try_realloc_in_place(pointer, layout, new_size) } {
+        if unsafe {
+            self.0
+                .lock()
+                .0
+                .try_realloc_in_place(pointer, layout, new_size)
+        } {
             return pointer;
         }
         // SAFETY: the new size, rounded up to the alignment, does not overflow, as promised.

@@ -24,7 +24,11 @@ pub fn init() -> bool {
 
 /// Maps `length` bytes from physical address `phys`, uncached; none if there is no room left.
 pub fn ioremap(phys: u32, length: u32) -> Option<NonNull<u8>> {
-    map(phys, length, PteFlags::KERNEL | PteFlags::PCD | PteFlags::PWT)
+    map(
+        phys,
+        length,
+        PteFlags::KERNEL | PteFlags::PCD | PteFlags::PWT,
+    )
 }
 
 /// Maps `length` bytes of memory from `phys` that the direct map does not reach.
@@ -34,7 +38,9 @@ pub fn ioremap_cache(phys: u32, length: u32) -> Option<NonNull<u8>> {
 
 fn map(phys: u32, length: u32, flags: PteFlags) -> Option<NonNull<u8>> {
     let first = phys & PAGE_MASK;
-    let bytes = (phys - first).checked_add(length)?.checked_next_multiple_of(PAGE_SIZE)?;
+    let bytes = (phys - first)
+        .checked_add(length)?
+        .checked_next_multiple_of(PAGE_SIZE)?;
     let mut next = NEXT.lock();
     let start = *next;
     if bytes == 0 || bytes > AREA_END - start {

@@ -44,7 +44,10 @@ pub struct Memblock {
 impl Memblock {
     /// Nothing known yet.
     pub const fn new() -> Self {
-        Self { memory: ArrayVec::new_const(), reserved: ArrayVec::new_const() }
+        Self {
+            memory: ArrayVec::new_const(),
+            reserved: ArrayVec::new_const(),
+        }
     }
 
     /// Notes usable memory. What lies above [`MAXMEM`] is dropped, and so are the pages at the
@@ -58,7 +61,9 @@ impl Memblock {
     /// Takes memory out of use, whole pages around the given bytes.
     pub fn reserve(&mut self, base: u64, length: u64) -> Result<(), TooManyRanges> {
         let start = base & !u64::from(PAGE_SIZE - 1);
-        let end = base.saturating_add(length).saturating_add(u64::from(PAGE_SIZE - 1))
+        let end = base
+            .saturating_add(length)
+            .saturating_add(u64::from(PAGE_SIZE - 1))
             & !u64::from(PAGE_SIZE - 1);
         insert(&mut self.reserved, start, end)
     }
@@ -82,14 +87,24 @@ impl Memblock {
         let mut free = ArrayVec::new();
         for memory in &self.memory {
             let mut start = memory.start;
-            for taken in self.reserved.iter().filter(|r| r.end > memory.start && r.start < memory.end) {
+            for taken in self
+                .reserved
+                .iter()
+                .filter(|r| r.end > memory.start && r.start < memory.end)
+            {
                 if taken.start > start {
-                    free.push(Range { start, end: taken.start });
+                    free.push(Range {
+                        start,
+                        end: taken.start,
+                    });
                 }
                 start = start.max(taken.end);
             }
             if start < memory.end {
-                free.push(Range { start, end: memory.end });
+                free.push(Range {
+                    start,
+                    end: memory.end,
+                });
             }
         }
         free
@@ -112,7 +127,10 @@ fn insert(list: &mut Ranges, start: u64, end: u64) -> Result<(), TooManyRanges> 
     if start >= u64::from(end) {
         return Ok(());
     }
-    let mut new = Range { start: start as u32, end };
+    let mut new = Range {
+        start: start as u32,
+        end,
+    };
     let first = list.partition_point(|r| r.end < new.start);
     let last = list.partition_point(|r| r.start <= new.end);
     if first == last {

@@ -67,22 +67,33 @@ pub fn do_mmap(
     if length == 0 || shared == flags.contains(MapFlags::PRIVATE) {
         return Err(Errno::EINVAL);
     }
-    let length = length.checked_next_multiple_of(PAGE_SIZE).ok_or(Errno::ENOMEM)?;
+    let length = length
+        .checked_next_multiple_of(PAGE_SIZE)
+        .ok_or(Errno::ENOMEM)?;
     let pages = length >> PAGE_SHIFT;
-    if !flags.contains(MapFlags::NORESERVE) && prot.contains(VmFlags::WRITE) && pages > totalram_pages() {
+    if !flags.contains(MapFlags::NORESERVE)
+        && prot.contains(VmFlags::WRITE)
+        && pages > totalram_pages()
+    {
         return Err(Errno::ENOMEM);
     }
     let backing = match backing {
         Some(backing) => backing,
         None if shared => {
             let object = SharedPages::new(pages as usize, put_page)?;
-            Backing::Shared { object: Arc::new(object), first: 0 }
+            Backing::Shared {
+                object: Arc::new(object),
+                first: 0,
+            }
         }
         None => Backing::Anonymous,
     };
     let mut vm_flags = prot & VmFlags::PROT;
     vm_flags.set(VmFlags::SHARED, shared);
-    vm_flags.set(VmFlags::GROWSDOWN, flags.contains(MapFlags::GROWSDOWN) && !shared);
+    vm_flags.set(
+        VmFlags::GROWSDOWN,
+        flags.contains(MapFlags::GROWSDOWN) && !shared,
+    );
 
     let mut map = mm.map.lock();
     let start = if flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NOREPLACE) {
@@ -100,7 +111,12 @@ pub fn do_mmap(
     } else {
         map.get_unmapped_area(address, length)?
     };
-    map.insert(Vma { start, end: start + length, flags: vm_flags, backing })?;
+    map.insert(Vma {
+        start,
+        end: start + length,
+        flags: vm_flags,
+        backing,
+    })?;
     Ok(start)
 }
 
@@ -118,7 +134,8 @@ pub fn do_mprotect(mm: &MmStruct, address: u32, length: u32, prot: VmFlags) -> R
     if length == 0 && address.is_multiple_of(PAGE_SIZE) {
         return Ok(());
     }
-    let end = user_range(address, length).map_err(|e| if e == Errno::EINVAL { e } else { Errno::ENOMEM })?;
+    let end = user_range(address, length)
+        .map_err(|e| if e == Errno::EINVAL { e } else { Errno::ENOMEM })?;
     let mut map = mm.map.lock();
     map.protect(address, end, prot)?;
     let mut first = address;
@@ -127,7 +144,10 @@ pub fn do_mprotect(mm: &MmStruct, address: u32, length: u32, prot: VmFlags) -> R
         for_each_used(mm.pgd.load(Ordering::Relaxed), first, last, |_, slot| {
             // Taken out first: another CPU may set A and D bits until it is.
             let pte = Pte(slot.swap(0, Ordering::AcqRel));
-            slot.store(pte.with_flags(pte_flags_after_mprotect(flags)).0, Ordering::Release);
+            slot.store(
+                pte.with_flags(pte_flags_after_mprotect(flags)).0,
+                Ordering::Release,
+            );
         });
         first = last;
     }
@@ -140,7 +160,9 @@ pub fn do_mprotect(mm: &MmStruct, address: u32, length: u32, prot: VmFlags) -> R
 fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
     match flags & VmFlags::PROT {
         none if none.is_empty() => PteFlags::SHARED - PteFlags::PRESENT - PteFlags::RW | PROTNONE,
-        prot if prot.contains(VmFlags::WRITE) && flags.contains(VmFlags::SHARED) => PteFlags::SHARED,
+        prot if prot.contains(VmFlags::WRITE) && flags.contains(VmFlags::SHARED) => {
+            PteFlags::SHARED
+        }
         _ => PteFlags::READONLY,
     }
 }
@@ -149,7 +171,9 @@ fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
 pub fn do_brk(mm: &MmStruct, brk: u32) -> u32 {
     let mut map = mm.map.lock();
     let pages = brk.saturating_sub(map.start_brk) >> PAGE_SHIFT;
-    if pages <= totalram_pages() && let Ok(Some((start, end))) = map.set_brk(brk) {
+    if pages <= totalram_pages()
+        && let Ok(Some((start, end))) = map.set_brk(brk)
+    {
         zap_page_range(mm, start, end);
     }
     map.brk
@@ -174,19 +198,26 @@ pub fn do_dontneed(mm: &MmStruct, address: u32, length: u32) -> Result<(), Errno
 pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     let map = old.map.lock();
     *new.map.lock() = map.try_clone()?;
-    let (old_pgd, new_pgd) = (old.pgd.load(Ordering::Relaxed), new.pgd.load(Ordering::Relaxed));
+    let (old_pgd, new_pgd) = (
+        old.pgd.load(Ordering::Relaxed),
+        new.pgd.load(Ordering::Relaxed),
+    );
     let (mut protected, mut result) = (false, Ok(()));
     for vma in map.areas() {
         let private = !vma.flags.contains(VmFlags::SHARED);
         for_each_used(old_pgd, vma.start, vma.end, |address, slot| {
-            let Some(copy) = result.is_ok().then(|| pte_alloc(new_pgd, address)) else { return };
+            let Some(copy) = result.is_ok().then(|| pte_alloc(new_pgd, address)) else {
+                return;
+            };
             let Some(copy) = copy else {
                 result = Err(Errno::ENOMEM);
                 return;
             };
             let mut pte = Pte(slot.load(Ordering::Relaxed));
             if private && pte.flags().contains(PteFlags::RW) {
-                pte = Pte(slot.fetch_and(!PteFlags::RW.bits(), Ordering::AcqRel) & !PteFlags::RW.bits());
+                pte =
+                    Pte(slot.fetch_and(!PteFlags::RW.bits(), Ordering::AcqRel)
+                        & !PteFlags::RW.bits());
                 protected = true;
             }
             get_page(pte.phys());
@@ -227,11 +258,14 @@ fn user_range(address: u32, length: u32) -> Result<u32, Errno> {
     if !address.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
-    let end = length.checked_next_multiple_of(PAGE_SIZE).and_then(|length| address.checked_add(length));
-    end.filter(|end| *end <= TASK_SIZE).ok_or(match address < TASK_SIZE {
-        true => Errno::ENOMEM,
-        false => Errno::EINVAL,
-    })
+    let end = length
+        .checked_next_multiple_of(PAGE_SIZE)
+        .and_then(|length| address.checked_add(length));
+    end.filter(|end| *end <= TASK_SIZE)
+        .ok_or(match address < TASK_SIZE {
+            true => Errno::ENOMEM,
+            false => Errno::EINVAL,
+        })
 }
 
 /// Frames taken out of the page tables that some TLB may still know. Dropping it flushes, then
@@ -244,18 +278,26 @@ struct Gather<'a> {
 
 impl<'a> Gather<'a> {
     fn new(mm: &'a MmStruct) -> Self {
-        Self { mm, frames: ArrayVec::new() }
+        Self {
+            mm,
+            frames: ArrayVec::new(),
+        }
     }
 
     /// Clears the entries of `start..end`.
     fn zap(&mut self, start: u32, end: u32) {
-        for_each_used(self.mm.pgd.load(Ordering::Relaxed), start, end, |_, slot| {
-            let pte = Pte(slot.swap(0, Ordering::AcqRel));
-            self.frames.push(pte.phys());
-            if self.frames.is_full() {
-                self.flush();
-            }
-        });
+        for_each_used(
+            self.mm.pgd.load(Ordering::Relaxed),
+            start,
+            end,
+            |_, slot| {
+                let pte = Pte(slot.swap(0, Ordering::AcqRel));
+                self.frames.push(pte.phys());
+                if self.frames.is_full() {
+                    self.flush();
+                }
+            },
+        );
     }
 
     fn flush(&mut self) {

@@ -81,9 +81,14 @@ pub fn map_lowmem(end: u32) {
 /// At boot, before the first [`pgd_alloc`].
 pub fn add_kernel_tables(areas: impl Iterator<Item = u32>) -> bool {
     for area in areas {
-        let Some(table) = frame::alloc_zeroed_page() else { return false };
+        let Some(table) = frame::alloc_zeroed_page() else {
+            return false;
+        };
         let entry = &swapper()[pgd_index(area)];
-        assert!(area >= PAGE_OFFSET && entry.load(Ordering::Relaxed) == 0, "BUG: kernel area is mapped");
+        assert!(
+            area >= PAGE_OFFSET && entry.load(Ordering::Relaxed) == 0,
+            "BUG: kernel area is mapped"
+        );
         entry.store(Pte::new(table, PteFlags::KERNEL_TABLE).0, Ordering::Release);
     }
     true
@@ -92,7 +97,8 @@ pub fn add_kernel_tables(areas: impl Iterator<Item = u32>) -> bool {
 /// Maps a kernel page where [`add_kernel_tables`] made room and nothing is mapped yet, so no
 /// TLB can know the address.
 pub fn set_kernel_pte(address: u32, pte: Pte) {
-    let slot = walk(swapper(), address).unwrap_or_else(|| panic!("BUG: no kernel page table for {address:#x}"));
+    let slot = walk(swapper(), address)
+        .unwrap_or_else(|| panic!("BUG: no kernel page table for {address:#x}"));
     let before = slot.swap(pte.0, Ordering::Release);
     assert!(before == 0, "BUG: kernel page {address:#x} mapped twice");
 }
@@ -116,7 +122,9 @@ pub fn pgd_alloc() -> Option<u32> {
 /// has it in CR3.
 pub fn pgd_free(pgd: u32) {
     debug_assert!(
-        table(pgd)[..USER_PTRS_PER_PGD].iter().all(|entry| entry.load(Ordering::Relaxed) == 0),
+        table(pgd)[..USER_PTRS_PER_PGD]
+            .iter()
+            .all(|entry| entry.load(Ordering::Relaxed) == 0),
         "BUG: page directory freed with page tables in it"
     );
     PAGE_DIRECTORIES.give(pgd);
@@ -143,7 +151,12 @@ pub fn pte_alloc(pgd: u32, address: u32) -> Option<&'static AtomicU32> {
 /// Calls `visit` with the address and entry of each page of `start..end` that has a frame, even if
 /// nobody may access it now. Skips what has
 /// no page table in steps of 4 MiB.
-pub fn for_each_used(pgd: u32, start: u32, end: u32, mut visit: impl FnMut(u32, &'static AtomicU32)) {
+pub fn for_each_used(
+    pgd: u32,
+    start: u32,
+    end: u32,
+    mut visit: impl FnMut(u32, &'static AtomicU32),
+) {
     let mut address = start;
     while address < end {
         let next_table = (address | (PGDIR_SIZE - 1)).saturating_add(1).min(end);
@@ -168,7 +181,9 @@ pub fn free_pgtables(pgd: u32) {
         if pte.present() {
             entry.store(0, Ordering::Relaxed);
             debug_assert!(
-                table(pte.phys()).iter().all(|entry| entry.load(Ordering::Relaxed) == 0),
+                table(pte.phys())
+                    .iter()
+                    .all(|entry| entry.load(Ordering::Relaxed) == 0),
                 "BUG: page table freed with pages in it"
             );
             PTE_TABLES.give(pte.phys());

@@ -32,7 +32,9 @@ pub static PAGE_DIRECTORIES: Quicklist = Quicklist::new();
 
 impl Quicklist {
     const fn new() -> Self {
-        Self { list: IrqSpinLock::new(List { head: 0, length: 0 }) }
+        Self {
+            list: IrqSpinLock::new(List { head: 0, length: 0 }),
+        }
     }
 
     /// A clean frame, if there is one.

@@ -19,7 +19,9 @@ pub struct OutOfMemory;
 /// and the first 64 KiB.
 pub fn mem_init(blocks: &mut Memblock) -> Result<(), OutOfMemory> {
     pgtable::map_lowmem(blocks.end_of_memory());
-    INIT_MM.pgd.store(pgtable::swapper_phys(), Ordering::Relaxed);
+    INIT_MM
+        .pgd
+        .store(pgtable::swapper_phys(), Ordering::Relaxed);
     let ok = frame::init(blocks)
         && heap::init((blocks.total() / 16).clamp(1 << 20, 32 << 20))
         && thread_stack::init()

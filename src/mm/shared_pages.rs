@@ -52,7 +52,11 @@ impl SharedPages {
 
 impl Drop for SharedPages {
     fn drop(&mut self) {
-        for frame in self.frames.iter().map(|frame| frame.load(Ordering::Acquire)) {
+        for frame in self
+            .frames
+            .iter()
+            .map(|frame| frame.load(Ordering::Acquire))
+        {
             if frame != 0 {
                 (self.put_page)(frame);
             }

@@ -38,12 +38,19 @@ struct Pool {
     end: u32,
 }
 
-static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(Pool { free: 0, nr_free: 0, next: STACK_AREA, end: STACK_AREA });
+static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(Pool {
+    free: 0,
+    nr_free: 0,
+    next: STACK_AREA,
+    end: STACK_AREA,
+});
 
 /// Makes page tables for as many stacks as a fourth of memory holds. Once, at boot.
 pub fn init() -> bool {
     let stacks = totalram_pages() / 4 / (THREAD_SIZE as u32 / PAGE_SIZE);
-    let tables = (stacks * SLOT).div_ceil(PGDIR_SIZE).clamp(1, (STACK_AREA_END - STACK_AREA) / PGDIR_SIZE);
+    let tables = (stacks * SLOT)
+        .div_ceil(PGDIR_SIZE)
+        .clamp(1, (STACK_AREA_END - STACK_AREA) / PGDIR_SIZE);
     let end = STACK_AREA + tables * PGDIR_SIZE;
     POOL.lock().end = end;
     add_kernel_tables((STACK_AREA..end).step_by(PGDIR_SIZE as usize))
@@ -98,6 +105,7 @@ pub fn thread_stack_counts() -> (u32, u32) {
 
 /// The stack whose guard `address` is in: its foot.
 pub fn guarded_stack(address: u32) -> Option<u32> {
-    let in_guard = (STACK_AREA..STACK_AREA_END).contains(&address) && address % SLOT < THREAD_SIZE as u32;
+    let in_guard =
+        (STACK_AREA..STACK_AREA_END).contains(&address) && address % SLOT < THREAD_SIZE as u32;
     in_guard.then(|| address - address % SLOT + THREAD_SIZE as u32)
 }

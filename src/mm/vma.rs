@@ -86,10 +86,14 @@ impl Backing {
     /// The backing of the same area from `delta` bytes after its start.
     fn advanced(&self, delta: u32) -> Backing {
         match self {
-            Backing::Shared { object, first } => {
-                Backing::Shared { object: object.clone(), first: first + delta / PAGE_SIZE }
-            }
-            Backing::File { data, offset } => Backing::File { data, offset: offset + delta },
+            Backing::Shared { object, first } => Backing::Shared {
+                object: object.clone(),
+                first: first + delta / PAGE_SIZE,
+            },
+            Backing::File { data, offset } => Backing::File {
+                data,
+                offset: offset + delta,
+            },
             other => other.clone(),
         }
     }
@@ -98,9 +102,16 @@ impl Backing {
     fn continues_in(&self, length: u32, next: &Backing) -> bool {
         match (self, next) {
             (Backing::Anonymous, Backing::Anonymous) => true,
-            (Backing::Shared { object: a, first: i }, Backing::Shared { object: b, first: j }) => {
-                Arc::ptr_eq(a, b) && i + length / PAGE_SIZE == *j
-            }
+            (
+                Backing::Shared {
+                    object: a,
+                    first: i,
+                },
+                Backing::Shared {
+                    object: b,
+                    first: j,
+                },
+            ) => Arc::ptr_eq(a, b) && i + length / PAGE_SIZE == *j,
             (Backing::File { data: a, offset: i }, Backing::File { data: b, offset: j }) => {
                 core::ptr::eq(*a, *b) && i.checked_add(length) == Some(*j)
             }
@@ -156,7 +167,11 @@ pub struct MemoryMap {
 impl MemoryMap {
     /// No areas.
     pub const fn new() -> Self {
-        Self { areas: Vec::new(), start_brk: 0, brk: 0 }
+        Self {
+            areas: Vec::new(),
+            start_brk: 0,
+            brk: 0,
+        }
     }
 
     /// The areas, lowest first.
@@ -167,7 +182,9 @@ impl MemoryMap {
     /// A copy, for fork.
     pub fn try_clone(&self) -> Result<Self, Errno> {
         let mut areas = Vec::new();
-        areas.try_reserve_exact(self.areas.len()).map_err(|_| Errno::ENOMEM)?;
+        areas
+            .try_reserve_exact(self.areas.len())
+            .map_err(|_| Errno::ENOMEM)?;
         areas.extend(self.areas.iter().cloned());
         Ok(Self { areas, ..*self })
     }
@@ -189,7 +206,10 @@ impl MemoryMap {
 
     /// Adds an area where none is, and joins it with its neighbours.
     pub fn insert(&mut self, vma: Vma) -> Result<(), Errno> {
-        assert!(vma.start < vma.end && vma.end <= TASK_SIZE, "BUG: area without pages or in the kernel");
+        assert!(
+            vma.start < vma.end && vma.end <= TASK_SIZE,
+            "BUG: area without pages or in the kernel"
+        );
         assert!(self.is_free(vma.start, vma.end), "BUG: areas overlap");
         self.reserve(1)?;
         let index = self.index_after(vma.start);
@@ -294,7 +314,12 @@ impl MemoryMap {
                 return Err(Errno::ENOMEM);
             }
             let flags = VmFlags::READ | VmFlags::WRITE;
-            self.insert(Vma { start: old_end, end: new_end, flags, backing: Backing::Anonymous })?;
+            self.insert(Vma {
+                start: old_end,
+                end: new_end,
+                flags,
+                backing: Backing::Anonymous,
+            })?;
         }
         self.brk = brk;
         Ok(removed)
@@ -303,7 +328,11 @@ impl MemoryMap {
     /// Bytes in areas of the kind that a process could fill with frames of its own.
     pub fn committed(&self) -> u64 {
         let own = |vma: &&Vma| !matches!(vma.backing, Backing::Special { .. });
-        self.areas.iter().filter(own).map(|vma| u64::from(vma.length())).sum()
+        self.areas
+            .iter()
+            .filter(own)
+            .map(|vma| u64::from(vma.length()))
+            .sum()
     }
 
     /// Index of the first area that ends after `addr`.
@@ -326,7 +355,9 @@ impl MemoryMap {
     /// Makes `addr` a border of areas if it lies inside one. Room was reserved.
     fn split_at(&mut self, addr: u32) {
         let index = self.index_after(addr);
-        let Some(vma) = self.areas.get_mut(index).filter(|vma| vma.start < addr) else { return };
+        let Some(vma) = self.areas.get_mut(index).filter(|vma| vma.start < addr) else {
+            return;
+        };
         let mut high = vma.clone();
         high.backing = vma.backing.advanced(addr - vma.start);
         high.start = addr;

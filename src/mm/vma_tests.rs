@@ -9,7 +9,12 @@ const BASE: u32 = 0x1000_0000;
 const PAGES: usize = 48;
 
 fn vma(start: u32, end: u32, flags: VmFlags) -> Vma {
-    Vma { start, end, flags, backing: Backing::Anonymous }
+    Vma {
+        start,
+        end,
+        flags,
+        backing: Backing::Anonymous,
+    }
 }
 
 fn rw() -> VmFlags {
@@ -20,32 +25,51 @@ fn rw() -> VmFlags {
 fn neighbours_join_and_holes_split() {
     let mut map = MemoryMap::new();
     map.insert(vma(BASE, BASE + PAGE, rw())).unwrap();
-    map.insert(vma(BASE + 2 * PAGE, BASE + 3 * PAGE, rw())).unwrap();
+    map.insert(vma(BASE + 2 * PAGE, BASE + 3 * PAGE, rw()))
+        .unwrap();
     map.insert(vma(BASE + PAGE, BASE + 2 * PAGE, rw())).unwrap();
     assert_eq!(map.areas().len(), 1);
     map.remove(BASE + PAGE, BASE + 2 * PAGE).unwrap();
     assert_eq!(map.areas().len(), 2);
-    assert_eq!(map.protect(BASE, BASE + 2 * PAGE, VmFlags::READ), Err(Errno::ENOMEM));
+    assert_eq!(
+        map.protect(BASE, BASE + 2 * PAGE, VmFlags::READ),
+        Err(Errno::ENOMEM)
+    );
     assert_eq!(map.areas()[0].flags, rw());
 }
 
 #[test]
 fn a_file_area_splits_at_the_right_offset_and_joins_again() {
     static FILE: [u8; 16384] = [0; 16384];
-    let backing = Backing::File { data: &FILE, offset: PAGE };
+    let backing = Backing::File {
+        data: &FILE,
+        offset: PAGE,
+    };
     let mut map = MemoryMap::new();
-    map.insert(Vma { start: BASE, end: BASE + 3 * PAGE, flags: VmFlags::READ, backing }).unwrap();
+    map.insert(Vma {
+        start: BASE,
+        end: BASE + 3 * PAGE,
+        flags: VmFlags::READ,
+        backing,
+    })
+    .unwrap();
     map.protect(BASE + PAGE, BASE + 2 * PAGE, rw()).unwrap();
     assert_eq!(map.areas().len(), 3);
     assert!(matches!(map.areas()[2].backing, Backing::File { offset, .. } if offset == 3 * PAGE));
-    map.protect(BASE + PAGE, BASE + 2 * PAGE, VmFlags::READ).unwrap();
+    map.protect(BASE + PAGE, BASE + 2 * PAGE, VmFlags::READ)
+        .unwrap();
     assert_eq!(map.areas().len(), 1);
 }
 
 #[test]
 fn places_are_taken_from_the_top() {
     let mut map = MemoryMap::new();
-    map.insert(vma(TASK_SIZE - 33 * PAGE, TASK_SIZE, rw() | VmFlags::GROWSDOWN)).unwrap();
+    map.insert(vma(
+        TASK_SIZE - 33 * PAGE,
+        TASK_SIZE,
+        rw() | VmFlags::GROWSDOWN,
+    ))
+    .unwrap();
     let first = map.get_unmapped_area(0, PAGE).unwrap();
     assert_eq!(first, MMAP_BASE - PAGE);
     map.insert(vma(first, first + PAGE, VmFlags::READ)).unwrap();
@@ -59,17 +83,22 @@ fn places_are_taken_from_the_top() {
 #[test]
 fn the_stack_grows_to_its_limit_and_not_into_others() {
     let mut map = MemoryMap::new();
-    map.insert(vma(TASK_SIZE - PAGE, TASK_SIZE, rw() | VmFlags::GROWSDOWN)).unwrap();
+    map.insert(vma(TASK_SIZE - PAGE, TASK_SIZE, rw() | VmFlags::GROWSDOWN))
+        .unwrap();
     map.expand_stack(TASK_SIZE - 5 * PAGE + 7).unwrap();
     assert_eq!(map.areas()[0].start, TASK_SIZE - 5 * PAGE);
-    assert_eq!(map.expand_stack(TASK_SIZE - STACK_LIMIT - 1), Err(Errno::EFAULT));
+    assert_eq!(
+        map.expand_stack(TASK_SIZE - STACK_LIMIT - 1),
+        Err(Errno::EFAULT)
+    );
     map.expand_stack(TASK_SIZE - STACK_LIMIT).unwrap();
 
     let mut map = MemoryMap::new();
     let below = TASK_SIZE - STACK_GUARD_GAP - 2 * PAGE;
     map.insert(vma(below - PAGE, below, rw())).unwrap();
     assert_eq!(map.expand_stack(below + 1), Err(Errno::EFAULT));
-    map.insert(vma(TASK_SIZE - PAGE, TASK_SIZE, rw() | VmFlags::GROWSDOWN)).unwrap();
+    map.insert(vma(TASK_SIZE - PAGE, TASK_SIZE, rw() | VmFlags::GROWSDOWN))
+        .unwrap();
     map.expand_stack(TASK_SIZE - 2 * PAGE).unwrap();
     assert_eq!(map.expand_stack(TASK_SIZE - 3 * PAGE), Err(Errno::EFAULT));
 }
@@ -83,12 +112,16 @@ fn the_heap_grows_shrinks_and_stops_at_others() {
     assert!(map.areas().is_empty());
     assert_eq!(map.set_brk(BASE + PAGE + 1), Ok(None));
     assert_eq!(map.areas()[0].start, BASE + PAGE);
-    map.insert(vma(BASE + 8 * PAGE, BASE + 9 * PAGE, VmFlags::READ)).unwrap();
+    map.insert(vma(BASE + 8 * PAGE, BASE + 9 * PAGE, VmFlags::READ))
+        .unwrap();
     assert_eq!(map.set_brk(BASE + 8 * PAGE), Err(Errno::ENOMEM));
     assert_eq!(map.brk, BASE + PAGE + 1);
     assert_eq!(map.set_brk(BASE + 7 * PAGE), Ok(None));
     assert_eq!(map.set_brk(BASE + 99), Err(Errno::ENOMEM));
-    assert_eq!(map.set_brk(BASE + 200), Ok(Some((BASE + PAGE, BASE + 7 * PAGE))));
+    assert_eq!(
+        map.set_brk(BASE + 200),
+        Ok(Some((BASE + PAGE, BASE + 7 * PAGE)))
+    );
     assert_eq!(map.areas().len(), 1);
 }
 
@@ -96,7 +129,8 @@ fn the_heap_grows_shrinks_and_stops_at_others() {
 fn covered_means_every_page() {
     let mut map = MemoryMap::new();
     map.insert(vma(BASE, BASE + PAGE, rw())).unwrap();
-    map.insert(vma(BASE + PAGE, BASE + 2 * PAGE, VmFlags::READ)).unwrap();
+    map.insert(vma(BASE + PAGE, BASE + 2 * PAGE, VmFlags::READ))
+        .unwrap();
     assert!(map.is_covered(BASE, BASE + 2 * PAGE));
     assert!(!map.is_covered(BASE, BASE + 2 * PAGE + 1));
     assert!(!map.is_covered(BASE - 1, BASE + PAGE));
@@ -109,8 +143,14 @@ fn check(map: &MemoryMap, model: &Model) {
     let mut got: Model = [None; PAGES];
     let mut end = 0;
     for (i, area) in map.areas().iter().enumerate() {
-        assert!(area.start < area.end && area.start >= end, "sorted, no overlaps");
-        assert!(i == 0 || !map.areas()[i - 1].continues_in(area), "joined where possible");
+        assert!(
+            area.start < area.end && area.start >= end,
+            "sorted, no overlaps"
+        );
+        assert!(
+            i == 0 || !map.areas()[i - 1].continues_in(area),
+            "joined where possible"
+        );
         end = area.end;
         for page in 0..area.length() / PAGE {
             let offset = match area.backing {

@@ -32,7 +32,10 @@ pub struct Page {
 impl Page {
     /// A frame nobody may have: a hole, or reserved at boot. Its one reference is never given back.
     pub const fn reserved() -> Self {
-        Self { count: AtomicU32::new(1), next_free: AtomicU32::new(NONE) }
+        Self {
+            count: AtomicU32::new(1),
+            next_free: AtomicU32::new(NONE),
+        }
     }
 
     /// How many hold it just now.
@@ -70,17 +73,28 @@ pub struct Zone {
 impl Zone {
     /// No frames at all.
     pub const fn empty() -> Self {
-        Self { mem_map: &[], untouched: ArrayVec::new_const(), free_list: NONE, nr_free: 0 }
+        Self {
+            mem_map: &[],
+            untouched: ArrayVec::new_const(),
+            free_list: NONE,
+            nr_free: 0,
+        }
     }
 
     /// Frames described by `mem_map`, all of them [`Page::reserved`] so far.
     pub fn new(mem_map: &'static [Page]) -> Self {
-        Self { mem_map, ..Self::empty() }
+        Self {
+            mem_map,
+            ..Self::empty()
+        }
     }
 
     /// Declares frames `first..end` free. They must be reserved ones of `mem_map`.
     pub fn add_range(&mut self, first: u32, end: u32) {
-        assert!(first <= end && end as usize <= self.mem_map.len(), "BUG: free range without mem_map");
+        assert!(
+            first <= end && end as usize <= self.mem_map.len(),
+            "BUG: free range without mem_map"
+        );
         if first < end {
             self.untouched.push((first, end));
             self.nr_free += end - first;
@@ -106,7 +120,10 @@ impl Zone {
             }
             frame => {
                 let page = &self.mem_map[frame as usize];
-                assert!(page.count() == 0, "BUG: page frame in the free list is held");
+                assert!(
+                    page.count() == 0,
+                    "BUG: page frame in the free list is held"
+                );
                 self.free_list = page.next_free.load(Ordering::Relaxed);
                 page.count.store(1, Ordering::Relaxed);
                 frame
@@ -118,7 +135,10 @@ impl Zone {
 
     /// `frames` frames side by side, one holder each, out of those never handed out.
     pub fn alloc_contiguous(&mut self, frames: u32) -> Option<u32> {
-        let index = self.untouched.iter().position(|(first, end)| end - first >= frames)?;
+        let index = self
+            .untouched
+            .iter()
+            .position(|(first, end)| end - first >= frames)?;
         let range = &mut self.untouched[index];
         range.1 -= frames;
         let frame = range.1;

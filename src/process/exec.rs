@@ -22,9 +22,9 @@ use super::signal::{TaskSignals, zap_other_threads};
 use super::tasklist::TASKLIST;
 use crate::arch::x86::copy_thread::{flush_thread, start_thread};
 use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::insn;
 use crate::arch::x86::mmu_context::switch_mm_irqs_off;
 use crate::arch::x86::vdso::{VDSO_KERNEL_VSYSCALL, VDSO_SYSENTER_RETURN};
-use crate::arch::x86::insn;
 use crate::fs::cpio::FileType;
 use crate::fs::elf::{self, ElfPlan};
 use crate::fs::file::{MAY_EXEC, permission};
@@ -55,7 +55,12 @@ const EXEC_PAGES: u32 = 16;
 /// # Errors
 /// Those of a path; EACCES (no file, or not executable), ENOEXEC and EINVAL (no program that can be
 /// loaded; the log says why), E2BIG, ENOMEM, EAGAIN (a thread that does not lead its process).
-pub fn do_execve(path: &[u8], argv: Strings, envp: Strings, regs: &mut PtRegs) -> Result<(), Errno> {
+pub fn do_execve(
+    path: &[u8],
+    argv: Strings,
+    envp: Strings,
+    regs: &mut PtRegs,
+) -> Result<(), Errno> {
     let me = current();
     if me.pid != me.tgid {
         return Err(Errno::EAGAIN);
@@ -73,11 +78,22 @@ pub fn do_execve(path: &[u8], argv: Strings, envp: Strings, regs: &mut PtRegs) -
     let mm = NewMm::alloc()?;
     load_elf_binary(mm.get(), inode.data, &plan)?;
     let vdso = arch_setup_additional_pages(mm.get())?;
-    let auxv = auxv(&plan, vdso, &new_cred, new_cred.uid.effective != cred.uid.effective);
+    let auxv = auxv(
+        &plan,
+        vdso,
+        &new_cred,
+        new_cred.uid.effective != cred.uid.effective,
+    );
     let mut random = [0; 16];
     get_random_bytes(&mut random);
     let stack = InitialStack {
-        top: TASK_SIZE, execfn: path, argv: &argv, envp: &envp, platform: b"i686", random, auxv: &auxv,
+        top: TASK_SIZE,
+        execfn: path,
+        argv: &argv,
+        envp: &envp,
+        platform: b"i686",
+        random,
+        auxv: &auxv,
     };
     let (sp, contents) = stack.build()?;
     setup_arg_pages(mm.get(), plan.exec_stack, sp, &contents)?;
@@ -86,14 +102,25 @@ pub fn do_execve(path: &[u8], argv: Strings, envp: Strings, regs: &mut PtRegs) -
     flush_old_exec(me, mm);
     *me.cred.lock() = new_cred;
     me.set_comm(inode.file_name());
-    me.thread_info().sysenter_return.set(vdso + VDSO_SYSENTER_RETURN);
+    me.thread_info()
+        .sysenter_return
+        .set(vdso + VDSO_SYSENTER_RETURN);
     start_thread(regs, plan.entry, sp);
     Ok(())
 }
 
 /// The program that `path` leads to, scripts followed, and its arguments.
-fn open_exec(me: Current, path: &[u8], argv: Strings, cred: &Cred) -> Result<(Inode, Strings), Errno> {
-    let cwd = me.fs.lock().as_ref().map_or_else(rootfs::root, |fs| fs.cwd());
+fn open_exec(
+    me: Current,
+    path: &[u8],
+    argv: Strings,
+    cred: &Cred,
+) -> Result<(Inode, Strings), Errno> {
+    let cwd = me
+        .fs
+        .lock()
+        .as_ref()
+        .map_or_else(rootfs::root, |fs| fs.cwd());
     let mut argv = argv;
     let mut path = copy(path)?;
     for _ in 0..=MAX_SCRIPTS {
@@ -102,9 +129,16 @@ fn open_exec(me: Current, path: &[u8], argv: Strings, cred: &Cred) -> Result<(In
             return Err(Errno::EACCES);
         }
         permission(inode, MAY_EXEC, cred)?;
-        let Some((interpreter, argument)) = parse_script(inode.data)? else { return Ok((inode, argv)) };
+        let Some((interpreter, argument)) = parse_script(inode.data)? else {
+            return Ok((inode, argv));
+        };
         let mut new = Strings::new();
-        for string in [interpreter].into_iter().chain(argument).chain([&path[..]]).chain(argv.iter().skip(1)) {
+        for string in [interpreter]
+            .into_iter()
+            .chain(argument)
+            .chain([&path[..]])
+            .chain(argv.iter().skip(1))
+        {
             new.push(string)?;
         }
         (path, argv) = (copy(interpreter)?, new);
@@ -114,14 +148,26 @@ fn open_exec(me: Current, path: &[u8], argv: Strings, cred: &Cred) -> Result<(In
 
 /// Interpreter and argument of a `#!` line. ENOEXEC if the line names none.
 fn parse_script(data: &[u8]) -> Result<Option<(&[u8], Option<&[u8]>)>, Errno> {
-    let Some(rest) = data.strip_prefix(b"#!") else { return Ok(None) };
+    let Some(rest) = data.strip_prefix(b"#!") else {
+        return Ok(None);
+    };
     let rest = &rest[..rest.len().min(BINPRM_BUF_SIZE - 2)];
-    let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-    let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
+    let line = rest
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    let end = line
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\t'))
+        .unwrap_or(line.len());
     let argument = line[end..].trim_ascii();
     match &line[..end] {
         [] => Err(Errno::ENOEXEC),
-        interpreter => Ok(Some((interpreter, (!argument.is_empty()).then_some(argument)))),
+        interpreter => Ok(Some((
+            interpreter,
+            (!argument.is_empty()).then_some(argument),
+        ))),
     }
 }
 
@@ -171,14 +217,17 @@ fn flush_old_exec(me: Current, mm: NewMm) {
     me.signals.lock().altstack = TaskSignals::new().altstack;
     let files = me.files.lock().clone();
     files.iter().for_each(|files| files.exec());
-    me.flags.fetch_and(!(PF_FORKNOEXEC | PF_KTHREAD), Ordering::Relaxed);
+    me.flags
+        .fetch_and(!(PF_FORKNOEXEC | PF_KTHREAD), Ordering::Relaxed);
 }
 
 /// Ends all other threads of the process and waits until they are gone.
 fn de_thread(me: Current) {
     let others = || {
         let list = TASKLIST.lock();
-        list.tasks.values().any(|entry| entry.task.tgid == me.tgid && entry.task.pid != me.pid)
+        list.tasks
+            .values()
+            .any(|entry| entry.task.tgid == me.tgid && entry.task.pid != me.pid)
     };
     if !others() {
         return;
@@ -244,7 +293,8 @@ impl Drop for NewMm {
 
 fn copy(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
     let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len()).map_err(|_| Errno::ENOMEM)?;
+    copy.try_reserve_exact(bytes.len())
+        .map_err(|_| Errno::ENOMEM)?;
     copy.extend_from_slice(bytes);
     Ok(copy)
 }

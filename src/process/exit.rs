@@ -20,7 +20,7 @@ use crate::sched::schedule::schedule;
 use crate::sync::PreemptGuard;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
-use crate::syscall::uaccess::put_user;
+use crate::arch::x86::uaccess::put_user;
 use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_EXITING, PF_KTHREAD, TASK_DEAD};
 
 /// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.

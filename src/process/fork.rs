@@ -21,7 +21,7 @@ use crate::mm::thread_stack::alloc_thread_stack;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sync::{IrqGuard, SpinLock};
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{get_user, put_user};
+use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};

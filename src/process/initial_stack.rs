@@ -78,7 +78,10 @@ pub struct Strings {
 impl Strings {
     /// None.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), count: 0 }
+        Self {
+            bytes: Vec::new(),
+            count: 0,
+        }
     }
 
     /// How many.
@@ -96,7 +99,9 @@ impl Strings {
         if self.size() + string.len() + 5 > ARG_MAX {
             return Err(Errno::E2BIG);
         }
-        self.bytes.try_reserve(string.len() + 1).map_err(|_| Errno::ENOMEM)?;
+        self.bytes
+            .try_reserve(string.len() + 1)
+            .map_err(|_| Errno::ENOMEM)?;
         self.bytes.extend_from_slice(string);
         self.bytes.push(0);
         self.count += 1;
@@ -105,7 +110,9 @@ impl Strings {
 
     /// Each string, without its zero.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes.split_inclusive(|byte| *byte == 0).map(|string| &string[..string.len() - 1])
+        self.bytes
+            .split_inclusive(|byte| *byte == 0)
+            .map(|string| &string[..string.len() - 1])
     }
 }
 
@@ -143,11 +150,18 @@ impl InitialStack<'_> {
         let sp = (random - 4 * words as u32) & !15;
 
         let mut bytes = Vec::new();
-        bytes.try_reserve_exact((self.top - sp) as usize).map_err(|_| Errno::ENOMEM)?;
+        bytes
+            .try_reserve_exact((self.top - sp) as usize)
+            .map_err(|_| Errno::ENOMEM)?;
         put(&mut bytes, self.argv.count as u32);
         put_pointers(&mut bytes, arg_start, self.argv);
         put_pointers(&mut bytes, env_start, self.envp);
-        let ours = [(AT_RANDOM, random), (AT_EXECFN, execfn), (AT_PLATFORM, platform), (AT_NULL, 0)];
+        let ours = [
+            (AT_RANDOM, random),
+            (AT_EXECFN, execfn),
+            (AT_PLATFORM, platform),
+            (AT_NULL, 0),
+        ];
         for (key, value) in self.auxv.iter().chain(&ours) {
             put(&mut bytes, *key);
             put(&mut bytes, *value);
@@ -197,7 +211,13 @@ mod tests {
         assert_eq!(many.push(b""), Err(Errno::E2BIG));
         let one = strings(&[b"a".to_vec()]);
         let stack = InitialStack {
-            top: TOP, execfn: b"/a", argv: &many, envp: &one, platform: b"i686", random: [0; 16], auxv: &[],
+            top: TOP,
+            execfn: b"/a",
+            argv: &many,
+            envp: &one,
+            platform: b"i686",
+            random: [0; 16],
+            auxv: &[],
         };
         assert_eq!(stack.build().err(), Some(Errno::E2BIG));
     }

@@ -38,17 +38,40 @@ pub fn load_elf_binary(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Re
 }
 
 /// Maps pages `start..end` of a segment: the file's as far as it goes, then zeroes.
-fn map_segment(mm: &MmStruct, file: &'static [u8], segment: &Segment, start: u32, end: u32) -> Result<(), Errno> {
+fn map_segment(
+    mm: &MmStruct,
+    file: &'static [u8],
+    segment: &Segment,
+    start: u32,
+    end: u32,
+) -> Result<(), Errno> {
     let bytes = segment.file_range();
     // Beyond these the last page is zero, as it must be where the file's bytes end.
     let data = &file[..bytes.end];
     let file_end = match segment.filesz {
         0 => start,
-        size => (segment.vaddr + size).next_multiple_of(PAGE_SIZE).max(start),
+        size => (segment.vaddr + size)
+            .next_multiple_of(PAGE_SIZE)
+            .max(start),
     };
-    let offset = segment.offset.wrapping_sub(segment.vaddr).wrapping_add(start);
-    map(mm, start, file_end, vm_flags(segment.flags), Backing::File { data, offset })?;
-    map(mm, file_end, end, vm_flags(segment.flags), Backing::Anonymous)
+    let offset = segment
+        .offset
+        .wrapping_sub(segment.vaddr)
+        .wrapping_add(start);
+    map(
+        mm,
+        start,
+        file_end,
+        vm_flags(segment.flags),
+        Backing::File { data, offset },
+    )?;
+    map(
+        mm,
+        file_end,
+        end,
+        vm_flags(segment.flags),
+        Backing::Anonymous,
+    )
 }
 
 /// Replaces the page at `page`, in which the last of `segments` begins and others end, by one
@@ -57,20 +80,29 @@ fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Res
     let fixed = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::ANONYMOUS;
     do_mmap(mm, page, PAGE_SIZE, VmFlags::WRITE, fixed, None)?;
     let mut rights = VmFlags::empty();
-    for segment in segments.iter().filter(|segment| segment.pages().contains(&page)) {
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.pages().contains(&page))
+    {
         rights |= vm_flags(segment.flags);
         let first = segment.vaddr.max(page);
         let last = (segment.vaddr + segment.filesz).min(page + PAGE_SIZE);
         if first < last {
             let from = (segment.offset + (first - segment.vaddr)) as usize;
-            write_to_mm(mm, first, &file[from..from + (last - first) as usize]).map_err(no_memory)?;
+            write_to_mm(mm, first, &file[from..from + (last - first) as usize])
+                .map_err(no_memory)?;
         }
     }
     do_mprotect(mm, page, PAGE_SIZE, rights)
 }
 
 /// Makes the stack with `contents` at its end. ENOMEM.
-pub fn setup_arg_pages(mm: &MmStruct, exec_stack: bool, sp: u32, contents: &[u8]) -> Result<(), Errno> {
+pub fn setup_arg_pages(
+    mm: &MmStruct,
+    exec_stack: bool,
+    sp: u32,
+    contents: &[u8],
+) -> Result<(), Errno> {
     let mut flags = VmFlags::READ | VmFlags::WRITE | VmFlags::GROWSDOWN;
     flags.set(VmFlags::EXEC, exec_stack);
     let start = (sp & PAGE_MASK).min(TASK_SIZE - STACK_BYTES);
@@ -81,13 +113,27 @@ pub fn setup_arg_pages(mm: &MmStruct, exec_stack: bool, sp: u32, contents: &[u8]
 /// Maps the vDSO; returns where. ENOMEM.
 pub fn arch_setup_additional_pages(mm: &MmStruct) -> Result<u32, Errno> {
     let prot = VmFlags::READ | VmFlags::EXEC;
-    let backing = Backing::Special { frame: virt_to_phys(&VDSO) };
-    do_mmap(mm, 0, VDSO_BYTES as u32, prot, MapFlags::PRIVATE, Some(backing))
+    let backing = Backing::Special {
+        frame: virt_to_phys(&VDSO),
+    };
+    do_mmap(
+        mm,
+        0,
+        VDSO_BYTES as u32,
+        prot,
+        MapFlags::PRIVATE,
+        Some(backing),
+    )
 }
 
 fn map(mm: &MmStruct, start: u32, end: u32, flags: VmFlags, backing: Backing) -> Result<(), Errno> {
     match start < end {
-        true => mm.map.lock().insert(Vma { start, end, flags, backing }),
+        true => mm.map.lock().insert(Vma {
+            start,
+            end,
+            flags,
+            backing,
+        }),
         false => Ok(()),
     }
 }

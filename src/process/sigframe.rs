@@ -72,7 +72,14 @@ impl SigInfo {
     /// As `siginfo_t`.
     pub fn to_bytes(&self) -> [u8; 128] {
         let mut bytes = [0; 128];
-        let words = [self.signal, 0, self.code as u32, self.fields[0], self.fields[1], self.fields[2]];
+        let words = [
+            self.signal,
+            0,
+            self.code as u32,
+            self.fields[0],
+            self.fields[1],
+            self.fields[2],
+        ];
         put_words(&mut bytes, 0, &words);
         bytes
     }
@@ -105,9 +112,17 @@ impl FrameParts<'_> {
     pub fn sigframe(&self) -> [u8; SIGFRAME_BYTES] {
         let mut frame = [0; SIGFRAME_BYTES];
         let retcode = self.at + SIGFRAME_RETCODE as u32;
-        put_words(&mut frame, 0, &[self.restorer.unwrap_or(retcode), self.info.signal]);
+        put_words(
+            &mut frame,
+            0,
+            &[self.restorer.unwrap_or(retcode), self.info.signal],
+        );
         frame[SIGFRAME_SC..SIGFRAME_SC + SIGCONTEXT_BYTES].copy_from_slice(&self.sigcontext());
-        put_words(&mut frame, SIGFRAME_EXTRAMASK, &[(self.blocked.0 >> 32) as u32]);
+        put_words(
+            &mut frame,
+            SIGFRAME_EXTRAMASK,
+            &[(self.blocked.0 >> 32) as u32],
+        );
         frame[SIGFRAME_RETCODE..].copy_from_slice(&RETCODE);
         frame
     }
@@ -116,12 +131,23 @@ impl FrameParts<'_> {
     pub fn rt_sigframe(&self) -> [u8; RT_SIGFRAME_BYTES] {
         let mut frame = [0; RT_SIGFRAME_BYTES];
         let retcode = self.at + RT_SIGFRAME_RETCODE as u32;
-        let (info, uc) = (self.at + RT_SIGFRAME_INFO as u32, self.at + RT_SIGFRAME_UC as u32);
-        put_words(&mut frame, 0, &[self.restorer.unwrap_or(retcode), self.info.signal, info, uc]);
+        let (info, uc) = (
+            self.at + RT_SIGFRAME_INFO as u32,
+            self.at + RT_SIGFRAME_UC as u32,
+        );
+        put_words(
+            &mut frame,
+            0,
+            &[self.restorer.unwrap_or(retcode), self.info.signal, info, uc],
+        );
         frame[RT_SIGFRAME_INFO..RT_SIGFRAME_UC].copy_from_slice(&self.info.to_bytes());
         put_words(&mut frame, RT_SIGFRAME_STACK, &self.altstack);
         frame[RT_SIGFRAME_SC..RT_SIGFRAME_MASK].copy_from_slice(&self.sigcontext());
-        put_words(&mut frame, RT_SIGFRAME_MASK, &[self.blocked.0 as u32, (self.blocked.0 >> 32) as u32]);
+        put_words(
+            &mut frame,
+            RT_SIGFRAME_MASK,
+            &[self.blocked.0 as u32, (self.blocked.0 >> 32) as u32],
+        );
         frame[RT_SIGFRAME_RETCODE..].copy_from_slice(&RT_RETCODE);
         frame
     }
@@ -133,9 +159,28 @@ impl FrameParts<'_> {
             &mut bytes,
             0,
             &[
-                self.gs, r.fs & 0xffff, r.es & 0xffff, r.ds & 0xffff, r.di, r.si, r.bp, r.sp, r.bx, r.dx, r.cx,
-                r.ax, self.trap[0], self.trap[1], r.ip, r.cs & 0xffff, r.flags, r.sp, r.ss & 0xffff, self.fpstate,
-                self.blocked.0 as u32, self.trap[2],
+                self.gs,
+                r.fs & 0xffff,
+                r.es & 0xffff,
+                r.ds & 0xffff,
+                r.di,
+                r.si,
+                r.bp,
+                r.sp,
+                r.bx,
+                r.dx,
+                r.cx,
+                r.ax,
+                self.trap[0],
+                self.trap[1],
+                r.ip,
+                r.cs & 0xffff,
+                r.flags,
+                r.sp,
+                r.ss & 0xffff,
+                self.fpstate,
+                self.blocked.0 as u32,
+                self.trap[2],
             ],
         );
         bytes
@@ -169,7 +214,14 @@ const USER_FLAGS: u32 = Eflags::AC.bits()
 
 /// The registers in a sigcontext, laid over `now`, whose other flags stay.
 pub fn restore_sigcontext(bytes: &[u8; SIGCONTEXT_BYTES], now: &PtRegs) -> Restored {
-    let word = |i: usize| u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]);
+    let word = |i: usize| {
+        u32::from_le_bytes([
+            bytes[4 * i],
+            bytes[4 * i + 1],
+            bytes[4 * i + 2],
+            bytes[4 * i + 3],
+        ])
+    };
     let selector = |i: usize| word(i) & 0xffff;
     let regs = PtRegs {
         fs: selector(1),
@@ -192,19 +244,38 @@ pub fn restore_sigcontext(bytes: &[u8; SIGCONTEXT_BYTES], now: &PtRegs) -> Resto
         // No system call: nothing may be restarted.
         orig_ax: u32::MAX,
     };
-    Restored { regs, gs: selector(0) as u16, fpstate: word(19), oldmask: word(20) }
+    Restored {
+        regs,
+        gs: selector(0) as u16,
+        fpstate: word(19),
+        oldmask: word(20),
+    }
 }
 
 /// The header of the FPU state for an FXSAVE image: what a handler of old expects.
 pub fn fpstate_header(fxsave: &[u8; 512]) -> [u8; FPSTATE_FXSAVE] {
     let half = |at: usize| u32::from(u16::from_le_bytes([fxsave[at], fxsave[at + 1]]));
-    let word = |at: usize| u32::from_le_bytes([fxsave[at], fxsave[at + 1], fxsave[at + 2], fxsave[at + 3]]);
+    let word = |at: usize| {
+        u32::from_le_bytes([fxsave[at], fxsave[at + 1], fxsave[at + 2], fxsave[at + 3]])
+    };
     let mut bytes = [0; FPSTATE_FXSAVE];
     // Two bits a register instead of one: 0 for any number, 3 for none.
-    let tags = (0..8).map(|i| if half(4) >> i & 1 == 0 { 3 << (2 * i) } else { 0 }).sum::<u32>();
+    let tags = (0..8)
+        .map(|i| {
+            if half(4) >> i & 1 == 0 {
+                3 << (2 * i)
+            } else {
+                0
+            }
+        })
+        .sum::<u32>();
     let head = [half(0), half(2), tags].map(|word| word | 0xffff_0000);
     put_words(&mut bytes, 0, &head);
-    put_words(&mut bytes, 12, &[word(8), half(12) | half(6) << 16, word(16), half(20)]);
+    put_words(
+        &mut bytes,
+        12,
+        &[word(8), half(12) | half(6) << 16, word(16), half(20)],
+    );
     for register in 0..8 {
         let from = 32 + 16 * register;
         bytes[28 + 10 * register..38 + 10 * register].copy_from_slice(&fxsave[from..from + 10]);
@@ -227,15 +298,41 @@ mod tests {
 
     fn regs(seed: u32) -> PtRegs {
         PtRegs {
-            bx: seed, cx: seed ^ 1, dx: seed ^ 2, si: seed ^ 3, di: seed ^ 4, bp: seed ^ 5, ax: seed ^ 6,
-            ds: 0x7b, es: 0x7b, fs: 0x33, gs: 0, orig_ax: 5, ip: seed ^ 7, cs: 0x73, flags: 0x202, sp: seed ^ 8, ss: 0x7b,
+            bx: seed,
+            cx: seed ^ 1,
+            dx: seed ^ 2,
+            si: seed ^ 3,
+            di: seed ^ 4,
+            bp: seed ^ 5,
+            ax: seed ^ 6,
+            ds: 0x7b,
+            es: 0x7b,
+            fs: 0x33,
+            gs: 0,
+            orig_ax: 5,
+            ip: seed ^ 7,
+            cs: 0x73,
+            flags: 0x202,
+            sp: seed ^ 8,
+            ss: 0x7b,
         }
     }
 
     fn parts<'a>(regs: &'a PtRegs, restorer: Option<u32>) -> FrameParts<'a> {
         FrameParts {
-            at: 0xbfff_0000, restorer, info: SigInfo { signal: 11, code: 1, fields: [0x1234, 0, 0] }, regs, gs: 0x33,
-            trap: [14, 6, 0x1234], fpstate: 0xbfff_1000, blocked: SigSet(0x1_0000_0004), altstack: [0, 2, 0],
+            at: 0xbfff_0000,
+            restorer,
+            info: SigInfo {
+                signal: 11,
+                code: 1,
+                fields: [0x1234, 0, 0],
+            },
+            regs,
+            gs: 0x33,
+            trap: [14, 6, 0x1234],
+            fpstate: 0xbfff_1000,
+            blocked: SigSet(0x1_0000_0004),
+            altstack: [0, 2, 0],
         }
     }
 
@@ -243,18 +340,38 @@ mod tests {
     fn frames_have_linuxs_offsets() {
         let regs = regs(0x1000);
         let frame = parts(&regs, None).sigframe();
-        let word = |frame: &[u8], at: usize| u32::from_le_bytes(frame[at..at + 4].try_into().unwrap());
+        let word =
+            |frame: &[u8], at: usize| u32::from_le_bytes(frame[at..at + 4].try_into().unwrap());
         assert_eq!(word(&frame, 0), 0xbfff_0000 + 724);
-        assert_eq!((word(&frame, 4), word(&frame, 8 + 56), word(&frame, 8 + 80), word(&frame, 720)), (11, 0x1007, 4, 1));
+        assert_eq!(
+            (
+                word(&frame, 4),
+                word(&frame, 8 + 56),
+                word(&frame, 8 + 80),
+                word(&frame, 720)
+            ),
+            (11, 0x1007, 4, 1)
+        );
         let frame = parts(&regs, Some(77)).rt_sigframe();
-        assert_eq!((word(&frame, 0), word(&frame, 8), word(&frame, 12)), (77, 0xbfff_0010, 0xbfff_0090));
-        assert_eq!((word(&frame, 16), word(&frame, 24), word(&frame, 28)), (11, 1, 0x1234));
+        assert_eq!(
+            (word(&frame, 0), word(&frame, 8), word(&frame, 12)),
+            (77, 0xbfff_0010, 0xbfff_0090)
+        );
+        assert_eq!(
+            (word(&frame, 16), word(&frame, 24), word(&frame, 28)),
+            (11, 1, 0x1234)
+        );
         assert_eq!((word(&frame, 252), word(&frame, 256)), (4, 1));
     }
 
     #[test]
     fn a_program_cannot_choose_ring_or_privileged_flags() {
-        let evil = PtRegs { cs: 0x60, ss: 0x68, flags: 0xffff_ffff, ..regs(1) };
+        let evil = PtRegs {
+            cs: 0x60,
+            ss: 0x68,
+            flags: 0xffff_ffff,
+            ..regs(1)
+        };
         let frame = parts(&evil, None).sigframe();
         let bytes = frame[8..96].try_into().unwrap();
         let restored = restore_sigcontext(bytes, &regs(2)).regs;
@@ -280,7 +397,12 @@ mod tests {
         image[0] = 0x7f;
         image[1] = 0x03;
         let header = fpstate_header(&image);
-        assert_eq!(&header[..12], &[0x7f, 3, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(
+            &header[..12],
+            &[
+                0x7f, 3, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+            ]
+        );
         assert_eq!(&header[108..], &[0; 4]);
     }
 }

@@ -61,7 +61,10 @@ pub struct SigPending {
 impl SigPending {
     /// None.
     pub const fn new() -> Self {
-        Self { set: SigSet::EMPTY, infos: ArrayVec::new_const() }
+        Self {
+            set: SigSet::EMPTY,
+            infos: ArrayVec::new_const(),
+        }
     }
 
     /// Which.
@@ -81,7 +84,11 @@ impl SigPending {
         self.set = self.set.without(SigSet::of(signal));
         match self.infos.iter().position(|info| info.signal == signal) {
             Some(at) => self.infos.remove(at),
-            None => SigInfo { signal, code: SI_USER, fields: [0; 3] },
+            None => SigInfo {
+                signal,
+                code: SI_USER,
+                fields: [0; 3],
+            },
         }
     }
 
@@ -170,8 +177,15 @@ impl SignalStruct {
     /// For exec: what had a handler is default again; what was ignored still is.
     pub fn flush_signal_handlers(&self) {
         for action in self.actions.lock().iter_mut() {
-            let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
-            *action = SigAction { handler, ..SigAction::default() };
+            let handler = if action.handler == SIG_IGN {
+                SIG_IGN
+            } else {
+                SIG_DFL
+            };
+            *action = SigAction {
+                handler,
+                ..SigAction::default()
+            };
         }
     }
 
@@ -179,7 +193,10 @@ impl SignalStruct {
     fn ignores(&self, signal: u32) -> bool {
         match self.action(signal).handler {
             SIG_IGN => true,
-            SIG_DFL => matches!(default_action(signal), DefaultAction::Ignore | DefaultAction::Continue),
+            SIG_DFL => matches!(
+                default_action(signal),
+                DefaultAction::Ignore | DefaultAction::Continue
+            ),
             _ => false,
         }
     }
@@ -193,7 +210,11 @@ impl Default for SignalStruct {
 
 /// A new task's part in its process: the parent's own for a thread, else a copy.
 pub fn copy_signal(parent: &Arc<SignalStruct>, thread: bool) -> Arc<SignalStruct> {
-    if thread { parent.clone() } else { Arc::new(parent.copy()) }
+    if thread {
+        parent.clone()
+    } else {
+        Arc::new(parent.copy())
+    }
 }
 
 /// Whether a wait of this task should end for a signal.
@@ -205,7 +226,13 @@ pub fn signal_pending(task: &TaskStruct) -> bool {
 pub fn recalc_sigpending(me: Current) {
     let shared = me.signal.shared_pending.lock().set();
     let own = me.signals.lock();
-    if own.pending.set().union(shared).without(own.blocked).is_empty() {
+    if own
+        .pending
+        .set()
+        .union(shared)
+        .without(own.blocked)
+        .is_empty()
+    {
         clear_flag(me.thread_info(), TIF_SIGPENDING);
     } else {
         set_flag(me.thread_info(), TIF_SIGPENDING);
@@ -220,7 +247,9 @@ pub fn set_blocked(me: Current, blocked: SigSet) {
 
 /// Sends a signal to one thread.
 pub fn send_to_thread(info: SigInfo, task: &TaskStruct) {
-    if task.has_flags(PF_KTHREAD) || task.signal.ignores(info.signal) && !is_blocked(task, info.signal) {
+    if task.has_flags(PF_KTHREAD)
+        || task.signal.ignores(info.signal) && !is_blocked(task, info.signal)
+    {
         return;
     }
     task.signals.lock().pending.add(info);
@@ -230,14 +259,19 @@ pub fn send_to_thread(info: SigInfo, task: &TaskStruct) {
 /// Sends a signal to the whole process of `task`.
 #[doc(alias = "group_send_sig_info")]
 pub fn send_to_process(info: SigInfo, task: &TaskStruct) {
-    let init_protected = task.tgid == INIT_PID && task.signal.action(info.signal).handler == SIG_DFL;
+    let init_protected =
+        task.tgid == INIT_PID && task.signal.action(info.signal).handler == SIG_DFL;
     let ignored = task.signal.ignores(info.signal) && !is_blocked(task, info.signal);
     if task.has_flags(PF_KTHREAD) || ignored || init_protected {
         return;
     }
     task.signal.shared_pending.lock().add(info);
     let list = TASKLIST.lock();
-    let mut threads = list.tasks.values().map(|entry| &entry.task).filter(|t| t.tgid == task.tgid);
+    let mut threads = list
+        .tasks
+        .values()
+        .map(|entry| &entry.task)
+        .filter(|t| t.tgid == task.tgid);
     if let Some(thread) = threads.find(|thread| !is_blocked(thread, info.signal)) {
         signal_wake_up(thread);
     }
@@ -260,13 +294,24 @@ pub fn force_sig_info(info: SigInfo, me: Current) {
 
 /// As [`force_sig_info`], from the kernel, with nothing to tell.
 pub fn force_sig(signal: u32, me: Current) {
-    force_sig_info(SigInfo { signal, code: SI_KERNEL, fields: [0; 3] }, me);
+    force_sig_info(
+        SigInfo {
+            signal,
+            code: SI_KERNEL,
+            fields: [0; 3],
+        },
+        me,
+    );
 }
 
 /// For the trap handlers: `addr` is where the fault was.
 #[unsafe(no_mangle)]
 extern "C" fn force_sig_fault(sig: i32, code: i32, addr: u32) {
-    let info = SigInfo { signal: sig as u32, code, fields: [addr, 0, 0] };
+    let info = SigInfo {
+        signal: sig as u32,
+        code,
+        fields: [addr, 0, 0],
+    };
     match sig as u32 {
         // Cannot be handled, so it goes the plain way.
         SIGKILL => send_to_thread(info, &current()),
@@ -287,20 +332,32 @@ pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
         return;
     }
     let (code, value) = match status & 0x7f {
-        0 => (1, status >> 8), // CLD_EXITED
+        0 => (1, status >> 8),                       // CLD_EXITED
         signal if status & 0x80 != 0 => (3, signal), // CLD_DUMPED
-        signal => (2, signal), // CLD_KILLED
+        signal => (2, signal),                       // CLD_KILLED
     };
     let code = if signal == SIGCHLD { code } else { SI_USER };
     let uid = child.cred.lock().uid.real;
-    send_to_process(SigInfo { signal, code, fields: [child.pid as u32, uid, value as u32] }, parent);
+    send_to_process(
+        SigInfo {
+            signal,
+            code,
+            fields: [child.pid as u32, uid, value as u32],
+        },
+        parent,
+    );
 }
 
 /// Starts the end of the running task's process with wait status `code`, or joins an end that
 /// another thread has started. Returns the wait status of the process.
 pub fn begin_group_exit(me: Current, code: i32) -> i32 {
     let exit = &me.signal.group_exit_code;
-    match exit.compare_exchange(NOT_EXITING, code as u32, Ordering::AcqRel, Ordering::Acquire) {
+    match exit.compare_exchange(
+        NOT_EXITING,
+        code as u32,
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    ) {
         Err(first) => first as i32,
         Ok(_) => {
             zap_other_threads(me);
@@ -317,9 +374,17 @@ pub fn is_group_exiting(task: &TaskStruct) -> bool {
 /// Sends SIGKILL to every other thread of the running task's process.
 pub fn zap_other_threads(me: Current) {
     let list = TASKLIST.lock();
-    let others = list.tasks.values().map(|entry| &entry.task).filter(|t| t.tgid == me.tgid && t.pid != me.pid);
+    let others = list
+        .tasks
+        .values()
+        .map(|entry| &entry.task)
+        .filter(|t| t.tgid == me.tgid && t.pid != me.pid);
     for thread in others {
-        thread.signals.lock().pending.add(SigInfo { signal: SIGKILL, code: SI_KERNEL, fields: [0; 3] });
+        thread.signals.lock().pending.add(SigInfo {
+            signal: SIGKILL,
+            code: SI_KERNEL,
+            fields: [0; 3],
+        });
         signal_wake_up(thread);
     }
 }
@@ -364,9 +429,8 @@ pub fn may_signal(me: Current, task: &TaskStruct, signal: u32) -> bool {
     // One after the other: the two may be the same task.
     let mine = *me.cred.lock();
     let theirs = *task.cred.lock();
-    let same_session = || {
-        me.signal.session.load(Ordering::Relaxed) == task.signal.session.load(Ordering::Relaxed)
-    };
+    let same_session =
+        || me.signal.session.load(Ordering::Relaxed) == task.signal.session.load(Ordering::Relaxed);
     mine.may_signal(&theirs) || signal == SIGCONT && same_session()
 }
 

@@ -18,21 +18,22 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::exit::{do_exit, do_group_exit};
 use super::sigframe::{
     FPSTATE_BYTES, FPSTATE_FXSAVE, FrameParts, RT_SIGFRAME_BYTES, RT_SIGFRAME_MASK, RT_SIGFRAME_SC,
-    RT_SIGFRAME_STACK, SIGCONTEXT_BYTES, SIGFRAME_BYTES, SIGFRAME_EXTRAMASK, SIGFRAME_SC, SigInfo, fpstate_header,
-    restore_sigcontext,
+    RT_SIGFRAME_STACK, SIGCONTEXT_BYTES, SIGFRAME_BYTES, SIGFRAME_EXTRAMASK, SIGFRAME_SC, SigInfo,
+    fpstate_header, restore_sigcontext,
 };
 use super::signal::{
-    SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, force_sig, is_group_exiting, recalc_sigpending, set_blocked,
+    SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, force_sig, is_group_exiting, recalc_sigpending,
+    set_blocked,
 };
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::insn;
 use crate::arch::x86::math_state::{clear_fpu, unlazy_fpu};
+use crate::arch::x86::uaccess::{copy_to_user, get_user};
 use crate::hw::desc::{USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::hw::fxsave::FxsaveArea;
 use crate::syscall::errno::Errno;
-use crate::syscall::uaccess::{copy_to_user, get_user};
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::PF_USED_MATH;
 
@@ -102,11 +103,21 @@ fn default(me: Current, signal: u32) {
         DefaultAction::Ignore | DefaultAction::Continue => {}
         DefaultAction::Stop => {
             if !STOP_LOGGED.swap(true, Ordering::Relaxed) {
-                log::warn!("signal: {}[{}]: {} ignored: stopping is not implemented", me.comm(), me.pid, name(signal));
+                log::warn!(
+                    "signal: {}[{}]: {} ignored: stopping is not implemented",
+                    me.comm(),
+                    me.pid,
+                    name(signal)
+                );
             }
         }
         DefaultAction::Terminate | DefaultAction::Core => {
-            log::info!("signal: {}[{}]: killed by {}", me.comm(), me.pid, name(signal));
+            log::info!(
+                "signal: {}[{}]: killed by {}",
+                me.comm(),
+                me.pid,
+                name(signal)
+            );
             do_group_exit(signal as i32);
         }
     }
@@ -121,13 +132,22 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
         (own.blocked, to_restore)
     };
     if setup_frame(me, info, action, to_restore, regs).is_err() {
-        log::info!("signal: {}[{}]: no stack for the handler of {}", me.comm(), me.pid, name(info.signal));
+        log::info!(
+            "signal: {}[{}]: no stack for the handler of {}",
+            me.comm(),
+            me.pid,
+            name(info.signal)
+        );
         if info.signal == SIGSEGV {
             me.signal.actions.lock()[SIGSEGV as usize - 1].handler = SIG_DFL;
         }
         return force_sig(SIGSEGV, me);
     }
-    let this = if action.flags & SA_NODEFER != 0 { SigSet::EMPTY } else { SigSet::of(info.signal) };
+    let this = if action.flags & SA_NODEFER != 0 {
+        SigSet::EMPTY
+    } else {
+        SigSet::of(info.signal)
+    };
     set_blocked(me, blocked.union(action.mask).union(this));
 }
 
@@ -139,24 +159,42 @@ fn setup_frame(
     regs: &mut PtRegs,
 ) -> Result<(), Errno> {
     let altstack = me.signals.lock().altstack;
-    let on_altstack = regs.sp.wrapping_sub(altstack[0]) <= altstack[2] && altstack[1] & SS_DISABLE == 0;
-    let top = match action.flags & SA_ONSTACK != 0 && altstack[1] & SS_DISABLE == 0 && !on_altstack {
+    let on_altstack =
+        regs.sp.wrapping_sub(altstack[0]) <= altstack[2] && altstack[1] & SS_DISABLE == 0;
+    let top = match action.flags & SA_ONSTACK != 0 && altstack[1] & SS_DISABLE == 0 && !on_altstack
+    {
         true => altstack[0].wrapping_add(altstack[2]),
         false => regs.sp,
     };
     let (fpstate, below) = save_fpu(me, top)?;
     let siginfo = action.flags & SA_SIGINFO != 0;
-    let size = if siginfo { RT_SIGFRAME_BYTES } else { SIGFRAME_BYTES } as u32;
+    let size = if siginfo {
+        RT_SIGFRAME_BYTES
+    } else {
+        SIGFRAME_BYTES
+    } as u32;
     // So that (esp + 4) is a multiple of 16 where the handler begins, as after a call.
     let at = (below.wrapping_sub(size).wrapping_add(4) & !15).wrapping_sub(4);
-    let state = if altstack[1] & SS_DISABLE != 0 { SS_DISABLE } else { u32::from(on_altstack) };
+    let state = if altstack[1] & SS_DISABLE != 0 {
+        SS_DISABLE
+    } else {
+        u32::from(on_altstack)
+    };
     let parts = FrameParts {
         at,
         restorer: (action.flags & SA_RESTORER != 0).then_some(action.restorer),
         info,
         regs,
         gs: u32::from(insn::read_gs()),
-        trap: [0, 0, if SigSet::SYNCHRONOUS.contains(info.signal) { info.fields[0] } else { 0 }],
+        trap: [
+            0,
+            0,
+            if SigSet::SYNCHRONOUS.contains(info.signal) {
+                info.fields[0]
+            } else {
+                0
+            },
+        ],
         fpstate,
         blocked,
         altstack: [altstack[0], state, altstack[2]],
@@ -164,7 +202,10 @@ fn setup_frame(
     let (dx, cx) = match siginfo {
         true => {
             copy_to_user(at, &parts.rt_sigframe())?;
-            (at + super::sigframe::RT_SIGFRAME_INFO as u32, at + super::sigframe::RT_SIGFRAME_UC as u32)
+            (
+                at + super::sigframe::RT_SIGFRAME_INFO as u32,
+                at + super::sigframe::RT_SIGFRAME_UC as u32,
+            )
         }
         false => {
             copy_to_user(at, &parts.sigframe())?;
@@ -210,7 +251,11 @@ fn restore_fpu(me: Current, fpstate: u32) -> Result<(), Errno> {
     let mut area = Box::new(FxsaveArea::INIT);
     // SAFETY: the area is 512 bytes, any bytes are one, and `sanitize` takes out what FXRSTOR
     // would refuse.
-    unsafe { core::ptr::from_mut(&mut *area).cast::<[u8; 512]>().write(image) };
+    unsafe {
+        core::ptr::from_mut(&mut *area)
+            .cast::<[u8; 512]>()
+            .write(image)
+    };
     area.sanitize(0);
     clear_fpu(me);
     // SAFETY: our own context; the live registers are nobody's now.
@@ -221,7 +266,11 @@ fn restore_fpu(me: Current, fpstate: u32) -> Result<(), Errno> {
 
 /// sigreturn(2), rt_sigreturn(2): back to where the signal came. Returns the eax to go on with.
 pub fn sigreturn(me: Current, regs: &mut PtRegs, rt: bool) -> i32 {
-    let result = if rt { rt_frame(regs.sp) } else { old_frame(regs.sp) };
+    let result = if rt {
+        rt_frame(regs.sp)
+    } else {
+        old_frame(regs.sp)
+    };
     let result = result.and_then(|(sigcontext, mask, altstack)| {
         let restored = restore_sigcontext(&sigcontext, regs);
         restore_fpu(me, restored.fpstate)?;
@@ -234,7 +283,10 @@ pub fn sigreturn(me: Current, regs: &mut PtRegs, rt: bool) -> i32 {
     if let Some(altstack) = altstack {
         me.signals.lock().altstack = altstack;
     }
-    set_blocked(me, SigSet(u64::from(restored.oldmask) | u64::from(upper) << 32));
+    set_blocked(
+        me,
+        SigSet(u64::from(restored.oldmask) | u64::from(upper) << 32),
+    );
     *regs = restored.regs;
     insn::load_gs(restored.gs);
     regs.ax as i32
@@ -247,7 +299,11 @@ type Frame = ([u8; SIGCONTEXT_BYTES], u32, Option<[u32; 3]>);
 fn old_frame(sp: u32) -> Result<Frame, Errno> {
     let at = sp.wrapping_sub(8);
     let sigcontext = get_user(at.wrapping_add(SIGFRAME_SC as u32))?;
-    Ok((sigcontext, get_user(at.wrapping_add(SIGFRAME_EXTRAMASK as u32))?, None))
+    Ok((
+        sigcontext,
+        get_user(at.wrapping_add(SIGFRAME_EXTRAMASK as u32))?,
+        None,
+    ))
 }
 
 /// The same with siginfo: only the return address was popped.
@@ -267,7 +323,9 @@ fn restart_system_call(regs: &mut PtRegs, handler: Option<&SigAction>) {
         return;
     }
     let again = match regs.ax as i32 {
-        code if code == Errno::ERESTARTSYS.to_ret() => handler.is_none_or(|action| action.flags & SA_RESTART != 0),
+        code if code == Errno::ERESTARTSYS.to_ret() => {
+            handler.is_none_or(|action| action.flags & SA_RESTART != 0)
+        }
         code if code == Errno::ERESTARTNOHAND.to_ret() => handler.is_none(),
         _ => return,
     };

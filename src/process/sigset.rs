@@ -122,7 +122,11 @@ impl SigSet {
     pub const UNBLOCKABLE: SigSet = SigSet(1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1));
     /// What a processor exception raises: delivered before all others.
     pub const SYNCHRONOUS: SigSet = SigSet(
-        1 << (SIGSEGV - 1) | 1 << (SIGBUS - 1) | 1 << (SIGILL - 1) | 1 << (SIGTRAP - 1) | 1 << (SIGFPE - 1),
+        1 << (SIGSEGV - 1)
+            | 1 << (SIGBUS - 1)
+            | 1 << (SIGILL - 1)
+            | 1 << (SIGTRAP - 1)
+            | 1 << (SIGFPE - 1),
     );
 
     /// The set of one signal (1 to [`NSIG`]).
@@ -153,7 +157,11 @@ impl SigSet {
     /// The signal of this set that is delivered first: synchronous ones, then by number.
     pub const fn first(self) -> Option<u32> {
         let synchronous = self.0 & Self::SYNCHRONOUS.0;
-        match if synchronous != 0 { synchronous } else { self.0 } {
+        match if synchronous != 0 {
+            synchronous
+        } else {
+            self.0
+        } {
             0 => None,
             bits => Some(bits.trailing_zeros() + 1),
         }
@@ -166,7 +174,10 @@ mod tests {
 
     #[test]
     fn numbers_names_and_defaults_are_linuxs() {
-        assert_eq!((name(11), name(13), name(34)), ("SIGSEGV", "SIGPIPE", "SIGRT"));
+        assert_eq!(
+            (name(11), name(13), name(34)),
+            ("SIGSEGV", "SIGPIPE", "SIGRT")
+        );
         assert_eq!(default_action(SIGCHLD), DefaultAction::Ignore);
         assert_eq!(default_action(SIGTSTP), DefaultAction::Stop);
         assert_eq!(default_action(40), DefaultAction::Terminate);
@@ -174,7 +185,9 @@ mod tests {
 
     #[test]
     fn faults_come_first_then_the_lowest() {
-        let set = SigSet::of(SIGHUP).union(SigSet::of(SIGSEGV)).union(SigSet::of(64));
+        let set = SigSet::of(SIGHUP)
+            .union(SigSet::of(SIGSEGV))
+            .union(SigSet::of(64));
         assert_eq!(set.first(), Some(SIGSEGV));
         assert_eq!(set.without(SigSet::of(SIGSEGV)).first(), Some(SIGHUP));
         assert_eq!(SigSet::of(64).first(), Some(64));

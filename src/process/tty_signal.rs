@@ -19,7 +19,11 @@ extern "C" fn send_keys(_: u32) -> i32 {
     loop {
         let (pgrp, keys) = tty::wait_for_keys();
         for signal in (1..32).filter(|signal| keys & 1 << signal != 0) {
-            let info = SigInfo { signal, code: SI_KERNEL, fields: [0; 3] };
+            let info = SigInfo {
+                signal,
+                code: SI_KERNEL,
+                fields: [0; 3],
+            };
             // The group may have gone meanwhile: then nobody is meant.
             let _sent = kill(Target::Group(pgrp), info);
         }

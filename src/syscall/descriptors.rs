@@ -11,8 +11,8 @@ use super::SysResult;
 use super::errno::Errno;
 use super::paths::{AT_FDCWD, start_of};
 use super::read_write::{fget, files};
-use super::uaccess::{getname, put_user};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{getname, put_user};
 use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_WRONLY, Object};
 use crate::fs::pipe::pipe;
 
@@ -90,11 +90,13 @@ pub fn sys_pipe2(fds: u32, flags: u32) -> SysResult {
     let reader = Arc::new(File::new(Object::PipeReader(reader), status));
     let writer = Arc::new(File::new(Object::PipeWriter(writer), status | O_WRONLY));
     let read_fd = files.install(reader, 0, close_on_exec)?;
-    let stored = files.install(writer, 0, close_on_exec).and_then(|write_fd| {
-        put_user(fds, [read_fd, write_fd]).inspect_err(|_| {
-            let _closed = files.close(write_fd);
-        })
-    });
+    let stored = files
+        .install(writer, 0, close_on_exec)
+        .and_then(|write_fd| {
+            put_user(fds, [read_fd, write_fd]).inspect_err(|_| {
+                let _closed = files.close(write_fd);
+            })
+        });
     if stored.is_err() {
         let _closed = files.close(read_fd);
     }
@@ -107,8 +109,12 @@ pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
     let files = files()?;
     match command {
         F_DUPFD | F_DUPFD_CLOEXEC => files.install(file, argument, command == F_DUPFD_CLOEXEC),
-        F_GETFD => files.close_on_exec(fd).map(|close| if close { FD_CLOEXEC } else { 0 }),
-        F_SETFD => files.set_close_on_exec(fd, argument & FD_CLOEXEC != 0).map(|()| 0),
+        F_GETFD => files
+            .close_on_exec(fd)
+            .map(|close| if close { FD_CLOEXEC } else { 0 }),
+        F_SETFD => files
+            .set_close_on_exec(fd, argument & FD_CLOEXEC != 0)
+            .map(|()| 0),
         F_GETFL => Ok(file.flags()),
         F_SETFL => {
             file.set_flags(argument);
@@ -122,7 +128,13 @@ pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
 pub fn sys_ioctl(fd: u32, command: u32, argument: u32) -> SysResult {
     let file = fget(fd)?;
     match command {
-        FIOCLEX | FIONCLEX => files()?.set_close_on_exec(fd, command == FIOCLEX).map(|()| 0),
-        _ => file.ioctl(command, argument, current().signal.session.load(Ordering::Relaxed)),
+        FIOCLEX | FIONCLEX => files()?
+            .set_close_on_exec(fd, command == FIOCLEX)
+            .map(|()| 0),
+        _ => file.ioctl(
+            command,
+            argument,
+            current().signal.session.load(Ordering::Relaxed),
+        ),
     }
 }

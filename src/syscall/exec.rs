@@ -4,8 +4,8 @@
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::{get_user, getname, strncpy_from_user};
 use crate::arch::x86::current::current_pt_regs;
+use crate::arch::x86::uaccess::{get_user, getname, strncpy_from_user};
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::{MAX_ARG_STRLEN, Strings};
 
@@ -28,10 +28,11 @@ fn strings(array: u32) -> Result<Strings, Errno> {
         match get_user::<u32>(at)? {
             0 => break,
             pointer => {
-                let string = strncpy_from_user(pointer, MAX_ARG_STRLEN).map_err(|errno| match errno {
-                    Errno::ENAMETOOLONG => Errno::E2BIG,
-                    other => other,
-                })?;
+                let string =
+                    strncpy_from_user(pointer, MAX_ARG_STRLEN).map_err(|errno| match errno {
+                        Errno::ENAMETOOLONG => Errno::E2BIG,
+                        other => other,
+                    })?;
                 strings.push(&string)?;
             }
         }

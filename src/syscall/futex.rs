@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::get_user;
+use crate::arch::x86::uaccess::get_user;
 use crate::arch::x86::current::{Current, current};
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::pte::PAGE_SIZE;

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use super::SysResult;
 use super::errno::Errno;
 use super::read_write::fget;
-use super::uaccess::get_user;
+use crate::arch::x86::uaccess::get_user;
 use crate::arch::x86::current::current;
 use crate::fs::cpio::FileType;
 use crate::fs::file::Object;

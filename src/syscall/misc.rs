@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 use super::SysResult;
 use super::errno::Errno;
 use super::process::put_rusage;
-use super::uaccess::{copy_to_user, put_user};
+use crate::arch::x86::uaccess::{copy_to_user, put_user};
 use crate::arch::x86::current::current;
 use crate::drivers::tsc::since_boot_us;
 use crate::exit_value::ExitValue;

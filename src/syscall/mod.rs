@@ -2,9 +2,9 @@
 //!
 //! In reading order:
 //! - [`errno`]: error numbers, and where their sign is flipped
-//! - `uaccess`: user memory
 //! - `table`: the calls by number; [`names`]: of those that are not there
 //! - `process`, `sched`: births, deaths, who runs; `signal`
+//! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
 //! - `memory`, `time`, `identity`, `misc`
 //! - `thread_area`, `ioport`, `prctl`: TLS, ports, the time-stamp counter
 
@@ -29,8 +29,6 @@ pub mod read_write;
 pub mod sched;
 #[cfg(target_os = "none")]
 pub mod thread_area;
-#[cfg(target_os = "none")]
-pub mod uaccess;
 #[cfg(target_os = "none")]
 pub mod futex;
 #[cfg(target_os = "none")]

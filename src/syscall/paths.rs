@@ -7,8 +7,8 @@ use alloc::sync::Arc;
 use super::SysResult;
 use super::errno::Errno;
 use super::read_write::fget;
-use super::uaccess::{copy_to_user, getname};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{copy_to_user, getname};
 use crate::fs::cpio::FileType;
 use crate::fs::file::{MAY_EXEC, MAY_READ, MAY_WRITE, Object, permission, stat};
 use crate::fs::files_struct::FsStruct;
@@ -72,7 +72,10 @@ pub fn sys_fstatat64(dirfd: u32, path: u32, buffer: u32, flags: u32) -> SysResul
     if flags & AT_EMPTY_PATH != 0 && dirfd != AT_FDCWD && getname(path)?.is_empty() {
         return sys_fstat64(dirfd, buffer);
     }
-    put_stat64(buffer, &stat(lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?))
+    put_stat64(
+        buffer,
+        &stat(lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?),
+    )
 }
 
 /// Whether the real user may read (4), write (2) or execute (1) a file.

@@ -8,8 +8,8 @@
 use super::SysResult;
 use super::errno::Errno;
 use super::read_write::{fget, files};
-use super::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::fs::fd_table::NR_OPEN;
 use crate::process::signal::{set_blocked, signal_pending};
 use crate::process::sigset::SigSet;
@@ -55,10 +55,23 @@ pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, timeout: u3
 }
 
 /// pselect6: the same with a timespec, and a pointer to a set of signals and its size.
-pub fn sys_pselect6(count: u32, read: u32, write: u32, except: u32, timeout: u32, signals: u32) -> SysResult {
+pub fn sys_pselect6(
+    count: u32,
+    read: u32,
+    write: u32,
+    except: u32,
+    timeout: u32,
+    signals: u32,
+) -> SysResult {
     let timeout = timespec(timeout)?;
-    let [mask, bytes] = if signals != 0 { get_user::<[u32; 2]>(signals)? } else { [0, 0] };
-    with_mask(mask, bytes, || do_select(count, [read, write, except], timeout))
+    let [mask, bytes] = if signals != 0 {
+        get_user::<[u32; 2]>(signals)?
+    } else {
+        [0, 0]
+    };
+    with_mask(mask, bytes, || {
+        do_select(count, [read, write, except], timeout)
+    })
 }
 
 fn do_poll(fds: u32, count: u32, timeout: Option<u64>) -> SysResult {
@@ -70,7 +83,11 @@ fn do_poll(fds: u32, count: u32, timeout: Option<u64>) -> SysResult {
         for i in 0..count {
             let at = fds.wrapping_add(8 * i);
             let [fd, events] = get_user::<[u32; 2]>(at)?;
-            let result = if (fd as i32) < 0 { 0 } else { revents(fd, events & 0xffff) };
+            let result = if (fd as i32) < 0 {
+                0
+            } else {
+                revents(fd, events & 0xffff)
+            };
             put_user(at.wrapping_add(6), result as u16)?;
             ready += u32::from(result != 0);
         }
@@ -85,7 +102,11 @@ fn do_select(count: u32, sets: [u32; 3], timeout: Option<u64>) -> SysResult {
     let count = count.min(NR_OPEN);
     let bytes = count.div_ceil(32) as usize * 4;
     let mut wanted = [[0u8; NR_OPEN as usize / 8]; 3];
-    for (set, address) in wanted.iter_mut().zip(sets).filter(|(_, address)| *address != 0) {
+    for (set, address) in wanted
+        .iter_mut()
+        .zip(sets)
+        .filter(|(_, address)| *address != 0)
+    {
         copy_from_user(&mut set[..bytes], address)?;
     }
     let mut found = [[0u8; NR_OPEN as usize / 8]; 3];
@@ -101,7 +122,11 @@ fn do_select(count: u32, sets: [u32; 3], timeout: Option<u64>) -> SysResult {
             if events & POLLNVAL != 0 {
                 return Err(Errno::EBADF);
             }
-            let is = [events & (POLLIN | POLLHUP | POLLERR) != 0, events & (POLLOUT | POLLERR) != 0, false];
+            let is = [
+                events & (POLLIN | POLLHUP | POLLERR) != 0,
+                events & (POLLOUT | POLLERR) != 0,
+                false,
+            ];
             for set in (0..3).filter(|set| asked[*set] && is[*set]) {
                 found[set][byte] |= bit;
                 ready += 1;
@@ -146,7 +171,8 @@ fn wait_for(timeout: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysRes
         let me = current();
         me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
         if signal_pending(&me) {
-            me.state.store(crate::task::state::TASK_RUNNING, Ordering::Relaxed);
+            me.state
+                .store(crate::task::state::TASK_RUNNING, Ordering::Relaxed);
             return Err(Errno::ERESTARTNOHAND);
         }
         schedule_timeout(1);

@@ -4,7 +4,7 @@
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::{copy_from_user, copy_to_user, put_user};
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, put_user};
 use crate::arch::x86::copy_thread::{set_tsc_mode, tsc_allowed};
 use crate::arch::x86::current::current;
 

@@ -4,7 +4,7 @@
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::put_user;
+use crate::arch::x86::uaccess::put_user;
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::process::exit::{do_exit, do_group_exit};
 use crate::process::fork::{CLONE_VFORK, CLONE_VM, CloneArgs, do_fork};

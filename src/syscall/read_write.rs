@@ -6,8 +6,8 @@ use alloc::sync::Arc;
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::{get_user, put_user};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::fs::file::File;
 use crate::fs::files_struct::FilesStruct;
 use crate::process::sigframe::SigInfo;
@@ -63,7 +63,10 @@ pub fn sys_writev(fd: u32, vector: u32, pieces: u32) -> SysResult {
 /// Moves the position; only 31 bits of it.
 pub fn sys_lseek(fd: u32, offset: u32, whence: u32) -> SysResult {
     let position = fget(fd)?.seek(i64::from(offset as i32), whence)?;
-    u32::try_from(position).ok().filter(|p| *p <= i32::MAX as u32).ok_or(Errno::EOVERFLOW)
+    u32::try_from(position)
+        .ok()
+        .filter(|p| *p <= i32::MAX as u32)
+        .ok_or(Errno::EOVERFLOW)
 }
 
 /// Moves the position by `high:low`; stores 64 bits of it at `result`.
@@ -77,13 +80,24 @@ pub fn sys_llseek(fd: u32, high: u32, low: u32, result: u32, whence: u32) -> Sys
 fn write(file: &File, buffer: u32, count: u32) -> SysResult {
     let result = file.write(buffer, count);
     if result == Err(Errno::EPIPE) {
-        send_to_thread(SigInfo { signal: SIGPIPE, code: SI_KERNEL, fields: [0; 3] }, &current());
+        send_to_thread(
+            SigInfo {
+                signal: SIGPIPE,
+                code: SI_KERNEL,
+                fields: [0; 3],
+            },
+            &current(),
+        );
     }
     result
 }
 
 /// Moves the pieces of an iovec one after the other, until one is not moved as a whole.
-fn for_each_piece(vector: u32, pieces: u32, mut io: impl FnMut(u32, u32) -> SysResult) -> SysResult {
+fn for_each_piece(
+    vector: u32,
+    pieces: u32,
+    mut io: impl FnMut(u32, u32) -> SysResult,
+) -> SysResult {
     if pieces > UIO_MAXIOV {
         return Err(Errno::EINVAL);
     }

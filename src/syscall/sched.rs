@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::{copy_from_user, get_user, put_user};
+use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
 use crate::arch::x86::current::current;
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::policy::{

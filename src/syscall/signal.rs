@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use super::uaccess::{get_user, put_user};
+use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::process::signal::{
     SI_TKILL, SI_USER, SS_DISABLE, SigAction, Target, kill, may_signal, send_to_thread, set_blocked,

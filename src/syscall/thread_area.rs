@@ -4,7 +4,7 @@
 //! of descriptors that later kernels have.
 
 use super::SysResult;
-use super::uaccess::{copy_from_user, copy_to_user};
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
 use crate::arch::x86::current::current;
 use crate::arch::x86::load_tls::load_tls;
 use crate::sync::PreemptGuard;

@@ -7,7 +7,7 @@
 use super::SysResult;
 use super::errno::Errno;
 use super::sched::sleep_ticks;
-use super::uaccess::{get_user, put_user};
+use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::{HZ, jiffies};
 

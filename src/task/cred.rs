@@ -97,8 +97,18 @@ pub struct Cred {
 impl Cred {
     /// Root's, which init starts with.
     pub const ROOT: Cred = Cred {
-        uid: Ids { real: 0, effective: 0, saved: 0, fs: 0 },
-        gid: Ids { real: 0, effective: 0, saved: 0, fs: 0 },
+        uid: Ids {
+            real: 0,
+            effective: 0,
+            saved: 0,
+            fs: 0,
+        },
+        gid: Ids {
+            real: 0,
+            effective: 0,
+            saved: 0,
+            fs: 0,
+        },
     };
 
     /// Whether it has every capability.
@@ -169,7 +179,15 @@ mod tests {
     fn root_that_becomes_somebody_stays_somebody() {
         let mut cred = Cred::ROOT;
         cred.setuid(1000).unwrap();
-        assert_eq!(cred.uid, Ids { real: 1000, effective: 1000, saved: 1000, fs: 1000 });
+        assert_eq!(
+            cred.uid,
+            Ids {
+                real: 1000,
+                effective: 1000,
+                saved: 1000,
+                fs: 1000
+            }
+        );
         assert!(!cred.capable());
         assert_eq!(cred.setuid(0), Err(Errno::EPERM));
         assert_eq!(cred.setresuid([KEEP, 0, KEEP]), Err(Errno::EPERM));
@@ -190,10 +208,26 @@ mod tests {
     fn exchanging_real_and_effective() {
         let mut cred = Cred::ROOT;
         cred.setreuid(1, 2).unwrap();
-        assert_eq!(cred.uid, Ids { real: 1, effective: 2, saved: 2, fs: 2 });
+        assert_eq!(
+            cred.uid,
+            Ids {
+                real: 1,
+                effective: 2,
+                saved: 2,
+                fs: 2
+            }
+        );
         cred.setreuid(2, 1).unwrap();
         assert_eq!(cred.setreuid(5, KEEP), Err(Errno::EPERM));
-        assert_eq!(cred.uid, Ids { real: 2, effective: 1, saved: 1, fs: 1 });
+        assert_eq!(
+            cred.uid,
+            Ids {
+                real: 2,
+                effective: 1,
+                saved: 1,
+                fs: 1
+            }
+        );
         assert_eq!(cred.setfsuid(9), 1);
         assert_eq!(cred.uid.fs, 1);
     }

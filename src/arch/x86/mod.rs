@@ -10,7 +10,6 @@
 //! - [`insn`]: each privileged instruction, once, wrapped
 //! - [`string`]: `memcpy` and its like
 //! - [`probe`]: calls with chosen flags and registers, for the self-tests
-//! - [`page`]: whole pages, cleared and copied
 //! - [`head`]: from the 32-bit entry to `start_kernel`
 //! - [`percpu`]: the per-CPU area behind `%fs`
 //! - [`current`]: the running task, found in two ways
@@ -27,7 +26,7 @@
 //! - [`tlb_flush`]: forgetting translations
 //! - [`gdt`]: the descriptor table of each CPU
 //! - [`ldt`]: the LDT of an address space
-//! - [`uaccess`]: user memory, with faults caught
+//! - [`uaccess`]: user memory, checked; [`usercopy`]: the instructions that may fault there
 //! - [`entry`]: system calls, exceptions, interrupts, and the ways out
 //! - [`vdso`]: the page through which a program enters by `sysenter`
 //! - [`idt`]: the gates
@@ -78,8 +77,6 @@ pub mod math_state;
 #[cfg(target_os = "none")]
 pub mod mmu_context;
 #[cfg(target_os = "none")]
-pub mod page;
-#[cfg(target_os = "none")]
 pub mod page_fault;
 #[cfg(target_os = "none")]
 pub mod percpu;
@@ -99,4 +96,6 @@ pub mod tlb_flush;
 pub mod traps;
 #[cfg(target_os = "none")]
 pub mod uaccess;
+#[cfg(target_os = "none")]
+pub mod usercopy;
 pub mod vdso;

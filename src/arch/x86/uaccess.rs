@@ -1,135 +1,168 @@
-//! Access to user memory that may fault: the instructions, and what happens then.
+//! User memory: copy in, copy out, or EFAULT.
 //!
-//! Each instruction here that touches a user address has an entry in `__ex_table`: its own
-//! address and where to go on if the access cannot be made. `do_page_fault` brings the page in
-//! if there is one; otherwise it looks the instruction up in that table.
+//! A user address is a plain `u32`, so that nothing can dereference it by mistake. Each function
+//! checks that the range lies below [`TASK_SIZE`]; a page that is missing is brought in by the
+//! page-fault handler, and an access that cannot be made ends in EFAULT.
 //!
-//! Nothing here checks that an address is the user's: `syscall::uaccess` does.
+//! Called by system calls and whoever acts for them, in process context, with no spin lock held:
+//! a fault may take the lock of the address space.
 //!
-//! Book: chapter 10, "Dynamic Address Checking: The Fix-up Code", "The Exception Tables".
-//! Linux: 2.6.38 `arch/x86/lib/usercopy_32.c`, `arch/x86/mm/extable.c`.
+//! Book: chapter 10, "Verifying the Parameters", "Accessing the Process Address Space".
+//! Linux: 2.6.38 `asm/uaccess.h`.
 
-use core::arch::global_asm;
+use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 
-unsafe extern "C" {
-    /// Copies `bytes` bytes and returns how many could not be. One of the two addresses is the
-    /// user's and may fault; the other is the kernel's and does not.
-    pub fn __copy_user(to: *mut u8, from: *const u8, bytes: u32) -> u32;
-    /// Clears `bytes` bytes at a user address and returns how many could not be.
-    pub fn __clear_user(to: *mut u8, bytes: u32) -> u32;
-    /// Stores the word at user address `from` to `to`. 0, or 1 if it could not be read.
-    pub fn __get_user_4(to: *mut u32, from: *const u32) -> u32;
-    /// Stores `value` at user address `to`. 0, or 1 if it could not be.
-    pub fn __put_user_4(to: *mut u32, value: u32) -> u32;
-    /// Like `lock cmpxchg` on the user's word at `at`: stores `new` if it is `*expected`, and its
-    /// old value to `*expected`. 0, or 1 if it could not be accessed.
-    pub fn __cmpxchg_user_4(at: *mut u32, expected: *mut u32, new: u32) -> u32;
+use crate::arch::x86::usercopy::{
+    __clear_user, __cmpxchg_user_4, __copy_user, __get_user_4, __put_user_4,
+};
+use crate::hw::pte::PAGE_SIZE;
+use crate::mm::vma::TASK_SIZE;
+use crate::syscall::errno::Errno;
+
+/// Longest path, with its final zero, in bytes (`PATH_MAX`).
+pub const PATH_MAX: u32 = 4096;
+
+/// A type that is nothing but its bytes.
+///
+/// # Safety
+/// 1. Every bit pattern is a value of it. 2. It has no padding.
+pub unsafe trait Pod: Copy {}
+
+// SAFETY: integers.
+unsafe impl Pod for u8 {}
+// SAFETY: integers.
+unsafe impl Pod for u16 {}
+// SAFETY: integers.
+unsafe impl Pod for u32 {}
+// SAFETY: integers.
+unsafe impl Pod for i32 {}
+// SAFETY: integers.
+unsafe impl Pod for u64 {}
+// SAFETY: integers.
+unsafe impl Pod for i64 {}
+// SAFETY: elements of an array lie side by side.
+unsafe impl<T: Pod, const N: usize> Pod for [T; N] {}
+
+/// EFAULT unless `length` bytes from `address` are all the user's.
+#[inline]
+pub fn access_ok(address: u32, length: u32) -> Result<(), Errno> {
+    match length <= TASK_SIZE && address <= TASK_SIZE - length {
+        true => Ok(()),
+        false => Err(Errno::EFAULT),
+    }
 }
 
-global_asm!(
-    r#"
-    .macro  _ASM_EXTABLE from, to
-    .pushsection __ex_table, "a", @progbits
-    .balign 4
-    .long   \from, \to
-    .popsection
-    .endm
+/// Fills `to` from user address `from`. On EFAULT, `to` holds anything.
+pub fn copy_from_user(to: &mut [u8], from: u32) -> Result<(), Errno> {
+    access_ok(from, to.len() as u32)?;
+    // SAFETY: `to` is ours and that long; the user's side may fault.
+    let left = unsafe { __copy_user(to.as_mut_ptr(), from as *const u8, to.len() as u32) };
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
 
-    .section .text.uaccess, "ax", @progbits
-    .globl  __copy_user
-    .type   __copy_user, @function
-__copy_user:                            # (to, from, bytes) -> bytes not copied
-    pushl   %edi
-    pushl   %esi
-    movl    12(%esp), %edi
-    movl    16(%esp), %esi
-    movl    20(%esp), %ecx
-    movl    %ecx, %edx
-    andl    $3, %edx
-    shrl    $2, %ecx
-2:  rep movsl
-    movl    %edx, %ecx
-3:  rep movsb
-4:  movl    %ecx, %eax
-    popl    %esi
-    popl    %edi
-    ret
-5:  leal    (%edx,%ecx,4), %ecx         # words left, and the bytes after them
-    jmp     4b
-    _ASM_EXTABLE 2b, 5b
-    _ASM_EXTABLE 3b, 4b
-    .size   __copy_user, . - __copy_user
+/// Copies `from` to user address `to`. On EFAULT a part of it may have been copied.
+pub fn copy_to_user(to: u32, from: &[u8]) -> Result<(), Errno> {
+    access_ok(to, from.len() as u32)?;
+    // SAFETY: `from` is readable; the user's side may fault.
+    let left = unsafe { __copy_user(to as *mut u8, from.as_ptr(), from.len() as u32) };
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
 
-    .globl  __clear_user
-    .type   __clear_user, @function
-__clear_user:                           # (to, bytes) -> bytes not cleared
-    pushl   %edi
-    movl    8(%esp), %edi
-    movl    12(%esp), %ecx
-    movl    %ecx, %edx
-    andl    $3, %edx
-    shrl    $2, %ecx
-    xorl    %eax, %eax
-2:  rep stosl
-    movl    %edx, %ecx
-3:  rep stosb
-4:  movl    %ecx, %eax
-    popl    %edi
-    ret
-5:  leal    (%edx,%ecx,4), %ecx
-    jmp     4b
-    _ASM_EXTABLE 2b, 5b
-    _ASM_EXTABLE 3b, 4b
-    .size   __clear_user, . - __clear_user
+/// Clears `length` bytes at user address `to`.
+pub fn clear_user(to: u32, length: u32) -> Result<(), Errno> {
+    access_ok(to, length)?;
+    // SAFETY: only user memory is written; it may fault.
+    if unsafe { __clear_user(to as *mut u8, length) } == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
 
-    .globl  __get_user_4
-    .type   __get_user_4, @function
-__get_user_4:                           # (to, from) -> 0 or 1
-    movl    8(%esp), %ecx
-2:  movl    (%ecx), %edx
-    movl    4(%esp), %ecx
-    movl    %edx, (%ecx)
-    xorl    %eax, %eax
-    ret
-3:  movl    $1, %eax
-    ret
-    _ASM_EXTABLE 2b, 3b
-    .size   __get_user_4, . - __get_user_4
+/// The `T` at user address `from`.
+pub fn get_user<T: Pod>(from: u32) -> Result<T, Errno> {
+    access_ok(from, size_of::<T>() as u32)?;
+    let mut value = MaybeUninit::<T>::uninit();
+    let left = match size_of::<T>() {
+        // SAFETY: `value` is four bytes of ours; the user's side may fault.
+        4 => unsafe { __get_user_4(value.as_mut_ptr().cast(), from as *const u32) },
+        // SAFETY: `value` is that many bytes of ours; the user's side may fault.
+        size => unsafe { __copy_user(value.as_mut_ptr().cast(), from as *const u8, size as u32) },
+    };
+    match left {
+        // SAFETY: every byte was written, and any bytes are a `Pod`.
+        0 => Ok(unsafe { value.assume_init() }),
+        _ => Err(Errno::EFAULT),
+    }
+}
 
-    .globl  __put_user_4
-    .type   __put_user_4, @function
-__put_user_4:                           # (to, value) -> 0 or 1
-    movl    4(%esp), %ecx
-    movl    8(%esp), %edx
-2:  movl    %edx, (%ecx)
-    xorl    %eax, %eax
-    ret
-3:  movl    $1, %eax
-    ret
-    _ASM_EXTABLE 2b, 3b
-    .size   __put_user_4, . - __put_user_4
+/// Stores `value` at user address `to`.
+pub fn put_user<T: Pod>(to: u32, value: T) -> Result<(), Errno> {
+    access_ok(to, size_of::<T>() as u32)?;
+    let from = (&raw const value).cast::<u8>();
+    let left = match size_of::<T>() {
+        // SAFETY: `value` is four bytes, all initialised since a `Pod` has no padding, read
+        // without an alignment; the user's side may fault.
+        4 => unsafe { __put_user_4(to as *mut u32, from.cast::<u32>().read_unaligned()) },
+        // SAFETY: `value` is that many initialised bytes; the user's side may fault.
+        size => unsafe { __copy_user(to as *mut u8, from, size as u32) },
+    };
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
 
-    .globl  __cmpxchg_user_4
-    .type   __cmpxchg_user_4, @function
-__cmpxchg_user_4:                       # (at, expected, new) -> 0 or 1
-    pushl   %ebx
-    movl    8(%esp), %ecx
-    movl    12(%esp), %ebx
-    movl    16(%esp), %edx
-    movl    (%ebx), %eax
-2:  lock cmpxchgl %edx, (%ecx)
-    movl    %eax, (%ebx)
-    xorl    %eax, %eax
-    popl    %ebx
-    ret
-3:  movl    $1, %eax
-    popl    %ebx
-    ret
-    _ASM_EXTABLE 2b, 3b
-    .size   __cmpxchg_user_4, . - __cmpxchg_user_4
+/// Stores `new` in the user's word at `at` if it is `expected`; returns what it was. Atomic
+/// against all processors.
+pub fn cmpxchg_user(at: u32, expected: u32, new: u32) -> Result<u32, Errno> {
+    access_ok(at, 4)?;
+    let mut was = expected;
+    // SAFETY: `was` is a word of ours; the user's side may fault.
+    match unsafe { __cmpxchg_user_4(at as *mut u32, &raw mut was, new) } {
+        0 => Ok(was),
+        _ => Err(Errno::EFAULT),
+    }
+}
 
-    .purgem _ASM_EXTABLE
-    .text
-    "#,
-    options(att_syntax)
-);
+/// The string at user address `from`, without its final zero; `longest` bytes with it.
+/// ENAMETOOLONG if there is no zero in `longest` bytes, ENOMEM.
+pub fn strncpy_from_user(from: u32, longest: u32) -> Result<Vec<u8>, Errno> {
+    let mut string = Vec::new();
+    let mut at = from;
+    loop {
+        // No further than the page: what follows the string need not be mapped.
+        let chunk = (PAGE_SIZE - at % PAGE_SIZE)
+            .min(64)
+            .min(longest - (at - from)) as usize;
+        if chunk == 0 {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let mut bytes = [0; 64];
+        copy_from_user(&mut bytes[..chunk], at)?;
+        let text = &bytes[..chunk];
+        let end = text.iter().position(|byte| *byte == 0);
+        let text = &text[..end.unwrap_or(chunk)];
+        string.try_reserve(text.len()).map_err(|_| Errno::ENOMEM)?;
+        string.extend_from_slice(text);
+        if end.is_some() {
+            return Ok(string);
+        }
+        at += chunk as u32;
+    }
+}
+
+/// A path: at most [`PATH_MAX`] bytes.
+pub fn getname(from: u32) -> Result<Vec<u8>, Errno> {
+    strncpy_from_user(from, PATH_MAX)
+}

@@ -32,30 +32,47 @@ const ID: u32 = 1 << 21;
 /// CF PF AF ZF SF OF
 const ARITHMETIC: u32 = 0x8d5;
 
-/// One task gives way with `flags` set, the other with none; both by `gate`.
+/// One task gives way with `flags` set by `gate`; two others with none, by both gates.
+///
+/// The one that comes next leaves the kernel by sysexit, which restores no flags: what it
+/// finds is what the switch left. iret hides that from the third.
 fn together(flags: u32, gate: fn(u32) -> u32, must_keep: u32) -> Outcome {
-    let (kept, stayed_clean) = (Cell::new(true), Cell::new(true));
-    alternate(
-        ROUNDS,
-        &[
-            Role {
-                set: &|| (),
-                holds: &|_| kept.get(),
-                give_way: &|| {
-                    let after = gate(CLEAN | flags);
-                    kept.set(kept.get() && after & must_keep == must_keep);
-                },
-            },
-            Role {
-                set: &|| (),
-                holds: &|_| stayed_clean.get(),
-                give_way: &|| {
-                    let after = yield_with_eflags(CLEAN);
-                    stayed_clean.set(stayed_clean.get() && after == CLEAN);
-                },
-            },
-        ],
-    )
+    let (kept, clean) = (Cell::new(true), Cell::new(true));
+    let by_sysexit = if machine::is_i386_kernel() {
+        yield_with_eflags_sysenter
+    } else {
+        yield_with_eflags
+    };
+    let setter = Role {
+        set: &|| (),
+        holds: &|_| kept.get(),
+        give_way: &|| {
+            let after = gate(CLEAN | flags);
+            kept.set(kept.get() && after & must_keep == must_keep);
+        },
+    };
+    let stays_clean = |_| clean.get();
+    let first = Role {
+        set: &|| (),
+        holds: &stays_clean,
+        give_way: &|| {
+            let after = by_sysexit(CLEAN);
+            clean.set(clean.get() && after & !ARITHMETIC == CLEAN);
+        },
+    };
+    let second = Role {
+        give_way: &|| clean.set(clean.get() && yield_with_eflags(CLEAN) == CLEAN),
+        ..first
+    };
+    alternate(ROUNDS, &[setter, first, second])
+}
+
+fn others_are_clean(out: &Outcome, name: &str) {
+    ok!(
+        out.held(1),
+        "{name}: the next task, back by sysexit, does not see it"
+    );
+    ok!(out.held(2), "{name}: nor does one that comes back by iret");
 }
 
 fn by_int80() {
@@ -72,32 +89,31 @@ fn by_int80() {
             out.held(0),
             "{name}: the task that set it keeps it over int 0x80"
         );
-        ok!(out.held(1), "{name}: the other never sees it");
+        others_are_clean(&out, name);
     }
 }
 
 fn by_sysenter() {
     for (name, flag) in [
-        ("NT", NT),
-        ("AC", AC),
-        ("DF", DF),
-        ("ID", ID),
-        ("NT AC DF", NT | AC | DF),
+        ("NT at sysenter", NT),
+        ("AC at sysenter", AC),
+        ("DF at sysenter", DF),
+        ("ID at sysenter", ID),
+        ("NT AC DF at sysenter", NT | AC | DF),
     ] {
-        if !machine::is_i386_kernel() {
+        if machine::is_i386_kernel() {
+            let out = together(flag, yield_with_eflags_sysenter, 0);
+            ok!(out.held(0), "{name}: the task lives");
+            others_are_clean(&out, name);
+        } else {
+            let reason = "sysenter is not every 64-bit kernel's";
+            skip!(reason, "{name}: the task lives");
             skip!(
-                "sysenter is not every 64-bit kernel's",
-                "{name} at sysenter: the task lives"
+                reason,
+                "{name}: the next task, back by sysexit, does not see it"
             );
-            skip!(
-                "sysenter is not every 64-bit kernel's",
-                "{name} at sysenter: the other is clean"
-            );
-            continue;
+            skip!(reason, "{name}: nor does one that comes back by iret");
         }
-        let out = together(flag, yield_with_eflags_sysenter, 0);
-        ok!(out.held(0), "{name} at sysenter: the task lives");
-        ok!(out.held(1), "{name} at sysenter: the other is clean");
     }
 }
 
@@ -155,7 +171,7 @@ fn not_for_the_user() {
 }
 
 fn main() -> i32 {
-    ktap::plan(28);
+    ktap::plan(38);
     by_int80();
     by_sysenter();
     trap_flag();

@@ -1,0 +1,135 @@
+//! Access to user memory that may fault: the instructions, and what happens then.
+//!
+//! Each instruction here that touches a user address has an entry in `__ex_table`: its own
+//! address and where to go on if the access cannot be made. `do_page_fault` brings the page in
+//! if there is one; otherwise it looks the instruction up in that table.
+//!
+//! Nothing here checks that an address is the user's: `uaccess` does.
+//!
+//! Book: chapter 10, "Dynamic Address Checking: The Fix-up Code", "The Exception Tables".
+//! Linux: 2.6.38 `arch/x86/lib/usercopy_32.c`, `arch/x86/mm/extable.c`.
+
+use core::arch::global_asm;
+
+unsafe extern "C" {
+    /// Copies `bytes` bytes and returns how many could not be. One of the two addresses is the
+    /// user's and may fault; the other is the kernel's and does not.
+    pub fn __copy_user(to: *mut u8, from: *const u8, bytes: u32) -> u32;
+    /// Clears `bytes` bytes at a user address and returns how many could not be.
+    pub fn __clear_user(to: *mut u8, bytes: u32) -> u32;
+    /// Stores the word at user address `from` to `to`. 0, or 1 if it could not be read.
+    pub fn __get_user_4(to: *mut u32, from: *const u32) -> u32;
+    /// Stores `value` at user address `to`. 0, or 1 if it could not be.
+    pub fn __put_user_4(to: *mut u32, value: u32) -> u32;
+    /// Like `lock cmpxchg` on the user's word at `at`: stores `new` if it is `*expected`, and its
+    /// old value to `*expected`. 0, or 1 if it could not be accessed.
+    pub fn __cmpxchg_user_4(at: *mut u32, expected: *mut u32, new: u32) -> u32;
+}
+
+global_asm!(
+    r#"
+    .macro  _ASM_EXTABLE from, to
+    .pushsection __ex_table, "a", @progbits
+    .balign 4
+    .long   \from, \to
+    .popsection
+    .endm
+
+    .section .text.uaccess, "ax", @progbits
+    .globl  __copy_user
+    .type   __copy_user, @function
+__copy_user:                            # (to, from, bytes) -> bytes not copied
+    pushl   %edi
+    pushl   %esi
+    movl    12(%esp), %edi
+    movl    16(%esp), %esi
+    movl    20(%esp), %ecx
+    movl    %ecx, %edx
+    andl    $3, %edx
+    shrl    $2, %ecx
+2:  rep movsl
+    movl    %edx, %ecx
+3:  rep movsb
+4:  movl    %ecx, %eax
+    popl    %esi
+    popl    %edi
+    ret
+5:  leal    (%edx,%ecx,4), %ecx         # words left, and the bytes after them
+    jmp     4b
+    _ASM_EXTABLE 2b, 5b
+    _ASM_EXTABLE 3b, 4b
+    .size   __copy_user, . - __copy_user
+
+    .globl  __clear_user
+    .type   __clear_user, @function
+__clear_user:                           # (to, bytes) -> bytes not cleared
+    pushl   %edi
+    movl    8(%esp), %edi
+    movl    12(%esp), %ecx
+    movl    %ecx, %edx
+    andl    $3, %edx
+    shrl    $2, %ecx
+    xorl    %eax, %eax
+2:  rep stosl
+    movl    %edx, %ecx
+3:  rep stosb
+4:  movl    %ecx, %eax
+    popl    %edi
+    ret
+5:  leal    (%edx,%ecx,4), %ecx
+    jmp     4b
+    _ASM_EXTABLE 2b, 5b
+    _ASM_EXTABLE 3b, 4b
+    .size   __clear_user, . - __clear_user
+
+    .globl  __get_user_4
+    .type   __get_user_4, @function
+__get_user_4:                           # (to, from) -> 0 or 1
+    movl    8(%esp), %ecx
+2:  movl    (%ecx), %edx
+    movl    4(%esp), %ecx
+    movl    %edx, (%ecx)
+    xorl    %eax, %eax
+    ret
+3:  movl    $1, %eax
+    ret
+    _ASM_EXTABLE 2b, 3b
+    .size   __get_user_4, . - __get_user_4
+
+    .globl  __put_user_4
+    .type   __put_user_4, @function
+__put_user_4:                           # (to, value) -> 0 or 1
+    movl    4(%esp), %ecx
+    movl    8(%esp), %edx
+2:  movl    %edx, (%ecx)
+    xorl    %eax, %eax
+    ret
+3:  movl    $1, %eax
+    ret
+    _ASM_EXTABLE 2b, 3b
+    .size   __put_user_4, . - __put_user_4
+
+    .globl  __cmpxchg_user_4
+    .type   __cmpxchg_user_4, @function
+__cmpxchg_user_4:                       # (at, expected, new) -> 0 or 1
+    pushl   %ebx
+    movl    8(%esp), %ecx
+    movl    12(%esp), %ebx
+    movl    16(%esp), %edx
+    movl    (%ebx), %eax
+2:  lock cmpxchgl %edx, (%ecx)
+    movl    %eax, (%ebx)
+    xorl    %eax, %eax
+    popl    %ebx
+    ret
+3:  movl    $1, %eax
+    popl    %ebx
+    ret
+    _ASM_EXTABLE 2b, 3b
+    .size   __cmpxchg_user_4, . - __cmpxchg_user_4
+
+    .purgem _ASM_EXTABLE
+    .text
+    "#,
+    options(att_syntax)
+);

@@ -1,0 +1,74 @@
+//! The voice of the tour: text, values, checks, and the verdict.
+//!
+//! Lines go to COM1 without time stamps, at most 80 columns each.
+
+use core::fmt::{Arguments, Write};
+
+use crate::drivers::serial;
+use crate::exit_value::ExitValue;
+use crate::selftest::check::Outcome;
+use crate::selftest::check::Verdict;
+
+/// Speaks, and counts what held.
+#[derive(Default)]
+pub struct Guide {
+    held: u32,
+    wrong: u32,
+}
+
+impl Guide {
+    /// Nothing said yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The first line.
+    pub fn title(&mut self, text: &str) {
+        line(format_args!("\n{text}\n\n"));
+    }
+
+    /// Begins a step.
+    pub fn heading(&mut self, number: usize, title: &str, book: &str) {
+        line(format_args!("\n{number:2}. {title}  [{book}]\n"));
+    }
+
+    /// A line of the story.
+    pub fn say(&mut self, text: &str) {
+        line(format_args!("    {text}\n"));
+    }
+
+    /// A line with values read from the machine.
+    pub fn show(&mut self, values: Arguments<'_>) {
+        line(format_args!("        {values}\n"));
+    }
+
+    /// A check: what must hold, and whether it did.
+    pub fn check(&mut self, holds: bool, what: &str) {
+        *(if holds { &mut self.held } else { &mut self.wrong }) += 1;
+        line(format_args!("      {} {what}\n", if holds { "ok   " } else { "WRONG" }));
+    }
+
+    /// The actors of a step must have come to their end.
+    pub fn ended(&mut self, outcome: Outcome) {
+        match outcome {
+            Ok(()) => {}
+            Err(Verdict::Failed(why)) => {
+                self.wrong += 1;
+                line(format_args!("      WRONG the step broke off: {why}\n"));
+            }
+            Err(Verdict::Skipped(why)) => line(format_args!("      (left out: {why})\n")),
+        }
+    }
+
+    /// The last line, and the value that the machine ends with.
+    pub fn verdict(&self) -> ExitValue {
+        let all = self.held + self.wrong;
+        line(format_args!("\ntour: verdict: {} of {all} checks hold\n", self.held));
+        if self.wrong == 0 { ExitValue::Success } else { ExitValue::Failure }
+    }
+}
+
+fn line(text: Arguments<'_>) {
+    // Writing never fails.
+    let _ = serial::lock_for_line().write_fmt(text);
+}
