@@ -34,6 +34,11 @@ gdb:
 selftest *GLOB:
     @{{support}} selftest "$@"
 
+# Take each step of the switch out in turn: which test notices? (all, or those that match)
+[no-exit-message]
+mutants *NAME:
+    @MUTANTS_ALL=1 {{cargo}} test --quiet --test mutants -- "$@"
+
 # Write the golden files anew, after a change that is meant: see what git diff says
 bless:
     @BLESS=1 {{support}} test tree image boots
