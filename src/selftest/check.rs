@@ -31,7 +31,9 @@ pub fn expect<T: PartialEq + Debug>(what: &str, got: T, expected: T) -> Outcome 
     if got == expected {
         return Ok(());
     }
-    Err(Verdict::Failed(format!("{what}: expected {expected:?}, got {got:?}")))
+    Err(Verdict::Failed(format!(
+        "{what}: expected {expected:?}, got {got:?}"
+    )))
 }
 
 /// `what` must be `expected`: an address, a register, flags.
@@ -39,7 +41,9 @@ pub fn expect_hex(what: &str, got: u32, expected: u32) -> Outcome {
     if got == expected {
         return Ok(());
     }
-    Err(Verdict::Failed(format!("{what}: expected {expected:#010x}, got {got:#010x}")))
+    Err(Verdict::Failed(format!(
+        "{what}: expected {expected:#010x}, got {got:#010x}"
+    )))
 }
 
 /// `what` must lie in `low..=high`.
@@ -47,7 +51,9 @@ pub fn expect_within(what: &str, got: u64, low: u64, high: u64) -> Outcome {
     if (low..=high).contains(&got) {
         return Ok(());
     }
-    Err(Verdict::Failed(format!("{what}: expected {low} to {high}, got {got}")))
+    Err(Verdict::Failed(format!(
+        "{what}: expected {low} to {high}, got {got}"
+    )))
 }
 
 /// What `what` says must hold.

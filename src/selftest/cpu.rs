@@ -20,11 +20,26 @@ use crate::hw::tss::{IO_BITMAP_OFFSET, KERNEL_TSS_LIMIT, TssStruct};
 use crate::task::thread_struct::TIF_SYSENTER_CS;
 
 pub const CASES: &[Case] = &[
-    Case { name: "one_tss_per_cpu_ltr_once", run: one_tss_per_cpu_ltr_once },
-    Case { name: "tsc_disable_follows_task", run: tsc_disable_follows_task },
-    Case { name: "tsc_disable_is_inherited", run: tsc_disable_is_inherited },
-    Case { name: "sysenter_cs_cached_in_ss1", run: sysenter_cs_cached_in_ss1 },
-    Case { name: "sysenter_esp_set_once", run: sysenter_esp_set_once },
+    Case {
+        name: "one_tss_per_cpu_ltr_once",
+        run: one_tss_per_cpu_ltr_once,
+    },
+    Case {
+        name: "tsc_disable_follows_task",
+        run: tsc_disable_follows_task,
+    },
+    Case {
+        name: "tsc_disable_is_inherited",
+        run: tsc_disable_is_inherited,
+    },
+    Case {
+        name: "sysenter_cs_cached_in_ss1",
+        run: sysenter_cs_cached_in_ss1,
+    },
+    Case {
+        name: "sysenter_esp_set_once",
+        run: sysenter_esp_set_once,
+    },
 ];
 
 /// The task register is the same in every task, and its descriptor is busy from the one `ltr` on:
@@ -40,8 +55,16 @@ fn one_tss_per_cpu_ltr_once() -> Outcome {
             expect_hex("base of GDT entry 16", tss.base(), tss_address())?;
             expect("limit of GDT entry 16", tss.limit_bytes(), KERNEL_TSS_LIMIT)?;
             expect("type of GDT entry 16", tss.segment_type(), TYPE_TSS_BUSY)?;
-            expect_hex("I/O map base", hw_tss().io_bitmap_base.into(), IO_BITMAP_OFFSET.into())?;
-            expect_hex("base of GDT entry 27", gdt(GDT_ENTRY_PERCPU).base(), area_address())?;
+            expect_hex(
+                "I/O map base",
+                hw_tss().io_bitmap_base.into(),
+                IO_BITMAP_OFFSET.into(),
+            )?;
+            expect_hex(
+                "base of GDT entry 27",
+                gdt(GDT_ENTRY_PERCPU).base(),
+                area_address(),
+            )?;
             let doublefault = gdt(GDT_ENTRY_DOUBLEFAULT_TSS).segment_type();
             expect("type of GDT entry 31", doublefault, TYPE_TSS_AVAILABLE)?;
             pass();
@@ -72,7 +95,11 @@ fn tsc_disable_follows_task() -> Outcome {
         }
         Ok(())
     };
-    Crew::new().actor("without", without).actor("with", with).actor("with too", with).run()
+    Crew::new()
+        .actor("without", without)
+        .actor("with", with)
+        .actor("with too", with)
+        .run()
 }
 
 /// 1: TSD was clear, 2: it was set.
@@ -90,7 +117,11 @@ fn tsc_disable_is_inherited() -> Outcome {
         set_tsc_mode(true);
         crate::sched::wake_up::wake_up_new_task(&child);
         pass();
-        expect("what the child found", CHILD_TSD.swap(0, Ordering::Relaxed), 2)?;
+        expect(
+            "what the child found",
+            CHILD_TSD.swap(0, Ordering::Relaxed),
+            2,
+        )?;
         expect("CR4.TSD of the parent", tsd(), false)
     };
     Crew::new().actor("parent", parent).run()
@@ -149,7 +180,11 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
         }
         Ok(())
     };
-    Crew::new().actor("without", without).actor("first", first).actor("second", second).run()
+    Crew::new()
+        .actor("without", without)
+        .actor("first", first)
+        .actor("second", second)
+        .run()
 }
 
 /// The end of this CPU's TSS, whoever runs: `sp0` is fetched from there.
@@ -161,9 +196,16 @@ fn sysenter_esp_set_once() -> Outcome {
         for _ in 0..3 {
             // SAFETY: the CPU has SEP, which the boot code asked for.
             let (esp, eip) = unsafe {
-                (insn::rdmsr(MSR_IA32_SYSENTER_ESP) as u32, insn::rdmsr(MSR_IA32_SYSENTER_EIP) as u32)
+                (
+                    insn::rdmsr(MSR_IA32_SYSENTER_ESP) as u32,
+                    insn::rdmsr(MSR_IA32_SYSENTER_EIP) as u32,
+                )
             };
-            expect_hex("SYSENTER_ESP", esp, tss_address() + size_of::<TssStruct>() as u32)?;
+            expect_hex(
+                "SYSENTER_ESP",
+                esp,
+                tss_address() + size_of::<TssStruct>() as u32,
+            )?;
             expect_hex("SYSENTER_EIP", eip, sysenter_entry as *const () as u32)?;
             pass();
         }

@@ -21,8 +21,8 @@ use super::check::{Outcome, Verdict};
 use crate::arch::x86::current::current;
 use crate::process::kthread::new_kernel_thread;
 use crate::sched::policy::{set_cpus_allowed, set_scheduler, yield_current};
-use crate::sched::timer::{HZ, jiffies, schedule_timeout};
 use crate::sched::schedule::schedule;
+use crate::sched::timer::{HZ, jiffies, schedule_timeout};
 use crate::sched::wake_up::{wake_up_new_task, wake_up_process};
 use crate::sync::SpinLock;
 use crate::task::sched_entity::SCHED_FIFO;
@@ -61,8 +61,14 @@ impl Thread {
     /// Makes a kernel thread for the running task to join, and starts it.
     pub fn start(name: &str, policy: u32, prio: i32, act: Act<'static>) -> Result<Self, Verdict> {
         let waiter = current().get_task_struct();
-        let done = Arc::new(Done { outcome: SpinLock::new(None), waiter });
-        let start = Box::into_raw(Box::new(Start { act, done: done.clone() }));
+        let done = Arc::new(Done {
+            outcome: SpinLock::new(None),
+            waiter,
+        });
+        let start = Box::into_raw(Box::new(Start {
+            act,
+            done: done.clone(),
+        }));
         let task = match new_kernel_thread(thread_main, start as u32, name) {
             Ok(task) => task,
             Err(errno) => {
@@ -72,7 +78,10 @@ impl Thread {
             }
         };
         let valid = set_scheduler(&task, policy, prio);
-        assert!(valid.is_ok(), "BUG: a case asks for policy {policy}, priority {prio}");
+        assert!(
+            valid.is_ok(),
+            "BUG: a case asks for policy {policy}, priority {prio}"
+        );
         wake_up_new_task(&task);
         Ok(Self { task, done })
     }
@@ -148,7 +157,12 @@ impl<'a> Crew<'a> {
         prio: i32,
         act: impl FnOnce() -> Outcome + Send + 'a,
     ) -> Self {
-        self.parts.push(Part { name, policy, prio, act: Box::new(act) });
+        self.parts.push(Part {
+            name,
+            policy,
+            prio,
+            act: Box::new(act),
+        });
         self
     }
 
@@ -197,7 +211,9 @@ pub fn pass() {
 
 /// Sleeps until somebody calls [`wake_up_process`] for this task.
 pub fn sleep() {
-    current().state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+    current()
+        .state
+        .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
     schedule();
 }
 

@@ -13,20 +13,52 @@ use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::task::last::Prev;
 
 pub const CASES: &[Case] = &[
-    Case { name: "panic!", run: panic },
-    Case { name: "null_dereference!", run: null_dereference },
-    Case { name: "overflow_kernel_stack!", run: overflow_kernel_stack },
-    Case { name: "bug_switch_with_irqs_on!", run: bug_switch_with_irqs_on },
-    Case { name: "bug_switch_without_lock!", run: bug_switch_without_lock },
-    Case { name: "bug_scheduling_while_atomic!", run: bug_scheduling_while_atomic },
-    Case { name: "bug_stack_end_overwritten!", run: bug_stack_end_overwritten },
-    Case { name: "bug_exit_while_atomic!", run: bug_exit_while_atomic },
-    Case { name: "bug_mm_dropped_under_cr3!", run: bug_mm_dropped_under_cr3 },
-    Case { name: "hang!", run: hang },
+    Case {
+        name: "panic!",
+        run: panic,
+    },
+    Case {
+        name: "null_dereference!",
+        run: null_dereference,
+    },
+    Case {
+        name: "overflow_kernel_stack!",
+        run: overflow_kernel_stack,
+    },
+    Case {
+        name: "bug_switch_with_irqs_on!",
+        run: bug_switch_with_irqs_on,
+    },
+    Case {
+        name: "bug_switch_without_lock!",
+        run: bug_switch_without_lock,
+    },
+    Case {
+        name: "bug_scheduling_while_atomic!",
+        run: bug_scheduling_while_atomic,
+    },
+    Case {
+        name: "bug_stack_end_overwritten!",
+        run: bug_stack_end_overwritten,
+    },
+    Case {
+        name: "bug_exit_while_atomic!",
+        run: bug_exit_while_atomic,
+    },
+    Case {
+        name: "bug_mm_dropped_under_cr3!",
+        run: bug_mm_dropped_under_cr3,
+    },
+    Case {
+        name: "hang!",
+        run: hang,
+    },
 ];
 
 fn survived() -> Outcome {
-    Err(Verdict::Failed("expected the end of the kernel, got back".into()))
+    Err(Verdict::Failed(
+        "expected the end of the kernel, got back".into(),
+    ))
 }
 
 fn panic() -> Outcome {

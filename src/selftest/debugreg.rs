@@ -13,16 +13,31 @@ use crate::sync::PreemptGuard;
 use crate::task::thread_struct::TIF_DEBUG;
 
 pub const CASES: &[Case] = &[
-    Case { name: "debugreg_load_only_next", run: debugreg_load_only_next },
-    Case { name: "debugreg_of_two_tasks_do_not_mix", run: debugreg_of_two_tasks_do_not_mix },
-    Case { name: "debugreg_stale_dr7_harmless", run: debugreg_stale_dr7_harmless },
-    Case { name: "debugreg_hits_only_in_own_task", run: debugreg_hits_only_in_own_task },
+    Case {
+        name: "debugreg_load_only_next",
+        run: debugreg_load_only_next,
+    },
+    Case {
+        name: "debugreg_of_two_tasks_do_not_mix",
+        run: debugreg_of_two_tasks_do_not_mix,
+    },
+    Case {
+        name: "debugreg_stale_dr7_harmless",
+        run: debugreg_stale_dr7_harmless,
+    },
+    Case {
+        name: "debugreg_hits_only_in_own_task",
+        run: debugreg_hits_only_in_own_task,
+    },
 ];
 
 static WATCHED: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
 /// DR7 with a breakpoint on writes of four bytes at DR0.
-const ON_WRITE: u32 = Dr7::empty().enable(0, BreakOn::Write, BreakLen::Four).bits() | DR7_EMPTY;
+const ON_WRITE: u32 = Dr7::empty()
+    .enable(0, BreakOn::Write, BreakLen::Four)
+    .bits()
+    | DR7_EMPTY;
 
 /// The running task watches `word`, as after ptrace's POKEUSR.
 fn watch(word: &'static AtomicU32) {
@@ -57,7 +72,11 @@ fn debugreg_load_only_next() -> Outcome {
         for _ in 0..3 {
             let before = counts().debug_loads;
             pass();
-            expect("loads of debug registers, there and back", counts().debug_loads - before, 1)?;
+            expect(
+                "loads of debug registers, there and back",
+                counts().debug_loads - before,
+                1,
+            )?;
             expect_hex("DR0", get_debugreg(0), &raw const WATCHED[0] as u32)?;
             expect_hex("DR7", get_debugreg(7), ON_WRITE)?;
         }
@@ -68,12 +87,19 @@ fn debugreg_load_only_next() -> Outcome {
         for _ in 0..2 {
             let before = counts().debug_loads;
             pass();
-            expect("loads of debug registers, there and back", counts().debug_loads - before, 1)?;
+            expect(
+                "loads of debug registers, there and back",
+                counts().debug_loads - before,
+                1,
+            )?;
         }
         pass();
         Ok(())
     };
-    Crew::new().actor("watcher", watcher).actor("other", other).run()
+    Crew::new()
+        .actor("watcher", watcher)
+        .actor("other", other)
+        .run()
 }
 
 fn debugreg_of_two_tasks_do_not_mix() -> Outcome {
@@ -107,14 +133,21 @@ fn debugreg_stale_dr7_harmless() -> Outcome {
         expect_hex("DR7 after the hit", get_debugreg(7), DR7_EMPTY)?;
         expect_hex("hits, the second time", hits(&WATCHED[0]), 0)
     };
-    Crew::new().actor("watcher", watcher).actor("other", other).run()
+    Crew::new()
+        .actor("watcher", watcher)
+        .actor("other", other)
+        .run()
 }
 
 fn debugreg_hits_only_in_own_task() -> Outcome {
     let watcher = || {
         watch(&WATCHED[0]);
         for _ in 0..4 {
-            expect_hex("hits in the task that watches", hits(&WATCHED[0]), Dr6::B0.bits())?;
+            expect_hex(
+                "hits in the task that watches",
+                hits(&WATCHED[0]),
+                Dr6::B0.bits(),
+            )?;
             pass();
         }
         forget();
@@ -127,5 +160,8 @@ fn debugreg_hits_only_in_own_task() -> Outcome {
         }
         Ok(())
     };
-    Crew::new().actor("watcher", watcher).actor("other", other).run()
+    Crew::new()
+        .actor("watcher", watcher)
+        .actor("other", other)
+        .run()
 }

@@ -10,16 +10,37 @@ use crate::arch::x86::probe::call_with_eflags;
 use crate::hw::eflags::Eflags;
 
 pub const CASES: &[Case] = &[
-    Case { name: "iopl_does_not_leak", run: iopl_does_not_leak },
-    Case { name: "nt_does_not_leak", run: nt_does_not_leak },
-    Case { name: "ac_does_not_leak", run: ac_does_not_leak },
-    Case { name: "df_does_not_leak", run: df_does_not_leak },
-    Case { name: "iopl_and_nt_and_ac_and_df_do_not_leak", run: all_do_not_leak },
-    Case { name: "new_task_eflags_are_0x202", run: new_task_eflags_are_0x202 },
+    Case {
+        name: "iopl_does_not_leak",
+        run: iopl_does_not_leak,
+    },
+    Case {
+        name: "nt_does_not_leak",
+        run: nt_does_not_leak,
+    },
+    Case {
+        name: "ac_does_not_leak",
+        run: ac_does_not_leak,
+    },
+    Case {
+        name: "df_does_not_leak",
+        run: df_does_not_leak,
+    },
+    Case {
+        name: "iopl_and_nt_and_ac_and_df_do_not_leak",
+        run: all_do_not_leak,
+    },
+    Case {
+        name: "new_task_eflags_are_0x202",
+        run: new_task_eflags_are_0x202,
+    },
 ];
 
 /// Flags that belong to a task and not to the moment.
-const OF_TASK: Eflags = Eflags::IOPL.union(Eflags::NT).union(Eflags::AC).union(Eflags::DF);
+const OF_TASK: Eflags = Eflags::IOPL
+    .union(Eflags::NT)
+    .union(Eflags::AC)
+    .union(Eflags::DF);
 
 fn iopl_does_not_leak() -> Outcome {
     stay_with_their_task(Eflags::IOPL)
@@ -60,7 +81,11 @@ extern "C" fn pass_on() {
 fn stay_with_their_task(flags: Eflags) -> Outcome {
     let setter = || {
         for _ in 0..3 {
-            expect_hex("flags of the setter when it is back", with_flags(flags, pass_on), flags.bits())?;
+            expect_hex(
+                "flags of the setter when it is back",
+                with_flags(flags, pass_on),
+                flags.bits(),
+            )?;
             expect_hex("flags of the setter without them", mine(), 0)?;
         }
         Ok(())
@@ -72,7 +97,11 @@ fn stay_with_their_task(flags: Eflags) -> Outcome {
         }
         Ok(())
     };
-    Crew::new().actor("setter", setter).actor("other", other).actor("third", other).run()
+    Crew::new()
+        .actor("setter", setter)
+        .actor("other", other)
+        .actor("third", other)
+        .run()
 }
 
 /// What the new task found; 0 is nothing yet, since bit 1 is always set.
@@ -93,8 +122,18 @@ fn new_task_eflags_are_0x202() -> Outcome {
         drop(child);
         with_flags(OF_TASK, pass_on);
         // The arithmetic flags are the business of the code that ran.
-        let control = OF_TASK | Eflags::FIXED | Eflags::IF | Eflags::TF | Eflags::VM | Eflags::RF | Eflags::ID;
-        expect_hex("flags of a new task", FOUND.load(Ordering::Relaxed) & control.bits(), 0x202)
+        let control = OF_TASK
+            | Eflags::FIXED
+            | Eflags::IF
+            | Eflags::TF
+            | Eflags::VM
+            | Eflags::RF
+            | Eflags::ID;
+        expect_hex(
+            "flags of a new task",
+            FOUND.load(Ordering::Relaxed) & control.bits(),
+            0x202,
+        )
     };
     Crew::new().actor("parent", parent).run()
 }

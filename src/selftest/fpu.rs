@@ -20,16 +20,46 @@ use crate::task::state::PF_USED_MATH;
 use crate::task::thread_struct::TS_USEDFPU;
 
 pub const CASES: &[Case] = &[
-    Case { name: "fpu_not_saved_without_use", run: fpu_not_saved_without_use },
-    Case { name: "fpu_ts_clear_exactly_with_usedfpu", run: fpu_ts_clear_exactly_with_usedfpu },
-    Case { name: "fpu_nm_once_per_slice_then_preload", run: fpu_nm_once_per_slice_then_preload },
-    Case { name: "fpu_counter_reset_when_unused", run: fpu_counter_reset_when_unused },
-    Case { name: "fpu_counter_wraps_at_256", run: fpu_counter_wraps_at_256 },
-    Case { name: "fpu_registers_of_two_tasks_do_not_mix", run: fpu_registers_of_two_tasks_do_not_mix },
-    Case { name: "fpu_mxcsr_of_two_tasks_do_not_mix", run: fpu_mxcsr_of_two_tasks_do_not_mix },
-    Case { name: "fpu_new_user_gets_initial_state", run: fpu_new_user_gets_initial_state },
-    Case { name: "fpu_fork_copies_live_registers", run: fpu_fork_copies_live_registers },
-    Case { name: "fpu_exec_discards", run: fpu_exec_discards },
+    Case {
+        name: "fpu_not_saved_without_use",
+        run: fpu_not_saved_without_use,
+    },
+    Case {
+        name: "fpu_ts_clear_exactly_with_usedfpu",
+        run: fpu_ts_clear_exactly_with_usedfpu,
+    },
+    Case {
+        name: "fpu_nm_once_per_slice_then_preload",
+        run: fpu_nm_once_per_slice_then_preload,
+    },
+    Case {
+        name: "fpu_counter_reset_when_unused",
+        run: fpu_counter_reset_when_unused,
+    },
+    Case {
+        name: "fpu_counter_wraps_at_256",
+        run: fpu_counter_wraps_at_256,
+    },
+    Case {
+        name: "fpu_registers_of_two_tasks_do_not_mix",
+        run: fpu_registers_of_two_tasks_do_not_mix,
+    },
+    Case {
+        name: "fpu_mxcsr_of_two_tasks_do_not_mix",
+        run: fpu_mxcsr_of_two_tasks_do_not_mix,
+    },
+    Case {
+        name: "fpu_new_user_gets_initial_state",
+        run: fpu_new_user_gets_initial_state,
+    },
+    Case {
+        name: "fpu_fork_copies_live_registers",
+        run: fpu_fork_copies_live_registers,
+    },
+    Case {
+        name: "fpu_exec_discards",
+        run: fpu_exec_discards,
+    },
 ];
 
 /// Calls `f` with the registers of the running task in the processor; true if #NM was needed.
@@ -37,7 +67,10 @@ fn use_fpu<R>(f: impl FnOnce() -> R) -> (bool, R) {
     let _no_preempt = PreemptGuard::new();
     let trapped = ts();
     if trapped {
-        assert!(math_state_restore(), "BUG: no memory for 512 bytes of FPU state");
+        assert!(
+            math_state_restore(),
+            "BUG: no memory for 512 bytes of FPU state"
+        );
     }
     (trapped, f())
 }
@@ -62,7 +95,12 @@ fn image(seed: u32) -> Box<FxsaveArea> {
 
 /// The parts of an image that a program sees.
 fn visible(area: &FxsaveArea) -> (u16, u32, Vec<u32>) {
-    let words = area.st_space.iter().chain(&area.xmm_space[..32]).copied().collect();
+    let words = area
+        .st_space
+        .iter()
+        .chain(&area.xmm_space[..32])
+        .copied()
+        .collect();
     (area.cwd, area.mxcsr, words)
 }
 
@@ -107,7 +145,13 @@ fn fpu_not_saved_without_use() -> Outcome {
 }
 
 fn fpu_ts_clear_exactly_with_usedfpu() -> Outcome {
-    let agree = || expect("TS clear", !ts(), my_thread(|thread| thread.work & TS_USEDFPU != 0));
+    let agree = || {
+        expect(
+            "TS clear",
+            !ts(),
+            my_thread(|thread| thread.work & TS_USEDFPU != 0),
+        )
+    };
     let user = || {
         for turn in 0..10 {
             agree()?;
@@ -146,13 +190,24 @@ fn fpu_nm_once_per_slice_then_preload() -> Outcome {
             preloads.push(after.fpu_preloads - before.fpu_preloads);
             saves.push(after.fpu_saves - before.fpu_saves);
         }
-        expect("slices with #NM", traps, [1, 1, 1, 1, 1, 1, 0, 0, 0].to_vec())?;
+        expect(
+            "slices with #NM",
+            traps,
+            [1, 1, 1, 1, 1, 1, 0, 0, 0].to_vec(),
+        )?;
         // Counted at the end of a slice: the switch back to this task is in it.
-        expect("slices that end with a preload", preloads, [0, 0, 0, 0, 0, 1, 1, 1, 1].to_vec())?;
+        expect(
+            "slices that end with a preload",
+            preloads,
+            [0, 0, 0, 0, 0, 1, 1, 1, 1].to_vec(),
+        )?;
         expect("saves in each slice", saves, [1; 9].to_vec())?;
         expect("FPU_PRELOAD_AFTER", FPU_PRELOAD_AFTER, 5)
     };
-    Crew::new().actor("user", user).actor("other", other(9)).run()
+    Crew::new()
+        .actor("user", user)
+        .actor("other", other(9))
+        .run()
 }
 
 fn fpu_counter_reset_when_unused() -> Outcome {
@@ -174,7 +229,10 @@ fn fpu_counter_reset_when_unused() -> Outcome {
         }
         expect_true("preloaded after six", !ts())
     };
-    Crew::new().actor("user", user).actor("other", other(12)).run()
+    Crew::new()
+        .actor("user", user)
+        .actor("other", other(12))
+        .run()
 }
 
 /// Eight bits: a task that uses the FPU in every slice is lazy again after 256.
@@ -191,7 +249,10 @@ fn fpu_counter_wraps_at_256() -> Outcome {
         let expected: Vec<u32> = (1..=6).chain(257..=262).collect();
         expect("slices with #NM", traps, expected)
     };
-    Crew::new().actor("user", user).actor("other", other(300)).run()
+    Crew::new()
+        .actor("user", user)
+        .actor("other", other(300))
+        .run()
 }
 
 /// x87, MMX and SSE registers of two tasks and the control words, over many slices.
@@ -202,14 +263,26 @@ fn fpu_registers_of_two_tasks_do_not_mix() -> Outcome {
                 let wanted = image(seed + round);
                 load(&wanted);
                 pass();
-                expect("registers after a switch", visible(&store()), visible(&wanted))?;
+                expect(
+                    "registers after a switch",
+                    visible(&store()),
+                    visible(&wanted),
+                )?;
                 pass();
-                expect("registers after another", visible(&store()), visible(&wanted))?;
+                expect(
+                    "registers after another",
+                    visible(&store()),
+                    visible(&wanted),
+                )?;
             }
             Ok(())
         }
     };
-    Crew::new().actor("a", play(0x1234_5670)).actor("b", play(0x9abc_def0)).actor("none", other(24)).run()
+    Crew::new()
+        .actor("a", play(0x1234_5670))
+        .actor("b", play(0x9abc_def0))
+        .actor("none", other(24))
+        .run()
 }
 
 fn fpu_mxcsr_of_two_tasks_do_not_mix() -> Outcome {
@@ -224,7 +297,10 @@ fn fpu_mxcsr_of_two_tasks_do_not_mix() -> Outcome {
             Ok(())
         }
     };
-    Crew::new().actor("a", play(0x3f80)).actor("b", play(0x5f80)).run()
+    Crew::new()
+        .actor("a", play(0x3f80))
+        .actor("b", play(0x5f80))
+        .run()
 }
 
 /// Whoever used the registers before: the first use begins with the state after reset.
@@ -239,7 +315,11 @@ fn fpu_new_user_gets_initial_state() -> Outcome {
         expect_hex("FCW", found.cwd.into(), 0x37f)?;
         expect_hex("MXCSR", found.mxcsr, INIT_MXCSR)?;
         expect_hex("registers in use", found.twd.into(), 0)?;
-        expect("xmm0 to xmm7", found.xmm_space[..32].to_vec(), [0; 32].to_vec())
+        expect(
+            "xmm0 to xmm7",
+            found.xmm_space[..32].to_vec(),
+            [0; 32].to_vec(),
+        )
     };
     Crew::new().actor("before", before).actor("new", new).run()
 }
@@ -257,7 +337,11 @@ fn fpu_fork_copies_live_registers() -> Outcome {
         expect("registers of the child", copy, Some(visible(&wanted)))?;
         expect("TS_USEDFPU of the child", own, 0)?;
         expect_true("TS is set once the state is in memory", ts())?;
-        expect("registers of the parent", visible(&store()), visible(&wanted))
+        expect(
+            "registers of the parent",
+            visible(&store()),
+            visible(&wanted),
+        )
     };
     Crew::new().actor("parent", parent).run()
 }
@@ -278,8 +362,15 @@ fn fpu_exec_discards() -> Outcome {
         expect("fpu_counter", my_thread(|thread| thread.fpu_counter), 0)?;
         expect("PF_USED_MATH", current().has_flags(PF_USED_MATH), false)?;
         pass();
-        expect("states saved", counts().fpu_saves - saves.load(Ordering::Relaxed), 0)?;
+        expect(
+            "states saved",
+            counts().fpu_saves - saves.load(Ordering::Relaxed),
+            0,
+        )?;
         expect_hex("MXCSR of the new program", store().mxcsr, INIT_MXCSR)
     };
-    Crew::new().actor("user", user).actor("other", other(1)).run()
+    Crew::new()
+        .actor("user", user)
+        .actor("other", other(1))
+        .run()
 }

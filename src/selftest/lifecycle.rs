@@ -22,11 +22,26 @@ use crate::task::task_struct::TASKS_LIVE;
 use crate::task::thread_info::STACK_END_MAGIC;
 
 pub const CASES: &[Case] = &[
-    Case { name: "dead_stack_freed_only_in_finish_task_switch", run: dead_stack_freed_only_in_finish_task_switch },
-    Case { name: "dead_task_descriptor_freed", run: dead_task_descriptor_freed },
-    Case { name: "new_task_has_two_references", run: new_task_has_two_references },
-    Case { name: "pid_is_free_again", run: pid_is_free_again },
-    Case { name: "nothing_left_behind", run: nothing_left_behind },
+    Case {
+        name: "dead_stack_freed_only_in_finish_task_switch",
+        run: dead_stack_freed_only_in_finish_task_switch,
+    },
+    Case {
+        name: "dead_task_descriptor_freed",
+        run: dead_task_descriptor_freed,
+    },
+    Case {
+        name: "new_task_has_two_references",
+        run: new_task_has_two_references,
+    },
+    Case {
+        name: "pid_is_free_again",
+        run: pid_is_free_again,
+    },
+    Case {
+        name: "nothing_left_behind",
+        run: nothing_left_behind,
+    },
 ];
 
 /// Free stacks while the dying task still runs; its foot.
@@ -48,14 +63,22 @@ fn dead_stack_freed_only_in_finish_task_switch() -> Outcome {
         let before = thread_stack_counts();
         pass();
         let after = thread_stack_counts();
-        expect("free stacks while it ran", DYING[0].load(Ordering::Relaxed), before.1)?;
+        expect(
+            "free stacks while it ran",
+            DYING[0].load(Ordering::Relaxed),
+            before.1,
+        )?;
         expect("free stacks after the switch", after.1, before.1 + 1)?;
         expect("stacks in all", after.0, before.0)?;
         // The stack that was freed last is the one that is given out next.
         let new = new_kernel_thread(die, 0, "heir")?;
         let foot = new.stack as u32;
         wake_up_new_task(&new);
-        expect_hex("stack of the next new task", foot, DYING[1].load(Ordering::Relaxed))
+        expect_hex(
+            "stack of the next new task",
+            foot,
+            DYING[1].load(Ordering::Relaxed),
+        )
     };
     Crew::new().actor("next", next).run()
 }
@@ -66,16 +89,36 @@ fn dead_task_descriptor_freed() -> Outcome {
         let (tasks, stacks) = (TASKS_LIVE.load(Ordering::Relaxed), thread_stack_counts());
         let task = new_kernel_thread(die, 0, "dying")?;
         wake_up_new_task(&task);
-        expect("tasks with the new one", TASKS_LIVE.load(Ordering::Relaxed), tasks + 1)?;
+        expect(
+            "tasks with the new one",
+            TASKS_LIVE.load(Ordering::Relaxed),
+            tasks + 1,
+        )?;
         let free_with_it = thread_stack_counts().1;
         pass();
         expect("state", task.state.load(Ordering::Relaxed), TASK_DEAD)?;
-        expect("exit_state", task.exit_state.load(Ordering::Relaxed), EXIT_DEAD)?;
+        expect(
+            "exit_state",
+            task.exit_state.load(Ordering::Relaxed),
+            EXIT_DEAD,
+        )?;
         expect("on_cpu", task.on_cpu.load(Ordering::Relaxed), 0)?;
         expect("references", task.usage.load(Ordering::Relaxed), 1)?;
-        expect_hex("end of its stack", task.thread_info().stack_end.get(), STACK_END_MAGIC)?;
-        expect("free stacks while it is held", thread_stack_counts().1, free_with_it)?;
-        expect("tasks while it is held", TASKS_LIVE.load(Ordering::Relaxed), tasks + 1)?;
+        expect_hex(
+            "end of its stack",
+            task.thread_info().stack_end.get(),
+            STACK_END_MAGIC,
+        )?;
+        expect(
+            "free stacks while it is held",
+            thread_stack_counts().1,
+            free_with_it,
+        )?;
+        expect(
+            "tasks while it is held",
+            TASKS_LIVE.load(Ordering::Relaxed),
+            tasks + 1,
+        )?;
         drop(task);
         expect("tasks", TASKS_LIVE.load(Ordering::Relaxed), tasks)?;
         let after = thread_stack_counts();
@@ -96,11 +139,19 @@ fn pid_is_free_again() -> Outcome {
     let slot = Slot::new();
     let dying = || {
         slot.enter();
-        expect("find_task_by_pid", find_task_by_pid(current().pid).is_some(), true)
+        expect(
+            "find_task_by_pid",
+            find_task_by_pid(current().pid).is_some(),
+            true,
+        )
     };
     let next = || {
         let pid = slot.task()?.pid;
-        expect("find_task_by_pid of a dead task", find_task_by_pid(pid).is_some(), false)
+        expect(
+            "find_task_by_pid of a dead task",
+            find_task_by_pid(pid).is_some(),
+            false,
+        )
     };
     Crew::new().actor("dying", dying).actor("next", next).run()
 }
@@ -113,7 +164,10 @@ fn census() -> [(&'static str, u32); 6] {
     let (made, free) = thread_stack_counts();
     [
         ("tasks", TASKS_LIVE.load(Ordering::Relaxed)),
-        ("entries of the task list", TASKLIST.lock().tasks.len() as u32),
+        (
+            "entries of the task list",
+            TASKLIST.lock().tasks.len() as u32,
+        ),
         ("address spaces", MM_LIVE.load(Ordering::Relaxed)),
         ("stacks in use", made - free),
         ("free frames", nr_free_pages()),
@@ -136,7 +190,12 @@ fn storm() -> Outcome {
                 }
                 Ok(())
             };
-            threads.push(Thread::start("storm", SCHED_FIFO, ACTOR_PRIO, alloc::boxed::Box::new(act))?);
+            threads.push(Thread::start(
+                "storm",
+                SCHED_FIFO,
+                ACTOR_PRIO,
+                alloc::boxed::Box::new(act),
+            )?);
         }
         set_priority(WAITING_PRIO);
         let outcomes: Vec<Outcome> = threads.into_iter().map(Thread::join).collect();

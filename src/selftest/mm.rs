@@ -15,25 +15,51 @@ use crate::sync::SpinLock;
 use crate::this_cpu_read;
 
 pub const CASES: &[Case] = &[
-    Case { name: "kernel_to_kernel_counts", run: kernel_to_kernel_counts },
-    Case { name: "user_to_kernel_counts", run: user_to_kernel_counts },
-    Case { name: "kernel_to_user_counts", run: kernel_to_user_counts },
-    Case { name: "user_to_user_counts", run: user_to_user_counts },
-    Case { name: "same_mm_switch_writes_no_cr3", run: same_mm_switch_writes_no_cr3 },
-    Case { name: "back_from_lazy_tlb_writes_no_cr3", run: back_from_lazy_tlb_writes_no_cr3 },
-    Case { name: "active_mm_never_none", run: active_mm_never_none },
+    Case {
+        name: "kernel_to_kernel_counts",
+        run: kernel_to_kernel_counts,
+    },
+    Case {
+        name: "user_to_kernel_counts",
+        run: user_to_kernel_counts,
+    },
+    Case {
+        name: "kernel_to_user_counts",
+        run: kernel_to_user_counts,
+    },
+    Case {
+        name: "user_to_user_counts",
+        run: user_to_user_counts,
+    },
+    Case {
+        name: "same_mm_switch_writes_no_cr3",
+        run: same_mm_switch_writes_no_cr3,
+    },
+    Case {
+        name: "back_from_lazy_tlb_writes_no_cr3",
+        run: back_from_lazy_tlb_writes_no_cr3,
+    },
+    Case {
+        name: "active_mm_never_none",
+        run: active_mm_never_none,
+    },
     Case {
         name: "page_directory_freed_by_next_task_after_cr3_moved",
         run: page_directory_freed_by_next_task_after_cr3_moved,
     },
-    Case { name: "mm_goes_with_its_last_user", run: mm_goes_with_its_last_user },
+    Case {
+        name: "mm_goes_with_its_last_user",
+        run: mm_goes_with_its_last_user,
+    },
 ];
 
 /// Where an actor leaves its address space for the others.
 type Place = SpinLock<Option<Mm>>;
 
 fn at(place: &Place) -> Mm {
-    place.lock().unwrap_or_else(|| panic!("BUG: an actor looks for an address space too early"))
+    place
+        .lock()
+        .unwrap_or_else(|| panic!("BUG: an actor looks for an address space too early"))
 }
 
 /// prev borrows: what it borrowed moves on to next; no count changes, no CR3 is written.
@@ -54,16 +80,28 @@ fn kernel_to_kernel_counts() -> Outcome {
         Ok(())
     };
     let next = || {
-        expect("CR3 written", counts().cr3_writes - written.load(Ordering::Relaxed), 0)?;
+        expect(
+            "CR3 written",
+            counts().cr3_writes - written.load(Ordering::Relaxed),
+            0,
+        )?;
         expect("mm_count while next borrows", at(&mm).count(), 2)?;
         expect("mm_users", at(&mm).users(), 1)?;
         expect("active_mm of next", my_active_mm(), at(&mm).as_ptr())?;
-        expect("active_mm of prev", active_mm(&*first.task()?), ptr::null_mut())?;
+        expect(
+            "active_mm of prev",
+            active_mm(&*first.task()?),
+            ptr::null_mut(),
+        )?;
         expect("rq.prev_mm after the switch", prev_mm(), ptr::null_mut())?;
         expect("lazy TLB mode", this_cpu_read!(tlb_state), TLBSTATE_LAZY)?;
         expect_hex("CR3", cr3(), at(&mm).pgd())
     };
-    Crew::new().actor("user", user).actor("prev", prev).actor("next", next).run()
+    Crew::new()
+        .actor("user", user)
+        .actor("prev", prev)
+        .actor("next", next)
+        .run()
 }
 
 /// next borrows prev's address space: one count more, no CR3 is written.
@@ -75,7 +113,11 @@ fn user_to_kernel_counts() -> Outcome {
         let own = Mm::move_into_new()?;
         *mm.lock() = Some(own);
         expect("mm_count of a new address space", own.count(), 1)?;
-        expect("TLB mode of its user", this_cpu_read!(tlb_state), TLBSTATE_OK)?;
+        expect(
+            "TLB mode of its user",
+            this_cpu_read!(tlb_state),
+            TLBSTATE_OK,
+        )?;
         written.store(counts().cr3_writes, Ordering::Relaxed);
         lazy.store(counts().lazy_entries, Ordering::Relaxed);
         pass();
@@ -83,16 +125,31 @@ fn user_to_kernel_counts() -> Outcome {
     };
     let kernel = || {
         let own = at(&mm);
-        expect("CR3 written", counts().cr3_writes - written.load(Ordering::Relaxed), 0)?;
-        expect("entries into lazy TLB mode", counts().lazy_entries - lazy.load(Ordering::Relaxed), 1)?;
+        expect(
+            "CR3 written",
+            counts().cr3_writes - written.load(Ordering::Relaxed),
+            0,
+        )?;
+        expect(
+            "entries into lazy TLB mode",
+            counts().lazy_entries - lazy.load(Ordering::Relaxed),
+            1,
+        )?;
         expect("mm_count", own.count(), 2)?;
         expect("mm_users", own.users(), 1)?;
         expect("active_mm of next", my_active_mm(), own.as_ptr())?;
-        expect("active_mm of prev", active_mm(&*user_slot.task()?), own.as_ptr())?;
+        expect(
+            "active_mm of prev",
+            active_mm(&*user_slot.task()?),
+            own.as_ptr(),
+        )?;
         expect("lazy TLB mode", this_cpu_read!(tlb_state), TLBSTATE_LAZY)?;
         expect_hex("CR3", cr3(), own.pgd())
     };
-    Crew::new().actor("user", user).actor("kernel", kernel).run()
+    Crew::new()
+        .actor("user", user)
+        .actor("kernel", kernel)
+        .run()
 }
 
 /// CR3 becomes next's; what prev had borrowed loses one count, after the switch.
@@ -117,16 +174,28 @@ fn kernel_to_user_counts() -> Outcome {
     let user = || {
         let own = Mm::move_into_new()?;
         pass(); // to lender
-        expect("CR3 written", counts().cr3_writes - written.load(Ordering::Relaxed), 1)?;
+        expect(
+            "CR3 written",
+            counts().cr3_writes - written.load(Ordering::Relaxed),
+            1,
+        )?;
         expect("mm_count of what prev had borrowed", at(&lent).count(), 1)?;
         expect("mm_count of what next lives in", own.count(), 1)?;
         expect("active_mm of next", my_active_mm(), own.as_ptr())?;
-        expect("active_mm of prev", active_mm(&*kernel_slot.task()?), ptr::null_mut())?;
+        expect(
+            "active_mm of prev",
+            active_mm(&*kernel_slot.task()?),
+            ptr::null_mut(),
+        )?;
         expect("rq.prev_mm after the switch", prev_mm(), ptr::null_mut())?;
         expect("TLB mode", this_cpu_read!(tlb_state), TLBSTATE_OK)?;
         expect_hex("CR3", cr3(), own.pgd())
     };
-    Crew::new().actor("lender", lender).actor("kernel", kernel).actor("user", user).run()
+    Crew::new()
+        .actor("lender", lender)
+        .actor("kernel", kernel)
+        .actor("user", user)
+        .run()
 }
 
 /// CR3 is written, no count changes, and each keeps its `active_mm`.
@@ -142,10 +211,18 @@ fn user_to_user_counts() -> Outcome {
             for turn in 0..4 {
                 if turn > 0 {
                     let (own, other) = (at(&places[n]), at(&places[1 - n]));
-                    expect("CR3 written", counts().cr3_writes - written.load(Ordering::Relaxed), 1)?;
+                    expect(
+                        "CR3 written",
+                        counts().cr3_writes - written.load(Ordering::Relaxed),
+                        1,
+                    )?;
                     expect("mm_counts of both", (own.count(), other.count()), (1, 1))?;
                     expect("active_mm of next", my_active_mm(), own.as_ptr())?;
-                    expect("active_mm of prev", active_mm(&*slots[1 - n].task()?), other.as_ptr())?;
+                    expect(
+                        "active_mm of prev",
+                        active_mm(&*slots[1 - n].task()?),
+                        other.as_ptr(),
+                    )?;
                     expect("rq.prev_mm", prev_mm(), ptr::null_mut())?;
                     expect_hex("CR3", cr3(), own.pgd())?;
                 }
@@ -177,13 +254,20 @@ fn same_mm_switch_writes_no_cr3() -> Outcome {
                 expect_hex("CR3", cr3(), at(mm).pgd())?;
                 written.store(counts().cr3_writes, Ordering::Relaxed);
                 pass();
-                expect("CR3 written", counts().cr3_writes - written.load(Ordering::Relaxed), 0)?;
+                expect(
+                    "CR3 written",
+                    counts().cr3_writes - written.load(Ordering::Relaxed),
+                    0,
+                )?;
             }
             pass();
             Ok(())
         }
     };
-    Crew::new().actor("a", play(true)).actor("b", play(false)).run()
+    Crew::new()
+        .actor("a", play(true))
+        .actor("b", play(false))
+        .run()
 }
 
 /// user, kernel, the same user: the directory is still loaded.
@@ -202,12 +286,19 @@ fn back_from_lazy_tlb_writes_no_cr3() -> Outcome {
     };
     let kernel = || {
         for _ in 0..3 {
-            expect("TLB mode of a borrower", this_cpu_read!(tlb_state), TLBSTATE_LAZY)?;
+            expect(
+                "TLB mode of a borrower",
+                this_cpu_read!(tlb_state),
+                TLBSTATE_LAZY,
+            )?;
             pass();
         }
         Ok(())
     };
-    Crew::new().actor("user", user).actor("kernel", kernel).run()
+    Crew::new()
+        .actor("user", user)
+        .actor("kernel", kernel)
+        .run()
 }
 
 /// While a task runs it has an `active_mm`, and CR3 holds that one's directory.
@@ -223,7 +314,11 @@ fn active_mm_never_none() -> Outcome {
                 // SAFETY: what a running task has as `active_mm` is held by it.
                 let pgd = unsafe { (*active).pgd.load(Ordering::Relaxed) };
                 expect_hex("CR3", cr3(), pgd)?;
-                expect("cpu_tlbstate.active_mm", this_cpu_read!(tlb_active_mm), active as u32)?;
+                expect(
+                    "cpu_tlbstate.active_mm",
+                    this_cpu_read!(tlb_active_mm),
+                    active as u32,
+                )?;
                 let mm = current().mm.load(Ordering::Relaxed);
                 expect_true("a user task runs on its own", mm.is_null() || mm == active)?;
                 pass();
@@ -257,18 +352,30 @@ fn page_directory_freed_by_next_task_after_cr3_moved() -> Outcome {
         expect("mm_count of the dead process", dead.count(), 1)?;
         expect("what the next task borrows", my_active_mm(), dead.as_ptr())?;
         expect_hex("CR3 still", cr3(), dead.pgd())?;
-        expect("address spaces", MM_LIVE.load(Ordering::Relaxed), live.load(Ordering::Relaxed))?;
+        expect(
+            "address spaces",
+            MM_LIVE.load(Ordering::Relaxed),
+            live.load(Ordering::Relaxed),
+        )?;
         pass();
         Ok(())
     };
     let user = || {
         let own = Mm::move_into_new()?;
         pass(); // to dying, and from there to kernel, which passes back
-        expect("address spaces", MM_LIVE.load(Ordering::Relaxed), live.load(Ordering::Relaxed) - 1)?;
+        expect(
+            "address spaces",
+            MM_LIVE.load(Ordering::Relaxed),
+            live.load(Ordering::Relaxed) - 1,
+        )?;
         expect("rq.prev_mm", prev_mm(), ptr::null_mut())?;
         expect_hex("CR3", cr3(), own.pgd())
     };
-    Crew::new().actor("user", user).actor("dying", dying).actor("kernel", kernel).run()
+    Crew::new()
+        .actor("user", user)
+        .actor("dying", dying)
+        .actor("kernel", kernel)
+        .run()
 }
 
 /// The first of two users leaves: the address space stays as it is; the last takes it along.
@@ -294,7 +401,15 @@ fn mm_goes_with_its_last_user() -> Outcome {
         expect("mm_count of what both left behind", at(&place).count(), 1)?;
         Mm::move_into_new()?;
         // One has gone, and one has come.
-        expect("address spaces", MM_LIVE.load(Ordering::Relaxed), live.load(Ordering::Relaxed))
+        expect(
+            "address spaces",
+            MM_LIVE.load(Ordering::Relaxed),
+            live.load(Ordering::Relaxed),
+        )
     };
-    Crew::new().actor("first", first).actor("second", second).actor("heir", heir).run()
+    Crew::new()
+        .actor("first", first)
+        .actor("second", second)
+        .actor("heir", heir)
+        .run()
 }

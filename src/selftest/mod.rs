@@ -85,12 +85,25 @@ pub fn run(glob: Glob<'_>) -> ! {
     crew::set_priority(RUNNER_PRIO);
     crew::pin(smp_processor_id());
     let all = || TABLE.iter().copied().flatten();
-    let cases: Vec<&Case> =
-        all().filter(|case| if case.is_deadly() { glob.is_exactly(case.name) } else { glob.matches(case.name) }).collect();
+    let cases: Vec<&Case> = all()
+        .filter(|case| {
+            if case.is_deadly() {
+                glob.is_exactly(case.name)
+            } else {
+                glob.matches(case.name)
+            }
+        })
+        .collect();
 
     report(format_args!("KTAP version 1\n1..{}\n", cases.len()));
-    let deadly: Vec<&str> = all().filter(|case| case.is_deadly()).map(|case| case.name).collect();
-    report(format_args!("# only run when named exactly: {}\n", deadly.join(" ")));
+    let deadly: Vec<&str> = all()
+        .filter(|case| case.is_deadly())
+        .map(|case| case.name)
+        .collect();
+    report(format_args!(
+        "# only run when named exactly: {}\n",
+        deadly.join(" ")
+    ));
     let mut failed = cases.is_empty();
     if failed {
         report(format_args!("# no case has a name like that\n"));
@@ -98,7 +111,11 @@ pub fn run(glob: Glob<'_>) -> ! {
     for (case, number) in cases.iter().zip(1..) {
         failed |= !run_case(case, number);
     }
-    drivers::exit(if failed { ExitValue::Failure } else { ExitValue::Success })
+    drivers::exit(if failed {
+        ExitValue::Failure
+    } else {
+        ExitValue::Success
+    })
 }
 
 /// Runs one case and reports it; says whether it passed, or was skipped.
@@ -108,8 +125,11 @@ fn run_case(case: &Case, number: u32) -> bool {
         user::borrow_init_mm();
         act()
     });
-    let outcome = Thread::start(case.name, SCHED_FIFO, CASE_PRIO, body)
-        .and_then(|thread| thread.join_within(DEADLINE).unwrap_or_else(|| hung(case, number)));
+    let outcome = Thread::start(case.name, SCHED_FIFO, CASE_PRIO, body).and_then(|thread| {
+        thread
+            .join_within(DEADLINE)
+            .unwrap_or_else(|| hung(case, number))
+    });
     let name = case.name;
     match outcome {
         Ok(()) => report(format_args!("ok {number} {name}\n")),
@@ -124,15 +144,25 @@ fn run_case(case: &Case, number: u32) -> bool {
 
 /// A case did not end: its threads cannot be ended from outside, so the run ends here.
 fn hung(case: &Case, number: u32) -> ! {
-    report(format_args!("# expected an end within {} seconds, got none; the tasks:\n", DEADLINE / u64::from(HZ)));
+    report(format_args!(
+        "# expected an end within {} seconds, got none; the tasks:\n",
+        DEADLINE / u64::from(HZ)
+    ));
     for entry in TASKLIST.lock().tasks.values() {
         let task = &entry.task;
         let state = state_letter(task.state.load(Ordering::Relaxed));
         // SAFETY: one word of a live task, which is only shown.
         let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };
-        report(format_args!("#   {} {} {state} thread.ip {ip:#010x}\n", task.pid, task.comm()));
+        report(format_args!(
+            "#   {} {} {state} thread.ip {ip:#010x}\n",
+            task.pid,
+            task.comm()
+        ));
     }
-    report(format_args!("not ok {number} {}\nBail out! a case hangs\n", case.name));
+    report(format_args!(
+        "not ok {number} {}\nBail out! a case hangs\n",
+        case.name
+    ));
     drivers::exit(ExitValue::Failure)
 }
 

@@ -12,12 +12,30 @@ use crate::syscall::errno::Errno;
 use crate::syscall::ioport::sys_ioperm;
 
 pub const CASES: &[Case] = &[
-    Case { name: "io_bitmap_max_of_prev_and_next_copied", run: io_bitmap_max_of_prev_and_next_copied },
-    Case { name: "io_bitmap_follows_task", run: io_bitmap_follows_task },
-    Case { name: "io_bitmap_all_ones_when_next_has_none", run: io_bitmap_all_ones_when_next_has_none },
-    Case { name: "io_bitmap_last_port", run: io_bitmap_last_port },
-    Case { name: "io_bitmap_exit_revokes", run: io_bitmap_exit_revokes },
-    Case { name: "io_bitmap_fork_copies", run: io_bitmap_fork_copies },
+    Case {
+        name: "io_bitmap_max_of_prev_and_next_copied",
+        run: io_bitmap_max_of_prev_and_next_copied,
+    },
+    Case {
+        name: "io_bitmap_follows_task",
+        run: io_bitmap_follows_task,
+    },
+    Case {
+        name: "io_bitmap_all_ones_when_next_has_none",
+        run: io_bitmap_all_ones_when_next_has_none,
+    },
+    Case {
+        name: "io_bitmap_last_port",
+        run: io_bitmap_last_port,
+    },
+    Case {
+        name: "io_bitmap_exit_revokes",
+        run: io_bitmap_exit_revokes,
+    },
+    Case {
+        name: "io_bitmap_fork_copies",
+        run: io_bitmap_fork_copies,
+    },
 ];
 
 /// Whether this CPU would let ring 3 access `width` ports from `port` on.
@@ -106,7 +124,11 @@ fn io_bitmap_all_ones_when_next_has_none() -> Outcome {
     let none = || {
         for _ in 0..2 {
             all_ones()?;
-            expect("I/O map base", with_tss(|tss| tss.x86_tss.io_bitmap_base), IO_BITMAP_OFFSET)?;
+            expect(
+                "I/O map base",
+                with_tss(|tss| tss.x86_tss.io_bitmap_base),
+                IO_BITMAP_OFFSET,
+            )?;
             pass();
         }
         Ok(())
@@ -116,20 +138,31 @@ fn io_bitmap_all_ones_when_next_has_none() -> Outcome {
 
 fn io_bitmap_last_port() -> Outcome {
     let play = || {
-        expect("an impossible range", sys_ioperm(65535, 2, 1), Err(Errno::EINVAL))?;
+        expect(
+            "an impossible range",
+            sys_ioperm(65535, 2, 1),
+            Err(Errno::EINVAL),
+        )?;
         sys_ioperm(65535, 1, 1)?;
         for _ in 0..2 {
             expect_true("byte at 65535", permitted(65535, 1))?;
             expect("word at 65535", permitted(65535, 2), false)?;
-            expect("bytes that matter", my_thread(|thread| thread.io_bitmap_max()), 8192)?;
+            expect(
+                "bytes that matter",
+                my_thread(|thread| thread.io_bitmap_max()),
+                8192,
+            )?;
             pass();
         }
         Ok(())
     };
-    Crew::new().actor("a", play).actor("none", || {
-        pass();
-        all_ones()
-    }).run()
+    Crew::new()
+        .actor("a", play)
+        .actor("none", || {
+            pass();
+            all_ones()
+        })
+        .run()
 }
 
 /// The dead task has no bitmap any more when it is switched away from: it was taken back before.
@@ -138,7 +171,10 @@ fn io_bitmap_exit_revokes() -> Outcome {
         sys_ioperm(0x80, 16, 1)?;
         expect_true("byte at 0x80", permitted(0x80, 1))
     };
-    Crew::new().actor("dying", dying).actor("next", all_ones).run()
+    Crew::new()
+        .actor("dying", dying)
+        .actor("next", all_ones)
+        .run()
 }
 
 /// The child has the same ports, in a bitmap of its own.
@@ -149,7 +185,10 @@ fn io_bitmap_fork_copies() -> Outcome {
         sys_ioperm(0x80, 1, 1)?;
         let child = crate::process::kthread::new_kernel_thread(look_at_port, 0, "child")?;
         let grants = |thread: &mut crate::task::thread_struct::ThreadStruct| {
-            thread.io_bitmap.as_ref().map(|bitmap| (bitmap.grants(0x80), bitmap.grants(0x81)))
+            thread
+                .io_bitmap
+                .as_ref()
+                .map(|bitmap| (bitmap.grants(0x80), bitmap.grants(0x81)))
         };
         let copy = thread_of(&child, grants);
         sys_ioperm(0x80, 1, 0)?;
@@ -157,8 +196,16 @@ fn io_bitmap_fork_copies() -> Outcome {
         crate::sched::wake_up::wake_up_new_task(&child);
         pass();
         expect("ports of the child", copy, Some((true, false)))?;
-        expect("ports of the child when the parent has none", kept, Some((true, false)))?;
-        expect("what the child found at 0x80", FOUND.swap(0, Ordering::Relaxed), 2)?;
+        expect(
+            "ports of the child when the parent has none",
+            kept,
+            Some((true, false)),
+        )?;
+        expect(
+            "what the child found at 0x80",
+            FOUND.swap(0, Ordering::Relaxed),
+            2,
+        )?;
         expect("the parent's byte at 0x80", permitted(0x80, 1), false)
     };
     Crew::new().actor("parent", parent).run()

@@ -92,7 +92,10 @@ pub fn my_thread<R>(f: impl FnOnce(&mut ThreadStruct) -> R) -> R {
 /// What `f` says of the context of `task`, which sleeps or waits for its turn on this CPU.
 pub fn thread_of<R>(task: &TaskStruct, f: impl FnOnce(&mut ThreadStruct) -> R) -> R {
     let _no_preempt = PreemptGuard::new();
-    assert!(!core::ptr::eq(task, current().as_ptr()), "BUG: the context of a running task");
+    assert!(
+        !core::ptr::eq(task, current().as_ptr()),
+        "BUG: the context of a running task"
+    );
     // SAFETY: with preemption off no switch writes it, and the task itself does not run.
     f(unsafe { &mut *task.thread() })
 }
@@ -109,7 +112,12 @@ pub fn set_tls(slots: &[(u32, u32)]) -> Result<(), Errno> {
     let flags = UserDescFlags::SEG_32BIT | UserDescFlags::LIMIT_IN_PAGES | UserDescFlags::USEABLE;
     my_thread(|thread| {
         for &(entry_number, base_addr) in slots {
-            let request = UserDesc { entry_number, base_addr, limit: 0xf_ffff, flags };
+            let request = UserDesc {
+                entry_number,
+                base_addr,
+                limit: 0xf_ffff,
+                flags,
+            };
             do_set_thread_area(&mut thread.tls_array, &request, true)?;
         }
         let all = thread.tls_array[1..].iter().any(|desc| !desc.is_empty());

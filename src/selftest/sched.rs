@@ -23,24 +23,66 @@ use crate::task::sched_entity::{RunList, SCHED_FIFO, SCHED_NORMAL, SCHED_RR, Sch
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
 
 pub const CASES: &[Case] = &[
-    Case { name: "preemption_counts_nivcsw", run: preemption_counts_nivcsw },
-    Case { name: "sleeping_counts_nvcsw", run: sleeping_counts_nvcsw },
-    Case { name: "fifo_runs_until_it_yields", run: fifo_runs_until_it_yields },
-    Case { name: "rr_rotates", run: rr_rotates },
-    Case { name: "timeslice_preempts_normal", run: timeslice_preempts_normal },
-    Case { name: "higher_priority_preempts_at_wakeup", run: higher_priority_preempts_at_wakeup },
-    Case { name: "preempted_task_stays_runnable", run: preempted_task_stays_runnable },
-    Case { name: "no_preemption_while_disabled", run: no_preemption_while_disabled },
-    Case { name: "set_scheduler_checks_its_arguments", run: set_scheduler_checks_its_arguments },
-    Case { name: "pick_next_is_constant", run: pick_next_is_constant },
-    Case { name: "wakeup_before_sleep_is_not_lost", run: wakeup_before_sleep_is_not_lost },
-    Case { name: "wait_queue_order", run: wait_queue_order },
-    Case { name: "sleep_ticks", run: sleep_ticks },
+    Case {
+        name: "preemption_counts_nivcsw",
+        run: preemption_counts_nivcsw,
+    },
+    Case {
+        name: "sleeping_counts_nvcsw",
+        run: sleeping_counts_nvcsw,
+    },
+    Case {
+        name: "fifo_runs_until_it_yields",
+        run: fifo_runs_until_it_yields,
+    },
+    Case {
+        name: "rr_rotates",
+        run: rr_rotates,
+    },
+    Case {
+        name: "timeslice_preempts_normal",
+        run: timeslice_preempts_normal,
+    },
+    Case {
+        name: "higher_priority_preempts_at_wakeup",
+        run: higher_priority_preempts_at_wakeup,
+    },
+    Case {
+        name: "preempted_task_stays_runnable",
+        run: preempted_task_stays_runnable,
+    },
+    Case {
+        name: "no_preemption_while_disabled",
+        run: no_preemption_while_disabled,
+    },
+    Case {
+        name: "set_scheduler_checks_its_arguments",
+        run: set_scheduler_checks_its_arguments,
+    },
+    Case {
+        name: "pick_next_is_constant",
+        run: pick_next_is_constant,
+    },
+    Case {
+        name: "wakeup_before_sleep_is_not_lost",
+        run: wakeup_before_sleep_is_not_lost,
+    },
+    Case {
+        name: "wait_queue_order",
+        run: wait_queue_order,
+    },
+    Case {
+        name: "sleep_ticks",
+        run: sleep_ticks,
+    },
 ];
 
 fn switches() -> (u32, u32) {
     let me = current();
-    (me.nvcsw.load(Ordering::Relaxed), me.nivcsw.load(Ordering::Relaxed))
+    (
+        me.nvcsw.load(Ordering::Relaxed),
+        me.nivcsw.load(Ordering::Relaxed),
+    )
 }
 
 /// A task that is still runnable when it leaves is counted as preempted, as in Linux.
@@ -53,10 +95,14 @@ fn preemption_counts_nivcsw() -> Outcome {
         }
         Ok(())
     };
-    Crew::new().actor("a", play).actor("b", play).actor("c", || {
-        (0..4).for_each(|_| pass());
-        Ok(())
-    }).run()
+    Crew::new()
+        .actor("a", play)
+        .actor("b", play)
+        .actor("c", || {
+            (0..4).for_each(|_| pass());
+            Ok(())
+        })
+        .run()
 }
 
 fn sleeping_counts_nvcsw() -> Outcome {
@@ -76,7 +122,10 @@ fn sleeping_counts_nvcsw() -> Outcome {
         }
         Ok(())
     };
-    Crew::new().actor("sleeper", sleeper).actor("waker", waker).run()
+    Crew::new()
+        .actor("sleeper", sleeper)
+        .actor("waker", waker)
+        .run()
 }
 
 /// Three round-robin slices long, with another of the same priority waiting.
@@ -87,19 +136,33 @@ fn fifo_runs_until_it_yields() -> Outcome {
         while jiffies() < end {
             core::hint::spin_loop();
         }
-        expect("the other ran meanwhile", other_ran.load(Ordering::Relaxed), false)?;
+        expect(
+            "the other ran meanwhile",
+            other_ran.load(Ordering::Relaxed),
+            false,
+        )?;
         pass();
-        expect("the other ran after the yield", other_ran.load(Ordering::Relaxed), true)
+        expect(
+            "the other ran after the yield",
+            other_ran.load(Ordering::Relaxed),
+            true,
+        )
     };
     let other = || {
         other_ran.store(true, Ordering::Relaxed);
         Ok(())
     };
-    Crew::new().actor("spinner", spinner).actor("other", other).run()
+    Crew::new()
+        .actor("spinner", spinner)
+        .actor("other", other)
+        .run()
 }
 
 fn rr_slice() -> u32 {
-    task_timeslice(&SchedEntity { policy: SCHED_RR, ..SchedEntity::new() })
+    task_timeslice(&SchedEntity {
+        policy: SCHED_RR,
+        ..SchedEntity::new()
+    })
 }
 
 /// Who spins, and since which tick.
@@ -110,7 +173,10 @@ struct Turns {
 
 /// Two tasks that never yield, of `policy`: the tick takes turns for them, a slice each.
 fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
-    let turns = Turns { who: AtomicU32::new(0), since: Journal::new() };
+    let turns = Turns {
+        who: AtomicU32::new(0),
+        since: Journal::new(),
+    };
     let ended = AtomicU64::new(u64::MAX);
     let play = |me: u32| {
         let (turns, ended) = (&turns, &ended);
@@ -135,11 +201,20 @@ fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
         .run()?;
     // A sixth may begin before it hears that five are enough.
     let since: Vec<_> = turns.since.entries().into_iter().take(5).collect();
-    expect("turns", since.iter().map(|&(who, _)| who).collect::<Vec<_>>(), [1, 2, 1, 2, 1].to_vec())?;
+    expect(
+        "turns",
+        since.iter().map(|&(who, _)| who).collect::<Vec<_>>(),
+        [1, 2, 1, 2, 1].to_vec(),
+    )?;
     // The first may have begun in the middle of a tick, with a slice of another length.
     for pair in since.windows(2).skip(1) {
         let ticks = pair[1].1 - pair[0].1;
-        expect_within("ticks of a turn", ticks, u64::from(slice) - 1, u64::from(slice) + 1)?;
+        expect_within(
+            "ticks of a turn",
+            ticks,
+            u64::from(slice) - 1,
+            u64::from(slice) + 1,
+        )?;
     }
     Ok(())
 }
@@ -172,7 +247,11 @@ fn higher_priority_preempts_at_wakeup() -> Outcome {
         sleep_until_asleep(&worse);
         let before = switches();
         expect_true("the better one slept", wake_up_process(&*better.task()?))?;
-        expect("who ran during the wake-up", woken.entries(), ["better"].to_vec())?;
+        expect(
+            "who ran during the wake-up",
+            woken.entries(),
+            ["better"].to_vec(),
+        )?;
         expect("(nvcsw, nivcsw)", switches(), (before.0, before.1 + 1))?;
         expect_true("the worse one slept", wake_up_process(&*worse.task()?))?;
         expect("who ran by then", woken.entries(), ["better"].to_vec())
@@ -182,13 +261,22 @@ fn higher_priority_preempts_at_wakeup() -> Outcome {
         .actor_with("worse", SCHED_FIFO, 35, sleeper("worse", &worse))
         .actor("waker", waker)
         .run()?;
-    expect("who ran in all", woken.entries(), ["better", "worse"].to_vec())
+    expect(
+        "who ran in all",
+        woken.entries(),
+        ["better", "worse"].to_vec(),
+    )
 }
 
 /// Lets worse tasks run until the one in `slot` has gone to sleep.
 fn sleep_until_asleep(slot: &Slot) {
-    while !slot.task().is_ok_and(|task| task.state.load(Ordering::Relaxed) == TASK_UNINTERRUPTIBLE) {
-        current().state.store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
+    while !slot
+        .task()
+        .is_ok_and(|task| task.state.load(Ordering::Relaxed) == TASK_UNINTERRUPTIBLE)
+    {
+        current()
+            .state
+            .store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
         schedule_timeout(1);
     }
 }
@@ -210,7 +298,10 @@ fn preempted_task_stays_runnable() -> Outcome {
         expect("state after the preemption", state, TASK_UNINTERRUPTIBLE)?;
         expect("(nvcsw, nivcsw)", switches(), (0, 1))
     };
-    Crew::new().actor_with("better", SCHED_FIFO, 45, sleeper).actor("about to sleep", about_to_sleep).run()
+    Crew::new()
+        .actor_with("better", SCHED_FIFO, 45, sleeper)
+        .actor("about to sleep", about_to_sleep)
+        .run()
 }
 
 /// A lock is held: the switch comes when it is released, and not before.
@@ -231,15 +322,33 @@ fn no_preemption_while_disabled() -> Outcome {
         drop(guard);
         expect_true("the better one slept", woken)?;
         expect("it ran while preemption was off", early, false)?;
-        expect("it ran when preemption came on", ran.load(Ordering::Relaxed), true)
+        expect(
+            "it ran when preemption came on",
+            ran.load(Ordering::Relaxed),
+            true,
+        )
     };
-    Crew::new().actor_with("better", SCHED_FIFO, 45, sleeper).actor("waker", waker).run()
+    Crew::new()
+        .actor_with("better", SCHED_FIFO, 45, sleeper)
+        .actor("waker", waker)
+        .run()
 }
 
 fn set_scheduler_checks_its_arguments() -> Outcome {
-    let bad = [(SCHED_FIFO, 0), (SCHED_FIFO, 100), (SCHED_RR, -1), (SCHED_NORMAL, 1), (3, 0), (u32::MAX, 1)];
+    let bad = [
+        (SCHED_FIFO, 0),
+        (SCHED_FIFO, 100),
+        (SCHED_RR, -1),
+        (SCHED_NORMAL, 1),
+        (3, 0),
+        (u32::MAX, 1),
+    ];
     for (policy, prio) in bad {
-        expect("an impossible policy or priority", set_scheduler(&current(), policy, prio), Err(Errno::EINVAL))?;
+        expect(
+            "an impossible policy or priority",
+            set_scheduler(&current(), policy, prio),
+            Err(Errno::EINVAL),
+        )?;
     }
     Ok(())
 }
@@ -262,7 +371,12 @@ fn pick_next_is_constant() -> Outcome {
     }
     let crowded = cost(&array);
     expect("tasks on the array", array.nr_active, 1000)?;
-    expect_within("time to pick among 1000, in percent of the time for one", crowded * 100 / alone.max(1), 0, 1000)
+    expect_within(
+        "time to pick among 1000, in percent of the time for one",
+        crowded * 100 / alone.max(1),
+        0,
+        1000,
+    )
 }
 
 /// Cycles of a thousand picks: the least of several tries, since the host may take its time.
@@ -284,7 +398,10 @@ fn wakeup_before_sleep_is_not_lost() -> Outcome {
     let waker = || {
         better.enter();
         sleep();
-        expect_true("somebody was about to sleep", wake_up_process(&*slot.task()?))
+        expect_true(
+            "somebody was about to sleep",
+            wake_up_process(&*slot.task()?),
+        )
     };
     let sleeper = || {
         slot.enter();
@@ -296,7 +413,10 @@ fn wakeup_before_sleep_is_not_lost() -> Outcome {
         schedule();
         expect("(nvcsw, nivcsw) after schedule", switches(), before)
     };
-    Crew::new().actor_with("waker", SCHED_FIFO, 45, waker).actor("sleeper", sleeper).run()
+    Crew::new()
+        .actor_with("waker", SCHED_FIFO, 45, waker)
+        .actor("sleeper", sleeper)
+        .run()
 }
 
 /// Woken one at a time, in the order in which they came; then all at once, in that order too.
@@ -305,7 +425,9 @@ fn wait_queue_order() -> Outcome {
     let tickets = AtomicU32::new(0);
     let woken = Journal::new();
     let take = || {
-        tickets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+        tickets
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
+            .is_ok()
     };
     let waiter = |n: u32| {
         let (queue, woken, take) = (&queue, &woken, &take);
@@ -323,11 +445,19 @@ fn wait_queue_order() -> Outcome {
             tickets.fetch_add(1, Ordering::SeqCst);
             expect_true("somebody slept", queue.wake_up_one())?;
         }
-        expect("who was woken one by one", woken.entries(), [1, 2, 3].to_vec())?;
+        expect(
+            "who was woken one by one",
+            woken.entries(),
+            [1, 2, 3].to_vec(),
+        )?;
         tickets.fetch_add(3, Ordering::SeqCst);
         queue.wake_up();
         pass();
-        expect("who was woken in all", woken.entries(), [1, 2, 3, 1, 2, 3].to_vec())?;
+        expect(
+            "who was woken in all",
+            woken.entries(),
+            [1, 2, 3, 1, 2, 3].to_vec(),
+        )?;
         expect("wake-ups of an empty queue", queue.wake_up_one(), false)
     };
     Crew::new()
@@ -345,13 +475,19 @@ fn sleep_ticks() -> Outcome {
         let woken = &woken;
         move || {
             let start = jiffies();
-            current().state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+            current()
+                .state
+                .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
             let left = schedule_timeout(ticks);
             woken.note(ticks);
             expect("ticks left", left, 0)?;
             expect_within("ticks slept", jiffies() - start, ticks, ticks + 3)
         }
     };
-    Crew::new().actor("15", play(15)).actor("5", play(5)).actor("10", play(10)).run()?;
+    Crew::new()
+        .actor("15", play(15))
+        .actor("5", play(5))
+        .actor("10", play(10))
+        .run()?;
     expect("ends of the sleeps", woken.entries(), [5, 10, 15].to_vec())
 }

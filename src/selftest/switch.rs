@@ -3,6 +3,7 @@
 extern crate alloc;
 use alloc::format;
 use alloc::vec;
+use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::Case;
@@ -11,22 +12,52 @@ use super::crew::{Crew, Journal, Slot, me, pass};
 use super::probe::{debug_last, hw_tss, nr_switches, saved_word, thread_of};
 use crate::arch::x86::copy_thread::STACK_TOP_GAP;
 use crate::arch::x86::current::{current, current_by_stack};
-use crate::arch::x86::probe::call_with_registers;
+use crate::arch::x86::probe::switch_to_with_registers;
 use crate::arch::x86::ret_from_fork::ret_from_fork;
 use crate::hw::eflags::Eflags;
+use crate::sched::finish_task_switch::finish_task_switch;
+use crate::sched::prepare_task_switch::prepare_task_switch;
+use crate::sched::rq::{rq_lock, rq_unlock, this_rq};
+use crate::sync::irq::{local_irq_disable, local_irq_enable};
+use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
+use crate::task::last::Prev;
 use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::THREAD_SIZE;
 
 pub const CASES: &[Case] = &[
-    Case { name: "last_after_a_b_c_a", run: last_after_a_b_c_a },
-    Case { name: "new_task_returns_through_ret_from_fork", run: new_task_returns_through_ret_from_fork },
-    Case { name: "sleeping_task_words_are_ebp_and_eflags_if_0", run: sleeping_task_words },
-    Case { name: "registers_of_the_caller_survive", run: registers_of_the_caller_survive },
-    Case { name: "sp0_is_own_stack", run: sp0_is_own_stack },
-    Case { name: "current_by_stack_and_per_cpu_agree", run: current_by_stack_and_per_cpu_agree },
-    Case { name: "preemption_count_is_2_at_switch", run: preemption_count_is_2_at_switch },
-    Case { name: "interrupts_off_for_the_whole_switch", run: interrupts_off_for_the_whole_switch },
+    Case {
+        name: "last_after_a_b_c_a",
+        run: last_after_a_b_c_a,
+    },
+    Case {
+        name: "new_task_returns_through_ret_from_fork",
+        run: new_task_returns_through_ret_from_fork,
+    },
+    Case {
+        name: "sleeping_task_words_are_ebp_and_eflags_if_0",
+        run: sleeping_task_words,
+    },
+    Case {
+        name: "registers_of_the_caller_survive",
+        run: registers_of_the_caller_survive,
+    },
+    Case {
+        name: "sp0_is_own_stack",
+        run: sp0_is_own_stack,
+    },
+    Case {
+        name: "current_by_stack_and_per_cpu_agree",
+        run: current_by_stack_and_per_cpu_agree,
+    },
+    Case {
+        name: "preemption_count_is_2_at_switch",
+        run: preemption_count_is_2_at_switch,
+    },
+    Case {
+        name: "interrupts_off_for_the_whole_switch",
+        run: interrupts_off_for_the_whole_switch,
+    },
 ];
 
 unsafe extern "C" {
@@ -50,7 +81,11 @@ fn last_after_a_b_c_a() -> Outcome {
             Ok(())
         }
     };
-    Crew::new().actor("a", play(0)).actor("b", play(1)).actor("c", play(2)).run()?;
+    Crew::new()
+        .actor("a", play(0))
+        .actor("b", play(1))
+        .actor("c", play(2))
+        .run()?;
 
     let mut expected = vec![];
     let mut got = vec![];
@@ -86,12 +121,27 @@ fn new_task_returns_through_ret_from_fork() -> Outcome {
     };
     let look = || {
         let task = slot.task()?;
-        expect_hex("thread.ip of a task that ran", thread_of(&task, |t| t.ip), switch_to_1 as *const () as u32)
+        expect_hex(
+            "thread.ip of a task that ran",
+            thread_of(&task, |t| t.ip),
+            switch_to_1 as *const () as u32,
+        )
     };
-    Crew::new().actor("watch", watch).actor("look", look).run()?;
+    Crew::new()
+        .actor("watch", watch)
+        .actor("look", look)
+        .run()?;
     let ret_from_fork = ret_from_fork as *const () as u32;
-    expect_hex("thread.ip of a new task", new_ip.load(Ordering::Relaxed), ret_from_fork)?;
-    expect("bytes above thread.sp of a new task", new_sp.load(Ordering::Relaxed), size_of::<PtRegs>() as u32)
+    expect_hex(
+        "thread.ip of a new task",
+        new_ip.load(Ordering::Relaxed),
+        ret_from_fork,
+    )?;
+    expect(
+        "bytes above thread.sp of a new task",
+        new_sp.load(Ordering::Relaxed),
+        size_of::<PtRegs>() as u32,
+    )
 }
 
 extern "C" fn nothing(_: u32) -> i32 {
@@ -128,28 +178,63 @@ fn sleeping_task_words() -> Outcome {
             ebp = unsafe { (ebp as *const u32).read() };
             frames += 1;
         }
-        expect_true("at least schedule, its caller and the actor have frames", frames >= 3)
+        expect_true(
+            "at least schedule, its caller and the actor have frames",
+            frames >= 3,
+        )
     };
-    Crew::new().actor("sleeper", sleeper).actor("look", look).run()
+    Crew::new()
+        .actor("sleeper", sleeper)
+        .actor("look", look)
+        .run()
 }
 
-/// ebx, esi, edi and ebp are the caller's own again after the switch back.
+/// ebx, esi, edi and ebp are the caller's own again after the switch back. The compiler's code
+/// around the switch keeps them too, so the sequence is called without it.
 fn registers_of_the_caller_survive() -> Outcome {
     let play = |seed: u32| {
         move || {
             for round in 0..4 {
                 let pattern = [seed + round, seed ^ 0x5555_0000, !seed, seed.rotate_left(8)];
-                let after = call_with_registers(pattern, pass_c);
+                let after = switch_away(pattern);
                 expect("ebx, esi, edi, ebp after a switch", after, pattern)?;
             }
             Ok(())
         }
     };
-    Crew::new().actor("a", play(0x0a0a_0001)).actor("b", play(0x0b0b_0101)).run()
+    Crew::new()
+        .actor("a", play(0x0a0a_0001))
+        .actor("b", play(0x0b0b_0101))
+        .run()
 }
 
-extern "C" fn pass_c() {
-    pass();
+/// What `schedule` does for a kernel task that yields to another, with chosen registers.
+fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
+    preempt_disable();
+    local_irq_disable();
+    let rq = this_rq();
+    // SAFETY: interrupts are off and no lock is held. We are on the queue, and next, which is not
+    // idle while another actor waits, has left by a switch or is new. Both are kernel tasks.
+    let last = unsafe {
+        rq_lock(rq);
+        (*rq).yield_task(me());
+        let next = (*rq).pick_next_task();
+        if next == me() {
+            rq_unlock(rq);
+            local_irq_enable();
+            preempt_enable_no_resched();
+            return registers;
+        }
+        (*rq).curr = next;
+        (*rq).nr_switches.fetch_add(1, Ordering::Relaxed);
+        prepare_task_switch(&*next);
+        let lent = current().active_mm.swap(ptr::null_mut(), Ordering::Relaxed);
+        (*next).active_mm.store(lent, Ordering::Relaxed);
+        switch_to_with_registers(Prev::new(me()), next, &mut registers)
+    };
+    finish_task_switch(last);
+    preempt_enable_no_resched();
+    registers
 }
 
 /// An entry from ring 3 would land on the stack of the task that runs.
@@ -181,7 +266,10 @@ fn current_by_stack_and_per_cpu_agree() -> Outcome {
     Crew::new().actor("a", play).actor("b", play).run()?;
     let seen = seen.entries();
     expect("turns", seen.len(), 6)?;
-    expect_true("each actor is another task", seen[0] != seen[1] && seen[0] == seen[2])
+    expect_true(
+        "each actor is another task",
+        seen[0] != seen[1] && seen[0] == seen[2],
+    )
 }
 
 /// The count lies in `thread_info`, so a task that is off the CPU still has what it left with.
@@ -189,18 +277,33 @@ fn preemption_count_is_2_at_switch() -> Outcome {
     let slot = Slot::new();
     let sleeper = || {
         slot.enter();
-        expect("preemption count of a task on its own", current().thread_info().preempt_count(), 0)?;
+        expect(
+            "preemption count of a task on its own",
+            current().thread_info().preempt_count(),
+            0,
+        )?;
         pass();
-        expect("preemption count after a switch", current().thread_info().preempt_count(), 0)
+        expect(
+            "preemption count after a switch",
+            current().thread_info().preempt_count(),
+            0,
+        )
     };
     let look = || {
-        expect("preemption count at the switch", slot.task()?.thread_info().preempt_count(), 2)?;
+        expect(
+            "preemption count at the switch",
+            slot.task()?.thread_info().preempt_count(),
+            2,
+        )?;
         let new = crate::process::kthread::new_kernel_thread(nothing, 0, "new")?;
         let count = new.thread_info().preempt_count();
         crate::sched::wake_up::wake_up_new_task(&new);
         expect("preemption count of a new task", count, 2)
     };
-    Crew::new().actor("sleeper", sleeper).actor("look", look).run()
+    Crew::new()
+        .actor("sleeper", sleeper)
+        .actor("look", look)
+        .run()
 }
 
 /// A kernel with debug assertions looks before and after each switch, and counts that it did.
@@ -210,10 +313,20 @@ fn interrupts_off_for_the_whole_switch() -> Outcome {
         for _ in 0..50 {
             let (switches, checks) = (nr_switches(), super::probe::counts().checks);
             pass();
-            let (switches, checks) = (nr_switches() - switches, super::probe::counts().checks - checks);
+            let (switches, checks) = (
+                nr_switches() - switches,
+                super::probe::counts().checks - checks,
+            );
             expect_true("there were switches", switches >= 2)?;
-            expect("checks of interrupts off, two a switch", checks, 2 * switches)?;
-            expect_true("interrupts are on again", !crate::sync::irq::irqs_disabled())?;
+            expect(
+                "checks of interrupts off, two a switch",
+                checks,
+                2 * switches,
+            )?;
+            expect_true(
+                "interrupts are on again",
+                !crate::sync::irq::irqs_disabled(),
+            )?;
         }
         Ok(())
     };

@@ -12,14 +12,38 @@ use crate::arch::x86::probe::read_gs_word;
 use crate::hw::desc::{DescStruct, GDT_ENTRY_TLS_MIN, Selector};
 
 pub const CASES: &[Case] = &[
-    Case { name: "tls_descriptors_follow_task", run: tls_descriptors_follow_task },
-    Case { name: "tls_second_and_third_slot_follow_task", run: tls_second_and_third_slot_follow_task },
-    Case { name: "new_task_has_its_parents_tls", run: new_task_has_its_parents_tls },
-    Case { name: "gs_saved_before_tls_changes", run: gs_saved_before_tls_changes },
-    Case { name: "gs_reloaded_when_either_nonzero", run: gs_reloaded_when_either_nonzero },
-    Case { name: "gs_same_selector_two_bases", run: gs_same_selector_two_bases },
-    Case { name: "gs_zero_in_both_no_reload", run: gs_zero_in_both_no_reload },
-    Case { name: "gs_bad_selector_falls_back_to_0", run: gs_bad_selector_falls_back_to_0 },
+    Case {
+        name: "tls_descriptors_follow_task",
+        run: tls_descriptors_follow_task,
+    },
+    Case {
+        name: "tls_second_and_third_slot_follow_task",
+        run: tls_second_and_third_slot_follow_task,
+    },
+    Case {
+        name: "new_task_has_its_parents_tls",
+        run: new_task_has_its_parents_tls,
+    },
+    Case {
+        name: "gs_saved_before_tls_changes",
+        run: gs_saved_before_tls_changes,
+    },
+    Case {
+        name: "gs_reloaded_when_either_nonzero",
+        run: gs_reloaded_when_either_nonzero,
+    },
+    Case {
+        name: "gs_same_selector_two_bases",
+        run: gs_same_selector_two_bases,
+    },
+    Case {
+        name: "gs_zero_in_both_no_reload",
+        run: gs_zero_in_both_no_reload,
+    },
+    Case {
+        name: "gs_bad_selector_falls_back_to_0",
+        run: gs_bad_selector_falls_back_to_0,
+    },
 ];
 
 /// Selector of the first TLS entry, as a C library uses it.
@@ -30,7 +54,11 @@ const _: () = assert!(TLS_SELECTOR == 0x33);
 fn expect_tls(bases: [u32; 3]) -> Outcome {
     for (n, base) in bases.into_iter().enumerate() {
         let desc = gdt(GDT_ENTRY_TLS_MIN + n);
-        let what = ["base of GDT entry 6", "base of GDT entry 7", "base of GDT entry 8"][n];
+        let what = [
+            "base of GDT entry 6",
+            "base of GDT entry 7",
+            "base of GDT entry 8",
+        ][n];
         expect_hex(what, desc.base(), base)?;
         expect("the entry is empty", desc.is_empty(), base == 0)?;
     }
@@ -51,7 +79,11 @@ fn tls_descriptors_follow_task() -> Outcome {
             Ok(())
         }
     };
-    Crew::new().actor("a", play(0x000a_0000)).actor("b", play(0x000b_0000)).actor("c", play(0)).run()
+    Crew::new()
+        .actor("a", play(0x000a_0000))
+        .actor("b", play(0x000b_0000))
+        .actor("c", play(0))
+        .run()
 }
 
 /// As above for the other entries, which few tasks have: they come, and they go.
@@ -83,7 +115,11 @@ fn new_task_has_its_parents_tls() -> Outcome {
         let child = crate::process::kthread::new_kernel_thread(look_at_tls, 0, "child")?;
         crate::sched::wake_up::wake_up_new_task(&child);
         pass();
-        expect("what the child found", CHILD_FOUND.swap(0, Ordering::Relaxed), 0x6000 + 0x8000)
+        expect(
+            "what the child found",
+            CHILD_FOUND.swap(0, Ordering::Relaxed),
+            0x6000 + 0x8000,
+        )
     };
     Crew::new().actor("parent", play).run()
 }
@@ -104,7 +140,11 @@ fn gs_saved_before_tls_changes() -> Outcome {
         load_gs(TLS_SELECTOR);
         my_thread(|thread| thread.gs = 0);
         pass();
-        expect_hex("%gs when the turn is back", read_gs().into(), TLS_SELECTOR.into())?;
+        expect_hex(
+            "%gs when the turn is back",
+            read_gs().into(),
+            TLS_SELECTOR.into(),
+        )?;
         load_gs(0);
         Ok(())
     };
@@ -114,7 +154,10 @@ fn gs_saved_before_tls_changes() -> Outcome {
         let saved = thread_of(&*slot.task()?, |thread| thread.gs);
         expect_hex("thread.gs of the last task", saved, TLS_SELECTOR.into())
     };
-    Crew::new().actor("holder", holder).actor("other", other).run()
+    Crew::new()
+        .actor("holder", holder)
+        .actor("other", other)
+        .run()
 }
 
 /// With %gs in prev alone, in neither, in both, in next alone.
@@ -151,7 +194,11 @@ fn gs_reloaded_when_either_nonzero() -> Outcome {
         load_gs(0);
         Ok(())
     };
-    Crew::new().actor("holder", holder).actor("zero", zero).actor("second", second).run()
+    Crew::new()
+        .actor("holder", holder)
+        .actor("zero", zero)
+        .actor("second", second)
+        .run()
 }
 
 /// Both have 0x33, and each its own base: the processor keeps a base until the selector is
@@ -163,6 +210,7 @@ fn gs_same_selector_two_bases() -> Outcome {
             set_tls(&[(6, core::ptr::from_ref(word) as u32)])?;
             load_gs(TLS_SELECTOR);
             for _ in 0..4 {
+                expect_hex("%gs", read_gs().into(), TLS_SELECTOR.into())?;
                 // SAFETY: the segment that this very task asked for begins at a static word.
                 let found = unsafe { read_gs_word() };
                 expect_hex("the word at %gs:0", found, word.load(Ordering::Relaxed))?;
@@ -172,7 +220,10 @@ fn gs_same_selector_two_bases() -> Outcome {
             Ok(())
         }
     };
-    Crew::new().actor("a", play(&WORDS[0])).actor("b", play(&WORDS[1])).run()
+    Crew::new()
+        .actor("a", play(&WORDS[0]))
+        .actor("b", play(&WORDS[1]))
+        .run()
 }
 
 fn gs_zero_in_both_no_reload() -> Outcome {
@@ -204,7 +255,11 @@ fn gs_bad_selector_falls_back_to_0() -> Outcome {
         expect_hex("%gs of a system segment", read_gs().into(), 0)?;
         set_tls(&[(6, 0x1000)])?;
         load_gs(TLS_SELECTOR);
-        expect_hex("%gs of a good descriptor", read_gs().into(), TLS_SELECTOR.into())?;
+        expect_hex(
+            "%gs of a good descriptor",
+            read_gs().into(),
+            TLS_SELECTOR.into(),
+        )?;
         my_thread(|thread| {
             thread.tls_array[0] = DescStruct::EMPTY;
             load_tls(thread);
@@ -222,5 +277,8 @@ fn gs_bad_selector_falls_back_to_0() -> Outcome {
         pass();
         Ok(())
     };
-    Crew::new().actor("holder", holder).actor("spoiler", spoiler).run()
+    Crew::new()
+        .actor("holder", holder)
+        .actor("spoiler", spoiler)
+        .run()
 }

@@ -69,7 +69,10 @@ impl Mm {
 /// what it had borrowed.
 fn adopt(mm: *mut MmStruct) {
     let me = current();
-    assert!(me.mm.load(Ordering::Relaxed).is_null(), "BUG: an actor moves twice");
+    assert!(
+        me.mm.load(Ordering::Relaxed).is_null(),
+        "BUG: an actor moves twice"
+    );
     let old = {
         let _no_preempt = PreemptGuard::new();
         let _irq = IrqGuard::new();

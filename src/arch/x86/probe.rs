@@ -7,51 +7,63 @@
 
 use core::arch::{asm, global_asm};
 
+use crate::task::last::{Last, Prev};
+use crate::task::task_struct::TaskStruct;
+
 global_asm!(
     r#"
     .pushsection .text, "ax", @progbits
-    .globl probe_call_with_registers
-    .type probe_call_with_registers, @function
+    .globl probe_switch_to
+    .type probe_switch_to, @function
     .balign 16
-probe_call_with_registers:              # (u32 registers[4], void (*f)(void))
+probe_switch_to:                        # (prev, next, u32 registers[4]) -> last
     pushl %ebp
     pushl %ebx
     pushl %esi
     pushl %edi
     movl  20(%esp), %eax
-    movl  24(%esp), %ecx
-    pushl %eax
-    movl  (%eax), %ebx
-    movl  4(%eax), %esi
-    movl  8(%eax), %edi
-    movl  12(%eax), %ebp
-    call  *%ecx
-    popl  %eax
-    movl  %ebx, (%eax)
-    movl  %esi, 4(%eax)
-    movl  %edi, 8(%eax)
-    movl  %ebp, 12(%eax)
+    movl  24(%esp), %edx
+    movl  28(%esp), %ecx
+    movl  (%ecx), %ebx
+    movl  4(%ecx), %esi
+    movl  8(%ecx), %edi
+    movl  12(%ecx), %ebp
+    call  switch_to
+    movl  28(%esp), %ecx
+    movl  %ebx, (%ecx)
+    movl  %esi, 4(%ecx)
+    movl  %edi, 8(%ecx)
+    movl  %ebp, 12(%ecx)
     popl  %edi
     popl  %esi
     popl  %ebx
     popl  %ebp
     ret
-    .size probe_call_with_registers, . - probe_call_with_registers
+    .size probe_switch_to, . - probe_switch_to
     .popsection
     "#,
     options(att_syntax)
 );
 
 unsafe extern "C" {
-    fn probe_call_with_registers(registers: *mut u32, f: extern "C" fn());
+    fn probe_switch_to(prev: *mut (), next: *mut (), registers: *mut u32) -> *mut ();
 }
 
-/// Calls `f` with ebx, esi, edi and ebp set to `registers`; returns what they are afterwards.
-pub fn call_with_registers(mut registers: [u32; 4], f: extern "C" fn()) -> [u32; 4] {
-    // SAFETY: the routine keeps our registers, and `f` all but the scratch registers; nobody
-    // follows ebp while it is no frame pointer, but for a back-trace, which expects anything.
-    unsafe { probe_call_with_registers(registers.as_mut_ptr(), f) };
-    registers
+/// `switch_to` with ebx, esi, edi and ebp set to `registers`, which get what they are when the
+/// running task is back.
+///
+/// # Safety
+/// As [`super::switch_to::switch_to`].
+pub unsafe fn switch_to_with_registers(
+    prev: Prev<TaskStruct>,
+    next: *mut TaskStruct,
+    registers: &mut [u32; 4],
+) -> Last<TaskStruct> {
+    // SAFETY: the caller's, for the switch. The routine keeps our own registers; nobody follows
+    // ebp while it is no frame pointer, but for a back-trace, which expects anything.
+    let last =
+        unsafe { probe_switch_to(prev.into_ptr().cast(), next.cast(), registers.as_mut_ptr()) };
+    Last::from_eax(last.cast())
 }
 
 /// Calls `f` with `bits` set in EFLAGS; returns EFLAGS as they are when it is back, and puts
