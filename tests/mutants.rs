@@ -107,8 +107,10 @@ fn notice(mutant: &Mutant) -> Result<()> {
 fn warm_up() -> Result<()> {
     let tree = copy_tree()?;
     let fetched = paths::out().join("foreign");
-    if fetched.is_dir() {
-        copy(&fetched, &tree.join("target/switch_to/foreign"))?;
+    let place = tree.join("target/switch_to");
+    if fetched.is_dir() && !place.join("foreign").exists() {
+        fs::create_dir_all(&place)?;
+        Command::new("cp").arg("-a").args([&fetched, &place]).status()?;
     }
     build(&tree)
 }
