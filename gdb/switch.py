@@ -157,11 +157,15 @@ def stop_at(address, most=1):
     breakpoint_.thread = gdb.selected_thread().global_num if gdb.selected_thread() else None
     try:
         for _ in range(most):
-            quietly("continue")
+            try:
+                quietly("continue")
+            except gdb.error as error:
+                raise gdb.GdbError("the machine ended before that: %s" % error)
             if machine.register("eip") == address:
                 return
     finally:
-        breakpoint_.delete()
+        if breakpoint_.is_valid():
+            breakpoint_.delete()
     raise gdb.GdbError("the machine did not come to %s" % machine.place(address))
 
 

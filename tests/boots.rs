@@ -25,7 +25,7 @@ use support::trial::{Arguments, Failed, Trial, run, trial};
 /// How many machines run at the same time.
 const MACHINES: usize = 2;
 
-/// One boot with a KTAP report.
+/// One boot with a report of cases.
 pub struct Suite {
     /// The first part of its tests' names.
     name: String,
@@ -33,6 +33,8 @@ pub struct Suite {
     vm: fn(&str) -> Result<Vm>,
     /// What `vm` is given: the program's name, say.
     what: String,
+    /// Finds the cases in the log.
+    report: fn(&str) -> ktap::Report,
 }
 
 /// Gives a run.
@@ -140,7 +142,7 @@ fn verdict(name: String, result: Result<(), String>) -> Trial {
 
 /// A suite's tests: one a case, one for the report's form, one for the machine's end.
 fn tests_of(suite: &Suite, run: &Run, symbols: &Symbols) -> Vec<Trial> {
-    let report = ktap::parse(&run.log);
+    let report = (suite.report)(&run.log);
     let lines: Vec<&str> = run.log.lines().collect();
     let mut trials = Vec::new();
     for case in &report.cases {

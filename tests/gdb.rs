@@ -71,6 +71,7 @@ fn record() -> Result<(Session, Symbols)> {
     let iso = try_iso(&IsoSpec::boot(CMDLINE))?;
     let vm = Vm {
         timeout: Duration::from_secs(120),
+        icount: Some("shift=4,sleep=off".to_owned()),
         ..Vm::new(Medium::Iso(iso))
     };
     let mut script = String::new();
@@ -135,7 +136,7 @@ const COMMANDS: &[Command] = &[
             "frames {frames:?}"
         );
         ensure!(
-            frames.iter().any(|frame| frame.contains("cpu_idle")),
+            frames.iter().any(|frame| frame.contains("start_kernel")),
             "frames {frames:?}"
         );
         Ok(())

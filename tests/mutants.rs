@@ -29,16 +29,28 @@ const SLICE: usize = 2;
 /// Build and boot of one.
 const LIMIT: Duration = Duration::from_secs(240);
 /// What of the tree is copied.
-const PARTS: &[&str] =
-    &["Cargo.lock", "i686-kernel.json", "linker.ld", "build.rs", "boot", "src", "tests"];
+const PARTS: &[&str] = &[
+    "Cargo.lock",
+    "i686-kernel.json",
+    "linker.ld",
+    "build.rs",
+    "boot",
+    "src",
+    "tests",
+];
 
 /// There is one copy, so one mutant at a time.
 static COPY: Mutex<()> = Mutex::new(());
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let all = arguments.filter.is_some() || arguments.list || std::env::var_os("MUTANTS_ALL").is_some();
-    let chosen: Vec<&'static Mutant> = if all { MUTANTS.iter().collect() } else { slice() };
+    let all =
+        arguments.filter.is_some() || arguments.list || std::env::var_os("MUTANTS_ALL").is_some();
+    let chosen: Vec<&'static Mutant> = if all {
+        MUTANTS.iter().collect()
+    } else {
+        slice()
+    };
     // The first build is of everything, and no mutant's fault.
     if !arguments.list
         && let Err(error) = warm_up()
@@ -55,10 +67,17 @@ fn main() -> ExitCode {
 
 /// A few, others for each commit.
 fn slice() -> Vec<&'static Mutant> {
-    let head = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(paths::root()).output();
-    let hash = head.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
+    let head = Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .current_dir(paths::root())
+        .output();
+    let hash = head
+        .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
+        .unwrap_or_default();
     let start = usize::from_str_radix(hash.get(..6).unwrap_or("0"), 16).unwrap_or(0);
-    (0..SLICE).map(|i| &MUTANTS[(start + i * MUTANTS.len() / SLICE) % MUTANTS.len()]).collect()
+    (0..SLICE)
+        .map(|i| &MUTANTS[(start + i * MUTANTS.len() / SLICE) % MUTANTS.len()])
+        .collect()
 }
 
 /// Builds the mutant and runs its tests; each of them must be red.
@@ -88,7 +107,10 @@ fn notice(mutant: &Mutant) -> Result<()> {
             if green {
                 bail!("survived: {test} is still green ({})", mutant.takes_out);
             }
-            let how = if log.lines().any(|l| l.starts_with("not ok ") && l.trim_end().ends_with(test)) {
+            let how = if log
+                .lines()
+                .any(|l| l.starts_with("not ok ") && l.trim_end().ends_with(test))
+            {
                 "not ok"
             } else if log.contains("BUG:") {
                 "panic"
@@ -126,7 +148,11 @@ fn copy_tree() -> Result<PathBuf> {
     // A step that is left out leaves its imports behind.
     let manifest = tree.join("Cargo.toml");
     let text = fs::read_to_string(paths::root().join("Cargo.toml"))?;
-    write_if_changed(&manifest, text.replace("warnings = \"deny\"", "warnings = \"allow\"").as_bytes())?;
+    write_if_changed(
+        &manifest,
+        text.replace("warnings = \"deny\"", "warnings = \"allow\"")
+            .as_bytes(),
+    )?;
     Ok(tree)
 }
 
@@ -184,7 +210,9 @@ fn boot(tree: &Path, run: &Run) -> Result<(String, bool)> {
         .stdout(file.try_clone()?)
         .stderr(file)
         .spawn()?;
-    let ended = child.wait_timeout(Duration::from_secs(run.seconds))?.is_some();
+    let ended = child
+        .wait_timeout(Duration::from_secs(run.seconds))?
+        .is_some();
     if !ended {
         // The machine is a child of the tool: both end by the same name.
         let pattern = format!("{}.*iso", tree.join("target").display());

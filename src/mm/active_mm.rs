@@ -1,3 +1,4 @@
+#![forbid(unsafe_code)]
 //! The four kinds of switch, and what each does to the address space and its counts.
 //!
 //! `context_switch` asks this table and then acts. A kernel task has no `mm` of its own and
@@ -5,7 +6,6 @@
 //!
 //! Book: ch. 7, "The schedule() Function"; ch. 2, "Lazy TLB mode".
 //! Linux: 5.4 `context_switch` (2.6 counts kernel to kernel as +1 and -1 instead).
-#![forbid(unsafe_code)]
 
 /// What `context_switch` does with the page tables and with `active_mm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,3 +1,4 @@
+#![forbid(unsafe_code)]
 //! The two reference counts of an address space.
 //!
 //! `mm_users` counts the tasks that live in it: when the last leaves, its mappings go.
@@ -5,7 +6,6 @@
 //! so does every kernel task that borrows it. When the last of these goes, the directory does.
 //!
 //! Book: ch. 9, "The Memory Descriptor". Linux: 2.6.38 `mmput`, `mmdrop`.
-#![forbid(unsafe_code)]
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

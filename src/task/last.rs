@@ -1,3 +1,4 @@
+#![forbid(unsafe_code)]
 //! `Prev` and `Last`: the book's "three parameters" as types.
 //!
 //! Before the switch there is a `Prev`; `switch_to` takes it away and gives a `Last`, which only
@@ -13,7 +14,6 @@
 //! ```
 //!
 //! Book: ch. 3, "The switch_to macro". Linux: 2.6.38 `switch_to(prev, next, last)`.
-#![forbid(unsafe_code)]
 
 /// The task that runs and is about to leave the CPU. Neither `Copy` nor `Clone`.
 pub struct Prev<T>(*mut T);

@@ -1,3 +1,4 @@
+#![forbid(unsafe_code)]
 //! `pt_regs`: the user's registers as the entry code stores them at the top of the stack.
 //!
 //! The last five words are pushed by the processor, the others by `SAVE_ALL`. Under lazy
@@ -5,7 +6,6 @@
 //!
 //! Book: ch. 4, "Saving the registers for the interrupt handler".
 //! Linux: 2.6.38 `struct pt_regs` (68 bytes).
-#![forbid(unsafe_code)]
 
 use core::mem::{offset_of, size_of};
 

@@ -1,3 +1,4 @@
+#![forbid(unsafe_code)]
 //! What the scheduler keeps in each task.
 //!
 //! All of it is guarded by the lock of the run queue of the task's CPU, so the task holds it in

@@ -1,7 +1,7 @@
+#![forbid(unsafe_code)]
 //! States and flags of a task, with Linux's numbers.
 //!
 //! Book: ch. 3, "Process State". Linux: 2.6.38 `include/linux/sched.h`.
-#![forbid(unsafe_code)]
 
 /// Runs or waits for a CPU.
 pub const TASK_RUNNING: u32 = 0;

@@ -1,3 +1,4 @@
+#![forbid(unsafe_code)]
 //! `thread_struct`: the part of the hardware context that a task keeps while it is off the CPU.
 //!
 //! The words that assembly and the switch read come first and are 32 bits each, so that their
@@ -5,7 +6,6 @@
 //! `__switch_to` and the system calls of the task itself.
 //!
 //! Book: ch. 3, "The thread field". Linux: 2.6.38 `struct thread_struct` (x86-32).
-#![forbid(unsafe_code)]
 
 extern crate alloc;
 use alloc::boxed::Box;

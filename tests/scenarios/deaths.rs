@@ -1,60 +1,185 @@
 //! The kernel dies: the report is readable, names the task, and comes from a stack of its own.
+//!
+//! The self-tests that end the kernel run only by their exact names.
+
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use support::image::IsoSpec;
-use support::qemu::{Exit, Run};
+use support::qemu::{End, Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;
 
-/// Every scenario of this file.
-pub fn scenarios() -> Vec<Scenario> {
-    vec![
-        scenario(
-            "death::panic",
-            IsoSpec::boot("selftest=panic!"),
-            as_usual,
-            |run| {
-                run.line("panicked")?;
-                epitaph(run)
-            },
-        ),
-        scenario(
-            "death::kernel_stack_overflow",
-            IsoSpec::boot("selftest=overflow_kernel_stack!"),
-            as_usual,
-            |run| {
-                run.line("double fault")?;
-                run.line("stack overflow")?;
-                epitaph(run)
-            },
-        ),
-        scenario(
-            "death::kernel_page_fault",
-            IsoSpec::boot("selftest=null_dereference!"),
-            as_usual,
-            |run| {
-                run.line("page fault")?;
-                epitaph(run)
-            },
-        ),
-    ]
+/// A death: the self-test, what the first line says, and a function in the backtrace.
+struct Death {
+    selftest: &'static str,
+    says: &'static str,
+    function: &'static str,
 }
 
-/// Registers, the current task, and where each return address points to.
-fn epitaph(run: &Run) -> Result<()> {
-    for register in ["eax", "ebx", "esp", "ebp", "eip", "eflags", "cr2", "cr3"] {
-        let line = run
-            .log
-            .lines()
-            .any(|line| line.to_lowercase().contains(register));
-        ensure!(line, "the report does not name {register}");
-    }
-    run.line("task")?;
-    let frames = run.log.lines().filter(|line| line.contains("+0x")).count();
+const DEATHS: &[Death] = &[
+    Death {
+        selftest: "panic!",
+        says: "a self-test asked for it",
+        function: "deaths::panic",
+    },
+    Death {
+        selftest: "null_dereference!",
+        says: "page fault at 00000000 (NULL pointer)",
+        function: "deaths::null_dereference",
+    },
+    // On the double fault's own TSS, since the stack has ended.
+    Death {
+        selftest: "overflow_kernel_stack!",
+        says: "double fault: kernel stack overflow",
+        function: "deaths::recurse",
+    },
+    // The invariants that are checked at each switch of a debug build.
+    Death {
+        selftest: "bug_switch_with_irqs_on!",
+        says: "switch with interrupts on",
+        function: "context_switch::check_switch",
+    },
+    Death {
+        selftest: "bug_switch_without_lock!",
+        says: "switch without the run-queue lock",
+        function: "context_switch::check_switch",
+    },
+    Death {
+        selftest: "bug_scheduling_while_atomic!",
+        says: "scheduling while atomic, preempt_count 0x2",
+        function: "schedule::__schedule",
+    },
+    Death {
+        selftest: "bug_stack_end_overwritten!",
+        says: "overran its end",
+        function: "context_switch::check_switch",
+    },
+    Death {
+        selftest: "bug_exit_while_atomic!",
+        says: "exits with preempt_count 0x1",
+        function: "exit::do_exit",
+    },
+    Death {
+        selftest: "bug_mm_dropped_under_cr3!",
+        says: "page directory dropped while CR3 holds it",
+        function: "mm_struct::__mmdrop",
+    },
+];
+
+/// Every scenario of this file.
+pub fn scenarios() -> Vec<Scenario> {
+    let mut scenarios: Vec<Scenario> = DEATHS
+        .iter()
+        .map(|death| {
+            scenario(
+                &format!("death::{}", death.selftest.trim_end_matches('!')),
+                IsoSpec::boot(&format!("selftest={}", death.selftest)),
+                as_usual,
+                |run| epitaph(run, death),
+            )
+        })
+        .collect();
+    scenarios.push(scenario(
+        "death::hang",
+        IsoSpec::boot("selftest=hang!"),
+        |vm| vm.silence = Duration::from_secs(5),
+        |run| {
+            let End::Hang { registers, .. } = &run.end else {
+                anyhow::bail!("it did not hang")
+            };
+            ensure!(registers.contains("CR3="), "no registers");
+            Ok(())
+        },
+    ));
+    scenarios.push(scenario(
+        "death::panic_halt_stands_still",
+        IsoSpec::boot("panic=halt selftest=panic!"),
+        |vm| vm.silence = Duration::from_secs(5),
+        |run| {
+            run.line("BUG: ")?;
+            ensure!(
+                matches!(run.end, End::Hang { .. }),
+                "the run ended with {:?}",
+                run.end
+            );
+            Ok(())
+        },
+    ));
+    scenarios
+}
+
+/// Why; the current task; its registers; where each return address points to.
+fn epitaph(run: &Run, death: &Death) -> Result<()> {
+    run.ends(Exit::Panic)?;
+    let lines: Vec<&str> = run
+        .log
+        .lines()
+        .skip_while(|line| !line.starts_with("BUG: "))
+        .collect();
+    let reports = lines
+        .iter()
+        .filter(|line| line.starts_with("BUG: "))
+        .count();
+    ensure!(reports == 1, "{reports} lines begin with `BUG: `");
     ensure!(
-        frames >= 2,
-        "{frames} lines of the backtrace name a function"
+        lines[0].contains(death.says),
+        "{:?} does not say {:?}",
+        lines[0],
+        death.says
     );
-    run.ends(Exit::Panic)
+    // The kernel keeps 15 bytes of a name.
+    let name = &death.selftest[..death.selftest.len().min(15)];
+    let task = lines.get(1).copied().unwrap_or_default();
+    ensure!(
+        task.contains(&format!("task {name}[")),
+        "{task:?} does not name {name}"
+    );
+    let registers = [
+        "eip 0060:",
+        "eflags ",
+        "eax ",
+        "ebx ",
+        "ecx ",
+        "edx ",
+        "esi ",
+        "edi ",
+        "ebp ",
+        "esp ",
+        "ds ",
+        "es ",
+        "fs 00d8",
+        "gs ",
+        "cr0 ",
+        "cr2 ",
+        "cr3 ",
+        "cr4 ",
+    ];
+    let text = lines.join("\n");
+    for register in registers {
+        ensure!(text.contains(register), "the report has no {register:?}");
+    }
+    let frames: Vec<&&str> = lines
+        .iter()
+        .skip_while(|line| !line.starts_with("backtrace:"))
+        .skip(1)
+        .collect();
+    ensure!(frames.len() >= 3, "the backtrace is {frames:?}");
+    ensure!(
+        frames
+            .iter()
+            .all(|frame| frame.is_empty() || frame.contains("+0x")),
+        "a frame without a function in {frames:?}"
+    );
+    ensure!(
+        text.contains(death.function),
+        "the report does not name {}",
+        death.function
+    );
+    ensure!(
+        text.contains("kernel_thread_helper+"),
+        "the backtrace does not reach the thread's start"
+    );
+    Ok(())
 }

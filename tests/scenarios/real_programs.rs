@@ -1,7 +1,9 @@
 //! Real programs, as Debian and two C libraries made them: what they say, and how they end.
 
 use anyhow::{Result, ensure};
+use support::compile::program_names;
 use support::image::IsoSpec;
+use support::ktap;
 use support::qemu::{Exit, Run};
 
 use super::{as_usual, scenario};
@@ -61,6 +63,50 @@ pub fn scenarios() -> Vec<Scenario> {
             |run| run.says("waited"),
         ),
     ];
+    scenarios.push(program(
+        "an_unknown_call_is_named_once",
+        "init=/bin/busybox -- sh -c \"/bin/busybox true; /bin/busybox true\"",
+        Exit::Success,
+        |run| {
+            // Every busybox asks for it; glibc goes on without.
+            let asked = run
+                .log
+                .lines()
+                .filter(|line| line.contains("(set_robust_list) is not implemented"))
+                .count();
+            ensure!(asked == 1, "named {asked} times");
+            Ok(())
+        },
+    ));
+    scenarios.push(program(
+        "a_fault_ends_its_program_only",
+        "init=/bin/busybox -- sh -c \"/bin/busybox sh -c 'kill -SEGV $$'; echo status $?\"",
+        Exit::Success,
+        |run| run.says("status 139"),
+    ));
+    scenarios.push(program(
+        "init_runs_every_program",
+        "",
+        Exit::Success,
+        |run| {
+            let report = ktap::parse(&run.log);
+            let errors: Vec<String> = report.errors.iter().map(ktap::Error::to_string).collect();
+            ensure!(errors.is_empty(), "{}", errors.join("; "));
+            let programs = program_names()?.len() - 1;
+            let mut seen: Vec<&str> = report
+                .cases
+                .iter()
+                .filter_map(|case| case.name.split("::").next())
+                .collect();
+            seen.dedup();
+            ensure!(
+                seen.len() == programs,
+                "{} of {programs} programs reported: {seen:?}",
+                seen.len()
+            );
+            Ok(())
+        },
+    ));
     for library in ["musl", "glibc"] {
         scenarios.push(program(
             &format!("hello_{library}"),

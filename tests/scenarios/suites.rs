@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use support::compile::program_names;
 use support::image::IsoSpec;
+use support::ktap;
 use support::qemu::Vm;
 
-use super::machine;
+use super::{machine, tour};
 use crate::Suite;
 
 /// Every suite.
@@ -16,7 +17,9 @@ pub fn suites() -> Result<Vec<Suite>> {
         name: "selftest".to_owned(),
         vm: selftest,
         what: "selftest".to_owned(),
+        report: ktap::parse,
     }];
+    suites.push(tour::suite());
     for program in program_names()? {
         // It runs the others.
         if program != "init" {
@@ -24,6 +27,7 @@ pub fn suites() -> Result<Vec<Suite>> {
                 name: format!("ring3::{program}"),
                 vm: ring3,
                 what: program,
+                report: ktap::parse,
             });
         }
     }

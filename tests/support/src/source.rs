@@ -27,8 +27,9 @@ pub struct Source {
     pub unsafes: Vec<Unsafe>,
     /// Lines with `asm!`, `naked_asm!` or `global_asm!`.
     pub asm: Vec<usize>,
-    /// Lines with a `cfg` about `target_os` that is not above a `mod x;`, nor, in a folder's table
-    /// of contents, above a `use` that gives out what such a module has.
+    /// Lines with a `cfg` about `target_os` that is not above a `mod x;`, nor above a `const _` (an
+    /// assertion that holds for the machine only), nor, in a folder's table of contents, above a
+    /// `use` that gives out what such a module has.
     pub gates: Vec<usize>,
     /// The file begins with `#![forbid(unsafe_code)]`.
     pub forbids_unsafe: bool,
@@ -234,7 +235,8 @@ impl Scan<'_> {
                 continue;
             }
             let contents = self.source.path.ends_with("mod.rs");
-            if !(contents && self.ident(item) == Some("use")) {
+            let assertion = self.ident(item) == Some("const") && self.ident(item + 1) == Some("_");
+            if !(assertion || contents && self.ident(item) == Some("use")) {
                 self.source.gates.extend(gates);
             }
             attributes.clear();

@@ -76,7 +76,7 @@ fn comments_strings_and_unit_tests_do_not_count() {
 #[test]
 fn modules_and_their_gates() {
     let source = parse(
-        "#[cfg(target_os = \"none\")]\npub mod a;\npub(crate) mod b;\n#[cfg(test)]\nmod c;\n#[cfg(target_os = \"none\")]\nfn f() { if cfg!(target_os = \"none\") {} }",
+        "#[cfg(target_os = \"none\")]\npub mod a;\npub(crate) mod b;\n#[cfg(test)]\nmod c;\n#[cfg(target_os = \"none\")]\nconst _: () = ();\n#[cfg(target_os = \"none\")]\nfn f() { if cfg!(target_os = \"none\") {} }",
     );
     let names: Vec<_> = source
         .mods
@@ -87,7 +87,7 @@ fn modules_and_their_gates() {
         names,
         [("a", true, false), ("b", false, false), ("c", false, true)]
     );
-    assert_eq!(source.gates, [6, 7]);
+    assert_eq!(source.gates, [8, 9]);
 }
 
 #[test]
