@@ -8,7 +8,7 @@ use support::image::IsoSpec;
 use support::ktap;
 use support::qemu::Vm;
 
-use super::{machine, tour};
+use super::{machine, repeatable, tour};
 use crate::Suite;
 
 /// Every suite.
@@ -35,13 +35,16 @@ pub fn suites() -> Result<Vec<Suite>> {
 }
 
 fn selftest(word: &str) -> Result<Vm> {
-    Ok(Vm {
-        timeout: Duration::from_secs(180),
-        ..machine(&IsoSpec::boot(word))?
-    })
+    let mut vm = machine(&IsoSpec::boot(word))?;
+    vm.timeout = Duration::from_secs(180);
+    repeatable(&mut vm);
+    Ok(vm)
 }
 
-/// A machine of its own for each program: one that crashes hides no other.
+/// A machine of its own for each program: one that crashes hides no other. All of them in one, and
+/// with the host's time, run in `real::init_runs_every_program`.
 fn ring3(program: &str) -> Result<Vm> {
-    machine(&IsoSpec::boot(&format!("init=/tests/{program}")))
+    let mut vm = machine(&IsoSpec::boot(&format!("init=/tests/{program}")))?;
+    repeatable(&mut vm);
+    Ok(vm)
 }

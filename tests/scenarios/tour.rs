@@ -10,7 +10,7 @@ use support::ktap::{Case, Error, Outcome, Report};
 use support::paths;
 use support::qemu::{Exit, Vm};
 
-use super::{machine, scenario};
+use super::{machine, repeatable, scenario};
 use crate::{Scenario, Suite};
 
 /// What the tour says, without numbers.
@@ -56,11 +56,6 @@ pub fn scenarios() -> Vec<Scenario> {
 
 fn boot(cmdline: &str) -> Result<Vm> {
     machine(&IsoSpec::boot(cmdline))
-}
-
-/// The same instructions at each run: time is counted by them.
-fn repeatable(vm: &mut Vm) {
-    vm.icount = Some("shift=4,sleep=off".to_owned());
 }
 
 /// The steps as cases: a numbered heading, and below it lines that begin with `ok` or `WRONG`.
