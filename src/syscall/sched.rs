@@ -12,10 +12,12 @@ use crate::process::tasklist::find_task_by_pid;
 use crate::sched::policy::{
     get_cpus_allowed, get_scheduler, set_cpus_allowed, set_scheduler, set_user_nice, yield_current,
 };
-use crate::sched::timer::{HZ, jiffies, schedule_timeout};
+use crate::drivers::tsc::since_boot_us;
+use crate::sched::timer::{HZ, schedule_timeout};
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR};
 use crate::task::state::TASK_INTERRUPTIBLE;
 use crate::task::task_struct::TaskRef;
+use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 /// Lets others go first.
 pub fn sys_sched_yield() -> SysResult {
@@ -137,25 +139,28 @@ pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
 }
 
 /// Sleeps for `ticks`; what is left after a signal goes to `remaining` as a timespec.
+///
+/// The end is a time of the clock: ticks that come late and then all at once must not end a sleep
+/// early.
 pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
+    const TICK_US: u64 = 1_000_000 / HZ as u64;
     let me = current();
-    let end = jiffies() + ticks;
-    me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
-    let left = if ticks == 0 {
-        me.state.store(0, Ordering::Relaxed);
-        0
-    } else {
-        schedule_timeout(ticks)
-    };
-    if left == 0 || jiffies() >= end {
-        return Ok(0);
+    let end_us = since_boot_us() + ticks * TICK_US;
+    loop {
+        let left_us = end_us.saturating_sub(since_boot_us());
+        if left_us == 0 {
+            return Ok(0);
+        }
+        if test_flag(me.thread_info(), TIF_SIGPENDING) {
+            if remaining != 0 {
+                put_user(remaining, (left_us / 1_000_000) as u32)?;
+                put_user(remaining.wrapping_add(4), (left_us % 1_000_000 * 1000) as u32)?;
+            }
+            return Err(Errno::EINTR);
+        }
+        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        schedule_timeout(left_us.div_ceil(TICK_US));
     }
-    if remaining != 0 {
-        let ns = left * u64::from(1_000_000_000 / HZ);
-        put_user(remaining, (ns / 1_000_000_000) as u32)?;
-        put_user(remaining.wrapping_add(4), (ns % 1_000_000_000) as u32)?;
-    }
-    Err(Errno::EINTR)
 }
 
 /// Chooses the CPUs that a task may run on: a mask of `length` bytes.
