@@ -11,26 +11,32 @@ default:
     @just --list --unsorted
 
 # Boot the tour of the switch in QEMU, on this terminal (or another kernel command line)
+[no-exit-message]
 run *CMDLINE:
     @{{support}} run "$@"
 
 # Every test: host logic, documentation, tree, binary, boots, gdb (or only the suites named)
+[no-exit-message]
 test *SUITES:
     @{{support}} test "$@"
 
 # An interactive busybox shell on the kernel
+[no-exit-message]
 shell:
     @{{support}} shell
 
 # QEMU waiting for gdb before the first instruction
+[no-exit-message]
 debug *CMDLINE:
     @{{support}} debug "$@"
 
 # gdb with the kernel's symbols, attached to what `just debug` started in another terminal
+[no-exit-message]
 gdb:
     @{{support}} gdb
 
 # The kernel's own tests, all or those that match a glob
+[no-exit-message]
 selftest *GLOB:
     @{{support}} selftest "$@"
 
@@ -40,10 +46,12 @@ mutants *NAME:
     @MUTANTS_ALL=1 {{cargo}} test --quiet --test mutants -- "$@"
 
 # Write the golden files anew, after a change that is meant: see what git diff says
+[no-exit-message]
 bless:
     @BLESS=1 {{support}} test tree image boots
 
 # Build the ISO with its menu, for a real machine or another emulator, and say where it is
+[no-exit-message]
 iso:
     @{{support}} iso
 
