@@ -148,6 +148,24 @@ fn what_follows_two_dashes_belongs_to_init() {
 }
 
 #[test]
+fn a_star_is_no_exact_name() {
+    let is_exactly = |line: &str, name: &str| match parse(line).0.job {
+        Job::Selftest(glob) => glob.is_exactly(name),
+        _ => panic!("{line}"),
+    };
+    assert!(is_exactly("selftest=panic!", "panic!"));
+    for line in [
+        "selftest",
+        "selftest=*",
+        "selftest=panic?",
+        "selftest=panic",
+        "selftest=panic!!",
+    ] {
+        assert!(!is_exactly(line, "panic!"), "{line}");
+    }
+}
+
+#[test]
 fn patterns_match_whole_names() {
     let matches = |pattern: &str, name: &str| {
         let line = format!("selftest={pattern}");

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::Case;
 use super::check::{Outcome, expect, expect_hex};
 use super::crew::{Crew, pass};
-use super::probe::{area_address, counts, gdt, hw_tss, my_thread, tss_address};
+use super::probe::{area_address, counts, gdt, hw_tss, my_thread, set_tls, tss_address};
 use crate::arch::x86::copy_thread::set_tsc_mode;
 use crate::arch::x86::insn::{
     self, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP, read_cr4,
@@ -162,7 +162,9 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
         });
         Ok(())
     };
+    // Both have the second TLS entry: else the switch between them would not even look.
     let first = || {
+        set_tls(&[(7, 0x1000)])?;
         for _ in 0..2 {
             expect("writes of a switch to another value", written(), 1)?;
             agree(kernel_cs)?;
@@ -172,6 +174,7 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
         Ok(())
     };
     let second = || {
+        set_tls(&[(7, 0x2000)])?;
         for _ in 0..2 {
             expect("writes of a switch to the same value", written(), 0)?;
             agree(kernel_cs)?;
