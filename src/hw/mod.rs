@@ -11,13 +11,17 @@
 //! - [`cr`] — CR0, CR3, CR4
 //! - [`debugreg`] — DR6 and DR7, which breakpoints a program may have
 //! - [`fxsave`] — the image of FXSAVE and FXRSTOR
+//! - [`apic`] — local APIC and I/O APIC
+//! - [`madt`] — the ACPI table of processors
 //! - [`pte`] — page-table entries, the page-fault error code
 
+pub mod apic;
 pub mod cr;
 pub mod debugreg;
 pub mod desc;
 pub mod eflags;
 pub mod fxsave;
 pub mod gates;
+pub mod madt;
 pub mod pte;
 pub mod tss;
