@@ -180,6 +180,7 @@ boot_gdt:
         .fill   4, 8, 0
 boot_gdt_end:
         .word   0
+        .globl  boot_gdt_descr
 boot_gdt_descr:
         .word   boot_gdt_end - boot_gdt - 1
         .long   boot_gdt

@@ -47,6 +47,15 @@ impl ElfSymbols {
     }
 }
 
+/// Where the firmware's table of tables lies (ACPI RSDT, or XSDT).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rsdt {
+    /// Physical address.
+    pub phys: u32,
+    /// Bytes of an entry: 4 in an RSDT, 8 in an XSDT.
+    pub entry_bytes: usize,
+}
+
 /// All that the boot loader said.
 #[derive(Clone, Debug)]
 pub struct BootInfo {
@@ -58,6 +67,8 @@ pub struct BootInfo {
     pub modules: ArrayVec<Range, MAX_MODULES>,
     /// The kernel's symbols, if the loader kept them.
     pub symbols: Option<ElfSymbols>,
+    /// The firmware's tables, if it has any.
+    pub rsdt: Option<Rsdt>,
     /// The kernel's own image.
     pub kernel: Range,
 }
@@ -204,6 +215,7 @@ mod tests {
                 symtab: range(0x30_0010, 0x30_0020),
                 strtab: range(0x30_0020, 0x30_1020),
             }),
+            rsdt: None,
             kernel: range(0x10_0000, 0x20_0123),
         };
         let memblock = info.memblock().unwrap();

@@ -9,6 +9,7 @@
 //! | `fpu=lazy` or `eager` | restore the FPU at #NM, or at each switch | `lazy` |
 //! | `io_bitmap=copy`, `lazy` or `invalidate` | what a switch does with the I/O bitmap | `copy` |
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
+//! | `maxcpus=0` … `8` | start no more CPUs than these (0 is 1) | `8` |
 //! | `loglevel=0` … `7` | log messages up to this severity (0 emergency, 7 debug) | `6` |
 //! | `quiet` | the same as `loglevel=4` | |
 //! | `panic=exit` or `halt` | after a panic, end the virtual machine or stand still | `exit` |
@@ -93,6 +94,8 @@ pub struct Cmdline<'a> {
     pub io_bitmap: IoBitmapMode,
     /// `paravirt=`
     pub paravirt: Paravirt,
+    /// `maxcpus=`: CPUs that may run, the boot CPU among them.
+    pub max_cpus: u32,
     /// Highest severity number that is logged, 0–7.
     pub loglevel: u8,
     /// `panic=`
@@ -164,6 +167,7 @@ impl Default for Cmdline<'_> {
             fpu: Fpu::Lazy,
             io_bitmap: IoBitmapMode::Copy,
             paravirt: Paravirt::Native,
+            max_cpus: 8,
             loglevel: 6,
             panic: OnPanic::Exit,
         }
@@ -198,6 +202,10 @@ impl<'a> Cmdline<'a> {
                 "native" => self.paravirt = Paravirt::Native,
                 "batch" => self.paravirt = Paravirt::Batch,
                 _ => return bad("native or batch"),
+            },
+            ("maxcpus", _) => match text.as_bytes() {
+                [digit @ b'0'..=b'8'] => self.max_cpus = u32::from(digit - b'0'),
+                _ => return bad("0 to 8"),
             },
             ("loglevel", _) => match text.as_bytes() {
                 [digit @ b'0'..=b'7'] => self.loglevel = digit - b'0',

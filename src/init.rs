@@ -6,6 +6,7 @@
 //! Book: appendix A, "The start_kernel() Function". Linux: 2.6.38 `init/main.c`.
 
 extern crate alloc;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -17,27 +18,32 @@ use spin::Once;
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::head::fatal;
 use crate::arch::x86::ret_from_fork::ret_from_kernel_execve;
-use crate::arch::x86::{backtrace, epitaph, gdt, irq, percpu, traps};
-use crate::boot_info::BootInfo;
+use crate::arch::x86::{acpi, backtrace, epitaph, gdt, irq, lapic, percpu, traps};
+use crate::boot_info::{BootInfo, Rsdt};
 use crate::cmdline::{self, Cmdline, Job, OnPanic};
 use crate::drivers::{printk, serial};
 use crate::exit_value::ExitValue;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::fs::{rootfs, tty};
+use crate::hw::madt::{Madt, SdtError};
 use crate::mm;
 use crate::mm::frame::phys_to_virt;
 use crate::mm::memblock::Range;
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::Strings;
-use crate::process::kthread::kernel_thread;
+use crate::process::kthread::{kernel_thread, new_kernel_thread};
 use crate::process::tty_signal;
-use crate::sched::idle;
+use crate::sched::migration::{make_migration_thread, migration_thread};
+use crate::sched::wake_up::wake_up_new_task;
+use crate::sched::{idle, smp_init};
 use crate::selftest;
 use crate::syscall::errno::Errno;
 use crate::task::state::PF_KTHREAD;
 use crate::task::thread_info::{THREAD_SIZE, current_thread_info};
 use crate::tour;
 
+/// What the firmware says of processors.
+static MADT: Once<Madt> = Once::new();
 /// What the loader said to do.
 static CMDLINE: Once<Cmdline<'static>> = Once::new();
 
@@ -55,7 +61,8 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
     // SAFETY: the boot CPU, once, on its boot stack, before any other task.
     unsafe { idle::init_idle(0, stack) };
     mount_root(boot_info.initramfs());
-    irq::init_irq();
+    let madt = find_madt(boot_info.rsdt);
+    irq::init_irq(madt);
     if let Err(errno) = kernel_thread(kernel_init, 0, "init") {
         fatal(ExitValue::Init, format_args!("cannot make task 1: {errno}"));
     }
@@ -86,6 +93,38 @@ fn mem_init(boot_info: &BootInfo) {
     log::info!("mm: {} KiB free of {} KiB", mm::frame::nr_free_pages() * 4, mm::frame::totalram_pages() * 4);
 }
 
+/// The firmware's list of processors. Without one there is one processor.
+fn find_madt(rsdt: Option<Rsdt>) -> Option<&'static Madt> {
+    match rsdt.ok_or(SdtError::Missing).and_then(acpi::find_madt) {
+        Ok(madt) => Some(MADT.call_once(|| madt)),
+        Err(SdtError::Missing) => {
+            log::info!("smp: the firmware has no MADT: one CPU");
+            None
+        }
+        Err(error) => {
+            log::warn!("smp: the firmware's MADT cannot be used: {error}: one CPU");
+            None
+        }
+    }
+}
+
+/// Starts the other CPUs, and on each the thread that moves tasks off it.
+fn smp_init(max_cpus: u32) {
+    let cpus = match MADT.get() {
+        Some(madt) if lapic::in_use() => smp_init::smp_init(madt, max_cpus),
+        _ => 1,
+    };
+    for cpu in 0..cpus {
+        match new_kernel_thread(migration_thread, cpu, &format!("migration/{cpu}")) {
+            Ok(thread) => {
+                make_migration_thread(&thread, cpu);
+                wake_up_new_task(&thread);
+            }
+            Err(errno) => log::error!("smp: no migration thread for CPU {cpu}: {errno}"),
+        }
+    }
+}
+
 /// The initramfs as root directory, or the end.
 fn mount_root(initramfs: Option<Range>) {
     let Some(range) = initramfs else {
@@ -114,6 +153,7 @@ fn start_console() {
 /// Task 1: does what the command line asks for.
 extern "C" fn kernel_init(_: u32) -> i32 {
     let cmdline = CMDLINE.get().cloned().unwrap_or_default();
+    smp_init(cmdline.max_cpus);
     match cmdline.job {
         Job::Init => run_init_process(&cmdline),
         Job::Tour => tour::run(),

@@ -22,11 +22,23 @@ use crate::task::thread_info::{
 };
 use crate::this_cpu_write;
 
-/// Makes the code that runs now, on stack `stack`, the idle task of CPU `cpu`.
+/// Makes the code that runs now, on stack `stack`, the idle task of this CPU, `cpu`.
 ///
 /// # Safety
 /// 1. Runs on CPU `cpu`, once, on `stack`, with interrupts off, before anything else runs there.
-pub unsafe fn init_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
+pub unsafe fn init_idle(cpu: u32, stack: usize) {
+    // SAFETY: by 1; our own stack, in use only by us.
+    let p = unsafe { fork_idle(cpu, stack) };
+    // SAFETY: by 1, and just made.
+    unsafe { become_idle(cpu, p) };
+}
+
+/// Makes a task of `stack` that will be idle on CPU `cpu`, in its run queue already.
+///
+/// # Safety
+/// 1. Nothing else runs on CPU `cpu` yet; `stack` is a kernel stack that nobody else has, and
+///    its count of preemptions is what it is to be.
+pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     let ti: *mut ThreadInfo = stack as *mut ThreadInfo;
     let mut task = TaskStruct::new(ti, 0, 0);
     task.flags.store(PF_KTHREAD, Ordering::Relaxed);
@@ -46,11 +58,18 @@ pub unsafe fn init_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
         (*rq).idle = p;
         (*rq).curr = p;
     }
-    CPU_ONLINE_MASK.fetch_or(1 << cpu, Ordering::Relaxed);
+    p
+}
+
+/// Says on this CPU, `cpu`, that it runs its idle task `p`, on the kernel's page tables.
+///
+/// # Safety
+/// 1. Runs on CPU `cpu`, once, on the stack of `p`, which [`fork_idle`] made; interrupts off.
+pub unsafe fn become_idle(cpu: u32, p: *mut TaskStruct) {
     this_cpu_write!(current_task, p as u32);
     this_cpu_write!(tlb_active_mm, &raw const INIT_MM as u32);
     this_cpu_write!(tlb_state, crate::arch::x86::percpu::TLBSTATE_OK);
-    p
+    CPU_ONLINE_MASK.fetch_or(1 << cpu, Ordering::Release);
 }
 
 /// The idle loop: halts until an interrupt makes a task runnable.

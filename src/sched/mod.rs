@@ -6,16 +6,22 @@
 //! - [`prepare_task_switch`], [`finish_task_switch`]: before and after it, always in pairs
 //! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists (pure)
 //! - [`wake_up`]: `try_to_wake_up`, and new tasks
+//! - [`balance`]: which CPU; [`migration`]: `sched_setaffinity`
 //! - [`wait_queue`]: sleeping until something holds; [`timer`]: until a time comes
 //! - [`tick`]: time slices; [`policy`]: `sched_setscheduler`, `sched_yield`
 //! - [`idle`]: the task that runs when no other can
+//! - [`smp_init`]: the other CPUs, from their first line to the idle loop
 
+#[cfg(target_os = "none")]
+pub mod balance;
 #[cfg(target_os = "none")]
 pub mod context_switch;
 #[cfg(target_os = "none")]
 pub mod finish_task_switch;
 #[cfg(target_os = "none")]
 pub mod idle;
+#[cfg(target_os = "none")]
+pub mod migration;
 #[cfg(target_os = "none")]
 pub mod policy;
 #[cfg(target_os = "none")]
@@ -25,6 +31,8 @@ pub mod prio_array;
 pub mod rq;
 #[cfg(target_os = "none")]
 pub mod schedule;
+#[cfg(target_os = "none")]
+pub mod smp_init;
 #[cfg(target_os = "none")]
 pub mod tick;
 #[cfg(target_os = "none")]

@@ -116,6 +116,26 @@ impl PrioArray {
         }
     }
 
+    /// First link, best list first, of which `wanted` says so.
+    pub fn find(&self, mut wanted: impl FnMut(*mut RunList) -> bool) -> Option<*mut RunList> {
+        let mut left = self.nr_active;
+        for queue in &self.queue {
+            let mut link = queue.first;
+            while !link.is_null() {
+                if wanted(link) {
+                    return Some(link);
+                }
+                left -= 1;
+                // SAFETY: links on a list stay in place.
+                link = unsafe { (*link).next };
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        None
+    }
+
     /// First link of the best list that is not empty; null when all are.
     #[inline]
     pub fn first(&self) -> *mut RunList {

@@ -15,6 +15,7 @@ use super::prio_array::PrioArray;
 use crate::arch::x86::percpu::{per_cpu, this_cpu};
 use crate::mm::mm_struct::MmStruct;
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
+use crate::sync::spinlock::IrqSpinLockGuard;
 use crate::task::sched_entity::{MAX_RT_PRIO, RunList, SchedEntity};
 use crate::task::task_struct::TaskStruct;
 use core::mem::offset_of;
@@ -67,7 +68,7 @@ impl Rq {
             let se = (*p).se.get();
             self.array[self.active].enqueue_task(&raw mut (*se).run_list, (*se).prio);
             (*se).array = self.active as u32;
-            (*se).on_rq = true;
+            (*p).on_rq.store(1, Ordering::Relaxed);
         }
         self.nr_running.store(self.nr_running.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
@@ -82,7 +83,7 @@ impl Rq {
         unsafe {
             let se = (*p).se.get();
             self.array[(*se).array as usize].dequeue_task(&raw mut (*se).run_list, (*se).prio);
-            (*se).on_rq = false;
+            (*p).on_rq.store(0, Ordering::Release);
         }
         self.nr_running.store(self.nr_running.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
     }
@@ -123,6 +124,23 @@ impl Rq {
         task_of(link)
     }
 
+    /// Calls `visit` with tasks of this queue that do not run, the likeliest to have lost their
+    /// cache first, until it says that one will do.
+    ///
+    /// The lock is held.
+    pub fn find_queued(&self, mut will_do: impl FnMut(*mut TaskStruct) -> bool) -> *mut TaskStruct {
+        for array in [1 - self.active, self.active] {
+            let mut wanted = |link| {
+                let p = task_of(link);
+                p != self.curr && will_do(p)
+            };
+            if let Some(link) = self.array[array].find(&mut wanted) {
+                return task_of(link);
+            }
+        }
+        core::ptr::null_mut()
+    }
+
     /// Whether anybody holds the lock.
     pub fn is_locked(&self) -> bool {
         self.locked.load(Ordering::Relaxed)
@@ -149,6 +167,35 @@ pub unsafe fn rq_lock(rq: *mut Rq) {
         while lock.load(Ordering::Relaxed) {
             core::hint::spin_loop();
         }
+    }
+}
+
+/// Takes the lock of a run queue if it is free, and says whether it was. For who holds another
+/// run queue's already, and must not wait.
+///
+/// # Safety
+/// 1. As [`rq_lock`].
+pub unsafe fn rq_trylock(rq: *mut Rq) -> bool {
+    preempt_disable();
+    // SAFETY: by 1; only the atomic is touched.
+    let lock = unsafe { &(*rq).locked };
+    let taken = lock.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    if !taken {
+        preempt_enable_no_resched();
+    }
+    taken
+}
+
+/// Takes the locks of two run queues, in the order of their CPUs.
+///
+/// # Safety
+/// 1. As [`rq_lock`], for both; they are two.
+pub unsafe fn double_rq_lock(a: *mut Rq, b: *mut Rq) {
+    // SAFETY: by 1; the number of the CPU never changes.
+    unsafe {
+        let (first, second) = if (*a).cpu < (*b).cpu { (a, b) } else { (b, a) };
+        rq_lock(first);
+        rq_lock(second);
     }
 }
 
@@ -180,8 +227,8 @@ pub fn cpu_rq(cpu: u32) -> *mut Rq {
 /// Takes the lock of the run queue that `p` belongs to, wherever that moves meanwhile.
 ///
 /// # Safety
-/// 1. `p` is live and interrupts are off.
-pub unsafe fn task_rq_lock(p: *mut TaskStruct) -> *mut Rq {
+/// 1. `p` is live, its `pi_lock` is held and interrupts are off.
+pub unsafe fn __task_rq_lock(p: *mut TaskStruct) -> *mut Rq {
     loop {
         // SAFETY: live by 1.
         let rq = cpu_rq(unsafe { (*p).cpu() });
@@ -193,5 +240,41 @@ pub unsafe fn task_rq_lock(p: *mut TaskStruct) -> *mut Rq {
         }
         // SAFETY: taken just above.
         unsafe { rq_unlock(rq) };
+    }
+}
+
+/// What [`task_rq_lock`] took: the task's `pi_lock` and the lock of its run queue.
+pub struct TaskRq<'a> {
+    /// The run queue.
+    pub rq: *mut Rq,
+    _pi: IrqSpinLockGuard<'a, ()>,
+}
+
+/// Takes both locks that guard what the scheduler keeps in `p`.
+pub fn task_rq_lock(p: &TaskStruct) -> TaskRq<'_> {
+    let pi = p.pi_lock.lock();
+    // SAFETY: `p` is live, and the guard has turned interrupts off.
+    let rq = unsafe { __task_rq_lock(core::ptr::from_ref(p).cast_mut()) };
+    TaskRq { rq, _pi: pi }
+}
+
+impl Drop for TaskRq<'_> {
+    fn drop(&mut self) {
+        // SAFETY: taken by `task_rq_lock`, on this CPU; interrupts are off since.
+        unsafe { rq_unlock(self.rq) };
+    }
+}
+
+/// Makes `p` a task of CPU `cpu`.
+///
+/// # Safety
+/// 1. `p` is live and on no CPU. 2. Its `pi_lock` is held and it is on no run queue, or the locks
+///    of both CPUs' run queues are held.
+pub unsafe fn set_task_cpu(p: *mut TaskStruct, cpu: u32) {
+    // SAFETY: by 1 and 2.
+    let p = unsafe { &*p };
+    if p.cpu() != cpu {
+        p.thread_info().cpu.store(cpu, Ordering::Relaxed);
+        p.nr_migrations.fetch_add(1, Ordering::Relaxed);
     }
 }

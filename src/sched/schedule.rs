@@ -7,6 +7,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::balance::idle_balance;
 use super::context_switch::context_switch;
 use super::rq::{rq_lock, rq_unlock, this_rq};
 use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
@@ -63,7 +64,12 @@ fn __schedule(preempt: bool) {
         &prev.nivcsw
     };
 
-    let next = q.pick_next_task();
+    let mut next = q.pick_next_task();
+    if next == q.idle {
+        // SAFETY: the lock is held, and the run queue is this CPU's.
+        unsafe { idle_balance(rq) };
+        next = q.pick_next_task();
+    }
     clear_flag(prev.thread_info(), TIF_NEED_RESCHED);
     if next != q.curr {
         q.nr_switches.fetch_add(1, Ordering::Relaxed);

@@ -1,16 +1,23 @@
-//! `try_to_wake_up`: makes a sleeping task runnable.
+//! `try_to_wake_up`: makes a sleeping task runnable, on a CPU of its choice.
 //!
 //! Called from anywhere, interrupts included.
 //!
-//! Book: ch. 7, "The try_to_wake_up() Function". Linux: 2.6.38, with 5.4's `on_cpu` wait.
+//! A task that goes to sleep leaves its run queue first and the CPU a little later. Who wakes it in
+//! between must not let another CPU run it: its registers are not saved yet. So the waker waits
+//! until `on_cpu` is 0, which `finish_task_switch` stores when the task is off its stack.
+//!
+//! Book: ch. 7, "The try_to_wake_up() Function". Linux: 5.4 `try_to_wake_up`, `wake_up_new_task`.
 
 use core::sync::atomic::Ordering;
 
-use super::rq::{Rq, cpu_rq, rq_lock, rq_unlock, task_rq_lock};
+use super::balance::select_task_rq;
+use super::rq::{__task_rq_lock, Rq, cpu_rq, rq_lock, rq_unlock, set_task_cpu};
 use crate::arch::x86::current::current;
-use crate::sync::IrqGuard;
-use crate::sync::preempt::preempt_check_resched;
-use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
+use crate::arch::x86::percpu::smp_processor_id;
+use crate::arch::x86::smp::smp_send_reschedule;
+use crate::task::state::{
+    TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE, TASK_WAKING,
+};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 
@@ -19,32 +26,21 @@ pub const TASK_NORMAL: u32 = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE;
 
 /// Wakes `p` if its state is one of `states`; says whether it did.
 pub fn try_to_wake_up(p: &TaskStruct, states: u32) -> bool {
-    let p_ptr = core::ptr::from_ref(p).cast_mut();
-    let woken = {
-        let _irq = IrqGuard::new();
-        // SAFETY: `p` is live, interrupts are off.
-        let rq = unsafe { task_rq_lock(p_ptr) };
-        let woken = p.state.load(Ordering::Relaxed) & states != 0;
-        if woken {
-            // SAFETY: the lock of its queue is held.
-            unsafe {
-                if !(*p.se.get()).on_rq {
-                    // It may still be on its way off another CPU, its registers not yet saved.
-                    while p.on_cpu.load(Ordering::Acquire) != 0 {
-                        core::hint::spin_loop();
-                    }
-                    (*rq).activate_task(p_ptr);
-                    check_preempt_curr(&*rq, p);
-                }
-            }
-            p.state.store(TASK_RUNNING, Ordering::Relaxed);
-        }
-        // SAFETY: taken above.
-        unsafe { rq_unlock(rq) };
-        woken
-    };
-    preempt_check();
-    woken
+    // Its last field gone, the guard looks whether a switch is due.
+    let _pi = p.pi_lock.lock();
+    if p.state.load(Ordering::Relaxed) & states == 0 {
+        return false;
+    }
+    if p.on_rq.load(Ordering::Acquire) != 0 && ttwu_remote(p) {
+        return true;
+    }
+    // It may still be on its way off another CPU, its registers not yet saved.
+    while p.on_cpu.load(Ordering::Acquire) != 0 {
+        core::hint::spin_loop();
+    }
+    p.state.store(TASK_WAKING, Ordering::Relaxed);
+    ttwu_queue(p, select_task_rq(p, p.cpu()));
+    true
 }
 
 /// Wakes `p` from either kind of sleep.
@@ -52,40 +48,69 @@ pub fn wake_up_process(p: &TaskStruct) -> bool {
     try_to_wake_up(p, TASK_NORMAL)
 }
 
-/// Puts a new task on the queue of the CPU that it was made for.
+/// Puts a new task on the run queue of the CPU that has least to do.
 pub fn wake_up_new_task(p: &TaskStruct) {
-    let p_ptr = core::ptr::from_ref(p).cast_mut();
-    {
-        let _irq = IrqGuard::new();
-        let rq = cpu_rq(p.cpu());
-        // SAFETY: interrupts are off and no run-queue lock is held; `p` is live, new and on no
-        // list.
-        unsafe {
-            rq_lock(rq);
+    let _pi = p.pi_lock.lock();
+    ttwu_queue(p, super::balance::select_task_rq_fork(p));
+}
+
+/// `p` has not left its run queue yet, so its state is all that has to change. False if it has
+/// meanwhile. Its `pi_lock` is held.
+fn ttwu_remote(p: &TaskStruct) -> bool {
+    // SAFETY: `p` is live and its `pi_lock` held, so interrupts are off.
+    unsafe {
+        let rq = __task_rq_lock(core::ptr::from_ref(p).cast_mut());
+        let is_queued = p.on_rq.load(Ordering::Relaxed) != 0;
+        if is_queued {
+            check_preempt_curr(rq, p);
             p.state.store(TASK_RUNNING, Ordering::Relaxed);
-            (*rq).activate_task(p_ptr);
-            check_preempt_curr(&*rq, p);
-            rq_unlock(rq);
         }
+        rq_unlock(rq);
+        is_queued
     }
-    preempt_check();
+}
+
+/// Puts `p`, which is on no CPU and no run queue, on that of `cpu`. Its `pi_lock` is held.
+fn ttwu_queue(p: &TaskStruct, cpu: u32) {
+    let p_ptr = core::ptr::from_ref(p).cast_mut();
+    let rq = cpu_rq(cpu);
+    // SAFETY: the `pi_lock` is held, so interrupts are off and nobody else puts it on a queue.
+    unsafe {
+        set_task_cpu(p_ptr, cpu);
+        rq_lock(rq);
+        (*rq).activate_task(p_ptr);
+        p.state.store(TASK_RUNNING, Ordering::Relaxed);
+        check_preempt_curr(rq, p);
+        rq_unlock(rq);
+    }
 }
 
 /// Asks for a switch on the CPU of `rq` when `p` is better than what runs there.
-/// The run-queue lock is held.
-fn check_preempt_curr(rq: &Rq, p: &TaskStruct) {
-    // SAFETY: the lock is held; the running task is live.
-    let (curr, better) = unsafe {
-        let curr = &*rq.curr;
-        (curr, rq.curr == rq.idle || (*p.se.get()).prio < (*curr.se.get()).prio)
-    };
-    if better {
-        set_flag(curr.thread_info(), TIF_NEED_RESCHED);
+///
+/// # Safety
+/// 1. The lock of `rq` is held.
+pub unsafe fn check_preempt_curr(rq: *mut Rq, p: &TaskStruct) {
+    // SAFETY: by 1; the running task is live.
+    unsafe {
+        let curr = (*rq).curr;
+        if curr == (*rq).idle || (*p.se.get()).prio < (*(*curr).se.get()).prio {
+            resched_curr(rq);
+        }
     }
 }
 
-fn preempt_check() {
-    preempt_check_resched();
+/// Asks for a switch on the CPU of `rq`.
+///
+/// # Safety
+/// 1. The lock of `rq` is held.
+pub unsafe fn resched_curr(rq: *mut Rq) {
+    // SAFETY: by 1; the running task is live.
+    unsafe {
+        set_flag((*(*rq).curr).thread_info(), TIF_NEED_RESCHED);
+        if (*rq).cpu != smp_processor_id() {
+            smp_send_reschedule((*rq).cpu);
+        }
+    }
 }
 
 /// Stores the new task's number where clone(CLONE_CHILD_SETTID) asked for it.

@@ -9,9 +9,8 @@ use super::errno::Errno;
 use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
 use crate::arch::x86::current::current;
 use crate::process::tasklist::find_task_by_pid;
-use crate::sched::policy::{
-    get_cpus_allowed, get_scheduler, set_cpus_allowed, set_scheduler, set_user_nice, yield_current,
-};
+use crate::sched::migration::{get_cpus_allowed, set_cpus_allowed};
+use crate::sched::policy::{get_scheduler, set_scheduler, set_user_nice, yield_current};
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::{HZ, schedule_timeout};
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR};

@@ -16,7 +16,7 @@ pub const SCHED_FIFO: u32 = 1;
 /// Real-time, round robin: as FIFO, with time slices.
 pub const SCHED_RR: u32 = 2;
 
-/// Priorities below this are real-time; 0 is the best.
+/// Priorities below this are real-time; 0, the best, is the migration threads' alone.
 pub const MAX_RT_PRIO: u32 = 100;
 /// Number of priorities.
 pub const MAX_PRIO: u32 = 140;
@@ -60,9 +60,8 @@ pub struct SchedEntity {
     pub time_slice: u32,
     /// Which of the two arrays of its run queue it is on.
     pub array: u32,
-    /// Whether the task is on a run queue.
-    pub on_rq: bool,
-    /// CPUs it may run on, one bit each.
+    /// CPUs it may run on, one bit each. Written with the task's `pi_lock` held as well, so
+    /// that one of the two locks is enough to read it.
     pub cpus_allowed: u32,
     /// TSC at which the task last came onto a CPU.
     pub exec_start: u64,
@@ -79,7 +78,6 @@ impl SchedEntity {
             policy: SCHED_NORMAL,
             time_slice: 25,
             array: 0,
-            on_rq: false,
             cpus_allowed: !0,
             exec_start: 0,
         }

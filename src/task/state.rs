@@ -12,6 +12,9 @@ pub const TASK_UNINTERRUPTIBLE: u32 = 2;
 /// Has run its last instruction but one: `schedule` never comes back to it.
 pub const TASK_DEAD: u32 = 64;
 
+/// Is being woken: it is on no run queue, and who wakes it chooses its CPU.
+pub const TASK_WAKING: u32 = 256;
+
 /// Value of `exit_state` while the parent has not waited yet.
 pub const EXIT_ZOMBIE: u32 = 16;
 /// Value of `exit_state` once nobody will wait any more.
@@ -30,6 +33,7 @@ pub const PF_KTHREAD: u32 = 0x20_0000;
 pub const fn state_letter(state: u32) -> char {
     match state {
         TASK_RUNNING => 'R',
+        TASK_WAKING => 'W',
         TASK_INTERRUPTIBLE => 'S',
         TASK_UNINTERRUPTIBLE => 'D',
         TASK_DEAD => 'x',

@@ -51,6 +51,11 @@ pub struct TaskStruct {
     pub flags: AtomicU32,
     /// 1 from before this task is switched to until after another's `finish_task_switch`.
     pub on_cpu: AtomicU32,
+    /// 1 while the task is on a run queue. Written under that queue's lock.
+    pub on_rq: AtomicU32,
+    /// Taken by who wakes this task or changes the CPUs that it may run on; a run-queue lock may
+    /// be taken after it, not before.
+    pub pi_lock: IrqSpinLock<()>,
     /// `tgid` of the parent: what `getppid` answers. Written under the task-list lock.
     pub ppid: AtomicI32,
     /// EXIT_*, 0 while alive. Written under the task-list lock.
@@ -61,6 +66,8 @@ pub struct TaskStruct {
     pub nvcsw: AtomicU32,
     /// Preemptions.
     pub nivcsw: AtomicU32,
+    /// Times the task was given to another CPU.
+    pub nr_migrations: AtomicU32,
     /// Time on a CPU, in TSC cycles.
     pub sum_exec_runtime: AtomicU64,
 
@@ -128,11 +135,14 @@ impl TaskStruct {
             state: AtomicU32::new(0),
             flags: AtomicU32::new(0),
             on_cpu: AtomicU32::new(0),
+            on_rq: AtomicU32::new(0),
+            pi_lock: IrqSpinLock::new(()),
             ppid: AtomicI32::new(0),
             exit_state: AtomicU32::new(0),
             exit_code: AtomicI32::new(0),
             nvcsw: AtomicU32::new(0),
             nivcsw: AtomicU32::new(0),
+            nr_migrations: AtomicU32::new(0),
             sum_exec_runtime: AtomicU64::new(0),
             mm: AtomicPtr::new(core::ptr::null_mut()),
             active_mm: AtomicPtr::new(core::ptr::null_mut()),

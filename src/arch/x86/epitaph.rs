@@ -12,7 +12,7 @@ use core::{
     fmt::{self, Write},
     mem::offset_of,
     panic::PanicInfo,
-    sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
 };
 
 use arrayvec::ArrayString;
@@ -23,6 +23,7 @@ use crate::{
         current::current,
         insn,
         percpu::smp_processor_id,
+        smp::smp_send_stop,
     },
     drivers::{printk::PanicConsole, qemu_exit, serial},
     exit_value::ExitValue,
@@ -38,8 +39,9 @@ pub static EPITAPH: [AtomicU8; EPITAPH_BYTES] = [const { AtomicU8::new(0) }; EPI
 
 /// How much of it is written.
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
-/// Set by the first CPU that dies: what happens while it reports is not reported.
-static DYING: AtomicBool = AtomicBool::new(false);
+/// The first CPU that died: what happens while it reports is not reported.
+static DYING: AtomicU32 = AtomicU32::new(NOBODY);
+const NOBODY: u32 = u32::MAX;
 /// `panic=halt`: stop instead of ending QEMU, so that one can look.
 static HALT: AtomicBool = AtomicBool::new(false);
 
@@ -87,8 +89,15 @@ pub fn record(message: fmt::Arguments<'_>) {
 
 fn begin() {
     insn::cli();
-    if DYING.swap(true, Ordering::AcqRel) {
-        qemu_exit::halt_or_exit(HALT.load(Ordering::Relaxed), ExitValue::Panic);
+    // Before the task register is loaded there is one CPU, and %fs leads nowhere.
+    let is_early = insn::str() == 0;
+    let me = if is_early { 0 } else { smp_processor_id() };
+    match DYING.compare_exchange(NOBODY, me, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) if is_early => {}
+        Ok(_) => smp_send_stop(),
+        Err(dying) if dying == me => end(),
+        // Its report is on the way, and ours would break it.
+        Err(_) => qemu_exit::halt(),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     arch::x86::{backtrace, epitaph, idt, insn},
     boot_info::{
         self, BootError, BootInfo, ElfSymbols, MAX_MAP_ENTRIES, MAX_MODULES, MIN_MEMORY_BYTES,
-        MemoryMapEntry,
+        MemoryMapEntry, Rsdt,
     },
     drivers::{self, printk, qemu_exit, serial, tsc, vga},
     exit_value::ExitValue,
@@ -32,7 +32,7 @@ pub const PAGE_OFFSET: u32 = 0xc000_0000;
 /// What the boot page tables map from physical 0.
 pub const BOOT_MAPPED_BYTES: u32 = 16 << 20;
 
-const CR0_BOOT: u32 = {
+pub(super) const CR0_BOOT: u32 = {
     use crate::hw::cr::Cr0;
     Cr0::PE.bits()
         | Cr0::MP.bits()
@@ -204,6 +204,7 @@ fn read_boot_info(mbi_phys: u32) -> Result<BootInfo, BootError> {
         memory_map: memory_map(mbi)?,
         modules: modules(mbi),
         symbols: symbols(mbi),
+        rsdt: rsdt(mbi),
         kernel: kernel_range(),
     })
 }
@@ -267,6 +268,21 @@ fn symbols(mbi: &BootInformation<'_>) -> Option<ElfSymbols> {
     Some(ElfSymbols {
         symtab: range(symtab)?,
         strtab: range(strtab)?,
+    })
+}
+
+/// The newer table if the loader has both.
+fn rsdt(mbi: &BootInformation<'_>) -> Option<Rsdt> {
+    let xsdt = mbi
+        .rsdp_v2_tag()
+        .filter(|tag| tag.checksum_is_valid())
+        .and_then(|tag| u32::try_from(tag.xsdt_address()).ok())
+        .filter(|&phys| phys != 0)
+        .map(|phys| Rsdt { phys, entry_bytes: 8 });
+    xsdt.or_else(|| {
+        let tag = mbi.rsdp_v1_tag().filter(|tag| tag.checksum_is_valid())?;
+        let phys = u32::try_from(tag.rsdt_address()).ok()?;
+        Some(Rsdt { phys, entry_bytes: 4 })
     })
 }
 

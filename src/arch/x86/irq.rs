@@ -9,9 +9,14 @@
 
 use spin::Once;
 
+use super::{ioapic, lapic};
 use crate::{
     drivers::{pic, pit},
-    hw::gates::{FIRST_EXTERNAL_VECTOR, IDT_ENTRIES},
+    hw::{
+        apic::{ERROR_APIC_VECTOR, LOCAL_TIMER_VECTOR, SPURIOUS_APIC_VECTOR},
+        gates::{FIRST_EXTERNAL_VECTOR, IDT_ENTRIES},
+        madt::Madt,
+    },
     sync::preempt::{HARDIRQ_OFFSET, add_preempt_count, sub_preempt_count},
     task::pt_regs::PtRegs,
 };
@@ -28,15 +33,42 @@ static HANDLERS: [Once<IrqHandler>; VECTORS] = [const { Once::new() }; VECTORS];
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IrqTaken;
 
-/// Sets up the interrupt controllers and the tick. Once, on the boot CPU, before interrupts
-/// are first turned on.
+/// Sets up the interrupt controllers and the tick: the APICs that `madt` names, or else the
+/// 8259s and the PIT. Once, on the boot CPU, before interrupts are first turned on.
 #[doc(alias = "init_IRQ")]
-pub fn init_irq() {
+pub fn init_irq(madt: Option<&Madt>) {
     pic::init();
-    pit::start_tick();
-    if request_irq(pit::PIT_IRQ, tick).is_err() {
-        log::error!("irq: the timer's line is taken");
+    let has_tick = match madt {
+        Some(madt) if init_apics(madt) => set_intr_handler(LOCAL_TIMER_VECTOR, tick),
+        _ => {
+            pit::start_tick();
+            request_irq(pit::PIT_IRQ, tick)
+        }
+    };
+    if has_tick.is_err() {
+        log::error!("irq: the timer's vector is taken");
     }
+}
+
+/// The local APIC, its tick, and the I/O APIC if there is one. False if there is no local APIC
+/// to be used.
+fn init_apics(madt: &Madt) -> bool {
+    if !lapic::init(madt.lapic_phys) {
+        return false;
+    }
+    let has_ioapic = madt
+        .ioapic_phys
+        .is_some_and(|phys| ioapic::init(phys, &madt.isa_irqs, lapic::apic_id()));
+    if !has_ioapic {
+        log::warn!("irq: no I/O APIC: device interrupts come by the 8259s");
+        lapic::let_8259s_through();
+    }
+    // Nobody else installs handlers for these.
+    let _installed = set_intr_handler(SPURIOUS_APIC_VECTOR, spurious);
+    let _installed = set_intr_handler(ERROR_APIC_VECTOR, apic_error);
+    lapic::calibrate_timer(pit::HZ);
+    lapic::start_timer();
+    true
 }
 
 /// Lets `handler` have line `irq` (0 to 15) and unmasks it.
@@ -45,7 +77,11 @@ pub fn init_irq() {
 /// The line has a handler already.
 pub fn request_irq(irq: u32, handler: IrqHandler) -> Result<(), IrqTaken> {
     set_intr_handler(pic::FIRST_IRQ_VECTOR + irq as u8, handler)?;
-    pic::unmask(irq);
+    if ioapic::in_use() {
+        ioapic::set_masked(irq, false);
+    } else {
+        pic::unmask(irq);
+    }
     Ok(())
 }
 
@@ -73,12 +109,14 @@ extern "C" fn do_IRQ(regs: &PtRegs) {
 
 fn handle(vector: u8) {
     let irq = u32::from(vector) - u32::from(pic::FIRST_IRQ_VECTOR);
-    if irq < pic::NR_IRQS {
+    // Before the handler: it may switch tasks only after we are gone, but then at once.
+    if irq < pic::NR_IRQS && !ioapic::in_use() {
         if pic::is_spurious(irq) {
             return;
         }
-        // Before the handler: it may switch tasks only after we are gone, but then at once.
         pic::end_of_interrupt(irq);
+    } else if vector != SPURIOUS_APIC_VECTOR && lapic::in_use() {
+        lapic::ack_apic_irq();
     }
     match HANDLERS[usize::from(vector - FIRST_EXTERNAL_VECTOR)].get() {
         Some(handler) => handler(),
@@ -89,6 +127,14 @@ fn handle(vector: u8) {
 unsafe extern "C" {
     /// Upward: `sched::tick`, time slices and timers.
     fn timer_tick();
+}
+
+fn spurious() {
+    log::debug!("irq: spurious interrupt of the local APIC");
+}
+
+fn apic_error() {
+    log::warn!("irq: local APIC error {:#x}", lapic::take_errors());
 }
 
 fn tick() {

@@ -61,6 +61,7 @@ pub fn leave_mm(mm: &MmStruct) {
     assert!(this_cpu_read!(tlb_state) != TLBSTATE_OK, "BUG: leave_mm of an address space in use");
     mm.cpu_vm_mask.fetch_and(!(1u32 << smp_processor_id()), Ordering::Relaxed);
     load_cr3(&INIT_MM);
+    this_cpu_inc!(count.lazy_leaves);
 }
 
 #[inline(always)]

@@ -35,11 +35,16 @@
 //! - [`doublefault`]: #DF, on a stack of its own
 //! - [`extable`]: instructions that may fault
 //! - [`irq`]: device interrupts
+//! - [`acpi`]: the firmware's table of processors
+//! - [`lapic`], [`ioapic`]: the interrupt controllers
+//! - [`smp`]: starting other CPUs and calling them; [`trampoline`]: where they begin
 //! - [`backtrace`]: who called whom
 //! - [`epitaph`]: the end of the kernel
 
 #[cfg(target_os = "none")]
 pub mod __switch_to;
+#[cfg(target_os = "none")]
+pub mod acpi;
 #[cfg(target_os = "none")]
 pub mod backtrace;
 #[cfg(target_os = "none")]
@@ -63,7 +68,11 @@ pub mod idt;
 #[cfg(target_os = "none")]
 pub mod insn;
 #[cfg(target_os = "none")]
+pub mod ioapic;
+#[cfg(target_os = "none")]
 pub mod irq;
+#[cfg(target_os = "none")]
+pub mod lapic;
 #[cfg(target_os = "none")]
 pub mod lazy_gs;
 #[cfg(target_os = "none")]
@@ -85,6 +94,8 @@ pub mod probe;
 #[cfg(target_os = "none")]
 pub mod ret_from_fork;
 #[cfg(target_os = "none")]
+pub mod smp;
+#[cfg(target_os = "none")]
 pub mod string;
 #[cfg(target_os = "none")]
 pub mod switch_to;
@@ -92,6 +103,8 @@ pub mod switch_to;
 pub mod switch_to_xtra;
 #[cfg(target_os = "none")]
 pub mod tlb_flush;
+#[cfg(target_os = "none")]
+pub mod trampoline;
 #[cfg(target_os = "none")]
 pub mod traps;
 #[cfg(target_os = "none")]

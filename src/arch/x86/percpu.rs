@@ -70,6 +70,18 @@ pub struct SwitchCounts {
     pub fpu_saves: u32,
     /// A kernel task began to borrow an address space.
     pub lazy_entries: u32,
+    /// A borrowed address space was left for the kernel's own.
+    pub lazy_leaves: u32,
+    /// Flushes that this CPU asked others for.
+    pub flush_ipis: u32,
+    /// Flushes that others asked this CPU for.
+    pub flushes: u32,
+    /// Others asked this CPU to look at need_resched.
+    pub reschedule_ipis: u32,
+    /// Tasks that were moved to this CPU.
+    pub migrations: u32,
+    /// Ticks taken.
+    pub ticks: u32,
     /// Debug registers were loaded.
     pub debug_loads: u32,
     /// SYSENTER_CS was written.

@@ -1,37 +1,112 @@
-//! Making this CPU forget translations that the page tables no longer have.
+//! Making every CPU forget translations that the page tables no longer have.
 //!
-//! Called by whoever changed an address space, after the change and before the frame is freed.
+//! Called by whoever changed an address space, after the change and before the frame is freed,
+//! with interrupts on.
 //!
-//! Book: ch. 2, "Handling the Hardware Cache and the TLB". Linux: 2.6.38 `flush_tlb_page`,
-//! `flush_tlb_mm`. SDM: vol. 3, 4.10.4.
+//! ```text
+//!   sender: lock the slot, publish mm and address, FLUSH_CPUMASK = who must,
+//!           interrupt them, wait until the mask is empty, unlock
+//!   receiver (interrupt): bit set? mm is this CPU's: OK: flush; LAZY: leave_mm.
+//!           clear the bit
+//! ```
+//! The receiver must not ask `current`: CR3 changes before `esp` does.
+//!
+//! Book: ch. 2, "Handling the Hardware Cache and the TLB". Linux: 2.6.38 `arch/x86/mm/tlb.c`
+//! (`flush_tlb_page`, `flush_tlb_mm`, `smp_invalidate_interrupt`). SDM: vol. 3, 4.10.4, 4.10.5.
+
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 
 use super::insn;
-use super::percpu::TLBSTATE_OK;
+use super::irq::{IrqTaken, set_intr_handler};
+use super::mmu_context::leave_mm;
+use super::percpu::{TLBSTATE_OK, smp_processor_id};
+use super::smp::send_ipi;
+use crate::hw::apic::INVALIDATE_TLB_VECTOR_START;
 use crate::mm::mm_struct::MmStruct;
-use crate::sync::PreemptGuard;
-use crate::this_cpu_read;
+use crate::sync::irq::irqs_disabled;
+use crate::sync::{PreemptGuard, SpinLock};
+use crate::{this_cpu_inc, this_cpu_read};
 
-/// Forgets the translation of the page at `address` in `mm`.
+/// Instead of an address: all of them.
+const TLB_FLUSH_ALL: u32 = u32::MAX;
+
+/// One flush at a time. What is published belongs to who holds the lock.
+static SLOT: SpinLock<()> = SpinLock::new(());
+static FLUSH_MM: AtomicPtr<MmStruct> = AtomicPtr::new(ptr::null_mut());
+static FLUSH_VA: AtomicU32 = AtomicU32::new(0);
+/// CPUs that have not flushed yet.
+static FLUSH_CPUMASK: AtomicU32 = AtomicU32::new(0);
+
+/// Installs the interrupt. Once, on the boot CPU.
+pub fn init() -> Result<(), IrqTaken> {
+    set_intr_handler(INVALIDATE_TLB_VECTOR_START, invalidate_interrupt)
+}
+
+/// Forgets the translation of the page at `address` in `mm`, on every CPU.
 pub fn flush_tlb_page(mm: &MmStruct, address: u32) {
-    let _no_preempt = PreemptGuard::new();
-    if loaded(mm) {
-        insn::invlpg(address as usize);
-    }
+    flush(mm, address);
 }
 
-/// Forgets all user translations of `mm`.
+/// Forgets all user translations of `mm`, on every CPU.
 pub fn flush_tlb_mm(mm: &MmStruct) {
+    flush(mm, TLB_FLUSH_ALL);
+}
+
+fn flush(mm: &MmStruct, va: u32) {
     let _no_preempt = PreemptGuard::new();
-    if loaded(mm) {
-        if this_cpu_read!(tlb_state) == TLBSTATE_OK {
-            // SAFETY: the same page directory again.
-            unsafe { insn::write_cr3(insn::read_cr3()) };
-        } else {
-            super::mmu_context::leave_mm(mm);
-        }
+    // The entry was changed before we look who may have read it.
+    fence(Ordering::SeqCst);
+    flush_here(mm, va);
+    let others = others_of(mm);
+    if others != 0 {
+        flush_tlb_others(others, mm, va);
     }
 }
 
-fn loaded(mm: &MmStruct) -> bool {
-    this_cpu_read!(tlb_active_mm) == core::ptr::from_ref(mm) as u32
+/// CPUs but this one on which `mm` may be loaded.
+fn others_of(mm: &MmStruct) -> u32 {
+    mm.cpu_vm_mask.load(Ordering::Acquire) & !(1 << smp_processor_id())
+}
+
+fn flush_tlb_others(mask: u32, mm: &MmStruct, va: u32) {
+    debug_assert!(!irqs_disabled(), "BUG: TLB flush of other CPUs with interrupts off");
+    let _slot = SLOT.lock();
+    FLUSH_MM.store(ptr::from_ref(mm).cast_mut(), Ordering::Relaxed);
+    FLUSH_VA.store(va, Ordering::Relaxed);
+    FLUSH_CPUMASK.store(mask, Ordering::Release);
+    send_ipi(mask, INVALIDATE_TLB_VECTOR_START);
+    this_cpu_inc!(count.flush_ipis);
+    while FLUSH_CPUMASK.load(Ordering::Acquire) != 0 {
+        core::hint::spin_loop();
+    }
+}
+
+/// The interrupt: another CPU changed an address space that may be loaded here.
+fn invalidate_interrupt() {
+    let bit = 1 << smp_processor_id();
+    // Not for us: an interrupt that came late, after its sender saw our bit cleared.
+    if FLUSH_CPUMASK.load(Ordering::Acquire) & bit == 0 {
+        return;
+    }
+    // SAFETY: the sender holds the address space until our bit is cleared.
+    let mm = unsafe { &*FLUSH_MM.load(Ordering::Relaxed) };
+    flush_here(mm, FLUSH_VA.load(Ordering::Relaxed));
+    this_cpu_inc!(count.flushes);
+    FLUSH_CPUMASK.fetch_and(!bit, Ordering::AcqRel);
+}
+
+/// This CPU's part.
+fn flush_here(mm: &MmStruct, va: u32) {
+    if this_cpu_read!(tlb_active_mm) != ptr::from_ref(mm) as u32 {
+        return;
+    }
+    if this_cpu_read!(tlb_state) != TLBSTATE_OK {
+        leave_mm(mm);
+    } else if va == TLB_FLUSH_ALL {
+        // SAFETY: the same page directory again.
+        unsafe { insn::write_cr3(insn::read_cr3()) };
+    } else {
+        insn::invlpg(va as usize);
+    }
 }

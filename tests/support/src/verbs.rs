@@ -89,6 +89,7 @@ pub fn gdb(profile: Profile) -> Result<ExitCode> {
 
 /// QEMU with the ISO, without a display and without a serial port yet.
 fn qemu(spec: &IsoSpec) -> Result<Command> {
+    let cpus = cpus()?;
     let mut qemu = tool("qemu-system-i386")?;
     let kernel = compile::kernel(spec.profile)?;
     let iso = try_iso(spec)?;
@@ -101,12 +102,25 @@ fn qemu(spec: &IsoSpec) -> Result<Command> {
         "-display",
         "none",
         "-no-reboot",
+        "-smp",
+        &cpus.to_string(),
     ])
     .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
     .arg("-cdrom")
     .arg(iso)
     .stdout(Stdio::inherit());
     Ok(qemu)
+}
+
+/// How many processors the machine is to have: the environment's `CPUS`, else 1.
+fn cpus() -> Result<u32> {
+    match std::env::var("CPUS") {
+        Ok(text) => match text.parse() {
+            Ok(cpus @ 1..=8) => Ok(cpus),
+            _ => bail!("CPUS={text}: the machine has 1 to 8 processors"),
+        },
+        Err(_) => Ok(1),
+    }
 }
 
 fn verdict(status: ExitStatus) -> Result<ExitCode> {

@@ -1,0 +1,133 @@
+//! Which CPU a task runs on: chosen at its wake-up, and changed when another CPU has less to do.
+//!
+//! ```text
+//!   wake-up      the CPU it ran on if that is idle, else an idle one, else the one it ran on
+//!   fork         the CPU with the fewest tasks
+//!   new idle     a CPU that finds nothing to run pulls a task from the busiest
+//!   tick         an idle CPU tries each tick, a busy one every BUSY_INTERVAL ticks
+//! ```
+//! A task is moved with the locks of both run queues held, and never while it runs.
+//!
+//! Book: ch. 7, "Runqueue Balancing in Multiprocessor Systems". Linux: 2.6.11 `load_balance`,
+//! `idle_balance`, `move_tasks`; 5.4 `select_task_rq`.
+
+use core::sync::atomic::Ordering;
+
+use super::rq::{Rq, cpu_rq, rq_trylock, rq_unlock, set_task_cpu};
+use super::wake_up::check_preempt_curr;
+use crate::arch::x86::percpu::CPU_ONLINE_MASK;
+use crate::task::task_struct::TaskStruct;
+use crate::this_cpu_inc;
+
+/// Ticks from one look around of a busy CPU to the next.
+const BUSY_INTERVAL: u32 = 25;
+
+/// The CPU for `p`, which wakes and last ran on `prev_cpu`. Its `pi_lock` is held.
+#[inline]
+pub fn select_task_rq(p: &TaskStruct, prev_cpu: u32) -> u32 {
+    let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    if online == 1 {
+        return 0;
+    }
+    let allowed = allowed(p, online);
+    if allowed & 1 << prev_cpu != 0 && is_idle(prev_cpu) {
+        return prev_cpu;
+    }
+    match cpus(allowed).find(|&cpu| is_idle(cpu)) {
+        Some(idle) => idle,
+        None if allowed & 1 << prev_cpu != 0 => prev_cpu,
+        None => least_loaded(allowed),
+    }
+}
+
+/// The CPU for `p`, which is new. Its `pi_lock` is held.
+pub fn select_task_rq_fork(p: &TaskStruct) -> u32 {
+    least_loaded(allowed(p, CPU_ONLINE_MASK.load(Ordering::Relaxed)))
+}
+
+/// CPUs of `online` that `p` may run on. Its `pi_lock` is held.
+fn allowed(p: &TaskStruct, online: u32) -> u32 {
+    // SAFETY: one of the two locks that guard it is held.
+    let allowed = unsafe { (*p.se.get()).cpus_allowed } & online;
+    // Nobody can take its last CPU from a task; but a CPU that never came up is not one.
+    if allowed == 0 { online } else { allowed }
+}
+
+fn cpus(mask: u32) -> impl Iterator<Item = u32> {
+    (0..u32::BITS).filter(move |cpu| mask & 1 << cpu != 0)
+}
+
+/// Tasks on the queue of `cpu`. It may be another number by now.
+fn nr_running(cpu: u32) -> u32 {
+    // SAFETY: the area exists for ever; only the atomic is touched.
+    unsafe { (*cpu_rq(cpu)).nr_running.load(Ordering::Relaxed) }
+}
+
+fn is_idle(cpu: u32) -> bool {
+    nr_running(cpu) == 0
+}
+
+fn least_loaded(mask: u32) -> u32 {
+    cpus(mask).min_by_key(|&cpu| nr_running(cpu)).unwrap_or(0)
+}
+
+/// This CPU is about to be idle: pulls a task if another CPU has one waiting. `this` is its run
+/// queue, locked.
+///
+/// # Safety
+/// 1. The lock of `this` is held, and it is this CPU's.
+pub unsafe fn idle_balance(this: *mut Rq) {
+    if CPU_ONLINE_MASK.load(Ordering::Relaxed) != 1 {
+        // SAFETY: by 1.
+        unsafe { pull_task(this, 2) };
+    }
+}
+
+/// The tick's part. Idle CPUs take what waits; busy ones even out a difference of two.
+///
+/// # Safety
+/// 1. As [`idle_balance`].
+pub unsafe fn rebalance_tick(this: *mut Rq, tick: u32) {
+    // SAFETY: by 1.
+    let mine = unsafe { (*this).nr_running.load(Ordering::Relaxed) };
+    if mine == 0 {
+        // SAFETY: by 1.
+        unsafe { idle_balance(this) };
+    } else if tick.is_multiple_of(BUSY_INTERVAL) && CPU_ONLINE_MASK.load(Ordering::Relaxed) != 1 {
+        // SAFETY: by 1.
+        unsafe { pull_task(this, mine + 2) };
+    }
+}
+
+/// Moves one task here from the CPU that has most, if that has `at_least` so many.
+///
+/// # Safety
+/// 1. The lock of `this` is held, and it is this CPU's.
+unsafe fn pull_task(this: *mut Rq, at_least: u32) {
+    // SAFETY: by 1; the number of the CPU never changes.
+    let this_cpu = unsafe { (*this).cpu };
+    let others = CPU_ONLINE_MASK.load(Ordering::Relaxed) & !(1 << this_cpu);
+    let Some(busiest) = cpus(others).max_by_key(|&cpu| nr_running(cpu)) else {
+        return;
+    };
+    let src = cpu_rq(busiest);
+    // Not waited for: we hold a lock already, and who holds that one may want ours.
+    // SAFETY: by 1 interrupts are off; it is another CPU's.
+    if nr_running(busiest) < at_least || !unsafe { rq_trylock(src) } {
+        return;
+    }
+    // SAFETY: both locks are held from here to the unlock. A task that is queued and does not
+    // run is on no CPU: a switch away from it would hold the lock.
+    unsafe {
+        let may_come = |p: *mut TaskStruct| (*(*p).se.get()).cpus_allowed & 1 << this_cpu != 0;
+        let p = (*src).find_queued(may_come);
+        if !p.is_null() {
+            (*src).deactivate_task(p);
+            set_task_cpu(p, this_cpu);
+            (*this).activate_task(p);
+            check_preempt_curr(this, &*p);
+            this_cpu_inc!(count.migrations);
+        }
+        rq_unlock(src);
+    }
+}

@@ -1,0 +1,144 @@
+//! `migration/N`: takes a task off CPU N that must not run there any more.
+//!
+//! A running task cannot be moved, so each CPU has a kernel thread that is better than all others:
+//! while it runs, what it was woken to move does not.
+//!
+//! Book: ch. 7, "The migration kernel threads". Linux: 2.6.38 `migration_cpu_stop`,
+//! `set_cpus_allowed_ptr`, `move_task` (`__migrate_task`).
+
+extern crate alloc;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::balance::select_task_rq_fork;
+use super::rq::{cpu_rq, double_rq_lock, rq_unlock, set_task_cpu, task_rq_lock};
+use super::wait_queue::WaitQueue;
+use super::wake_up::check_preempt_curr;
+use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+use crate::sync::IrqSpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::task_struct::{TaskRef, TaskStruct};
+
+/// A task that must go, and who waits until it has gone.
+struct Request {
+    task: TaskRef,
+    done: Arc<Done>,
+}
+
+struct Done {
+    is_done: AtomicBool,
+    waiters: WaitQueue,
+}
+
+/// The requests of one CPU.
+struct Stopper {
+    requests: IrqSpinLock<VecDeque<Request>>,
+    waiting: WaitQueue,
+}
+
+static STOPPERS: [Stopper; NR_CPUS] = [const {
+    Stopper { requests: IrqSpinLock::new(VecDeque::new()), waiting: WaitQueue::new() }
+}; NR_CPUS];
+
+/// The thread of CPU `cpu`: moves who is asked for, for ever. Runs on that CPU only, with the
+/// best priority.
+pub extern "C" fn migration_thread(cpu: u32) -> i32 {
+    let stopper = &STOPPERS[cpu as usize];
+    loop {
+        let mut request = None;
+        stopper.waiting.wait_uninterruptible(|| {
+            request = stopper.requests.lock().pop_front();
+            request.is_some()
+        });
+        if let Some(request) = request {
+            migrate_task(&request.task, cpu);
+            request.done.is_done.store(true, Ordering::Release);
+            request.done.waiters.wake_up();
+        }
+    }
+}
+
+/// Lets `p` run on the CPUs of `mask` only. When this returns, it runs on no other.
+///
+/// # Errors
+/// EINVAL when none of them runs.
+pub fn set_cpus_allowed(p: &TaskStruct, mask: u32) -> Result<(), Errno> {
+    let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    if mask & online == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let wrong_cpu = {
+        let _locked = task_rq_lock(p);
+        // SAFETY: both locks are held.
+        unsafe { (*p.se.get()).cpus_allowed = mask };
+        let cpu = p.cpu();
+        let must_move = mask & 1 << cpu == 0 && p.on_rq.load(Ordering::Relaxed) != 0;
+        must_move.then_some(cpu)
+    };
+    if let Some(cpu) = wrong_cpu {
+        stop_one_cpu(cpu, p);
+    }
+    Ok(())
+}
+
+/// CPUs that `p` may run on, of those that run.
+pub fn get_cpus_allowed(p: &TaskStruct) -> u32 {
+    let _locked = task_rq_lock(p);
+    // SAFETY: both locks are held.
+    let mask = unsafe { (*p.se.get()).cpus_allowed };
+    mask & CPU_ONLINE_MASK.load(Ordering::Relaxed)
+}
+
+/// Has the thread of `cpu` move `p`, and waits for it.
+fn stop_one_cpu(cpu: u32, p: &TaskStruct) {
+    // SAFETY: the caller's reference keeps it live for the length of the call.
+    let task = unsafe { TaskRef::get(core::ptr::from_ref(p).cast_mut()) };
+    let done = Arc::new(Done { is_done: AtomicBool::new(false), waiters: WaitQueue::new() });
+    let stopper = &STOPPERS[cpu as usize];
+    stopper.requests.lock().push_back(Request { task, done: done.clone() });
+    stopper.waiting.wake_up();
+    done.waiters.wait_uninterruptible(|| done.is_done.load(Ordering::Acquire));
+}
+
+/// Moves `p` off `from` if it is still queued there and may not be.
+fn migrate_task(p: &TaskStruct, from: u32) {
+    let p_ptr = core::ptr::from_ref(p).cast_mut();
+    let _pi = p.pi_lock.lock();
+    // SAFETY: the `pi_lock` is held.
+    let mask = unsafe { (*p.se.get()).cpus_allowed };
+    if p.cpu() != from || mask & 1 << from != 0 {
+        return;
+    }
+    let to = select_task_rq_fork(p);
+    if to == from {
+        return;
+    }
+    let (src, dst) = (cpu_rq(from), cpu_rq(to));
+    // SAFETY: the guard has turned interrupts off, no run-queue lock is held, and they are two.
+    // We run on `from`, so `p` does not: it is on no CPU.
+    unsafe {
+        double_rq_lock(src, dst);
+        if p.cpu() == from && p.on_rq.load(Ordering::Relaxed) != 0 {
+            (*src).deactivate_task(p_ptr);
+            set_task_cpu(p_ptr, to);
+            (*dst).activate_task(p_ptr);
+            check_preempt_curr(dst, p);
+        }
+        rq_unlock(dst);
+        rq_unlock(src);
+    }
+}
+
+/// Makes `p`, which does not run yet, the migration thread of `cpu`.
+pub fn make_migration_thread(p: &TaskStruct, cpu: u32) {
+    let _locked = task_rq_lock(p);
+    // SAFETY: both locks are held.
+    unsafe {
+        let se = &mut *p.se.get();
+        se.policy = crate::task::sched_entity::SCHED_FIFO;
+        se.rt_priority = 99;
+        se.prio = 0;
+        se.cpus_allowed = 1 << cpu;
+    }
+}

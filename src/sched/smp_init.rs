@@ -1,0 +1,85 @@
+//! The other CPUs: from the boot CPU's call to each one's idle loop.
+//!
+//! [`smp_init`] runs in the first task; [`start_secondary`] on each new CPU, on the stack of its
+//! idle task.
+//!
+//! Book: appendix A. Linux: 2.6.38 `kernel/smp.c` (`smp_init`), `arch/x86/kernel/smpboot.c`
+//! (`start_secondary`).
+
+use core::sync::atomic::Ordering;
+
+use super::idle::{become_idle, cpu_idle, fork_idle};
+use super::rq::cpu_rq;
+use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+use crate::arch::x86::{gdt, lapic, smp, trampoline, traps};
+use crate::hw::madt::Madt;
+use crate::mm::thread_stack::alloc_thread_stack;
+use crate::sync::irq::local_irq_enable;
+use crate::task::thread_info::{THREAD_SIZE, ThreadInfo};
+
+/// Starts the CPUs that `madt` names, up to `max_cpus` with the boot CPU; returns how many run.
+/// One that does not come is named in the log.
+pub fn smp_init(madt: &Madt, max_cpus: u32) -> u32 {
+    if smp::init_ipis().is_err() || !trampoline::install() {
+        log::error!("smp: no memory or no vector to start other CPUs with");
+        return 1;
+    }
+    let boot_id = lapic::apic_id();
+    let limit = (max_cpus as usize).clamp(1, NR_CPUS);
+    let mut cpus = 1;
+    for &apic_id in madt.apic_ids.iter().filter(|&&id| id != boot_id) {
+        if cpus as usize == limit {
+            log::warn!("smp: CPU with APIC id {apic_id} stays off: {limit} run already");
+        } else if cpu_up(cpus, apic_id) {
+            cpus += 1;
+        }
+    }
+    log::info!("smp: {cpus} of {} CPUs run", madt.apic_ids.len().max(1));
+    cpus
+}
+
+/// Starts CPU `cpu`; false, and a line in the log, if it does not come.
+pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
+    let Some(stack) = alloc_thread_stack() else {
+        log::error!("smp: no memory for the stack of CPU {cpu}");
+        return false;
+    };
+    let foot = stack.as_ptr() as usize;
+    // SAFETY: a new stack is ours alone; nothing runs on that CPU yet.
+    unsafe {
+        stack.cast::<ThreadInfo>().write(ThreadInfo::new(core::ptr::null_mut(), cpu, 0));
+        fork_idle(cpu, foot);
+    }
+    let sp0 = (foot + THREAD_SIZE - 8) as u32;
+    match smp::do_boot_cpu(cpu, apic_id, sp0) {
+        Ok(()) => {
+            while CPU_ONLINE_MASK.load(Ordering::Acquire) & 1 << cpu == 0 {
+                core::hint::spin_loop();
+            }
+            true
+        }
+        Err(smp::CpuStuck) => {
+            // Stack and task stay as they are: nobody knows what that CPU does.
+            log::error!("smp: CPU {cpu} (APIC id {apic_id}) did not answer within 1 s");
+            false
+        }
+    }
+}
+
+/// What a CPU does first in Rust, from `startup_secondary`: interrupts off, on its idle task's
+/// stack.
+#[unsafe(no_mangle)]
+extern "C" fn start_secondary(cpu: u32) -> ! {
+    // SAFETY: this is that CPU, here once; `cpu_up` made task and stack for it.
+    unsafe {
+        let idle = (*cpu_rq(cpu)).idle;
+        gdt::cpu_init(cpu, (*idle).thread_info() as *const _ as u32 + THREAD_SIZE as u32 - 8);
+        traps::trap_init(cpu);
+        lapic::setup_local_apic();
+        smp::callin(cpu);
+        become_idle(cpu, idle);
+    }
+    lapic::start_timer();
+    local_irq_enable();
+    cpu_idle()
+}
