@@ -19,7 +19,7 @@ use bitflags::bitflags;
 
 use super::frame::{get_page, put_page, totalram_pages};
 use super::mm_struct::MmStruct;
-use super::pgtable::{for_each_used, free_pgtables, pte_alloc};
+use super::pgtable::{for_each_used, free_pgtables, has_pgtables, pte_alloc};
 use super::shared_pages::SharedPages;
 use super::vma::{Backing, MMAP_MIN_ADDR, MemoryMap, TASK_SIZE, VmFlags, Vma};
 use crate::arch::x86::tlb_flush::flush_tlb_mm;
@@ -234,12 +234,19 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
 /// stays until the last `mmdrop`: a CPU may still have it in CR3, lazily.
 pub fn exit_mmap(mm: &MmStruct) {
     let map = core::mem::take(&mut *mm.map.lock());
-    let mut gather = Gather::new(mm);
-    for vma in map.areas() {
-        gather.zap(vma.start, vma.end);
+    let pgd = mm.pgd.load(Ordering::Relaxed);
+    if !has_pgtables(pgd) {
+        return;
     }
-    drop(gather);
-    free_pgtables(mm.pgd.load(Ordering::Relaxed));
+    // Whoever has it borrows it, and leaves it now: after this no TLB knows its pages, and no
+    // processor walks its tables.
+    flush_tlb_mm(mm);
+    for vma in map.areas() {
+        for_each_used(pgd, vma.start, vma.end, |_, slot| {
+            put_page(Pte(slot.swap(0, Ordering::AcqRel)).phys());
+        });
+    }
+    free_pgtables(pgd);
 }
 
 fn unmap_locked(mm: &MmStruct, map: &mut MemoryMap, start: u32, end: u32) -> Result<(), Errno> {

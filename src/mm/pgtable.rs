@@ -173,6 +173,13 @@ pub fn for_each_used(
     }
 }
 
+/// Whether the user part has a page table.
+pub fn has_pgtables(pgd: u32) -> bool {
+    table(pgd)[..USER_PTRS_PER_PGD]
+        .iter()
+        .any(|entry| entry.load(Ordering::Relaxed) != 0)
+}
+
 /// Frees the page tables of the user part. Their entries are all clear, and no TLB and no
 /// processor that walks tables can still come here.
 pub fn free_pgtables(pgd: u32) {

@@ -6,7 +6,7 @@
 //!             40  actors, unless they ask for another: FIFO, so each runs until it passes
 //!             30  a case, while it waits for them
 //! ```
-//! All have the CPU of the runner, and FIFO lists are in order of arrival: with actors A, B and
+//! All have the CPU of the runner, unless they ask for another, and FIFO lists are in order of arrival: with actors A, B and
 //! C, `pass` goes from A to B, to C, and to A again, with nobody in between.
 //!
 //! Called on the stack of a case.
@@ -26,7 +26,7 @@ use crate::sched::schedule::schedule;
 use crate::sched::timer::{HZ, jiffies, schedule_timeout};
 use crate::sched::wake_up::{wake_up_new_task, wake_up_process};
 use crate::sync::SpinLock;
-use crate::task::sched_entity::SCHED_FIFO;
+use crate::task::sched_entity::{SCHED_FIFO, SCHED_NORMAL};
 use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
@@ -60,7 +60,14 @@ pub struct Thread {
 
 impl Thread {
     /// Makes a kernel thread for the running task to join, and starts it.
-    pub fn start(name: &str, policy: u32, prio: i32, act: Act<'static>) -> Result<Self, Verdict> {
+    /// It may run on the CPUs of `mask`; 0 stands for those of the running task.
+    pub fn start(
+        name: &str,
+        policy: u32,
+        prio: i32,
+        mask: u32,
+        act: Act<'static>,
+    ) -> Result<Self, Verdict> {
         let waiter = current().get_task_struct();
         let done = Arc::new(Done {
             outcome: SpinLock::new(None),
@@ -83,6 +90,11 @@ impl Thread {
             valid.is_ok(),
             "BUG: a case asks for policy {policy}, priority {prio}"
         );
+        if mask != 0 {
+            // It is on no run queue yet, so nothing has to move.
+            let valid = set_cpus_allowed(&task, mask);
+            assert!(valid.is_ok(), "BUG: a case asks for the CPUs {mask:#x}");
+        }
         wake_up_new_task(&task);
         Ok(Self { task, done })
     }
@@ -130,6 +142,7 @@ struct Part<'a> {
     name: &'static str,
     policy: u32,
     prio: i32,
+    mask: u32,
     act: Act<'a>,
 }
 
@@ -152,18 +165,44 @@ impl<'a> Crew<'a> {
 
     /// One more, with a policy and a priority.
     pub fn actor_with(
-        mut self,
+        self,
         name: &'static str,
         policy: u32,
         prio: i32,
         act: impl FnOnce() -> Outcome + Send + 'a,
     ) -> Self {
-        self.parts.push(Part {
-            name,
-            policy,
-            prio,
-            act: Box::new(act),
-        });
+        self.part(name, policy, prio, 0, act)
+    }
+
+    /// One more as [`Crew::actor`], on CPU `cpu`.
+    pub fn actor_on(
+        self,
+        cpu: u32,
+        name: &'static str,
+        act: impl FnOnce() -> Outcome + Send + 'a,
+    ) -> Self {
+        self.part(name, SCHED_FIFO, ACTOR_PRIO, 1 << cpu, act)
+    }
+
+    /// One more with the normal policy, on any of the CPUs of `mask`.
+    pub fn actor_anywhere(
+        self,
+        mask: u32,
+        name: &'static str,
+        act: impl FnOnce() -> Outcome + Send + 'a,
+    ) -> Self {
+        self.part(name, SCHED_NORMAL, 0, mask, act)
+    }
+
+    fn part(
+        mut self,
+        name: &'static str,
+        policy: u32,
+        prio: i32,
+        mask: u32,
+        act: impl FnOnce() -> Outcome + Send + 'a,
+    ) -> Self {
+        self.parts.push(Part { name, policy, prio, mask, act: Box::new(act) });
         self
     }
 
@@ -175,7 +214,7 @@ impl<'a> Crew<'a> {
             // SAFETY: only the lifetime changes. Whatever the act borrows outlives this call, which
             // does not return before the thread is gone; nothing here unwinds.
             let act = unsafe { core::mem::transmute::<Act<'a>, Act<'static>>(part.act) };
-            match Thread::start(part.name, part.policy, part.prio, act) {
+            match Thread::start(part.name, part.policy, part.prio, part.mask, act) {
                 Ok(thread) => threads.push(thread),
                 Err(verdict) => {
                     outcome = Err(verdict);

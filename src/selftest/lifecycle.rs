@@ -194,6 +194,7 @@ fn storm() -> Outcome {
                 "storm",
                 SCHED_FIFO,
                 ACTOR_PRIO,
+                0,
                 alloc::boxed::Box::new(act),
             )?);
         }

@@ -9,7 +9,7 @@
 //! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
-//!   [`cpu`], [`sched`], [`lifecycle`], [`deaths`]
+//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_mm`], [`deaths`]
 //!
 //! The runner is task 1. It has the best priority, and sleeps while a case runs.
 
@@ -31,6 +31,8 @@ pub mod mm;
 pub mod ports;
 pub mod probe;
 pub mod sched;
+pub mod smp;
+pub mod smp_mm;
 pub mod switch;
 pub mod tls_gs;
 pub mod user;
@@ -72,6 +74,8 @@ const TABLE: &[&[Case]] = &[
     cpu::CASES,
     sched::CASES,
     lifecycle::CASES,
+    smp::CASES,
+    smp_mm::CASES,
     deaths::CASES,
 ];
 
@@ -125,7 +129,7 @@ fn run_case(case: &Case, number: u32) -> bool {
         user::borrow_init_mm();
         act()
     });
-    let outcome = Thread::start(case.name, SCHED_FIFO, CASE_PRIO, body).and_then(|thread| {
+    let outcome = Thread::start(case.name, SCHED_FIFO, CASE_PRIO, 0, body).and_then(|thread| {
         thread
             .join_within(DEADLINE)
             .unwrap_or_else(|| hung(case, number))

@@ -49,6 +49,16 @@ impl Mm {
         self.0
     }
 
+    /// What `f` makes of it.
+    pub fn with<R>(self, f: impl FnOnce(&MmStruct) -> R) -> R {
+        f(self.get())
+    }
+
+    /// CPUs on which it may be loaded, one bit each.
+    pub fn cpu_vm_mask(self) -> u32 {
+        self.get().cpu_vm_mask.load(Ordering::Acquire)
+    }
+
     /// `mm_count`.
     pub fn count(self) -> u32 {
         self.get().counts.count()

@@ -5,6 +5,7 @@ mod deaths;
 mod harness;
 mod init_failures;
 mod real_programs;
+mod smp;
 mod suites;
 mod tour;
 
@@ -24,6 +25,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(init_failures::scenarios());
     scenarios.extend(real_programs::scenarios());
     scenarios.extend(deaths::scenarios());
+    scenarios.extend(smp::scenarios());
     scenarios.extend(tour::scenarios());
     scenarios
 }

@@ -19,6 +19,18 @@ pub fn suites() -> Result<Vec<Suite>> {
         what: "selftest".to_owned(),
         report: ktap::parse,
     }];
+    // The same cases, and those that need more than one, with several CPUs.
+    for (name, vm) in SEVERAL_CPUS {
+        for word in ["selftest", "init=/init"] {
+            let what = if word == "selftest" { "selftest" } else { "ring3" };
+            suites.push(Suite {
+                name: format!("{name}::{what}"),
+                vm: *vm,
+                what: word.to_owned(),
+                report: ktap::parse,
+            });
+        }
+    }
     suites.push(tour::suite());
     for program in program_names()? {
         // It runs the others.
@@ -32,6 +44,19 @@ pub fn suites() -> Result<Vec<Suite>> {
         }
     }
     Ok(suites)
+}
+
+/// Machines with several CPUs; how many is in the name, and in the function.
+const SEVERAL_CPUS: &[(&str, fn(&str) -> Result<Vm>)] = &[
+    ("cpus2", |word| smp(word, 2)),
+    ("cpus4", |word| smp(word, 4)),
+    ("cpus8", |word| smp(word, 8)),
+];
+
+fn smp(word: &str, cpus: u32) -> Result<Vm> {
+    let mut vm = selftest(word)?;
+    vm.cpus = cpus;
+    Ok(vm)
 }
 
 fn selftest(word: &str) -> Result<Vm> {

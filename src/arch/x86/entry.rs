@@ -453,11 +453,15 @@ unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
     unsafe { do_notify_resume(regs) };
 }
 
+/// Where `esp` is after `sysenter` on CPU `cpu`: the end of its TSS.
+pub fn sysenter_stack(cpu: u32) -> u32 {
+    (per_cpu(cpu) as usize + offset_of!(PerCpu, tss) + size_of::<TssStruct>()) as u32
+}
+
 /// Tells CPU `cpu`, which must be this one, where `sysenter` leads. Once per CPU, after its
 /// per-CPU area is in place; SYSENTER_CS is written with the task's `sp0`.
 pub fn enable_sep_cpu(cpu: u32) {
-    let end_of_tss =
-        (per_cpu(cpu) as usize + offset_of!(PerCpu, tss) + size_of::<TssStruct>()) as u64;
+    let end_of_tss = u64::from(sysenter_stack(cpu));
     // SAFETY: the CPU has SEP; the entry fetches its real stack from the TSS below ESP.
     unsafe {
         insn::wrmsr(MSR_IA32_SYSENTER_ESP, end_of_tss);

@@ -90,6 +90,8 @@ pub struct Vm {
     pub medium: Medium,
     /// How many processors.
     pub cpus: u32,
+    /// Whether the firmware has ACPI tables, and with them a list of processors.
+    pub acpi: bool,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// QEMU's name of the CPU model, with `,+feature` and `,-feature`.
@@ -110,6 +112,7 @@ impl Vm {
         Vm {
             medium,
             cpus: 1,
+            acpi: true,
             memory_mib: 128,
             cpu: DEFAULT_CPU.to_owned(),
             icount: None,
@@ -173,7 +176,7 @@ impl Vm {
             "-vga",
             "std",
         ])
-        .args(["-machine", "pc,accel=tcg"])
+        .args(["-machine", if self.acpi { "pc,accel=tcg" } else { "pc,accel=tcg,acpi=off" }])
         .args(["-cpu", &self.cpu, "-smp", &self.cpus.to_string()])
         .args(["-m", &self.memory_mib.to_string()])
         .args([

@@ -1,0 +1,56 @@
+//! Processors: all that the firmware lists are started; one that does not come is named; without a
+//! list there is one; and `maxcpus=` is heeded.
+
+use anyhow::{Result, ensure};
+use support::image::IsoSpec;
+use support::qemu::{Exit, Run};
+
+use super::{as_usual, scenario};
+use crate::Scenario;
+
+/// Every scenario of this file.
+pub fn scenarios() -> Vec<Scenario> {
+    let idle = || IsoSpec::boot("selftest=smp_each_cpu_has_its_own_tables");
+    vec![
+        scenario("smp::every_listed_cpu_is_started", idle(), |vm| vm.cpus = 8, |run| {
+            run.line("smp: 8 of 8 CPUs run")?;
+            run.ends(Exit::Success)
+        }),
+        scenario(
+            "smp::a_cpu_that_does_not_answer_is_named",
+            IsoSpec::boot("selftest=cpu_that_never_answers"),
+            |vm| vm.cpus = 2,
+            |run| {
+                run.line("smp: CPU 2 (APIC id 238) did not answer within 1 s")?;
+                run.ends(Exit::Success)
+            },
+        ),
+        scenario(
+            "smp::maxcpus_leaves_the_others_off",
+            IsoSpec::boot("maxcpus=2 selftest=smp_each_cpu_has_its_own_tables"),
+            |vm| vm.cpus = 3,
+            |run| {
+                run.line("smp: CPU with APIC id 2 stays off: 2 run already")?;
+                run.line("smp: 2 of 3 CPUs run")?;
+                run.ends(Exit::Success)
+            },
+        ),
+        scenario("smp::no_madt_is_one_cpu", idle(), |vm| vm.acpi = false, |run| {
+            run.line("smp: the firmware has no MADT: one CPU")?;
+            run.ends(Exit::Success)
+        }),
+        scenario(
+            "smp::the_8259s_and_the_pit_do_without_apics",
+            IsoSpec::boot("init=/init -- run sched"),
+            |vm| vm.acpi = false,
+            |run| run.ends(Exit::Success),
+        ),
+        scenario("smp::one_cpu_is_said_to_be_one", idle(), as_usual, one),
+    ]
+}
+
+fn one(run: &Run) -> Result<()> {
+    run.line("smp: 1 of 1 CPUs run")?;
+    ensure!(!run.log.contains("stays off"), "one was left off");
+    run.ends(Exit::Success)
+}
