@@ -10,6 +10,7 @@
 //! | `io_bitmap=copy`, `lazy` or `invalidate` | what a switch does with the I/O bitmap | `copy` |
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
 //! | `maxcpus=0` … `8` | start no more CPUs than these (0 is 1) | `8` |
+//! | `watchdog=0` … `999` | seconds without a switch that are a lockup (0: never) | `20` |
 //! | `loglevel=0` … `7` | log messages up to this severity (0 emergency, 7 debug) | `6` |
 //! | `quiet` | the same as `loglevel=4` | |
 //! | `panic=exit` or `halt` | after a panic, end the virtual machine or stand still | `exit` |
@@ -94,6 +95,8 @@ pub struct Cmdline<'a> {
     pub io_bitmap: IoBitmapMode,
     /// `paravirt=`
     pub paravirt: Paravirt,
+    /// `watchdog=`, in seconds; 0 turns it off.
+    pub watchdog_s: u32,
     /// `maxcpus=`: CPUs that may run, the boot CPU among them.
     pub max_cpus: u32,
     /// Highest severity number that is logged, 0–7.
@@ -167,6 +170,7 @@ impl Default for Cmdline<'_> {
             fpu: Fpu::Lazy,
             io_bitmap: IoBitmapMode::Copy,
             paravirt: Paravirt::Native,
+            watchdog_s: 20,
             max_cpus: 8,
             loglevel: 6,
             panic: OnPanic::Exit,
@@ -202,6 +206,10 @@ impl<'a> Cmdline<'a> {
                 "native" => self.paravirt = Paravirt::Native,
                 "batch" => self.paravirt = Paravirt::Batch,
                 _ => return bad("native or batch"),
+            },
+            ("watchdog", _) => match text.parse() {
+                Ok(seconds @ 0..=999) => self.watchdog_s = seconds,
+                _ => return bad("0 to 999"),
             },
             ("maxcpus", _) => match text.as_bytes() {
                 [digit @ b'0'..=b'8'] => self.max_cpus = u32::from(digit - b'0'),

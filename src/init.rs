@@ -32,7 +32,7 @@ use crate::mm::memblock::Range;
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::Strings;
 use crate::process::kthread::{kernel_thread, new_kernel_thread};
-use crate::process::tty_signal;
+use crate::process::{tty_signal, watchdog};
 use crate::sched::migration::{make_migration_thread, migration_thread};
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, smp_init};
@@ -77,6 +77,7 @@ fn parse_cmdline(line: &'static str) {
     for warning in warnings {
         log::warn!("cmdline: {warning}");
     }
+    watchdog::set_seconds(cmdline.watchdog_s);
     epitaph::set_panic_halt(cmdline.panic == OnPanic::Halt);
     CMDLINE.call_once(|| cmdline);
 }

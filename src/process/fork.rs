@@ -181,7 +181,8 @@ fn copy_sched(me: Current, task: &mut TaskStruct) {
     se.prio = mine.prio;
     se.static_prio = mine.static_prio;
     se.rt_priority = mine.rt_priority;
-    se.cpus_allowed = mine.cpus_allowed;
+    // The idle task that makes the first tasks is bound to its CPU; they are not.
+    se.cpus_allowed = if me.pid == 0 { !0 } else { mine.cpus_allowed };
     se.time_slice = mine.time_slice.div_ceil(2);
     mine.time_slice = (mine.time_slice / 2).max(1);
 }

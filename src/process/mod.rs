@@ -8,6 +8,7 @@
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key
 //! - `exit`: the end of one; `wait4`: who hears of it
+//! - `watchdog`: what all tasks do when switching has stopped
 
 #[cfg(target_os = "none")]
 pub mod exec;
@@ -32,3 +33,5 @@ pub mod tasklist;
 pub mod tty_signal;
 #[cfg(target_os = "none")]
 pub mod wait4;
+#[cfg(target_os = "none")]
+pub mod watchdog;

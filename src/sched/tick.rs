@@ -30,6 +30,13 @@ pub extern "C" fn timer_tick() {
         run_timers();
     }
     scheduler_tick();
+    // SAFETY: in the tick, interrupts off, as it wants it.
+    unsafe { watchdog_tick() };
+}
+
+unsafe extern "C" {
+    /// Upward: `process::watchdog`.
+    fn watchdog_tick();
 }
 
 fn scheduler_tick() {

@@ -2,7 +2,8 @@
 
 use super::Case;
 use super::check::{Outcome, Verdict};
-use super::crew::{me, pass};
+use super::crew::{Crew, me, pass};
+use super::smp::need_cpus;
 use crate::arch::x86::current::current;
 use crate::arch::x86::insn;
 use crate::mm::mm_struct::MmStruct;
@@ -11,6 +12,7 @@ use crate::sched::rq::{rq_lock, this_rq};
 use crate::sync::PreemptGuard;
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::task::last::Prev;
+use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, set_flag};
 
 pub const CASES: &[Case] = &[
     Case {
@@ -50,6 +52,14 @@ pub const CASES: &[Case] = &[
         run: bug_mm_dropped_under_cr3,
     },
     Case {
+        name: "soft_lockup!",
+        run: soft_lockup,
+    },
+    Case {
+        name: "hard_lockup!",
+        run: hard_lockup,
+    },
+    Case {
         name: "hang!",
         run: hang,
     },
@@ -59,6 +69,26 @@ fn survived() -> Outcome {
     Err(Verdict::Failed(
         "expected the end of the kernel, got back".into(),
     ))
+}
+
+/// Somebody better wakes, and we do not let the CPU go.
+fn soft_lockup() -> Outcome {
+    let _no_preempt = PreemptGuard::new();
+    spin_with(|| set_flag(current_thread_info(), TIF_NEED_RESCHED))
+}
+
+/// CPU 1 takes no interrupts any more; the others go on.
+fn hard_lockup() -> Outcome {
+    need_cpus(2)?;
+    Crew::new().actor_on(1, "locked up", || spin_with(local_irq_disable)).run()
+}
+
+#[inline(never)]
+fn spin_with(what: impl Fn()) -> Outcome {
+    loop {
+        what();
+        core::hint::spin_loop();
+    }
 }
 
 fn panic() -> Outcome {

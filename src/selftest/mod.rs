@@ -9,7 +9,8 @@
 //! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
-//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_mm`], [`deaths`]
+//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`],
+//!   [`smp_mm`], [`deaths`]
 //!
 //! The runner is task 1. It has the best priority, and sleeps while a case runs.
 
@@ -33,6 +34,7 @@ pub mod probe;
 pub mod sched;
 pub mod smp;
 pub mod smp_mm;
+pub mod smp_sched;
 pub mod switch;
 pub mod tls_gs;
 pub mod user;
@@ -75,6 +77,7 @@ const TABLE: &[&[Case]] = &[
     sched::CASES,
     lifecycle::CASES,
     smp::CASES,
+    smp_sched::CASES,
     smp_mm::CASES,
     deaths::CASES,
 ];

@@ -1,15 +1,13 @@
-//! Cases of several CPUs: each has its own tables, tasks move between them, none runs on two.
+//! Cases of several CPUs: each has its own tables, and each can be called.
 //!
 //! On a machine with fewer CPUs than a case needs it is skipped.
 
-extern crate alloc;
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::Case;
 use super::check::{Outcome, Verdict, expect, expect_hex, expect_true};
-use super::crew::{Crew, Slot, me, pass, sleep};
-use super::probe::{area_address, debug_last, gdt, hw_tss, set_tls, tss_address, with_tss};
+use super::crew::{Crew, Slot, me};
+use super::probe::{area_address, gdt, hw_tss, set_tls, tss_address, with_tss};
 use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::entry;
 use crate::arch::x86::insn::{self, MSR_IA32_SYSENTER_ESP};
@@ -17,31 +15,16 @@ use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_
 use crate::arch::x86::smp::{on_each_cpu, smp_call_function_many};
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::desc::{GDT_ENTRY_TSS, TSS_SELECTOR};
-use crate::process::kthread::new_kernel_thread;
-use crate::sched::migration::set_cpus_allowed;
 use crate::sched::rq::cpu_rq;
 use crate::sched::smp_init::cpu_up;
 use crate::sched::timer::schedule_timeout;
-use crate::sched::wake_up::wake_up_process;
 use crate::syscall::ioport::sys_ioperm;
-use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
-use crate::task::task_struct::TASKS_LIVE;
+use crate::task::state::TASK_UNINTERRUPTIBLE;
 
 pub const CASES: &[Case] = &[
     Case { name: "smp_each_cpu_has_its_own_tables", run: each_cpu_has_its_own_tables },
     Case { name: "smp_function_call_reaches_each_cpu", run: function_call_reaches_each_cpu },
     Case { name: "smp_two_cpus_two_contexts_at_one_moment", run: two_contexts_at_one_moment },
-    Case { name: "smp_last_is_right_after_running_elsewhere", run: last_after_running_elsewhere },
-    Case { name: "smp_dead_task_reaped_on_another_cpu", run: dead_task_reaped_elsewhere },
-    Case { name: "smp_wake_up_waits_until_context_is_saved", run: wake_up_waits_for_on_cpu },
-    Case { name: "smp_wake_ups_race_with_sleeping", run: wake_ups_race_with_sleeping },
-    Case { name: "smp_setaffinity_moves_a_running_task", run: setaffinity_moves_a_running_task },
-    Case { name: "smp_setaffinity_moves_a_waiting_task", run: setaffinity_moves_a_waiting_task },
-    Case { name: "smp_idle_cpu_pulls_a_waiting_task", run: idle_cpu_pulls_a_waiting_task },
-    Case { name: "smp_new_tasks_spread", run: new_tasks_spread },
-    Case { name: "smp_wake_up_prefers_an_idle_cpu", run: wake_up_prefers_an_idle_cpu },
-    Case { name: "smp_migration_storm", run: migration_storm },
-    Case { name: "smp_no_task_is_on_two_cpus", run: no_task_is_on_two_cpus },
     Case { name: "cpu_that_never_answers", run: cpu_that_never_answers },
 ];
 
@@ -95,7 +78,7 @@ impl Rendezvous {
 }
 
 /// The CPU that this actor runs on.
-fn cpu() -> u32 {
+pub fn cpu() -> u32 {
     smp_processor_id()
 }
 
@@ -110,7 +93,7 @@ fn each_cpu_has_its_own_tables() -> Outcome {
             expect_hex("base in GDTR", insn::sgdt().base, area_address())?;
             expect("task register", insn::str(), TSS_SELECTOR.0)?;
             expect_hex("base of GDT entry 16", gdt(GDT_ENTRY_TSS).base(), tss_address())?;
-            let sp0 = me_thread_sp0();
+            let sp0 = my_sp0();
             expect_hex("sp0", hw_tss().sp0, sp0)?;
             // SAFETY: an MSR that every CPU with SEP has.
             let esp = unsafe { insn::rdmsr(MSR_IA32_SYSENTER_ESP) } as u32;
@@ -124,7 +107,8 @@ fn each_cpu_has_its_own_tables() -> Outcome {
     crew.run()
 }
 
-fn me_thread_sp0() -> u32 {
+/// `thread.sp0` of the running task.
+pub fn my_sp0() -> u32 {
     super::probe::my_thread(|thread| thread.sp0)
 }
 
@@ -194,7 +178,7 @@ fn two_contexts_at_one_moment() -> Outcome {
             expect("their port here", with_tss(|tss| grants(&tss.io_bitmap, other_port)), false)?;
             expect("their port there", grants(their_bitmap, other_port), true)?;
             expect("my port there", grants(their_bitmap, port), false)?;
-            expect_hex("sp0 here", hw_tss().sp0, me_thread_sp0())?;
+            expect_hex("sp0 here", hw_tss().sp0, my_sp0())?;
             expect_hex("sp0 there", their_sp0, theirs.stack as u32 + 8192 - 8)?;
             looked.meet()
         }
@@ -205,324 +189,10 @@ fn two_contexts_at_one_moment() -> Outcome {
         .run()
 }
 
-fn schedule_timeout_uninterruptible(ticks: u64) {
+/// Sleeps so many ticks.
+pub fn schedule_timeout_uninterruptible(ticks: u64) {
     current().state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
     schedule_timeout(ticks);
-}
-
-/// A leaves CPU 0 to B and comes back on CPU 1: its `last` is who left CPU 1, while B, whom it had
-/// called next, has run on.
-fn last_after_running_elsewhere() -> Outcome {
-    need_cpus(2)?;
-    let (slot, b_slot, last_of_a) = (Slot::new(), Slot::new(), AtomicU32::new(0));
-    let (is_home, moved) = (AtomicBool::new(false), AtomicBool::new(false));
-    let a = || {
-        slot.enter();
-        // To B, who sends us to CPU 1.
-        sleep();
-        last_of_a.store(debug_last() as u32, Ordering::Relaxed);
-        expect("CPU of A", cpu(), 1)?;
-        moved.store(true, Ordering::Release);
-        Ok(())
-    };
-    let b = || {
-        b_slot.enter();
-        let a = slot.task()?;
-        // A sleeps, or is about to: it is off its stack when it is woken.
-        wait_for("A left its CPU", || a.on_cpu.load(Ordering::Acquire) == 0)?;
-        expect_hex("last in B", debug_last() as u32, a.as_ptr() as u32)?;
-        set_cpus_allowed(&a, 1 << 1)?;
-        expect_true("A slept", wake_up_process(&a))?;
-        wait_for("A went on", || moved.load(Ordering::Acquire))?;
-        // SAFETY: idle tasks are for ever; one word of the area.
-        let idle_1 = unsafe { (*cpu_rq(1)).idle };
-        expect_hex("last in A", last_of_a.load(Ordering::Relaxed), idle_1 as u32)?;
-        is_home.store(true, Ordering::Release);
-        Ok(())
-    };
-    Crew::new().actor_on(0, "a", a).actor_on(0, "b", b).run()
-}
-
-/// A thread ends on CPU 1; its last reference goes on CPU 0, and its stack with it.
-fn dead_task_reaped_elsewhere() -> Outcome {
-    need_cpus(2)?;
-    let before = TASKS_LIVE.load(Ordering::Relaxed);
-    let slot = Slot::new();
-    Crew::new()
-        .actor_on(1, "dying", || {
-            slot.enter();
-            Ok(())
-        })
-        .run()?;
-    let dead = slot.task()?;
-    expect("its state", dead.state.load(Ordering::Relaxed), TASK_DEAD)?;
-    expect("CPU on which it died", dead.cpu(), 1)?;
-    // Ours and the slot's: the reaper's and the scheduler's are gone.
-    wait_for("the scheduler gave its reference back", || {
-        dead.usage.load(Ordering::Acquire) == 2
-    })?;
-    drop(slot);
-    expect("tasks while a reference is left", TASKS_LIVE.load(Ordering::Relaxed), before + 1)?;
-    drop(dead);
-    expect("tasks afterwards", TASKS_LIVE.load(Ordering::Relaxed), before)
-}
-
-/// A task that sleeps by its state but is not off its stack: the waker must wait. The window is
-/// held open by hand.
-fn wake_up_waits_for_on_cpu() -> Outcome {
-    need_cpus(2)?;
-    static RAN: AtomicI32 = AtomicI32::new(0);
-    extern "C" fn note_run(_: u32) -> i32 {
-        RAN.fetch_add(1, Ordering::AcqRel)
-    }
-    RAN.store(0, Ordering::Relaxed);
-    let task = new_kernel_thread(note_run, 0, "window")?;
-    task.state.store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
-    task.on_cpu.store(1, Ordering::Release);
-    let (started, woken) = (AtomicBool::new(false), AtomicBool::new(false));
-    Crew::new()
-        .actor_on(1, "waker", || {
-            started.store(true, Ordering::Release);
-            expect_true("it slept", wake_up_process(&task))?;
-            woken.store(true, Ordering::Release);
-            Ok(())
-        })
-        .actor_on(0, "window", || {
-            wait_for("the waker started", || started.load(Ordering::Acquire))?;
-            let end = since_boot_us() + 20_000;
-            while since_boot_us() < end {
-                let early = task.on_rq.load(Ordering::Acquire) != 0 || woken.load(Ordering::Acquire);
-                if early {
-                    // It must not be run with this.
-                    task.on_cpu.store(0, Ordering::Release);
-                    return expect_true("the waker waited for on_cpu", false);
-                }
-            }
-            task.on_cpu.store(0, Ordering::Release);
-            wait_for("the waker went on", || woken.load(Ordering::Acquire))
-        })
-        .run()?;
-    wait_for_sleeping("it ran", || RAN.load(Ordering::Acquire) == 1)
-}
-
-/// As [`wait_for`], but lets others have this CPU.
-fn wait_for_sleeping(what: &str, done: impl Fn() -> bool) -> Outcome {
-    for _ in 0..500 {
-        if done() {
-            return Ok(());
-        }
-        schedule_timeout_uninterruptible(1);
-    }
-    expect_true(what, done())
-}
-
-/// Two tasks on two CPUs wake each other as fast as they can, so that wakers often find the other
-/// between its state and its last instruction. No wake-up may be lost, no step done twice.
-fn wake_ups_race_with_sleeping() -> Outcome {
-    need_cpus(2)?;
-    const ROUNDS: u32 = 500;
-    let slots = [Slot::new(), Slot::new()];
-    let turn = AtomicU32::new(0);
-    let ready = Rendezvous::new(2);
-    let play = |n: u32| {
-        let (slots, turn, ready) = (&slots, &turn, &ready);
-        move || {
-            slots[n as usize].enter();
-            ready.meet()?;
-            let other = slots[1 - n as usize].task()?;
-            let me = current();
-            for round in 0..ROUNDS {
-                loop {
-                    me.state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
-                    if turn.load(Ordering::SeqCst) == 2 * round + n {
-                        break;
-                    }
-                    crate::sched::schedule::schedule();
-                }
-                me.state.store(0, Ordering::Relaxed);
-                turn.fetch_add(1, Ordering::SeqCst);
-                wake_up_process(&other);
-            }
-            Ok(())
-        }
-    };
-    Crew::new().actor_on(0, "ping", play(0)).actor_on(1, "pong", play(1)).run()?;
-    expect("turns taken", turn.load(Ordering::Relaxed), 2 * ROUNDS)
-}
-
-/// When the call returns, the task is on an allowed CPU, though it never gave its own up.
-fn setaffinity_moves_a_running_task() -> Outcome {
-    need_cpus(2)?;
-    let (slot, stop, seen) = (Slot::new(), AtomicBool::new(false), AtomicU32::new(99));
-    let spinner = || {
-        slot.enter();
-        wait_for("it is told to stop", || {
-            seen.store(cpu(), Ordering::Release);
-            stop.load(Ordering::Acquire)
-        })
-    };
-    let mover = || {
-        wait_for("the spinner runs", || seen.load(Ordering::Acquire) == 1)?;
-        let spinner = slot.task()?;
-        let moves = spinner.nr_migrations.load(Ordering::Relaxed);
-        set_cpus_allowed(&spinner, 1)?;
-        expect("its CPU when the call returned", spinner.cpu(), 0)?;
-        expect("times it moved", spinner.nr_migrations.load(Ordering::Relaxed) - moves, 1)?;
-        pass();
-        expect("its CPU by its own account", seen.load(Ordering::Acquire), 0)?;
-        set_cpus_allowed(&spinner, 0b10)?;
-        wait_for("it went back", || seen.load(Ordering::Acquire) == 1)?;
-        stop.store(true, Ordering::Release);
-        Ok(())
-    };
-    // On CPU 0 the spinner gets its turn when the mover passes; the tick takes it back from neither,
-    // so the mover must not be kept out: it is on CPU 0 only from one call to the next.
-    Crew::new()
-        .actor_on(1, "spinner", || {
-            crate::sched::policy::set_scheduler(&current(), 2, super::crew::ACTOR_PRIO)?;
-            spinner()
-        })
-        .actor_on(0, "mover", || {
-            crate::sched::policy::set_scheduler(&current(), 2, super::crew::ACTOR_PRIO)?;
-            mover()
-        })
-        .run()
-}
-
-/// A task that waits for its CPU is moved as well.
-fn setaffinity_moves_a_waiting_task() -> Outcome {
-    need_cpus(2)?;
-    let (slot, ran_on) = (Slot::new(), AtomicU32::new(99));
-    Crew::new()
-        .actor("waiting", || {
-            slot.enter();
-            pass();
-            ran_on.store(cpu(), Ordering::Release);
-            Ok(())
-        })
-        .actor("mover", || {
-            let other = u32::from(cpu() == 0);
-            set_cpus_allowed(&*slot.task()?, 1 << other)?;
-            wait_for("it ran elsewhere", || ran_on.load(Ordering::Acquire) == other)
-        })
-        .run()
-}
-
-/// Two that could run anywhere wait for one CPU; the other has nothing to do.
-fn idle_cpu_pulls_a_waiting_task() -> Outcome {
-    need_cpus(2)?;
-    let both = 0b11;
-    let meeting = AtomicU32::new(0);
-    let play = |n: u32| {
-        let meeting = &meeting;
-        move || {
-            set_cpus_allowed(&current(), both)?;
-            // Only two that run at the same time can meet without a switch between them.
-            wait_for("the other runs at the same time", || {
-                meeting.fetch_or(1 << (8 * n + cpu()), Ordering::AcqRel);
-                let seen = meeting.load(Ordering::Acquire);
-                seen & 0b11 != 0 && seen >> 8 & 0b11 != 0 && (seen | seen >> 8) & 0b11 == 0b11
-            })
-        }
-    };
-    // Both start on CPU 0.
-    Crew::new()
-        .actor_anywhere(0b01, "first", play(0))
-        .actor_anywhere(0b01, "second", play(1))
-        .run()
-}
-
-/// As many new tasks as CPUs: one on each.
-fn new_tasks_spread() -> Outcome {
-    let online = need_cpus(2)?;
-    let wanted = online.count_ones();
-    let (seen, ready) = (AtomicU32::new(0), Rendezvous::new(wanted));
-    let mut crew = Crew::new();
-    for _ in 0..wanted {
-        crew = crew.actor_anywhere(online, "spread", || {
-            // Nobody ends before all run, so none can have the CPU of another.
-            ready.meet()?;
-            seen.fetch_or(1 << cpu(), Ordering::AcqRel);
-            ready.meet()
-        });
-    }
-    crew.run()?;
-    expect_hex("CPUs that ran one", seen.load(Ordering::Relaxed), online)
-}
-
-/// Its CPU is busy when it wakes, another is not.
-fn wake_up_prefers_an_idle_cpu() -> Outcome {
-    let online = need_cpus(2)?;
-    let (slot, woke_on) = (Slot::new(), AtomicU32::new(99));
-    Crew::new()
-        .actor("sleeper", || {
-            slot.enter();
-            set_cpus_allowed(&current(), online)?;
-            sleep();
-            woke_on.store(cpu(), Ordering::Release);
-            Ok(())
-        })
-        .actor("busy", || {
-            let sleeper = slot.task()?;
-            wait_for("it sleeps", || sleeper.on_cpu.load(Ordering::Acquire) == 0)?;
-            expect_true("it slept", wake_up_process(&sleeper))?;
-            wait_for("it went on while its CPU is busy", || {
-                woke_on.load(Ordering::Acquire) != 99
-            })?;
-            expect_true("on another CPU", woke_on.load(Ordering::Relaxed) != cpu())
-        })
-        .run()
-}
-
-/// Tasks that choose a CPU again and again must each time be there when the call returns.
-fn migration_storm() -> Outcome {
-    let online = need_cpus(2)?;
-    let cpus: Vec<u32> = (0..NR_CPUS as u32).filter(|n| online & 1 << n != 0).collect();
-    let mut crew = Crew::new();
-    for seed in 0..2 * cpus.len() {
-        let cpus = &cpus;
-        crew = crew.actor_anywhere(online, "storm", move || {
-            let mut n = seed;
-            for _ in 0..40 {
-                n = (n * 5 + 3) % 251;
-                let to = cpus[n % cpus.len()];
-                set_cpus_allowed(&current(), 1 << to)?;
-                expect("CPU after the call", cpu(), to)?;
-                expect_hex("current per CPU", current().as_ptr() as u32, me() as u32)?;
-                expect_hex("current by stack", current_by_stack() as u32, me() as u32)?;
-                expect_hex("sp0", hw_tss().sp0, me_thread_sp0())?;
-            }
-            Ok(())
-        });
-    }
-    crew.run()
-}
-
-/// Each task holds a word while it runs; a second CPU that ran it would find the word taken.
-fn no_task_is_on_two_cpus() -> Outcome {
-    let online = need_cpus(2)?;
-    let tasks = 3 * online.count_ones();
-    let mut crew = Crew::new();
-    for _ in 0..tasks {
-        crew = crew.actor_anywhere(online, "single", || {
-            let inside = AtomicU32::new(0);
-            for round in 0..60 {
-                expect("others in this task", inside.fetch_add(1, Ordering::AcqRel), 0)?;
-                // Long enough to be preempted in now and then.
-                for _ in 0..200 {
-                    core::hint::spin_loop();
-                }
-                expect("others in this task", inside.fetch_sub(1, Ordering::AcqRel), 1)?;
-                if round % 3 == 0 {
-                    schedule_timeout_uninterruptible(1);
-                } else {
-                    pass();
-                }
-            }
-            Ok(())
-        });
-    }
-    crew.run()
 }
 
 /// A processor that is not there is waited for, named, and not missed.

@@ -34,6 +34,13 @@ impl<T: ?Sized> SpinLock<T> {
         SpinLockGuard { guard: self.0.lock(), _preempt: preempt }
     }
 
+    /// The lock if it is free; for a report that must not wait.
+    pub fn try_lock(&self) -> Option<SpinLockGuard<'_, T>> {
+        let preempt = PreemptGuard::new();
+        let guard = self.0.try_lock()?;
+        Some(SpinLockGuard { guard, _preempt: preempt })
+    }
+
     /// Whether anybody holds the lock just now; for reports only.
     pub fn is_locked(&self) -> bool {
         self.0.is_locked()

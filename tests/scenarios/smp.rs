@@ -45,8 +45,37 @@ pub fn scenarios() -> Vec<Scenario> {
             |vm| vm.acpi = false,
             |run| run.ends(Exit::Success),
         ),
+        scenario(
+            "smp::a_soft_lockup_shows_every_cpu",
+            IsoSpec::boot("watchdog=2 selftest=soft_lockup!"),
+            |vm| vm.cpus = 3,
+            |run| {
+                run.line("BUG: soft lockup: CPU 0 has not switched for 2 s")?;
+                lockup(run, "cpu 0, task soft_lockup![", "deaths::soft_lockup+")
+            },
+        ),
+        scenario(
+            "smp::a_hard_lockup_is_seen_by_its_neighbour",
+            IsoSpec::boot("watchdog=2 selftest=hard_lockup!"),
+            |vm| vm.cpus = 3,
+            |run| {
+                run.line("BUG: hard lockup: CPU 1 has not switched for 2 s")?;
+                lockup(run, "cpu 1, task locked", "deaths::spin_with")
+            },
+        ),
         scenario("smp::one_cpu_is_said_to_be_one", idle(), as_usual, one),
     ]
+}
+
+/// Registers and task of every CPU, where the culprit is, and all tasks.
+fn lockup(run: &Run, culprit: &str, function: &str) -> Result<()> {
+    run.ends(Exit::Panic)?;
+    for text in [culprit, function, "cpu 0, task ", "cpu 1, task ", "cpu 2, task ", "runs on cpu"] {
+        run.line(text)?;
+    }
+    let registers = run.log.lines().filter(|line| line.starts_with("eip ")).count();
+    ensure!(registers == 3, "the registers of {registers} CPUs");
+    run.line("  migration/2[").map(drop)
 }
 
 fn one(run: &Run) -> Result<()> {

@@ -22,10 +22,10 @@ use crate::{
         backtrace::{Symbolised, return_addresses},
         current::current,
         insn,
-        percpu::smp_processor_id,
-        smp::smp_send_stop,
+        percpu::{NR_CPUS, smp_processor_id},
+        smp::{other_cpus, send_nmi, smp_send_stop},
     },
-    drivers::{printk::PanicConsole, qemu_exit, serial},
+    drivers::{printk::PanicConsole, qemu_exit, serial, tsc::since_boot_us},
     exit_value::ExitValue,
     task::pt_regs::PtRegs,
 };
@@ -79,6 +79,64 @@ pub fn die(message: fmt::Arguments<'_>, regs: &PtRegs, esp: u32) -> ! {
     show_regs(out, regs, esp);
     show_backtrace(out, regs.bp);
     end()
+}
+
+/// The end of a kernel in which switching stopped: every CPU's registers, then `show_tasks`. In an
+/// interrupt, interrupts off.
+pub fn lockup(message: fmt::Arguments<'_>, show_tasks: fn()) -> ! {
+    let regs = registers_now();
+    insn::cli();
+    let out = &mut PanicConsole;
+    headline(out, message);
+    show_cpu(out, &regs, regs.sp);
+    for cpu in (0..NR_CPUS as u32).filter(|cpu| other_cpus() & 1 << cpu != 0) {
+        ask_cpu(out, cpu);
+    }
+    show_tasks();
+    // What it held up may go on meanwhile; from here on nobody does.
+    begin();
+    end()
+}
+
+/// CPUs that owe a report, one bit each.
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
+/// How long a CPU may take over its report.
+const REPORT_US: u64 = 200_000;
+
+/// Has CPU `cpu` report by NMI, which no disabled interrupt holds back.
+fn ask_cpu(out: &mut impl Write, cpu: u32) {
+    ASKED.store(1 << cpu, Ordering::Release);
+    send_nmi(1 << cpu);
+    let end = since_boot_us() + REPORT_US;
+    while ASKED.load(Ordering::Acquire) != 0 {
+        if since_boot_us() > end {
+            let _ = writeln!(out, "cpu {cpu} does not answer");
+            return;
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// An NMI came: reports this CPU if that was asked for; says whether it was.
+pub fn nmi_report(regs: &PtRegs) -> bool {
+    let bit = 1 << smp_processor_id();
+    if ASKED.load(Ordering::Acquire) & bit == 0 {
+        return false;
+    }
+    // From ring 0 the processor pushes no esp: it is where the frame ends.
+    let esp = if regs.user_mode() { regs.sp } else { &raw const regs.sp as u32 };
+    show_cpu(&mut PanicConsole, regs, esp);
+    ASKED.fetch_and(!bit, Ordering::AcqRel);
+    true
+}
+
+fn show_cpu(out: &mut impl Write, regs: &PtRegs, esp: u32) {
+    show_task(out);
+    show_regs(out, regs, esp);
+    if !regs.user_mode() {
+        show_backtrace(out, regs.bp);
+    }
 }
 
 /// Appends `message` to [`EPITAPH`]. What does not fit is cut off.

@@ -263,6 +263,9 @@ extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
 #[unsafe(no_mangle)]
 extern "C" fn do_nmi(regs: &mut PtRegs) {
     use core::fmt::Write;
+    if epitaph::nmi_report(regs) {
+        return;
+    }
     // Writing never fails.
     let _ = writeln!(
         PanicConsole,

@@ -1,0 +1,130 @@
+//! The watchdog: says what every CPU does when switching has stopped.
+//!
+//! ```text
+//!   soft lockup   a CPU takes its ticks, a switch is due, and none has come for so long
+//!   hard lockup   a CPU takes no ticks: its interrupts are off. The next CPU sees it
+//! ```
+//! Either ends the kernel, with the registers of every CPU, fetched by NMI, and all tasks.
+//! `watchdog=SECONDS` on the command line; 0 turns it off.
+//!
+//! Called by each CPU's tick, on the stack of the task that it interrupted.
+//!
+//! Linux: 2.6.38 `kernel/watchdog.c` (soft lockup); 6.5 `watchdog_buddy.c` (the neighbour).
+
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::tasklist::TASKLIST;
+use crate::arch::x86::epitaph;
+use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
+use crate::drivers::printk::PanicConsole;
+use crate::drivers::tsc::since_boot_us;
+use crate::sched::rq::cpu_rq;
+use crate::task::state::state_letter;
+use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
+
+/// How long a CPU may stand, in milliseconds; 0: for ever, as before the command line is read.
+static LIMIT_MS: AtomicU32 = AtomicU32::new(0);
+/// The first CPU to find another, or itself, stuck.
+static IS_BARKING: AtomicBool = AtomicBool::new(false);
+
+/// A count that has to move, and since when it has not.
+struct Pulse {
+    count: AtomicU32,
+    since_ms: AtomicU32,
+}
+
+impl Pulse {
+    const fn new() -> Self {
+        Self { count: AtomicU32::new(0), since_ms: AtomicU32::new(0) }
+    }
+
+    /// Milliseconds for which `count` has been what it is. Called by one CPU only.
+    fn still_for(&self, count: u32, now_ms: u32) -> u32 {
+        if self.count.swap(count, Ordering::Relaxed) != count {
+            self.since_ms.store(now_ms, Ordering::Relaxed);
+        }
+        now_ms.wrapping_sub(self.since_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// Switches of each CPU, while one is due; looked at by itself.
+static SWITCHES: [Pulse; NR_CPUS] = [const { Pulse::new() }; NR_CPUS];
+/// Ticks of each CPU's neighbour; looked at by the CPU.
+static NEIGHBOUR: [Pulse; NR_CPUS] = [const { Pulse::new() }; NR_CPUS];
+
+/// Lets a CPU stand for so many seconds; 0: for ever.
+pub fn set_seconds(seconds: u32) {
+    LIMIT_MS.store(seconds.saturating_mul(1000), Ordering::Relaxed);
+}
+
+/// One tick of this CPU; interrupts are off.
+#[unsafe(no_mangle)]
+extern "C" fn watchdog_tick() {
+    let limit_ms = LIMIT_MS.load(Ordering::Relaxed);
+    if limit_ms == 0 {
+        return;
+    }
+    let now_ms = (since_boot_us() / 1000) as u32;
+    let cpu = smp_processor_id();
+    let me = &SWITCHES[cpu as usize];
+    // SAFETY: an atomic of this CPU's own run queue.
+    let switches = unsafe { (*cpu_rq(cpu)).nr_switches.load(Ordering::Relaxed) };
+    if !test_flag(current_thread_info(), TIF_NEED_RESCHED) {
+        // Nothing is due: the time starts anew.
+        me.count.store(!switches, Ordering::Relaxed);
+    } else if me.still_for(switches, now_ms) >= limit_ms {
+        bark("soft", cpu, limit_ms);
+    }
+    let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    if let Some(next) = neighbour(cpu, online) {
+        // SAFETY: one word of a live area, only looked at.
+        let ticks = unsafe { (&raw const (*per_cpu(next)).count.ticks).read_volatile() };
+        if NEIGHBOUR[cpu as usize].still_for(ticks, now_ms) >= limit_ms {
+            bark("hard", next, limit_ms);
+        }
+    }
+}
+
+/// The CPU after `cpu`, round about; none if there is no other.
+fn neighbour(cpu: u32, online: u32) -> Option<u32> {
+    let after = online & (!0 << cpu << 1);
+    let mask = if after != 0 { after } else { online };
+    Some(mask.trailing_zeros()).filter(|&next| next != cpu)
+}
+
+fn bark(kind: &str, cpu: u32, ms: u32) {
+    if IS_BARKING.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    epitaph::lockup(
+        format_args!("{kind} lockup: CPU {cpu} has not switched for {} s", ms / 1000),
+        show_tasks,
+    )
+}
+
+/// All tasks, a line each. For a dying kernel: who holds the list is not waited for.
+fn show_tasks() {
+    use core::fmt::Write;
+    let out = &mut PanicConsole;
+    // Writing never fails.
+    let _ = writeln!(out, "tasks:");
+    let Some(list) = TASKLIST.try_lock() else {
+        let _ = writeln!(out, "  (the list is locked)");
+        return;
+    };
+    for entry in list.tasks.values() {
+        let task = &entry.task;
+        let (pid, cpu) = (task.pid, task.cpu());
+        let state = state_letter(task.state.load(Ordering::Relaxed));
+        // SAFETY: one word of a live task, which is only shown.
+        let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };
+        let _ = match task.comm.is_locked() {
+            true => write!(out, "  [{pid}]"),
+            false => write!(out, "  {}[{pid}]", task.comm()),
+        };
+        let _ = match task.on_cpu.load(Ordering::Relaxed) {
+            0 => writeln!(out, " {state}, last on cpu {cpu}, thread.ip {ip:#010x}"),
+            _ => writeln!(out, " {state}, runs on cpu {cpu}"),
+        };
+    }
+}
