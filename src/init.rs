@@ -89,9 +89,16 @@ fn mem_init(boot_info: &BootInfo) {
         Err(_) => false,
     };
     if !ready {
-        fatal(ExitValue::TooLittleMemory, format_args!("too little memory for the kernel's tables"));
+        fatal(
+            ExitValue::TooLittleMemory,
+            format_args!("too little memory for the kernel's tables"),
+        );
     }
-    log::info!("mm: {} KiB free of {} KiB", mm::frame::nr_free_pages() * 4, mm::frame::totalram_pages() * 4);
+    log::info!(
+        "mm: {} KiB free of {} KiB",
+        mm::frame::nr_free_pages() * 4,
+        mm::frame::totalram_pages() * 4
+    );
 }
 
 /// The firmware's list of processors. Without one there is one processor.
@@ -129,22 +136,32 @@ fn smp_init(max_cpus: u32) {
 /// The initramfs as root directory, or the end.
 fn mount_root(initramfs: Option<Range>) {
     let Some(range) = initramfs else {
-        fatal(ExitValue::Initramfs, format_args!("no initramfs: the loader gave no module"));
+        fatal(
+            ExitValue::Initramfs,
+            format_args!("no initramfs: the loader gave no module"),
+        );
     };
     // SAFETY: the loader put the module there, `mem_init` keeps it reserved for ever, and it lies
     // in the direct map: `head` checked that.
     let archive = unsafe {
-        core::slice::from_raw_parts(phys_to_virt(range.start), (range.end - range.start) as usize)
+        core::slice::from_raw_parts(
+            phys_to_virt(range.start),
+            (range.end - range.start) as usize,
+        )
     };
     match rootfs::mount(archive) {
         Ok(_) => log::info!("rootfs: initramfs of {} KiB", archive.len() / 1024),
-        Err(error) => fatal(ExitValue::Initramfs, format_args!("initramfs is broken: {error}")),
+        Err(error) => fatal(
+            ExitValue::Initramfs,
+            format_args!("initramfs is broken: {error}"),
+        ),
     }
 }
 
 /// Keys from COM1, those too that are signals. Without, the system runs but hears nothing.
 fn start_console() {
-    let started = tty_signal::start().is_ok() && irq::request_irq(serial::COM1_IRQ, tty::interrupt).is_ok();
+    let started =
+        tty_signal::start().is_ok() && irq::request_irq(serial::COM1_IRQ, tty::interrupt).is_ok();
     match started {
         true => serial::enable_receive_interrupt(),
         false => log::warn!("console: no input"),
@@ -165,8 +182,15 @@ extern "C" fn kernel_init(_: u32) -> i32 {
 /// Becomes the first program; its end is the end of the system.
 fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
     let path = cmdline.init.to_string();
-    let arguments: Vec<String> = cmdline.init_args.clone().map(|word| word.to_string()).collect();
-    let argv: Vec<&str> = [path.as_str()].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let arguments: Vec<String> = cmdline
+        .init_args
+        .clone()
+        .map(|word| word.to_string())
+        .collect();
+    let argv: Vec<&str> = [path.as_str()]
+        .into_iter()
+        .chain(arguments.iter().map(String::as_str))
+        .collect();
     let me = current();
     me.signal.pgrp.store(me.pid, Ordering::Relaxed);
     me.signal.session.store(me.pid, Ordering::Relaxed);
@@ -174,7 +198,10 @@ fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
     log::info!("init: {path}");
     match become_program(&argv) {
         Ok(never) => match never {},
-        Err(errno) => fatal(ExitValue::Init, format_args!("init {path} cannot be loaded: {errno}")),
+        Err(errno) => fatal(
+            ExitValue::Init,
+            format_args!("init {path} cannot be loaded: {errno}"),
+        ),
     }
 }
 
@@ -197,12 +224,17 @@ fn execute(argv: &[&str]) -> Result<(), Errno> {
         list.iter().try_for_each(|s| strings.push(s.as_bytes()))?;
         Ok::<_, Errno>(strings)
     };
-    let (args, envp) = (strings(argv)?, strings(&["HOME=/", "PATH=/bin:/tests", "TERM=linux"])?);
+    let (args, envp) = (
+        strings(argv)?,
+        strings(&["HOME=/", "PATH=/bin:/tests", "TERM=linux"])?,
+    );
     *me.files.lock() = Some(Arc::new(FilesStruct::console()?));
     *me.fs.lock() = Some(Arc::new(FsStruct::new()));
     me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
     let path = argv.first().ok_or(Errno::ENOENT)?;
     // SAFETY: the frame at the top of our own stack, kept free by `kernel_thread_helper`.
-    do_execve(path.as_bytes(), args, envp, unsafe { &mut *current_pt_regs() })
-        .inspect_err(|_| _ = me.flags.fetch_or(PF_KTHREAD, Ordering::Relaxed))
+    do_execve(path.as_bytes(), args, envp, unsafe {
+        &mut *current_pt_regs()
+    })
+    .inspect_err(|_| _ = me.flags.fetch_or(PF_KTHREAD, Ordering::Relaxed))
 }

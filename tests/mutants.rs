@@ -132,7 +132,10 @@ fn warm_up() -> Result<()> {
     let place = tree.join("target/switch_to");
     if fetched.is_dir() && !place.join("foreign").exists() {
         fs::create_dir_all(&place)?;
-        Command::new("cp").arg("-a").args([&fetched, &place]).status()?;
+        Command::new("cp")
+            .arg("-a")
+            .args([&fetched, &place])
+            .status()?;
     }
     build(&tree)
 }

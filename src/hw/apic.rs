@@ -159,7 +159,10 @@ mod tests {
         let entry = RedirectionEntry {
             vector: 0x24,
             apic_id: 2,
-            trigger: Trigger { active_low: true, level: true },
+            trigger: Trigger {
+                active_low: true,
+                level: true,
+            },
             masked: true,
         };
         assert_eq!(entry.words(), (0x1_a024, 0x0200_0000));

@@ -76,7 +76,9 @@ pub fn sdt_body<'a>(bytes: &'a [u8], signature: &[u8; 4]) -> Result<&'a [u8], Sd
     let length = sdt_length(bytes)? as usize;
     let table = bytes.get(..length).ok_or(SdtError::CutOff(bytes.len()))?;
     if table[..4] != *signature {
-        return Err(SdtError::Signature([table[0], table[1], table[2], table[3]]));
+        return Err(SdtError::Signature([
+            table[0], table[1], table[2], table[3],
+        ]));
     }
     if table.iter().fold(0u8, |sum, &byte| sum.wrapping_add(byte)) != 0 {
         return Err(SdtError::Checksum);
@@ -213,9 +215,24 @@ mod tests {
         assert_eq!(parsed.apic_ids.as_slice(), [0, 4]);
         assert_eq!(parsed.ioapic_phys, Some(0xfec0_0000));
         assert_eq!(parsed.isa_irqs[0].gsi, 2);
-        assert_eq!(parsed.isa_irqs[4], IsaIrq { gsi: 4, trigger: Trigger::default() });
-        let sci = Trigger { active_low: true, level: true };
-        assert_eq!(parsed.isa_irqs[9], IsaIrq { gsi: 9, trigger: sci });
+        assert_eq!(
+            parsed.isa_irqs[4],
+            IsaIrq {
+                gsi: 4,
+                trigger: Trigger::default()
+            }
+        );
+        let sci = Trigger {
+            active_low: true,
+            level: true,
+        };
+        assert_eq!(
+            parsed.isa_irqs[9],
+            IsaIrq {
+                gsi: 9,
+                trigger: sci
+            }
+        );
     }
 
     #[test]
@@ -226,10 +243,19 @@ mod tests {
         let mut bad = good.clone();
         bad[10] ^= 1;
         assert_eq!(parse_madt(&bad), Err(SdtError::Checksum));
-        assert_eq!(parse_madt(&table(b"FACP", &[])), Err(SdtError::Signature(*b"FACP")));
+        assert_eq!(
+            parse_madt(&table(b"FACP", &[])),
+            Err(SdtError::Signature(*b"FACP"))
+        );
         assert_eq!(parse_madt(&madt(&[&[0, 1]])), Err(SdtError::Entry(44)));
-        assert_eq!(parse_madt(&madt(&[&[0, 9, 0, 0, 1, 0, 0, 0]])), Err(SdtError::Entry(44)));
-        assert_eq!(parse_madt(&madt(&[&[0, 4, 0, 0]])), Err(SdtError::Entry(44)));
+        assert_eq!(
+            parse_madt(&madt(&[&[0, 9, 0, 0, 1, 0, 0, 0]])),
+            Err(SdtError::Entry(44))
+        );
+        assert_eq!(
+            parse_madt(&madt(&[&[0, 4, 0, 0]])),
+            Err(SdtError::Entry(44))
+        );
         let mut long = good;
         long[4..8].copy_from_slice(&8u32.to_le_bytes());
         assert_eq!(parse_madt(&long), Err(SdtError::Length(8)));
@@ -239,7 +265,10 @@ mod tests {
     fn more_processors_than_are_noted_do_no_harm() {
         let many: Vec<[u8; 8]> = (0..100).map(|id| [0, 8, id, id, 1, 0, 0, 0]).collect();
         let entries: Vec<&[u8]> = many.iter().map(<[u8; 8]>::as_slice).collect();
-        assert_eq!(parse_madt(&madt(&entries)).unwrap().apic_ids.len(), MAX_PROCESSORS);
+        assert_eq!(
+            parse_madt(&madt(&entries)).unwrap().apic_ids.len(),
+            MAX_PROCESSORS
+        );
     }
 
     proptest! {

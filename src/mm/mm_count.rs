@@ -18,7 +18,10 @@ pub struct MmCount {
 impl MmCount {
     /// One user, and the one count that stands for all users.
     pub const fn new() -> Self {
-        Self { users: AtomicU32::new(1), count: AtomicU32::new(1) }
+        Self {
+            users: AtomicU32::new(1),
+            count: AtomicU32::new(1),
+        }
     }
 
     /// `mm_users`.

@@ -88,7 +88,10 @@ pub unsafe fn mmdrop(mm: *mut MmStruct) {
 #[cold]
 #[inline(never)]
 unsafe fn __mmdrop(mm: *mut MmStruct) {
-    assert!(!core::ptr::eq(mm, &raw const INIT_MM), "BUG: init_mm dropped");
+    assert!(
+        !core::ptr::eq(mm, &raw const INIT_MM),
+        "BUG: init_mm dropped"
+    );
     // SAFETY: the caller had the last count; `alloc` made the box.
     let mm = unsafe { Box::from_raw(mm) };
     debug_assert!(

@@ -15,12 +15,12 @@ use crate::arch::x86::copy_thread::exit_thread;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::math_state::clear_fpu;
 use crate::arch::x86::mmu_context::enter_lazy_tlb;
+use crate::arch::x86::uaccess::put_user;
 use crate::mm::mm_struct::{mmgrab, mmput};
 use crate::sched::schedule::schedule;
 use crate::sync::PreemptGuard;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
-use crate::arch::x86::uaccess::put_user;
 use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_EXITING, PF_KTHREAD, TASK_DEAD};
 
 /// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.
@@ -30,7 +30,12 @@ use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_EXITING, PF_KTHREAD, TASK_DE
 pub fn do_exit(code: i32) -> ! {
     let me = current();
     assert!(me.pid != 0, "BUG: the idle task exits");
-    assert!(preempt_count() == 0, "BUG: task {} exits with preempt_count {:#x}", me.pid, preempt_count());
+    assert!(
+        preempt_count() == 0,
+        "BUG: task {} exits with preempt_count {:#x}",
+        me.pid,
+        preempt_count()
+    );
     me.flags.fetch_or(PF_EXITING, Ordering::Relaxed);
     if me.pid == INIT_PID {
         init_exits(code);
@@ -124,7 +129,11 @@ fn exit_notify(me: Current, code: i32) {
     let (parent, init, released) = {
         let mut list = TASKLIST.lock();
         let orphan_zombie = list.reparent_children(me.pid);
-        let init = if orphan_zombie { list.tasks.get(&INIT_PID).map(|e| e.task.clone()) } else { None };
+        let init = if orphan_zombie {
+            list.tasks.get(&INIT_PID).map(|e| e.task.clone())
+        } else {
+            None
+        };
         let ppid = me.ppid.load(Ordering::Relaxed);
         let is_thread = me.pid != me.tgid;
         if let Some(leader) = list.tasks.get_mut(&me.tgid) {

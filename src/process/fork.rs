@@ -15,13 +15,13 @@ use super::tasklist::TASKLIST;
 use crate::arch::x86::copy_thread::copy_thread;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::percpu::smp_processor_id;
+use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sync::{IrqGuard, SpinLock};
 use crate::syscall::errno::Errno;
-use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
@@ -83,7 +83,9 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
     }
     wake_up_new_task(&child);
     if args.flags & CLONE_VFORK != 0 {
-        current().wait_chldexit.wait_uninterruptible(|| child.vfork_done.load(Ordering::Acquire) != 0);
+        current()
+            .wait_chldexit
+            .wait_uninterruptible(|| child.vfork_done.load(Ordering::Acquire) != 0);
     }
     Ok(pid)
 }
@@ -93,10 +95,15 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
 pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Result<TaskRef, Errno> {
     check_flags(args.flags)?;
     let me = current();
-    let stack = alloc_thread_stack().ok_or(Errno::ENOMEM)?.cast::<ThreadInfo>();
+    let stack = alloc_thread_stack()
+        .ok_or(Errno::ENOMEM)?
+        .cast::<ThreadInfo>();
     let mut task = TaskStruct::new(stack.as_ptr(), 0, 0);
     // From here on dropping `task` gives the stack back.
-    task.flags.store(PF_FORKNOEXEC | if name.is_some() { PF_KTHREAD } else { 0 }, Ordering::Relaxed);
+    task.flags.store(
+        PF_FORKNOEXEC | if name.is_some() { PF_KTHREAD } else { 0 },
+        Ordering::Relaxed,
+    );
     match name {
         Some(name) => task.set_comm(name.as_bytes()),
         None => task.set_comm(&me.comm().0),
@@ -114,7 +121,8 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         task.set_child_tid.store(args.child_tid, Ordering::Relaxed);
     }
     if args.flags & CLONE_CHILD_CLEARTID != 0 {
-        task.clear_child_tid.store(args.child_tid, Ordering::Relaxed);
+        task.clear_child_tid
+            .store(args.child_tid, Ordering::Relaxed);
     }
     if name.is_none() {
         let mm = copy_mm(me, args.flags)?;
@@ -152,9 +160,18 @@ fn publish(
     let p = Box::into_raw(Box::new(task));
     // SAFETY: the foot of the new stack, which nobody else knows yet. The count is what
     // `schedule` has at a switch: one for its own disabling, one for the run-queue lock.
-    unsafe { stack.as_ptr().write(ThreadInfo::new(p.cast(), smp_processor_id(), 2)) };
+    unsafe {
+        stack
+            .as_ptr()
+            .write(ThreadInfo::new(p.cast(), smp_processor_id(), 2))
+    };
     // SAFETY: as above; the vDSO is at the same place in a copy of the address space.
-    unsafe { stack.as_ref().sysenter_return.set(me.thread_info().sysenter_return.get()) };
+    unsafe {
+        stack
+            .as_ref()
+            .sysenter_return
+            .set(me.thread_info().sysenter_return.get())
+    };
     // SAFETY: a task starts with two references: this one is the reaper's, and the other stays
     // with the scheduler until the last switch.
     let child = unsafe { TaskRef::from_raw(p) };
@@ -254,4 +271,3 @@ fn release_mm(task: &TaskStruct) {
         unsafe { mmput(mm) };
     }
 }
-

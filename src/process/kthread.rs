@@ -47,7 +47,10 @@ pub fn new_kernel_thread(
         flags: Eflags::NEW_TASK.bits(),
         ..PtRegs::default()
     };
-    let args = CloneArgs { flags: CLONE_VM, ..CloneArgs::default() };
+    let args = CloneArgs {
+        flags: CLONE_VM,
+        ..CloneArgs::default()
+    };
     let task = copy_process(&args, &regs, Some(name))?;
     task.state.store(0, Ordering::Relaxed);
     Ok(task)

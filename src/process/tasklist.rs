@@ -39,8 +39,10 @@ pub struct TaskList {
 }
 
 /// The list.
-pub static TASKLIST: SpinLock<TaskList> =
-    SpinLock::new(TaskList { tasks: BTreeMap::new(), last_pid: 0 });
+pub static TASKLIST: SpinLock<TaskList> = SpinLock::new(TaskList {
+    tasks: BTreeMap::new(),
+    last_pid: 0,
+});
 
 impl TaskList {
     /// A number that no task has, upwards from the last one given out.
@@ -49,7 +51,11 @@ impl TaskList {
     /// EAGAIN when all are taken.
     pub fn alloc_pid(&mut self) -> Result<i32, Errno> {
         for _ in 1..PID_MAX {
-            self.last_pid = if self.last_pid + 1 < PID_MAX { self.last_pid + 1 } else { 300 };
+            self.last_pid = if self.last_pid + 1 < PID_MAX {
+                self.last_pid + 1
+            } else {
+                300
+            };
             if !self.tasks.contains_key(&self.last_pid) {
                 return Ok(self.last_pid);
             }
@@ -67,7 +73,15 @@ impl TaskList {
         } else if let Some(leader) = self.tasks.get_mut(&tgid) {
             leader.live_threads += 1;
         }
-        self.tasks.insert(pid, Entry { task, parent, children: Vec::new(), live_threads: 1 });
+        self.tasks.insert(
+            pid,
+            Entry {
+                task,
+                parent,
+                children: Vec::new(),
+                live_threads: 1,
+            },
+        );
     }
 
     /// Removes a task that nobody will wait for any more (`release_task`); the caller drops the
@@ -82,7 +96,9 @@ impl TaskList {
 
     /// Gives the children of a dying process to init; returns whether one of them is a zombie.
     pub fn reparent_children(&mut self, pid: i32) -> bool {
-        let Some(entry) = self.tasks.get_mut(&pid) else { return false };
+        let Some(entry) = self.tasks.get_mut(&pid) else {
+            return false;
+        };
         let orphans = core::mem::take(&mut entry.children);
         let mut zombie = false;
         for &child in &orphans {

@@ -61,16 +61,16 @@ fn look_once(list: &mut TaskList, leader: i32, pid: i32) -> Result<Option<Reaped
     let mut zombie = None;
     for &child in entry.children.iter().filter(|&&c| pid <= 0 || c == pid) {
         any = true;
-        let Some(c) = list.tasks.get(&child) else { continue };
+        let Some(c) = list.tasks.get(&child) else {
+            continue;
+        };
         if c.task.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE && c.live_threads == 0 {
             zombie = Some((child, c.task.exit_code.load(Ordering::Relaxed)));
             break;
         }
     }
     match zombie {
-        Some((pid, status)) => {
-            Ok(list.release(pid).map(|task| Reaped { pid, status, task }))
-        }
+        Some((pid, status)) => Ok(list.release(pid).map(|task| Reaped { pid, status, task })),
         None if any => Ok(None),
         None => Err(Errno::ECHILD),
     }

@@ -35,7 +35,10 @@ struct Pulse {
 
 impl Pulse {
     const fn new() -> Self {
-        Self { count: AtomicU32::new(0), since_ms: AtomicU32::new(0) }
+        Self {
+            count: AtomicU32::new(0),
+            since_ms: AtomicU32::new(0),
+        }
     }
 
     /// Milliseconds for which `count` has been what it is. Called by one CPU only.
@@ -97,7 +100,10 @@ fn bark(kind: &str, cpu: u32, ms: u32) {
         return;
     }
     epitaph::lockup(
-        format_args!("{kind} lockup: CPU {cpu} has not switched for {} s", ms / 1000),
+        format_args!(
+            "{kind} lockup: CPU {cpu} has not switched for {} s",
+            ms / 1000
+        ),
         show_tasks,
     )
 }

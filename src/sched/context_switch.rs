@@ -78,9 +78,15 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
 fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
     assert!(irqs_disabled(), "BUG: switch with interrupts on");
     // SAFETY: only the lock word is read.
-    assert!(unsafe { (*rq).is_locked() }, "BUG: switch without the run-queue lock");
+    assert!(
+        unsafe { (*rq).is_locked() },
+        "BUG: switch without the run-queue lock"
+    );
     let count = preempt_count() & !PREEMPT_ACTIVE;
-    assert!(count == 2, "BUG: switch with preemption count {count}, not 2");
+    assert!(
+        count == 2,
+        "BUG: switch with preemption count {count}, not 2"
+    );
     let esp = insn::read_esp() as usize;
     let stack = prev.stack as usize;
     assert!(
@@ -101,8 +107,14 @@ fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
         current_by_stack(),
         current().as_ptr()
     );
-    assert!(!next.active_mm.load(Ordering::Relaxed).is_null(), "BUG: active_mm of next is none");
+    assert!(
+        !next.active_mm.load(Ordering::Relaxed).is_null(),
+        "BUG: active_mm of next is none"
+    );
     // SAFETY: the lock is held.
-    assert!(ptr::eq(unsafe { (*rq).curr }, next), "BUG: rq.curr is not next at the switch");
+    assert!(
+        ptr::eq(unsafe { (*rq).curr }, next),
+        "BUG: rq.curr is not next at the switch"
+    );
     crate::this_cpu_inc!(count.checks);
 }

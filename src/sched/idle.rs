@@ -43,7 +43,8 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     let mut task = TaskStruct::new(ti, 0, 0);
     task.flags.store(PF_KTHREAD, Ordering::Relaxed);
     task.on_cpu.store(1, Ordering::Relaxed);
-    task.active_mm.store((&raw const INIT_MM).cast_mut(), Ordering::Relaxed);
+    task.active_mm
+        .store((&raw const INIT_MM).cast_mut(), Ordering::Relaxed);
     task.thread.get_mut().sp0 = (stack + THREAD_SIZE - 8) as u32;
     task.se.get_mut().cpus_allowed = 1 << cpu;
     task.set_comm(b"swapper");

@@ -38,7 +38,10 @@ struct Stopper {
 }
 
 static STOPPERS: [Stopper; NR_CPUS] = [const {
-    Stopper { requests: IrqSpinLock::new(VecDeque::new()), waiting: WaitQueue::new() }
+    Stopper {
+        requests: IrqSpinLock::new(VecDeque::new()),
+        waiting: WaitQueue::new(),
+    }
 }; NR_CPUS];
 
 /// The thread of CPU `cpu`: moves who is asked for, for ever. Runs on that CPU only, with the
@@ -94,11 +97,18 @@ pub fn get_cpus_allowed(p: &TaskStruct) -> u32 {
 fn stop_one_cpu(cpu: u32, p: &TaskStruct) {
     // SAFETY: the caller's reference keeps it live for the length of the call.
     let task = unsafe { TaskRef::get(core::ptr::from_ref(p).cast_mut()) };
-    let done = Arc::new(Done { is_done: AtomicBool::new(false), waiters: WaitQueue::new() });
+    let done = Arc::new(Done {
+        is_done: AtomicBool::new(false),
+        waiters: WaitQueue::new(),
+    });
     let stopper = &STOPPERS[cpu as usize];
-    stopper.requests.lock().push_back(Request { task, done: done.clone() });
+    stopper.requests.lock().push_back(Request {
+        task,
+        done: done.clone(),
+    });
     stopper.waiting.wake_up();
-    done.waiters.wait_uninterruptible(|| done.is_done.load(Ordering::Acquire));
+    done.waiters
+        .wait_uninterruptible(|| done.is_done.load(Ordering::Acquire));
 }
 
 /// Moves `p` off `from` if it is still queued there and may not be.

@@ -34,8 +34,12 @@ impl PrioArray {
             nr_active: 0,
             summary: 0,
             bitmap: [0; WORDS],
-            queue: [const { Queue { first: ptr::null_mut(), last: ptr::null_mut() } };
-                MAX_PRIO as usize],
+            queue: [const {
+                Queue {
+                    first: ptr::null_mut(),
+                    last: ptr::null_mut(),
+                }
+            }; MAX_PRIO as usize],
         }
     }
 
@@ -76,8 +80,16 @@ impl PrioArray {
         // SAFETY: `link` and its neighbours are on the list by 1.
         unsafe {
             let (next, prev) = ((*link).next, (*link).prev);
-            if prev.is_null() { q.first = next } else { (*prev).next = next }
-            if next.is_null() { q.last = prev } else { (*next).prev = prev }
+            if prev.is_null() {
+                q.first = next
+            } else {
+                (*prev).next = next
+            }
+            if next.is_null() {
+                q.last = prev
+            } else {
+                (*next).prev = prev
+            }
             (*link).next = ptr::null_mut();
             (*link).prev = ptr::null_mut();
         }
@@ -106,7 +118,11 @@ impl PrioArray {
             if next.is_null() {
                 return;
             }
-            if prev.is_null() { q.first = next } else { (*prev).next = next }
+            if prev.is_null() {
+                q.first = next
+            } else {
+                (*prev).next = next
+            }
             (*next).prev = prev;
             let last = q.last;
             (*last).next = link;

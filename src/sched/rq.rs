@@ -70,7 +70,10 @@ impl Rq {
             (*se).array = self.active as u32;
             (*p).on_rq.store(1, Ordering::Relaxed);
         }
-        self.nr_running.store(self.nr_running.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.nr_running.store(
+            self.nr_running.load(Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
     }
 
     /// Takes a task off.
@@ -85,7 +88,10 @@ impl Rq {
             self.array[(*se).array as usize].dequeue_task(&raw mut (*se).run_list, (*se).prio);
             (*p).on_rq.store(0, Ordering::Release);
         }
-        self.nr_running.store(self.nr_running.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        self.nr_running.store(
+            self.nr_running.load(Ordering::Relaxed) - 1,
+            Ordering::Relaxed,
+        );
     }
 
     /// Lets others of its priority go first: a real-time task goes to the end of its list, a
@@ -163,7 +169,10 @@ pub unsafe fn rq_lock(rq: *mut Rq) {
     preempt_disable();
     // SAFETY: by 1; only the atomic is touched.
     let lock = unsafe { &(*rq).locked };
-    while lock.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    while lock
+        .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
+        .is_err()
+    {
         while lock.load(Ordering::Relaxed) {
             core::hint::spin_loop();
         }
@@ -179,7 +188,9 @@ pub unsafe fn rq_trylock(rq: *mut Rq) -> bool {
     preempt_disable();
     // SAFETY: by 1; only the atomic is touched.
     let lock = unsafe { &(*rq).locked };
-    let taken = lock.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    let taken = lock
+        .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+        .is_ok();
     if !taken {
         preempt_enable_no_resched();
     }

@@ -98,7 +98,10 @@ pub extern "C" fn preempt_schedule() {
 /// Preempts kernel code on return from an interrupt. Entered and left with interrupts off.
 #[unsafe(no_mangle)]
 pub extern "C" fn preempt_schedule_irq() {
-    debug_assert!(preempt_count() == 0 && irqs_disabled(), "BUG: preempt_schedule_irq");
+    debug_assert!(
+        preempt_count() == 0 && irqs_disabled(),
+        "BUG: preempt_schedule_irq"
+    );
     preempt_loop();
     local_irq_disable();
 }

@@ -47,7 +47,9 @@ pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
     let foot = stack.as_ptr() as usize;
     // SAFETY: a new stack is ours alone; nothing runs on that CPU yet.
     unsafe {
-        stack.cast::<ThreadInfo>().write(ThreadInfo::new(core::ptr::null_mut(), cpu, 0));
+        stack
+            .cast::<ThreadInfo>()
+            .write(ThreadInfo::new(core::ptr::null_mut(), cpu, 0));
         fork_idle(cpu, foot);
     }
     let sp0 = (foot + THREAD_SIZE - 8) as u32;
@@ -73,7 +75,10 @@ extern "C" fn start_secondary(cpu: u32) -> ! {
     // SAFETY: this is that CPU, here once; `cpu_up` made task and stack for it.
     unsafe {
         let idle = (*cpu_rq(cpu)).idle;
-        gdt::cpu_init(cpu, (*idle).thread_info() as *const _ as u32 + THREAD_SIZE as u32 - 8);
+        gdt::cpu_init(
+            cpu,
+            (*idle).thread_info() as *const _ as u32 + THREAD_SIZE as u32 - 8,
+        );
         traps::trap_init(cpu);
         lapic::setup_local_apic();
         smp::callin(cpu);

@@ -15,9 +15,7 @@ use super::rq::{__task_rq_lock, Rq, cpu_rq, rq_lock, rq_unlock, set_task_cpu};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::smp::smp_send_reschedule;
-use crate::task::state::{
-    TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE, TASK_WAKING,
-};
+use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE, TASK_WAKING};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 

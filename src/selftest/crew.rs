@@ -202,7 +202,13 @@ impl<'a> Crew<'a> {
         mask: u32,
         act: impl FnOnce() -> Outcome + Send + 'a,
     ) -> Self {
-        self.parts.push(Part { name, policy, prio, mask, act: Box::new(act) });
+        self.parts.push(Part {
+            name,
+            policy,
+            prio,
+            mask,
+            act: Box::new(act),
+        });
         self
     }
 

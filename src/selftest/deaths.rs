@@ -80,7 +80,9 @@ fn soft_lockup() -> Outcome {
 /// CPU 1 takes no interrupts any more; the others go on.
 fn hard_lockup() -> Outcome {
     need_cpus(2)?;
-    Crew::new().actor_on(1, "locked up", || spin_with(local_irq_disable)).run()
+    Crew::new()
+        .actor_on(1, "locked up", || spin_with(local_irq_disable))
+        .run()
 }
 
 #[inline(never)]

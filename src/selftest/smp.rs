@@ -22,10 +22,22 @@ use crate::syscall::ioport::sys_ioperm;
 use crate::task::state::TASK_UNINTERRUPTIBLE;
 
 pub const CASES: &[Case] = &[
-    Case { name: "smp_each_cpu_has_its_own_tables", run: each_cpu_has_its_own_tables },
-    Case { name: "smp_function_call_reaches_each_cpu", run: function_call_reaches_each_cpu },
-    Case { name: "smp_two_cpus_two_contexts_at_one_moment", run: two_contexts_at_one_moment },
-    Case { name: "cpu_that_never_answers", run: cpu_that_never_answers },
+    Case {
+        name: "smp_each_cpu_has_its_own_tables",
+        run: each_cpu_has_its_own_tables,
+    },
+    Case {
+        name: "smp_function_call_reaches_each_cpu",
+        run: function_call_reaches_each_cpu,
+    },
+    Case {
+        name: "smp_two_cpus_two_contexts_at_one_moment",
+        run: two_contexts_at_one_moment,
+    },
+    Case {
+        name: "cpu_that_never_answers",
+        run: cpu_that_never_answers,
+    },
 ];
 
 /// How long an actor waits for another CPU, in microseconds.
@@ -65,7 +77,10 @@ pub struct Rendezvous {
 impl Rendezvous {
     /// For so many.
     pub const fn new(wanted: u32) -> Self {
-        Self { wanted, came: AtomicU32::new(0) }
+        Self {
+            wanted,
+            came: AtomicU32::new(0),
+        }
     }
 
     /// Comes, and waits for the others. Usable again and again.
@@ -92,7 +107,11 @@ fn each_cpu_has_its_own_tables() -> Outcome {
             expect_hex("per-CPU area", area_address(), per_cpu(n) as u32)?;
             expect_hex("base in GDTR", insn::sgdt().base, area_address())?;
             expect("task register", insn::str(), TSS_SELECTOR.0)?;
-            expect_hex("base of GDT entry 16", gdt(GDT_ENTRY_TSS).base(), tss_address())?;
+            expect_hex(
+                "base of GDT entry 16",
+                gdt(GDT_ENTRY_TSS).base(),
+                tss_address(),
+            )?;
             let sp0 = my_sp0();
             expect_hex("sp0", hw_tss().sp0, sp0)?;
             // SAFETY: an MSR that every CPU with SEP has.
@@ -121,7 +140,9 @@ fn note_call(by: usize) {
 /// Each CPU runs the function once, this one only when asked for.
 fn function_call_reaches_each_cpu() -> Outcome {
     let online = need_cpus(1)?;
-    CALLED.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+    CALLED
+        .iter()
+        .for_each(|count| count.store(0, Ordering::Relaxed));
     let here = cpu();
     for _ in 0..10 {
         smp_call_function_many(online, note_call, 1);
@@ -133,7 +154,11 @@ fn function_call_reaches_each_cpu() -> Outcome {
             _ if n == here => 100,
             _ => 110,
         };
-        expect("calls that a CPU ran", count.load(Ordering::Relaxed), expected)?;
+        expect(
+            "calls that a CPU ran",
+            count.load(Ordering::Relaxed),
+            expected,
+        )?;
     }
     Ok(())
 }
@@ -156,7 +181,11 @@ fn two_contexts_at_one_moment() -> Outcome {
             schedule_timeout_uninterruptible(1);
             ready.meet()?;
             let other = 1 - n;
-            let (other_base, other_port) = if n == 0 { (0xb000, 0x81) } else { (0xa000, 0x80) };
+            let (other_base, other_port) = if n == 0 {
+                (0xb000, 0x81)
+            } else {
+                (0xa000, 0x80)
+            };
             // SAFETY: plain words of the other CPU's area; its task waits at `looked`.
             let (their_gdt, their_sp0) = unsafe {
                 let area = per_cpu(other);
@@ -168,14 +197,21 @@ fn two_contexts_at_one_moment() -> Outcome {
             // SAFETY: as above; only this case's tasks have ports.
             let their_bitmap = unsafe { &(*per_cpu(other)).tss.io_bitmap };
             let theirs = slots[other as usize].task()?;
-            let grants = |bitmap: &[u8], port: u32| {
-                bitmap[(port / 8) as usize] & 1 << (port % 8) == 0
-            };
+            let grants =
+                |bitmap: &[u8], port: u32| bitmap[(port / 8) as usize] & 1 << (port % 8) == 0;
             expect_hex("TLS base here", gdt(6).base(), base)?;
             expect_hex("TLS base there", their_gdt.base(), other_base)?;
             expect_hex("%gs here", u32::from(insn::read_gs()), 0x33)?;
-            expect("my port here", with_tss(|tss| grants(&tss.io_bitmap, port)), true)?;
-            expect("their port here", with_tss(|tss| grants(&tss.io_bitmap, other_port)), false)?;
+            expect(
+                "my port here",
+                with_tss(|tss| grants(&tss.io_bitmap, port)),
+                true,
+            )?;
+            expect(
+                "their port here",
+                with_tss(|tss| grants(&tss.io_bitmap, other_port)),
+                false,
+            )?;
             expect("their port there", grants(their_bitmap, other_port), true)?;
             expect("my port there", grants(their_bitmap, port), false)?;
             expect_hex("sp0 here", hw_tss().sp0, my_sp0())?;
@@ -191,7 +227,9 @@ fn two_contexts_at_one_moment() -> Outcome {
 
 /// Sleeps so many ticks.
 pub fn schedule_timeout_uninterruptible(ticks: u64) {
-    current().state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+    current()
+        .state
+        .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
     schedule_timeout(ticks);
 }
 
@@ -206,6 +244,9 @@ fn cpu_that_never_answers() -> Outcome {
         return Err(Verdict::Skipped("needs a local APIC"));
     }
     expect("it came", cpu_up(free, 0xee), false)?;
-    expect_hex("CPUs that run", CPU_ONLINE_MASK.load(Ordering::Relaxed), online)
+    expect_hex(
+        "CPUs that run",
+        CPU_ONLINE_MASK.load(Ordering::Relaxed),
+        online,
+    )
 }
-

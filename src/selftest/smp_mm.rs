@@ -22,11 +22,26 @@ use crate::sched::wake_up::wake_up_process;
 use crate::sync::SpinLock;
 
 pub const CASES: &[Case] = &[
-    Case { name: "smp_flush_reaches_the_other_user", run: flush_reaches_the_other_user },
-    Case { name: "smp_flush_of_a_borrowed_mm_makes_it_leave", run: flush_of_a_borrowed_mm },
-    Case { name: "smp_owner_comes_back_without_a_cr3_write", run: owner_comes_back },
-    Case { name: "smp_directory_freed_after_the_last_lazy_cpu", run: freed_after_last_lazy_cpu },
-    Case { name: "smp_switched_away_cpu_gets_no_flush", run: switched_away_cpu_gets_no_flush },
+    Case {
+        name: "smp_flush_reaches_the_other_user",
+        run: flush_reaches_the_other_user,
+    },
+    Case {
+        name: "smp_flush_of_a_borrowed_mm_makes_it_leave",
+        run: flush_of_a_borrowed_mm,
+    },
+    Case {
+        name: "smp_owner_comes_back_without_a_cr3_write",
+        run: owner_comes_back,
+    },
+    Case {
+        name: "smp_directory_freed_after_the_last_lazy_cpu",
+        run: freed_after_last_lazy_cpu,
+    },
+    Case {
+        name: "smp_switched_away_cpu_gets_no_flush",
+        run: switched_away_cpu_gets_no_flush,
+    },
 ];
 
 /// Where an actor leaves its address space for the others.
@@ -52,7 +67,14 @@ fn tlb_state_of(cpu: u32) -> u32 {
 fn touch_a_page(mm: &MmStruct) -> Outcome {
     const ADDRESS: u32 = 0x1000_0000;
     let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::FIXED;
-    do_mmap(mm, ADDRESS, PAGE_SIZE, VmFlags::READ | VmFlags::WRITE, flags, None)?;
+    do_mmap(
+        mm,
+        ADDRESS,
+        PAGE_SIZE,
+        VmFlags::READ | VmFlags::WRITE,
+        flags,
+        None,
+    )?;
     write_to_mm(mm, ADDRESS, b"here").map_err(|_| Verdict::Failed("no page".into()))
 }
 
@@ -103,7 +125,9 @@ fn flush_of_a_borrowed_mm() -> Outcome {
             ready.meet()?;
             ready.meet()?;
             let owner = slot.task()?;
-            wait_for("the owner sleeps", || owner.on_cpu.load(Ordering::Acquire) == 0)?;
+            wait_for("the owner sleeps", || {
+                owner.on_cpu.load(Ordering::Acquire) == 0
+            })?;
             wait_for("its CPU is lazy", || tlb_state_of(1) == TLBSTATE_LAZY)?;
             expect_hex("CR3 there is still its own", cr3_of(1), own.pgd())?;
             expect("mm_count while it is borrowed", own.count(), 2)?;
@@ -115,7 +139,11 @@ fn flush_of_a_borrowed_mm() -> Outcome {
             expect("mm_count: borrowed all the same", own.count(), 2)?;
             let sent = counts().flush_ipis;
             own.with(flush_tlb_mm);
-            expect("flushes sent to who has left", counts().flush_ipis - sent, 0)?;
+            expect(
+                "flushes sent to who has left",
+                counts().flush_ipis - sent,
+                0,
+            )?;
             written.store(counts_of(1).cr3_writes, Ordering::Release);
             expect_true("the owner slept", wake_up_process(&owner))?;
             wait_for("the owner is back", || is_back.load(Ordering::Acquire))
@@ -148,13 +176,19 @@ fn owner_comes_back() -> Outcome {
             let written = counts().cr3_writes;
             woken.store(true, Ordering::Release);
             sleep();
-            expect("CR3 written on the way back", counts().cr3_writes - written, 0)?;
+            expect(
+                "CR3 written on the way back",
+                counts().cr3_writes - written,
+                0,
+            )?;
             expect_hex("CR3 of the owner", cr3(), own.pgd())
         })
         .actor_on(0, "waker", || {
             wait_for("the owner has its own", || woken.load(Ordering::Acquire))?;
             let owner = slot.task()?;
-            wait_for("the owner sleeps", || owner.on_cpu.load(Ordering::Acquire) == 0)?;
+            wait_for("the owner sleeps", || {
+                owner.on_cpu.load(Ordering::Acquire) == 0
+            })?;
             expect_true("the owner slept", wake_up_process(&owner))
         })
         .run()
@@ -163,7 +197,11 @@ fn owner_comes_back() -> Outcome {
 /// Its users are gone, but CPU 1 idles on it: the directory stays until that CPU lets go.
 fn freed_after_last_lazy_cpu() -> Outcome {
     need_cpus(2)?;
-    let let_go = || Crew::new().actor_on(1, "let go", || Ok(borrow_init_mm())).run();
+    let let_go = || {
+        Crew::new()
+            .actor_on(1, "let go", || Ok(borrow_init_mm()))
+            .run()
+    };
     let_go()?;
     let before = MM_LIVE.load(Ordering::Relaxed);
     let (mm, ready) = (Place::new(None), Rendezvous::new(2));
@@ -183,11 +221,23 @@ fn freed_after_last_lazy_cpu() -> Outcome {
         .run()?;
     // What this case was handed by who died before it on this CPU.
     borrow_init_mm();
-    expect("address spaces left, without users", MM_LIVE.load(Ordering::Relaxed), before + 1)?;
+    expect(
+        "address spaces left, without users",
+        MM_LIVE.load(Ordering::Relaxed),
+        before + 1,
+    )?;
     expect("its holders", at(&mm).count(), 1)?;
-    expect_hex("CR3 there: its last user's end made CPU 1 leave", cr3_of(1), swapper_phys())?;
+    expect_hex(
+        "CR3 there: its last user's end made CPU 1 leave",
+        cr3_of(1),
+        swapper_phys(),
+    )?;
     let_go()?;
-    expect("address spaces after CPU 1 let go", MM_LIVE.load(Ordering::Relaxed), before)
+    expect(
+        "address spaces after CPU 1 let go",
+        MM_LIVE.load(Ordering::Relaxed),
+        before,
+    )
 }
 
 /// Once another address space is loaded the old one's flushes are none of this CPU's business.

@@ -10,9 +10,7 @@ use super::Case;
 use super::check::{Outcome, expect, expect_hex, expect_true};
 use super::crew::{Crew, Slot, me, pass, sleep};
 use super::probe::{debug_last, hw_tss};
-use super::smp::{
-    Rendezvous, cpu, my_sp0, need_cpus, schedule_timeout_uninterruptible, wait_for,
-};
+use super::smp::{Rendezvous, cpu, my_sp0, need_cpus, schedule_timeout_uninterruptible, wait_for};
 use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::percpu::NR_CPUS;
 use crate::drivers::tsc::since_boot_us;
@@ -24,17 +22,50 @@ use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::TASKS_LIVE;
 
 pub const CASES: &[Case] = &[
-    Case { name: "smp_last_is_right_after_running_elsewhere", run: last_after_running_elsewhere },
-    Case { name: "smp_dead_task_reaped_on_another_cpu", run: dead_task_reaped_elsewhere },
-    Case { name: "smp_wake_up_waits_until_context_is_saved", run: wake_up_waits_for_on_cpu },
-    Case { name: "smp_wake_ups_race_with_sleeping", run: wake_ups_race_with_sleeping },
-    Case { name: "smp_setaffinity_moves_a_running_task", run: setaffinity_moves_a_running_task },
-    Case { name: "smp_setaffinity_moves_a_waiting_task", run: setaffinity_moves_a_waiting_task },
-    Case { name: "smp_idle_cpu_pulls_a_waiting_task", run: idle_cpu_pulls_a_waiting_task },
-    Case { name: "smp_new_tasks_spread", run: new_tasks_spread },
-    Case { name: "smp_wake_up_prefers_an_idle_cpu", run: wake_up_prefers_an_idle_cpu },
-    Case { name: "smp_migration_storm", run: migration_storm },
-    Case { name: "smp_no_task_is_on_two_cpus", run: no_task_is_on_two_cpus },
+    Case {
+        name: "smp_last_is_right_after_running_elsewhere",
+        run: last_after_running_elsewhere,
+    },
+    Case {
+        name: "smp_dead_task_reaped_on_another_cpu",
+        run: dead_task_reaped_elsewhere,
+    },
+    Case {
+        name: "smp_wake_up_waits_until_context_is_saved",
+        run: wake_up_waits_for_on_cpu,
+    },
+    Case {
+        name: "smp_wake_ups_race_with_sleeping",
+        run: wake_ups_race_with_sleeping,
+    },
+    Case {
+        name: "smp_setaffinity_moves_a_running_task",
+        run: setaffinity_moves_a_running_task,
+    },
+    Case {
+        name: "smp_setaffinity_moves_a_waiting_task",
+        run: setaffinity_moves_a_waiting_task,
+    },
+    Case {
+        name: "smp_idle_cpu_pulls_a_waiting_task",
+        run: idle_cpu_pulls_a_waiting_task,
+    },
+    Case {
+        name: "smp_new_tasks_spread",
+        run: new_tasks_spread,
+    },
+    Case {
+        name: "smp_wake_up_prefers_an_idle_cpu",
+        run: wake_up_prefers_an_idle_cpu,
+    },
+    Case {
+        name: "smp_migration_storm",
+        run: migration_storm,
+    },
+    Case {
+        name: "smp_no_task_is_on_two_cpus",
+        run: no_task_is_on_two_cpus,
+    },
 ];
 
 /// A leaves CPU 0 to B and comes back on CPU 1: its `last` is who left CPU 1, while B, whom it had
@@ -63,7 +94,11 @@ fn last_after_running_elsewhere() -> Outcome {
         wait_for("A went on", || moved.load(Ordering::Acquire))?;
         // SAFETY: idle tasks are for ever; one word of the area.
         let idle_1 = unsafe { (*cpu_rq(1)).idle };
-        expect_hex("last in A", last_of_a.load(Ordering::Relaxed), idle_1 as u32)?;
+        expect_hex(
+            "last in A",
+            last_of_a.load(Ordering::Relaxed),
+            idle_1 as u32,
+        )?;
         is_home.store(true, Ordering::Release);
         Ok(())
     };
@@ -89,9 +124,17 @@ fn dead_task_reaped_elsewhere() -> Outcome {
         dead.usage.load(Ordering::Acquire) == 2
     })?;
     drop(slot);
-    expect("tasks while a reference is left", TASKS_LIVE.load(Ordering::Relaxed), before + 1)?;
+    expect(
+        "tasks while a reference is left",
+        TASKS_LIVE.load(Ordering::Relaxed),
+        before + 1,
+    )?;
     drop(dead);
-    expect("tasks afterwards", TASKS_LIVE.load(Ordering::Relaxed), before)
+    expect(
+        "tasks afterwards",
+        TASKS_LIVE.load(Ordering::Relaxed),
+        before,
+    )
 }
 
 /// A task that sleeps by its state but is not off its stack: the waker must wait. The window is
@@ -118,7 +161,8 @@ fn wake_up_waits_for_on_cpu() -> Outcome {
             wait_for("the waker started", || started.load(Ordering::Acquire))?;
             let end = since_boot_us() + 20_000;
             while since_boot_us() < end {
-                let early = task.on_rq.load(Ordering::Acquire) != 0 || woken.load(Ordering::Acquire);
+                let early =
+                    task.on_rq.load(Ordering::Acquire) != 0 || woken.load(Ordering::Acquire);
                 if early {
                     // It must not be run with this.
                     task.on_cpu.store(0, Ordering::Release);
@@ -173,7 +217,10 @@ fn wake_ups_race_with_sleeping() -> Outcome {
             Ok(())
         }
     };
-    Crew::new().actor_on(0, "ping", play(0)).actor_on(1, "pong", play(1)).run()?;
+    Crew::new()
+        .actor_on(0, "ping", play(0))
+        .actor_on(1, "pong", play(1))
+        .run()?;
     expect("turns taken", turn.load(Ordering::Relaxed), 2 * ROUNDS)
 }
 
@@ -194,9 +241,17 @@ fn setaffinity_moves_a_running_task() -> Outcome {
         let moves = spinner.nr_migrations.load(Ordering::Relaxed);
         set_cpus_allowed(&spinner, 1)?;
         expect("its CPU when the call returned", spinner.cpu(), 0)?;
-        expect("times it moved", spinner.nr_migrations.load(Ordering::Relaxed) - moves, 1)?;
+        expect(
+            "times it moved",
+            spinner.nr_migrations.load(Ordering::Relaxed) - moves,
+            1,
+        )?;
         pass();
-        expect("its CPU by its own account", seen.load(Ordering::Acquire), 0)?;
+        expect(
+            "its CPU by its own account",
+            seen.load(Ordering::Acquire),
+            0,
+        )?;
         set_cpus_allowed(&spinner, 0b10)?;
         wait_for("it went back", || seen.load(Ordering::Acquire) == 1)?;
         stop.store(true, Ordering::Release);
@@ -230,7 +285,9 @@ fn setaffinity_moves_a_waiting_task() -> Outcome {
         .actor("mover", || {
             let other = u32::from(cpu() == 0);
             set_cpus_allowed(&*slot.task()?, 1 << other)?;
-            wait_for("it ran elsewhere", || ran_on.load(Ordering::Acquire) == other)
+            wait_for("it ran elsewhere", || {
+                ran_on.load(Ordering::Acquire) == other
+            })
         })
         .run()
 }
@@ -304,7 +361,9 @@ fn wake_up_prefers_an_idle_cpu() -> Outcome {
 /// Tasks that choose a CPU again and again must each time be there when the call returns.
 fn migration_storm() -> Outcome {
     let online = need_cpus(2)?;
-    let cpus: Vec<u32> = (0..NR_CPUS as u32).filter(|n| online & 1 << n != 0).collect();
+    let cpus: Vec<u32> = (0..NR_CPUS as u32)
+        .filter(|n| online & 1 << n != 0)
+        .collect();
     let mut crew = Crew::new();
     for seed in 0..2 * cpus.len() {
         let cpus = &cpus;
@@ -334,12 +393,20 @@ fn no_task_is_on_two_cpus() -> Outcome {
         crew = crew.actor_anywhere(online, "single", || {
             let inside = AtomicU32::new(0);
             for round in 0..60 {
-                expect("others in this task", inside.fetch_add(1, Ordering::AcqRel), 0)?;
+                expect(
+                    "others in this task",
+                    inside.fetch_add(1, Ordering::AcqRel),
+                    0,
+                )?;
                 // Long enough to be preempted in now and then.
                 for _ in 0..200 {
                     core::hint::spin_loop();
                 }
-                expect("others in this task", inside.fetch_sub(1, Ordering::AcqRel), 1)?;
+                expect(
+                    "others in this task",
+                    inside.fetch_sub(1, Ordering::AcqRel),
+                    1,
+                )?;
                 if round % 3 == 0 {
                     schedule_timeout_uninterruptible(1);
                 } else {

@@ -57,7 +57,10 @@ impl IrqGuard {
     /// Saves EFLAGS.IF and clears it.
     #[inline(always)]
     pub fn new() -> Self {
-        Self { flags: local_irq_save(), _not_send: core::marker::PhantomData }
+        Self {
+            flags: local_irq_save(),
+            _not_send: core::marker::PhantomData,
+        }
     }
 }
 

@@ -31,14 +31,20 @@ impl<T: ?Sized> SpinLock<T> {
     #[inline(always)]
     pub fn lock(&self) -> SpinLockGuard<'_, T> {
         let preempt = PreemptGuard::new();
-        SpinLockGuard { guard: self.0.lock(), _preempt: preempt }
+        SpinLockGuard {
+            guard: self.0.lock(),
+            _preempt: preempt,
+        }
     }
 
     /// The lock if it is free; for a report that must not wait.
     pub fn try_lock(&self) -> Option<SpinLockGuard<'_, T>> {
         let preempt = PreemptGuard::new();
         let guard = self.0.try_lock()?;
-        Some(SpinLockGuard { guard, _preempt: preempt })
+        Some(SpinLockGuard {
+            guard,
+            _preempt: preempt,
+        })
     }
 
     /// Whether anybody holds the lock just now; for reports only.
@@ -83,7 +89,11 @@ impl<T: ?Sized> IrqSpinLock<T> {
     pub fn lock(&self) -> IrqSpinLockGuard<'_, T> {
         let preempt = PreemptGuard::new();
         let irq = IrqGuard::new();
-        IrqSpinLockGuard { guard: self.0.lock(), _irq: irq, _preempt: preempt }
+        IrqSpinLockGuard {
+            guard: self.0.lock(),
+            _irq: irq,
+            _preempt: preempt,
+        }
     }
 
     /// The lock if it is free; for a panic that must not wait.
@@ -91,7 +101,11 @@ impl<T: ?Sized> IrqSpinLock<T> {
         let preempt = PreemptGuard::new();
         let irq = IrqGuard::new();
         let guard = self.0.try_lock()?;
-        Some(IrqSpinLockGuard { guard, _irq: irq, _preempt: preempt })
+        Some(IrqSpinLockGuard {
+            guard,
+            _irq: irq,
+            _preempt: preempt,
+        })
     }
 
     /// Whether anybody holds the lock just now; for reports only.

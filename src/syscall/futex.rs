@@ -12,8 +12,8 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use crate::arch::x86::uaccess::get_user;
 use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::uaccess::get_user;
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::pgtable::walk_pte;
@@ -68,7 +68,9 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
     get_user::<u32>(address)?;
     // SAFETY: we live in it.
     let pgd = unsafe { &*mm }.pgd.load(Ordering::Relaxed);
-    let pte = walk_pte(pgd, address).ok_or(Errno::EFAULT)?.load(Ordering::Relaxed);
+    let pte = walk_pte(pgd, address)
+        .ok_or(Errno::EFAULT)?
+        .load(Ordering::Relaxed);
     Ok((0, pte & !(PAGE_SIZE - 1) | address & (PAGE_SIZE - 1)))
 }
 
@@ -82,10 +84,22 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
     let me = current();
     let key = |address| get_futex_key(me, address, private);
     match op & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME) {
-        FUTEX_WAIT => futex_wait(me, key(uaddr)?, uaddr, val, ticks_from(timeout, false)?, MATCH_ANY),
-        FUTEX_WAIT_BITSET => {
-            futex_wait(me, key(uaddr)?, uaddr, val, ticks_from(timeout, true)?, val3)
-        }
+        FUTEX_WAIT => futex_wait(
+            me,
+            key(uaddr)?,
+            uaddr,
+            val,
+            ticks_from(timeout, false)?,
+            MATCH_ANY,
+        ),
+        FUTEX_WAIT_BITSET => futex_wait(
+            me,
+            key(uaddr)?,
+            uaddr,
+            val,
+            ticks_from(timeout, true)?,
+            val3,
+        ),
         FUTEX_WAKE => futex_wake(key(uaddr)?, val, MATCH_ANY),
         FUTEX_WAKE_BITSET => futex_wake(key(uaddr)?, val, val3),
         FUTEX_REQUEUE => futex_requeue(key(uaddr)?, key(uaddr2)?, val, timeout),
@@ -116,7 +130,14 @@ fn ticks_from(timeout: u32, absolute: bool) -> Result<Option<u64>, Errno> {
     Ok(Some(ns.div_ceil(u64::from(1_000_000_000 / HZ))))
 }
 
-fn futex_wait(me: Current, key: Key, uaddr: u32, val: u32, ticks: Option<u64>, bitset: u32) -> SysResult {
+fn futex_wait(
+    me: Current,
+    key: Key,
+    uaddr: u32,
+    val: u32,
+    ticks: Option<u64>,
+    bitset: u32,
+) -> SysResult {
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
@@ -137,7 +158,11 @@ fn futex_wait(me: Current, key: Key, uaddr: u32, val: u32, ticks: Option<u64>, b
                 None => schedule(),
                 Some(ticks) => timed_out = schedule_timeout(ticks) == 0,
             }
-            Err(if timed_out { Errno::ETIMEDOUT } else { Errno::EINTR })
+            Err(if timed_out {
+                Errno::ETIMEDOUT
+            } else {
+                Errno::EINTR
+            })
         }
     };
     me.state.store(TASK_RUNNING, Ordering::Relaxed);
@@ -160,7 +185,9 @@ fn unqueue(me: Current) -> bool {
         let mut queue = queue.lock();
         let at = queue.iter().position(|w| w.task.as_ptr() == me.as_ptr());
         let waiter = at.and_then(|at| queue.remove(at));
-        waiter.inspect(|w| w.task.futex_queued.store(0, Ordering::Release)).is_some()
+        waiter
+            .inspect(|w| w.task.futex_queued.store(0, Ordering::Release))
+            .is_some()
     })
 }
 
@@ -173,7 +200,9 @@ pub fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
     while woken < count {
         let waiter = {
             let mut queue = bucket(key).lock();
-            let at = queue.iter().position(|w| w.key == key && w.bitset & bitset != 0);
+            let at = queue
+                .iter()
+                .position(|w| w.key == key && w.bitset & bitset != 0);
             at.and_then(|at| queue.remove(at))
         };
         let Some(waiter) = waiter else { break };

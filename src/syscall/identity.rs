@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use crate::arch::x86::uaccess::put_user;
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::put_user;
 use crate::process::tasklist::find_task_by_pid;
 use crate::task::cred::{Cred, Ids};
 use crate::task::task_struct::TaskRef;

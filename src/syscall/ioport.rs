@@ -21,7 +21,13 @@ pub fn sys_ioperm(from: u32, num: u32, turn_on: u32) -> SysResult {
     let _no_preempt = PreemptGuard::new();
     // SAFETY: our own context, preemption off.
     let thread = unsafe { me.thread_mut() };
-    let max = ioperm(&mut thread.io_bitmap, from, num, turn_on != 0, capable_rawio())?;
+    let max = ioperm(
+        &mut thread.io_bitmap,
+        from,
+        num,
+        turn_on != 0,
+        capable_rawio(),
+    )?;
     if max != 0 {
         thread.set_work(TIF_IO_BITMAP, true);
         // SAFETY: this CPU's TSS, preemption off; interrupt handlers do not touch it.

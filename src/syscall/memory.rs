@@ -8,8 +8,8 @@ use core::sync::atomic::Ordering;
 use super::SysResult;
 use super::errno::Errno;
 use super::read_write::fget;
-use crate::arch::x86::uaccess::get_user;
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::get_user;
 use crate::fs::cpio::FileType;
 use crate::fs::file::Object;
 use crate::hw::pte::PAGE_SIZE;
@@ -44,7 +44,14 @@ fn prot_flags(prot: u32) -> Result<VmFlags, Errno> {
 /// # Errors
 /// EINVAL, ENOMEM, EPERM, EEXIST, EOVERFLOW (`pages` too high); EBADF, ENODEV (cannot be mapped),
 /// EACCES (shared and writable).
-pub fn sys_mmap2(address: u32, length: u32, prot: u32, flags: u32, fd: u32, pages: u32) -> SysResult {
+pub fn sys_mmap2(
+    address: u32,
+    length: u32,
+    prot: u32,
+    flags: u32,
+    fd: u32,
+    pages: u32,
+) -> SysResult {
     let prot = prot_flags(prot)?;
     if pages.checked_add(length.div_ceil(PAGE_SIZE)).is_none() {
         return Err(Errno::EOVERFLOW);
@@ -63,11 +70,20 @@ pub fn sys_mmap2(address: u32, length: u32, prot: u32, flags: u32, fd: u32, page
     if flags.contains(MapFlags::SHARED) && prot.contains(VmFlags::WRITE) {
         return Err(Errno::EACCES);
     }
-    let offset = pages.checked_mul(PAGE_SIZE).filter(|offset| offset.checked_add(length).is_some());
+    let offset = pages
+        .checked_mul(PAGE_SIZE)
+        .filter(|offset| offset.checked_add(length).is_some());
     let offset = offset.ok_or(Errno::EOVERFLOW)?;
     // Nobody can write the file, so a private mapping shows the same as a shared one.
     let flags = flags - MapFlags::SHARED | MapFlags::PRIVATE;
-    do_mmap(mm()?, address, length, prot, flags, Some(Backing::File { data, offset }))
+    do_mmap(
+        mm()?,
+        address,
+        length,
+        prot,
+        flags,
+        Some(Backing::File { data, offset }),
+    )
 }
 
 /// As [`sys_mmap2`], by a pointer to six words, the offset in bytes.

@@ -14,7 +14,16 @@ pub mod errno;
 #[cfg(target_os = "none")]
 pub mod exec;
 #[cfg(target_os = "none")]
+pub mod futex;
+#[cfg(target_os = "none")]
+pub mod identity;
+#[cfg(target_os = "none")]
 pub mod ioport;
+#[cfg(target_os = "none")]
+pub mod memory;
+#[cfg(target_os = "none")]
+pub mod misc;
+pub mod names;
 #[cfg(target_os = "none")]
 pub mod paths;
 #[cfg(target_os = "none")]
@@ -28,22 +37,13 @@ pub mod read_write;
 #[cfg(target_os = "none")]
 pub mod sched;
 #[cfg(target_os = "none")]
-pub mod thread_area;
-#[cfg(target_os = "none")]
-pub mod futex;
-#[cfg(target_os = "none")]
-pub mod identity;
-#[cfg(target_os = "none")]
-pub mod memory;
-#[cfg(target_os = "none")]
-pub mod misc;
-#[cfg(target_os = "none")]
 pub mod signal;
 #[cfg(target_os = "none")]
 pub mod table;
 #[cfg(target_os = "none")]
+pub mod thread_area;
+#[cfg(target_os = "none")]
 pub mod time;
-pub mod names;
 
 /// What a system call answers: a value, or the error number whose negative goes to eax.
 pub type SysResult = Result<u32, errno::Errno>;

@@ -5,7 +5,10 @@
 
 /// The call's name, if Linux/i386 has one of that number.
 pub fn name(number: u32) -> Option<&'static str> {
-    NAMES.get(number as usize).copied().filter(|name| !name.is_empty())
+    NAMES
+        .get(number as usize)
+        .copied()
+        .filter(|name| !name.is_empty())
 }
 
 #[rustfmt::skip]
@@ -86,7 +89,12 @@ mod tests {
 
     #[test]
     fn numbers_are_i386s() {
-        let known = [(1, "exit"), (20, "getpid"), (101, "ioperm"), (243, "set_thread_area")];
+        let known = [
+            (1, "exit"),
+            (20, "getpid"),
+            (101, "ioperm"),
+            (243, "set_thread_area"),
+        ];
         for (number, expected) in known {
             assert_eq!(name(number), Some(expected));
         }

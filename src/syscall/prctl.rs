@@ -4,9 +4,9 @@
 
 use super::SysResult;
 use super::errno::Errno;
-use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, put_user};
 use crate::arch::x86::copy_thread::{set_tsc_mode, tsc_allowed};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, put_user};
 
 const PR_SET_NAME: u32 = 15;
 const PR_GET_NAME: u32 = 16;
@@ -25,7 +25,14 @@ pub fn sys_prctl(option: u32, arg2: u32) -> SysResult {
             _ => return Err(Errno::EINVAL),
         },
         PR_GET_TSC => {
-            put_user(arg2, if tsc_allowed() { PR_TSC_ENABLE } else { PR_TSC_SIGSEGV })?;
+            put_user(
+                arg2,
+                if tsc_allowed() {
+                    PR_TSC_ENABLE
+                } else {
+                    PR_TSC_SIGSEGV
+                },
+            )?;
         }
         PR_SET_NAME => {
             let mut name = [0u8; 16];

@@ -4,8 +4,8 @@
 
 use super::SysResult;
 use super::errno::Errno;
-use crate::arch::x86::uaccess::put_user;
 use crate::arch::x86::current::{current, current_pt_regs};
+use crate::arch::x86::uaccess::put_user;
 use crate::process::exit::{do_exit, do_group_exit};
 use crate::process::fork::{CLONE_VFORK, CLONE_VM, CloneArgs, do_fork};
 use crate::process::wait4::do_wait;
@@ -22,17 +22,29 @@ fn fork(args: CloneArgs) -> SysResult {
 
 /// A copy of the calling process.
 pub fn sys_fork() -> SysResult {
-    fork(CloneArgs { flags: SIGCHLD, ..CloneArgs::default() })
+    fork(CloneArgs {
+        flags: SIGCHLD,
+        ..CloneArgs::default()
+    })
 }
 
 /// As fork, in the same memory; the caller waits until the child executes or exits.
 pub fn sys_vfork() -> SysResult {
-    fork(CloneArgs { flags: CLONE_VFORK | CLONE_VM | SIGCHLD, ..CloneArgs::default() })
+    fork(CloneArgs {
+        flags: CLONE_VFORK | CLONE_VM | SIGCHLD,
+        ..CloneArgs::default()
+    })
 }
 
 /// clone, with i386's order of arguments: `tls` before `child_tid`.
 pub fn sys_clone(flags: u32, stack: u32, parent_tid: u32, tls: u32, child_tid: u32) -> SysResult {
-    fork(CloneArgs { flags, stack, parent_tid, tls, child_tid })
+    fork(CloneArgs {
+        flags,
+        stack,
+        parent_tid,
+        tls,
+        child_tid,
+    })
 }
 
 /// Ends the calling thread.
@@ -47,7 +59,9 @@ pub fn sys_exit_group(code: u32) -> SysResult {
 
 /// Waits for a child. Usage: see [`put_rusage`].
 pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult {
-    let Some(child) = do_wait(pid as i32, options)? else { return Ok(0) };
+    let Some(child) = do_wait(pid as i32, options)? else {
+        return Ok(0);
+    };
     if status != 0 {
         put_user(status, child.status as u32)?;
     }

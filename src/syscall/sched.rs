@@ -6,12 +6,12 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
 use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
+use crate::drivers::tsc::since_boot_us;
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::migration::{get_cpus_allowed, set_cpus_allowed};
 use crate::sched::policy::{get_scheduler, set_scheduler, set_user_nice, yield_current};
-use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::{HZ, schedule_timeout};
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR};
 use crate::task::state::TASK_INTERRUPTIBLE;
@@ -153,7 +153,10 @@ pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
         if test_flag(me.thread_info(), TIF_SIGPENDING) {
             if remaining != 0 {
                 put_user(remaining, (left_us / 1_000_000) as u32)?;
-                put_user(remaining.wrapping_add(4), (left_us % 1_000_000 * 1000) as u32)?;
+                put_user(
+                    remaining.wrapping_add(4),
+                    (left_us % 1_000_000 * 1000) as u32,
+                )?;
             }
             return Err(Errno::EINTR);
         }

@@ -6,12 +6,12 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::arch::x86::current::{current, current_pt_regs};
+use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::process::sigframe::SigInfo;
 use crate::process::signal::{
     SI_TKILL, SI_USER, SS_DISABLE, SigAction, Target, kill, may_signal, send_to_thread, set_blocked,
 };
-use crate::process::sigframe::SigInfo;
 use crate::process::signal_delivery::sigreturn;
 use crate::process::sigset::{NSIG, SIGKILL, SIGSTOP, SigSet};
 use crate::process::tasklist::find_task_by_pid;
@@ -24,13 +24,21 @@ const SIG_SETMASK: u32 = 2;
 const SIGSET_BYTES: u32 = 8;
 
 fn check_signal(signal: u32) -> Result<(), Errno> {
-    if signal <= NSIG { Ok(()) } else { Err(Errno::EINVAL) }
+    if signal <= NSIG {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 fn info(signal: u32, code: i32) -> SigInfo {
     let me = current();
     let uid = me.cred.lock().uid.real;
-    SigInfo { signal, code, fields: [me.tgid as u32, uid, 0] }
+    SigInfo {
+        signal,
+        code,
+        fields: [me.tgid as u32, uid, 0],
+    }
 }
 
 /// Sends a signal to a process; to a process group for 0 and below -1; to all but init and the
@@ -72,7 +80,9 @@ pub fn sys_tgkill(tgid: u32, tid: u32, signal: u32) -> SysResult {
     if tid as i32 <= 0 || tgid as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
-    let task = find_task_by_pid(tid as i32).filter(|t| t.tgid == tgid as i32).ok_or(Errno::ESRCH)?;
+    let task = find_task_by_pid(tid as i32)
+        .filter(|t| t.tgid == tgid as i32)
+        .ok_or(Errno::ESRCH)?;
     kill_thread(&task, signal)
 }
 
@@ -103,7 +113,12 @@ pub fn sys_rt_sigaction(signal: u32, new: u32, old: u32, bytes: u32) -> SysResul
         at => {
             let w: [u32; 5] = get_user(at)?;
             let mask = SigSet(u64::from(w[4]) << 32 | u64::from(w[3]));
-            Some(SigAction { handler: w[0], flags: w[1], restorer: w[2], mask })
+            Some(SigAction {
+                handler: w[0],
+                flags: w[1],
+                restorer: w[2],
+                mask,
+            })
         }
     };
     let was = do_sigaction(signal, action)?;
@@ -120,12 +135,20 @@ pub fn sys_sigaction(signal: u32, new: u32, old: u32) -> SysResult {
         0 => None,
         at => {
             let w: [u32; 4] = get_user(at)?;
-            Some(SigAction { handler: w[0], mask: SigSet(w[1].into()), flags: w[2], restorer: w[3] })
+            Some(SigAction {
+                handler: w[0],
+                mask: SigSet(w[1].into()),
+                flags: w[2],
+                restorer: w[3],
+            })
         }
     };
     let was = do_sigaction(signal, action)?;
     if old != 0 {
-        put_user(old, [was.handler, was.mask.0 as u32, was.flags, was.restorer])?;
+        put_user(
+            old,
+            [was.handler, was.mask.0 as u32, was.flags, was.restorer],
+        )?;
     }
     Ok(0)
 }
@@ -135,7 +158,14 @@ pub fn sys_signal(signal: u32, handler: u32) -> SysResult {
     const SA_RESETHAND: u32 = 0x8000_0000;
     const SA_NODEFER: u32 = 0x4000_0000;
     let flags = SA_RESETHAND | SA_NODEFER;
-    let was = do_sigaction(signal, Some(SigAction { handler, flags, ..SigAction::default() }))?;
+    let was = do_sigaction(
+        signal,
+        Some(SigAction {
+            handler,
+            flags,
+            ..SigAction::default()
+        }),
+    )?;
     Ok(was.handler)
 }
 
@@ -172,7 +202,11 @@ pub fn sys_sigprocmask(how: u32, set: u32, old: u32) -> SysResult {
     let was = current().signals.lock().blocked.0;
     if set != 0 {
         let low: u32 = get_user(set)?;
-        let keep = if how == SIG_SETMASK { was & !0xffff_ffff } else { 0 };
+        let keep = if how == SIG_SETMASK {
+            was & !0xffff_ffff
+        } else {
+            0
+        };
         change_blocked(how, keep | u64::from(low))?;
     }
     if old != 0 {

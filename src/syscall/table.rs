@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::errno::{Errno, to_ret};
 use super::{
-    descriptors, exec, futex, identity, ioport, memory, misc, names, paths, poll, prctl, process, read_write, sched, signal,
-    thread_area, time,
+    descriptors, exec, futex, identity, ioport, memory, misc, names, paths, poll, prctl, process,
+    read_write, sched, signal, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -25,31 +25,45 @@ pub type SysCall = extern "C" fn(u32, u32, u32, u32, u32, u32) -> i32;
 /// Turns a handler with fewer arguments and a `SysResult` into a [`SysCall`].
 macro_rules! entry {
     ($handler:path, 0) => {{
-        extern "C" fn call(_: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> i32 { to_ret($handler()) }
+        extern "C" fn call(_: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> i32 {
+            to_ret($handler())
+        }
         call
     }};
     ($handler:path, 1) => {{
-        extern "C" fn call(a: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> i32 { to_ret($handler(a)) }
+        extern "C" fn call(a: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> i32 {
+            to_ret($handler(a))
+        }
         call
     }};
     ($handler:path, 2) => {{
-        extern "C" fn call(a: u32, b: u32, _: u32, _: u32, _: u32, _: u32) -> i32 { to_ret($handler(a, b)) }
+        extern "C" fn call(a: u32, b: u32, _: u32, _: u32, _: u32, _: u32) -> i32 {
+            to_ret($handler(a, b))
+        }
         call
     }};
     ($handler:path, 3) => {{
-        extern "C" fn call(a: u32, b: u32, c: u32, _: u32, _: u32, _: u32) -> i32 { to_ret($handler(a, b, c)) }
+        extern "C" fn call(a: u32, b: u32, c: u32, _: u32, _: u32, _: u32) -> i32 {
+            to_ret($handler(a, b, c))
+        }
         call
     }};
     ($handler:path, 4) => {{
-        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, _: u32, _: u32) -> i32 { to_ret($handler(a, b, c, d)) }
+        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, _: u32, _: u32) -> i32 {
+            to_ret($handler(a, b, c, d))
+        }
         call
     }};
     ($handler:path, 5) => {{
-        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, e: u32, _: u32) -> i32 { to_ret($handler(a, b, c, d, e)) }
+        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, e: u32, _: u32) -> i32 {
+            to_ret($handler(a, b, c, d, e))
+        }
         call
     }};
     ($handler:path, 6) => {{
-        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32) -> i32 { to_ret($handler(a, b, c, d, e, f)) }
+        extern "C" fn call(a: u32, b: u32, c: u32, d: u32, e: u32, f: u32) -> i32 {
+            to_ret($handler(a, b, c, d, e, f))
+        }
         call
     }};
 }

@@ -4,9 +4,9 @@
 //! of descriptors that later kernels have.
 
 use super::SysResult;
-use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
 use crate::arch::x86::current::current;
 use crate::arch::x86::load_tls::load_tls;
+use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
 use crate::sync::PreemptGuard;
 use crate::task::thread_struct::TIF_TLS_ALL;
 use crate::task::user_desc::{UserDesc, do_get_thread_area, do_set_thread_area};

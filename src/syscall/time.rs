@@ -45,7 +45,11 @@ pub fn sys_gettimeofday(tv: u32, tz: u32) -> SysResult {
 }
 
 fn check_clock(clock: u32) -> Result<(), Errno> {
-    if clock <= LAST_CLOCK { Ok(()) } else { Err(Errno::EINVAL) }
+    if clock <= LAST_CLOCK {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 /// A clock, in 32-bit seconds and nanoseconds.
@@ -85,7 +89,11 @@ fn clock_sleep(clock: u32, flags: u32, seconds: u64, ns: u64, remaining: u32) ->
     if flags & TIMER_ABSTIME != 0 {
         wait_ns = wait_ns.saturating_sub(since_boot_us() * 1000);
     }
-    let remaining = if flags & TIMER_ABSTIME != 0 { 0 } else { remaining };
+    let remaining = if flags & TIMER_ABSTIME != 0 {
+        0
+    } else {
+        remaining
+    };
     sleep_ticks(wait_ns.div_ceil(tick_ns), remaining)
 }
 
@@ -117,5 +125,9 @@ pub fn sys_times(buffer: u32) -> SysResult {
 /// # Errors
 /// ENOSYS for another request.
 pub fn sys_alarm(seconds: u32) -> SysResult {
-    if seconds == 0 { Ok(0) } else { Err(Errno::ENOSYS) }
+    if seconds == 0 {
+        Ok(0)
+    } else {
+        Err(Errno::ENOSYS)
+    }
 }

@@ -33,7 +33,10 @@ pub struct RunList {
 impl RunList {
     /// A link that is on no list.
     pub const fn new() -> Self {
-        Self { next: ptr::null_mut(), prev: ptr::null_mut() }
+        Self {
+            next: ptr::null_mut(),
+            prev: ptr::null_mut(),
+        }
     }
 }
 

@@ -23,8 +23,8 @@ use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::mm::mm_struct::MmStruct;
-use crate::sched::wait_queue::WaitQueue;
 use crate::process::signal::{SignalStruct, TaskSignals};
+use crate::sched::wait_queue::WaitQueue;
 use crate::sync::{IrqSpinLock, SpinLock};
 
 /// Process descriptor.
@@ -292,7 +292,11 @@ impl PartialEq for TaskRef {
 impl Drop for TaskStruct {
     /// `free_task`: the stack goes with the descriptor.
     fn drop(&mut self) {
-        assert!(self.on_cpu.load(Ordering::Relaxed) == 0, "BUG: task {} freed while on a CPU", self.pid);
+        assert!(
+            self.on_cpu.load(Ordering::Relaxed) == 0,
+            "BUG: task {} freed while on a CPU",
+            self.pid
+        );
         TASKS_LIVE.fetch_sub(1, Ordering::Relaxed);
         if let Some(stack) = NonNull::new(self.stack) {
             // SAFETY: nothing runs on this stack any more: `on_cpu` is 0 and no reference is left.

@@ -99,7 +99,11 @@ impl ThreadStruct {
 
     /// Sets or clears one bit of `work`.
     pub fn set_work(&mut self, bit: u32, on: bool) {
-        if on { self.work |= bit } else { self.work &= !bit }
+        if on {
+            self.work |= bit
+        } else {
+            self.work &= !bit
+        }
     }
 }
 

@@ -18,7 +18,13 @@ pub fn four_kinds(guide: &mut Guide) {
         let mm: Option<Mm> = *lent.lock();
         let mm = mm.ok_or(Verdict::Failed("U1 was not first".into()))?;
         let borrows = my_active_mm() == mm.as_ptr();
-        seen.note((who, mm.count(), borrows, counts().cr3_writes, cr3() == mm.pgd()));
+        seen.note((
+            who,
+            mm.count(),
+            borrows,
+            counts().cr3_writes,
+            cr3() == mm.pgd(),
+        ));
         Ok::<(), Verdict>(())
     };
     let u2_ready = SpinLock::new(false);
@@ -46,7 +52,11 @@ pub fn four_kinds(guide: &mut Guide) {
         pass();
         Ok(())
     };
-    let crew = Crew::new().actor("u1", u1).actor("k1", kernel("K1")).actor("k2", kernel("K2")).actor("u2", u2);
+    let crew = Crew::new()
+        .actor("u1", u1)
+        .actor("k1", kernel("K1"))
+        .actor("k2", kernel("K2"))
+        .actor("u2", u2);
     guide.ended(crew.run());
     let e = seen.entries();
     let mut before = e.first().map_or(0, |s| s.3);
@@ -65,11 +75,20 @@ pub fn four_kinds(guide: &mut Guide) {
     let at = |i: usize| e.get(i).copied().unwrap_or(("", 0, false, 0, false));
     let wrote = |i: usize| at(i).3.wrapping_sub(at(i.wrapping_sub(1)).3);
     guide.check(e.len() == 5, "all five turns were taken");
-    guide.check(at(1).1 == 2 && wrote(1) == 0, "user -> kernel: mmgrab, 1 to 2; CR3 stays");
-    guide.check(at(2).1 == 2 && wrote(2) == 0, "kernel -> kernel: handed over; CR3 stays");
+    guide.check(
+        at(1).1 == 2 && wrote(1) == 0,
+        "user -> kernel: mmgrab, 1 to 2; CR3 stays",
+    );
+    guide.check(
+        at(2).1 == 2 && wrote(2) == 0,
+        "kernel -> kernel: handed over; CR3 stays",
+    );
     guide.check(
         at(3).1 == 1 && wrote(3) == 1,
         "kernel -> user: one CR3 write; 2 to 1 in finish_task_switch",
     );
-    guide.check(at(4).1 == 1 && wrote(4) == 1, "user -> user: one CR3 write, no count changes");
+    guide.check(
+        at(4).1 == 1 && wrote(4) == 1,
+        "user -> user: one CR3 write, no count changes",
+    );
 }

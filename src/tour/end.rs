@@ -6,11 +6,11 @@ use core::sync::atomic::Ordering;
 
 use super::guide::Guide;
 use crate::mm::mm_struct::MM_LIVE;
-use crate::task::task_struct::TASKS_LIVE;
 use crate::selftest::crew::{Crew, Journal, Slot, pass};
 use crate::selftest::user::{Mm, my_active_mm};
 use crate::sync::SpinLock;
 use crate::task::state::TASK_DEAD;
+use crate::task::task_struct::TASKS_LIVE;
 
 /// The next task drops the scheduler's reference, in `finish_task_switch`.
 pub fn stack(guide: &mut Guide) {
@@ -24,18 +24,35 @@ pub fn stack(guide: &mut Guide) {
     };
     let next = || {
         let task = slot.task()?;
-        seen.note((task.state.load(Ordering::Relaxed), task.usage.load(Ordering::Relaxed)));
+        seen.note((
+            task.state.load(Ordering::Relaxed),
+            task.usage.load(Ordering::Relaxed),
+        ));
         pass(); // it ends, and we are next
-        seen.note((task.state.load(Ordering::Relaxed), task.usage.load(Ordering::Relaxed)));
+        seen.note((
+            task.state.load(Ordering::Relaxed),
+            task.usage.load(Ordering::Relaxed),
+        ));
         Ok(())
     };
     let before = TASKS_LIVE.load(Ordering::Relaxed);
     guide.ended(Crew::new().actor("dying", dying).actor("next", next).run());
     let e = seen.entries();
-    let [alive, dead] = e[..] else { return guide.check(false, "both came onto the stage") };
-    guide.show(format_args!("before: state {:#x}, references {}", alive.0, alive.1));
-    guide.show(format_args!("after:  state {:#x} (TASK_DEAD), references {}", dead.0, dead.1));
-    guide.check(dead.0 == TASK_DEAD && dead.1 < alive.1, "the next task dropped references to it");
+    let [alive, dead] = e[..] else {
+        return guide.check(false, "both came onto the stage");
+    };
+    guide.show(format_args!(
+        "before: state {:#x}, references {}",
+        alive.0, alive.1
+    ));
+    guide.show(format_args!(
+        "after:  state {:#x} (TASK_DEAD), references {}",
+        dead.0, dead.1
+    ));
+    guide.check(
+        dead.0 == TASK_DEAD && dead.1 < alive.1,
+        "the next task dropped references to it",
+    );
     drop((slot, seen));
     guide.check(
         TASKS_LIVE.load(Ordering::Relaxed) <= before + 1,
@@ -49,7 +66,11 @@ pub fn page_directory(guide: &mut Guide) {
     guide.say("kernel task that borrows. Its page directory goes when CR3 has moved on.");
     let (place, seen) = (SpinLock::new(None), Journal::new());
     let live = || MM_LIVE.load(Ordering::Relaxed);
-    let lent = || place.lock().is_some_and(|mm: Mm| mm.as_ptr() == my_active_mm());
+    let lent = || {
+        place
+            .lock()
+            .is_some_and(|mm: Mm| mm.as_ptr() == my_active_mm())
+    };
     let dying = || {
         *place.lock() = Some(Mm::move_into_new()?);
         pass(); // user moves into its own
@@ -68,15 +89,30 @@ pub fn page_directory(guide: &mut Guide) {
         seen.note((live(), lent()));
         Ok(())
     };
-    let crew = Crew::new().actor("dying", dying).actor("kernel", kernel).actor("user", user);
+    let crew = Crew::new()
+        .actor("dying", dying)
+        .actor("kernel", kernel)
+        .actor("user", user);
     guide.ended(crew.run());
     let e = seen.entries();
     let [alive, borrowed, after] = e[..] else {
         return guide.check(false, "all came onto the stage");
     };
-    guide.show(format_args!("it lives:                       {} address spaces", alive.0));
-    guide.show(format_args!("it ended, a kernel task runs:   {}, its own still loaded: {}", borrowed.0, borrowed.1));
+    guide.show(format_args!(
+        "it lives:                       {} address spaces",
+        alive.0
+    ));
+    guide.show(format_args!(
+        "it ended, a kernel task runs:   {}, its own still loaded: {}",
+        borrowed.0, borrowed.1
+    ));
     guide.show(format_args!("the next process runs:          {}", after.0));
-    guide.check(borrowed.0 == alive.0 && borrowed.1, "dead, but its page directory is still there");
-    guide.check(after.0 + 1 == alive.0, "it is freed after the switch that moved CR3 on");
+    guide.check(
+        borrowed.0 == alive.0 && borrowed.1,
+        "dead, but its page directory is still there",
+    );
+    guide.check(
+        after.0 + 1 == alive.0,
+        "it is freed after the switch that moved CR3 on",
+    );
 }

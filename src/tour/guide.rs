@@ -44,8 +44,15 @@ impl Guide {
 
     /// A check: what must hold, and whether it did.
     pub fn check(&mut self, holds: bool, what: &str) {
-        *(if holds { &mut self.held } else { &mut self.wrong }) += 1;
-        line(format_args!("      {} {what}\n", if holds { "ok   " } else { "WRONG" }));
+        *(if holds {
+            &mut self.held
+        } else {
+            &mut self.wrong
+        }) += 1;
+        line(format_args!(
+            "      {} {what}\n",
+            if holds { "ok   " } else { "WRONG" }
+        ));
     }
 
     /// The actors of a step must have come to their end.
@@ -63,8 +70,15 @@ impl Guide {
     /// The last line, and the value that the machine ends with.
     pub fn verdict(&self) -> ExitValue {
         let all = self.held + self.wrong;
-        line(format_args!("\ntour: verdict: {} of {all} checks hold\n", self.held));
-        if self.wrong == 0 { ExitValue::Success } else { ExitValue::Failure }
+        line(format_args!(
+            "\ntour: verdict: {} of {all} checks hold\n",
+            self.held
+        ));
+        if self.wrong == 0 {
+            ExitValue::Success
+        } else {
+            ExitValue::Failure
+        }
     }
 }
 

@@ -19,15 +19,25 @@ pub fn sp0(guide: &mut Guide) {
     let seen = Journal::new();
     let act = || {
         for _ in 0..2 {
-            seen.note((current().pid, my_thread(|t| t.sp0), hw_tss().sp0, insn::str()));
+            seen.note((
+                current().pid,
+                my_thread(|t| t.sp0),
+                hw_tss().sp0,
+                insn::str(),
+            ));
             pass();
         }
         Ok(())
     };
     guide.ended(Crew::new().actor("a", act).actor("b", act).run());
     for (pid, own, tss, tr) in seen.entries() {
-        guide.show(format_args!("pid {pid}: thread.sp0 {own:#010x}, TSS sp0 {tss:#010x}, TR {tr:#x}"));
-        guide.check(own == tss && tr == 0x80, "the TSS has this task's sp0; TR is 0x80 for ever");
+        guide.show(format_args!(
+            "pid {pid}: thread.sp0 {own:#010x}, TSS sp0 {tss:#010x}, TR {tr:#x}"
+        ));
+        guide.check(
+            own == tss && tr == 0x80,
+            "the TSS has this task's sp0; TR is 0x80 for ever",
+        );
     }
 }
 
@@ -44,18 +54,32 @@ pub fn tls_and_gs(guide: &mut Guide) {
             insn::load_gs(0x33);
             for _ in 0..2 {
                 pass();
-                seen.note((current().pid, base, gdt(6).base(), insn::read_gs(), counts().gs_loads));
+                seen.note((
+                    current().pid,
+                    base,
+                    gdt(6).base(),
+                    insn::read_gs(),
+                    counts().gs_loads,
+                ));
             }
             insn::load_gs(0);
             Ok(())
         }
     };
-    guide.ended(Crew::new().actor("a", play(0x1000)).actor("b", play(0x2000)).run());
+    guide.ended(
+        Crew::new()
+            .actor("a", play(0x1000))
+            .actor("b", play(0x2000))
+            .run(),
+    );
     for (pid, base, in_gdt, gs, loads) in seen.entries() {
         guide.show(format_args!(
             "pid {pid}: GDT 6 base {in_gdt:#x}, %gs {gs:#x}, loads of %gs so far {loads}"
         ));
-        guide.check(base == in_gdt && gs == 0x33, "its own base and selector are back");
+        guide.check(
+            base == in_gdt && gs == 0x33,
+            "its own base and selector are back",
+        );
     }
 }
 
@@ -87,11 +111,21 @@ pub fn fpu(guide: &mut Guide) {
     let first = seen.entries().first().map_or(0, |e| e.2);
     let mut right = true;
     for (slice, preloaded, saves) in seen.entries() {
-        let how = if preloaded { "loaded by the switch" } else { "loaded at #NM" };
-        guide.show(format_args!("slice {slice}: {how}, saves so far {}", saves - first));
+        let how = if preloaded {
+            "loaded by the switch"
+        } else {
+            "loaded at #NM"
+        };
+        guide.show(format_args!(
+            "slice {slice}: {how}, saves so far {}",
+            saves - first
+        ));
         right &= preloaded == (slice > FPU_PRELOAD_AFTER + 1) && saves - first == slice - 1;
     }
-    guide.check(right, "saved after each slice with use; preloaded after more than five");
+    guide.check(
+        right,
+        "saved after each slice with use; preloaded after more than five",
+    );
 }
 
 /// `__switch_to_xtra`: what few tasks have.
@@ -100,7 +134,13 @@ pub fn xtra(guide: &mut Guide) {
     guide.say("__switch_to_xtra is called when either task has such a flag. Of the bitmap");
     guide.say("max(prev, next) bytes are copied; ones, when next has none.");
     let seen = Journal::new();
-    let look = || (counts().io_bitmap_bytes, insn::read_cr4() & Cr4::TSD.bits() != 0, insn::get_debugreg(0));
+    let look = || {
+        (
+            counts().io_bitmap_bytes,
+            insn::read_cr4() & Cr4::TSD.bits() != 0,
+            insn::get_debugreg(0),
+        )
+    };
     let owner = || {
         my_thread(|t| {
             ioperm(&mut t.io_bitmap, 0x80, 1, true, true)?;
@@ -118,19 +158,31 @@ pub fn xtra(guide: &mut Guide) {
         seen.note(("other", look()));
         Ok(())
     };
-    guide.ended(Crew::new().actor("owner", owner).actor("other", other).run());
+    guide.ended(
+        Crew::new()
+            .actor("owner", owner)
+            .actor("other", other)
+            .run(),
+    );
     let e = seen.entries();
     let [(_, start), (_, other), (_, owner)] = e[..] else {
         return guide.check(false, "both came onto the stage");
     };
-    guide.show(format_args!("to other: {} bytes of ones, CR4.TSD {}", other.0 - start.0, u8::from(other.1)));
+    guide.show(format_args!(
+        "to other: {} bytes of ones, CR4.TSD {}",
+        other.0 - start.0,
+        u8::from(other.1)
+    ));
     guide.show(format_args!(
         "to owner: {} bytes copied,  CR4.TSD {}, DR0 {:#x}",
         owner.0 - other.0,
         u8::from(owner.1),
         owner.2
     ));
-    guide.check(other.0 - start.0 == 20 && owner.0 - other.0 == 20, "20 bytes each way: up to port 0x80");
+    guide.check(
+        other.0 - start.0 == 20 && owner.0 - other.0 == 20,
+        "20 bytes each way: up to port 0x80",
+    );
     guide.check(!other.1 && owner.1, "RDTSC faults in the owner only");
     guide.check(owner.2 == 0xb0b0, "the owner's DR0 is loaded");
 }

@@ -33,18 +33,66 @@ use guide::Guide;
 type Step = fn(&mut Guide);
 
 const STEPS: [(&str, &str, Step); 12] = [
-    ("Two tasks, two kernel stacks", "ch. 3, Identifying a Process", stacks::two_tasks),
-    ("What a sleeping task leaves behind", "ch. 3, The switch_to macro", stacks::sleeping),
-    ("A new task comes out elsewhere", "ch. 3, The do_fork() Function", stacks::new_task),
-    ("Three parameters: who ran last?", "ch. 3, The switch_to macro", stacks::last),
-    ("The stack of the next system call", "ch. 3, Task State Segment", hardware::sp0),
-    ("TLS descriptors and %gs", "ch. 3, The __switch_to() Function", hardware::tls_and_gs),
-    ("The lazy FPU", "ch. 3, Saving and Loading the FPU", hardware::fpu),
-    ("Ports, breakpoints, the clock", "ch. 3, The __switch_to() Function", hardware::xtra),
-    ("Four kinds of switch", "ch. 7, The schedule() Function", address_space::four_kinds),
-    ("Who frees a dead task's stack?", "ch. 3, Process Termination", end::stack),
-    ("Who frees its page directory?", "ch. 3, Process Termination", end::page_directory),
-    ("A real Linux program", "ch. 20, Program Execution", program::run),
+    (
+        "Two tasks, two kernel stacks",
+        "ch. 3, Identifying a Process",
+        stacks::two_tasks,
+    ),
+    (
+        "What a sleeping task leaves behind",
+        "ch. 3, The switch_to macro",
+        stacks::sleeping,
+    ),
+    (
+        "A new task comes out elsewhere",
+        "ch. 3, The do_fork() Function",
+        stacks::new_task,
+    ),
+    (
+        "Three parameters: who ran last?",
+        "ch. 3, The switch_to macro",
+        stacks::last,
+    ),
+    (
+        "The stack of the next system call",
+        "ch. 3, Task State Segment",
+        hardware::sp0,
+    ),
+    (
+        "TLS descriptors and %gs",
+        "ch. 3, The __switch_to() Function",
+        hardware::tls_and_gs,
+    ),
+    (
+        "The lazy FPU",
+        "ch. 3, Saving and Loading the FPU",
+        hardware::fpu,
+    ),
+    (
+        "Ports, breakpoints, the clock",
+        "ch. 3, The __switch_to() Function",
+        hardware::xtra,
+    ),
+    (
+        "Four kinds of switch",
+        "ch. 7, The schedule() Function",
+        address_space::four_kinds,
+    ),
+    (
+        "Who frees a dead task's stack?",
+        "ch. 3, Process Termination",
+        end::stack,
+    ),
+    (
+        "Who frees its page directory?",
+        "ch. 3, Process Termination",
+        end::page_directory,
+    ),
+    (
+        "A real Linux program",
+        "ch. 20, Program Execution",
+        program::run,
+    ),
 ];
 
 /// Tells the tour and ends the machine: with success if all was as the book has it.

@@ -5,16 +5,21 @@
 use core::sync::atomic::Ordering;
 
 use super::guide::Guide;
+use crate::arch::x86::current::current;
 use crate::init::become_program;
 use crate::process::kthread::kernel_thread;
+use crate::sched::policy::set_scheduler;
 use crate::sched::timer::schedule_timeout;
 use crate::selftest::crew::CASE_PRIO;
-use crate::arch::x86::current::current;
-use crate::sched::policy::set_scheduler;
 use crate::task::sched_entity::SCHED_NORMAL;
 use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 
-const ARGV: [&str; 4] = ["/bin/busybox", "sh", "-c", "uname -a; (echo hello from a forked shell); /bin/hello-musl"];
+const ARGV: [&str; 4] = [
+    "/bin/busybox",
+    "sh",
+    "-c",
+    "uname -a; (echo hello from a forked shell); /bin/hello-musl",
+];
 
 extern "C" fn execute(_: u32) -> i32 {
     // As a normal process: the tour's own priority is not for programs.
@@ -39,15 +44,27 @@ pub fn run(guide: &mut Guide) {
     };
     // Ten seconds are enough for anybody.
     for _ in 0..CASE_PRIO * 50 {
-        if task.state.load(Ordering::Relaxed) == TASK_DEAD && task.on_cpu.load(Ordering::Acquire) == 0 {
+        if task.state.load(Ordering::Relaxed) == TASK_DEAD
+            && task.on_cpu.load(Ordering::Acquire) == 0
+        {
             break;
         }
-        current().state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+        current()
+            .state
+            .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
         schedule_timeout(1);
     }
-    let (waited, forced) = (task.nvcsw.load(Ordering::Relaxed), task.nivcsw.load(Ordering::Relaxed));
+    let (waited, forced) = (
+        task.nvcsw.load(Ordering::Relaxed),
+        task.nivcsw.load(Ordering::Relaxed),
+    );
     let status = task.exit_code.load(Ordering::Relaxed);
-    guide.show(format_args!("wait status {status:#x}; it slept {waited} times, was preempted {forced} times"));
-    guide.check(task.state.load(Ordering::Relaxed) == TASK_DEAD && status == 0, "it ended with status 0");
+    guide.show(format_args!(
+        "wait status {status:#x}; it slept {waited} times, was preempted {forced} times"
+    ));
+    guide.check(
+        task.state.load(Ordering::Relaxed) == TASK_DEAD && status == 0,
+        "it ended with status 0",
+    );
     guide.check(waited > 0, "it slept and was switched back to");
 }

@@ -112,21 +112,48 @@ pub fn sleeping(guide: &mut Guide) {
     guide.ended(Crew::new().actor("a", a).actor("b", b).run());
     let s = *seen.lock();
     let top = THREAD_SIZE as u32;
-    guide.show(format_args!("A's kernel stack                    B's kernel stack"));
-    guide.show(format_args!("{:#010x} top                      {:#010x} top", s.stack + top, s.my_stack + top));
+    guide.show(format_args!(
+        "A's kernel stack                    B's kernel stack"
+    ));
+    guide.show(format_args!(
+        "{:#010x} top                      {:#010x} top",
+        s.stack + top,
+        s.my_stack + top
+    ));
     guide.show(format_args!("   ...                                 ..."));
-    guide.show(format_args!("{:#010x} eflags {:#010x}        {:#010x} <- esp: B runs", s.sp + 4, s.words[1], s.my_esp));
-    guide.show(format_args!("{:#010x} ebp    {:#010x} <- thread.sp", s.sp, s.words[0]));
-    guide.show(format_args!("{:#010x} thread_info              {:#010x} thread_info", s.stack, s.my_stack));
-    guide.show(format_args!("A's thread.ip {:#010x}, switch_to_1 is {:#010x}", s.ip, label_1()));
+    guide.show(format_args!(
+        "{:#010x} eflags {:#010x}        {:#010x} <- esp: B runs",
+        s.sp + 4,
+        s.words[1],
+        s.my_esp
+    ));
+    guide.show(format_args!(
+        "{:#010x} ebp    {:#010x} <- thread.sp",
+        s.sp, s.words[0]
+    ));
+    guide.show(format_args!(
+        "{:#010x} thread_info              {:#010x} thread_info",
+        s.stack, s.my_stack
+    ));
+    guide.show(format_args!(
+        "A's thread.ip {:#010x}, switch_to_1 is {:#010x}",
+        s.ip,
+        label_1()
+    ));
     let inside = |address: u32| address.wrapping_sub(s.stack) < top;
-    guide.check(inside(s.sp) && inside(s.words[0]), "thread.sp and the saved ebp lie in A's stack");
+    guide.check(
+        inside(s.sp) && inside(s.words[0]),
+        "thread.sp and the saved ebp lie in A's stack",
+    );
     guide.check(
         s.words[1] & Eflags::IF.bits() == 0,
         "the saved eflags have IF = 0: the switch has interrupts off",
     );
     guide.check(s.ip == label_1(), "A will go on at label 1");
-    guide.check(s.my_esp.wrapping_sub(s.my_stack) < top, "esp is in B's stack");
+    guide.check(
+        s.my_esp.wrapping_sub(s.my_stack) < top,
+        "esp is in B's stack",
+    );
 }
 
 extern "C" fn nothing(_: u32) -> i32 {
@@ -144,8 +171,13 @@ pub fn new_task(guide: &mut Guide) {
     };
     let (sp, ip, sp0) = thread_of(&task, |t| (t.sp, t.ip, t.sp0));
     let expected = ret_from_fork as *const () as u32;
-    guide.show(format_args!("pid {}: thread.ip {ip:#010x}, ret_from_fork is {expected:#010x}", task.pid));
-    guide.show(format_args!("thread.sp {sp:#010x} -> pt_regs, 68 bytes; thread.sp0 {sp0:#010x}"));
+    guide.show(format_args!(
+        "pid {}: thread.ip {ip:#010x}, ret_from_fork is {expected:#010x}",
+        task.pid
+    ));
+    guide.show(format_args!(
+        "thread.sp {sp:#010x} -> pt_regs, 68 bytes; thread.sp0 {sp0:#010x}"
+    ));
     guide.check(ip == expected, "a new task comes out at ret_from_fork");
     guide.check(sp0 - sp == 68, "its stack holds pt_regs and nothing else");
     wake_up_new_task(&task);
@@ -169,13 +201,24 @@ pub fn last(guide: &mut Guide) {
             Ok(())
         }
     };
-    let crew = Crew::new().actor("a", play(0)).actor("b", play(1)).actor("c", play(2));
+    let crew = Crew::new()
+        .actor("a", play(0))
+        .actor("b", play(1))
+        .actor("c", play(2));
     guide.ended(crew.run());
     let (Ok(a), Ok(b), Ok(c)) = (slots[0].task(), slots[1].task(), slots[2].task()) else {
         return guide.check(false, "all three came onto the stage");
     };
     let first = heard.entries().first().copied().unwrap_or(0);
-    guide.show(format_args!("A is {:p}, B {:p}, C {:p}", a.as_ptr(), b.as_ptr(), c.as_ptr()));
+    guide.show(format_args!(
+        "A is {:p}, B {:p}, C {:p}",
+        a.as_ptr(),
+        b.as_ptr(),
+        c.as_ptr()
+    ));
     guide.show(format_args!("back in A, last is {first:#010x}"));
-    guide.check(first == c.as_ptr() as u32, "last is C, though A had switched to B");
+    guide.check(
+        first == c.as_ptr() as u32,
+        "last is C, though A had switched to B",
+    );
 }

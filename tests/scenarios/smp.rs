@@ -12,10 +12,15 @@ use crate::Scenario;
 pub fn scenarios() -> Vec<Scenario> {
     let idle = || IsoSpec::boot("selftest=smp_each_cpu_has_its_own_tables");
     vec![
-        scenario("smp::every_listed_cpu_is_started", idle(), |vm| vm.cpus = 8, |run| {
-            run.line("smp: 8 of 8 CPUs run")?;
-            run.ends(Exit::Success)
-        }),
+        scenario(
+            "smp::every_listed_cpu_is_started",
+            idle(),
+            |vm| vm.cpus = 8,
+            |run| {
+                run.line("smp: 8 of 8 CPUs run")?;
+                run.ends(Exit::Success)
+            },
+        ),
         scenario(
             "smp::a_cpu_that_does_not_answer_is_named",
             IsoSpec::boot("selftest=cpu_that_never_answers"),
@@ -35,10 +40,15 @@ pub fn scenarios() -> Vec<Scenario> {
                 run.ends(Exit::Success)
             },
         ),
-        scenario("smp::no_madt_is_one_cpu", idle(), |vm| vm.acpi = false, |run| {
-            run.line("smp: the firmware has no MADT: one CPU")?;
-            run.ends(Exit::Success)
-        }),
+        scenario(
+            "smp::no_madt_is_one_cpu",
+            idle(),
+            |vm| vm.acpi = false,
+            |run| {
+                run.line("smp: the firmware has no MADT: one CPU")?;
+                run.ends(Exit::Success)
+            },
+        ),
         scenario(
             "smp::the_8259s_and_the_pit_do_without_apics",
             IsoSpec::boot("init=/init -- run sched"),
@@ -70,10 +80,21 @@ pub fn scenarios() -> Vec<Scenario> {
 /// Registers and task of every CPU, where the culprit is, and all tasks.
 fn lockup(run: &Run, culprit: &str, function: &str) -> Result<()> {
     run.ends(Exit::Panic)?;
-    for text in [culprit, function, "cpu 0, task ", "cpu 1, task ", "cpu 2, task ", "runs on cpu"] {
+    for text in [
+        culprit,
+        function,
+        "cpu 0, task ",
+        "cpu 1, task ",
+        "cpu 2, task ",
+        "runs on cpu",
+    ] {
         run.line(text)?;
     }
-    let registers = run.log.lines().filter(|line| line.starts_with("eip ")).count();
+    let registers = run
+        .log
+        .lines()
+        .filter(|line| line.starts_with("eip "))
+        .count();
     ensure!(registers == 3, "the registers of {registers} CPUs");
     run.line("  migration/2[").map(drop)
 }

@@ -22,7 +22,11 @@ pub fn suites() -> Result<Vec<Suite>> {
     // The same cases, and those that need more than one, with several CPUs.
     for (name, vm) in SEVERAL_CPUS {
         for word in ["selftest", "init=/init"] {
-            let what = if word == "selftest" { "selftest" } else { "ring3" };
+            let what = if word == "selftest" {
+                "selftest"
+            } else {
+                "ring3"
+            };
             suites.push(Suite {
                 name: format!("{name}::{what}"),
                 vm: *vm,

@@ -6,9 +6,7 @@
 //! ACPI Specification 6.5, 5.2.7 "Root System Description Table (RSDT)", 5.2.8 XSDT.
 
 use crate::boot_info::Rsdt;
-use crate::hw::madt::{
-    Madt, SDT_HEADER_BYTES, SdtError, parse_madt, sdt_body, sdt_length,
-};
+use crate::hw::madt::{Madt, SDT_HEADER_BYTES, SdtError, parse_madt, sdt_body, sdt_length};
 use crate::mm::ioremap::ioremap_cache;
 
 /// Reads the MADT that `rsdt` lists.
@@ -16,7 +14,11 @@ use crate::mm::ioremap::ioremap_cache;
 /// # Errors
 /// A table is broken, or there is no MADT.
 pub fn find_madt(rsdt: Rsdt) -> Result<Madt, SdtError> {
-    let signature = if rsdt.entry_bytes == 8 { b"XSDT" } else { b"RSDT" };
+    let signature = if rsdt.entry_bytes == 8 {
+        b"XSDT"
+    } else {
+        b"RSDT"
+    };
     let entries = sdt_body(map_sdt(rsdt.phys)?, signature)?;
     for entry in entries.chunks_exact(rsdt.entry_bytes) {
         let (low, high) = entry.split_at(4);

@@ -60,7 +60,11 @@ pub fn copy_thread(
         ip: ret_from_fork as *const () as u32,
         tls_array: old.tls_array,
         // Under lazy gs the selector is in the register, not in memory.
-        gs: if regs.user_mode() { u32::from(insn::read_gs()) } else { 0 },
+        gs: if regs.user_mode() {
+            u32::from(insn::read_gs())
+        } else {
+            0
+        },
         ..ThreadStruct::new()
     };
     new.work = old.work & (crate::task::thread_struct::TIF_TLS_ALL | TIF_NOTSC);

@@ -9,11 +9,11 @@
 use core::marker::PhantomData;
 use core::ops::Deref;
 
-use crate::this_cpu_read;
 use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::thread_info::{THREAD_SIZE, current_thread_info};
 use crate::task::thread_struct::ThreadStruct;
+use crate::this_cpu_read;
 
 /// The running task, borrowed for as long as it runs: it cannot be given to another.
 #[derive(Clone, Copy)]
@@ -56,7 +56,10 @@ impl Current {
     /// # Safety
     /// 1. No other reference to it lives while this one does: the caller does not nest.
     #[inline(always)]
-    #[allow(clippy::mut_from_ref, reason = "a task's context is its own while it runs")]
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "a task's context is its own while it runs"
+    )]
     pub unsafe fn thread_mut<'a>(self) -> &'a mut ThreadStruct {
         // SAFETY: `thread` is written only by the task itself while it runs, and that is us;
         // not twice by 1.

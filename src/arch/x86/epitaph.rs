@@ -125,7 +125,11 @@ pub fn nmi_report(regs: &PtRegs) -> bool {
         return false;
     }
     // From ring 0 the processor pushes no esp: it is where the frame ends.
-    let esp = if regs.user_mode() { regs.sp } else { &raw const regs.sp as u32 };
+    let esp = if regs.user_mode() {
+        regs.sp
+    } else {
+        &raw const regs.sp as u32
+    };
     show_cpu(&mut PanicConsole, regs, esp);
     ASKED.fetch_and(!bit, Ordering::AcqRel);
     true

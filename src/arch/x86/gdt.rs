@@ -9,9 +9,9 @@ use super::insn;
 use super::percpu::{PerCpu, per_cpu, write_fs};
 use crate::hw::desc::{
     DOUBLEFAULT_TSS_SELECTOR, DescStruct, GDT_ENTRIES, GDT_ENTRY_DEFAULT_USER_CS,
-    GDT_ENTRY_DEFAULT_USER_DS, GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_KERNEL_CS,
-    GDT_ENTRY_KERNEL_DS, GDT_ENTRY_LDT, GDT_ENTRY_PERCPU, GDT_ENTRY_TSS, GDT_SIZE, KERNEL_CS,
-    KERNEL_PERCPU, TSS_SELECTOR, USER_DS,
+    GDT_ENTRY_DEFAULT_USER_DS, GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_KERNEL_CS, GDT_ENTRY_KERNEL_DS,
+    GDT_ENTRY_LDT, GDT_ENTRY_PERCPU, GDT_ENTRY_TSS, GDT_SIZE, KERNEL_CS, KERNEL_PERCPU,
+    TSS_SELECTOR, USER_DS,
 };
 use crate::hw::tss::{IO_BITMAP_OFFSET, KERNEL_TSS_LIMIT, X86HwTss};
 
@@ -51,13 +51,18 @@ pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
     p.gdt_page[GDT_ENTRY_DEFAULT_USER_DS] = DescStruct::flat_data(3);
     p.gdt_page[GDT_ENTRY_TSS] = DescStruct::tss(&raw const p.tss as u32, KERNEL_TSS_LIMIT);
     p.gdt_page[GDT_ENTRY_PERCPU] = DescStruct::data(area as u32, size_of::<PerCpu>() as u32 - 1, 0);
-    p.gdt_page[GDT_ENTRY_DOUBLEFAULT_TSS] =
-        DescStruct::tss(&raw const p.doublefault_tss as u32, size_of::<X86HwTss>() as u32 - 1);
+    p.gdt_page[GDT_ENTRY_DOUBLEFAULT_TSS] = DescStruct::tss(
+        &raw const p.doublefault_tss as u32,
+        size_of::<X86HwTss>() as u32 - 1,
+    );
     p.tss.x86_tss.sp0 = sp0;
     p.tss.x86_tss.ss1 = KERNEL_CS.0;
     p.tss.x86_tss.io_bitmap_base = IO_BITMAP_OFFSET;
 
-    let gdtr = insn::DescPtr { limit: GDT_SIZE as u16 - 1, base: area as u32 };
+    let gdtr = insn::DescPtr {
+        limit: GDT_SIZE as u16 - 1,
+        base: area as u32,
+    };
     // SAFETY: the table is filled, lives for ever, and has the selectors that are loaded next.
     unsafe {
         insn::lgdt(&gdtr);

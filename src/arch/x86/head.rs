@@ -278,11 +278,17 @@ fn rsdt(mbi: &BootInformation<'_>) -> Option<Rsdt> {
         .filter(|tag| tag.checksum_is_valid())
         .and_then(|tag| u32::try_from(tag.xsdt_address()).ok())
         .filter(|&phys| phys != 0)
-        .map(|phys| Rsdt { phys, entry_bytes: 8 });
+        .map(|phys| Rsdt {
+            phys,
+            entry_bytes: 8,
+        });
     xsdt.or_else(|| {
         let tag = mbi.rsdp_v1_tag().filter(|tag| tag.checksum_is_valid())?;
         let phys = u32::try_from(tag.rsdt_address()).ok()?;
-        Some(Rsdt { phys, entry_bytes: 4 })
+        Some(Rsdt {
+            phys,
+            entry_bytes: 4,
+        })
     })
 }
 

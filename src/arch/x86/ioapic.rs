@@ -58,7 +58,9 @@ pub fn in_use() -> bool {
 /// Lets ISA line `irq` through, or holds it back.
 pub fn set_masked(irq: u32, masked: bool) {
     let Some(io_apic) = IOAPIC.get() else { return };
-    let Some(&line) = io_apic.isa_irqs.get(irq as usize) else { return };
+    let Some(&line) = io_apic.isa_irqs.get(irq as usize) else {
+        return;
+    };
     if line.gsi < io_apic.lines {
         io_apic.route(line.gsi, FIRST_IRQ_VECTOR + irq as u8, line, masked);
     }

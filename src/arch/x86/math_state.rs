@@ -14,9 +14,9 @@
 extern crate alloc;
 use alloc::boxed::Box;
 
-pub use super::insn::clts;
 use super::current::{Current, current};
 use super::insn;
+pub use super::insn::clts;
 use crate::hw::fxsave::FxsaveArea;
 use crate::sync::PreemptGuard;
 use crate::task::state::PF_USED_MATH;
@@ -82,9 +82,12 @@ pub fn math_state_restore() -> bool {
     // here switches us as a task without TS_USEDFPU.
     let thread = unsafe { me.thread_mut() };
     if thread.fpu.is_none() {
-        let Some(state) = init_fpu() else { return false };
+        let Some(state) = init_fpu() else {
+            return false;
+        };
         thread.fpu = Some(state);
-        me.flags.fetch_or(PF_USED_MATH, core::sync::atomic::Ordering::Relaxed);
+        me.flags
+            .fetch_or(PF_USED_MATH, core::sync::atomic::Ordering::Relaxed);
     }
     let _no_preempt = PreemptGuard::new();
     this_cpu_inc!(count.fpu_nm);
@@ -121,7 +124,8 @@ pub fn clear_fpu(me: Current) {
             insn::stts();
         }
         set_fpu_counter(thread, 0);
-        me.flags.fetch_and(!PF_USED_MATH, core::sync::atomic::Ordering::Relaxed);
+        me.flags
+            .fetch_and(!PF_USED_MATH, core::sync::atomic::Ordering::Relaxed);
         thread.fpu.take()
     };
     drop(state);

@@ -27,7 +27,8 @@ pub fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
         load_cr3(next);
         // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
         prev.cpu_vm_mask.fetch_and(!bit, Ordering::Relaxed);
-        if prev.ldt_entries.load(Ordering::Relaxed) | next.ldt_entries.load(Ordering::Relaxed) != 0 {
+        if prev.ldt_entries.load(Ordering::Relaxed) | next.ldt_entries.load(Ordering::Relaxed) != 0
+        {
             load_ldt(next);
         }
     } else {
@@ -58,8 +59,12 @@ pub fn enter_lazy_tlb() {
 /// # Panics
 /// When the address space is in use here.
 pub fn leave_mm(mm: &MmStruct) {
-    assert!(this_cpu_read!(tlb_state) != TLBSTATE_OK, "BUG: leave_mm of an address space in use");
-    mm.cpu_vm_mask.fetch_and(!(1u32 << smp_processor_id()), Ordering::Relaxed);
+    assert!(
+        this_cpu_read!(tlb_state) != TLBSTATE_OK,
+        "BUG: leave_mm of an address space in use"
+    );
+    mm.cpu_vm_mask
+        .fetch_and(!(1u32 << smp_processor_id()), Ordering::Relaxed);
     load_cr3(&INIT_MM);
     this_cpu_inc!(count.lazy_leaves);
 }

@@ -72,7 +72,11 @@ pub fn do_boot_cpu(cpu: u32, apic_id: u8, sp0: u32) -> Result<(), CpuStuck> {
     }
     CPU_CALLOUT_MASK.fetch_and(!bit, Ordering::AcqRel);
     // It may have answered just now.
-    if is_called_in(bit) { Ok(()) } else { Err(CpuStuck) }
+    if is_called_in(bit) {
+        Ok(())
+    } else {
+        Err(CpuStuck)
+    }
 }
 
 /// What a started CPU says first. It stands still if nobody waits for it any more.
@@ -169,7 +173,10 @@ pub fn smp_call_function_many(mask: u32, function: SmpFunction, argument: usize)
     if mask & other_cpus() == 0 {
         return;
     }
-    debug_assert!(!irqs_disabled(), "BUG: smp_call_function with interrupts off");
+    debug_assert!(
+        !irqs_disabled(),
+        "BUG: smp_call_function with interrupts off"
+    );
     let _one_at_a_time = CALL.lock();
     FUNCTION.store(function as usize, Ordering::Relaxed);
     ARGUMENT.store(argument, Ordering::Relaxed);

@@ -70,7 +70,10 @@ fn others_of(mm: &MmStruct) -> u32 {
 }
 
 fn flush_tlb_others(mask: u32, mm: &MmStruct, va: u32) {
-    debug_assert!(!irqs_disabled(), "BUG: TLB flush of other CPUs with interrupts off");
+    debug_assert!(
+        !irqs_disabled(),
+        "BUG: TLB flush of other CPUs with interrupts off"
+    );
     let _slot = SLOT.lock();
     FLUSH_MM.store(ptr::from_ref(mm).cast_mut(), Ordering::Relaxed);
     FLUSH_VA.store(va, Ordering::Relaxed);

@@ -68,7 +68,10 @@ pub fn install() -> bool {
     // SAFETY: the code is `bytes` long and fits a page; the target is mapped, and nobody's, as is
     // all of the first MiB.
     unsafe { core::ptr::copy_nonoverlapping(start, page, bytes) };
-    let word = |label: *const u8| page.wrapping_add(label as usize - start as usize).cast::<u32>();
+    let word = |label: *const u8| {
+        page.wrapping_add(label as usize - start as usize)
+            .cast::<u32>()
+    };
     // SAFETY: both words are in the copy, aligned by the assembler.
     unsafe {
         word(&raw const trampoline_cr3).write(pgd);

@@ -176,7 +176,14 @@ impl Vm {
             "-vga",
             "std",
         ])
-        .args(["-machine", if self.acpi { "pc,accel=tcg" } else { "pc,accel=tcg,acpi=off" }])
+        .args([
+            "-machine",
+            if self.acpi {
+                "pc,accel=tcg"
+            } else {
+                "pc,accel=tcg,acpi=off"
+            },
+        ])
         .args(["-cpu", &self.cpu, "-smp", &self.cpus.to_string()])
         .args(["-m", &self.memory_mib.to_string()])
         .args([
