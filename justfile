@@ -40,6 +40,11 @@ gdb:
 selftest *GLOB:
     @{{support}} selftest "$@"
 
+# Hundreds of processes and threads on several CPUs (CPUS, else 4), then a count of what is left
+[no-exit-message]
+stress ROUNDS="40":
+    @CPUS="${CPUS:-4}" {{support}} run quiet "stress={{ROUNDS}}"
+
 # Take each step of the switch out in turn: which test notices? (all, or those that match)
 [no-exit-message]
 mutants *NAME:

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `tour` | tell the tour of the switch, then end | run `init` |
 //! | `selftest`, `selftest=GLOB` | run the in-kernel tests whose names match, then end | run `init` |
+//! | `stress`, `stress=ROUNDS` | many processes and threads, then a count of what is left | run `init` |
 //! | `init=PATH` | the first program | `/init` |
 //! | `fpu=lazy` or `eager` | restore the FPU at #NM, or at each switch | `lazy` |
 //! | `io_bitmap=copy`, `lazy` or `invalidate` | what a switch does with the I/O bitmap | `copy` |
@@ -31,6 +32,9 @@ use core::{
     iter, str,
 };
 
+/// Rounds of a stress run that says nothing else.
+const DEFAULT_ROUNDS: u32 = 3;
+
 /// What the kernel is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Job<'a> {
@@ -40,6 +44,8 @@ pub enum Job<'a> {
     Tour,
     /// The in-kernel tests whose names match this pattern.
     Selftest(Glob<'a>),
+    /// The stress run, with so many rounds for each worker.
+    Stress(u32),
 }
 
 /// When a task gets its FPU registers back.
@@ -187,6 +193,11 @@ impl<'a> Cmdline<'a> {
             ("tour", None) => self.job = Job::Tour,
             ("selftest", None) => self.job = Job::Selftest(Glob::ALL),
             ("selftest", Some(pattern)) => self.job = Job::Selftest(Glob { pattern }),
+            ("stress", None) => self.job = Job::Stress(DEFAULT_ROUNDS),
+            ("stress", Some(_)) => match text.parse() {
+                Ok(rounds @ 1..=100_000) => self.job = Job::Stress(rounds),
+                _ => return bad("1 to 100000"),
+            },
             ("quiet", None) => self.loglevel = 4,
             ("tour" | "quiet", _) => return bad("no value"),
             ("init", Some(path)) if path.chars().next() == Some('/') => self.init = path,

@@ -8,37 +8,30 @@
 extern crate alloc;
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::convert::Infallible;
 use core::sync::atomic::Ordering;
 
 use spin::Once;
 
-use crate::arch::x86::current::{current, current_pt_regs};
+use crate::arch::x86::current::current;
 use crate::arch::x86::head::fatal;
-use crate::arch::x86::ret_from_fork::ret_from_kernel_execve;
 use crate::arch::x86::{acpi, backtrace, epitaph, gdt, irq, lapic, percpu, traps};
 use crate::boot_info::{BootInfo, Rsdt};
 use crate::cmdline::{self, Cmdline, Job, OnPanic};
 use crate::drivers::{printk, serial};
 use crate::exit_value::ExitValue;
-use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::fs::{rootfs, tty};
 use crate::hw::madt::{Madt, SdtError};
 use crate::mm;
 use crate::mm::frame::phys_to_virt;
 use crate::mm::memblock::Range;
-use crate::process::exec::do_execve;
-use crate::process::initial_stack::Strings;
+use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::{kernel_thread, new_kernel_thread};
 use crate::process::{tty_signal, watchdog};
 use crate::sched::migration::{make_migration_thread, migration_thread};
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, smp_init};
 use crate::selftest;
-use crate::syscall::errno::Errno;
-use crate::task::state::PF_KTHREAD;
 use crate::task::thread_info::{THREAD_SIZE, current_thread_info};
 use crate::tour;
 
@@ -176,6 +169,7 @@ extern "C" fn kernel_init(_: u32) -> i32 {
         Job::Init => run_init_process(&cmdline),
         Job::Tour => tour::run(),
         Job::Selftest(glob) => selftest::run(glob),
+        Job::Stress(rounds) => selftest::stress::run(rounds),
     }
 }
 
@@ -196,45 +190,11 @@ fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
     me.signal.session.store(me.pid, Ordering::Relaxed);
     tty::set_foreground(me.pid);
     log::info!("init: {path}");
-    match become_program(&argv) {
+    match kernel_execve(&argv) {
         Ok(never) => match never {},
         Err(errno) => fatal(
             ExitValue::Init,
             format_args!("init {path} cannot be loaded: {errno}"),
         ),
     }
-}
-
-/// Turns the running kernel thread into the process of program `argv[0]`, with the console as its
-/// files. Does not return but with an error.
-///
-/// # Errors
-/// As `do_execve`; the task is a kernel thread as before.
-pub fn become_program(argv: &[&str]) -> Result<Infallible, Errno> {
-    execute(argv)?;
-    // Our own strings are gone: what `execute` needed it has freed.
-    // SAFETY: exec gave us an address space and filled in our `pt_regs`.
-    unsafe { ret_from_kernel_execve() }
-}
-
-fn execute(argv: &[&str]) -> Result<(), Errno> {
-    let me = current();
-    let strings = |list: &[&str]| {
-        let mut strings = Strings::new();
-        list.iter().try_for_each(|s| strings.push(s.as_bytes()))?;
-        Ok::<_, Errno>(strings)
-    };
-    let (args, envp) = (
-        strings(argv)?,
-        strings(&["HOME=/", "PATH=/bin:/tests", "TERM=linux"])?,
-    );
-    *me.files.lock() = Some(Arc::new(FilesStruct::console()?));
-    *me.fs.lock() = Some(Arc::new(FsStruct::new()));
-    me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
-    let path = argv.first().ok_or(Errno::ENOENT)?;
-    // SAFETY: the frame at the top of our own stack, kept free by `kernel_thread_helper`.
-    do_execve(path.as_bytes(), args, envp, unsafe {
-        &mut *current_pt_regs()
-    })
-    .inspect_err(|_| _ = me.flags.fetch_or(PF_KTHREAD, Ordering::Relaxed))
 }

@@ -139,7 +139,9 @@ fn exit_notify(me: Current, code: i32) {
         if let Some(leader) = list.tasks.get_mut(&me.tgid) {
             leader.live_threads -= 1;
         }
-        if is_thread || me.has_flags(PF_KTHREAD) {
+        // Nobody waits for a thread of the kernel, nor for the program that one became.
+        let is_nobodys = ppid == 0 && me.pid != INIT_PID;
+        if is_thread || is_nobodys || me.has_flags(PF_KTHREAD) {
             me.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
             let leader = list.tasks.get(&ppid).map(|e| e.task.clone());
             (leader, init, list.release(me.pid))

@@ -4,7 +4,7 @@
 //! - `tasklist`: who is whose child
 //! - `fork`: a new task; `kthread`: one without user mode
 //! - [`initial_stack`]: what a program finds on its stack
-//! - `load_elf`, `exec`: how a task becomes another program
+//! - `load_elf`, `exec`: how a task becomes another program; `kernel_execve`: a thread, the first
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key
 //! - `exit`: the end of one; `wait4`: who hears of it
@@ -17,6 +17,8 @@ pub mod exit;
 #[cfg(target_os = "none")]
 pub mod fork;
 pub mod initial_stack;
+#[cfg(target_os = "none")]
+pub mod kernel_execve;
 #[cfg(target_os = "none")]
 pub mod kthread;
 #[cfg(target_os = "none")]

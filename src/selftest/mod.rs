@@ -12,6 +12,8 @@
 //!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`],
 //!   [`smp_mm`], [`deaths`]
 //!
+//! [`stress`] is a run of its own.
+//!
 //! The runner is task 1. It has the best priority, and sleeps while a case runs.
 
 extern crate alloc;
@@ -35,6 +37,7 @@ pub mod sched;
 pub mod smp;
 pub mod smp_mm;
 pub mod smp_sched;
+pub mod stress;
 pub mod switch;
 pub mod tls_gs;
 pub mod user;

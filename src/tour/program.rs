@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::guide::Guide;
 use crate::arch::x86::current::current;
-use crate::init::become_program;
+use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::kernel_thread;
 use crate::sched::policy::set_scheduler;
 use crate::sched::timer::schedule_timeout;
@@ -24,7 +24,7 @@ const ARGV: [&str; 4] = [
 extern "C" fn execute(_: u32) -> i32 {
     // As a normal process: the tour's own priority is not for programs.
     let _normal = set_scheduler(&current(), SCHED_NORMAL, 0);
-    match become_program(&ARGV) {
+    match kernel_execve(&ARGV) {
         Ok(never) => match never {},
         Err(errno) => {
             log::error!("tour: {} cannot be executed: {errno}", ARGV[0]);

@@ -35,6 +35,13 @@ pub fn suites() -> Result<Vec<Suite>> {
             });
         }
     }
+    // CPUs side by side on the host's own, not in turns: what they do differs from run to run.
+    suites.push(Suite {
+        name: "stress".to_owned(),
+        vm: stress,
+        what: "quiet stress".to_owned(),
+        report: ktap::parse,
+    });
     suites.push(tour::suite());
     for program in program_names()? {
         // It runs the others.
@@ -60,6 +67,14 @@ const SEVERAL_CPUS: &[(&str, fn(&str) -> Result<Vm>)] = &[
 fn smp(word: &str, cpus: u32) -> Result<Vm> {
     let mut vm = selftest(word)?;
     vm.cpus = cpus;
+    Ok(vm)
+}
+
+fn stress(words: &str) -> Result<Vm> {
+    let mut vm = machine(&IsoSpec::boot(words))?;
+    vm.cpus = 4;
+    vm.timeout = Duration::from_secs(180);
+    vm.silence = Duration::from_secs(100);
     Ok(vm)
 }
 

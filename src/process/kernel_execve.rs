@@ -1,0 +1,53 @@
+//! `kernel_execve`: a kernel thread becomes a program.
+//!
+//! Called by task 1 for init, and by the tour and the stress run for theirs, on the thread's own
+//! stack.
+//!
+//! Book: ch. 20, "The exec Functions". Linux: 2.6.38 `kernel_execve`, `run_init_process`.
+
+extern crate alloc;
+use alloc::sync::Arc;
+use core::convert::Infallible;
+use core::sync::atomic::Ordering;
+
+use super::exec::do_execve;
+use super::initial_stack::Strings;
+use crate::arch::x86::current::{current, current_pt_regs};
+use crate::arch::x86::ret_from_fork::ret_from_kernel_execve;
+use crate::fs::files_struct::{FilesStruct, FsStruct};
+use crate::syscall::errno::Errno;
+use crate::task::state::PF_KTHREAD;
+
+/// Turns the running kernel thread into the process of program `argv[0]`, with the console as its
+/// files. Does not return but with an error.
+///
+/// # Errors
+/// As `do_execve`; the task is a kernel thread as before.
+pub fn kernel_execve(argv: &[&str]) -> Result<Infallible, Errno> {
+    execute(argv)?;
+    // Our own strings are gone: what `execute` needed it has freed.
+    // SAFETY: exec gave us an address space and filled in our `pt_regs`.
+    unsafe { ret_from_kernel_execve() }
+}
+
+fn execute(argv: &[&str]) -> Result<(), Errno> {
+    let me = current();
+    let strings = |list: &[&str]| {
+        let mut strings = Strings::new();
+        list.iter().try_for_each(|s| strings.push(s.as_bytes()))?;
+        Ok::<_, Errno>(strings)
+    };
+    let (args, envp) = (
+        strings(argv)?,
+        strings(&["HOME=/", "PATH=/bin:/tests", "TERM=linux"])?,
+    );
+    *me.files.lock() = Some(Arc::new(FilesStruct::console()?));
+    *me.fs.lock() = Some(Arc::new(FsStruct::new()));
+    me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
+    let path = argv.first().ok_or(Errno::ENOENT)?;
+    // SAFETY: the frame at the top of our own stack, kept free by `kernel_thread_helper`.
+    do_execve(path.as_bytes(), args, envp, unsafe {
+        &mut *current_pt_regs()
+    })
+    .inspect_err(|_| _ = me.flags.fetch_or(PF_KTHREAD, Ordering::Relaxed))
+}

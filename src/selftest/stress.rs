@@ -1,0 +1,196 @@
+//! The stress run: `stress` or `stress=ROUNDS` on the kernel command line.
+//!
+//! Runs the program `/tests/stress` as a process, with many workers, and counts before and after:
+//! whatever the workers did, no task, kernel stack, address space or page may be left, no lock
+//! held, and every CPU must have had its part.
+//!
+//! Called by task 1, which ends the machine with the result.
+
+extern crate alloc;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::crew::Crew;
+use super::report;
+use super::smp::schedule_timeout_uninterruptible;
+use super::user::borrow_init_mm;
+use crate::arch::x86::current::current;
+use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+use crate::drivers;
+use crate::exit_value::ExitValue;
+use crate::mm::frame::nr_free_pages;
+use crate::mm::mm_struct::MM_LIVE;
+use crate::mm::quicklist;
+use crate::mm::thread_stack::thread_stack_counts;
+use crate::process::kernel_execve::kernel_execve;
+use crate::process::kthread::kernel_thread;
+use crate::process::tasklist::TASKLIST;
+use crate::sched::policy::set_scheduler;
+use crate::sched::rq::cpu_rq;
+use crate::sched::timer::HZ;
+use crate::task::sched_entity::SCHED_NORMAL;
+use crate::task::task_struct::TASKS_LIVE;
+
+/// Processes that work at the same time.
+const WORKERS: u32 = 100;
+/// Seconds after which the run has failed, for each round.
+const SECONDS_PER_ROUND: u64 = 5;
+
+static ROUNDS: AtomicU32 = AtomicU32::new(0);
+
+/// What must be the same before and after.
+#[derive(Clone, Copy)]
+struct Holdings {
+    tasks: u32,
+    stacks_in_use: u32,
+    address_spaces: u32,
+    free_pages: u32,
+}
+
+impl Holdings {
+    /// Counts, when all is quiet.
+    fn count() -> Self {
+        quicklist::drain();
+        let (made, free) = thread_stack_counts();
+        Self {
+            tasks: TASKS_LIVE.load(Ordering::Relaxed),
+            stacks_in_use: made - free,
+            address_spaces: MM_LIVE.load(Ordering::Relaxed),
+            // Kernel stacks are kept for the next task, with their pages.
+            free_pages: nr_free_pages() + 2 * free,
+        }
+    }
+}
+
+/// Runs it and ends the machine.
+pub fn run(rounds: u32) -> ! {
+    ROUNDS.store(rounds, Ordering::Relaxed);
+    report(format_args!("KTAP version 1\n1..8\n"));
+    // Once with little to do, so that what is only made once is there.
+    let mut report = Report {
+        number: 0,
+        good: true,
+    };
+    report.case("a_short_run_ends_well", run_program(1), Some(0));
+    let before = settled();
+    let switches = nr_switches();
+    report.case("every_worker_kept_its_own", run_program(rounds), Some(0));
+    let after = settled();
+    report.case("no_task_is_left", after.tasks, before.tasks);
+    report.case(
+        "no_kernel_stack_is_left",
+        after.stacks_in_use,
+        before.stacks_in_use,
+    );
+    report.case(
+        "no_address_space_is_left",
+        after.address_spaces,
+        before.address_spaces,
+    );
+    report.case("no_page_is_left", after.free_pages, before.free_pages);
+    report.case("no_run_queue_is_locked_or_full", busy_queues(), 0);
+    let idle: Vec<u32> = (0..NR_CPUS as u32)
+        .filter(|&cpu| is_online(cpu) && nr_switches()[cpu as usize] - switches[cpu as usize] < 10)
+        .collect();
+    report.case("every_cpu_had_its_part", idle, Vec::new());
+    drivers::exit(match report.good {
+        true => ExitValue::Success,
+        false => ExitValue::Failure,
+    })
+}
+
+struct Report {
+    number: u32,
+    good: bool,
+}
+
+impl Report {
+    fn case<T: PartialEq + Debug>(&mut self, name: &str, got: T, wanted: T) {
+        self.number += 1;
+        let number = self.number;
+        if got == wanted {
+            report(format_args!("ok {number} {name}\n"));
+        } else {
+            self.good = false;
+            report(format_args!(
+                "# {name}: expected {wanted:?}, got {got:?}\nnot ok {number} {name}\n"
+            ));
+        }
+    }
+}
+
+/// Runs the program with so many rounds a worker: its wait status, or none if it does not end.
+fn run_program(rounds: u32) -> Option<i32> {
+    ROUNDS.store(rounds, Ordering::Relaxed);
+    let task = kernel_thread(execute, 0, "stress").ok()?;
+    let pid = task.pid;
+    for _ in 0..SECONDS_PER_ROUND * u64::from(rounds + 1) * u64::from(HZ) {
+        // Nobody waits for a kernel thread's process: it is reaped when it ends.
+        if !TASKLIST.lock().tasks.contains_key(&pid) {
+            return Some(task.exit_code.load(Ordering::Relaxed));
+        }
+        schedule_timeout_uninterruptible(1);
+    }
+    None
+}
+
+extern "C" fn execute(_: u32) -> i32 {
+    let (rounds, workers) = (
+        ROUNDS.load(Ordering::Relaxed).to_string(),
+        WORKERS.to_string(),
+    );
+    // As a normal process: the run's own priority is not for programs.
+    let _normal = set_scheduler(&current(), SCHED_NORMAL, 0);
+    match kernel_execve(&["/tests/stress", &rounds, &workers]) {
+        Ok(never) => match never {},
+        Err(errno) => {
+            log::error!("stress: /tests/stress cannot be executed: {errno}");
+            127
+        }
+    }
+}
+
+/// What is held once those that have ended are off their stacks, and no CPU borrows the address
+/// space of one.
+fn settled() -> Holdings {
+    schedule_timeout_uninterruptible(u64::from(HZ) / 5);
+    let mut crew = Crew::new();
+    for cpu in (0..NR_CPUS as u32).filter(|&cpu| is_online(cpu)) {
+        crew = crew.actor_on(cpu, "let go", || Ok(borrow_init_mm()));
+    }
+    if let Err(verdict) = crew.run() {
+        log::error!("stress: {verdict:?}");
+    }
+    borrow_init_mm();
+    schedule_timeout_uninterruptible(1);
+    Holdings::count()
+}
+
+fn is_online(cpu: u32) -> bool {
+    CPU_ONLINE_MASK.load(Ordering::Relaxed) & 1 << cpu != 0
+}
+
+fn nr_switches() -> Vec<u32> {
+    (0..NR_CPUS as u32)
+        // SAFETY: the area exists for ever; only the atomic is touched.
+        .map(|cpu| unsafe { (*cpu_rq(cpu)).nr_switches.load(Ordering::Relaxed) })
+        .collect()
+}
+
+/// Run queues that somebody holds locked for long, or on which more than we are.
+fn busy_queues() -> usize {
+    let is_locked_for_long = |cpu: u32| {
+        (0..1000).all(|_| {
+            core::hint::spin_loop();
+            // SAFETY: the area exists for ever; only the atomic is touched.
+            unsafe { (*cpu_rq(cpu)).is_locked() }
+        })
+    };
+    // SAFETY: as above.
+    let queued = |cpu: u32| unsafe { (*cpu_rq(cpu)).nr_running.load(Ordering::Relaxed) };
+    let cpus = || (0..NR_CPUS as u32).filter(|&cpu| is_online(cpu));
+    let waiting: u32 = cpus().map(queued).sum();
+    cpus().filter(|&cpu| is_locked_for_long(cpu)).count() + waiting as usize - 1
+}
