@@ -1,7 +1,7 @@
 //! Takes one step of the switch out at a time, and demands that a test notices.
 //!
-//! A *mutant* is the tree with one small change; see `tests/mutants/list.rs`. It is
-//! built in a copy of the tree and booted with the tests that should notice; each
+//! A *mutant* is the kernel with one small change; see `tests/mutants/list.rs`. It is
+//! compiled in a copy of the tree and booted with the tests that should notice; each
 //! of these must be red: `not ok`, or never reached because the kernel panicked or
 //! hung. That they are green without the change, `boots` shows.
 //!
@@ -10,40 +10,30 @@
 
 #[path = "mutants/list.rs"]
 mod list;
+#[path = "mutants/tree.rs"]
+mod tree;
 
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::Mutex;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use list::{MUTANTS, Mutant, Run};
+use support::image::{IsoSpec, try_iso};
 use support::paths;
+use support::qemu::{End, Exit, Medium, Vm};
 use support::trial::{Arguments, Trial, run, trial};
-use wait_timeout::ChildExt;
+use tree::Copy;
 
 /// How many are run when nobody says which.
 const SLICE: usize = 2;
-/// Build and boot of one.
-const LIMIT: Duration = Duration::from_secs(240);
-/// What of the tree is copied.
-const PARTS: &[&str] = &[
-    "Cargo.lock",
-    "i686-kernel.json",
-    "linker.ld",
-    "build.rs",
-    "boot",
-    "src",
-    "tests",
-];
-
-/// There is one copy, so one mutant at a time.
-static COPY: Mutex<()> = Mutex::new(());
+/// Compiling and booting one. What a case may take is in the list; this is for a compiler or a tool
+/// that never ends, and a first compilation of everything on a slow machine is within it.
+const LIMIT: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // There is one copy of the tree.
+    arguments.test_threads = Some(1);
     let all =
         arguments.filter.is_some() || arguments.list || std::env::var_os("MUTANTS_ALL").is_some();
     let chosen: Vec<&'static Mutant> = if all {
@@ -51,13 +41,6 @@ fn main() -> ExitCode {
     } else {
         slice()
     };
-    // The first build is of everything, and no mutant's fault.
-    if !arguments.list
-        && let Err(error) = warm_up()
-    {
-        eprintln!("the tree without a change does not build: {error:#}");
-        return ExitCode::FAILURE;
-    }
     let trials: Vec<Trial> = chosen
         .into_iter()
         .map(|mutant| trial(mutant.name, LIMIT, move || notice(mutant)))
@@ -80,150 +63,61 @@ fn slice() -> Vec<&'static Mutant> {
         .collect()
 }
 
-/// Builds the mutant and runs its tests; each of them must be red.
+/// Compiles the mutant and runs its tests; each of them must be red.
 fn notice(mutant: &Mutant) -> Result<()> {
-    let _one_at_a_time = COPY.lock().unwrap_or_else(|broken| broken.into_inner());
-    let tree = copy_tree()?;
+    let copy = Copy::of_the_tree()?;
     for edit in mutant.edits {
-        let path = tree.join(edit.file);
-        let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-        ensure!(
-            text.matches(edit.find).count() == 1,
-            "stale: {} does not have exactly once: {}",
-            edit.file,
-            edit.find
-        );
-        fs::write(&path, text.replace(edit.find, edit.replace))?;
+        copy.edit(edit)?;
     }
-    build(&tree)?;
+    let kernel = copy.kernel()?;
     for run in mutant.runs {
-        let (log, ended) = boot(&tree, run)?;
+        let boot = IsoSpec {
+            kernel: Some(kernel.clone()),
+            ..IsoSpec::boot(run.cmdline)
+        };
+        let mut vm = Vm::new(Medium::Iso(try_iso(&boot)?));
+        vm.cpus = run.cpus;
+        vm.timeout = Duration::from_secs(run.seconds);
+        vm.silence = vm.timeout;
+        let seen = vm.run()?;
         for test in run.tests {
-            let green = log.lines().map(str::trim_end).any(|line| {
-                line.strip_prefix("ok ")
-                    .and_then(|rest| rest.split_once(' '))
-                    .is_some_and(|(_, name)| name == *test)
-            });
-            if green {
-                bail!("survived: {test} is still green ({})", mutant.takes_out);
+            match how_red(test, &seen.log, &seen.end) {
+                Ok(how) => println!("# {}: {test}: {how}", mutant.name),
+                Err(error) => bail!(
+                    "{error:#} ({} taken out)\n{}",
+                    mutant.takes_out,
+                    seen.explain(None)
+                ),
             }
-            let how = if log
-                .lines()
-                .any(|l| l.starts_with("not ok ") && l.trim_end().ends_with(test))
-            {
-                "not ok"
-            } else if log.contains("BUG:") {
-                "panic"
-            } else if ended {
-                "never reached"
-            } else {
-                "hang"
-            };
-            println!("# {}: {test}: {how}", mutant.name);
         }
     }
     Ok(())
 }
 
-/// Builds the copy as it is. The real programs have been fetched already, for the tree itself.
-fn warm_up() -> Result<()> {
-    let tree = copy_tree()?;
-    let fetched = paths::out().join("foreign");
-    let place = tree.join("target/switch_to");
-    if fetched.is_dir() && !place.join("foreign").exists() {
-        fs::create_dir_all(&place)?;
-        Command::new("cp")
-            .arg("-a")
-            .args([&fetched, &place])
-            .status()?;
+/// In which way a test is red; an error if it is not, or if the kernel never came so far that it
+/// could have been: then something else is wrong.
+fn how_red(test: &str, log: &str, end: &End) -> Result<&'static str> {
+    let result = |prefix: &str| {
+        log.lines().any(|line| {
+            line.trim()
+                .strip_prefix(prefix)
+                .and_then(|rest| rest.split_once(' '))
+                .is_some_and(|(number, name)| number.parse::<u32>().is_ok() && name == test)
+        })
+    };
+    ensure!(!result("ok "), "survived: {test} is still green");
+    if result("not ok ") {
+        return Ok("not ok");
     }
-    build(&tree)
-}
-
-/// The tree as it is, in the folder of the mutants; files that have not changed keep their time,
-/// so that cargo builds only what the mutant changed.
-fn copy_tree() -> Result<PathBuf> {
-    let tree = paths::root().join("target/mutants/tree");
-    fs::create_dir_all(&tree)?;
-    for part in PARTS {
-        copy(&paths::root().join(part), &tree.join(part))?;
-    }
-    // A step that is left out leaves its imports behind.
-    let manifest = tree.join("Cargo.toml");
-    let text = fs::read_to_string(paths::root().join("Cargo.toml"))?;
-    write_if_changed(
-        &manifest,
-        text.replace("warnings = \"deny\"", "warnings = \"allow\"")
-            .as_bytes(),
-    )?;
-    Ok(tree)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    if from.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let name = entry?.file_name();
-            copy(&from.join(&name), &to.join(&name))?;
-        }
-        return Ok(());
-    }
-    write_if_changed(to, &fs::read(from)?)?;
-    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
-    Ok(())
-}
-
-fn write_if_changed(to: &Path, bytes: &[u8]) -> Result<()> {
-    if fs::read(to).ok().as_deref() != Some(bytes) {
-        fs::write(to, bytes).with_context(|| format!("{}", to.display()))?;
-    }
-    Ok(())
-}
-
-/// The copy's own host tool, which builds the copy's kernel.
-fn support(tree: &Path) -> Command {
-    let mut command = Command::new(tree.join("tests/support/cargo"));
-    command
-        .args(["run", "--quiet", "--package", "support", "--"])
-        .current_dir(tree)
-        .env_remove("CARGO_MANIFEST_DIR")
-        .env("CARGO_TARGET_DIR", tree.join("target"))
-        .stdin(Stdio::null());
-    command
-}
-
-fn build(tree: &Path) -> Result<()> {
-    let out = support(tree).arg("iso").output()?;
     ensure!(
-        out.status.success(),
-        "the mutant does not compile:\n{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
+        log.contains(Run::STARTED),
+        "{test} was not started: the kernel did not come up"
     );
-    Ok(())
-}
-
-/// Boots with a run's command line; its log, and whether it ended by itself.
-fn boot(tree: &Path, run: &Run) -> Result<(String, bool)> {
-    let log = tree.join("boot.log");
-    let file = fs::File::create(&log)?;
-    let mut child = support(tree)
-        .arg("run")
-        .args(run.cmdline.split_whitespace())
-        .stdout(file.try_clone()?)
-        .stderr(file)
-        .spawn()?;
-    let ended = child
-        .wait_timeout(Duration::from_secs(run.seconds))?
-        .is_some();
-    if !ended {
-        // The machine is a child of the tool: both end by the same name.
-        let pattern = format!("{}.*iso", tree.join("target").display());
-        Command::new("pkill").args(["-f", &pattern]).status()?;
-        child.kill()?;
-        child.wait()?;
+    match end {
+        End::Exit(Exit::Panic) => Ok("panic"),
+        End::Exit(Exit::Failure) if log.contains("Bail out!") => Ok("init was killed"),
+        End::Reset { .. } => Ok("triple fault"),
+        End::Hang { .. } => Ok("hang"),
+        end => bail!("{test} has no result, and the run ended with {end:?}"),
     }
-    let mut text = String::new();
-    fs::File::open(&log)?.read_to_string(&mut text)?;
-    Ok((text, ended))
 }

@@ -15,10 +15,17 @@ pub struct Edit {
 pub struct Run {
     /// Kernel command line.
     pub cmdline: &'static str,
+    /// How many processors.
+    pub cpus: u32,
     /// KTAP cases that must be red.
     pub tests: &'static [&'static str],
     /// How long it may take.
     pub seconds: u64,
+}
+
+impl Run {
+    /// A line that every kernel writes when it has come up, whatever is taken out of its switch.
+    pub const STARTED: &'static str = "rootfs: initramfs of";
 }
 
 /// The tree without one step.
@@ -42,7 +49,7 @@ pub const MUTANTS: &[Mutant] = &[
             Edit { file: "src/arch/x86/switch_to.rs", find: "    pushfl  ", replace: "    pushl $2  " },
             Edit { file: "src/arch/x86/switch_to.rs", find: "    popfl\n", replace: "    addl $4, %esp\n" },
         ],
-        runs: &[Run { cmdline: "selftest=iopl_does_not_leak", tests: &["iopl_does_not_leak"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=iopl_does_not_leak", cpus: 1, tests: &["iopl_does_not_leak"], seconds: 40 }],
     },
     Mutant {
         name: "sp_not_saved",
@@ -50,7 +57,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/switch_to.rs", find: "    movl  %esp, {SP}(%eax)", replace: "    nop" },
         ],
-        runs: &[Run { cmdline: "selftest=last_after_a_b_c_a", tests: &["last_after_a_b_c_a"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=last_after_a_b_c_a", cpus: 1, tests: &["last_after_a_b_c_a"], seconds: 40 }],
     },
     Mutant {
         name: "ip_not_saved",
@@ -58,7 +65,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/switch_to.rs", find: "    movl  $switch_to_1, {IP}(%eax)", replace: "    nop" },
         ],
-        runs: &[Run { cmdline: "selftest=new_task_returns_through_ret_from_fork", tests: &["new_task_returns_through_ret_from_fork"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=new_task_returns_through_ret_from_fork", cpus: 1, tests: &["new_task_returns_through_ret_from_fork"], seconds: 40 }],
     },
     Mutant {
         name: "label_1_pushed_for_new_tasks",
@@ -66,7 +73,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/switch_to.rs", find: "    pushl {IP}(%edx)", replace: "    pushl $switch_to_1" },
         ],
-        runs: &[Run { cmdline: "selftest=new_task_returns_through_ret_from_fork", tests: &["new_task_returns_through_ret_from_fork"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=new_task_returns_through_ret_from_fork", cpus: 1, tests: &["new_task_returns_through_ret_from_fork"], seconds: 40 }],
     },
     Mutant {
         name: "last_is_next",
@@ -74,7 +81,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/__switch_to.rs", find: "    this_cpu_write!(current_task, next_p as u32);\n    prev_p", replace: "    this_cpu_write!(current_task, next_p as u32);\n    next_p" },
         ],
-        runs: &[Run { cmdline: "selftest=last_after_a_b_c_a", tests: &["last_after_a_b_c_a"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=last_after_a_b_c_a", cpus: 1, tests: &["last_after_a_b_c_a"], seconds: 40 }],
     },
     Mutant {
         name: "new_task_keeps_eflags",
@@ -82,7 +89,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/ret_from_fork.rs", find: "    popfl\n", replace: "    addl $4, %esp\n" },
         ],
-        runs: &[Run { cmdline: "selftest=new_task_eflags_are_0x202", tests: &["new_task_eflags_are_0x202"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=new_task_eflags_are_0x202", cpus: 1, tests: &["new_task_eflags_are_0x202"], seconds: 40 }],
     },
     Mutant {
         name: "current_task_not_written",
@@ -90,7 +97,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/__switch_to.rs", find: "    this_cpu_write!(current_task, next_p as u32);\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=current_by_stack_and_per_cpu_agree", tests: &["current_by_stack_and_per_cpu_agree"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=current_by_stack_and_per_cpu_agree", cpus: 1, tests: &["current_by_stack_and_per_cpu_agree"], seconds: 40 }],
     },
     Mutant {
         name: "sp0_not_loaded",
@@ -98,7 +105,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/load_sp0.rs", find: "    this_cpu_write!(tss.x86_tss.sp0, next.sp0);", replace: "    let _ = next;" },
         ],
-        runs: &[Run { cmdline: "selftest=sp0_is_own_stack", tests: &["sp0_is_own_stack"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=sp0_is_own_stack", cpus: 1, tests: &["sp0_is_own_stack"], seconds: 40 }],
     },
     Mutant {
         name: "sysenter_cs_not_switched",
@@ -106,7 +113,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/load_sp0.rs", find: "        set_sysenter_cs(next.sysenter_cs);", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=sysenter_cs_cached_in_ss1", tests: &["sysenter_cs_cached_in_ss1"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=sysenter_cs_cached_in_ss1", cpus: 1, tests: &["sysenter_cs_cached_in_ss1"], seconds: 40 }],
     },
     Mutant {
         name: "tls_not_loaded",
@@ -114,7 +121,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/load_tls.rs", find: "    write_gdt_entry::<6>(&next.tls_array[0]);", replace: "    let _ = next;" },
         ],
-        runs: &[Run { cmdline: "selftest=tls_descriptors_follow_task", tests: &["tls_descriptors_follow_task"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=tls_descriptors_follow_task", cpus: 1, tests: &["tls_descriptors_follow_task"], seconds: 40 }],
     },
     Mutant {
         name: "tls_slot_7_not_loaded",
@@ -122,7 +129,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/load_tls.rs", find: "    write_gdt_entry::<7>(&next.tls_array[1]);\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=tls_second_and_third_slot_follow_task", tests: &["tls_second_and_third_slot_follow_task"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=tls_second_and_third_slot_follow_task", cpus: 1, tests: &["tls_second_and_third_slot_follow_task"], seconds: 40 }],
     },
     Mutant {
         name: "gs_not_saved",
@@ -130,7 +137,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/__switch_to.rs", find: "    lazy_save_gs(prev);\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=gs_reloaded_when_either_nonzero", tests: &["gs_reloaded_when_either_nonzero"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=gs_reloaded_when_either_nonzero", cpus: 1, tests: &["gs_reloaded_when_either_nonzero"], seconds: 40 }],
     },
     Mutant {
         name: "gs_not_loaded",
@@ -138,7 +145,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/__switch_to.rs", find: "        lazy_load_gs(next);\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=gs_same_selector_two_bases", tests: &["gs_same_selector_two_bases"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=gs_same_selector_two_bases", cpus: 1, tests: &["gs_same_selector_two_bases"], seconds: 40 }],
     },
     Mutant {
         name: "gs_loaded_if_different",
@@ -146,7 +153,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/__switch_to.rs", find: "    if prev.gs | next.gs != 0 {", replace: "    if prev.gs != next.gs {" },
         ],
-        runs: &[Run { cmdline: "selftest=gs_same_selector_two_bases", tests: &["gs_same_selector_two_bases"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=gs_same_selector_two_bases", cpus: 1, tests: &["gs_same_selector_two_bases"], seconds: 40 }],
     },
     Mutant {
         name: "gs_fault_not_caught",
@@ -154,7 +161,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/lazy_gs.rs", find: "\".long 2b, 4b\"", replace: "\".long 4b, 4b\"" },
         ],
-        runs: &[Run { cmdline: "selftest=gs_bad_selector_falls_back_to_0", tests: &["gs_bad_selector_falls_back_to_0"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=gs_bad_selector_falls_back_to_0", cpus: 1, tests: &["gs_bad_selector_falls_back_to_0"], seconds: 40 }],
     },
     Mutant {
         name: "fpu_not_saved",
@@ -162,7 +169,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/math_state.rs", find: "        unsafe { insn::fxsave((&raw mut *fpu).cast()) };", replace: "        let _ = fpu;" },
         ],
-        runs: &[Run { cmdline: "selftest=fpu_registers_of_two_tasks_do_not_mix", tests: &["fpu_registers_of_two_tasks_do_not_mix"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=fpu_registers_of_two_tasks_do_not_mix", cpus: 1, tests: &["fpu_registers_of_two_tasks_do_not_mix"], seconds: 40 }],
     },
     Mutant {
         name: "ts_not_set",
@@ -170,7 +177,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/math_state.rs", find: "        __save_init_fpu(prev);\n        insn::stts();", replace: "        __save_init_fpu(prev);" },
         ],
-        runs: &[Run { cmdline: "selftest=fpu_ts_clear_exactly_with_usedfpu", tests: &["fpu_ts_clear_exactly_with_usedfpu"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=fpu_ts_clear_exactly_with_usedfpu", cpus: 1, tests: &["fpu_ts_clear_exactly_with_usedfpu"], seconds: 40 }],
     },
     Mutant {
         name: "fpu_preloaded_one_slice_early",
@@ -178,7 +185,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/math_state.rs", find: "FPU_PRELOAD_AFTER: u32 = 5", replace: "FPU_PRELOAD_AFTER: u32 = 4" },
         ],
-        runs: &[Run { cmdline: "selftest=fpu_nm_once_per_slice_then_preload", tests: &["fpu_nm_once_per_slice_then_preload"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=fpu_nm_once_per_slice_then_preload", cpus: 1, tests: &["fpu_nm_once_per_slice_then_preload"], seconds: 40 }],
     },
     Mutant {
         name: "fpu_counter_kept",
@@ -186,7 +193,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/math_state.rs", find: "        set_fpu_counter(prev, 0);", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=fpu_counter_reset_when_unused", tests: &["fpu_counter_reset_when_unused"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=fpu_counter_reset_when_unused", cpus: 1, tests: &["fpu_counter_reset_when_unused"], seconds: 40 }],
     },
     Mutant {
         name: "debug_registers_not_loaded",
@@ -194,7 +201,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/switch_to_xtra.rs", find: "        load_debug_registers(next);\n    }\n\n    if", replace: "    }\n\n    if" },
         ],
-        runs: &[Run { cmdline: "selftest=debugreg_of_two_tasks_do_not_mix", tests: &["debugreg_of_two_tasks_do_not_mix"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=debugreg_of_two_tasks_do_not_mix", cpus: 1, tests: &["debugreg_of_two_tasks_do_not_mix"], seconds: 40 }],
     },
     Mutant {
         name: "tsd_not_switched",
@@ -202,7 +209,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/switch_to_xtra.rs", find: "        set_cr4_tsd(next.work & TIF_NOTSC != 0);", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=tsc_disable_follows_task", tests: &["tsc_disable_follows_task"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=tsc_disable_follows_task", cpus: 1, tests: &["tsc_disable_follows_task"], seconds: 40 }],
     },
     Mutant {
         name: "bitmap_copies_next_only",
@@ -210,7 +217,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/task/io_bitmap.rs", find: "            let len = copy_len(prev_max, next.io_bitmap_max);", replace: "            let len = next.io_bitmap_max;" },
         ],
-        runs: &[Run { cmdline: "selftest=io_bitmap_max_of_prev_and_next_copied", tests: &["io_bitmap_max_of_prev_and_next_copied"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=io_bitmap_max_of_prev_and_next_copied", cpus: 1, tests: &["io_bitmap_max_of_prev_and_next_copied"], seconds: 40 }],
     },
     Mutant {
         name: "bitmap_not_filled",
@@ -218,7 +225,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/task/io_bitmap.rs", find: "            tss_bitmap[..prev_max].fill(0xff);", replace: "            let _ = &tss_bitmap;" },
         ],
-        runs: &[Run { cmdline: "selftest=io_bitmap_all_ones_when_next_has_none", tests: &["io_bitmap_all_ones_when_next_has_none"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=io_bitmap_all_ones_when_next_has_none", cpus: 1, tests: &["io_bitmap_all_ones_when_next_has_none"], seconds: 40 }],
     },
     Mutant {
         name: "exit_keeps_ports_in_tss",
@@ -226,7 +233,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/copy_thread.rs", find: "        switch_to_bitmap(tss, bitmap.io_bitmap_max(), None);", replace: "        let _ = (tss, bitmap);" },
         ],
-        runs: &[Run { cmdline: "selftest=io_bitmap_exit_revokes", tests: &["io_bitmap_exit_revokes"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=io_bitmap_exit_revokes", cpus: 1, tests: &["io_bitmap_exit_revokes"], seconds: 40 }],
     },
     Mutant {
         name: "fork_drops_ports",
@@ -234,7 +241,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/copy_thread.rs", find: "        new.io_bitmap = Some(bitmap.duplicate()?);", replace: "        let _ = bitmap;" },
         ],
-        runs: &[Run { cmdline: "selftest=io_bitmap_fork_copies", tests: &["io_bitmap_fork_copies"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=io_bitmap_fork_copies", cpus: 1, tests: &["io_bitmap_fork_copies"], seconds: 40 }],
     },
     Mutant {
         name: "fork_copies_stale_fpu",
@@ -242,7 +249,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/copy_thread.rs", find: "    unlazy_fpu(parent);", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=fpu_fork_copies_live_registers", tests: &["fpu_fork_copies_live_registers"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=fpu_fork_copies_live_registers", cpus: 1, tests: &["fpu_fork_copies_live_registers"], seconds: 40 }],
     },
     Mutant {
         name: "mm_not_grabbed",
@@ -250,7 +257,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/context_switch.rs", find: "            unsafe { mmgrab(oldmm) };\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=user_to_kernel_counts", tests: &["user_to_kernel_counts"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=user_to_kernel_counts", cpus: 1, tests: &["user_to_kernel_counts"], seconds: 40 }],
     },
     Mutant {
         name: "prev_mm_not_set",
@@ -258,7 +265,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/context_switch.rs", find: "            unsafe { (*rq).prev_mm = oldmm };\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=kernel_to_user_counts", tests: &["kernel_to_user_counts"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=kernel_to_user_counts", cpus: 1, tests: &["kernel_to_user_counts"], seconds: 40 }],
     },
     Mutant {
         name: "borrowed_mm_not_handed_over",
@@ -266,7 +273,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/context_switch.rs", find: "            n.active_mm.store(oldmm, Ordering::Relaxed);\n            enter_lazy_tlb();\n            p.active_mm", replace: "            enter_lazy_tlb();\n            p.active_mm" },
         ],
-        runs: &[Run { cmdline: "selftest=kernel_to_kernel_counts", tests: &["kernel_to_kernel_counts"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=kernel_to_kernel_counts", cpus: 1, tests: &["kernel_to_kernel_counts"], seconds: 40 }],
     },
     Mutant {
         name: "cr3_written_for_the_same_mm",
@@ -274,7 +281,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/mmu_context.rs", find: "    if !core::ptr::eq(prev, next) {", replace: "    if true {" },
         ],
-        runs: &[Run { cmdline: "selftest=same_mm_switch_writes_no_cr3", tests: &["same_mm_switch_writes_no_cr3"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=same_mm_switch_writes_no_cr3", cpus: 1, tests: &["same_mm_switch_writes_no_cr3"], seconds: 40 }],
     },
     Mutant {
         name: "lazy_tlb_not_entered",
@@ -282,7 +289,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/mmu_context.rs", find: "        this_cpu_write!(tlb_state, TLBSTATE_LAZY);", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=user_to_kernel_counts", tests: &["user_to_kernel_counts"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=user_to_kernel_counts", cpus: 1, tests: &["user_to_kernel_counts"], seconds: 40 }],
     },
     Mutant {
         name: "borrowed_mm_not_dropped",
@@ -290,7 +297,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/finish_task_switch.rs", find: "        unsafe { mmdrop(mm) };", replace: "        let _ = mm;" },
         ],
-        runs: &[Run { cmdline: "selftest=page_directory_freed_by_next_task_after_cr3_moved", tests: &["page_directory_freed_by_next_task_after_cr3_moved"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=page_directory_freed_by_next_task_after_cr3_moved", cpus: 1, tests: &["page_directory_freed_by_next_task_after_cr3_moved"], seconds: 40 }],
     },
     Mutant {
         name: "dead_task_not_dropped",
@@ -298,7 +305,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/finish_task_switch.rs", find: "        drop(unsafe { TaskRef::from_raw(last) });", replace: "        let _ = last;" },
         ],
-        runs: &[Run { cmdline: "selftest=dead_stack_freed_only_in_finish_task_switch", tests: &["dead_stack_freed_only_in_finish_task_switch"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=dead_stack_freed_only_in_finish_task_switch", cpus: 1, tests: &["dead_stack_freed_only_in_finish_task_switch"], seconds: 40 }],
     },
     Mutant {
         name: "dying_process_does_not_grab",
@@ -306,7 +313,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/exit.rs", find: "    unsafe { mmgrab(mm) };\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=page_directory_freed_by_next_task_after_cr3_moved", tests: &["page_directory_freed_by_next_task_after_cr3_moved"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=page_directory_freed_by_next_task_after_cr3_moved", cpus: 1, tests: &["page_directory_freed_by_next_task_after_cr3_moved"], seconds: 40 }],
     },
     Mutant {
         name: "interrupts_on_in_the_switch",
@@ -314,7 +321,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/context_switch.rs", find: "    let last = unsafe { switch_to(", replace: "    crate::sync::irq::local_irq_enable();\n    // SAFETY: a mutant.\n    let last = unsafe { switch_to(" },
         ],
-        runs: &[Run { cmdline: "selftest=interrupts_off_for_the_whole_switch", tests: &["interrupts_off_for_the_whole_switch"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=interrupts_off_for_the_whole_switch", cpus: 1, tests: &["interrupts_off_for_the_whole_switch"], seconds: 40 }],
     },
     Mutant {
         name: "new_task_count_is_1",
@@ -322,7 +329,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/fork.rs", find: "ThreadInfo::new(p.cast(), smp_processor_id(), 2)", replace: "ThreadInfo::new(p.cast(), smp_processor_id(), 1)" },
         ],
-        runs: &[Run { cmdline: "selftest=preemption_count_is_2_at_switch", tests: &["preemption_count_is_2_at_switch"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=preemption_count_is_2_at_switch", cpus: 1, tests: &["preemption_count_is_2_at_switch"], seconds: 40 }],
     },
     Mutant {
         name: "voluntary_counted_as_preemption",
@@ -330,7 +337,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/schedule.rs", find: "        &prev.nvcsw\n", replace: "        &prev.nivcsw\n" },
         ],
-        runs: &[Run { cmdline: "selftest=sleeping_counts_nvcsw", tests: &["sleeping_counts_nvcsw"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=sleeping_counts_nvcsw", cpus: 1, tests: &["sleeping_counts_nvcsw"], seconds: 40 }],
     },
     Mutant {
         name: "need_resched_not_cleared",
@@ -338,7 +345,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/schedule.rs", find: "    clear_flag(prev.thread_info(), TIF_NEED_RESCHED);\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=fifo_runs_until_it_yields", tests: &["fifo_runs_until_it_yields"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=fifo_runs_until_it_yields", cpus: 1, tests: &["fifo_runs_until_it_yields"], seconds: 40 }],
     },
     Mutant {
         name: "no_preemption_at_wakeup",
@@ -346,7 +353,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/wake_up.rs", find: "        set_flag(curr.thread_info(), TIF_NEED_RESCHED);", replace: "        let _ = curr;" },
         ],
-        runs: &[Run { cmdline: "selftest=higher_priority_preempts_at_wakeup", tests: &["higher_priority_preempts_at_wakeup"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=higher_priority_preempts_at_wakeup", cpus: 1, tests: &["higher_priority_preempts_at_wakeup"], seconds: 40 }],
     },
     Mutant {
         name: "slice_end_does_not_requeue",
@@ -354,7 +361,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/tick.rs", find: "                q.yield_task(curr);\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=rr_rotates", tests: &["rr_rotates"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=rr_rotates", cpus: 1, tests: &["rr_rotates"], seconds: 40 }],
     },
     Mutant {
         name: "yield_does_not_requeue",
@@ -362,7 +369,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/policy.rs", find: "        (*rq).yield_task(current().as_ptr());\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "selftest=fifo_runs_until_it_yields", tests: &["fifo_runs_until_it_yields"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=fifo_runs_until_it_yields", cpus: 1, tests: &["fifo_runs_until_it_yields"], seconds: 40 }],
     },
     Mutant {
         name: "exec_keeps_fpu",
@@ -370,7 +377,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/copy_thread.rs", find: "    clear_fpu(me);\n    let _no_preempt = PreemptGuard::new();", replace: "    let _no_preempt = PreemptGuard::new();" },
         ],
-        runs: &[Run { cmdline: "selftest=fpu_exec_discards", tests: &["fpu_exec_discards"], seconds: 40 }],
+        runs: &[Run { cmdline: "selftest=fpu_exec_discards", cpus: 1, tests: &["fpu_exec_discards"], seconds: 40 }],
     },
     Mutant {
         name: "fork_loses_gs",
@@ -378,7 +385,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/copy_thread.rs", find: "gs: if regs.user_mode() { u32::from(insn::read_gs()) } else { 0 },", replace: "gs: 0," },
         ],
-        runs: &[Run { cmdline: "init=/init -- run set_thread_area", tests: &["set_thread_area"], seconds: 40 }],
+        runs: &[Run { cmdline: "init=/init -- run set_thread_area", cpus: 1, tests: &["set_thread_area"], seconds: 40 }],
     },
     Mutant {
         name: "exec_keeps_tls",
@@ -386,7 +393,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/copy_thread.rs", find: "    thread.tls_array = [DescStruct::EMPTY; 3];\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "init=/init -- run set_thread_area", tests: &["set_thread_area"], seconds: 40 }],
+        runs: &[Run { cmdline: "init=/init -- run set_thread_area", cpus: 1, tests: &["set_thread_area"], seconds: 40 }],
     },
     Mutant {
         name: "sysenter_keeps_nt",
@@ -394,7 +401,7 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/entry.rs", find: "    pushl   ${KERNEL_EFLAGS}                # NT, AC, TF, DF and IOPL end here\n    popfl\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "init=/init -- run eflags", tests: &["eflags"], seconds: 40 }],
+        runs: &[Run { cmdline: "init=/init -- run eflags", cpus: 1, tests: &["eflags"], seconds: 40 }],
     },
     Mutant {
         name: "iopl_not_set",
@@ -402,6 +409,6 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/syscall/ioport.rs", find: "    regs.flags = flags.with_iopl(level as u8).bits();\n", replace: "" },
         ],
-        runs: &[Run { cmdline: "init=/init -- run iopl", tests: &["iopl"], seconds: 40 }],
+        runs: &[Run { cmdline: "init=/init -- run iopl", cpus: 1, tests: &["iopl"], seconds: 40 }],
     },
 ];

@@ -34,43 +34,51 @@ impl Profile {
 
 /// The kernel with all its symbols, built if it is not up to date.
 pub fn kernel(profile: Profile) -> Result<PathBuf> {
-    build(profile)?;
+    build(profile, KERNEL)?;
     Ok(binaries(profile).join("switch_to"))
 }
 
-/// Compiles the kernel and our ring-3 programs, once a process and profile.
-pub fn build(profile: Profile) -> Result<()> {
-    static BUILT: Mutex<Vec<Profile>> = Mutex::new(Vec::new());
+/// Our ring-3 programs, built if they are not up to date; [`binaries`] is where they are.
+pub fn programs(profile: Profile) -> Result<()> {
+    build(profile, PROGRAMS)
+}
+
+/// What cargo is asked for.
+type Part = &'static [&'static str];
+
+const KERNEL: Part = &["--package", "switch-to", "--bin", "switch_to"];
+const PROGRAMS: Part = &["--package", "programs", "--bins", "--quiet"];
+
+/// The options with which everything for the i386 is built.
+pub const TARGET: &[&str] = &[
+    "--target",
+    "i686-kernel.json",
+    "-Zjson-target-spec",
+    "-Zbuild-std=core,alloc",
+];
+
+/// Compiles one part, once a process and profile.
+fn build(profile: Profile, part: Part) -> Result<()> {
+    static BUILT: Mutex<Vec<(Profile, Part)>> = Mutex::new(Vec::new());
     let mut built = BUILT
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-    if built.contains(&profile) {
+    if built.contains(&(profile, part)) {
         return Ok(());
     }
     find("ld.lld")?;
-    for what in [
-        ["--package", "switch-to", "--bin", "switch_to"],
-        ["--package", "programs", "--bins", "--quiet"],
-    ] {
-        let mut cargo = cargo();
-        cargo.args([
-            "build",
-            "--target",
-            "i686-kernel.json",
-            "-Zjson-target-spec",
-        ]);
-        cargo.arg("-Zbuild-std=core,alloc").args(what);
-        if profile == Profile::Release {
-            cargo.arg("--release");
-        }
-        // Cargo tells its progress on stderr, which stays ours.
-        let status = cargo
-            .stdin(Stdio::null())
-            .status()
-            .context("cannot start cargo")?;
-        ensure!(status.success(), "cargo build of {} failed", what[1]);
+    let mut cargo = cargo();
+    cargo.arg("build").args(TARGET).args(part);
+    if profile == Profile::Release {
+        cargo.arg("--release");
     }
-    built.push(profile);
+    // Cargo tells its progress on stderr, which stays ours.
+    let status = cargo
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "cargo build of {} failed", part[1]);
+    built.push((profile, part));
     Ok(())
 }
 

@@ -37,6 +37,8 @@ pub struct IsoSpec {
     pub cmdline: Option<String>,
     /// The module.
     pub initramfs: Initramfs,
+    /// A kernel that somebody else built, instead of the tree's.
+    pub kernel: Option<PathBuf>,
     /// GRUB commands instead of those that load and boot the kernel.
     pub script: Option<String>,
 }
@@ -86,9 +88,13 @@ pub fn iso(spec: &IsoSpec) -> PathBuf {
 
 /// The ISO of a specification, made if it is not there.
 pub fn try_iso(spec: &IsoSpec) -> Result<PathBuf> {
-    compile::build(spec.profile)?;
+    let kernel = match &spec.kernel {
+        Some(other) => other.clone(),
+        None => compile::kernel(spec.profile)?,
+    };
+    compile::programs(spec.profile)?;
     let _lock = lock("iso.lock")?;
-    let base = base_iso(spec.profile, &spec.initramfs)?;
+    let base = base_iso(spec, kernel)?;
     let steer = spec.steer();
     if steer.is_empty() {
         return Ok(base);
@@ -107,9 +113,9 @@ pub fn try_iso(spec: &IsoSpec) -> Result<PathBuf> {
 }
 
 /// The ISO with an empty slot. Made anew only if something that goes into it changed.
-fn base_iso(profile: Profile, initramfs: &Initramfs) -> Result<PathBuf> {
+fn base_iso(spec: &IsoSpec, kernel: PathBuf) -> Result<PathBuf> {
+    let profile = spec.profile;
     let menu = paths::root().join("boot/grub.cfg");
-    let kernel = compile::binaries(profile).join("switch_to");
     let real = foreign::programs()?;
     let mut inputs = vec![
         menu.clone(),
@@ -129,11 +135,14 @@ fn base_iso(profile: Profile, initramfs: &Initramfs) -> Result<PathBuf> {
         (file, about.len(), about.modified()?).hash(&mut stamp);
     }
 
-    let custom = match initramfs {
+    let custom = match &spec.initramfs {
         Initramfs::Bytes(bytes) => Some(bytes),
         Initramfs::Normal | Initramfs::None => None,
     };
-    let dir = paths::out().join(profile.folder());
+    let dir = paths::out().join(match spec.kernel {
+        Some(_) => "other",
+        None => profile.folder(),
+    });
     let name = custom.map_or("switch_to".to_owned(), |bytes| {
         format!("{:016x}", hash(bytes))
     });

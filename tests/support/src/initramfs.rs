@@ -11,7 +11,7 @@ use crate::foreign;
 /// The files of the normal initramfs: our programs under /tests, the one
 /// called `init` as /init, and the real programs in /bin.
 pub fn entries(profile: Profile) -> Result<Vec<Entry>> {
-    compile::build(profile)?;
+    compile::programs(profile)?;
     let mut entries = ["bin", "dev", "etc", "proc", "tests", "tmp"]
         .map(Entry::folder)
         .to_vec();

@@ -1,0 +1,146 @@
+//! The copy of the tree in which mutants are compiled.
+//!
+//! It lies under `target/` and is made to agree with the tree before each mutant,
+//! whatever an earlier run left there. Cargo keeps what it compiles in the target
+//! folder of the tree itself, where `core` and the crates that a mutant does not
+//! change are compiled already; only the kernel is linked in a folder of the copy.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail, ensure};
+use support::compile::{Profile, TARGET};
+use support::paths;
+use support::toolchain::cargo;
+
+use crate::list::Edit;
+
+/// What of the tree is copied: what cargo wants to see for a build of the kernel.
+const PARTS: &[&str] = &[
+    "Cargo.lock",
+    "i686-kernel.json",
+    "linker.ld",
+    "build.rs",
+    "boot",
+    "src",
+    "tests",
+];
+
+/// The copy, as the tree is, until it is edited.
+pub struct Copy {
+    tree: PathBuf,
+}
+
+impl Copy {
+    /// Makes the copy agree with the tree. One that cannot be repaired is made anew.
+    pub fn of_the_tree() -> Result<Copy> {
+        let copy = Copy {
+            tree: paths::target().join("mutants/tree"),
+        };
+        if copy.agree().is_err() {
+            remove(&copy.tree)?;
+            copy.agree()?;
+        }
+        Ok(copy)
+    }
+
+    fn agree(&self) -> Result<()> {
+        fs::create_dir_all(&self.tree)?;
+        for part in PARTS {
+            agree(&paths::root().join(part), &self.tree.join(part))?;
+        }
+        // A step that is left out leaves its imports behind.
+        let text = fs::read_to_string(paths::root().join("Cargo.toml"))?;
+        write(
+            &self.tree.join("Cargo.toml"),
+            text.replace("warnings = \"deny\"", "warnings = \"allow\"")
+                .as_bytes(),
+        )
+    }
+
+    /// Makes one change.
+    pub fn edit(&self, edit: &Edit) -> Result<()> {
+        let path = self.tree.join(edit.file);
+        let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+        let found = text.matches(edit.find).count();
+        ensure!(
+            found == 1,
+            "stale: {} has {found} times, not once: {}",
+            edit.file,
+            edit.find
+        );
+        write(&path, text.replace(edit.find, edit.replace).as_bytes())
+    }
+
+    /// The kernel of the copy, compiled.
+    pub fn kernel(&self) -> Result<PathBuf> {
+        let out = self.tree.with_file_name("out");
+        let built = cargo()
+            .current_dir(&self.tree)
+            .arg("build")
+            .args(TARGET)
+            .args(["--package", "switch-to", "--bin", "switch_to", "--quiet"])
+            .env("CARGO_TARGET_DIR", &out)
+            .env("CARGO_BUILD_BUILD_DIR", paths::target())
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot start cargo")?;
+        if !built.status.success() {
+            bail!(
+                "the mutant does not compile:\n{}",
+                String::from_utf8_lossy(&built.stderr)
+            );
+        }
+        let kernel = out.join("i686-kernel").join(Profile::Dev.folder());
+        Ok(kernel.join("switch_to"))
+    }
+}
+
+/// Makes a file or a folder like another. Files that agree keep their time, so that cargo compiles
+/// only what changed; what is not in the original goes.
+fn agree(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        return write(to, &fs::read(from)?);
+    }
+    if !to.is_dir() {
+        remove(to)?;
+        fs::create_dir_all(to)?;
+    }
+    let names = |dir: &Path| -> Result<Vec<OsString>> {
+        fs::read_dir(dir)?
+            .map(|entry| Ok(entry?.file_name()))
+            .collect()
+    };
+    let wanted = names(from)?;
+    for name in names(to)? {
+        if !wanted.contains(&name) {
+            remove(&to.join(name))?;
+        }
+    }
+    for name in wanted {
+        agree(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}
+
+fn write(to: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(to).ok().as_deref() == Some(bytes) {
+        return Ok(());
+    }
+    if to.is_dir() {
+        remove(to)?;
+    }
+    fs::write(to, bytes).with_context(|| format!("{}", to.display()))
+}
+
+/// Removes whatever is there, if anything is.
+fn remove(path: &Path) -> Result<()> {
+    if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path)?;
+    } else if path.symlink_metadata().is_ok() {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
