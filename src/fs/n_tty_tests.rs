@@ -87,7 +87,7 @@ proptest! {
         let mut tty = NTty::new();
         tty.termios.lflag = lflag;
         type_in(&mut tty, &keys);
-        while tty.is_readable() && tty.ready.len() > 0 {
+        while tty.is_readable() && !tty.ready.is_empty() {
             for byte in read(&mut tty, 7) {
                 prop_assert!(keys.contains(&byte) || byte == b'\n' && keys.contains(&b'\r'));
             }

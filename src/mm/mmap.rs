@@ -159,7 +159,7 @@ pub fn do_mprotect(mm: &MmStruct, address: u32, length: u32, prot: VmFlags) -> R
 /// written without a copy is for the next write fault to find out.
 fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
     match flags & VmFlags::PROT {
-        none if none.is_empty() => PteFlags::SHARED - PteFlags::PRESENT - PteFlags::RW | PROTNONE,
+        none if none.is_empty() => (PteFlags::SHARED - PteFlags::PRESENT - PteFlags::RW) | PROTNONE,
         prot if prot.contains(VmFlags::WRITE) && flags.contains(VmFlags::SHARED) => {
             PteFlags::SHARED
         }

@@ -146,8 +146,11 @@ fn open_exec(
     Err(Errno::ELOOP)
 }
 
-/// Interpreter and argument of a `#!` line. ENOEXEC if the line names none.
-fn parse_script(data: &[u8]) -> Result<Option<(&[u8], Option<&[u8]>)>, Errno> {
+/// Interpreter and argument of a `#!` line.
+type Script<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// The `#!` line, if the file begins with one. ENOEXEC if the line names no interpreter.
+fn parse_script(data: &[u8]) -> Result<Option<Script<'_>>, Errno> {
     let Some(rest) = data.strip_prefix(b"#!") else {
         return Ok(None);
     };
@@ -214,7 +217,7 @@ fn flush_old_exec(me: Current, mm: NewMm) {
     exec_mmap(me, mm);
     flush_thread(me);
     me.signal.flush_signal_handlers();
-    me.signals.lock().altstack = TaskSignals::new().altstack;
+    me.signals.lock().altstack = TaskSignals::none().altstack;
     let files = me.files.lock().clone();
     files.iter().for_each(|files| files.exec());
     me.flags

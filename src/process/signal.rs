@@ -114,7 +114,7 @@ pub struct TaskSignals {
 
 impl TaskSignals {
     /// Nothing pending or blocked, no alternate stack (`SS_DISABLE`).
-    pub const fn new() -> Self {
+    pub const fn none() -> Self {
         Self {
             pending: SigPending::new(),
             blocked: SigSet::EMPTY,

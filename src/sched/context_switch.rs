@@ -78,10 +78,8 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
 fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
     assert!(irqs_disabled(), "BUG: switch with interrupts on");
     // SAFETY: only the lock word is read.
-    assert!(
-        unsafe { (*rq).is_locked() },
-        "BUG: switch without the run-queue lock"
-    );
+    let locked = unsafe { (*rq).is_locked() };
+    assert!(locked, "BUG: switch without the run-queue lock");
     let count = preempt_count() & !PREEMPT_ACTIVE;
     assert!(
         count == 2,
@@ -112,8 +110,9 @@ fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
         "BUG: active_mm of next is none"
     );
     // SAFETY: the lock is held.
+    let curr = unsafe { (*rq).curr };
     assert!(
-        ptr::eq(unsafe { (*rq).curr }, next),
+        ptr::eq(curr, next),
         "BUG: rq.curr is not next at the switch"
     );
     crate::this_cpu_inc!(count.checks);

@@ -199,7 +199,10 @@ fn freed_after_last_lazy_cpu() -> Outcome {
     need_cpus(2)?;
     let let_go = || {
         Crew::new()
-            .actor_on(1, "let go", || Ok(borrow_init_mm()))
+            .actor_on(1, "let go", || {
+                borrow_init_mm();
+                Ok(())
+            })
             .run()
     };
     let_go()?;

@@ -4,7 +4,6 @@
 //! - [`irq`]: interrupts of this CPU off and on again
 //! - [`preempt`]: the preemption count in `thread_info`
 //! - [`spinlock`]: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
-//! - [`mutex`]: a lock one may sleep under
 //!
 //! The locks spin by the `spin` crate; what is ours is the preemption count and
 //! the interrupt flag around them.

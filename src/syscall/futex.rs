@@ -58,7 +58,7 @@ fn bucket(key: Key) -> &'static IrqSpinLock<VecDeque<Waiter>> {
 /// # Errors
 /// EINVAL when it is not aligned, EFAULT when it is not there.
 fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno> {
-    if address % 4 != 0 {
+    if !address.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
     let mm = me.mm.load(Ordering::Relaxed);

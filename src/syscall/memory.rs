@@ -75,7 +75,7 @@ pub fn sys_mmap2(
         .filter(|offset| offset.checked_add(length).is_some());
     let offset = offset.ok_or(Errno::EOVERFLOW)?;
     // Nobody can write the file, so a private mapping shows the same as a shared one.
-    let flags = flags - MapFlags::SHARED | MapFlags::PRIVATE;
+    let flags = (flags - MapFlags::SHARED) | MapFlags::PRIVATE;
     do_mmap(
         mm()?,
         address,

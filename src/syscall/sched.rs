@@ -188,7 +188,7 @@ pub fn sys_sched_setaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
 /// # Errors
 /// EINVAL for a length that is no multiple of 4, EFAULT, ESRCH.
 pub fn sys_sched_getaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
-    if length < 4 || length % 4 != 0 {
+    if length < 4 || !length.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
     put_user(mask, get_cpus_allowed(&*find(pid)?))?;

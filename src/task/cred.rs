@@ -45,7 +45,8 @@ impl Ids {
 
     fn set_re(&mut self, real: u32, effective: u32, privileged: bool) -> Result<(), Errno> {
         let real_ok = real == KEEP || real == self.real || real == self.effective;
-        if !privileged && !(real_ok && self.has(effective)) {
+        let allowed = real_ok && self.has(effective);
+        if !privileged && !allowed {
             return Err(Errno::EPERM);
         }
         let old_real = self.real;

@@ -152,7 +152,7 @@ impl TaskStruct {
             files: SpinLock::new(None),
             fs: SpinLock::new(None),
             signal: Arc::new(SignalStruct::new()),
-            signals: IrqSpinLock::new(TaskSignals::new()),
+            signals: IrqSpinLock::new(TaskSignals::none()),
             exit_signal: 0,
             vfork_done: AtomicU32::new(0),
             wait_chldexit: WaitQueue::new(),

@@ -57,8 +57,11 @@ pub fn suites() -> Result<Vec<Suite>> {
     Ok(suites)
 }
 
+/// The machine for a kernel command line.
+type Machine = fn(&str) -> Result<Vm>;
+
 /// Machines with several CPUs; how many is in the name, and in the function.
-const SEVERAL_CPUS: &[(&str, fn(&str) -> Result<Vm>)] = &[
+const SEVERAL_CPUS: &[(&str, Machine)] = &[
     ("cpus2", |word| smp(word, 2)),
     ("cpus4", |word| smp(word, 4)),
     ("cpus8", |word| smp(word, 8)),

@@ -314,7 +314,7 @@ fn copy_from_phys(to: &mut [u8], phys: u32) {
         let offset = address & 0xfff;
         let count = (to.len() - done).min(4096 - offset as usize);
         // SAFETY: the entry is ours to change, see above.
-        unsafe { slot.write_volatile(address - offset | PTE_P) };
+        unsafe { slot.write_volatile((address - offset) | PTE_P) };
         insn::invlpg(WINDOW as usize);
         // SAFETY: the window maps the page that holds `count` bytes from `offset` on; the target
         // is kernel data, which the window cannot overlap.

@@ -31,8 +31,8 @@
 //! - [`vdso`]: the page through which a program enters by `sysenter`
 //! - [`idt`]: the gates
 //! - [`traps`]: exceptions become signals, or the end
-//! - [`page_fault`]: #PF
-//! - [`doublefault`]: #DF, on a stack of its own
+//! - [`page_fault`]: the exception #PF
+//! - [`doublefault`]: the exception #DF, on a stack of its own
 //! - [`extable`]: instructions that may fault
 //! - [`irq`]: device interrupts
 //! - [`acpi`]: the firmware's table of processors
