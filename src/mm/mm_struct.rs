@@ -17,14 +17,15 @@ use crate::sync::SpinLock;
 /// An address space.
 #[repr(C)]
 pub struct MmStruct {
+    /// CPUs on which this may be loaded, one bit each (Linux: `mm_cpumask`). First, since the
+    /// switch addresses it twice.
+    pub cpu_vm_mask: AtomicU32,
     /// Physical address of the page directory: what CR3 is loaded with.
     pub pgd: AtomicU32,
     /// Physical base of the LDT, and its entries; 0 without one.
     pub ldt: AtomicU32,
     /// Entries of the LDT.
     pub ldt_entries: AtomicU32,
-    /// CPUs on which this may be loaded, one bit each (Linux: `mm_cpumask`).
-    pub cpu_vm_mask: AtomicU32,
     /// `mm_users` and `mm_count`.
     pub counts: MmCount,
     /// The mappings.

@@ -58,6 +58,8 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
             unsafe { (*rq).prev_mm = oldmm };
             p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
         }
+        // Two threads: it is loaded already, and not lazily, since prev ran in it.
+        MmSwitch::Switch if ptr::eq(oldmm, mm) => {}
         MmSwitch::Switch => {
             // SAFETY: each task is a user of its own.
             unsafe { switch_mm_irqs_off(&*oldmm, &*mm) };

@@ -39,7 +39,11 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     }
 
     // SAFETY: the lock is still held, taken by last.
-    let mm = unsafe { ptr::replace(&raw mut (*rq).prev_mm, ptr::null_mut()) };
+    let mm = unsafe { (*rq).prev_mm };
+    if !mm.is_null() {
+        // SAFETY: as above.
+        unsafe { (*rq).prev_mm = ptr::null_mut() };
+    }
     // Read before on_cpu goes 0: from then on last may run elsewhere, and die there.
     // SAFETY: last has the scheduler's reference until below.
     let state = unsafe { (*last).state.load(Ordering::Relaxed) };

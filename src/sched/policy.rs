@@ -4,29 +4,30 @@
 //!
 //! Book: ch. 7, "System Calls Related to Scheduling". Linux: 2.6.38 `__sched_setscheduler`.
 
-use super::rq::{rq_lock, rq_unlock, task_rq_lock, this_rq};
+use super::rq::{raw_rq_lock, raw_rq_unlock, task_rq_lock, this_rq};
 use super::schedule::schedule;
 use super::tick::task_timeslice;
 use super::wake_up::resched_curr;
 use core::sync::atomic::Ordering;
 
 use crate::arch::x86::current::current;
-use crate::sync::irq::local_irq_enable;
+use crate::sync::irq::local_irq_disable;
 use crate::syscall::errno::Errno;
 use crate::task::sched_entity::{MAX_RT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR, SchedEntity};
 use crate::task::task_struct::TaskStruct;
 
 /// Lets others of the running task's priority go first.
+#[inline(always)]
 pub fn yield_current() {
-    crate::sync::irq::local_irq_disable();
+    local_irq_disable();
     let rq = this_rq();
     // SAFETY: interrupts are off and no lock is held; the running task is on its queue.
     unsafe {
-        rq_lock(rq);
+        raw_rq_lock(rq);
         (*rq).yield_task(current().as_ptr());
-        rq_unlock(rq);
+        raw_rq_unlock(rq);
     }
-    local_irq_enable();
+    // Interrupts stay off: the first thing `schedule` does is to turn them off.
     schedule();
 }
 

@@ -1,30 +1,28 @@
 //! `prio_array`: runnable tasks by priority, the best found in constant time.
 //!
-//! One list per priority and a bitmap of the lists that are not empty; above the bitmap one
-//! word that says which of its words are not 0. All costs are independent of the number of
-//! tasks.
+//! One list per priority, a bitmap of the lists that are not empty, and the best of these by
+//! number, so that to pick is to look and not to search. A list is a ring, and the array points
+//! at its first: who goes from the front to the end stays where it is while that pointer moves
+//! on. All costs are independent of the number of tasks.
 //!
 //! Book: ch. 7, "Data Structures Used by the Scheduler", `prio_array_t`.
-//! Linux: 2.6.11 `kernel/sched.c`; 2.6.38 `rt_prio_array`.
+//! Linux: 2.6.11 `kernel/sched.c`; 2.6.38 `rt_prio_array`, `highest_prio`.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use crate::task::sched_entity::{MAX_PRIO, RunList};
 
 const WORDS: usize = MAX_PRIO.div_ceil(32) as usize;
 
-struct Queue {
-    first: *mut RunList,
-    last: *mut RunList,
-}
-
-/// Lists of links, one list per priority.
+/// Rings of links, one per priority.
 pub struct PrioArray {
     /// Links on all lists together.
     pub nr_active: u32,
-    summary: u32,
+    /// The best priority with a list that is not empty; MAX_PRIO when all are.
+    highest_prio: u32,
     bitmap: [u32; WORDS],
-    queue: [Queue; MAX_PRIO as usize],
+    /// First of each list; null when it is empty, as that of MAX_PRIO always is.
+    queue: [*mut RunList; MAX_PRIO as usize + 1],
 }
 
 impl PrioArray {
@@ -32,14 +30,9 @@ impl PrioArray {
     pub const fn new() -> Self {
         Self {
             nr_active: 0,
-            summary: 0,
+            highest_prio: MAX_PRIO,
             bitmap: [0; WORDS],
-            queue: [const {
-                Queue {
-                    first: ptr::null_mut(),
-                    last: ptr::null_mut(),
-                }
-            }; MAX_PRIO as usize],
+            queue: [ptr::null_mut(); MAX_PRIO as usize + 1],
         }
     }
 
@@ -47,120 +40,155 @@ impl PrioArray {
     ///
     /// # Safety
     /// 1. `link` stays where it is and is on no list; `prio < MAX_PRIO`.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn enqueue_task(&mut self, link: *mut RunList, prio: u32) {
         debug_assert!(prio < MAX_PRIO);
-        let q = &mut self.queue[prio as usize];
-        let last = q.last;
-        q.last = link;
-        // SAFETY: `link` by 1; `last`, when there is one, is on this list and so still in place.
-        unsafe {
-            (*link).next = ptr::null_mut();
-            (*link).prev = last;
-            if last.is_null() {
-                q.first = link;
-                let word = (prio / 32) as usize;
-                self.bitmap[word] |= 1 << (prio % 32);
-                self.summary |= 1 << word;
-            } else {
-                (*last).next = link;
-            }
-        }
         self.nr_active += 1;
+        // SAFETY: by 1.
+        let head = unsafe { self.queue.get_unchecked_mut(prio as usize) };
+        if !head.is_null() {
+            // SAFETY: `link` by 1; the head is on this list, and so still in place.
+            unsafe { insert_before(link, *head) };
+            return;
+        }
+        *head = link;
+        // SAFETY: `link` and `prio` by 1.
+        unsafe {
+            (*link).next = link;
+            (*link).prev = link;
+            *self.bitmap.get_unchecked_mut((prio / 32) as usize) |= 1 << (prio % 32);
+        }
+        self.highest_prio = self.highest_prio.min(prio);
     }
 
     /// Takes `link` off the list of `prio`.
     ///
     /// # Safety
     /// 1. `link` is on this array's list of `prio`.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn dequeue_task(&mut self, link: *mut RunList, prio: u32) {
         debug_assert!(self.nr_active > 0 && prio < MAX_PRIO);
-        let q = &mut self.queue[prio as usize];
-        // SAFETY: `link` and its neighbours are on the list by 1.
+        self.nr_active -= 1;
+        // SAFETY: `link` and its neighbours are on the list of `prio` by 1.
         unsafe {
-            let (next, prev) = ((*link).next, (*link).prev);
-            if prev.is_null() {
-                q.first = next
-            } else {
-                (*prev).next = next
+            let head = self.queue.get_unchecked_mut(prio as usize);
+            let next = (*link).next;
+            if next != link {
+                if *head == link {
+                    *head = next;
+                }
+                unlink(link);
+                return;
             }
-            if next.is_null() {
-                q.last = prev
-            } else {
-                (*next).prev = prev
-            }
+            *head = ptr::null_mut();
             (*link).next = ptr::null_mut();
             (*link).prev = ptr::null_mut();
+            *self.bitmap.get_unchecked_mut((prio / 32) as usize) &= !(1 << (prio % 32));
         }
-        if q.first.is_null() {
-            let word = (prio / 32) as usize;
-            self.bitmap[word] &= !(1 << (prio % 32));
-            if self.bitmap[word] == 0 {
-                self.summary &= !(1 << word);
-            }
+        if self.highest_prio == prio {
+            self.highest_prio = self.find_first_bit();
         }
-        self.nr_active -= 1;
     }
 
-    /// Moves `link` to the end of its list: `sched_yield` of a real-time task.
+    /// Moves `link` to the end of its list: `sched_yield` of a real-time task, which is its
+    /// list's first unless the scheduler is about to run another one.
     ///
     /// # Safety
     /// 1. `link` is on this array's list of `prio`.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn requeue_task(&mut self, link: *mut RunList, prio: u32) {
         debug_assert!(prio < MAX_PRIO);
-        let q = &mut self.queue[prio as usize];
-        // SAFETY: `link` and its neighbours are on the list by 1; a link with a next one is not
-        // the last.
+        // SAFETY: `link` and its neighbours are on the list of `prio` by 1.
         unsafe {
-            let (next, prev) = ((*link).next, (*link).prev);
-            if next.is_null() {
-                return;
-            }
-            if prev.is_null() {
-                q.first = next
+            let head = self.queue.get_unchecked_mut(prio as usize);
+            if *head == link {
+                *head = (*link).next;
             } else {
-                (*prev).next = next
+                move_tail(link, *head);
             }
-            (*next).prev = prev;
-            let last = q.last;
-            (*last).next = link;
-            (*link).prev = last;
-            (*link).next = ptr::null_mut();
-            q.last = link;
         }
     }
 
     /// First link, best list first, of which `wanted` says so.
-    pub fn find(&self, mut wanted: impl FnMut(*mut RunList) -> bool) -> Option<*mut RunList> {
-        let mut left = self.nr_active;
-        for queue in &self.queue {
-            let mut link = queue.first;
-            while !link.is_null() {
+    pub fn find(
+        &self,
+        mut wanted: impl FnMut(NonNull<RunList>) -> bool,
+    ) -> Option<NonNull<RunList>> {
+        for head in self.queue.iter().filter_map(|&head| NonNull::new(head)) {
+            let mut link = head;
+            loop {
                 if wanted(link) {
                     return Some(link);
                 }
-                left -= 1;
-                // SAFETY: links on a list stay in place.
-                link = unsafe { (*link).next };
-            }
-            if left == 0 {
-                break;
+                // SAFETY: links on a list stay in place; it is a ring.
+                link = unsafe { NonNull::new_unchecked((*link.as_ptr()).next) };
+                if link == head {
+                    break;
+                }
             }
         }
         None
     }
 
     /// First link of the best list that is not empty; null when all are.
-    #[inline]
+    #[inline(always)]
     pub fn first(&self) -> *mut RunList {
-        if self.summary == 0 {
-            return ptr::null_mut();
-        }
-        let word = self.summary.trailing_zeros();
-        let prio = word * 32 + self.bitmap[word as usize].trailing_zeros();
-        self.queue[prio as usize].first
+        // SAFETY: `highest_prio` is at most MAX_PRIO, and there is a head for each up to that.
+        unsafe { *self.queue.get_unchecked(self.highest_prio as usize) }
+    }
+
+    /// Book: `sched_find_first_bit`.
+    fn find_first_bit(&self) -> u32 {
+        let word = self.bitmap.iter().position(|&word| word != 0);
+        word.map_or(MAX_PRIO, |at| {
+            at as u32 * 32 + self.bitmap[at].trailing_zeros()
+        })
+    }
+}
+
+/// Moves `link` behind all others of the ring of `head`, which is not `link`.
+///
+/// # Safety
+/// 1. Both are on one ring.
+#[cold]
+#[inline(never)]
+unsafe fn move_tail(link: *mut RunList, head: *mut RunList) {
+    // SAFETY: by 1.
+    unsafe {
+        unlink(link);
+        insert_before(link, head);
+    }
+}
+
+/// Puts `link` on the ring of `head`, behind all others.
+///
+/// # Safety
+/// 1. `head` is on a ring; `link` is on none.
+#[inline(always)]
+unsafe fn insert_before(link: *mut RunList, head: *mut RunList) {
+    // SAFETY: by 1.
+    unsafe {
+        let last = (*head).prev;
+        (*link).next = head;
+        (*link).prev = last;
+        (*last).next = link;
+        (*head).prev = link;
+    }
+}
+
+/// Takes `link` off its ring, on which there are others.
+///
+/// # Safety
+/// 1. `link` is on a ring.
+#[inline(always)]
+unsafe fn unlink(link: *mut RunList) {
+    // SAFETY: by 1; its neighbours are on the ring too.
+    unsafe {
+        let (next, prev) = ((*link).next, (*link).prev);
+        (*prev).next = next;
+        (*next).prev = prev;
+        (*link).next = ptr::null_mut();
+        (*link).prev = ptr::null_mut();
     }
 }
 

@@ -9,21 +9,24 @@
 //!
 //! Book: ch. 7, "The runqueue Data Structure". Linux: 2.6.11 `struct runqueue`.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::prio_array::PrioArray;
-use crate::arch::x86::percpu::{per_cpu, this_cpu};
+use crate::arch::x86::percpu::per_cpu;
 use crate::mm::mm_struct::MmStruct;
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
 use crate::sync::spinlock::IrqSpinLockGuard;
 use crate::task::sched_entity::{MAX_RT_PRIO, RunList, SchedEntity};
 use crate::task::task_struct::TaskStruct;
+use crate::this_cpu_read;
 use core::mem::offset_of;
+use core::ptr::NonNull;
 
 /// A CPU's run queue. All but the lock itself is guarded by the lock.
 #[repr(C)]
 pub struct Rq {
-    locked: AtomicBool,
+    /// 1 while locked.
+    locked: AtomicU32,
     /// CPU that this is the queue of.
     pub cpu: u32,
     /// The task that runs; set before the switch to it.
@@ -37,23 +40,33 @@ pub struct Rq {
     pub nr_running: AtomicU32,
     /// Switches on this CPU.
     pub nr_switches: AtomicU32,
-    active: usize,
-    array: [PrioArray; 2],
+    /// The array that tasks are picked from: one of `arrays`.
+    active: *mut PrioArray,
+    /// The other one.
+    expired: *mut PrioArray,
+    arrays: [PrioArray; 2],
 }
 
 impl Rq {
-    /// The empty queue of CPU `cpu`.
-    pub const fn new(cpu: u32) -> Self {
-        Self {
-            locked: AtomicBool::new(false),
-            cpu,
-            curr: core::ptr::null_mut(),
-            prev_mm: core::ptr::null_mut(),
-            idle: core::ptr::null_mut(),
-            nr_running: AtomicU32::new(0),
-            nr_switches: AtomicU32::new(0),
-            active: 0,
-            array: [const { PrioArray::new() }; 2],
+    /// Makes `rq` the empty queue of CPU `cpu`, in place: it points into itself.
+    ///
+    /// # Safety
+    /// 1. `rq` is in nobody's hands yet, and stays where it is.
+    pub unsafe fn init(rq: *mut Self, cpu: u32) {
+        // SAFETY: by 1.
+        unsafe {
+            rq.write(Self {
+                locked: AtomicU32::new(0),
+                cpu,
+                curr: core::ptr::null_mut(),
+                prev_mm: core::ptr::null_mut(),
+                idle: core::ptr::null_mut(),
+                nr_running: AtomicU32::new(0),
+                nr_switches: AtomicU32::new(0),
+                active: &raw mut (*rq).arrays[0],
+                expired: &raw mut (*rq).arrays[1],
+                arrays: [const { PrioArray::new() }; 2],
+            });
         }
     }
 
@@ -61,13 +74,13 @@ impl Rq {
     ///
     /// # Safety
     /// 1. The lock is held; `p` is live, belongs to this CPU and is on no list.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn activate_task(&mut self, p: *mut TaskStruct) {
         // SAFETY: by 1 its entity is ours to change.
         unsafe {
             let se = (*p).se.get();
-            self.array[self.active].enqueue_task(&raw mut (*se).run_list, (*se).prio);
-            (*se).array = self.active as u32;
+            (*self.active).enqueue_task(&raw mut (*se).run_list, (*se).prio);
+            (*se).array = self.active.cast();
             (*p).on_rq.store(1, Ordering::Relaxed);
         }
         self.nr_running.store(
@@ -80,12 +93,12 @@ impl Rq {
     ///
     /// # Safety
     /// 1. The lock is held and `p` is on one of this queue's lists.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn deactivate_task(&mut self, p: *mut TaskStruct) {
         // SAFETY: by 1.
         unsafe {
             let se = (*p).se.get();
-            self.array[(*se).array as usize].dequeue_task(&raw mut (*se).run_list, (*se).prio);
+            (*(*se).array.cast::<PrioArray>()).dequeue_task(&raw mut (*se).run_list, (*se).prio);
             (*p).on_rq.store(0, Ordering::Release);
         }
         self.nr_running.store(
@@ -99,35 +112,52 @@ impl Rq {
     ///
     /// # Safety
     /// 1. The lock is held and `p` is on one of this queue's lists.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn yield_task(&mut self, p: *mut TaskStruct) {
         // SAFETY: by 1.
         unsafe {
-            let se = &mut *(*p).se.get();
-            if se.prio < MAX_RT_PRIO {
-                self.array[self.active].requeue_task(&raw mut se.run_list, se.prio);
+            let se = (*p).se.get();
+            if (*se).prio < MAX_RT_PRIO {
+                (*self.active).requeue_task(&raw mut (*se).run_list, (*se).prio);
             } else {
-                self.array[se.array as usize].dequeue_task(&raw mut se.run_list, se.prio);
-                let expired = 1 - self.active;
-                self.array[expired].enqueue_task(&raw mut se.run_list, se.prio);
-                se.array = expired as u32;
+                self.expire_task(se);
             }
         }
     }
 
-    /// The task that is to run: the first of the best priority, or idle.
-    #[inline]
-    #[must_use]
-    pub fn pick_next_task(&mut self) -> *mut TaskStruct {
-        let mut link = self.array[self.active].first();
-        if link.is_null() {
-            self.active = 1 - self.active;
-            link = self.array[self.active].first();
-            if link.is_null() {
-                return self.idle;
-            }
+    /// Moves the task of `se` to the expired array.
+    ///
+    /// # Safety
+    /// 1. The lock is held and the task is on one of this queue's lists.
+    #[cold]
+    #[inline(never)]
+    unsafe fn expire_task(&mut self, se: *mut SchedEntity) {
+        // SAFETY: by 1.
+        unsafe {
+            let array = (*se).array.cast::<PrioArray>();
+            (*array).dequeue_task(&raw mut (*se).run_list, (*se).prio);
+            (*self.expired).enqueue_task(&raw mut (*se).run_list, (*se).prio);
+            (*se).array = self.expired.cast();
         }
-        task_of(link)
+    }
+
+    /// The task that is to run: the first of the best priority. None: idle is.
+    #[inline(always)]
+    #[must_use]
+    pub fn pick_next_task(&mut self) -> Option<NonNull<TaskStruct>> {
+        // SAFETY: `active` points into `arrays`, which the caller has with `self`.
+        match NonNull::new(unsafe { (*self.active).first() }) {
+            Some(link) => Some(task_of(link)),
+            None => self.pick_expired(),
+        }
+    }
+
+    /// All tasks have used up their slices, or there is none.
+    #[inline(never)]
+    fn pick_expired(&mut self) -> Option<NonNull<TaskStruct>> {
+        core::mem::swap(&mut self.active, &mut self.expired);
+        // SAFETY: `active` points into `arrays`, which the caller has with `self`.
+        NonNull::new(unsafe { (*self.active).first() }).map(task_of)
     }
 
     /// Calls `visit` with tasks of this queue that do not run, the likeliest to have lost their
@@ -135,13 +165,14 @@ impl Rq {
     ///
     /// The lock is held.
     pub fn find_queued(&self, mut will_do: impl FnMut(*mut TaskStruct) -> bool) -> *mut TaskStruct {
-        for array in [1 - self.active, self.active] {
+        for array in [self.expired, self.active] {
             let mut wanted = |link| {
-                let p = task_of(link);
+                let p = task_of(link).as_ptr();
                 p != self.curr && will_do(p)
             };
-            if let Some(link) = self.array[array].find(&mut wanted) {
-                return task_of(link);
+            // SAFETY: both point into `arrays`, which the caller has with `self`.
+            if let Some(link) = unsafe { (*array).find(&mut wanted) } {
+                return task_of(link).as_ptr();
             }
         }
         core::ptr::null_mut()
@@ -149,15 +180,16 @@ impl Rq {
 
     /// Whether anybody holds the lock.
     pub fn is_locked(&self) -> bool {
-        self.locked.load(Ordering::Relaxed)
+        self.locked.load(Ordering::Relaxed) != 0
     }
 }
 
 /// The task whose `se.run_list` lies at `link`.
-#[inline]
-fn task_of(link: *mut RunList) -> *mut TaskStruct {
+#[inline(always)]
+fn task_of(link: NonNull<RunList>) -> NonNull<TaskStruct> {
     const OFFSET: usize = offset_of!(TaskStruct, se) + offset_of!(SchedEntity, run_list);
-    link.cast::<u8>().wrapping_sub(OFFSET).cast()
+    // SAFETY: every link on a run queue lies that far inside a task.
+    unsafe { link.byte_sub(OFFSET).cast() }
 }
 
 /// Takes the lock of a run queue. Interrupts are off; preemption is off until the unlock.
@@ -167,13 +199,30 @@ fn task_of(link: *mut RunList) -> *mut TaskStruct {
 #[inline(always)]
 pub unsafe fn rq_lock(rq: *mut Rq) {
     preempt_disable();
+    // SAFETY: by 1.
+    unsafe { raw_rq_lock(rq) };
+}
+
+/// As [`rq_lock`], for who keeps interrupts off until after [`raw_rq_unlock`]: that alone forbids
+/// preemption, and the count stays as it is.
+///
+/// # Safety
+/// 1. As [`rq_lock`].
+#[inline(always)]
+pub unsafe fn raw_rq_lock(rq: *mut Rq) {
     // SAFETY: by 1; only the atomic is touched.
     let lock = unsafe { &(*rq).locked };
-    while lock
-        .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
-        .is_err()
-    {
-        while lock.load(Ordering::Relaxed) {
+    // One bit set and tested: `lock btsl`.
+    if lock.fetch_or(1, Ordering::Acquire) & 1 != 0 {
+        rq_lock_slowpath(lock);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn rq_lock_slowpath(lock: &AtomicU32) {
+    while lock.fetch_or(1, Ordering::Acquire) & 1 != 0 {
+        while lock.load(Ordering::Relaxed) != 0 {
             core::hint::spin_loop();
         }
     }
@@ -188,9 +237,7 @@ pub unsafe fn rq_trylock(rq: *mut Rq) -> bool {
     preempt_disable();
     // SAFETY: by 1; only the atomic is touched.
     let lock = unsafe { &(*rq).locked };
-    let taken = lock
-        .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-        .is_ok();
+    let taken = lock.fetch_or(1, Ordering::Acquire) & 1 == 0;
     if !taken {
         preempt_enable_no_resched();
     }
@@ -217,15 +264,24 @@ pub unsafe fn double_rq_lock(a: *mut Rq, b: *mut Rq) {
 #[inline(always)]
 pub unsafe fn rq_unlock(rq: *mut Rq) {
     // SAFETY: by 1.
-    unsafe { (*rq).locked.store(false, Ordering::Release) };
+    unsafe { raw_rq_unlock(rq) };
     preempt_enable_no_resched();
+}
+
+/// The other end of [`raw_rq_lock`].
+///
+/// # Safety
+/// 1. As [`rq_unlock`].
+#[inline(always)]
+pub unsafe fn raw_rq_unlock(rq: *mut Rq) {
+    // SAFETY: by 1.
+    unsafe { (*rq).locked.store(0, Ordering::Release) };
 }
 
 /// This CPU's run queue. Interrupts or preemption are off.
 #[inline(always)]
 pub fn this_rq() -> *mut Rq {
-    // SAFETY: the area exists for ever; no reference is made.
-    unsafe { &raw mut (*this_cpu()).rq }
+    this_cpu_read!(this_rq) as *mut Rq
 }
 
 /// The run queue of CPU `cpu`.

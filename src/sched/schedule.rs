@@ -5,11 +5,12 @@
 //!
 //! Book: ch. 7, "The schedule() Function". Linux: 2.6.38 `schedule`, 5.4 `__schedule`.
 
+use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 use super::balance::idle_balance;
 use super::context_switch::context_switch;
-use super::rq::{rq_lock, rq_unlock, this_rq};
+use super::rq::{Rq, rq_lock, rq_unlock, this_rq};
 use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
 use crate::sync::preempt::{
     PREEMPT_ACTIVE, add_preempt_count, preempt_count, preempt_disable, preempt_enable_no_resched,
@@ -17,6 +18,7 @@ use crate::sync::preempt::{
 };
 use crate::task::last::Prev;
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
+use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{
     TIF_NEED_RESCHED, TIF_SIGPENDING, clear_flag, current_thread_info, test_flag,
 };
@@ -24,18 +26,19 @@ use crate::task::thread_info::{
 /// Gives up the CPU until the scheduler comes back to this task. Who means to sleep has set its
 /// state before.
 #[unsafe(no_mangle)]
+#[inline(never)]
+#[unsafe(link_section = ".sched.text")]
 pub extern "C" fn schedule() {
-    loop {
-        __schedule(false);
-        if !test_flag(current_thread_info(), TIF_NEED_RESCHED) {
-            break;
-        }
+    __schedule(false);
+    if test_flag(current_thread_info(), TIF_NEED_RESCHED) {
+        // We run, so we are runnable: from here on it is a preemption.
+        preempt_schedule_common();
     }
 }
 
 /// One pass: picks a task and, if it is another, switches to it. `preempt` says that the kernel
 /// preempts a task which may be about to sleep: it stays runnable.
-#[unsafe(link_section = ".sched.text")]
+#[inline(always)]
 fn __schedule(preempt: bool) {
     preempt_disable();
     debug_assert!(
@@ -47,33 +50,36 @@ fn __schedule(preempt: bool) {
     let rq = this_rq();
     // SAFETY: interrupts are off, and no lock is held: the count said so.
     unsafe { rq_lock(rq) };
-    // SAFETY: the lock guards the queue; a task that runs is live.
-    let (q, prev) = unsafe { (&mut *rq, &*(*rq).curr) };
+    // SAFETY: the lock guards the queue.
+    let q = unsafe { &mut *rq };
+    let prev_p = q.curr;
+    // SAFETY: a task that runs is live.
+    let prev = unsafe { &*prev_p };
 
-    let state = prev.state.load(Ordering::Relaxed);
-    let switch_count = if state != TASK_RUNNING && !preempt {
+    let switch_count = if !preempt && prev.state.load(Ordering::Relaxed) != TASK_RUNNING {
+        let state = prev.state.load(Ordering::Relaxed);
         if state == TASK_INTERRUPTIBLE && test_flag(prev.thread_info(), TIF_SIGPENDING) {
             prev.state.store(TASK_RUNNING, Ordering::Relaxed);
         } else {
             // SAFETY: the lock is held, and a running task is on its queue unless it is idle,
             // which never sleeps.
-            unsafe { q.deactivate_task(q.curr) };
+            unsafe { q.deactivate_task(prev_p) };
         }
         &prev.nvcsw
     } else {
         &prev.nivcsw
     };
 
-    let mut next = q.pick_next_task();
-    if next == q.idle {
+    let next = match q.pick_next_task() {
+        Some(next) => next.as_ptr(),
         // SAFETY: the lock is held, and the run queue is this CPU's.
-        unsafe { idle_balance(rq) };
-        next = q.pick_next_task();
-    }
-    clear_flag(prev.thread_info(), TIF_NEED_RESCHED);
-    if next != q.curr {
-        q.nr_switches.fetch_add(1, Ordering::Relaxed);
-        let prev_p = core::mem::replace(&mut q.curr, next);
+        None => unsafe { pick_after_balance(rq) },
+    };
+    clear_flag(current_thread_info(), TIF_NEED_RESCHED);
+    if next != prev_p {
+        q.nr_switches
+            .store(q.nr_switches.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        q.curr = next;
         switch_count.store(switch_count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         // SAFETY: interrupts are off and the lock is held; next is runnable here, so no CPU
         // runs it. The lock is released on the other side.
@@ -86,13 +92,26 @@ fn __schedule(preempt: bool) {
     preempt_enable_no_resched();
 }
 
+/// Nothing is runnable here: a task of another CPU, or the idle task.
+///
+/// # Safety
+/// 1. The lock of `rq` is held, and it is this CPU's.
+#[inline(never)]
+unsafe fn pick_after_balance(rq: *mut Rq) -> *mut TaskStruct {
+    // SAFETY: by 1.
+    unsafe {
+        idle_balance(rq);
+        (*rq).pick_next_task().map_or((*rq).idle, NonNull::as_ptr)
+    }
+}
+
 /// Preempts kernel code whose preemption count has just become 0, unless interrupts are off.
 #[unsafe(no_mangle)]
 pub extern "C" fn preempt_schedule() {
     if preempt_count() != 0 || irqs_disabled() {
         return;
     }
-    preempt_loop();
+    preempt_schedule_common();
 }
 
 /// Preempts kernel code on return from an interrupt. Entered and left with interrupts off.
@@ -102,11 +121,15 @@ pub extern "C" fn preempt_schedule_irq() {
         preempt_count() == 0 && irqs_disabled(),
         "BUG: preempt_schedule_irq"
     );
-    preempt_loop();
+    preempt_schedule_common();
     local_irq_disable();
 }
 
-fn preempt_loop() {
+/// Linux: 4.x `preempt_schedule_common`.
+#[cold]
+#[inline(never)]
+#[unsafe(link_section = ".sched.text")]
+fn preempt_schedule_common() {
     loop {
         add_preempt_count(PREEMPT_ACTIVE);
         __schedule(true);

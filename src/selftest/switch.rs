@@ -218,7 +218,9 @@ fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
     let last = unsafe {
         rq_lock(rq);
         (*rq).yield_task(me());
-        let next = (*rq).pick_next_task();
+        let next = (*rq)
+            .pick_next_task()
+            .map_or((*rq).idle, core::ptr::NonNull::as_ptr);
         if next == me() {
             rq_unlock(rq);
             local_irq_enable();

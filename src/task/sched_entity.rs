@@ -23,7 +23,7 @@ pub const MAX_PRIO: u32 = 140;
 /// Priority of a normal task with nice 0.
 pub const DEFAULT_PRIO: u32 = 120;
 
-/// A link of a run-queue list. Both null while the task is on none.
+/// A link of a run-queue list, which is a ring. Both null while the task is on none.
 #[repr(C)]
 pub struct RunList {
     pub next: *mut RunList,
@@ -61,8 +61,8 @@ pub struct SchedEntity {
     pub policy: u32,
     /// Ticks left.
     pub time_slice: u32,
-    /// Which of the two arrays of its run queue it is on.
-    pub array: u32,
+    /// The `prio_array` that it is on, or was on last; opaque here.
+    pub array: *mut (),
     /// CPUs it may run on, one bit each. Written with the task's `pi_lock` held as well, so
     /// that one of the two locks is enough to read it.
     pub cpus_allowed: u32,
@@ -80,7 +80,7 @@ impl SchedEntity {
             rt_priority: 0,
             policy: SCHED_NORMAL,
             time_slice: 25,
-            array: 0,
+            array: ptr::null_mut(),
             cpus_allowed: !0,
             exec_start: 0,
         }

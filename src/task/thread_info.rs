@@ -23,12 +23,17 @@ pub const TIF_SIGPENDING: u32 = 2;
 pub const TIF_NEED_RESCHED: u32 = 3;
 /// A system call by `sysenter` or `int 0x80` must be single-stepped: TF was set on entry.
 pub const TIF_SINGLESTEP: u32 = 4;
+/// The user's registers in `pt_regs` were changed: all of them must be loaded, by `iret`.
+pub const TIF_IRET: u32 = 5;
 /// Something wants to run just before the return to user mode.
 pub const TIF_NOTIFY_RESUME: u32 = 1;
 
 /// The bits that send a return to user mode round the work loop.
-pub const _TIF_WORK_MASK: u32 =
-    1 << TIF_SIGPENDING | 1 << TIF_NEED_RESCHED | 1 << TIF_SINGLESTEP | 1 << TIF_NOTIFY_RESUME;
+pub const _TIF_WORK_MASK: u32 = 1 << TIF_SIGPENDING
+    | 1 << TIF_NEED_RESCHED
+    | 1 << TIF_SINGLESTEP
+    | 1 << TIF_NOTIFY_RESUME
+    | 1 << TIF_IRET;
 
 /// Foot of a kernel stack.
 #[repr(C)]
@@ -86,7 +91,7 @@ impl ThreadInfo {
 #[cfg(target_os = "none")]
 #[inline(always)]
 pub fn current_thread_info() -> &'static ThreadInfo {
-    let base = crate::arch::x86::insn::read_esp() as usize & !(THREAD_SIZE - 1);
+    let base = crate::arch::x86::insn::stack_address() as usize & !(THREAD_SIZE - 1);
     // SAFETY: every kernel stack is 8 KiB, aligned so, and has a ThreadInfo at its foot from
     // before it is first used until after it is last used, and we are on it.
     unsafe { &*(base as *const ThreadInfo) }

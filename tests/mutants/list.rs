@@ -343,7 +343,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "need_resched_not_cleared",
         takes_out: "clear_tsk_need_resched",
         edits: &[
-            Edit { file: "src/sched/schedule.rs", find: "    clear_flag(prev.thread_info(), TIF_NEED_RESCHED);\n", replace: "" },
+            Edit { file: "src/sched/schedule.rs", find: "    clear_flag(current_thread_info(), TIF_NEED_RESCHED);\n", replace: "" },
         ],
         runs: &[Run { cmdline: "selftest=fifo_runs_until_it_yields", cpus: 1, tests: &["fifo_runs_until_it_yields"], seconds: 40 }],
     },

@@ -49,7 +49,7 @@ const DEATHS: &[Death] = &[
     Death {
         selftest: "bug_scheduling_while_atomic!",
         says: "scheduling while atomic, preempt_count 0x2",
-        function: "schedule::__schedule",
+        function: " schedule+0x",
     },
     Death {
         selftest: "bug_stack_end_overwritten!",

@@ -455,6 +455,17 @@ pub fn read_esp() -> u32 {
     esp
 }
 
+/// An address on the stack that this runs on. `pure`, unlike [`read_esp`], so that it is read
+/// once in a function: a call frame lies on one stack as long as it lives, and code that goes
+/// on after `switch_to` goes on in its own frame.
+#[inline(always)]
+pub fn stack_address() -> u32 {
+    let esp: u32;
+    // SAFETY: only reads.
+    unsafe { asm!("mov {}, esp", out(reg) esp, options(pure, nomem, nostack, preserves_flags)) };
+    esp
+}
+
 /// The frame pointer.
 #[inline(always)]
 pub fn read_ebp() -> u32 {

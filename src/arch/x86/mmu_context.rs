@@ -8,6 +8,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::bitops::{clear_bit, set_bit};
 use super::insn;
 use super::ldt::load_ldt;
 use super::percpu::{TLBSTATE_LAZY, TLBSTATE_OK, smp_processor_id};
@@ -19,24 +20,25 @@ use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 /// Writes no CR3 when they are the same, unless `leave_mm` has meanwhile taken it away.
 #[inline(always)]
 pub fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
-    let bit = 1u32 << smp_processor_id();
+    let cpu = smp_processor_id();
     if !core::ptr::eq(prev, next) {
-        this_cpu_write!(tlb_state, TLBSTATE_OK);
+        this_cpu_write!(tlb_state, const TLBSTATE_OK);
         this_cpu_write!(tlb_active_mm, core::ptr::from_ref(next) as u32);
-        next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed);
+        set_bit(cpu, &next.cpu_vm_mask);
         load_cr3(next);
         // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
-        prev.cpu_vm_mask.fetch_and(!bit, Ordering::Relaxed);
+        clear_bit(cpu, &prev.cpu_vm_mask);
         if prev.ldt_entries.load(Ordering::Relaxed) | next.ldt_entries.load(Ordering::Relaxed) != 0
         {
             load_ldt(next);
         }
-    } else {
-        this_cpu_write!(tlb_state, TLBSTATE_OK);
+    } else if this_cpu_read!(tlb_state) != TLBSTATE_OK {
+        this_cpu_write!(tlb_state, const TLBSTATE_OK);
         debug_assert!(
             this_cpu_read!(tlb_active_mm) == core::ptr::from_ref(next) as u32,
             "BUG: switch_mm: this CPU's address space is not the one it says"
         );
+        let bit = 1 << cpu;
         if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
             // leave_mm ran while we were lazy: CR3 is the kernel's.
             load_cr3(next);

@@ -22,7 +22,7 @@
 //! - [`switch_to_xtra`]: debug registers, TSC, I/O bitmap
 //! - [`copy_thread`]: the context of a new task, and its end
 //! - [`ret_from_fork`]: where a new task comes out of its first switch
-//! - [`mmu_context`]: `switch_mm` and lazy TLB
+//! - [`mmu_context`]: `switch_mm` and lazy TLB; [`bitops`]: its masks
 //! - [`tlb_flush`]: forgetting translations
 //! - [`gdt`]: the descriptor table of each CPU
 //! - [`ldt`]: the LDT of an address space
@@ -47,6 +47,8 @@ pub mod __switch_to;
 pub mod acpi;
 #[cfg(target_os = "none")]
 pub mod backtrace;
+#[cfg(target_os = "none")]
+pub mod bitops;
 #[cfg(target_os = "none")]
 pub mod copy_thread;
 #[cfg(target_os = "none")]

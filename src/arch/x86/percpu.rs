@@ -36,6 +36,8 @@ pub struct PerCpu {
     pub cpu_number: u32,
     /// The task that runs here; written by `__switch_to`, last of all.
     pub current_task: u32,
+    /// Address of `rq`, so that it is at hand in one instruction.
+    pub this_rq: u32,
     /// Whether the address space that CR3 holds is in use or only borrowed.
     pub tlb_state: u32,
     /// The address space that CR3 holds (`cpu_tlbstate.active_mm`).
@@ -125,7 +127,8 @@ pub fn setup_per_cpu_areas() {
             (*p).cpu_number = cpu as u32;
             (&raw mut (*p).tss).write(TssStruct::new(KERNEL_DS.0));
             (&raw mut (*p).doublefault_tss).write(X86HwTss::ZERO);
-            (&raw mut (*p).rq).write(Rq::new(cpu as u32));
+            (*p).this_rq = &raw mut (*p).rq as u32;
+            Rq::init(&raw mut (*p).rq, cpu as u32);
         }
         PER_CPU_OFFSET[cpu].store(p, Ordering::Release);
     }
@@ -151,6 +154,9 @@ macro_rules! this_cpu_read {
 /// Writes a 4-byte field of this CPU's area by one `%fs` instruction.
 #[macro_export]
 macro_rules! this_cpu_write {
+    ($($field:tt).+, const $value:expr) => {
+        $crate::arch::x86::percpu::write_fs_const::<{ core::mem::offset_of!($crate::arch::x86::percpu::PerCpu, $($field).+) }, { $value }>()
+    };
     ($($field:tt).+, $value:expr) => {
         $crate::arch::x86::percpu::write_fs::<{ core::mem::offset_of!($crate::arch::x86::percpu::PerCpu, $($field).+) }>($value)
     };
@@ -191,6 +197,16 @@ pub fn write_fs<const OFFSET: usize>(value: u32) {
     // SAFETY: %fs covers this CPU's area; OFFSET is a 4-byte field of it that holds any bits.
     unsafe {
         asm!("movl {}, %fs:{}", in(reg) value, const OFFSET,
+             options(att_syntax, nostack, preserves_flags));
+    }
+}
+
+/// Stores a constant at `%fs:OFFSET`; for [`this_cpu_write!`] with `const`.
+#[inline(always)]
+pub fn write_fs_const<const OFFSET: usize, const VALUE: u32>() {
+    // SAFETY: as `write_fs`.
+    unsafe {
+        asm!("movl ${}, %fs:{}", const VALUE, const OFFSET,
              options(att_syntax, nostack, preserves_flags));
     }
 }
