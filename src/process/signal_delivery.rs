@@ -36,6 +36,7 @@ use crate::hw::fxsave::FxsaveArea;
 use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::PF_USED_MATH;
+use crate::task::thread_info::{TIF_IRET, set_flag};
 
 /// `sa_flags`: the handler wants siginfo and ucontext.
 pub const SA_SIGINFO: u32 = 0x4;
@@ -280,6 +281,7 @@ pub fn sigreturn(me: Current, regs: &mut PtRegs, rt: bool) -> i32 {
         force_sig(SIGSEGV, me);
         return 0;
     };
+    set_flag(me.thread_info(), TIF_IRET);
     if let Some(altstack) = altstack {
         me.signals.lock().altstack = altstack;
     }

@@ -10,6 +10,7 @@ use crate::arch::x86::percpu::this_cpu;
 use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
 use crate::task::io_bitmap::{ioperm, switch_to_bitmap};
+use crate::task::thread_info::{TIF_IRET, current_thread_info, set_flag};
 use crate::task::thread_struct::TIF_IO_BITMAP;
 
 /// Grants or revokes `num` ports from `from` on, for the calling task, at once.
@@ -52,6 +53,7 @@ pub fn sys_iopl(level: u32) -> SysResult {
         return Err(Errno::EPERM);
     }
     regs.flags = flags.with_iopl(level as u8).bits();
+    set_flag(current_thread_info(), TIF_IRET);
     Ok(0)
 }
 

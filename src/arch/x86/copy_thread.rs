@@ -21,7 +21,7 @@ use crate::sync::PreemptGuard;
 use crate::syscall::errno::Errno;
 use crate::task::io_bitmap::switch_to_bitmap;
 use crate::task::pt_regs::PtRegs;
-use crate::task::thread_info::THREAD_SIZE;
+use crate::task::thread_info::{THREAD_SIZE, TIF_IRET, current_thread_info, set_flag};
 use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, ThreadStruct};
 
 /// Bytes left free above the `pt_regs` of an empty stack: a frame of an interrupt in ring 0
@@ -127,6 +127,7 @@ pub fn start_thread(regs: &mut PtRegs, ip: u32, sp: u32) {
         orig_ax: u32::MAX,
         ..PtRegs::default()
     };
+    set_flag(current_thread_info(), TIF_IRET);
 }
 
 /// prctl(PR_SET_TSC): lets the running task read the time-stamp counter, or makes RDTSC fault.

@@ -13,13 +13,15 @@
 //! ```
 //!
 //! A system call runs as `sys_call_table[eax]` with this frame as its arguments and returns its
-//! result in eax. `syscall_exit` expects esp at the frame; so does `restore_all`, which leaves by
-//! `iret`. A selector that the user spoiled while we were here becomes 0; a spoilt `iret` frame
-//! becomes SIGSEGV; both through the exception table. Who rewrites a frame as a whole (exec,
-//! sigreturn) sets `orig_ax` to -1: then the way out is `iret`, never `sysexit`.
+//! result in eax. It keeps ebx, esi, edi and ebp, as every function does, so on the short way out
+//! they are the user's still, and only what a function may spoil comes from the frame. Who changes
+//! the frame (exec, sigreturn, iopl) sets TIF_IRET: then the way out is `restore_all`, which takes
+//! all of it and leaves by `iret`. `syscall_exit` expects esp at the frame, and so does that. A
+//! selector that the user spoiled while we were here becomes 0; a spoilt `iret` frame becomes
+//! SIGSEGV; both through the exception table.
 //!
-//! `sysenter` arrives with interrupts off, the user's other flags still set, and esp at the end of
-//! this CPU's TSS, from where the first instruction fetches `sp0`. A debug trap or NMI on that
+//! `sysenter` arrives with interrupts off, the user's other flags still set (those that matter are
+//! cleared, and then only `iret` brings them back), and esp at the end of this CPU's TSS, from where the first instruction fetches `sp0`. A debug trap or NMI on that
 //! first instruction lands on the small stack there and is moved over.
 //!
 //! The return looks for work as long as there is any: switch tasks, deliver signals. A return to
@@ -35,7 +37,6 @@ use core::{arch::global_asm, mem::offset_of};
 use crate::{
     arch::x86::{
         head::PAGE_OFFSET,
-        insn::{self, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP},
         percpu::{PerCpu, per_cpu},
     },
     hw::{
@@ -47,7 +48,7 @@ use crate::{
     task::{
         pt_regs::PtRegs,
         thread_info::{
-            _TIF_WORK_MASK, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT, TI_SYSENTER_RETURN,
+            _TIF_WORK_MASK, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT, TI_SYSENTER_RETURN, TIF_IRET,
             TIF_NEED_RESCHED, TIF_SINGLESTEP, clear_flag, current_thread_info, test_flag,
         },
     },
@@ -75,6 +76,10 @@ global_asm!(
     r#"
     .macro SAVE_ALL
     cld
+    SAVE_REGS
+    .endm
+
+    .macro SAVE_REGS
     pushl   $0                              # gs
     pushl   %fs
     pushl   %es
@@ -112,6 +117,18 @@ global_asm!(
     EX_TABLE \label, \label\()_fixup
     .endm
 
+    # The same, but the frame stays where it is.
+    .macro LOAD_SEGMENT offset, reg, label
+\label: movw \offset(%esp), \reg
+    .pushsection .entry.text, "ax", @progbits
+    .subsection 1
+\label\()_fixup:
+    movl    $0, \offset(%esp)
+    jmp     \label
+    .popsection
+    EX_TABLE \label, \label\()_fixup
+    .endm
+
     .macro ENTRY name
     .globl  \name
     .type   \name, @function
@@ -135,9 +152,33 @@ global_asm!(
     jae     syscall_badsys
     LABEL   syscall_call
     call    *sys_call_table(,%eax,4)
-    movl    %eax, {PT_AX}(%esp)
-    LABEL   syscall_exit                    # esp -> pt_regs
+    LABEL   syscall_done                    # eax = result; ebx, esi, edi, ebp are the user's
     cli                                     # no work may come up after the test
+    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    jnz     syscall_work
+    movl    {PT_CX}(%esp), %ecx
+    movl    {PT_DX}(%esp), %edx
+    LOAD_SEGMENT {PT_DS}, %ds, syscall_ds
+    LOAD_SEGMENT {PT_ES}, %es, syscall_es
+    LOAD_SEGMENT {PT_FS}, %fs, syscall_fs
+    addl    ${PT_IP}, %esp
+    LABEL   syscall_return
+    iret
+    EX_TABLE syscall_return, iret_exc
+    .size   system_call, . - system_call
+
+    ENTRY   syscall_badsys
+    call    sys_ni_syscall
+    jmp     syscall_done
+    .size   syscall_badsys, . - syscall_badsys
+
+    ENTRY   syscall_work
+    movl    %eax, {PT_AX}(%esp)
+    jmp     work_pending
+    .size   syscall_work, . - syscall_work
+
+    ENTRY   syscall_exit                    # a new task's first way out
+    cli
     testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
     jnz     work_pending
     LABEL   restore_all
@@ -155,30 +196,24 @@ global_asm!(
     LABEL   irq_return
     iret
     EX_TABLE irq_return, iret_exc
-    .size   system_call, . - system_call
-
-    ENTRY   syscall_badsys
-    call    sys_ni_syscall
-    movl    %eax, {PT_AX}(%esp)
-    jmp     syscall_exit
-    .size   syscall_badsys, . - syscall_badsys
+    .size   syscall_exit, . - syscall_exit
 
 # ------------------------------------------------------------- sysenter
 
     ENTRY   sysenter_entry                  # eax = number, ebp = user esp, IF = 0
     movl    {TSS_SYSENTER_SP0}(%esp), %esp
     LABEL   sysenter_past_esp
+    sti
     pushl   ${USER_DS}                      # ss
     pushl   %ebp                            # sp
-    pushfl                                  # flags: all of them are the user's but IF
+    pushfl                                  # flags: all of them are the user's but IF, which is on
     pushl   ${USER_CS}                      # cs
-    orl     ${IF}, 4(%esp)
     pushl   {SYSENTER_RETURN_FROM_CS}(%esp) # ip
-    pushl   ${KERNEL_EFLAGS}                # NT, AC, TF, DF and IOPL end here
-    popfl
     pushl   %eax                            # orig_ax
-    SAVE_ALL
-    sti
+    SAVE_REGS
+    testl   ${FLAGS_ONLY_IRET_RESTORES}, {PT_FLAGS}(%esp)
+    jnz     sysenter_fix_flags
+    LABEL   sysenter_flags_fixed
     cmpl    ${PAGE_OFFSET} - 3, %ebp
     jae     syscall_fault
     LABEL   sysenter_sixth_argument
@@ -188,29 +223,26 @@ global_asm!(
     cmpl    ${NR_SYSCALLS}, %eax
     jae     syscall_badsys
     call    *sys_call_table(,%eax,4)
-    movl    %eax, {PT_AX}(%esp)
     cli
     testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
-    jnz     work_pending
-    cmpl    $0, {PT_ORIG_AX}(%esp)          # the frame was rewritten
-    jl      restore_all
-    testl   ${FLAGS_ONLY_IRET_RESTORES}, {PT_FLAGS}(%esp)
-    jnz     restore_all
-    LABEL   sysenter_exit
-    popl    %ebx
-    addl    $8, %esp                        # cx, dx: the vDSO has them
-    popl    %esi
-    popl    %edi
-    popl    %ebp
-    popl    %eax
-    POP_SEGMENT %ds, sysexit_ds
-    POP_SEGMENT %es, sysexit_es
-    POP_SEGMENT %fs, sysexit_fs
-    movl    {PT_IP} - {PT_GS}(%esp), %edx   # sysexit: eip = edx, esp = ecx
-    movl    {PT_SP} - {PT_GS}(%esp), %ecx
+    jnz     syscall_work
+    LABEL   sysenter_exit                   # cx, dx: the vDSO has them
+    movl    {PT_IP}(%esp), %edx             # sysexit: eip = edx, esp = ecx
+    movl    {PT_SP}(%esp), %ecx
+    LOAD_SEGMENT {PT_FS}, %fs, sysexit_fs
+    LOAD_SEGMENT {PT_ES}, %es, sysexit_es
+    LOAD_SEGMENT {PT_DS}, %ds, sysexit_ds
     sti                                     # takes effect after sysexit
     sysexit
     .size   sysenter_entry, . - sysenter_entry
+
+    ENTRY   sysenter_fix_flags
+    pushl   ${KERNEL_EFLAGS}                # NT, AC, TF, DF and IOPL end here
+    popfl
+    lock orl ${IRET}, {TI_FLAGS}(%esp)
+    sti
+    jmp     sysenter_flags_fixed
+    .size   sysenter_fix_flags, . - sysenter_fix_flags
 
     ENTRY   syscall_fault                   # the sixth argument cannot be read
     movl    $-{EFAULT}, {PT_AX}(%esp)
@@ -409,6 +441,7 @@ global_asm!(
     FLAGS_ONLY_IRET_RESTORES = const FLAGS_ONLY_IRET_RESTORES,
     WORK_MASK = const _TIF_WORK_MASK,
     NEED_RESCHED = const 1 << TIF_NEED_RESCHED,
+    IRET = const 1 << TIF_IRET,
     TI_FLAGS = const REGS_TO_THREAD_INFO + TI_FLAGS as isize,
     TI_FLAGS_AT_FOOT = const TI_FLAGS,
     TI_PREEMPT_COUNT_AT_FOOT = const TI_PREEMPT_COUNT,
@@ -417,8 +450,13 @@ global_asm!(
     TSS_SYSENTER_SP0 = const TSS_SYSENTER_SP0,
     FIRST_EXTERNAL_VECTOR = const crate::hw::gates::FIRST_EXTERNAL_VECTOR,
     IRQ_ENTRY_BYTES = const IRQ_ENTRY_BYTES,
+    PT_CX = const offset_of!(PtRegs, cx),
+    PT_DX = const offset_of!(PtRegs, dx),
     PT_BP = const offset_of!(PtRegs, bp),
     PT_AX = const offset_of!(PtRegs, ax),
+    PT_DS = const offset_of!(PtRegs, ds),
+    PT_ES = const offset_of!(PtRegs, es),
+    PT_FS = const offset_of!(PtRegs, fs),
     PT_GS = const offset_of!(PtRegs, gs),
     PT_ORIG_AX = const offset_of!(PtRegs, orig_ax),
     PT_IP = const offset_of!(PtRegs, ip),
@@ -429,7 +467,8 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    fn sysenter_entry();
+    /// Where SYSENTER_EIP leads.
+    pub fn sysenter_entry();
     /// Upward: `process::signal`, signals and restart of an interrupted call.
     fn do_notify_resume(regs: *mut PtRegs);
 }
@@ -444,6 +483,7 @@ unsafe extern "C" {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
     let thread_info = current_thread_info();
+    clear_flag(thread_info, TIF_IRET);
     if test_flag(thread_info, TIF_SINGLESTEP) {
         clear_flag(thread_info, TIF_SINGLESTEP);
         // SAFETY: the caller's duty; nobody else looks at the frame now.
@@ -456,15 +496,4 @@ unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
 /// Where `esp` is after `sysenter` on CPU `cpu`: the end of its TSS.
 pub fn sysenter_stack(cpu: u32) -> u32 {
     (per_cpu(cpu) as usize + offset_of!(PerCpu, tss) + size_of::<TssStruct>()) as u32
-}
-
-/// Tells CPU `cpu`, which must be this one, where `sysenter` leads. Once per CPU, after its
-/// per-CPU area is in place; SYSENTER_CS is written with the task's `sp0`.
-pub fn enable_sep_cpu(cpu: u32) {
-    let end_of_tss = u64::from(sysenter_stack(cpu));
-    // SAFETY: the CPU has SEP; the entry fetches its real stack from the TSS below ESP.
-    unsafe {
-        insn::wrmsr(MSR_IA32_SYSENTER_ESP, end_of_tss);
-        insn::wrmsr(MSR_IA32_SYSENTER_EIP, sysenter_entry as *const () as u64);
-    }
 }

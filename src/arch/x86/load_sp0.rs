@@ -6,13 +6,11 @@
 //!
 //! Book: ch. 3, "Task State Segment". Linux: 2.6.38 `native_load_sp0`. SDM: vol. 3, 8.7.
 
-use super::insn;
+use super::entry::{sysenter_entry, sysenter_stack};
+use super::insn::{self, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP};
 use super::percpu::this_cpu;
 use crate::task::thread_struct::ThreadStruct;
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
-
-/// Model-specific register that holds the code segment of `sysenter`.
-pub const MSR_IA32_SYSENTER_CS: u32 = 0x174;
 
 /// Writes next's `sp0` into this CPU's TSS.
 #[inline(always)]
@@ -38,4 +36,15 @@ pub fn set_sysenter_cs(cs: u32) {
     // SAFETY: the register exists (SEP is required at boot) and takes a code selector or 0.
     unsafe { insn::wrmsr(MSR_IA32_SYSENTER_CS, u64::from(cs)) };
     this_cpu_inc!(count.sysenter_cs_writes);
+}
+
+/// Tells CPU `cpu`, which must be this one, where `sysenter` leads. Once per CPU, after its
+/// per-CPU area is in place; SYSENTER_CS is written with the task's `sp0`.
+pub fn enable_sep_cpu(cpu: u32) {
+    let end_of_tss = u64::from(sysenter_stack(cpu));
+    // SAFETY: the CPU has SEP; `sysenter_entry` fetches its real stack from the TSS below ESP.
+    unsafe {
+        insn::wrmsr(MSR_IA32_SYSENTER_ESP, end_of_tss);
+        insn::wrmsr(MSR_IA32_SYSENTER_EIP, sysenter_entry as *const () as u64);
+    }
 }

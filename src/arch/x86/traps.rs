@@ -23,7 +23,7 @@ use core::fmt;
 
 use crate::{
     arch::x86::{
-        current::current, doublefault, entry, epitaph, extable::fixup_exception, idt, insn,
+        current::current, doublefault, epitaph, extable::fixup_exception, idt, insn, load_sp0,
         math_state,
     },
     drivers::printk::PanicConsole,
@@ -70,7 +70,7 @@ pub fn trap_init(cpu: u32) {
     idt::load_idt();
     // SAFETY: this CPU's own, once; the page tables in CR3 are the kernel's and stay.
     unsafe { doublefault::init_doublefault_tss(cpu) };
-    entry::enable_sep_cpu(cpu);
+    load_sp0::enable_sep_cpu(cpu);
     fpu_init();
 }
 
