@@ -1,14 +1,14 @@
 //! Takes one step of the switch out at a time, and demands that a test notices.
 //!
-//! A *mutant* is the kernel with one small change; see `tests/mutants/list.rs`. It is
-//! compiled in a copy of the tree and booted with the tests that should notice; each
-//! of these must be red: `not ok`, or never reached because the kernel panicked or
-//! hung. That they are green without the change, `boots` shows.
+//! A *mutant* is the kernel with one small change; see `tests/mutants/`. It is
+//! compiled in a copy of the tree and booted with the test that should notice, which
+//! must be red: `not ok`, or never ended because the kernel panicked or hung. That
+//! it is green without the change, `boots` shows.
 //!
 //! All of them take some minutes, so without arguments a few are run, others after
 //! each commit. `just mutants` runs all, `just mutants NAME` those that match.
 
-#[path = "mutants/list.rs"]
+#[path = "mutants/mod.rs"]
 mod list;
 #[path = "mutants/tree.rs"]
 mod tree;
@@ -17,7 +17,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use list::{MUTANTS, Mutant, Run};
+use list::{Mutant, Run, mutants};
 use support::image::{IsoSpec, try_iso};
 use support::paths;
 use support::qemu::{End, Exit, Medium, Vm};
@@ -26,8 +26,10 @@ use tree::Copy;
 
 /// How many are run when nobody says which.
 const SLICE: usize = 2;
-/// Compiling and booting one. What a case may take is in the list; this is for a compiler or a tool
-/// that never ends, and a first compilation of everything on a slow machine is within it.
+/// After this a mutant that still runs hangs.
+const BOOT_LIMIT: Duration = Duration::from_secs(40);
+/// Compiling and booting one: for a tool that never ends. A first compilation of everything, on a
+/// slow machine, is within it.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
@@ -36,11 +38,7 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let all =
         arguments.filter.is_some() || arguments.list || std::env::var_os("MUTANTS_ALL").is_some();
-    let chosen: Vec<&'static Mutant> = if all {
-        MUTANTS.iter().collect()
-    } else {
-        slice()
-    };
+    let chosen: Vec<&'static Mutant> = if all { mutants() } else { slice() };
     let trials: Vec<Trial> = chosen
         .into_iter()
         .map(|mutant| trial(mutant.name, LIMIT, move || notice(mutant)))
@@ -58,38 +56,35 @@ fn slice() -> Vec<&'static Mutant> {
         .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
         .unwrap_or_default();
     let start = usize::from_str_radix(hash.get(..6).unwrap_or("0"), 16).unwrap_or(0);
+    let all = mutants();
     (0..SLICE)
-        .map(|i| &MUTANTS[(start + i * MUTANTS.len() / SLICE) % MUTANTS.len()])
+        .map(|i| all[(start + i * all.len() / SLICE) % all.len()])
         .collect()
 }
 
-/// Compiles the mutant and runs its tests; each of them must be red.
+/// Compiles the mutant and runs its test, which must be red.
 fn notice(mutant: &Mutant) -> Result<()> {
     let copy = Copy::of_the_tree()?;
     for edit in mutant.edits {
         copy.edit(edit)?;
     }
     let kernel = copy.kernel()?;
-    for run in mutant.runs {
-        let boot = IsoSpec {
-            kernel: Some(kernel.clone()),
-            ..IsoSpec::boot(run.cmdline)
-        };
-        let mut vm = Vm::new(Medium::Iso(try_iso(&boot)?));
-        vm.cpus = run.cpus;
-        vm.timeout = Duration::from_secs(run.seconds);
-        vm.silence = vm.timeout;
-        let seen = vm.run()?;
-        for test in run.tests {
-            match how_red(test, &seen.log, &seen.end) {
-                Ok(how) => println!("# {}: {test}: {how}", mutant.name),
-                Err(error) => bail!(
-                    "{error:#} ({} taken out)\n{}",
-                    mutant.takes_out,
-                    seen.explain(None)
-                ),
-            }
-        }
+    let boot = IsoSpec {
+        kernel: Some(kernel),
+        ..IsoSpec::boot(&mutant.red.cmdline())
+    };
+    let mut vm = Vm::new(Medium::Iso(try_iso(&boot)?));
+    vm.cpus = mutant.red.cpus;
+    vm.timeout = BOOT_LIMIT;
+    vm.silence = BOOT_LIMIT;
+    let seen = vm.run()?;
+    match how_red(mutant.red.test, &seen.log, &seen.end) {
+        Ok(how) => println!("# {}: {}: {how}", mutant.name, mutant.red.test),
+        Err(error) => bail!(
+            "{error:#} ({} taken out)\n{}",
+            mutant.takes_out,
+            seen.explain(None)
+        ),
     }
     Ok(())
 }

@@ -1,0 +1,94 @@
+//! The mutants: for each step of the switch a small change that takes it out, and the
+//! test that must notice. Each file has those of one part of the way.
+
+mod programs;
+mod schedule;
+mod several_cpus;
+mod switch_to;
+
+/// The tree without one step.
+pub struct Mutant {
+    /// Its name, and its test's.
+    pub name: &'static str,
+    /// The step.
+    pub takes_out: &'static str,
+    /// How.
+    pub edits: &'static [Edit],
+    /// Who must notice.
+    pub red: Run,
+}
+
+/// One change in one file: text that occurs exactly once, and what stands there instead.
+pub struct Edit {
+    /// Path in the tree.
+    pub file: &'static str,
+    /// What is there.
+    pub find: &'static str,
+    /// What the mutant has.
+    pub replace: &'static str,
+}
+
+/// A boot of the mutant.
+pub struct Run {
+    /// What reports: the self-test itself, or the ring-3 program that has the case.
+    what: What,
+    /// How many processors.
+    pub cpus: u32,
+    /// The KTAP case that must be red.
+    pub test: &'static str,
+}
+
+enum What {
+    Selftest,
+    Program(&'static str),
+}
+
+impl Run {
+    /// A line that every kernel writes when it has come up, whatever is taken out of its switch.
+    pub const STARTED: &'static str = "rootfs: initramfs of";
+
+    const fn selftest(test: &'static str) -> Run {
+        Run {
+            what: What::Selftest,
+            cpus: 1,
+            test,
+        }
+    }
+
+    const fn on_two_cpus(test: &'static str) -> Run {
+        Run {
+            what: What::Selftest,
+            cpus: 2,
+            test,
+        }
+    }
+
+    const fn ring3(program: &'static str, test: &'static str) -> Run {
+        Run {
+            what: What::Program(program),
+            cpus: 1,
+            test,
+        }
+    }
+
+    /// The kernel command line.
+    pub fn cmdline(&self) -> String {
+        match self.what {
+            What::Selftest => format!("selftest={}", self.test),
+            What::Program(program) => format!("init=/init -- run {program}"),
+        }
+    }
+}
+
+/// Every mutant.
+pub fn mutants() -> Vec<&'static Mutant> {
+    [
+        switch_to::SWITCH_TO,
+        schedule::SCHEDULE,
+        programs::PROGRAMS,
+        several_cpus::SEVERAL_CPUS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,128 @@
+//! Steps at fork, exec, exit and at the system calls, mostly seen from ring 3.
+
+use super::{Edit, Mutant, Run};
+
+/// In the order in which a switch takes them.
+#[rustfmt::skip]
+pub const PROGRAMS: &[Mutant] = &[
+    Mutant {
+        name: "exit_keeps_ports_in_tss",
+        takes_out: "the fill in exit_thread",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "        switch_to_bitmap(tss, bitmap.io_bitmap_max(), None);", replace: "        let _ = (tss, bitmap);" },
+        ],
+        red: Run::selftest("io_bitmap_exit_revokes"),
+    },
+    Mutant {
+        name: "fork_drops_ports",
+        takes_out: "the copy of the I/O bitmap at fork",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "        new.io_bitmap = Some(bitmap.duplicate()?);", replace: "        let _ = bitmap;" },
+        ],
+        red: Run::selftest("io_bitmap_fork_copies"),
+    },
+    Mutant {
+        name: "fork_copies_stale_fpu",
+        takes_out: "unlazy_fpu before the copy",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    unlazy_fpu(parent);", replace: "" },
+        ],
+        red: Run::selftest("fpu_fork_copies_live_registers"),
+    },
+    Mutant {
+        name: "dying_process_does_not_grab",
+        takes_out: "mmgrab in exit_mm",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "    unsafe { mmgrab(mm) };\n", replace: "" },
+        ],
+        red: Run::selftest("page_directory_freed_by_next_task_after_cr3_moved"),
+    },
+    Mutant {
+        name: "exec_keeps_fpu",
+        takes_out: "clear_fpu at exec",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    clear_fpu(me);\n    let _no_preempt = PreemptGuard::new();", replace: "    let _no_preempt = PreemptGuard::new();" },
+        ],
+        red: Run::selftest("fpu_exec_discards"),
+    },
+    Mutant {
+        name: "fork_loses_gs",
+        takes_out: "%gs at fork",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "            u32::from(insn::read_gs())\n        } else {", replace: "            0\n        } else {" },
+        ],
+        red: Run::ring3("set_thread_area", "set_thread_area"),
+    },
+    Mutant {
+        name: "exec_keeps_tls",
+        takes_out: "the clearing of tls_array at exec",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    thread.tls_array = [DescStruct::EMPTY; 3];\n", replace: "" },
+        ],
+        red: Run::ring3("set_thread_area", "set_thread_area"),
+    },
+    Mutant {
+        name: "sysenter_keeps_nt",
+        takes_out: "the known EFLAGS of the sysenter entry",
+        edits: &[
+            Edit { file: "src/arch/x86/entry.rs", find: "    pushl   ${KERNEL_EFLAGS}                # NT, AC, TF, DF and IOPL end here\n    popfl\n", replace: "    pushl   ${KERNEL_EFLAGS}\n    addl    $4, %esp\n" },
+        ],
+        red: Run::ring3("eflags", "eflags"),
+    },
+    Mutant {
+        name: "iopl_not_set",
+        takes_out: "IOPL in the saved EFLAGS",
+        edits: &[
+            Edit { file: "src/syscall/ioport.rs", find: "    regs.flags = flags.with_iopl(level as u8).bits();\n", replace: "" },
+        ],
+        red: Run::ring3("iopl", "iopl"),
+    },
+    Mutant {
+        name: "tls_not_in_force_at_once",
+        takes_out: "load_TLS in set_thread_area",
+        edits: &[
+            Edit { file: "src/syscall/thread_area.rs", find: "    load_tls(thread);\n", replace: "" },
+        ],
+        red: Run::ring3("set_thread_area", "the new base is in force at once"),
+    },
+    Mutant {
+        name: "tls_slot_9_accepted",
+        takes_out: "the bounds of the TLS slots",
+        edits: &[
+            Edit { file: "src/task/user_desc.rs", find: "        entry @ GDT_ENTRY_TLS_MIN..=GDT_ENTRY_TLS_MAX => ", replace: "        entry @ GDT_ENTRY_TLS_MIN..=9 => " },
+        ],
+        red: Run::ring3("set_thread_area", "set slot 9: EINVAL"),
+    },
+    Mutant {
+        name: "exec_drops_ports",
+        takes_out: "that exec keeps the I/O bitmap",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    clear_fpu(me);\n    let _no_preempt", replace: "    clear_fpu(me);\n    exit_thread(me);\n    let _no_preempt" },
+        ],
+        red: Run::ring3("ioperm", "exec keeps the bitmap"),
+    },
+    Mutant {
+        name: "eperm_before_einval",
+        takes_out: "the order of the checks in ioperm",
+        edits: &[
+            Edit { file: "src/task/io_bitmap.rs", find: "    match from.checked_add(num) {\n", replace: "    if turn_on && !capable {\n        return Err(Errno::EPERM);\n    }\n    match from.checked_add(num) {\n" },
+        ],
+        red: Run::ring3("ioperm", "EINVAL comes before EPERM"),
+    },
+    Mutant {
+        name: "new_program_keeps_registers",
+        takes_out: "the zeroed registers of a new program",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "        ..PtRegs::default()\n", replace: "        ..*regs\n" },
+        ],
+        red: Run::ring3("entry_state", "eax ebx ecx edx esi edi ebp are 0"),
+    },
+    Mutant {
+        name: "new_program_keeps_eflags",
+        takes_out: "EFLAGS 0x202 of a new program",
+        edits: &[
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "        flags: Eflags::NEW_TASK.bits(),\n", replace: "        flags: Eflags::NEW_TASK.with_iopl(3).bits(),\n" },
+        ],
+        red: Run::ring3("entry_state", "EFLAGS is 0x202"),
+    },
+];

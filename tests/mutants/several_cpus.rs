@@ -1,0 +1,75 @@
+//! Steps that matter with several processors.
+
+use super::{Edit, Mutant, Run};
+
+/// In the order in which a switch takes them.
+#[rustfmt::skip]
+pub const SEVERAL_CPUS: &[Mutant] = &[
+    Mutant {
+        name: "on_cpu_not_waited_for",
+        takes_out: "the wait for on_cpu in try_to_wake_up",
+        edits: &[
+            Edit { file: "src/sched/wake_up.rs", find: "    while p.on_cpu.load(Ordering::Acquire) != 0 {", replace: "    while false {" },
+        ],
+        red: Run::on_two_cpus("smp_wake_up_waits_until_context_is_saved"),
+    },
+    Mutant {
+        name: "on_cpu_not_set",
+        takes_out: "prepare_task",
+        edits: &[
+            Edit { file: "src/sched/prepare_task_switch.rs", find: "    next.on_cpu.store(1, Ordering::Relaxed);", replace: "    let _ = next;" },
+        ],
+        red: Run::on_two_cpus("smp_wake_up_waits_until_context_is_saved"),
+    },
+    Mutant {
+        name: "run_queue_of_the_call_that_left",
+        takes_out: "the new look for the run queue after the switch",
+        edits: &[
+            Edit { file: "src/sched/finish_task_switch.rs", find: "pub fn finish_task_switch(last: Last<TaskStruct>) {", replace: "pub fn finish_task_switch(last: Last<TaskStruct>, rq: *mut Rq) {" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    let rq = this_rq();\n", replace: "" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    finish_task_switch(Last::from_eax(last));", replace: "    finish_task_switch(Last::from_eax(last), this_rq());" },
+            Edit { file: "src/sched/context_switch.rs", find: "    finish_task_switch(last);", replace: "    finish_task_switch(last, rq);" },
+        ],
+        red: Run::on_two_cpus("smp_migration_storm"),
+    },
+    Mutant {
+        name: "flush_not_sent",
+        takes_out: "the interrupt of a TLB flush",
+        edits: &[
+            Edit { file: "src/arch/x86/tlb_flush.rs", find: "    if others != 0 {", replace: "    if others == u32::MAX {" },
+        ],
+        red: Run::on_two_cpus("smp_flush_reaches_the_other_user"),
+    },
+    Mutant {
+        name: "lazy_cpu_does_not_leave",
+        takes_out: "leave_mm at a flush of a borrowed address space",
+        edits: &[
+            Edit { file: "src/arch/x86/tlb_flush.rs", find: "        leave_mm(mm);\n", replace: "" },
+        ],
+        red: Run::on_two_cpus("smp_flush_of_a_borrowed_mm_makes_it_leave"),
+    },
+    Mutant {
+        name: "lazy_cpu_comes_back_to_the_wrong_tables",
+        takes_out: "CR3 after leave_mm",
+        edits: &[
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "        if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {", replace: "        if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) == 0 {" },
+        ],
+        red: Run::on_two_cpus("smp_flush_of_a_borrowed_mm_makes_it_leave"),
+    },
+    Mutant {
+        name: "cpu_stays_in_prevs_mask",
+        takes_out: "the CPU's bit in prev's mm_cpumask",
+        edits: &[
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "        prev.cpu_vm_mask.fetch_and(!bit, Ordering::Relaxed);", replace: "" },
+        ],
+        red: Run::on_two_cpus("smp_switched_away_cpu_gets_no_flush"),
+    },
+    Mutant {
+        name: "affinity_moves_nobody",
+        takes_out: "the migration of a running task",
+        edits: &[
+            Edit { file: "src/sched/migration.rs", find: "        stop_one_cpu(cpu, p);", replace: "        let _ = cpu;" },
+        ],
+        red: Run::on_two_cpus("smp_setaffinity_moves_a_running_task"),
+    },
+];
