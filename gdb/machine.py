@@ -56,12 +56,28 @@ def _read_symbols(filename):
 
 
 def place(address):
-    """`function+0x12`, or the number where no symbol is."""
+    """`function+0x12`, a step of the switch by its own name, or the number where no symbol is."""
     text = gdb.execute("info symbol 0x%x" % address, to_string=True)
     if text.startswith("No symbol"):
         return "0x%08x" % address
     text = text.split(" in section")[0].replace(" + ", "+").strip()
+    if text.startswith("switch_to+"):
+        # gdb prefers the symbol that has a size to those inside.
+        text = _steps().get(address, text)
     return re.sub(r"\[[0-9a-f]{16}\]", "", text)
+
+
+def word(value):
+    """A word of a stack: the number, and what it points to if that has a name."""
+    name = place(value)
+    return "%08x" % value if name.startswith("0x") else "%08x %s" % (value, name)
+
+
+def _steps():
+    """The symbols of the sequence, by their addresses."""
+    symbol("switch_to")
+    symbols = _symbols[gdb.current_progspace().filename]
+    return {at: name for name, at in symbols.items() if name.startswith("switch_to_")}
 
 
 def read(address, length):

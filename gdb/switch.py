@@ -64,8 +64,8 @@ class Moment:
         print("--- %s: %s" % (self.name, what))
         print("    eip %08x %s" % (self.eip, machine.place(self.eip)))
         print(
-            "    esp %08x on the stack of %s; top word %08x %s"
-            % (self.esp, self.who(self.owner), self.top, machine.place(self.top))
+            "    esp %08x on the stack of %s; top word %s"
+            % (self.esp, self.who(self.owner), machine.word(self.top))
         )
         for name, task, sp, ip in zip(
             ("prev", "next"), (self.prev, self.next), self.sp, self.ip

@@ -110,7 +110,7 @@ fn how_red(test: &str, log: &str, end: &End) -> Result<&'static str> {
     );
     match end {
         End::Exit(Exit::Panic) => Ok("panic"),
-        End::Exit(Exit::Failure) if log.contains("Bail out!") => Ok("init was killed"),
+        End::Exit(Exit::Failure) if log.contains(": killed by SIG") => Ok("its program was killed"),
         End::Reset { .. } => Ok("triple fault"),
         End::Hang { .. } => Ok("hang"),
         end => bail!("{test} has no result, and the run ended with {end:?}"),

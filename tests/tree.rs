@@ -45,6 +45,11 @@ const RULES: &[Rule] = &[
     ("words::nothing_about_the_workplace", words::forbidden),
     ("docs::name_only_files_that_exist", words::files_exist),
     ("docs::name_only_verbs_that_exist", words::verbs_exist),
+    ("docs::name_only_tests_that_exist", words::tests_exist),
+    (
+        "docs::readme_shows_what_the_tour_prints",
+        words::tour_is_shown,
+    ),
 ];
 
 fn main() -> ExitCode {

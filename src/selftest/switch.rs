@@ -51,6 +51,10 @@ pub const CASES: &[Case] = &[
         run: current_by_stack_and_per_cpu_agree,
     },
     Case {
+        name: "on_cpu_says_who_runs",
+        run: on_cpu_says_who_runs,
+    },
+    Case {
         name: "preemption_count_is_2_at_switch",
         run: preemption_count_is_2_at_switch,
     },
@@ -237,6 +241,26 @@ fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
     finish_task_switch(last);
     preempt_enable_no_resched();
     registers
+}
+
+/// Set before the switch to a task, cleared when it has left: nobody else may run it in between.
+fn on_cpu_says_who_runs() -> Outcome {
+    let slots = [const { Slot::new() }; 2];
+    let play = |n: usize| {
+        let slots = &slots;
+        move || {
+            slots[n].enter();
+            pass();
+            let other = slots[1 - n].task()?;
+            for _ in 0..3 {
+                expect("my on_cpu", current().on_cpu.load(Ordering::Relaxed), 1)?;
+                expect("the other's", other.on_cpu.load(Ordering::Relaxed), 0)?;
+                pass();
+            }
+            Ok(())
+        }
+    };
+    Crew::new().actor("a", play(0)).actor("b", play(1)).run()
 }
 
 /// An entry from ring 3 would land on the stack of the task that runs.

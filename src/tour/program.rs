@@ -9,8 +9,7 @@ use crate::arch::x86::current::current;
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::kernel_thread;
 use crate::sched::policy::set_scheduler;
-use crate::sched::timer::schedule_timeout;
-use crate::selftest::crew::CASE_PRIO;
+use crate::sched::timer::{HZ, schedule_timeout};
 use crate::task::sched_entity::SCHED_NORMAL;
 use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 
@@ -43,7 +42,7 @@ pub fn run(guide: &mut Guide) {
         Err(errno) => return guide.ended(Err(errno.into())),
     };
     // Ten seconds are enough for anybody.
-    for _ in 0..CASE_PRIO * 50 {
+    for _ in 0..10 * HZ {
         if task.state.load(Ordering::Relaxed) == TASK_DEAD
             && task.on_cpu.load(Ordering::Acquire) == 0
         {

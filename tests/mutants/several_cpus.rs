@@ -19,7 +19,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/prepare_task_switch.rs", find: "    next.on_cpu.store(1, Ordering::Relaxed);", replace: "    let _ = next;" },
         ],
-        red: Run::on_two_cpus("smp_wake_up_waits_until_context_is_saved"),
+        red: Run::on_two_cpus("on_cpu_says_who_runs"),
     },
     Mutant {
         name: "run_queue_of_the_call_that_left",
@@ -29,6 +29,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
             Edit { file: "src/sched/finish_task_switch.rs", find: "    let rq = this_rq();\n", replace: "" },
             Edit { file: "src/sched/finish_task_switch.rs", find: "    finish_task_switch(Last::from_eax(last));", replace: "    finish_task_switch(Last::from_eax(last), this_rq());" },
             Edit { file: "src/sched/context_switch.rs", find: "    finish_task_switch(last);", replace: "    finish_task_switch(last, rq);" },
+            Edit { file: "src/selftest/switch.rs", find: "    finish_task_switch(last);", replace: "    finish_task_switch(last, rq);" },
         ],
         red: Run::on_two_cpus("smp_migration_storm"),
     },

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use support::golden::without_numbers;
 use support::image::IsoSpec;
 use support::ktap::{Case, Error, Outcome, Report};
 use support::paths;
@@ -129,23 +130,4 @@ fn golden(log: &str) -> Result<()> {
     let (new, old) = (now.lines().count(), expected.lines().count());
     ensure!(new == old, "{new} lines, not {old}: BLESS=1 accepts it");
     Ok(())
-}
-
-/// Every word's number as `#`; the rest as it is.
-fn without_numbers(line: &str) -> String {
-    let mut text = String::new();
-    let mut letters = line.chars().peekable();
-    let mut before = ' ';
-    while let Some(letter) = letters.next() {
-        if letter.is_ascii_digit() && !before.is_alphanumeric() {
-            text.push('#');
-            while letters.peek().is_some_and(char::is_ascii_alphanumeric) {
-                letters.next();
-            }
-        } else {
-            text.push(letter);
-        }
-        before = letter;
-    }
-    text
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use support::golden::without_numbers;
 use support::paths;
 
 use crate::rules::Tree;
@@ -189,4 +190,63 @@ pub fn verbs_exist(tree: &Tree) -> Vec<String> {
         }
     }
     missing
+}
+
+/// In the tables of `docs/scenarios.md`: every test and mutant is there.
+pub fn tests_exist(tree: &Tree) -> Vec<String> {
+    let document = Path::new("docs/scenarios.md");
+    let rows: Vec<usize> = tree
+        .texts
+        .iter()
+        .filter(|(path, _)| path == document)
+        .flat_map(|(_, text)| text.lines().zip(1..))
+        .filter(|(line, _)| line.starts_with("| "))
+        .map(|(_, number)| number)
+        .collect();
+    if rows.is_empty() {
+        return vec![format!("{} has no table", document.display())];
+    }
+    let exists = |name: &str| {
+        let literal = format!("\"{name}\"");
+        let function = format!("fn {name}(");
+        let program = format!("tests/programs/src/bin/{name}.rs");
+        tree.texts.iter().any(|(path, text)| {
+            path == Path::new(&program) || text.contains(&literal) || text.contains(&function)
+        })
+    };
+    names(tree)
+        .filter(|(path, number, name)| {
+            *path == document && rows.contains(number) && is_test(name) && !exists(name)
+        })
+        .map(|(_, number, name)| format!("{}:{number}: no test {name}", document.display()))
+        .collect()
+}
+
+/// Whether a word in backquotes can be the name of a test: not a path, and more than one word in one.
+fn is_test(name: &str) -> bool {
+    name.contains('_') && !name.contains(['/', '.', ' ', '('])
+}
+
+/// What the README shows of the tour are lines that it prints, but for the numbers.
+pub fn tour_is_shown(tree: &Tree) -> Vec<String> {
+    let text = |name: &str| {
+        let found = tree.texts.iter().find(|(path, _)| path == Path::new(name));
+        found.map_or("", |(_, text)| text.as_str())
+    };
+    let printed = text("tests/expected/tour.txt");
+    let excerpt = text("README.md")
+        .split("## What the tour shows")
+        .nth(1)
+        .and_then(|rest| rest.split("```").nth(1));
+    let Some(excerpt) = excerpt else {
+        return vec!["README.md shows nothing of the tour".to_owned()];
+    };
+    excerpt
+        .lines()
+        .skip(1)
+        .filter(|line| *line != "...")
+        .map(without_numbers)
+        .filter(|line| !printed.lines().any(|other| other == line))
+        .map(|line| format!("README.md: the tour does not print {line:?}"))
+        .collect()
 }

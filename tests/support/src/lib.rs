@@ -4,6 +4,7 @@
 pub mod compile; // kernel and ring-3 programs, compiled for the i386
 pub mod foreign; // real programs: busybox, and a C program with musl and with glibc
 pub mod gdb; // gdb in batch against a machine that waits
+pub mod golden; // text of which the numbers are not expected
 pub mod image; // the ISO: kernel and initramfs, with GRUB before them
 pub mod initramfs; // the archive of files that the kernel starts with
 pub mod ktap; // the test report on the serial line, read strictly

@@ -45,7 +45,7 @@ impl Tally {
 }
 
 /// The suites of the kernel's package that are files in `tests/`, in order.
-const FILES: &[&str] = &["tree", "image", "boots", "gdb"];
+const FILES: &[&str] = &["tree", "image", "boots", "gdb", "mutants"];
 
 fn suites() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut suites = vec![
