@@ -158,7 +158,10 @@ fn settled() -> Holdings {
     schedule_timeout_uninterruptible(u64::from(HZ) / 5);
     let mut crew = Crew::new();
     for cpu in (0..NR_CPUS as u32).filter(|&cpu| is_online(cpu)) {
-        crew = crew.actor_on(cpu, "let go", || Ok(borrow_init_mm()));
+        crew = crew.actor_on(cpu, "let go", || {
+            borrow_init_mm();
+            Ok(())
+        });
     }
     if let Err(verdict) = crew.run() {
         log::error!("stress: {verdict:?}");

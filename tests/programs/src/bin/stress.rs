@@ -165,7 +165,7 @@ fn family(dice: &mut Dice) -> bool {
         let theirs = Own::new(own.seed + nth as u32 + 1);
         // A child begins with its parent's registers.
         child(move || {
-            let inherited = x87_holds(theirs.seed as i32 - nth as i32 - 1 & 0xfff, 0x37f);
+            let inherited = x87_holds((theirs.seed as i32 - nth as i32 - 1) & 0xfff, 0x37f);
             theirs.load();
             (0..10).for_each(|_| sched_yield());
             i32::from(!(inherited && theirs.holds()))
