@@ -39,10 +39,11 @@ fn main() -> ExitCode {
     let all =
         arguments.filter.is_some() || arguments.list || std::env::var_os("MUTANTS_ALL").is_some();
     let chosen: Vec<&'static Mutant> = if all { mutants() } else { slice() };
-    let trials: Vec<Trial> = chosen
+    let mut trials: Vec<Trial> = chosen
         .into_iter()
         .map(|mutant| trial(mutant.name, LIMIT, move || notice(mutant)))
         .collect();
+    trials.push(trial("none_is_stale", LIMIT, none_is_stale));
     run(&arguments, trials).exit_code()
 }
 
@@ -60,6 +61,21 @@ fn slice() -> Vec<&'static Mutant> {
     (0..SLICE)
         .map(|i| all[(start + i * all.len() / SLICE) % all.len()])
         .collect()
+}
+
+/// Every mutant still finds what it changes: a change of the code must not leave one behind until
+/// its turn comes.
+fn none_is_stale() -> Result<()> {
+    let stale: Vec<String> = mutants()
+        .iter()
+        .flat_map(|mutant| mutant.edits.iter().map(|edit| (mutant.name, edit)))
+        .filter_map(|(name, edit)| {
+            let error = edit.apply(paths::root()).err()?;
+            Some(format!("{name}: {error:#}"))
+        })
+        .collect();
+    ensure!(stale.is_empty(), "{}", stale.join("\n"));
+    Ok(())
 }
 
 /// Compiles the mutant and runs its test, which must be red.

@@ -61,7 +61,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "cpu_stays_in_prevs_mask",
         takes_out: "the CPU's bit in prev's mm_cpumask",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "        prev.cpu_vm_mask.fetch_and(!bit, Ordering::Relaxed);", replace: "" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "        clear_bit(cpu, &prev.cpu_vm_mask);", replace: "" },
         ],
         red: Run::on_two_cpus("smp_switched_away_cpu_gets_no_flush"),
     },

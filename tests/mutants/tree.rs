@@ -62,16 +62,10 @@ impl Copy {
 
     /// Makes one change.
     pub fn edit(&self, edit: &Edit) -> Result<()> {
-        let path = self.tree.join(edit.file);
-        let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-        let found = text.matches(edit.find).count();
-        ensure!(
-            found == 1,
-            "stale: {} has {found} times, not once: {}",
-            edit.file,
-            edit.find
-        );
-        write(&path, text.replace(edit.find, edit.replace).as_bytes())
+        write(
+            &self.tree.join(edit.file),
+            edit.apply(&self.tree)?.as_bytes(),
+        )
     }
 
     /// The kernel of the copy, compiled.
@@ -95,6 +89,24 @@ impl Copy {
         }
         let kernel = out.join("i686-kernel").join(Profile::Dev.folder());
         Ok(kernel.join("switch_to"))
+    }
+}
+
+impl Edit {
+    /// The text of its file, changed.
+    ///
+    /// # Errors
+    /// What it looks for is not there exactly once.
+    pub fn apply(&self, tree: &Path) -> Result<String> {
+        let text = fs::read_to_string(tree.join(self.file)).context(self.file)?;
+        let found = text.matches(self.find).count();
+        ensure!(
+            found == 1,
+            "stale: {} has {found} times, not once: {}",
+            self.file,
+            self.find
+        );
+        Ok(text.replace(self.find, self.replace))
     }
 }
 
