@@ -32,7 +32,6 @@ pub mod process;
 pub mod sched;
 #[cfg(target_os = "none")]
 pub mod selftest;
-#[cfg(target_os = "none")]
 pub mod sync;
 pub mod syscall;
 pub mod task;

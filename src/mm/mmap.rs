@@ -197,7 +197,8 @@ pub fn do_dontneed(mm: &MmStruct, address: u32, length: u32) -> Result<(), Errno
 #[doc(alias = "copy_page_range")]
 pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     let map = old.map.lock();
-    *new.map.lock() = map.try_clone()?;
+    // Nobody else knows the new one yet.
+    *new.map.lock_nested() = map.try_clone()?;
     let (old_pgd, new_pgd) = (
         old.pgd.load(Ordering::Relaxed),
         new.pgd.load(Ordering::Relaxed),

@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::prio_array::PrioArray;
 use crate::arch::x86::percpu::per_cpu;
 use crate::mm::mm_struct::MmStruct;
+use crate::sync::LockMap;
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
 use crate::sync::spinlock::IrqSpinLockGuard;
 use crate::task::sched_entity::{MAX_RT_PRIO, RunList, SchedEntity};
@@ -27,6 +28,7 @@ use core::ptr::NonNull;
 pub struct Rq {
     /// 1 while locked.
     locked: AtomicU32,
+    map: LockMap,
     /// CPU that this is the queue of.
     pub cpu: u32,
     /// The task that runs; set before the switch to it.
@@ -57,6 +59,7 @@ impl Rq {
         unsafe {
             rq.write(Self {
                 locked: AtomicU32::new(0),
+                map: LockMap::new(),
                 cpu,
                 curr: core::ptr::null_mut(),
                 prev_mm: core::ptr::null_mut(),
@@ -210,12 +213,14 @@ pub unsafe fn rq_lock(rq: *mut Rq) {
 /// 1. As [`rq_lock`].
 #[inline(always)]
 pub unsafe fn raw_rq_lock(rq: *mut Rq) {
-    // SAFETY: by 1; only the atomic is touched.
-    let lock = unsafe { &(*rq).locked };
+    // SAFETY: by 1; only the atomics are touched.
+    let (lock, map) = unsafe { (&(*rq).locked, &(*rq).map) };
+    map.acquire();
     // One bit set and tested: `lock btsl`.
     if lock.fetch_or(1, Ordering::Acquire) & 1 != 0 {
         rq_lock_slowpath(lock);
     }
+    map.acquired();
 }
 
 #[cold]
@@ -235,10 +240,12 @@ fn rq_lock_slowpath(lock: &AtomicU32) {
 /// 1. As [`rq_lock`].
 pub unsafe fn rq_trylock(rq: *mut Rq) -> bool {
     preempt_disable();
-    // SAFETY: by 1; only the atomic is touched.
-    let lock = unsafe { &(*rq).locked };
+    // SAFETY: by 1; only the atomics are touched.
+    let (lock, map) = unsafe { (&(*rq).locked, &(*rq).map) };
     let taken = lock.fetch_or(1, Ordering::Acquire) & 1 == 0;
-    if !taken {
+    if taken {
+        map.acquired();
+    } else {
         preempt_enable_no_resched();
     }
     taken
@@ -275,7 +282,10 @@ pub unsafe fn rq_unlock(rq: *mut Rq) {
 #[inline(always)]
 pub unsafe fn raw_rq_unlock(rq: *mut Rq) {
     // SAFETY: by 1.
-    unsafe { (*rq).locked.store(0, Ordering::Release) };
+    unsafe {
+        (*rq).map.release();
+        (*rq).locked.store(0, Ordering::Release);
+    }
 }
 
 /// This CPU's run queue. Interrupts or preemption are off.

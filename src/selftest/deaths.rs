@@ -3,14 +3,18 @@
 use super::Case;
 use super::check::{Outcome, Verdict};
 use super::crew::{Crew, me, pass};
-use super::smp::need_cpus;
+use super::smp::{need_cpus, wait_for};
 use crate::arch::x86::current::current;
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use crate::arch::x86::insn;
+use crate::arch::x86::percpu::NR_CPUS;
+use crate::arch::x86::smp::smp_call_function_many;
 use crate::mm::mm_struct::MmStruct;
 use crate::sched::context_switch::context_switch;
-use crate::sched::rq::{rq_lock, this_rq};
-use crate::sync::PreemptGuard;
+use crate::sched::rq::{cpu_rq, rq_lock, rq_unlock, this_rq};
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
+use crate::sync::{PreemptGuard, SpinLock};
 use crate::task::last::Prev;
 use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, set_flag};
 
@@ -52,6 +56,22 @@ pub const CASES: &[Case] = &[
         run: bug_mm_dropped_under_cr3,
     },
     Case {
+        name: "bug_lock_taken_twice!",
+        run: bug_lock_taken_twice,
+    },
+    Case {
+        name: "bug_locks_taken_in_two_orders!",
+        run: bug_locks_taken_in_two_orders,
+    },
+    Case {
+        name: "bug_lock_of_interrupts!",
+        run: bug_lock_of_interrupts,
+    },
+    Case {
+        name: "bug_lock_released_by_another_cpu!",
+        run: bug_lock_released_by_another_cpu,
+    },
+    Case {
         name: "soft_lockup!",
         run: soft_lockup,
     },
@@ -69,6 +89,71 @@ fn survived() -> Outcome {
     Err(Verdict::Failed(
         "expected the end of the kernel, got back".into(),
     ))
+}
+
+static FIRST: SpinLock<()> = SpinLock::new(());
+static SECOND: SpinLock<()> = SpinLock::new(());
+
+/// It would wait for itself for ever.
+fn bug_lock_taken_twice() -> Outcome {
+    let _held = take_first();
+    let _again = FIRST.lock();
+    survived()
+}
+
+#[inline(never)]
+fn take_first() -> impl Sized {
+    FIRST.lock()
+}
+
+/// No deadlock has come of it: nobody else is there. The checker needs only to see both orders.
+fn bug_locks_taken_in_two_orders() -> Outcome {
+    take_both_in_order();
+    let _second = SECOND.lock();
+    let _first = FIRST.lock();
+    survived()
+}
+
+#[inline(never)]
+fn take_both_in_order() {
+    let _first = FIRST.lock();
+    let _second = SECOND.lock();
+}
+
+/// An interrupt handler wants what this CPU could hold when it comes.
+fn bug_lock_of_interrupts() -> Outcome {
+    need_cpus(2)?;
+    drop(take_first());
+    Crew::new()
+        .actor_on(1, "caller", || {
+            smp_call_function_many(1, |_| drop(FIRST.lock()), 0);
+            Ok(())
+        })
+        .run()?;
+    survived()
+}
+
+/// The lock of a run queue may change hands, but not its CPU. That of a CPU that is off serves.
+fn bug_lock_released_by_another_cpu() -> Outcome {
+    need_cpus(2)?;
+    let is_taken = AtomicBool::new(false);
+    let unused = || cpu_rq(NR_CPUS as u32 - 1);
+    Crew::new()
+        .actor_on(1, "owner", || {
+            local_irq_disable();
+            // SAFETY: interrupts are off, and nobody else has that lock.
+            unsafe { rq_lock(unused()) };
+            is_taken.store(true, Ordering::Release);
+            spin_with(|| {})
+        })
+        .actor_on(0, "thief", || {
+            wait_for("it is taken", || is_taken.load(Ordering::Acquire))?;
+            local_irq_disable();
+            // SAFETY: none; the misuse is what is wanted.
+            unsafe { rq_unlock(unused()) };
+            survived()
+        })
+        .run()
 }
 
 /// Somebody better wakes, and we do not let the CPU go.

@@ -1,17 +1,33 @@
 //! Locks and guards: what keeps two contexts out of each other's way.
 //!
 //! In reading order:
-//! - [`irq`]: interrupts of this CPU off and on again
-//! - [`preempt`]: the preemption count in `thread_info`
-//! - [`spinlock`]: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
+//! - `irq`: interrupts of this CPU off and on again
+//! - `preempt`: the preemption count in `thread_info`
+//! - `spinlock`: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
+//! - [`lock_order`], `lockdep`: the checker of kernels with debug assertions; `no_lockdep`: others
 //!
 //! The locks spin by the `spin` crate; what is ours is the preemption count and
-//! the interrupt flag around them.
+//! the interrupt flag around them, and the checker.
 
+#[cfg(target_os = "none")]
 pub mod irq;
+pub mod lock_order;
+#[cfg(all(target_os = "none", debug_assertions))]
+pub mod lockdep;
+#[cfg(all(target_os = "none", not(debug_assertions)))]
+pub mod no_lockdep;
+#[cfg(target_os = "none")]
 pub mod preempt;
+#[cfg(target_os = "none")]
 pub mod spinlock;
 
+#[cfg(target_os = "none")]
 pub use irq::IrqGuard;
+#[cfg(all(target_os = "none", debug_assertions))]
+pub use lockdep::LockMap;
+#[cfg(all(target_os = "none", not(debug_assertions)))]
+pub use no_lockdep::LockMap;
+#[cfg(target_os = "none")]
 pub use preempt::PreemptGuard;
+#[cfg(target_os = "none")]
 pub use spinlock::{IrqSpinLock, SpinLock};

@@ -8,21 +8,29 @@
 
 use core::ops::{Deref, DerefMut};
 
-use super::{IrqGuard, PreemptGuard};
+use super::{IrqGuard, LockMap, PreemptGuard};
 
 /// A spin lock; preemption is off while it is held.
-pub struct SpinLock<T: ?Sized>(spin::mutex::SpinMutex<T>);
+pub struct SpinLock<T: ?Sized> {
+    map: LockMap,
+    lock: spin::mutex::SpinMutex<T>,
+}
 
 /// Proof that a [`SpinLock`] is held. Fields drop in order: lock first, then preemption.
 pub struct SpinLockGuard<'a, T: ?Sized> {
+    map: &'a LockMap,
     guard: spin::mutex::SpinMutexGuard<'a, T>,
     _preempt: PreemptGuard,
 }
 
 impl<T> SpinLock<T> {
     /// An unlocked lock around `value`.
+    #[track_caller]
     pub const fn new(value: T) -> Self {
-        Self(spin::mutex::SpinMutex::new(value))
+        Self {
+            map: LockMap::new(),
+            lock: spin::mutex::SpinMutex::new(value),
+        }
     }
 }
 
@@ -31,8 +39,26 @@ impl<T: ?Sized> SpinLock<T> {
     #[inline(always)]
     pub fn lock(&self) -> SpinLockGuard<'_, T> {
         let preempt = PreemptGuard::new();
+        self.map.acquire();
+        let guard = self.lock.lock();
+        self.map.acquired();
         SpinLockGuard {
-            guard: self.0.lock(),
+            map: &self.map,
+            guard,
+            _preempt: preempt,
+        }
+    }
+
+    /// As [`SpinLock::lock`], while another lock of the same kind is held: nobody else takes the two
+    /// the other way round, since one of them nobody else knows yet (Linux: `spin_lock_nested`).
+    #[inline(always)]
+    pub fn lock_nested(&self) -> SpinLockGuard<'_, T> {
+        let preempt = PreemptGuard::new();
+        let guard = self.lock.lock();
+        self.map.acquired();
+        SpinLockGuard {
+            map: &self.map,
+            guard,
             _preempt: preempt,
         }
     }
@@ -40,8 +66,10 @@ impl<T: ?Sized> SpinLock<T> {
     /// The lock if it is free; for a report that must not wait.
     pub fn try_lock(&self) -> Option<SpinLockGuard<'_, T>> {
         let preempt = PreemptGuard::new();
-        let guard = self.0.try_lock()?;
+        let guard = self.lock.try_lock()?;
+        self.map.acquired();
         Some(SpinLockGuard {
+            map: &self.map,
             guard,
             _preempt: preempt,
         })
@@ -49,7 +77,14 @@ impl<T: ?Sized> SpinLock<T> {
 
     /// Whether anybody holds the lock just now; for reports only.
     pub fn is_locked(&self) -> bool {
-        self.0.is_locked()
+        self.lock.is_locked()
+    }
+}
+
+impl<T: ?Sized> Drop for SpinLockGuard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.map.release();
     }
 }
 
@@ -67,10 +102,14 @@ impl<T: ?Sized> DerefMut for SpinLockGuard<'_, T> {
 }
 
 /// A spin lock; interrupts and preemption are off while it is held.
-pub struct IrqSpinLock<T: ?Sized>(spin::mutex::SpinMutex<T>);
+pub struct IrqSpinLock<T: ?Sized> {
+    map: LockMap,
+    lock: spin::mutex::SpinMutex<T>,
+}
 
 /// Proof that an [`IrqSpinLock`] is held. Fields drop in order: lock, interrupts, preemption.
 pub struct IrqSpinLockGuard<'a, T: ?Sized> {
+    map: &'a LockMap,
     guard: spin::mutex::SpinMutexGuard<'a, T>,
     _irq: IrqGuard,
     _preempt: PreemptGuard,
@@ -78,8 +117,12 @@ pub struct IrqSpinLockGuard<'a, T: ?Sized> {
 
 impl<T> IrqSpinLock<T> {
     /// An unlocked lock around `value`.
+    #[track_caller]
     pub const fn new(value: T) -> Self {
-        Self(spin::mutex::SpinMutex::new(value))
+        Self {
+            map: LockMap::new(),
+            lock: spin::mutex::SpinMutex::new(value),
+        }
     }
 }
 
@@ -89,8 +132,12 @@ impl<T: ?Sized> IrqSpinLock<T> {
     pub fn lock(&self) -> IrqSpinLockGuard<'_, T> {
         let preempt = PreemptGuard::new();
         let irq = IrqGuard::new();
+        self.map.acquire();
+        let guard = self.lock.lock();
+        self.map.acquired();
         IrqSpinLockGuard {
-            guard: self.0.lock(),
+            map: &self.map,
+            guard,
             _irq: irq,
             _preempt: preempt,
         }
@@ -100,8 +147,10 @@ impl<T: ?Sized> IrqSpinLock<T> {
     pub fn try_lock(&self) -> Option<IrqSpinLockGuard<'_, T>> {
         let preempt = PreemptGuard::new();
         let irq = IrqGuard::new();
-        let guard = self.0.try_lock()?;
+        let guard = self.lock.try_lock()?;
+        self.map.acquired();
         Some(IrqSpinLockGuard {
+            map: &self.map,
             guard,
             _irq: irq,
             _preempt: preempt,
@@ -110,7 +159,14 @@ impl<T: ?Sized> IrqSpinLock<T> {
 
     /// Whether anybody holds the lock just now; for reports only.
     pub fn is_locked(&self) -> bool {
-        self.0.is_locked()
+        self.lock.is_locked()
+    }
+}
+
+impl<T: ?Sized> Drop for IrqSpinLockGuard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.map.release();
     }
 }
 

@@ -195,6 +195,11 @@ impl TaskStruct {
         *self.comm.lock() = comm;
     }
 
+    /// The name, if nobody is just changing it: for a report that must not wait.
+    pub fn try_comm(&self) -> Option<Comm> {
+        Some(Comm(*self.comm.try_lock()?))
+    }
+
     /// The name, for logs.
     pub fn comm(&self) -> Comm {
         Comm(*self.comm.lock())

@@ -73,8 +73,52 @@ pub fn scenarios() -> Vec<Scenario> {
                 lockup(run, "cpu 1, task locked", "deaths::spin_with")
             },
         ),
+        misuse(
+            "bug_lock_taken_twice!",
+            "lock taken twice by one CPU",
+            "take_first",
+        ),
+        misuse(
+            "bug_locks_taken_in_two_orders!",
+            "locks taken in two orders",
+            "take_both_in_order",
+        ),
+        misuse(
+            "bug_lock_of_interrupts!",
+            "lock taken in an interrupt, and elsewhere with interrupts on",
+            "take_first",
+        ),
+        misuse(
+            "bug_lock_released_by_another_cpu!",
+            "lock released by another CPU than its owner",
+            "deaths::bug_lock_released_by_another_cpu",
+        ),
         scenario("smp::one_cpu_is_said_to_be_one", idle(), as_usual, one),
     ]
+}
+
+/// The lock checker's report: which lock, who uses it now, and who used it before.
+fn misuse(selftest: &str, says: &'static str, before: &'static str) -> Scenario {
+    scenario(
+        &format!("lockdep::{}", selftest.trim_end_matches('!')),
+        IsoSpec::boot(&format!("selftest={selftest}")),
+        |vm| vm.cpus = 2,
+        move |run| {
+            run.ends(Exit::Panic)?;
+            run.line(&format!("BUG: {says}"))?;
+            run.line("the lock made at src/")?;
+            let (now, there) = run
+                .log
+                .split_once("the other backtrace:")
+                .ok_or_else(|| anyhow::anyhow!("there is no other backtrace"))?;
+            ensure!(
+                now.contains("kernel_thread_helper+"),
+                "the first is cut off"
+            );
+            ensure!(there.contains(before), "the other does not name {before}");
+            Ok(())
+        },
+    )
 }
 
 /// Registers and task of every CPU, where the culprit is, and all tasks.

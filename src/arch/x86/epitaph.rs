@@ -98,6 +98,33 @@ pub fn lockup(message: fmt::Arguments<'_>, show_tasks: fn()) -> ! {
     end()
 }
 
+/// The end after a lock was used as it must not be: who uses it so now, and who used it before.
+///
+/// # Safety
+/// 1. `misuse` is one, or no caller exists: a kernel without debug assertions has no checker.
+#[cfg(debug_assertions)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn lock_misuse(misuse: *const ()) -> ! {
+    let regs = registers_now();
+    // SAFETY: by 1.
+    let misuse = unsafe { &*misuse.cast::<crate::sync::lockdep::Misuse>() };
+    begin();
+    let out = &mut PanicConsole;
+    headline(out, format_args!("{}", misuse.what));
+    let _ = writeln!(out, "the lock made at {}", misuse.lock);
+    if let Some(other) = misuse.other {
+        let _ = writeln!(out, "and the lock made at {other}, held here");
+    }
+    show_task(out);
+    show_regs(out, &regs, regs.sp);
+    show_backtrace(out, regs.bp);
+    let _ = writeln!(out, "the other backtrace:");
+    for address in misuse.there.into_iter().take_while(|&address| address != 0) {
+        let _ = writeln!(out, "  {}", Symbolised(address));
+    }
+    end()
+}
+
 /// CPUs that owe a report, one bit each.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
@@ -185,10 +212,11 @@ fn show_task(out: &mut impl Write) {
     let task = current();
     if task.as_ptr().is_null() {
         let _ = writeln!(out, "cpu {cpu}, before the first task");
-    } else if task.comm.is_locked() {
-        let _ = writeln!(out, "cpu {cpu}, task [{}]", task.pid);
     } else {
-        let _ = writeln!(out, "cpu {cpu}, task {}[{}]", task.comm(), task.pid);
+        let _ = match task.try_comm() {
+            Some(comm) => writeln!(out, "cpu {cpu}, task {comm}[{}]", task.pid),
+            None => writeln!(out, "cpu {cpu}, task [{}]", task.pid),
+        };
     }
 }
 
