@@ -248,14 +248,9 @@ class Task:
     @property
     def comm(self):
         """Its name, from a lock that gdb need not take."""
-        offset = self.value["comm"]
-        raw = read(int(offset.address), offset.type.sizeof)
-        # The bytes are behind or before the lock's own word.
-        for start in (0, len(raw) - 16):
-            name = raw[start:start + 16].split(b"\0")[0]
-            if name and all(32 < letter < 127 for letter in name):
-                return name.decode()
-        return "?"
+        data = self.value["comm"]["lock"]["data"]
+        name = read(int(data.address), 16).split(b"\0")[0]
+        return name.decode("ascii", "replace") or "?"
 
     def owns(self, address):
         """Whether an address lies in its kernel stack."""
