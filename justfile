@@ -15,7 +15,7 @@ default:
 run *CMDLINE:
     @{{support}} run "$@"
 
-# Every test: host logic, documentation, tree, binary, boots, gdb (or only the suites named)
+# Every test: host logic, documentation, models, tree, binary, boots, gdb, mutants (or only the suites named)
 [no-exit-message]
 test *SUITES:
     @{{support}} test "$@"
@@ -63,7 +63,7 @@ iso:
 # Formatting and lints, for the host and for the kernel
 check:
     {{cargo}} fmt --all --check
-    {{cargo}} clippy --package switch-to --package support --all-targets
+    {{cargo}} clippy --package switch-to --package support --package models --all-targets
     {{cargo}} clippy --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc --package switch-to --package programs --lib --bins
 
 # The documentation of every item, private ones too, as HTML under target/

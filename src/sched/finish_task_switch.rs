@@ -64,7 +64,7 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
 #[inline(always)]
 fn finish_task(last: *mut TaskStruct) {
     // SAFETY: see the caller.
-    unsafe { (*last).on_cpu.store(0, Ordering::Release) };
+    super::on_cpu::finish_task(unsafe { &(*last).on_cpu });
 }
 
 /// Releases the lock that `last` took in `schedule`. The other end of the pair is `rq_lock` there.

@@ -4,7 +4,8 @@
 //! - [`schedule`]: picks, and calls [`context_switch`]
 //! - [`context_switch`]: address space, then `switch_to`
 //! - [`prepare_task_switch`], [`finish_task_switch`]: before and after it, always in pairs
-//! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists (pure)
+//! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists; [`lock_word`]: its lock (both pure)
+//! - [`on_cpu`]: who is still on his way off a CPU (pure)
 //! - [`wake_up`]: `try_to_wake_up`, and new tasks
 //! - [`balance`]: which CPU; [`migration`]: `sched_setaffinity`
 //! - [`wait_queue`]: sleeping until something holds; [`timer`]: until a time comes
@@ -20,8 +21,10 @@ pub mod context_switch;
 pub mod finish_task_switch;
 #[cfg(target_os = "none")]
 pub mod idle;
+pub mod lock_word;
 #[cfg(target_os = "none")]
 pub mod migration;
+pub mod on_cpu;
 #[cfg(target_os = "none")]
 pub mod policy;
 #[cfg(target_os = "none")]

@@ -4,8 +4,6 @@
 //!
 //! Linux: 5.4 `prepare_task_switch`, `prepare_task`.
 
-use core::sync::atomic::Ordering;
-
 use crate::task::task_struct::TaskStruct;
 
 /// Marks next as running before it does, so that nobody takes it for free to run elsewhere.
@@ -16,5 +14,5 @@ pub fn prepare_task_switch(next: &TaskStruct) {
 
 #[inline(always)]
 fn prepare_task(next: &TaskStruct) {
-    next.on_cpu.store(1, Ordering::Relaxed);
+    super::on_cpu::prepare_task(&next.on_cpu);
 }

@@ -11,6 +11,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::lock_word;
 use super::prio_array::PrioArray;
 use crate::arch::x86::percpu::per_cpu;
 use crate::mm::mm_struct::MmStruct;
@@ -216,21 +217,8 @@ pub unsafe fn raw_rq_lock(rq: *mut Rq) {
     // SAFETY: by 1; only the atomics are touched.
     let (lock, map) = unsafe { (&(*rq).locked, &(*rq).map) };
     map.acquire();
-    // One bit set and tested: `lock btsl`.
-    if lock.fetch_or(1, Ordering::Acquire) & 1 != 0 {
-        rq_lock_slowpath(lock);
-    }
+    lock_word::acquire(lock);
     map.acquired();
-}
-
-#[cold]
-#[inline(never)]
-fn rq_lock_slowpath(lock: &AtomicU32) {
-    while lock.fetch_or(1, Ordering::Acquire) & 1 != 0 {
-        while lock.load(Ordering::Relaxed) != 0 {
-            core::hint::spin_loop();
-        }
-    }
 }
 
 /// Takes the lock of a run queue if it is free, and says whether it was. For who holds another
@@ -242,7 +230,7 @@ pub unsafe fn rq_trylock(rq: *mut Rq) -> bool {
     preempt_disable();
     // SAFETY: by 1; only the atomics are touched.
     let (lock, map) = unsafe { (&(*rq).locked, &(*rq).map) };
-    let taken = lock.fetch_or(1, Ordering::Acquire) & 1 == 0;
+    let taken = lock_word::try_acquire(lock);
     if taken {
         map.acquired();
     } else {
@@ -284,7 +272,7 @@ pub unsafe fn raw_rq_unlock(rq: *mut Rq) {
     // SAFETY: by 1.
     unsafe {
         (*rq).map.release();
-        (*rq).locked.store(0, Ordering::Release);
+        lock_word::release(&(*rq).locked);
     }
 }
 

@@ -11,6 +11,7 @@
 use core::sync::atomic::Ordering;
 
 use super::balance::select_task_rq;
+use super::on_cpu::wait_until_off_cpu;
 use super::rq::{__task_rq_lock, Rq, cpu_rq, rq_lock, rq_unlock, set_task_cpu};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
@@ -33,9 +34,7 @@ pub fn try_to_wake_up(p: &TaskStruct, states: u32) -> bool {
         return true;
     }
     // It may still be on its way off another CPU, its registers not yet saved.
-    while p.on_cpu.load(Ordering::Acquire) != 0 {
-        core::hint::spin_loop();
-    }
+    wait_until_off_cpu(&p.on_cpu);
     p.state.store(TASK_WAKING, Ordering::Relaxed);
     ttwu_queue(p, select_task_rq(p, p.cpu()));
     true

@@ -9,7 +9,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "on_cpu_not_waited_for",
         takes_out: "the wait for on_cpu in try_to_wake_up",
         edits: &[
-            Edit { file: "src/sched/wake_up.rs", find: "    while p.on_cpu.load(Ordering::Acquire) != 0 {", replace: "    while false {" },
+            Edit { file: "src/sched/wake_up.rs", find: "    wait_until_off_cpu(&p.on_cpu);", replace: "" },
         ],
         red: Run::on_two_cpus("smp_wake_up_waits_until_context_is_saved"),
     },
@@ -17,7 +17,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "on_cpu_not_set",
         takes_out: "prepare_task",
         edits: &[
-            Edit { file: "src/sched/prepare_task_switch.rs", find: "    next.on_cpu.store(1, Ordering::Relaxed);", replace: "    let _ = next;" },
+            Edit { file: "src/sched/prepare_task_switch.rs", find: "    super::on_cpu::prepare_task(&next.on_cpu);", replace: "    let _ = next;" },
         ],
         red: Run::on_two_cpus("on_cpu_says_who_runs"),
     },

@@ -52,6 +52,7 @@ fn suites() -> Vec<(&'static str, Vec<&'static str>)> {
         ("logic", vec!["--package", "switch-to", "--lib"]),
         ("doc", vec!["--package", "switch-to", "--doc"]),
         ("support", vec!["--package", "support", "--lib"]),
+        ("models", vec!["--package", "models", "--lib"]),
     ];
     for name in FILES {
         if paths::root().join(format!("tests/{name}.rs")).exists() {

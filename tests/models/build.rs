@@ -1,0 +1,68 @@
+//! Makes a second copy of the kernel's own pure files, for `loom`: its atomics instead of `core`'s,
+//! and nothing else changed. For each there are also copies with an order that is wrong.
+
+use std::path::Path;
+use std::{env, fs};
+
+/// A file of the kernel, and what is changed in it for a copy of this name.
+type Copy = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+/// A failed `fetch_or` comes right after the 1 that it read, so the store of 0 comes after both;
+/// `loom` does not know that of a store, but of a `swap`.
+const STORE_IN_ORDER: (&str, &str) = ("lock.store(0,", "lock.swap(0,");
+
+const COPIES: &[Copy] = &[
+    ("mm_count", "src/mm/mm_count.rs", &[]),
+    (
+        "mm_count_relaxed",
+        "src/mm/mm_count.rs",
+        &[("Ordering::AcqRel", "Ordering::Relaxed")],
+    ),
+    ("on_cpu", "src/sched/on_cpu.rs", &[]),
+    (
+        "on_cpu_relaxed",
+        "src/sched/on_cpu.rs",
+        &[("Ordering::Release", "Ordering::Relaxed")],
+    ),
+    ("lock_word", "src/sched/lock_word.rs", &[STORE_IN_ORDER]),
+    (
+        "lock_word_relaxed",
+        "src/sched/lock_word.rs",
+        &[STORE_IN_ORDER, ("Ordering::Release", "Ordering::Relaxed")],
+    ),
+];
+
+fn main() {
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    println!("cargo:rerun-if-changed=build.rs");
+    for (name, file, changes) in COPIES {
+        println!("cargo:rerun-if-changed=../../{file}");
+        let text = fs::read_to_string(root.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let mut text: String = text
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default()
+            .lines()
+            // What may stand only at the head of a file.
+            .filter(|line| !line.starts_with("//!") && !line.starts_with("#!["))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        for (find, replace) in [
+            ("core::sync::atomic", "loom::sync::atomic"),
+            ("core::hint", "loom::hint"),
+            ("pub const fn", "pub fn"),
+        ] {
+            text = text.replace(find, replace);
+        }
+        for (find, replace) in *changes {
+            assert!(text.contains(find), "{file} has no {find}");
+            text = text.replace(find, replace);
+        }
+        fs::write(Path::new(&out).join(format!("{name}.rs")), text).expect("OUT_DIR is ours");
+    }
+}

@@ -1,0 +1,39 @@
+//! What processors do to each other around the switch, tried in every order that `loom` finds.
+//!
+//! A thread of a model is a processor. What belongs to one task at a time - its saved registers,
+//! a page directory - is a cell, and two processors at it at once fail the model. The atomics are
+//! the kernel's own files (`build.rs` copies them); each model comes with the same steps in a
+//! wrong order, or with a weaker ordering, and that must be caught.
+#![cfg(test)]
+
+mod flush;
+mod mm_count;
+mod on_cpu;
+mod private;
+mod run_queue;
+
+/// The kernel's own files, with `loom`'s atomics.
+pub mod real {
+    pub mod mm_count {
+        include!(concat!(env!("OUT_DIR"), "/mm_count.rs"));
+    }
+    pub mod on_cpu {
+        include!(concat!(env!("OUT_DIR"), "/on_cpu.rs"));
+    }
+    pub mod lock_word {
+        include!(concat!(env!("OUT_DIR"), "/lock_word.rs"));
+    }
+}
+
+/// The same with an ordering that is too weak.
+pub mod weak {
+    pub mod mm_count {
+        include!(concat!(env!("OUT_DIR"), "/mm_count_relaxed.rs"));
+    }
+    pub mod on_cpu {
+        include!(concat!(env!("OUT_DIR"), "/on_cpu_relaxed.rs"));
+    }
+    pub mod lock_word {
+        include!(concat!(env!("OUT_DIR"), "/lock_word_relaxed.rs"));
+    }
+}
