@@ -68,6 +68,14 @@ pub const CASES: &[Case] = &[
         run: bug_lock_of_interrupts,
     },
     Case {
+        name: "bug_run_queues_out_of_order!",
+        run: bug_run_queues_out_of_order,
+    },
+    Case {
+        name: "bug_lock_released_twice!",
+        run: bug_lock_released_twice,
+    },
+    Case {
         name: "bug_lock_released_by_another_cpu!",
         run: bug_lock_released_by_another_cpu,
     },
@@ -130,6 +138,33 @@ fn bug_lock_of_interrupts() -> Outcome {
             Ok(())
         })
         .run()?;
+    survived()
+}
+
+/// Those of two run queues have an order; two CPUs that look for work at each other's would wait for
+/// ever without.
+fn bug_run_queues_out_of_order() -> Outcome {
+    need_cpus(2)?;
+    local_irq_disable();
+    take_run_queue(1);
+    take_run_queue(0);
+    survived()
+}
+
+#[inline(never)]
+fn take_run_queue(cpu: u32) {
+    // SAFETY: interrupts are off, and this CPU holds no lock of that queue.
+    unsafe { rq_lock(cpu_rq(cpu)) };
+}
+
+fn bug_lock_released_twice() -> Outcome {
+    local_irq_disable();
+    take_run_queue(0);
+    // SAFETY: taken just above, and then none; the misuse is what is wanted.
+    unsafe {
+        rq_unlock(cpu_rq(0));
+        rq_unlock(cpu_rq(0));
+    }
     survived()
 }
 

@@ -2,7 +2,7 @@
 //! taking it here can end in a deadlock.
 //!
 //! ```text
-//!   owner        the same CPU takes it again; another than its owner releases it
+//!   owner        the same CPU takes it again; another than its owner releases it, or it is free
 //!   order        a class is taken while another is held that was once taken the other way round
 //!   interrupts   a class is taken in an interrupt handler, and elsewhere with interrupts on
 //! ```
@@ -192,8 +192,11 @@ impl LockMap {
     pub fn release(&self) {
         let Some(cpu) = this_cpu() else { return };
         let owner = self.owner.swap(0, Ordering::Relaxed);
-        // Taken before the CPU had its number.
         if owner == 0 {
+            // Taken before the CPU had its number; then it has no class yet either.
+            if self.class.load(Ordering::Relaxed) != 0 {
+                self.misuse("lock released that nobody holds", None, self.taken_at.get());
+            }
             return;
         }
         if owner != cpu + 1 {

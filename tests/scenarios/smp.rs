@@ -89,6 +89,16 @@ pub fn scenarios() -> Vec<Scenario> {
             "take_first",
         ),
         misuse(
+            "bug_run_queues_out_of_order!",
+            "two locks of a class not in order",
+            "deaths::take_run_queue",
+        ),
+        misuse(
+            "bug_lock_released_twice!",
+            "lock released that nobody holds",
+            "deaths::take_run_queue",
+        ),
+        misuse(
             "bug_lock_released_by_another_cpu!",
             "lock released by another CPU than its owner",
             "deaths::bug_lock_released_by_another_cpu",
