@@ -15,7 +15,9 @@ use spin::Once;
 
 use crate::arch::x86::current::current;
 use crate::arch::x86::head::fatal;
-use crate::arch::x86::{acpi, backtrace, epitaph, gdt, irq, lapic, percpu, traps};
+use crate::arch::x86::{
+    acpi, backtrace, epitaph, gdt, io_bitmap, irq, lapic, math_state, percpu, traps,
+};
 use crate::boot_info::{BootInfo, Rsdt};
 use crate::cmdline::{self, Cmdline, Job, OnPanic};
 use crate::drivers::{printk, serial};
@@ -71,6 +73,8 @@ fn parse_cmdline(line: &'static str) {
         log::warn!("cmdline: {warning}");
     }
     watchdog::set_seconds(cmdline.watchdog_s);
+    math_state::set_mode(cmdline.fpu);
+    io_bitmap::set_mode(cmdline.io_bitmap);
     epitaph::set_panic_halt(cmdline.panic == OnPanic::Halt);
     CMDLINE.call_once(|| cmdline);
 }

@@ -35,6 +35,8 @@ pub const IO_BITMAP_BYTES: usize = IO_BITMAP_BITS / 8;
 pub const IO_BITMAP_OFFSET: u16 = offset_of!(TssStruct, io_bitmap) as u16;
 /// An I/O map base past any limit: every port is denied.
 pub const INVALID_IO_BITMAP_OFFSET: u16 = 0x8000;
+/// Another, which says that the running task has ports, though the bitmap does not have them yet.
+pub const INVALID_IO_BITMAP_OFFSET_LAZY: u16 = 0x9000;
 /// Limit of the TSS descriptor, in bytes: the byte of ones is the last inside.
 #[doc(alias = "__KERNEL_TSS_LIMIT")]
 pub const KERNEL_TSS_LIMIT: u32 = offset_of!(TssStruct, end) as u32;

@@ -28,7 +28,7 @@ use super::signal::{
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::insn;
-use crate::arch::x86::math_state::{clear_fpu, unlazy_fpu};
+use crate::arch::x86::math_state::{clear_fpu, flush_fpu, load_if_eager, unlazy_fpu};
 use crate::arch::x86::uaccess::{copy_to_user, get_user};
 use crate::hw::desc::{USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
@@ -245,7 +245,7 @@ fn save_fpu(me: Current, top: u32) -> Result<(u32, u32), Errno> {
 /// Loads what `save_fpu` stored at `fpstate`; 0: the handler's caller had none.
 fn restore_fpu(me: Current, fpstate: u32) -> Result<(), Errno> {
     if fpstate == 0 {
-        clear_fpu(me);
+        flush_fpu(me);
         return Ok(());
     }
     let image = get_user::<[u8; 512]>(fpstate.wrapping_add(FPSTATE_FXSAVE as u32))?;
@@ -262,6 +262,7 @@ fn restore_fpu(me: Current, fpstate: u32) -> Result<(), Errno> {
     // SAFETY: our own context; the live registers are nobody's now.
     unsafe { me.thread_mut() }.fpu = Some(area);
     me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
+    load_if_eager(me);
     Ok(())
 }
 

@@ -7,13 +7,13 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::Case;
-use super::check::{Outcome, expect, expect_hex, expect_true};
+use super::check::{Outcome, Verdict, expect, expect_hex, expect_true};
 use super::crew::{Crew, pass};
 use super::probe::{counts, my_thread, thread_of, ts};
 use crate::arch::x86::copy_thread::flush_thread;
 use crate::arch::x86::current::current;
 use crate::arch::x86::insn;
-use crate::arch::x86::math_state::{FPU_PRELOAD_AFTER, math_state_restore};
+use crate::arch::x86::math_state::{FPU_PRELOAD_AFTER, is_eager, math_state_restore};
 use crate::hw::fxsave::{FxsaveArea, INIT_MXCSR};
 use crate::sync::PreemptGuard;
 use crate::task::state::PF_USED_MATH;
@@ -55,6 +55,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "fpu_fork_copies_live_registers",
         run: fpu_fork_copies_live_registers,
+    },
+    Case {
+        name: "fpu_eager_has_one_nm_in_all",
+        run: fpu_eager_has_one_nm_in_all,
     },
     Case {
         name: "fpu_exec_discards",
@@ -120,6 +124,45 @@ fn store() -> Box<FxsaveArea> {
     area
 }
 
+/// For cases that count #NM, or look for CR0.TS where only lazy FPU sets it.
+fn needs_lazy_fpu() -> Outcome {
+    match is_eager() {
+        false => Ok(()),
+        true => Err(Verdict::Skipped("fpu=eager")),
+    }
+}
+
+/// With `fpu=eager` no slice but the first has an #NM, however rarely the task uses the FPU.
+fn fpu_eager_has_one_nm_in_all() -> Outcome {
+    if !is_eager() {
+        return Err(Verdict::Skipped("fpu=lazy"));
+    }
+    let play = || {
+        let (mine, before) = (image(7), counts());
+        load(&mine);
+        for turn in 0..6 {
+            pass();
+            expect("TS", ts(), false)?;
+            if turn % 3 == 0 {
+                expect("registers", visible(&store()), visible(&mine))?;
+            }
+        }
+        let after = counts();
+        expect("#NM of both", after.fpu_nm - before.fpu_nm, 2)?;
+        Ok(())
+    };
+    let other = || {
+        let theirs = image(9);
+        load(&theirs);
+        for _ in 0..6 {
+            pass();
+            expect("registers", visible(&store()), visible(&theirs))?;
+        }
+        Ok(())
+    };
+    Crew::new().actor("a", play).actor("b", other).run()
+}
+
 /// The other of two, so that there is somebody to switch to.
 fn other(turns: usize) -> impl FnOnce() -> Outcome + Send {
     move || {
@@ -177,6 +220,7 @@ fn fpu_ts_clear_exactly_with_usedfpu() -> Outcome {
 
 /// The counter has to be above 5, so six slices trap and the seventh does not.
 fn fpu_nm_once_per_slice_then_preload() -> Outcome {
+    needs_lazy_fpu()?;
     let user = || {
         let (mut traps, mut preloads, mut saves) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..9 {
@@ -211,6 +255,7 @@ fn fpu_nm_once_per_slice_then_preload() -> Outcome {
 }
 
 fn fpu_counter_reset_when_unused() -> Outcome {
+    needs_lazy_fpu()?;
     let counter = || my_thread(|thread| thread.fpu_counter);
     let user = || {
         for slices in 1..=4 {
@@ -237,6 +282,7 @@ fn fpu_counter_reset_when_unused() -> Outcome {
 
 /// Eight bits: a task that uses the FPU in every slice is lazy again after 256.
 fn fpu_counter_wraps_at_256() -> Outcome {
+    needs_lazy_fpu()?;
     let user = || {
         let mut traps = Vec::new();
         for slice in 1..=300u32 {
@@ -326,6 +372,7 @@ fn fpu_new_user_gets_initial_state() -> Outcome {
 
 /// The registers are newer than the parent's memory copy when it forks.
 fn fpu_fork_copies_live_registers() -> Outcome {
+    needs_lazy_fpu()?;
     let parent = || {
         let wanted = image(0x0f0f_0f00);
         load(&wanted);
@@ -352,6 +399,7 @@ extern "C" fn nothing(_: u32) -> i32 {
 
 /// A new program begins without state, and its first use traps.
 fn fpu_exec_discards() -> Outcome {
+    needs_lazy_fpu()?;
     let saves = AtomicU32::new(0);
     let user = || {
         load(&image(0x1111_1110));

@@ -3,11 +3,14 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::Case;
-use super::check::{Outcome, expect, expect_true};
+use super::check::{Outcome, Verdict, expect, expect_true};
 use super::crew::{Crew, Slot, pass};
 use super::probe::{counts, gdt, my_thread, thread_of, with_tss};
+use crate::arch::x86::io_bitmap::{self, fill_lazy_io_bitmap, tss_update_io_bitmap};
+use crate::cmdline::IoBitmapMode;
 use crate::hw::desc::GDT_ENTRY_TSS;
 use crate::hw::tss::IO_BITMAP_OFFSET;
+use crate::sync::IrqGuard;
 use crate::syscall::errno::Errno;
 use crate::syscall::ioport::sys_ioperm;
 
@@ -29,6 +32,10 @@ pub const CASES: &[Case] = &[
         run: io_bitmap_last_port,
     },
     Case {
+        name: "io_bitmap_copied_when_it_is_needed",
+        run: io_bitmap_copied_when_it_is_needed,
+    },
+    Case {
         name: "io_bitmap_exit_revokes",
         run: io_bitmap_exit_revokes,
     },
@@ -38,13 +45,31 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Whether this CPU would let ring 3 access `width` ports from `port` on.
+/// Whether ring 3 may access `width` ports from `port` on, after what the way there and a #GP do
+/// about it.
 fn permitted(port: u16, width: u8) -> bool {
+    tss_update_io_bitmap();
     let limit = gdt(GDT_ENTRY_TSS).limit_bytes();
-    with_tss(|tss| tss.io_permitted(limit, port, width))
+    let look = || with_tss(|tss| tss.io_permitted(limit, port, width));
+    look() || {
+        let _irq = IrqGuard::new();
+        fill_lazy_io_bitmap() && look()
+    }
+}
+
+/// For cases that count what the switch itself copies.
+fn needs_copy() -> Outcome {
+    match io_bitmap::mode() {
+        IoBitmapMode::Copy => Ok(()),
+        _ => Err(Verdict::Skipped("needs io_bitmap=copy")),
+    }
 }
 
 fn all_ones() -> Outcome {
+    if io_bitmap::mode() != IoBitmapMode::Copy {
+        let first = (0..=0xffff).find(|&port| permitted(port, 1));
+        return expect("first port that is permitted", first, None);
+    }
     let zeroes = with_tss(|tss| tss.io_bitmap.iter().position(|&byte| byte != 0xff));
     expect("first byte of the bitmap that grants a port", zeroes, None)?;
     expect("the byte of ones", with_tss(|tss| tss.end[0]), 0xff)
@@ -52,6 +77,7 @@ fn all_ones() -> Outcome {
 
 /// A lets 128 bytes matter, B 20, C and D have none.
 fn io_bitmap_max_of_prev_and_next_copied() -> Outcome {
+    needs_copy()?;
     let before = AtomicU32::new(0);
     let play = |ports: Option<(u32, u32)>, expected: [u32; 2]| {
         let before = &before;
@@ -113,6 +139,7 @@ fn io_bitmap_follows_task() -> Outcome {
 }
 
 fn io_bitmap_all_ones_when_next_has_none() -> Outcome {
+    needs_copy()?;
     let some = || {
         sys_ioperm(0, 0x10000, 1)?;
         for _ in 0..2 {
@@ -163,6 +190,45 @@ fn io_bitmap_last_port() -> Outcome {
             all_ones()
         })
         .run()
+}
+
+/// The switch copies nothing; the first access of a slice does, and only if the bytes have been
+/// another task's meanwhile.
+fn io_bitmap_copied_when_it_is_needed() -> Outcome {
+    if io_bitmap::mode() == IoBitmapMode::Copy {
+        return Err(Verdict::Skipped("needs io_bitmap=lazy or invalidate"));
+    }
+    let bytes = || counts().io_bitmap_bytes;
+    let one = || {
+        sys_ioperm(0x80, 1, 1)?;
+        expect_true("byte at 0x80", permitted(0x80, 1))?;
+        for _ in 0..2 {
+            let before = bytes();
+            pass(); // to who has none
+            let base = with_tss(|tss| tss.x86_tss.io_bitmap_base);
+            expect_true("the base points nowhere, or the bytes are there", {
+                base != IO_BITMAP_OFFSET || with_tss(|tss| tss.io_bitmap[0x10] == 0xfe)
+            })?;
+            expect_true("byte at 0x80", permitted(0x80, 1))?;
+            expect("bytes copied: they were still there", bytes() - before, 0)?;
+        }
+        pass();
+        let before = bytes();
+        expect_true("byte at 0x80", permitted(0x80, 1))?;
+        expect("the other's byte at 0x3f8", permitted(0x3f8, 1), false)?;
+        expect("bytes copied after the other's", bytes() - before, 128)
+    };
+    let none = || {
+        for _ in 0..2 {
+            expect("byte at 0x80", permitted(0x80, 1), false)?;
+            pass();
+        }
+        sys_ioperm(0x3f8, 8, 1)?;
+        expect_true("byte at 0x3f8", permitted(0x3f8, 1))?;
+        pass();
+        Ok(())
+    };
+    Crew::new().actor("one", one).actor("none", none).run()
 }
 
 /// The dead task has no bitmap any more when it is switched away from: it was taken back before.

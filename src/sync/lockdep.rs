@@ -18,7 +18,7 @@ use core::cell::UnsafeCell;
 use core::panic::Location;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-use super::irq::irqs_disabled;
+use super::irq::{IrqGuard, irqs_disabled};
 use super::lock_order::{LockOrder, MAX_CLASSES};
 use super::preempt::in_interrupt;
 use crate::arch::x86::insn;
@@ -178,6 +178,8 @@ impl LockMap {
         let Some(cpu) = this_cpu() else { return };
         self.owner.store(cpu + 1, Ordering::Relaxed);
         self.taken_at.set(&capture());
+        // An interrupt's own locks would come between the slot and the depth.
+        let _irq = IrqGuard::new();
         let held = &HELD[cpu as usize];
         let depth = held.depth.load(Ordering::Relaxed);
         let Some(slot) = held.locks.get(depth as usize) else {
@@ -206,6 +208,7 @@ impl LockMap {
                 self.taken_at.get(),
             );
         }
+        let _irq = IrqGuard::new();
         let held = &HELD[cpu as usize];
         let depth = held.depth.load(Ordering::Relaxed) as usize;
         let locks = &held.locks[..depth];

@@ -6,10 +6,10 @@
 use super::SysResult;
 use super::errno::Errno;
 use crate::arch::x86::current::{current, current_pt_regs};
-use crate::arch::x86::percpu::this_cpu;
+use crate::arch::x86::io_bitmap::ports_changed;
 use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
-use crate::task::io_bitmap::{ioperm, switch_to_bitmap};
+use crate::task::io_bitmap::ioperm;
 use crate::task::thread_info::{TIF_IRET, current_thread_info, set_flag};
 use crate::task::thread_struct::TIF_IO_BITMAP;
 
@@ -31,9 +31,7 @@ pub fn sys_ioperm(from: u32, num: u32, turn_on: u32) -> SysResult {
     )?;
     if max != 0 {
         thread.set_work(TIF_IO_BITMAP, true);
-        // SAFETY: this CPU's TSS, preemption off; interrupt handlers do not touch it.
-        let tss = unsafe { &mut (*this_cpu()).tss.io_bitmap };
-        switch_to_bitmap(tss, max, thread.io_bitmap.as_ref());
+        ports_changed(thread, max);
     }
     Ok(0)
 }

@@ -14,6 +14,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::hw::tss::{IO_BITMAP_BITS, IO_BITMAP_BYTES};
 use crate::syscall::errno::Errno;
@@ -26,6 +27,15 @@ pub type Bits = [u8; IO_BITMAP_BYTES];
 pub struct IoBitmap {
     bits: Box<Bits>,
     io_bitmap_max: usize,
+    /// Never the same for two bitmaps, nor for one before and after a change.
+    sequence: u32,
+}
+
+/// The last number given; 0 is nobody's.
+static SEQUENCE: AtomicU32 = AtomicU32::new(0);
+
+fn next_sequence() -> u32 {
+    SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 impl IoBitmap {
@@ -34,6 +44,7 @@ impl IoBitmap {
         Ok(IoBitmap {
             bits: filled_with(&[])?,
             io_bitmap_max: 0,
+            sequence: next_sequence(),
         })
     }
 
@@ -42,6 +53,7 @@ impl IoBitmap {
         Ok(IoBitmap {
             bits: filled_with(&self.bits[..])?,
             io_bitmap_max: self.io_bitmap_max,
+            sequence: next_sequence(),
         })
     }
 
@@ -49,6 +61,11 @@ impl IoBitmap {
     /// port, but never less than one word: the length that matters at a switch.
     pub const fn io_bitmap_max(&self) -> usize {
         self.io_bitmap_max
+    }
+
+    /// Which bitmap this is, and in which state: who finds the number in a TSS finds these bytes.
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
     }
 
     /// The bytes.
@@ -74,6 +91,7 @@ impl IoBitmap {
             .chunks_exact(4)
             .rposition(|word| word != [0xff; 4]);
         self.io_bitmap_max = (last.unwrap_or(0) + 1) * 4;
+        self.sequence = next_sequence();
     }
 }
 
@@ -237,7 +255,9 @@ mod tests {
     fn a_duplicate_is_a_copy_of_its_own() {
         let mut parent = Some(granting(0x80, 1));
         let child = parent.as_ref().unwrap().duplicate().unwrap();
-        assert_eq!(parent.as_ref(), Some(&child));
+        let (own, copy) = (parent.as_ref().unwrap().sequence(), child.sequence());
+        assert_eq!(parent.as_ref().unwrap().bits(), child.bits());
+        assert_ne!(own, copy);
         ioperm(&mut parent, 0x80, 1, false, true).unwrap();
         assert!(child.grants(0x80));
     }

@@ -35,6 +35,17 @@ pub fn suites() -> Result<Vec<Suite>> {
             });
         }
     }
+    // The same cases again: what a program sees is the same, whatever the switch does for it.
+    for (name, word) in STRATEGIES {
+        for (what, job) in [("selftest", "selftest"), ("ring3", "init=/init")] {
+            suites.push(Suite {
+                name: format!("{name}::{what}"),
+                vm: selftest,
+                what: format!("{word} {job}"),
+                report: ktap::parse,
+            });
+        }
+    }
     // CPUs side by side on the host's own, not in turns: what they do differs from run to run.
     suites.push(Suite {
         name: "stress".to_owned(),
@@ -59,6 +70,13 @@ pub fn suites() -> Result<Vec<Suite>> {
 
 /// The machine for a kernel command line.
 type Machine = fn(&str) -> Result<Vm>;
+
+/// Other ways to switch the FPU and the ports.
+const STRATEGIES: &[(&str, &str)] = &[
+    ("fpu_eager", "fpu=eager"),
+    ("io_bitmap_lazy", "io_bitmap=lazy"),
+    ("io_bitmap_invalidate", "io_bitmap=invalidate"),
+];
 
 /// Machines with several CPUs; how many is in the name, and in the function.
 const SEVERAL_CPUS: &[(&str, Machine)] = &[

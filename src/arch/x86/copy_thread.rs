@@ -11,18 +11,17 @@ use alloc::boxed::Box;
 
 use super::current::{Current, current};
 use super::insn;
-use super::math_state::{clear_fpu, unlazy_fpu};
-use super::percpu::this_cpu;
+use super::io_bitmap::ports_gone;
+use super::math_state::{flush_fpu, must_preload, unlazy_fpu};
 use super::ret_from_fork::ret_from_fork;
 use super::switch_to_xtra::set_cr4_tsd;
 use crate::hw::desc::{DescStruct, USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
 use crate::syscall::errno::Errno;
-use crate::task::io_bitmap::switch_to_bitmap;
 use crate::task::pt_regs::PtRegs;
 use crate::task::thread_info::{THREAD_SIZE, TIF_IRET, current_thread_info, set_flag};
-use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, ThreadStruct};
+use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, TS_FPU_COUNTED, ThreadStruct};
 
 /// Bytes left free above the `pt_regs` of an empty stack: a frame of an interrupt in ring 0
 /// has no ss and esp, yet code may look at them.
@@ -70,6 +69,7 @@ pub fn copy_thread(
     new.work = old.work & (crate::task::thread_struct::TIF_TLS_ALL | TIF_NOTSC);
     if let Some(fpu) = old.fpu.as_deref() {
         new.fpu = Some(Box::new(*fpu));
+        new.set_work(TS_FPU_COUNTED, must_preload(&new));
     }
     if let Some(bitmap) = &old.io_bitmap {
         new.io_bitmap = Some(bitmap.duplicate()?);
@@ -89,16 +89,14 @@ pub fn exit_thread(me: Current) {
     if let Some(bitmap) = &old {
         let _no_preempt = PreemptGuard::new();
         thread.set_work(TIF_IO_BITMAP, false);
-        // SAFETY: this CPU's TSS, with preemption off; interrupt handlers do not touch it.
-        let tss = unsafe { &mut (*this_cpu()).tss.io_bitmap };
-        switch_to_bitmap(tss, bitmap.io_bitmap_max(), None);
+        ports_gone(bitmap);
     }
     drop(old);
 }
 
 /// A new program starts without breakpoints, TLS and FPU state. It keeps its ports.
 pub fn flush_thread(me: Current) {
-    clear_fpu(me);
+    flush_fpu(me);
     let _no_preempt = PreemptGuard::new();
     // SAFETY: our own context, preemption off.
     let thread = unsafe { me.thread_mut() };

@@ -49,7 +49,7 @@ use crate::{
         pt_regs::PtRegs,
         thread_info::{
             _TIF_WORK_MASK, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT, TI_SYSENTER_RETURN, TIF_IRET,
-            TIF_NEED_RESCHED, TIF_SINGLESTEP, clear_flag, current_thread_info, test_flag,
+            TIF_NEED_RESCHED,
         },
     },
 };
@@ -469,28 +469,6 @@ global_asm!(
 unsafe extern "C" {
     /// Where SYSENTER_EIP leads.
     pub fn sysenter_entry();
-    /// Upward: `process::signal`, signals and restart of an interrupted call.
-    fn do_notify_resume(regs: *mut PtRegs);
-}
-
-/// Called by `work_notify`, interrupts on, before a return to ring 3.
-///
-/// A `sysenter` with TF set could not be single-stepped: `do_debug` took TF out of the kernel's
-/// flags and left TIF_SINGLESTEP. Here the user gets it back, and traps on the next instruction.
-///
-/// # Safety
-/// `regs` is the frame at the top of this stack.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
-    let thread_info = current_thread_info();
-    clear_flag(thread_info, TIF_IRET);
-    if test_flag(thread_info, TIF_SINGLESTEP) {
-        clear_flag(thread_info, TIF_SINGLESTEP);
-        // SAFETY: the caller's duty; nobody else looks at the frame now.
-        unsafe { (*regs).flags |= Eflags::TF.bits() };
-    }
-    // SAFETY: the caller's duty.
-    unsafe { do_notify_resume(regs) };
 }
 
 /// Where `esp` is after `sysenter` on CPU `cpu`: the end of its TSS.

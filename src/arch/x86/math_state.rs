@@ -5,6 +5,9 @@
 //! in more than five time slices in a row. Invariant: CR0.TS is clear exactly while the running
 //! task has TS_USEDFPU.
 //!
+//! With `fpu=eager` next gets its registers at every switch, as if it had used them often; CR0.TS is
+//! set only for tasks that have none (Linux: `eagerfpu`, from 3.7 on).
+//!
 //! The switch calls the first half of this file with interrupts off; `math_state_restore` is
 //! called by the #NM handler on the task's own stack.
 //!
@@ -13,10 +16,12 @@
 
 extern crate alloc;
 use alloc::boxed::Box;
+use core::sync::atomic::{AtomicI32, Ordering};
 
 use super::current::{Current, current};
 use super::insn;
 pub use super::insn::clts;
+use crate::cmdline::Fpu;
 use crate::hw::fxsave::FxsaveArea;
 use crate::sync::PreemptGuard;
 use crate::task::state::PF_USED_MATH;
@@ -26,10 +31,26 @@ use crate::this_cpu_inc;
 /// Above this many slices in a row the switch loads the FPU itself.
 pub const FPU_PRELOAD_AFTER: u32 = 5;
 
+/// The number in force: [`FPU_PRELOAD_AFTER`], or -1 with `fpu=eager`, which every count is above.
+static PRELOAD_AFTER: AtomicI32 = AtomicI32::new(FPU_PRELOAD_AFTER as i32);
+
+/// Chooses when a task gets its registers back. At boot, before any task has used the FPU.
+pub fn set_mode(mode: Fpu) {
+    if mode == Fpu::Eager {
+        PRELOAD_AFTER.store(-1, Ordering::Relaxed);
+    }
+}
+
+/// Whether every switch loads next's registers (`fpu=eager`).
+#[inline(always)]
+pub fn is_eager() -> bool {
+    PRELOAD_AFTER.load(Ordering::Relaxed) < 0
+}
+
 /// Whether next is to have the FPU at once.
 #[inline(always)]
 pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
-    next.fpu.is_some() && next.fpu_counter > FPU_PRELOAD_AFTER
+    next.fpu.is_some() && next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed)
 }
 
 /// Saves prev's registers if it used them in this slice and takes the FPU away; otherwise its
@@ -70,7 +91,12 @@ pub fn __math_state_restore(task: &mut ThreadStruct) {
 #[inline(always)]
 fn set_fpu_counter(task: &mut ThreadStruct, counter: u32) {
     task.fpu_counter = counter;
-    task.set_work(TS_FPU_COUNTED, counter != 0);
+    task.set_work(TS_FPU_COUNTED, counter != 0 || must_preload(task));
+}
+
+/// Whether the switch to this task has to load its registers, however rarely it uses them.
+pub fn must_preload(task: &ThreadStruct) -> bool {
+    is_eager() && task.fpu.is_some()
 }
 
 /// #NM: the running task wants the FPU. Entered with interrupts off; the first use allocates.
@@ -86,8 +112,7 @@ pub fn math_state_restore() -> bool {
             return false;
         };
         thread.fpu = Some(state);
-        me.flags
-            .fetch_or(PF_USED_MATH, core::sync::atomic::Ordering::Relaxed);
+        me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
     }
     let _no_preempt = PreemptGuard::new();
     this_cpu_inc!(count.fpu_nm);
@@ -109,7 +134,35 @@ pub fn unlazy_fpu(me: Current) {
     let thread = unsafe { me.thread_mut() };
     if thread.work & TS_USEDFPU != 0 {
         __save_init_fpu(thread);
-        insn::stts();
+        if is_eager() {
+            // FXSAVE leaves the registers as they are.
+            thread.set_work(TS_USEDFPU, true);
+        } else {
+            insn::stts();
+        }
+    }
+}
+
+/// Gives the running task, whose state in memory is new, its registers at once if that is how
+/// they are always given.
+pub fn load_if_eager(me: Current) {
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: our own context, with preemption off.
+    let thread = unsafe { me.thread_mut() };
+    if must_preload(thread) && thread.work & TS_USEDFPU == 0 {
+        clts();
+        __math_state_restore(thread);
+    }
+}
+
+/// A new program's state: none until its first FPU instruction, or with `fpu=eager` a fresh one.
+pub fn flush_fpu(me: Current) {
+    clear_fpu(me);
+    if is_eager() {
+        // SAFETY: our own context; the live registers are nobody's now.
+        unsafe { me.thread_mut() }.fpu = init_fpu();
+        me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
+        load_if_eager(me);
     }
 }
 
@@ -123,10 +176,10 @@ pub fn clear_fpu(me: Current) {
             thread.set_work(TS_USEDFPU, false);
             insn::stts();
         }
+        me.flags.fetch_and(!PF_USED_MATH, Ordering::Relaxed);
+        let state = thread.fpu.take();
         set_fpu_counter(thread, 0);
-        me.flags
-            .fetch_and(!PF_USED_MATH, core::sync::atomic::Ordering::Relaxed);
-        thread.fpu.take()
+        state
     };
     drop(state);
 }

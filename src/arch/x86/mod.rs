@@ -19,7 +19,7 @@
 //! - [`load_sp0`]: the stack of entries from ring 3
 //! - [`lazy_gs`]: the user's `%gs`
 //! - [`load_tls`]: TLS descriptors
-//! - [`switch_to_xtra`]: debug registers, TSC, I/O bitmap
+//! - [`switch_to_xtra`]: debug registers, TSC, I/O bitmap; [`io_bitmap`]: three ways to do it
 //! - [`copy_thread`]: the context of a new task, and its end
 //! - [`ret_from_fork`]: where a new task comes out of its first switch
 //! - [`mmu_context`]: `switch_mm` and lazy TLB; [`bitops`]: its masks
@@ -28,6 +28,7 @@
 //! - [`ldt`]: the LDT of an address space
 //! - [`uaccess`]: user memory, checked; [`usercopy`]: the instructions that may fault there
 //! - [`entry`]: system calls, exceptions, interrupts, and the ways out
+//! - [`notify_resume`]: what is due before ring 3
 //! - [`vdso`]: the page through which a program enters by `sysenter`
 //! - [`idt`]: the gates
 //! - [`traps`]: exceptions become signals, or the end
@@ -70,6 +71,8 @@ pub mod idt;
 #[cfg(target_os = "none")]
 pub mod insn;
 #[cfg(target_os = "none")]
+pub mod io_bitmap;
+#[cfg(target_os = "none")]
 pub mod ioapic;
 #[cfg(target_os = "none")]
 pub mod irq;
@@ -87,6 +90,8 @@ pub mod load_tls;
 pub mod math_state;
 #[cfg(target_os = "none")]
 pub mod mmu_context;
+#[cfg(target_os = "none")]
+pub mod notify_resume;
 #[cfg(target_os = "none")]
 pub mod page_fault;
 #[cfg(target_os = "none")]

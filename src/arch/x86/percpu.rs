@@ -44,6 +44,10 @@ pub struct PerCpu {
     pub tlb_active_mm: u32,
     /// The task that `finish_task_switch` was last told of; with debug assertions only.
     pub debug_last: u32,
+    /// Number of the I/O bitmap whose bytes the TSS has; 0: nobody's. Not with `io_bitmap=copy`.
+    pub io_bitmap_sequence: u32,
+    /// Bytes of the TSS's bitmap that may have zeroes. Not with `io_bitmap=copy`.
+    pub io_bitmap_prev_max: u32,
     /// How often things happened on this CPU; read by tests and the tour.
     pub count: SwitchCounts,
     /// Hardware TSS and I/O bitmap. Never per task.

@@ -6,11 +6,10 @@
 //! (debug registers as 2.6.32 has them, loaded for next and never cleared for prev).
 
 use super::insn;
-use super::percpu::this_cpu;
+use super::io_bitmap::switch_io_bitmap;
 use crate::hw::cr::Cr4;
-use crate::task::io_bitmap::switch_to_bitmap;
 use crate::task::thread_struct::{TIF_DEBUG, TIF_IO_BITMAP, TIF_NOTSC, ThreadStruct};
-use crate::{this_cpu_add, this_cpu_inc};
+use crate::this_cpu_inc;
 
 /// Moves what the flags of prev and next name.
 #[inline(never)]
@@ -27,10 +26,7 @@ pub fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
     }
 
     if (prev.work | next.work) & TIF_IO_BITMAP != 0 {
-        // SAFETY: this CPU's own TSS, with interrupts off: nobody else looks at it.
-        let bitmap = unsafe { &mut (*this_cpu()).tss.io_bitmap };
-        let bytes = switch_to_bitmap(bitmap, prev.io_bitmap_max(), next.io_bitmap.as_ref());
-        this_cpu_add!(count.io_bitmap_bytes, bytes as u32);
+        switch_io_bitmap(prev, next);
     }
 }
 

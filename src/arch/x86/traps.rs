@@ -23,8 +23,8 @@ use core::fmt;
 
 use crate::{
     arch::x86::{
-        current::current, doublefault, epitaph, extable::fixup_exception, idt, insn, load_sp0,
-        math_state,
+        current::current, doublefault, epitaph, extable::fixup_exception, idt, insn, io_bitmap,
+        load_sp0, math_state,
     },
     drivers::printk::PanicConsole,
     hw::{cr::Cr4, debugreg::Dr6, eflags::Eflags},
@@ -103,12 +103,25 @@ simple_exceptions! {
     do_invalid_TSS "invalid TSS" SIGSEGV SI_KERNEL;
     do_segment_not_present "segment not present" SIGBUS SI_KERNEL;
     do_stack_segment "stack segment" SIGBUS SI_KERNEL;
-    do_general_protection "general protection" SIGSEGV SI_KERNEL;
     do_coprocessor_error "fpu exception" SIGFPE SI_KERNEL;
     do_alignment_check "alignment check" SIGBUS BUS_ADRALN;
     do_simd_coprocessor_error "simd exception" SIGFPE SI_KERNEL;
     do_iret_error "iret exception" SIGSEGV SI_KERNEL;
     do_reserved_exception "reserved exception" SIGSEGV SI_KERNEL;
+}
+
+/// #GP: perhaps only the ports of the running task are not in the TSS yet.
+#[unsafe(no_mangle)]
+extern "C" fn do_general_protection(regs: &mut PtRegs, error_code: u32) {
+    if !(regs.user_mode() && error_code == 0 && io_bitmap::fill_lazy_io_bitmap()) {
+        do_trap(
+            regs,
+            error_code,
+            "general protection",
+            FaultSig::SIGSEGV,
+            SI_KERNEL,
+        );
+    }
 }
 
 fn do_trap(regs: &mut PtRegs, error_code: u32, what: &str, sig: FaultSig, code: i32) {
