@@ -77,6 +77,7 @@ impl<F> FdTable<F> {
     }
 
     /// What `fd` leads to.
+    #[inline(always)]
     pub fn get(&self, fd: u32) -> Result<&F, Errno> {
         self.slot(fd)
             .map(|descriptor| &descriptor.file)
@@ -128,6 +129,7 @@ impl<F> FdTable<F> {
         Ok(Self { slots })
     }
 
+    #[inline(always)]
     fn slot(&self, fd: u32) -> Option<&Descriptor<F>> {
         self.slots.get(fd as usize)?.as_ref()
     }

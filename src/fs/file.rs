@@ -161,6 +161,7 @@ impl File {
     }
 
     /// Reads from byte `at` on; the position stays. ESPIPE if that makes no sense here.
+    #[inline(never)]
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
         match &self.object {
             Object::Inode(inode) if inode.file_type == FileType::Directory => Err(Errno::EISDIR),
@@ -343,6 +344,7 @@ pub fn stat(inode: Inode) -> Stat {
     }
 }
 
+#[inline(never)]
 fn read_random(to: u32, count: u32) -> Result<u32, Errno> {
     let mut done = 0;
     while done < count {

@@ -3,32 +3,61 @@
 //! A write of up to [`PIPE_BUF`] bytes goes in as one piece. When the last reader is gone a write
 //! is EPIPE and SIGPIPE; when the last writer is gone a read gets what is left, then 0.
 //!
-//! Called by read, write and close in process context. User memory is touched only outside the
-//! lock, since that may fault: the bytes pass through a buffer of the kernel's.
+//! Called by read, write and close in process context. Bytes go straight between user memory and
+//! the pipe, under its lock: a page that is missing then is brought in outside it, and all begins
+//! anew.
 //!
 //! Book: chapter 19, "Pipes". Linux: 2.6.38 `fs/pipe.c`.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::ring::{PIPE_BUF, Ring};
-use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
-use crate::sched::wait_queue::WaitQueue;
+use crate::arch::x86::uaccess::{
+    copy_from_user, copy_to_user, fault_in_readable, fault_in_writeable,
+};
+use crate::sched::wait_queue::WaitList;
 use crate::sync::SpinLock;
+use crate::sync::spinlock::SpinLockGuard;
 use crate::syscall::errno::Errno;
 
 struct State {
     ring: Ring,
     readers: u32,
     writers: u32,
+    /// Readers that wait for bytes.
+    not_empty: WaitList,
+    /// Writers that wait for room.
+    not_full: WaitList,
+}
+
+impl State {
+    /// Copies the first `count` bytes, of which there are as many, to user address `to`.
+    /// EFAULT if a page is missing, too: the lock is held.
+    #[inline(always)]
+    fn give(&self, to: u32, count: u32) -> Result<(), Errno> {
+        let (first, second) = self.ring.filled(count as usize);
+        copy_to_user(to, first)?;
+        match second {
+            [] => Ok(()),
+            second => copy_to_user(to + first.len() as u32, second),
+        }
+    }
+
+    /// Copies `count` bytes, for which there is room, from user address `from` behind the last.
+    /// EFAULT if a page is missing, too: the lock is held.
+    #[inline(always)]
+    fn take(&mut self, from: u32, count: u32) -> Result<(), Errno> {
+        let (first, second) = self.ring.free(count as usize);
+        copy_from_user(first, from)?;
+        match second {
+            [] => Ok(()),
+            second => copy_from_user(second, from + first.len() as u32),
+        }
+    }
 }
 
 struct Pipe {
     state: SpinLock<State>,
-    /// Readers that wait for bytes.
-    not_empty: WaitQueue,
-    /// Writers that wait for room.
-    not_full: WaitQueue,
 }
 
 /// The end to read from.
@@ -43,48 +72,68 @@ pub fn pipe() -> Result<(PipeReader, PipeWriter), Errno> {
         ring: Ring::new()?,
         readers: 1,
         writers: 1,
+        not_empty: WaitList::new(),
+        not_full: WaitList::new(),
     });
-    let pipe = Arc::new(Pipe {
-        state,
-        not_empty: WaitQueue::new(),
-        not_full: WaitQueue::new(),
-    });
+    let pipe = Arc::new(Pipe { state });
     Ok((PipeReader(pipe.clone()), PipeWriter(pipe)))
 }
 
 impl PipeReader {
     /// Reads up to `count` bytes to user address `to`: what is there, or what comes first.
-    /// EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT, ENOMEM.
+    /// EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
     pub fn read(&self, to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         if count == 0 {
             return Ok(0);
         }
-        let mut buffer = kernel_buffer(count)?;
-        let pipe = &*self.0;
-        let taken = loop {
-            let mut state = pipe.state.lock();
-            let taken = state.ring.pop(&mut buffer);
-            let writers = state.writers;
-            drop(state);
-            if taken > 0 || writers == 0 {
-                break taken;
-            }
-            if nonblocking {
-                return Err(Errno::EAGAIN);
-            }
-            let ready = || {
-                let state = pipe.state.lock();
-                !state.ring.is_empty() || state.writers == 0
-            };
-            pipe.not_empty
-                .wait_until(ready)
-                .map_err(|_| Errno::ERESTARTSYS)?;
-        };
-        if taken > 0 {
-            pipe.not_full.wake_up();
+        let mut state = self.0.state.lock();
+        // The common case: there are bytes, and they lie in one piece.
+        let (bytes, rest) = state.ring.filled(count as usize);
+        let taken = bytes.len();
+        if taken != 0 && rest.is_empty() && copy_to_user(to, bytes).is_ok() {
+            state.ring.consume(taken);
+            state.not_full.wake_up();
+            return Ok(taken as u32);
         }
-        copy_to_user(to, &buffer[..taken])?;
-        Ok(taken as u32)
+        self.read_slowly(state, to, count, nonblocking)
+    }
+
+    /// Waits for bytes, brings in pages, reads what lies around the end of the ring.
+    #[inline(never)]
+    fn read_slowly<'a>(
+        &'a self,
+        mut state: SpinLockGuard<'a, State>,
+        to: u32,
+        count: u32,
+        nonblocking: bool,
+    ) -> Result<u32, Errno> {
+        loop {
+            let taken = (count as usize).min(state.ring.len()) as u32;
+            if taken == 0 {
+                if state.writers == 0 {
+                    return Ok(0);
+                }
+                self.wait(state, nonblocking)?;
+            } else if state.give(to, taken).is_ok() {
+                state.ring.consume(taken as usize);
+                state.not_full.wake_up();
+                return Ok(taken);
+            } else {
+                drop(state);
+                fault_in_writeable(to, taken)?;
+            }
+            state = self.0.state.lock();
+        }
+    }
+
+    /// Waits for bytes, or for the last writer to go.
+    #[inline(always)]
+    fn wait(&self, state: SpinLockGuard<'_, State>, nonblocking: bool) -> Result<(), Errno> {
+        if nonblocking {
+            return Err(Errno::EAGAIN);
+        }
+        WaitList::sleep_on(&self.0.state, state, |state| &mut state.not_empty)
+            .map_err(|_| Errno::ERESTARTSYS)
     }
 
     /// Whether a read would not wait, and whether all writers are gone.
@@ -104,54 +153,77 @@ impl PipeReader {
 
 impl PipeWriter {
     /// Writes `count` bytes from user address `from`.
-    /// EPIPE, EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT, ENOMEM.
+    /// EPIPE, EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
     pub fn write(&self, from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
-        let mut buffer = kernel_buffer(count)?;
+        let mut state = self.0.state.lock();
+        // The common case: there is room, and in one piece.
+        if state.readers != 0 {
+            let (room, _) = state.ring.free(count as usize);
+            if room.len() == count as usize && copy_from_user(room, from).is_ok() {
+                state.ring.commit(count as usize);
+                state.not_empty.wake_up();
+                return Ok(count);
+            }
+        }
+        drop(state);
+        self.write_slowly(from, count, nonblocking)
+    }
+
+    /// Waits for room, brings in pages, writes in several pieces.
+    #[inline(never)]
+    fn write_slowly(&self, from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         let mut written = 0;
         while written < count {
-            let chunk = (count - written).min(PIPE_BUF as u32) as usize;
-            let result = copy_from_user(&mut buffer[..chunk], from + written).and_then(|()| {
-                self.write_kernel(&buffer[..chunk], count <= PIPE_BUF as u32, nonblocking)
-            });
-            match result {
+            let rest = count - written;
+            // What fits into the pipe goes in as one piece.
+            let needed = if count <= PIPE_BUF as u32 { rest } else { 1 };
+            match self.write_some(from + written, rest, needed, nonblocking) {
                 Ok(bytes) => written += bytes,
                 Err(_) if written > 0 => break,
                 Err(errno) => return Err(errno),
-            }
-            if nonblocking && written < count && self.0.state.lock().ring.room() == 0 {
-                break;
             }
         }
         Ok(written)
     }
 
-    /// Puts in what fits of `bytes`, or waits until something (if `whole`: all) does.
-    fn write_kernel(&self, bytes: &[u8], whole: bool, nonblocking: bool) -> Result<u32, Errno> {
-        let pipe = &*self.0;
-        let needed = if whole { bytes.len() } else { 1 };
+    /// Puts in what fits of `rest` bytes at user address `from`, or waits until `needed` of them
+    /// do.
+    #[inline(always)]
+    fn write_some(
+        &self,
+        from: u32,
+        rest: u32,
+        needed: u32,
+        nonblocking: bool,
+    ) -> Result<u32, Errno> {
         loop {
-            let mut state = pipe.state.lock();
+            let mut state = self.0.state.lock();
             if state.readers == 0 {
                 return Err(Errno::EPIPE);
             }
-            if state.ring.room() >= needed {
-                let written = state.ring.push(bytes);
+            let room = state.ring.room() as u32;
+            let bytes = rest.min(room);
+            if room < needed {
+                self.wait(state, nonblocking)?;
+            } else if state.take(from, bytes).is_ok() {
+                state.ring.commit(bytes as usize);
+                state.not_empty.wake_up();
+                return Ok(bytes);
+            } else {
                 drop(state);
-                pipe.not_empty.wake_up();
-                return Ok(written as u32);
+                fault_in_readable(from, bytes)?;
             }
-            drop(state);
-            if nonblocking {
-                return Err(Errno::EAGAIN);
-            }
-            let ready = || {
-                let state = pipe.state.lock();
-                state.ring.room() >= needed || state.readers == 0
-            };
-            pipe.not_full
-                .wait_until(ready)
-                .map_err(|_| Errno::ERESTARTSYS)?;
         }
+    }
+
+    /// Waits for room, or for the last reader to go.
+    #[inline(never)]
+    fn wait(&self, state: SpinLockGuard<'_, State>, nonblocking: bool) -> Result<(), Errno> {
+        if nonblocking {
+            return Err(Errno::EAGAIN);
+        }
+        WaitList::sleep_on(&self.0.state, state, |state| &mut state.not_full)
+            .map_err(|_| Errno::ERESTARTSYS)
     }
 
     /// Whether a write would not wait, and whether all readers are gone.
@@ -166,25 +238,16 @@ impl PipeWriter {
 
 impl Drop for PipeReader {
     fn drop(&mut self) {
-        self.0.state.lock().readers -= 1;
-        self.0.not_full.wake_up();
+        let mut state = self.0.state.lock();
+        state.readers -= 1;
+        state.not_full.wake_up();
     }
 }
 
 impl Drop for PipeWriter {
     fn drop(&mut self) {
-        self.0.state.lock().writers -= 1;
-        self.0.not_empty.wake_up();
+        let mut state = self.0.state.lock();
+        state.writers -= 1;
+        state.not_empty.wake_up();
     }
-}
-
-/// A buffer for up to `count` bytes at a time, at most [`PIPE_BUF`].
-fn kernel_buffer(count: u32) -> Result<Vec<u8>, Errno> {
-    let length = (count as usize).min(PIPE_BUF);
-    let mut buffer = Vec::new();
-    buffer
-        .try_reserve_exact(length)
-        .map_err(|_| Errno::ENOMEM)?;
-    buffer.resize(length, 0);
-    Ok(buffer)
 }

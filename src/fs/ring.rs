@@ -5,6 +5,7 @@
 //!
 //! Book: chapter 19, "Pipes". Linux: `PIPE_BUF`.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::syscall::errno::Errno;
@@ -15,7 +16,7 @@ pub const PIPE_BUF: usize = 4096;
 /// Up to [`PIPE_BUF`] bytes, first in, first out.
 #[derive(Debug)]
 pub struct Ring {
-    bytes: Vec<u8>,
+    bytes: Box<[u8; PIPE_BUF]>,
     /// Index of the oldest byte.
     first: usize,
     length: usize,
@@ -29,8 +30,9 @@ impl Ring {
             .try_reserve_exact(PIPE_BUF)
             .map_err(|_| Errno::ENOMEM)?;
         bytes.resize(PIPE_BUF, 0);
+        let bytes = bytes.into_boxed_slice().try_into();
         Ok(Self {
-            bytes,
+            bytes: bytes.map_err(|_| Errno::ENOMEM)?,
             first: 0,
             length: 0,
         })
@@ -51,26 +53,44 @@ impl Ring {
         PIPE_BUF - self.length
     }
 
-    /// Puts in as much of `bytes` as fits; returns how much that was.
-    pub fn push(&mut self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.room());
-        let end = (self.first + self.length) % PIPE_BUF;
-        let until_wrap = count.min(PIPE_BUF - end);
-        self.bytes[end..end + until_wrap].copy_from_slice(&bytes[..until_wrap]);
-        self.bytes[..count - until_wrap].copy_from_slice(&bytes[until_wrap..count]);
-        self.length += count;
-        count
+    /// The first `count` bytes, or all if there are fewer: those up to the end of the buffer, and
+    /// those that go on at its start.
+    #[inline(always)]
+    pub fn filled(&self, count: usize) -> (&[u8], &[u8]) {
+        let count = count.min(self.length);
+        let (start, rest) = self.bytes.split_at(self.first % PIPE_BUF);
+        match rest.get(..count) {
+            Some(bytes) => (bytes, &[]),
+            None => (rest, &start[..count - rest.len()]),
+        }
     }
 
-    /// Takes out as much as `buffer` holds; returns how much that was.
-    pub fn pop(&mut self, buffer: &mut [u8]) -> usize {
-        let count = buffer.len().min(self.length);
-        let until_wrap = count.min(PIPE_BUF - self.first);
-        buffer[..until_wrap].copy_from_slice(&self.bytes[self.first..self.first + until_wrap]);
-        buffer[until_wrap..count].copy_from_slice(&self.bytes[..count - until_wrap]);
+    /// Takes the first `count` bytes out. There are as many.
+    #[inline(always)]
+    pub fn consume(&mut self, count: usize) {
+        debug_assert!(count <= self.length);
         self.first = (self.first + count) % PIPE_BUF;
         self.length -= count;
-        count
+    }
+
+    /// Room for `count` bytes more, or all that is left: up to the end of the buffer, and at its
+    /// start.
+    #[inline(always)]
+    pub fn free(&mut self, count: usize) -> (&mut [u8], &mut [u8]) {
+        let count = count.min(self.room());
+        let end = (self.first + self.length) % PIPE_BUF;
+        let (start, rest) = self.bytes.split_at_mut(end);
+        match count.checked_sub(rest.len()) {
+            None | Some(0) => (&mut rest[..count], &mut []),
+            Some(more) => (rest, &mut start[..more]),
+        }
+    }
+
+    /// The next `count` bytes of what was free have been filled.
+    #[inline(always)]
+    pub fn commit(&mut self, count: usize) {
+        debug_assert!(count <= self.room());
+        self.length += count;
     }
 }
 
@@ -91,15 +111,20 @@ mod tests {
             for (push, count) in steps {
                 if push {
                     let bytes: Vec<u8> = (0..count).map(|i| next.wrapping_add(i as u8)).collect();
-                    let pushed = ring.push(&bytes);
+                    let (one, two) = ring.free(count);
+                    let (at, pushed) = (one.len(), one.len() + two.len());
+                    one.copy_from_slice(&bytes[..at]);
+                    two.copy_from_slice(&bytes[at..pushed]);
+                    ring.commit(pushed);
                     prop_assert_eq!(pushed, count.min(PIPE_BUF - model.len()));
                     next = next.wrapping_add(pushed as u8);
                     model.extend(&bytes[..pushed]);
                 } else {
-                    let mut buffer = vec![0; count];
-                    let popped = ring.pop(&mut buffer);
+                    let (one, two) = ring.filled(count);
+                    let popped = [one, two].concat();
+                    ring.consume(popped.len());
                     let expected: Vec<u8> = model.drain(..count.min(model.len())).collect();
-                    prop_assert_eq!(&buffer[..popped], &expected[..]);
+                    prop_assert_eq!(popped, expected);
                 }
                 prop_assert_eq!(ring.len(), model.len());
                 prop_assert_eq!(ring.is_empty(), model.is_empty());

@@ -79,6 +79,7 @@ pub fn interrupt() {
 }
 
 /// Reads up to `count` bytes to user address `to`. EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
+#[inline(never)]
 pub fn read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
     if count == 0 {
         return Ok(0);
@@ -104,6 +105,7 @@ pub fn read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
 }
 
 /// Writes `count` bytes from user address `from`. EFAULT.
+#[inline(never)]
 pub fn write(from: u32, count: u32) -> Result<u32, Errno> {
     let mut written = 0;
     while written < count {

@@ -1,28 +1,67 @@
 //! Wait queues: tasks that sleep until a condition holds.
 //!
+//! Who waits is on the queue by an entry on its own stack. A wake-up takes the entries of those
+//! that it wakes off, as Linux's `autoremove_wake_function` does, and touches none of them after
+//! it has said so in `queued`: the task may be gone from there at once.
+//!
+//! A [`WaitQueue`] has a lock of its own. A [`WaitList`] is a part of what another lock guards,
+//! for who looks at the condition under that lock anyway.
+//!
 //! Book: ch. 3, "How Processes Are Organized", "Wait queues".
 //! Linux: 2.6.38 `prepare_to_wait`, `finish_wait`, `__wake_up`.
 
-extern crate alloc;
-use alloc::collections::VecDeque;
-use core::sync::atomic::Ordering;
+use core::cell::UnsafeCell;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::schedule::schedule;
 use super::wake_up::{TASK_NORMAL, try_to_wake_up};
-use crate::arch::x86::current::current;
-use crate::sync::IrqSpinLock;
+use crate::arch::x86::current::{Current, current};
+use crate::sync::list::{List, ListHead};
+use crate::sync::spinlock::SpinLockGuard;
+use crate::sync::{IrqSpinLock, SpinLock};
 use crate::syscall::errno::Errno;
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
-use crate::task::task_struct::TaskRef;
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 /// Tasks that wait, in the order in which they came.
-pub struct WaitQueue(IrqSpinLock<VecDeque<TaskRef>>);
+pub struct WaitQueue(IrqSpinLock<WaitList>);
+
+/// The same, guarded by the lock of who has it.
+pub struct WaitList(List);
+
+/// A task on a queue. Lies on that task's stack, and stays there while `queued`.
+#[repr(C)]
+struct WaitQueueEntry {
+    /// Guarded by the queue's lock.
+    link: UnsafeCell<ListHead>,
+    task: Current,
+    /// 1 while it is on the queue. Written under the queue's lock.
+    queued: AtomicU32,
+}
+
+impl WaitQueueEntry {
+    fn new() -> Self {
+        Self {
+            link: UnsafeCell::new(ListHead::new()),
+            task: current(),
+            queued: AtomicU32::new(0),
+        }
+    }
+
+    fn link(&self) -> NonNull<ListHead> {
+        NonNull::from(self).cast()
+    }
+
+    fn is_queued(&self) -> bool {
+        self.queued.load(Ordering::Acquire) != 0
+    }
+}
 
 impl WaitQueue {
     /// A queue with nobody on it.
     pub const fn new() -> Self {
-        Self(IrqSpinLock::new(VecDeque::new()))
+        Self(IrqSpinLock::new(WaitList::new()))
     }
 
     /// Sleeps until `condition` holds.
@@ -42,49 +81,144 @@ impl WaitQueue {
         if condition() {
             return Ok(());
         }
-        let me = current();
+        let entry = WaitQueueEntry::new();
         let result = loop {
-            self.prepare_to_wait(state);
+            // SAFETY: the entry stays here until `finish_wait`.
+            unsafe { self.0.lock().prepare_to_wait(&entry, state) };
             if condition() {
                 break Ok(());
             }
-            if state == TASK_INTERRUPTIBLE && test_flag(me.thread_info(), TIF_SIGPENDING) {
+            if state == TASK_INTERRUPTIBLE && test_flag(entry.task.thread_info(), TIF_SIGPENDING) {
                 break Err(Errno::EINTR);
             }
             schedule();
         };
-        me.state.store(TASK_RUNNING, Ordering::Relaxed);
-        self.0.lock().retain(|t| t.as_ptr() != me.as_ptr());
+        self.0.lock().finish_wait(&entry);
         result
-    }
-
-    /// Puts the running task on the queue, if it is not there, and sets its state: from now on
-    /// a wake-up is not lost.
-    fn prepare_to_wait(&self, state: u32) {
-        let me = current();
-        let mut queue = self.0.lock();
-        if !queue.iter().any(|t| t.as_ptr() == me.as_ptr()) {
-            queue.push_back(me.get_task_struct());
-        }
-        me.state.store(state, Ordering::SeqCst);
     }
 
     /// Wakes everybody.
     pub fn wake_up(&self) {
-        let queue = self.0.lock();
-        for task in queue.iter() {
-            try_to_wake_up(task, TASK_NORMAL);
-        }
+        self.0.lock().wake_up();
     }
 
     /// Wakes the first that really sleeps; says whether there was one.
     pub fn wake_up_one(&self) -> bool {
-        let queue = self.0.lock();
-        queue.iter().any(|task| try_to_wake_up(task, TASK_NORMAL))
+        self.0.lock().wake_up_until(|woken| woken)
     }
 }
 
+impl WaitList {
+    /// A list with nobody on it.
+    pub const fn new() -> Self {
+        Self(List::new())
+    }
+
+    /// Sleeps until somebody calls [`WaitList::wake_up`] for the list that `list` finds in what
+    /// `lock` guards. The caller has found under `guard` that it must wait; the lock is released
+    /// when the task is on the list, and not held on return: the caller looks again.
+    ///
+    /// # Errors
+    /// EINTR when a signal comes first.
+    #[doc(alias = "pipe_wait")]
+    #[inline(always)]
+    pub fn sleep_on<T>(
+        lock: &SpinLock<T>,
+        mut guard: SpinLockGuard<'_, T>,
+        list: impl Fn(&mut T) -> &mut WaitList,
+    ) -> Result<(), Errno> {
+        let entry = WaitQueueEntry::new();
+        // SAFETY: the entry stays here until a wake-up has taken it off, or we have.
+        unsafe { list(&mut guard).prepare_to_wait(&entry, TASK_INTERRUPTIBLE) };
+        drop(guard);
+        // With a signal pending this comes back at once.
+        schedule();
+        if !entry.is_queued() {
+            return Ok(());
+        }
+        list(&mut lock.lock()).finish_wait(&entry);
+        match test_flag(entry.task.thread_info(), TIF_SIGPENDING) {
+            true => Err(Errno::EINTR),
+            false => Ok(()),
+        }
+    }
+
+    /// Wakes everybody.
+    #[inline(always)]
+    pub fn wake_up(&mut self) {
+        if self.0.first().is_some() {
+            self.__wake_up();
+        }
+    }
+
+    #[inline(never)]
+    fn __wake_up(&mut self) {
+        self.wake_up_until(|_woken| false);
+    }
+
+    /// Puts the running task on the list, if it is not there, and sets its state: from now on
+    /// a wake-up is not lost.
+    ///
+    /// # Safety
+    /// 1. The entry stays where it is until it is not queued any more.
+    #[inline(always)]
+    unsafe fn prepare_to_wait(&mut self, entry: &WaitQueueEntry, state: u32) {
+        if !entry.is_queued() {
+            // SAFETY: it is on no list; by 1.
+            unsafe { self.0.push_back(entry.link()) };
+            entry.queued.store(1, Ordering::Relaxed);
+        }
+        entry.task.state.store(state, Ordering::SeqCst);
+    }
+
+    /// Takes the running task off the list, if it is there, and makes it runnable.
+    fn finish_wait(&mut self, entry: &WaitQueueEntry) {
+        entry.task.state.store(TASK_RUNNING, Ordering::Relaxed);
+        if entry.is_queued() {
+            // SAFETY: it is on this list.
+            unsafe { take_off(&mut self.0, entry) };
+        }
+    }
+
+    /// Wakes one after the other until `enough`, which is told whether that one really slept;
+    /// says whether any did.
+    #[inline(always)]
+    fn wake_up_until(&mut self, enough: impl Fn(bool) -> bool) -> bool {
+        let mut any = false;
+        self.0.visit(|list, link| {
+            // SAFETY: what is on the list is the link of an entry, whose task waits for the
+            // lock before it goes on.
+            let entry = unsafe { link.cast::<WaitQueueEntry>().as_ref() };
+            let woken = try_to_wake_up(&entry.task, TASK_NORMAL);
+            if woken {
+                any = true;
+                // SAFETY: it is on this list.
+                unsafe { take_off(list, entry) };
+            }
+            enough(woken)
+        });
+        any
+    }
+}
+
+/// Takes an entry off. It may be gone from then on.
+///
+/// # Safety
+/// 1. The entry is on `list`.
+#[inline(always)]
+unsafe fn take_off(list: &mut List, entry: &WaitQueueEntry) {
+    // SAFETY: by 1.
+    unsafe { list.remove(entry.link()) };
+    entry.queued.store(0, Ordering::Release);
+}
+
 impl Default for WaitQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Default for WaitList {
     fn default() -> Self {
         Self::new()
     }

@@ -53,6 +53,7 @@ pub fn wake_up_new_task(p: &TaskStruct) {
 
 /// `p` has not left its run queue yet, so its state is all that has to change. False if it has
 /// meanwhile. Its `pi_lock` is held.
+#[inline(never)]
 fn ttwu_remote(p: &TaskStruct) -> bool {
     // SAFETY: `p` is live and its `pi_lock` held, so interrupts are off.
     unsafe {
@@ -68,6 +69,7 @@ fn ttwu_remote(p: &TaskStruct) -> bool {
 }
 
 /// Puts `p`, which is on no CPU and no run queue, on that of `cpu`. Its `pi_lock` is held.
+#[inline(always)]
 fn ttwu_queue(p: &TaskStruct, cpu: u32) {
     let p_ptr = core::ptr::from_ref(p).cast_mut();
     let rq = cpu_rq(cpu);
@@ -86,6 +88,7 @@ fn ttwu_queue(p: &TaskStruct, cpu: u32) {
 ///
 /// # Safety
 /// 1. The lock of `rq` is held.
+#[inline(always)]
 pub unsafe fn check_preempt_curr(rq: *mut Rq, p: &TaskStruct) {
     // SAFETY: by 1; the running task is live.
     unsafe {
@@ -100,6 +103,7 @@ pub unsafe fn check_preempt_curr(rq: *mut Rq, p: &TaskStruct) {
 ///
 /// # Safety
 /// 1. The lock of `rq` is held.
+#[inline(never)]
 pub unsafe fn resched_curr(rq: *mut Rq) {
     // SAFETY: by 1; the running task is live.
     unsafe {

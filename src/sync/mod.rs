@@ -4,6 +4,7 @@
 //! - `irq`: interrupts of this CPU off and on again
 //! - `preempt`: the preemption count in `thread_info`
 //! - `spinlock`: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
+//! - [`list`]: lists through links that lie in what they list
 //! - [`lock_order`], `lockdep`: the checker of kernels with debug assertions; `no_lockdep`: others
 //!
 //! The locks spin by the `spin` crate; what is ours is the preemption count and
@@ -11,6 +12,7 @@
 
 #[cfg(target_os = "none")]
 pub mod irq;
+pub mod list;
 pub mod lock_order;
 #[cfg(all(target_os = "none", debug_assertions))]
 pub mod lockdep;

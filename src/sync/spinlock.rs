@@ -32,6 +32,12 @@ impl<T> SpinLock<T> {
             lock: spin::mutex::SpinMutex::new(value),
         }
     }
+
+    /// What the lock guards, for who need not take it: says at each use why.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut T {
+        self.lock.as_mut_ptr()
+    }
 }
 
 impl<T: ?Sized> SpinLock<T> {
@@ -133,6 +139,22 @@ impl<T: ?Sized> IrqSpinLock<T> {
         let preempt = PreemptGuard::new();
         let irq = IrqGuard::new();
         self.map.acquire();
+        let guard = self.lock.lock();
+        self.map.acquired();
+        IrqSpinLockGuard {
+            map: &self.map,
+            guard,
+            _irq: irq,
+            _preempt: preempt,
+        }
+    }
+
+    /// As [`IrqSpinLock::lock`], while another lock of the same kind is held: who takes two takes
+    /// them in the order of their addresses (Linux: `spin_lock_irqsave_nested`).
+    #[inline(always)]
+    pub fn lock_nested(&self) -> IrqSpinLockGuard<'_, T> {
+        let preempt = PreemptGuard::new();
+        let irq = IrqGuard::new();
         let guard = self.lock.lock();
         self.map.acquired();
         IrqSpinLockGuard {

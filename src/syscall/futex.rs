@@ -6,9 +6,9 @@
 //!
 //! Linux: 2.6.38 `kernel/futex.c` (no priority inheritance).
 
-extern crate alloc;
-use alloc::collections::VecDeque;
-use core::sync::atomic::Ordering;
+use core::cell::{Cell, UnsafeCell};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::SysResult;
 use super::errno::Errno;
@@ -16,13 +16,14 @@ use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::get_user;
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::pte::PAGE_SIZE;
+use crate::mm::mm_struct::MmStruct;
 use crate::mm::pgtable::walk_pte;
 use crate::sched::schedule::schedule;
 use crate::sched::timer::{HZ, schedule_timeout};
-use crate::sched::wake_up::wake_up_process;
+use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::IrqSpinLock;
+use crate::sync::list::{List, ListHead};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
-use crate::task::task_struct::TaskRef;
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 const FUTEX_WAIT: u32 = 0;
@@ -38,25 +39,46 @@ const MATCH_ANY: u32 = u32::MAX;
 /// Which word: (address space, address), or (0, physical address).
 type Key = (u32, u32);
 
-struct Waiter {
-    key: Key,
+/// Who sleeps on a word. Lies on that task's stack, and stays there while it is queued.
+#[repr(C)]
+#[doc(alias = "futex_q")]
+struct FutexQ {
+    /// Guarded by the bucket's lock, as all that changes here.
+    link: UnsafeCell<ListHead>,
+    key: Cell<Key>,
     bitset: u32,
-    task: TaskRef,
+    task: Current,
+    /// The bucket that it is on; null from the moment on in which a wake-up has taken it off and
+    /// does not touch it any more (Linux: `lock_ptr`).
+    bucket: AtomicPtr<Bucket>,
 }
 
-const BUCKETS: usize = 64;
-static QUEUES: [IrqSpinLock<VecDeque<Waiter>>; BUCKETS] =
-    [const { IrqSpinLock::new(VecDeque::new()) }; BUCKETS];
+type Bucket = IrqSpinLock<List>;
 
-fn bucket(key: Key) -> &'static IrqSpinLock<VecDeque<Waiter>> {
-    let hash = (key.0 >> 4 ^ key.1 >> 2).wrapping_mul(0x9e37_79b1) >> 26;
+const BUCKETS: usize = 64;
+static QUEUES: [Bucket; BUCKETS] = [const { IrqSpinLock::new(List::new()) }; BUCKETS];
+
+#[doc(alias = "hash_futex")]
+fn bucket(key: Key) -> &'static Bucket {
+    let hash = ((key.0 >> 4) ^ (key.1 >> 2)).wrapping_mul(0x9e37_79b1) >> 26;
     &QUEUES[hash as usize % BUCKETS]
+}
+
+/// The sleeper whose link is on a bucket.
+///
+/// # Safety
+/// 1. The link is on the list of a bucket, whose lock is held as long as the result is used.
+#[inline(always)]
+unsafe fn futex_q<'a>(link: NonNull<ListHead>) -> &'a FutexQ {
+    // SAFETY: by 1: all on a bucket are links of `FutexQ`, in which they come first.
+    unsafe { link.cast::<FutexQ>().as_ref() }
 }
 
 /// The key of a word.
 ///
 /// # Errors
 /// EINVAL when it is not aligned, EFAULT when it is not there.
+#[inline(always)]
 fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno> {
     if !address.is_multiple_of(4) {
         return Err(Errno::EINVAL);
@@ -65,6 +87,12 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
     if private {
         return Ok((mm as u32, address));
     }
+    shared_key(mm, address)
+}
+
+/// The physical address of a word of the running task, whose address space is `mm`.
+#[inline(never)]
+fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
     get_user::<u32>(address)?;
     // SAFETY: we live in it.
     let pgd = unsafe { &*mm }.pgd.load(Ordering::Relaxed);
@@ -141,14 +169,14 @@ fn futex_wait(
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    let task = me.get_task_struct();
-    {
-        let mut queue = bucket(key).lock();
-        queue.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        me.futex_queued.store(1, Ordering::Relaxed);
-        queue.push_back(Waiter { key, bitset, task });
-        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
-    }
+    let q = FutexQ {
+        link: UnsafeCell::new(ListHead::new()),
+        key: Cell::new(key),
+        bitset,
+        task: me,
+        bucket: AtomicPtr::new(ptr::null_mut()),
+    };
+    queue_me(&q);
     let mut result = match get_user::<u32>(uaddr) {
         Err(errno) => Err(errno),
         Ok(now) if now != val => Err(Errno::EAGAIN),
@@ -167,7 +195,7 @@ fn futex_wait(
     };
     me.state.store(TASK_RUNNING, Ordering::Relaxed);
     // Whoever woke us took us off the queue, wherever a requeue had put us.
-    if !unqueue(me) {
+    if !unqueue_me(&q) {
         result = Ok(0);
     } else if result == Err(Errno::EINTR) && !test_flag(me.thread_info(), TIF_SIGPENDING) {
         // Neither woken nor interrupted: the caller looks again.
@@ -176,83 +204,123 @@ fn futex_wait(
     result
 }
 
+/// Puts the running task on the queue of its word, and sets its state.
+#[inline(always)]
+fn queue_me(q: &FutexQ) {
+    let bucket = bucket(q.key.get());
+    let mut list = bucket.lock();
+    // SAFETY: `futex_wait` keeps it in place until a wake-up, or `unqueue_me`, has taken it off.
+    unsafe { list.push_back(NonNull::from(q).cast()) };
+    q.bucket
+        .store(ptr::from_ref(bucket).cast_mut(), Ordering::Relaxed);
+    q.task.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+}
+
 /// Takes the running task off whatever queue it is on; says whether it was on one.
-fn unqueue(me: Current) -> bool {
-    if me.futex_queued.load(Ordering::Acquire) == 0 {
-        return false;
+#[inline(always)]
+fn unqueue_me(q: &FutexQ) -> bool {
+    loop {
+        // SAFETY: buckets are for ever.
+        let Some(bucket) = (unsafe { q.bucket.load(Ordering::Acquire).as_ref() }) else {
+            return false;
+        };
+        let mut list = bucket.lock();
+        // A requeue may have been faster.
+        if ptr::eq(q.bucket.load(Ordering::Relaxed), bucket) {
+            // SAFETY: it is on this bucket.
+            unsafe { list.remove(NonNull::from(q).cast()) };
+            return true;
+        }
     }
-    QUEUES.iter().any(|queue| {
-        let mut queue = queue.lock();
-        let at = queue.iter().position(|w| w.task.as_ptr() == me.as_ptr());
-        let waiter = at.and_then(|at| queue.remove(at));
-        waiter
-            .inspect(|w| w.task.futex_queued.store(0, Ordering::Release))
-            .is_some()
-    })
 }
 
 /// Wakes at most `count` sleepers whose bits meet `bitset`; returns how many.
-pub fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
+#[inline(always)]
+fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    let mut woken = 0;
-    while woken < count {
-        let waiter = {
-            let mut queue = bucket(key).lock();
-            let at = queue
-                .iter()
-                .position(|w| w.key == key && w.bitset & bitset != 0);
-            at.and_then(|at| queue.remove(at))
-        };
-        let Some(waiter) = waiter else { break };
-        waiter.task.futex_queued.store(0, Ordering::Release);
-        wake_up_process(&waiter.task);
-        woken += 1;
+    if count == 0 {
+        return Ok(0);
     }
+    let mut woken = 0;
+    bucket(key).lock().visit(|list, link| {
+        // SAFETY: it is on this bucket, whose lock is held.
+        let q = unsafe { futex_q(link) };
+        if q.key.get() == key && q.bitset & bitset != 0 {
+            // SAFETY: as above. The task waits for the lock, or for `bucket` to be null, before
+            // it goes on.
+            unsafe { list.remove(link) };
+            try_to_wake_up(&q.task, TASK_NORMAL);
+            q.bucket.store(ptr::null_mut(), Ordering::Release);
+            woken += 1;
+        }
+        woken == count
+    });
     Ok(woken)
 }
 
 /// Wakes `wake` sleepers of `from`, and lets at most `most` others sleep on `to` instead.
+#[inline(never)]
 fn futex_requeue(from: Key, to: Key, wake: u32, most: u32) -> SysResult {
     let woken = futex_wake(from, wake, MATCH_ANY)?;
+    if most == 0 {
+        return Ok(woken);
+    }
     let (source, target) = (bucket(from), bucket(to));
-    if core::ptr::eq(source, target) {
+    if ptr::eq(source, target) {
         return Ok(woken + move_waiters(&mut source.lock(), None, from, to, most));
     }
     // In the order of their addresses, so that two requeues cannot wait for each other.
-    let moved = if core::ptr::from_ref(source) < core::ptr::from_ref(target) {
-        let mut source = source.lock();
-        move_waiters(&mut source, Some(&mut target.lock()), from, to, most)
+    let (mut source_list, mut target_list);
+    if ptr::from_ref(source) < ptr::from_ref(target) {
+        source_list = source.lock();
+        target_list = target.lock_nested();
     } else {
-        let mut target = target.lock();
-        move_waiters(&mut source.lock(), Some(&mut target), from, to, most)
-    };
+        target_list = target.lock();
+        source_list = source.lock_nested();
+    }
+    let moved = move_waiters(
+        &mut source_list,
+        Some((target, &mut target_list)),
+        from,
+        to,
+        most,
+    );
     Ok(woken + moved)
 }
 
+/// Gives at most `most` sleepers of `from` the word `to`; they move to the list of `target`, or to
+/// the end of the same list.
 fn move_waiters(
-    source: &mut VecDeque<Waiter>,
-    mut target: Option<&mut VecDeque<Waiter>>,
+    source: &mut List,
+    mut target: Option<(&'static Bucket, &mut List)>,
     from: Key,
     to: Key,
     most: u32,
 ) -> u32 {
     let mut moved = 0;
-    while moved < most
-        && let Some(at) = source.iter().position(|w| w.key == from)
-        && let Some(mut waiter) = source.remove(at)
-    {
-        waiter.key = to;
-        match target.as_deref_mut() {
-            Some(target) => target.push_back(waiter),
-            None => source.push_back(waiter),
+    source.visit(|source, link| {
+        // SAFETY: it is on the source, whose lock is held.
+        let q = unsafe { futex_q(link) };
+        if q.key.get() == from {
+            q.key.set(to);
+            // SAFETY: the locks are held, and the link is on the source until it is taken off.
+            unsafe {
+                source.remove(link);
+                match &mut target {
+                    Some((_, list)) => list.push_back(link),
+                    None => source.push_back(link),
+                }
+            }
+            if let Some((bucket, _)) = &target {
+                q.bucket
+                    .store(ptr::from_ref(*bucket).cast_mut(), Ordering::Relaxed);
+            }
+            moved += 1;
         }
-        moved += 1;
-        if from == to {
-            break;
-        }
-    }
+        moved == most
+    });
     moved
 }
 

@@ -99,8 +99,6 @@ pub struct TaskStruct {
     pub vfork_done: AtomicU32,
     /// Where this process waits for its children.
     pub wait_chldexit: WaitQueue,
-    /// 1 while the task is on a futex queue. Written under that queue's lock.
-    pub futex_queued: AtomicU32,
     /// User pointer at which the thread number is cleared on exit (`set_tid_address`).
     pub clear_child_tid: AtomicU32,
     /// User pointer that `schedule_tail` stores the thread number at.
@@ -156,7 +154,6 @@ impl TaskStruct {
             exit_signal: 0,
             vfork_done: AtomicU32::new(0),
             wait_chldexit: WaitQueue::new(),
-            futex_queued: AtomicU32::new(0),
             clear_child_tid: AtomicU32::new(0),
             set_child_tid: AtomicU32::new(0),
         }

@@ -54,6 +54,7 @@ pub fn access_ok(address: u32, length: u32) -> Result<(), Errno> {
 }
 
 /// Fills `to` from user address `from`. On EFAULT, `to` holds anything.
+#[inline]
 pub fn copy_from_user(to: &mut [u8], from: u32) -> Result<(), Errno> {
     access_ok(from, to.len() as u32)?;
     // SAFETY: `to` is ours and that long; the user's side may fault.
@@ -66,6 +67,7 @@ pub fn copy_from_user(to: &mut [u8], from: u32) -> Result<(), Errno> {
 }
 
 /// Copies `from` to user address `to`. On EFAULT a part of it may have been copied.
+#[inline]
 pub fn copy_to_user(to: u32, from: &[u8]) -> Result<(), Errno> {
     access_ok(to, from.len() as u32)?;
     // SAFETY: `from` is readable; the user's side may fault.
@@ -133,6 +135,29 @@ pub fn cmpxchg_user(at: u32, expected: u32, new: u32) -> Result<u32, Errno> {
         0 => Ok(was),
         _ => Err(Errno::EFAULT),
     }
+}
+
+/// Brings in the pages of `length` bytes at user address `at`, to be read. EFAULT.
+#[doc(alias = "iov_fault_in_pages_read")]
+#[cold]
+pub fn fault_in_readable(at: u32, length: u32) -> Result<(), Errno> {
+    pages(at, length).try_for_each(|byte| get_user::<u8>(byte).map(drop))
+}
+
+/// Brings in the pages of `length` bytes at user address `at`, to be written; they keep what they
+/// hold. EFAULT.
+#[doc(alias = "iov_fault_in_pages_write")]
+#[cold]
+pub fn fault_in_writeable(at: u32, length: u32) -> Result<(), Errno> {
+    // Stores 0 where there is 0, atomically: another thread may write there just now.
+    pages(at, length).try_for_each(|byte| cmpxchg_user(byte & !3, 0, 0).map(drop))
+}
+
+/// One address in each page of a range: its first byte, then the first of each further page.
+fn pages(at: u32, length: u32) -> impl Iterator<Item = u32> {
+    let end = at.saturating_add(length);
+    let further = (at | (PAGE_SIZE - 1)).saturating_add(1);
+    core::iter::once(at).chain((further..end).step_by(PAGE_SIZE as usize))
 }
 
 /// The string at user address `from`, without its final zero; `longest` bytes with it.

@@ -1,0 +1,180 @@
+//! Lists through links that lie in what they list: nothing is allocated.
+//!
+//! A list is a ring of links, and the list itself points at the first. Who waits puts a link that
+//! lies on its own stack; so whoever takes a link off must not touch it once its owner may go on.
+//!
+//! Called under the lock that guards the list.
+//!
+//! Book: ch. 3, "Doubly linked lists". Linux: `list_head` (there the head is part of the ring).
+
+use core::ptr::{self, NonNull};
+
+/// Neighbours on a list; null on none.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ListHead {
+    next: *mut ListHead,
+    prev: *mut ListHead,
+}
+
+impl ListHead {
+    /// A link that is on no list.
+    pub const fn new() -> Self {
+        Self {
+            next: ptr::null_mut(),
+            prev: ptr::null_mut(),
+        }
+    }
+}
+
+impl Default for ListHead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A list.
+#[derive(Debug)]
+pub struct List {
+    first: *mut ListHead,
+}
+
+// SAFETY: what it points at is touched only by who has the list for itself.
+unsafe impl Send for List {}
+
+impl List {
+    /// A list with nothing on it.
+    pub const fn new() -> Self {
+        Self {
+            first: ptr::null_mut(),
+        }
+    }
+
+    /// The first link.
+    #[inline(always)]
+    pub fn first(&self) -> Option<NonNull<ListHead>> {
+        NonNull::new(self.first)
+    }
+
+    /// Puts `link` behind all others.
+    ///
+    /// # Safety
+    /// 1. `link` is on no list, and stays where it is until it is taken off.
+    #[inline(always)]
+    pub unsafe fn push_back(&mut self, link: NonNull<ListHead>) {
+        let link = link.as_ptr();
+        // SAFETY: `link` by 1; those on the list are in place.
+        unsafe {
+            if self.first.is_null() {
+                (*link).next = link;
+                (*link).prev = link;
+                self.first = link;
+            } else {
+                let last = (*self.first).prev;
+                (*link).next = self.first;
+                (*link).prev = last;
+                (*last).next = link;
+                (*self.first).prev = link;
+            }
+        }
+    }
+
+    /// Takes `link` off.
+    ///
+    /// # Safety
+    /// 1. `link` is on this list.
+    #[inline(always)]
+    pub unsafe fn remove(&mut self, link: NonNull<ListHead>) {
+        let link = link.as_ptr();
+        // SAFETY: by 1, so its neighbours are on the list too.
+        unsafe {
+            let (next, prev) = ((*link).next, (*link).prev);
+            if next == link {
+                self.first = ptr::null_mut();
+            } else {
+                (*prev).next = next;
+                (*next).prev = prev;
+                if self.first == link {
+                    self.first = next;
+                }
+            }
+            (*link).next = ptr::null_mut();
+            (*link).prev = ptr::null_mut();
+        }
+    }
+
+    /// Calls `visit` with each link that is on the list now, first to last, until it says that it
+    /// has seen enough. It may take off the one that it is called with.
+    #[inline(always)]
+    pub fn visit(&mut self, mut visit: impl FnMut(&mut Self, NonNull<ListHead>) -> bool) {
+        let Some(first) = self.first() else { return };
+        // SAFETY: links on the list are in place.
+        let last = unsafe { (*first.as_ptr()).prev };
+        let mut link = first;
+        loop {
+            // SAFETY: as above; read before `visit`, which may take it off.
+            let next = unsafe { (*link.as_ptr()).next };
+            let enough = visit(self, link) || link.as_ptr() == last;
+            match NonNull::new(next) {
+                Some(next) if !enough => link = next,
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+    use std::vec::Vec;
+
+    fn order(list: &mut List, links: &[NonNull<ListHead>]) -> Vec<usize> {
+        let mut seen = Vec::new();
+        list.visit(|_, link| {
+            seen.push(links.iter().position(|l| *l == link).unwrap());
+            false
+        });
+        seen
+    }
+
+    proptest! {
+        /// Against a plain queue; a visit that takes off what it meets misses nobody.
+        #[test]
+        fn is_a_queue(steps in proptest::collection::vec((0u8..3, 0usize..6), 0..200)) {
+            let links: Vec<NonNull<ListHead>> = (0..6)
+                .map(|_| NonNull::from(std::boxed::Box::leak(std::boxed::Box::new(ListHead::new()))))
+                .collect();
+            let mut list = List::new();
+            let mut model: VecDeque<usize> = VecDeque::new();
+            for (what, i) in steps {
+                match what {
+                    // SAFETY: the model says that it is on no list; links are never freed.
+                    0 if !model.contains(&i) => { unsafe { list.push_back(links[i]) }; model.push_back(i); }
+                    // SAFETY: the model says that it is on the list.
+                    1 if model.contains(&i) => { unsafe { list.remove(links[i]) }; model.retain(|&j| j != i); }
+                    2 => {
+                        let even = |link| links.iter().position(|l| *l == link).unwrap() % 2 == 0;
+                        list.visit(|list, link| {
+                            if even(link) {
+                                // SAFETY: we are told of links on the list.
+                                unsafe { list.remove(link) };
+                            }
+                            false
+                        });
+                        model.retain(|&j| j % 2 != 0);
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(order(&mut list, &links), model.iter().copied().collect::<Vec<_>>());
+            }
+        }
+    }
+}
