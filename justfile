@@ -45,6 +45,11 @@ selftest *GLOB:
 stress ROUNDS="40":
     @CPUS="${CPUS:-4}" {{support}} run quiet "stress={{ROUNDS}}"
 
+# What switches and calls cost in guest instructions (or run another static program that measures)
+[no-exit-message]
+bench *PROGRAM:
+    @{{support}} bench "$@"
+
 # Take each step of the switch out in turn: which test notices? (all, or those that match)
 [no-exit-message]
 mutants *NAME:

@@ -21,8 +21,8 @@ use crate::mm::pgtable::walk_pte;
 use crate::sched::schedule::schedule;
 use crate::sched::timer::{HZ, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
-use crate::sync::IrqSpinLock;
 use crate::sync::list::{List, ListHead};
+use crate::sync::{IrqGuard, IrqSpinLock};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
@@ -272,6 +272,7 @@ fn futex_requeue(from: Key, to: Key, wake: u32, most: u32) -> SysResult {
         return Ok(woken + move_waiters(&mut source.lock(), None, from, to, most));
     }
     // In the order of their addresses, so that two requeues cannot wait for each other.
+    let _irq = IrqGuard::new();
     let (mut source_list, mut target_list);
     if ptr::from_ref(source) < ptr::from_ref(target) {
         source_list = source.lock();

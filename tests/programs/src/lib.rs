@@ -16,6 +16,7 @@
 //! - `tls`       `set_thread_area` and `%gs`
 //! - `ports`     ioperm, iopl
 //! - `insn`      single instructions, most of which ought to fault
+//! - `fast`      system calls inline, to be measured
 //! - `fpu`       x87 and SSE registers
 //! - `string`    memcpy and its like, for the compiler
 //! - `thread`    clone with shared memory
@@ -25,6 +26,7 @@
 
 pub mod clock;
 pub mod errno;
+pub mod fast;
 pub mod fpu;
 pub mod gates;
 pub mod insn;

@@ -1,6 +1,7 @@
 //! Host side: what builds the image, runs it under QEMU and reads its log.
 #![forbid(unsafe_code)]
 
+pub mod bench; // what switches and calls cost, in guest instructions
 pub mod compile; // kernel and ring-3 programs, compiled for the i386
 pub mod foreign; // real programs: busybox, and a C program with musl and with glibc
 pub mod gdb; // gdb in batch against a machine that waits

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use support::compile::{self, Profile};
 use support::image::{IsoSpec, try_iso};
-use support::{suite, verbs};
+use support::{bench, suite, verbs};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +26,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
         "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
         "gdb" => verbs::gdb(Profile::Dev),
+        "bench" => bench::bench(rest.first().map(String::as_str)),
         "test" => suite::run(rest),
         "kernel" => show(compile::kernel(Profile::Dev)?),
         "iso" => show(try_iso(&IsoSpec::default())?),
