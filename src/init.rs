@@ -16,7 +16,7 @@ use spin::Once;
 use crate::arch::x86::current::current;
 use crate::arch::x86::head::fatal;
 use crate::arch::x86::{
-    acpi, backtrace, epitaph, gdt, io_bitmap, irq, lapic, math_state, percpu, traps,
+    acpi, backtrace, epitaph, gdt, io_bitmap, irq, lapic, math_state, paravirt, percpu, traps,
 };
 use crate::boot_info::{BootInfo, Rsdt};
 use crate::cmdline::{self, Cmdline, Job, OnPanic};
@@ -75,6 +75,7 @@ fn parse_cmdline(line: &'static str) {
     watchdog::set_seconds(cmdline.watchdog_s);
     math_state::set_mode(cmdline.fpu);
     io_bitmap::set_mode(cmdline.io_bitmap);
+    paravirt::set_mode(cmdline.paravirt);
     epitaph::set_panic_halt(cmdline.panic == OnPanic::Halt);
     CMDLINE.call_once(|| cmdline);
 }

@@ -22,6 +22,7 @@ use super::mm_struct::MmStruct;
 use super::pgtable::{for_each_used, free_pgtables, has_pgtables, pte_alloc};
 use super::shared_pages::SharedPages;
 use super::vma::{Backing, MMAP_MIN_ADDR, MemoryMap, TASK_SIZE, VmFlags, Vma};
+use crate::arch::x86::paravirt::{arch_enter_lazy_mmu_mode, arch_leave_lazy_mmu_mode, set_pte};
 use crate::arch::x86::tlb_flush::flush_tlb_mm;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE, Pte, PteFlags};
 use crate::syscall::errno::Errno;
@@ -204,6 +205,7 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
         new.pgd.load(Ordering::Relaxed),
     );
     let (mut protected, mut result) = (false, Ok(()));
+    arch_enter_lazy_mmu_mode();
     for vma in map.areas() {
         let private = !vma.flags.contains(VmFlags::SHARED);
         for_each_used(old_pgd, vma.start, vma.end, |address, slot| {
@@ -222,9 +224,10 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
                 protected = true;
             }
             get_page(pte.phys());
-            copy.store(pte.0 & !PteFlags::DIRTY.bits(), Ordering::Relaxed);
+            set_pte(copy, pte.0 & !PteFlags::DIRTY.bits());
         });
     }
+    arch_leave_lazy_mmu_mode();
     if protected {
         flush_tlb_mm(old);
     }

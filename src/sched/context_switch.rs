@@ -15,6 +15,7 @@ use super::rq::Rq;
 use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::insn;
 use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm_irqs_off};
+use crate::arch::x86::paravirt::{arch_start_context_switch, is_batching};
 use crate::arch::x86::switch_to::switch_to;
 use crate::mm::active_mm::{MmSwitch, mm_switch};
 use crate::mm::mm_struct::mmgrab;
@@ -35,6 +36,9 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
     // SAFETY: both are live by 2.
     let (p, n) = unsafe { (&*prev_p, &*next) };
     prepare_task_switch(n);
+    if is_batching() {
+        arch_start_context_switch(p);
+    }
 
     let mm = n.mm.load(Ordering::Relaxed);
     let oldmm = p.active_mm.load(Ordering::Relaxed);

@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 use super::rq::cpu_rq;
 use super::schedule::schedule;
 use crate::arch::x86::insn;
+use crate::arch::x86::paravirt::is_batching;
 use crate::arch::x86::percpu::CPU_ONLINE_MASK;
 use crate::mm::mm_struct::{INIT_MM, mmgrab};
 use crate::sync::irq::local_irq_disable;
@@ -20,6 +21,7 @@ use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{
     THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
 };
+use crate::task::thread_struct::TIF_PARAVIRT;
 use crate::this_cpu_write;
 
 /// Makes the code that runs now, on stack `stack`, the idle task of this CPU, `cpu`.
@@ -45,6 +47,7 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     task.on_cpu.store(1, Ordering::Relaxed);
     task.active_mm
         .store((&raw const INIT_MM).cast_mut(), Ordering::Relaxed);
+    task.thread.get_mut().set_work(TIF_PARAVIRT, is_batching());
     task.thread.get_mut().sp0 = (stack + THREAD_SIZE - 8) as u32;
     task.se.get_mut().cpus_allowed = 1 << cpu;
     task.set_comm(b"swapper");

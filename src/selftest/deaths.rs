@@ -8,6 +8,7 @@ use crate::arch::x86::current::current;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::x86::insn;
+use crate::arch::x86::paravirt::{arch_enter_lazy_mmu_mode, is_batching};
 use crate::arch::x86::percpu::NR_CPUS;
 use crate::arch::x86::smp::smp_call_function_many;
 use crate::mm::mm_struct::MmStruct;
@@ -78,6 +79,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "bug_lock_released_by_another_cpu!",
         run: bug_lock_released_by_another_cpu,
+    },
+    Case {
+        name: "bug_lazy_modes_nested!",
+        run: bug_lazy_modes_nested,
     },
     Case {
         name: "soft_lockup!",
@@ -189,6 +194,17 @@ fn bug_lock_released_by_another_cpu() -> Outcome {
             survived()
         })
         .run()
+}
+
+/// A batch of page-table entries within another.
+fn bug_lazy_modes_nested() -> Outcome {
+    if !is_batching() {
+        return Err(Verdict::Skipped("needs paravirt=batch"));
+    }
+    let _no_preempt = PreemptGuard::new();
+    arch_enter_lazy_mmu_mode();
+    arch_enter_lazy_mmu_mode();
+    survived()
 }
 
 /// Somebody better wakes, and we do not let the CPU go.

@@ -67,7 +67,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Calls `f` with the registers of the running task in the processor; true if #NM was needed.
-fn use_fpu<R>(f: impl FnOnce() -> R) -> (bool, R) {
+pub fn use_fpu<R>(f: impl FnOnce() -> R) -> (bool, R) {
     let _no_preempt = PreemptGuard::new();
     let trapped = ts();
     if trapped {

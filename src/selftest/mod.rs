@@ -9,7 +9,7 @@
 //! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
-//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`],
+//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`paravirt`],
 //!   [`smp_mm`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
@@ -31,6 +31,7 @@ pub mod flags;
 pub mod fpu;
 pub mod lifecycle;
 pub mod mm;
+pub mod paravirt;
 pub mod ports;
 pub mod probe;
 pub mod sched;
@@ -79,6 +80,7 @@ const TABLE: &[&[Case]] = &[
     cpu::CASES,
     sched::CASES,
     lifecycle::CASES,
+    paravirt::CASES,
     smp::CASES,
     smp_sched::CASES,
     smp_mm::CASES,

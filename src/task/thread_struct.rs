@@ -23,6 +23,10 @@ pub const TS_FPU_COUNTED: u32 = 1 << 1;
 pub const TIF_TLS_ALL: u32 = 1 << 2;
 /// `sysenter_cs` is not the kernel's code segment.
 pub const TIF_SYSENTER_CS: u32 = 1 << 3;
+/// The paravirtual back end batches, so every switch has work.
+pub const TIF_PARAVIRT: u32 = 1 << 4;
+/// The task was switched away from while it batched page-table entries.
+pub const TIF_LAZY_MMU_UPDATES: u32 = 1 << 27;
 /// RDTSC faults in this task.
 pub const TIF_NOTSC: u32 = 1 << 16;
 /// The task has debug registers to load.

@@ -103,6 +103,16 @@ pub fn scenarios() -> Vec<Scenario> {
             "lock released by another CPU than its owner",
             "deaths::bug_lock_released_by_another_cpu",
         ),
+        scenario(
+            "paravirt::nested_lazy_modes_are_a_bug",
+            IsoSpec::boot("paravirt=batch selftest=bug_lazy_modes_nested!"),
+            as_usual,
+            |run| {
+                run.line("BUG: ")?;
+                run.line("paravirt: lazy mode 1 entered within lazy mode 1")?;
+                run.ends(Exit::Panic)
+            },
+        ),
         scenario("smp::one_cpu_is_said_to_be_one", idle(), as_usual, one),
     ]
 }

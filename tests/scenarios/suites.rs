@@ -71,11 +71,12 @@ pub fn suites() -> Result<Vec<Suite>> {
 /// The machine for a kernel command line.
 type Machine = fn(&str) -> Result<Vm>;
 
-/// Other ways to switch the FPU and the ports.
+/// Other ways to switch the FPU and the ports, and to write what a switch writes.
 const STRATEGIES: &[(&str, &str)] = &[
     ("fpu_eager", "fpu=eager"),
     ("io_bitmap_lazy", "io_bitmap=lazy"),
     ("io_bitmap_invalidate", "io_bitmap=invalidate"),
+    ("paravirt_batch", "paravirt=batch"),
 ];
 
 /// Machines with several CPUs; how many is in the name, and in the function.

@@ -77,6 +77,11 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         file: "src/mm/mmap.rs",
+        uses: "arch::x86::paravirt",
+        why: "page-table entries are batched where the back end does so",
+    },
+    Exception {
+        file: "src/mm/mmap.rs",
         uses: "arch::x86::tlb_flush",
         why: "changed page-table entries are flushed from the TLB",
     },

@@ -15,17 +15,19 @@
 
 use super::lazy_gs::{lazy_load_gs, lazy_save_gs};
 use super::load_sp0::{load_sp0, load_sp0_and_sysenter_cs};
-use super::load_tls::{load_tls, load_tls_first};
-use super::math_state::{__math_state_restore, __unlazy_fpu, clts, switch_fpu_prepare};
+use super::load_tls::load_tls_first;
+use super::math_state::{__math_state_restore, __unlazy_fpu, switch_fpu_prepare};
+use super::paravirt::{self, arch_end_context_switch};
 use super::switch_to_xtra::__switch_to_xtra;
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_struct::{
-    _TIF_WORK_CTXSW, TIF_SYSENTER_CS, TIF_TLS_ALL, TS_FPU_COUNTED, TS_USEDFPU,
+    _TIF_WORK_CTXSW, TIF_PARAVIRT, TIF_SYSENTER_CS, TIF_TLS_ALL, TS_FPU_COUNTED, TS_USEDFPU,
 };
 use crate::{this_cpu_inc, this_cpu_write};
 
 /// Bits of `thread.work` with which a task needs more than the common steps.
-const WORK: u32 = TS_USEDFPU | TS_FPU_COUNTED | TIF_TLS_ALL | TIF_SYSENTER_CS | _TIF_WORK_CTXSW;
+const WORK: u32 =
+    TS_USEDFPU | TS_FPU_COUNTED | TIF_TLS_ALL | TIF_SYSENTER_CS | TIF_PARAVIRT | _TIF_WORK_CTXSW;
 
 /// Moves all of the hardware context but `esp` and `eip` from `prev_p` to `next_p`.
 ///
@@ -97,7 +99,7 @@ unsafe fn steps<const WORK_DUE: bool>(
 
     // 4. next's TLS descriptors, into this CPU's GDT.
     if WORK_DUE {
-        load_tls(next);
+        paravirt::load_tls(next);
     } else {
         load_tls_first(next);
     }
@@ -107,20 +109,27 @@ unsafe fn steps<const WORK_DUE: bool>(
         __switch_to_xtra(prev, next);
     }
 
-    // 6. FPU to next, if it is to have it at once.
+    // 6. What a paravirtual back end has only noted so far is done: the FPU and %gs need it.
+    if WORK_DUE {
+        if preload {
+            paravirt::clts();
+        }
+        arch_end_context_switch(next);
+    }
+
+    // 7. FPU to next, if it is to have it at once.
     if WORK_DUE && preload {
-        clts();
         __math_state_restore(next);
         this_cpu_inc!(count.fpu_preloads);
     }
 
-    // 7. next's %gs: or, not "differs": two tasks with the same selector have two bases, and
+    // 8. next's %gs: or, not "differs": two tasks with the same selector have two bases, and
     //    the processor keeps the old one until the selector is written.
     if prev.gs | next.gs != 0 {
         lazy_load_gs(next);
     }
 
-    // 8. From here on `current` is next.
+    // 9. From here on `current` is next.
     this_cpu_write!(current_task, next_p as u32);
     prev_p
 }

@@ -13,6 +13,7 @@ use super::current::{Current, current};
 use super::insn;
 use super::io_bitmap::ports_gone;
 use super::math_state::{flush_fpu, must_preload, unlazy_fpu};
+use super::paravirt::is_batching;
 use super::ret_from_fork::ret_from_fork;
 use super::switch_to_xtra::set_cr4_tsd;
 use crate::hw::desc::{DescStruct, USER_CS, USER_DS};
@@ -21,7 +22,9 @@ use crate::sync::PreemptGuard;
 use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
 use crate::task::thread_info::{THREAD_SIZE, TIF_IRET, current_thread_info, set_flag};
-use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, TS_FPU_COUNTED, ThreadStruct};
+use crate::task::thread_struct::{
+    TIF_IO_BITMAP, TIF_NOTSC, TIF_PARAVIRT, TS_FPU_COUNTED, ThreadStruct,
+};
 
 /// Bytes left free above the `pt_regs` of an empty stack: a frame of an interrupt in ring 0
 /// has no ss and esp, yet code may look at them.
@@ -67,6 +70,7 @@ pub fn copy_thread(
         ..ThreadStruct::new()
     };
     new.work = old.work & (crate::task::thread_struct::TIF_TLS_ALL | TIF_NOTSC);
+    new.set_work(TIF_PARAVIRT, is_batching());
     if let Some(fpu) = old.fpu.as_deref() {
         new.fpu = Some(Box::new(*fpu));
         new.set_work(TS_FPU_COUNTED, must_preload(&new));

@@ -8,6 +8,7 @@
 
 use super::entry::{sysenter_entry, sysenter_stack};
 use super::insn::{self, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP};
+use super::paravirt;
 use super::percpu::this_cpu;
 use crate::task::thread_struct::ThreadStruct;
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
@@ -21,7 +22,7 @@ pub fn load_sp0(next: &ThreadStruct) {
 /// As [`load_sp0`]; also SYSENTER_CS when it is not what the TSS's unused `ss1` remembers.
 #[inline(always)]
 pub fn load_sp0_and_sysenter_cs(next: &ThreadStruct) {
-    load_sp0(next);
+    paravirt::load_sp0(next);
     let cached = this_cpu_read!(tss.x86_tss.ss1) & 0xffff;
     if cached != next.sysenter_cs {
         set_sysenter_cs(next.sysenter_cs);

@@ -8,15 +8,22 @@
 //! Linux: 2.6.38 `native_load_tls`.
 
 use super::gdt::write_gdt_entry;
+use crate::hw::desc::DescStruct;
 use crate::task::thread_struct::ThreadStruct;
 
 /// Loads all three.
 #[doc(alias = "load_TLS")]
 #[inline(always)]
 pub fn load_tls(next: &ThreadStruct) {
-    load_tls_first(next);
-    write_gdt_entry::<7>(&next.tls_array[1]);
-    write_gdt_entry::<8>(&next.tls_array[2]);
+    write_tls(&next.tls_array);
+}
+
+/// Writes GDT entries 6, 7 and 8.
+#[inline(always)]
+pub fn write_tls(tls: &[DescStruct; 3]) {
+    write_gdt_entry::<6>(&tls[0]);
+    write_gdt_entry::<7>(&tls[1]);
+    write_gdt_entry::<8>(&tls[2]);
 }
 
 /// Loads the first, which is all that a C library uses. The others are empty, both in the GDT

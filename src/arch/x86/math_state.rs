@@ -19,8 +19,8 @@ use alloc::boxed::Box;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use super::current::{Current, current};
-use super::insn;
-pub use super::insn::clts;
+use super::insn::{self, clts};
+use super::paravirt;
 use crate::cmdline::Fpu;
 use crate::hw::fxsave::FxsaveArea;
 use crate::sync::PreemptGuard;
@@ -59,7 +59,7 @@ pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
 pub fn __unlazy_fpu(prev: &mut ThreadStruct) {
     if prev.work & TS_USEDFPU != 0 {
         __save_init_fpu(prev);
-        insn::stts();
+        paravirt::stts();
     } else {
         set_fpu_counter(prev, 0);
     }

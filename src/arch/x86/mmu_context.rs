@@ -9,8 +9,8 @@
 use core::sync::atomic::Ordering;
 
 use super::bitops::{clear_bit, set_bit};
-use super::insn;
 use super::ldt::load_ldt;
+use super::paravirt;
 use super::percpu::{TLBSTATE_LAZY, TLBSTATE_OK, smp_processor_id};
 use crate::mm::mm_struct::{INIT_MM, MmStruct};
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
@@ -74,6 +74,6 @@ pub fn leave_mm(mm: &MmStruct) {
 #[inline(always)]
 fn load_cr3(mm: &MmStruct) {
     // SAFETY: every page directory has the kernel's mappings, and `mm` is held by its counts.
-    unsafe { insn::write_cr3(mm.pgd.load(Ordering::Relaxed)) };
+    unsafe { paravirt::write_cr3(mm.pgd.load(Ordering::Relaxed)) };
     this_cpu_inc!(count.cr3_writes);
 }

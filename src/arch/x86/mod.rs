@@ -16,6 +16,7 @@
 //! - [`switch_to`]: the book's sequence
 //! - [`__switch_to`]: its second half, step by step
 //! - [`math_state`]: lazy FPU
+//! - [`paravirt`]: the back end that applies a switch in one go
 //! - [`load_sp0`]: the stack of entries from ring 3
 //! - [`lazy_gs`]: the user's `%gs`
 //! - [`load_tls`]: TLS descriptors
@@ -94,6 +95,8 @@ pub mod mmu_context;
 pub mod notify_resume;
 #[cfg(target_os = "none")]
 pub mod page_fault;
+#[cfg(target_os = "none")]
+pub mod paravirt;
 #[cfg(target_os = "none")]
 pub mod percpu;
 #[cfg(target_os = "none")]

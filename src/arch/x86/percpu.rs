@@ -48,6 +48,8 @@ pub struct PerCpu {
     pub io_bitmap_sequence: u32,
     /// Bytes of the TSS's bitmap that may have zeroes. Not with `io_bitmap=copy`.
     pub io_bitmap_prev_max: u32,
+    /// What the paravirtual back end batches just now.
+    pub paravirt_lazy_mode: u32,
     /// How often things happened on this CPU; read by tests and the tour.
     pub count: SwitchCounts,
     /// Hardware TSS and I/O bitmap. Never per task.
@@ -86,6 +88,8 @@ pub struct SwitchCounts {
     pub reschedule_ipis: u32,
     /// Tasks that were moved to this CPU.
     pub migrations: u32,
+    /// Switches whose updates were applied in one go.
+    pub paravirt_batches: u32,
     /// Ticks taken.
     pub ticks: u32,
     /// Debug registers were loaded.
