@@ -15,7 +15,7 @@ use crate::arch::x86::smp::{on_each_cpu, smp_call_function_many};
 use crate::arch::x86::{entry, io_bitmap};
 use crate::cmdline::IoBitmapMode;
 use crate::drivers::tsc::since_boot_us;
-use crate::hw::desc::{GDT_ENTRY_TSS, TSS_SELECTOR};
+use crate::hw::desc::{GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_TSS, TSS_SELECTOR};
 use crate::sched::rq::cpu_rq;
 use crate::sched::smp_init::cpu_up;
 use crate::sched::timer::schedule_timeout;
@@ -101,8 +101,10 @@ pub fn cpu() -> u32 {
 /// GDT, TSS, double-fault TSS, SYSENTER stack, idle task: nothing is shared.
 fn each_cpu_has_its_own_tables() -> Outcome {
     let online = need_cpus(1)?;
+    let stacks = [const { AtomicU32::new(0) }; NR_CPUS];
     let mut crew = Crew::new();
     for n in (0..NR_CPUS as u32).filter(|n| online & 1 << n != 0) {
+        let stacks = &stacks;
         crew = crew.actor_on(n, "looker", move || {
             expect("number of this CPU", cpu(), n)?;
             expect_hex("per-CPU area", area_address(), per_cpu(n) as u32)?;
@@ -115,6 +117,18 @@ fn each_cpu_has_its_own_tables() -> Outcome {
             )?;
             let sp0 = my_sp0();
             expect_hex("sp0", hw_tss().sp0, sp0)?;
+            // SAFETY: the area is for ever, and its double-fault TSS is only read.
+            let doublefault = unsafe { &raw const (*per_cpu(n)).doublefault_tss };
+            expect_hex(
+                "base of GDT entry 31",
+                gdt(GDT_ENTRY_DOUBLEFAULT_TSS).base(),
+                doublefault as u32,
+            )?;
+            // SAFETY: as above.
+            let stack = unsafe { (&raw const (*doublefault).sp).read() };
+            let other = stacks.iter().any(|s| s.load(Ordering::Relaxed) == stack);
+            expect("double-fault stack is another CPU's", other, false)?;
+            stacks[n as usize].store(stack, Ordering::Relaxed);
             // SAFETY: an MSR that every CPU with SEP has.
             let esp = unsafe { insn::rdmsr(MSR_IA32_SYSENTER_ESP) } as u32;
             expect_hex("SYSENTER_ESP", esp, entry::sysenter_stack(n))?;

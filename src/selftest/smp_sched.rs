@@ -3,12 +3,13 @@
 //! On a machine with one CPU they are skipped.
 
 extern crate alloc;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::Case;
 use super::check::{Outcome, expect, expect_hex, expect_true};
-use super::crew::{Crew, Slot, me, pass, sleep};
+use super::crew::{Crew, Slot, Thread, me, pass, sleep};
 use super::probe::{debug_last, hw_tss};
 use super::smp::{Rendezvous, cpu, my_sp0, need_cpus, schedule_timeout_uninterruptible, wait_for};
 use crate::arch::x86::current::{current, current_by_stack};
@@ -18,6 +19,7 @@ use crate::process::kthread::new_kernel_thread;
 use crate::sched::migration::set_cpus_allowed;
 use crate::sched::rq::cpu_rq;
 use crate::sched::wake_up::wake_up_process;
+use crate::task::sched_entity::SCHED_NORMAL;
 use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::TASKS_LIVE;
 
@@ -316,9 +318,18 @@ fn idle_cpu_pulls_a_waiting_task() -> Outcome {
         .run()
 }
 
-/// As many new tasks as CPUs: one on each.
+/// A new task goes to an idle CPU at once; and as many new tasks as CPUs: one on each.
 fn new_tasks_spread() -> Outcome {
     let online = need_cpus(2)?;
+    const TRIES: u32 = 8;
+    let mut elsewhere = 0;
+    for _ in 0..TRIES {
+        let thread = Thread::start("spread", SCHED_NORMAL, 0, online, Box::new(|| Ok(())))?;
+        elsewhere += u32::from(thread.task.cpu() != cpu());
+        thread.join()?;
+    }
+    // The other may have had something of its own to do, but not each time.
+    expect_true("most went to another CPU", elsewhere > TRIES / 2)?;
     let wanted = online.count_ones();
     let (seen, ready) = (AtomicU32::new(0), Rendezvous::new(wanted));
     let mut crew = Crew::new();
@@ -350,6 +361,8 @@ fn wake_up_prefers_an_idle_cpu() -> Outcome {
             let sleeper = slot.task()?;
             wait_for("it sleeps", || sleeper.on_cpu.load(Ordering::Acquire) == 0)?;
             expect_true("it slept", wake_up_process(&sleeper))?;
+            // At once, before an idle CPU looks round for work.
+            expect_true("the wake-up chose another", sleeper.cpu() != cpu())?;
             wait_for("it went on while its CPU is busy", || {
                 woke_on.load(Ordering::Acquire) != 99
             })?;

@@ -73,4 +73,52 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         ],
         red: Run::on_two_cpus("smp_setaffinity_moves_a_running_task"),
     },
+    Mutant {
+        name: "one_double_fault_stack",
+        takes_out: "a double-fault stack for each CPU",
+        edits: &[
+            Edit { file: "src/arch/x86/doublefault.rs", find: "STACKS[cpu as usize].0.get() as u32", replace: "STACKS[cpu as usize & 0].0.get() as u32" },
+        ],
+        red: Run::on_two_cpus("smp_each_cpu_has_its_own_tables"),
+    },
+    Mutant {
+        name: "one_sysenter_stack",
+        takes_out: "SYSENTER_ESP of each CPU",
+        edits: &[
+            Edit { file: "src/arch/x86/load_sp0.rs", find: "u64::from(sysenter_stack(cpu))", replace: "u64::from(sysenter_stack(cpu & 0))" },
+        ],
+        red: Run::on_two_cpus("smp_each_cpu_has_its_own_tables"),
+    },
+    Mutant {
+        name: "idle_cpu_does_not_pull",
+        takes_out: "the pull by an idle CPU",
+        edits: &[
+            Edit { file: "src/sched/balance.rs", find: "        unsafe { pull_task(this, 2) };", replace: "        let _ = this;" },
+        ],
+        red: Run::on_two_cpus("smp_idle_cpu_pulls_a_waiting_task"),
+    },
+    Mutant {
+        name: "new_tasks_stay",
+        takes_out: "the choice of a CPU at fork",
+        edits: &[
+            Edit { file: "src/sched/balance.rs", find: "    least_loaded(allowed(p, CPU_ONLINE_MASK.load(Ordering::Relaxed)))", replace: "    p.cpu()" },
+        ],
+        red: Run::on_two_cpus("smp_new_tasks_spread"),
+    },
+    Mutant {
+        name: "wake_up_stays",
+        takes_out: "the choice of an idle CPU at a wake-up",
+        edits: &[
+            Edit { file: "src/sched/balance.rs", find: "        Some(idle) => idle,", replace: "        Some(_) => prev_cpu," },
+        ],
+        red: Run::on_two_cpus("smp_wake_up_prefers_an_idle_cpu"),
+    },
+    Mutant {
+        name: "affinity_forgotten_at_a_pull",
+        takes_out: "affinity of a task that is pulled",
+        edits: &[
+            Edit { file: "src/sched/balance.rs", find: "let may_come = |p: *mut TaskStruct| (*(*p).se.get()).cpus_allowed & 1 << this_cpu != 0;", replace: "let may_come = |_: *mut TaskStruct| true;" },
+        ],
+        red: Run::on_two_cpus("smp_migration_storm"),
+    },
 ];
