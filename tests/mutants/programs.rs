@@ -9,7 +9,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exit_keeps_ports_in_tss",
         takes_out: "the fill in exit_thread",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "        switch_to_bitmap(tss, bitmap.io_bitmap_max(), None);", replace: "        let _ = (tss, bitmap);" },
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "        ports_gone(bitmap);", replace: "        let _ = bitmap;" },
         ],
         red: Run::selftest("io_bitmap_exit_revokes"),
     },
@@ -41,7 +41,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exec_keeps_fpu",
         takes_out: "clear_fpu at exec",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    clear_fpu(me);\n    let _no_preempt = PreemptGuard::new();", replace: "    let _no_preempt = PreemptGuard::new();" },
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    flush_fpu(me);\n", replace: "" },
         ],
         red: Run::selftest("fpu_exec_discards"),
     },
@@ -97,7 +97,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exec_drops_ports",
         takes_out: "that exec keeps the I/O bitmap",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    clear_fpu(me);\n    let _no_preempt", replace: "    clear_fpu(me);\n    exit_thread(me);\n    let _no_preempt" },
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    flush_fpu(me);\n", replace: "    flush_fpu(me);\n    exit_thread(me);\n" },
         ],
         red: Run::ring3("ioperm", "exec keeps the bitmap"),
     },
