@@ -33,6 +33,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "cr3_written_for_the_same_mm",
         takes_out: "no CR3 write for the same address space",
         edits: &[
+            Edit { file: "src/sched/context_switch.rs", find: "        MmSwitch::Switch if ptr::eq(oldmm, mm) => {}", replace: "        MmSwitch::Switch if false => {}" },
             Edit { file: "src/arch/x86/mmu_context.rs", find: "    if !core::ptr::eq(prev, next) {", replace: "    if true {" },
         ],
         red: Run::selftest("same_mm_switch_writes_no_cr3"),

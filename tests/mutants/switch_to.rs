@@ -90,7 +90,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tls_slot_7_not_loaded",
         takes_out: "load_TLS, second slot",
         edits: &[
-            Edit { file: "src/arch/x86/load_tls.rs", find: "    write_gdt_entry::<7>(&next.tls_array[1]);\n", replace: "" },
+            Edit { file: "src/arch/x86/load_tls.rs", find: "    write_gdt_entry::<7>(&tls[1]);\n", replace: "" },
         ],
         red: Run::selftest("tls_second_and_third_slot_follow_task"),
     },
@@ -138,7 +138,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "ts_not_set",
         takes_out: "stts in __unlazy_fpu",
         edits: &[
-            Edit { file: "src/arch/x86/math_state.rs", find: "        __save_init_fpu(prev);\n        insn::stts();", replace: "        __save_init_fpu(prev);" },
+            Edit { file: "src/arch/x86/math_state.rs", find: "        __save_init_fpu(prev);\n        paravirt::stts();", replace: "        __save_init_fpu(prev);" },
         ],
         red: Run::selftest("fpu_ts_clear_exactly_with_usedfpu"),
     },
