@@ -15,7 +15,7 @@ use super::rq::Rq;
 use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::insn;
 use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm_irqs_off};
-use crate::arch::x86::paravirt::{arch_start_context_switch, is_batching};
+use crate::arch::x86::paravirt::arch_start_context_switch;
 use crate::arch::x86::switch_to::switch_to;
 use crate::mm::active_mm::{MmSwitch, mm_switch};
 use crate::mm::mm_struct::mmgrab;
@@ -24,6 +24,7 @@ use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
 use crate::task::last::Prev;
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{STACK_END_MAGIC, THREAD_SIZE};
+use crate::task::thread_struct::TIF_PARAVIRT;
 
 /// Switches from the running task to `next`; returns when the running task runs again.
 ///
@@ -36,7 +37,8 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
     // SAFETY: both are live by 2.
     let (p, n) = unsafe { (&*prev_p, &*next) };
     prepare_task_switch(n);
-    if is_batching() {
+    // SAFETY: prev's own context, and prev is us.
+    if unsafe { (*p.thread()).work } & TIF_PARAVIRT != 0 {
         arch_start_context_switch(p);
     }
 

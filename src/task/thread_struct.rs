@@ -17,7 +17,7 @@ use crate::hw::fxsave::FxsaveArea;
 
 /// The live x87/SSE registers belong to this task and CR0.TS is clear (Linux: thread_info.status).
 pub const TS_USEDFPU: u32 = 1 << 0;
-/// `fpu_counter` is not 0: the switch has to reset it, or to preload.
+/// `fpu_counter` may be other than 0: the switch has to reset it, or to preload.
 pub const TS_FPU_COUNTED: u32 = 1 << 1;
 /// A descriptor other than the first TLS slot is in use, so all three are loaded.
 pub const TIF_TLS_ALL: u32 = 1 << 2;
@@ -101,7 +101,7 @@ impl ThreadStruct {
         self.io_bitmap.as_ref().map_or(0, IoBitmap::io_bitmap_max)
     }
 
-    /// Sets or clears one bit of `work`.
+    /// Sets or clears bits of `work`.
     pub fn set_work(&mut self, bit: u32, on: bool) {
         if on {
             self.work |= bit

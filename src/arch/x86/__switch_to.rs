@@ -7,8 +7,8 @@
 //! Between the `esp` load and the last step `current` is still prev, while
 //! `current_thread_info()->task` is next.
 //!
-//! One sequence, in Linux's order, compiled twice: `steps::<false>` when `work` of both tasks
-//! says that the common steps are all, `steps::<true>` when one of them has more to be done.
+//! One sequence, in Linux's order, compiled three times, since `work` of both tasks says what is
+//! due: the common steps are all; the FPU as well; all that there is.
 //!
 //! Book: ch. 3, "The __switch_to() function". Linux: 2.6.38 `arch/x86/kernel/process_32.c`
 //! (the book's kernel loads TLS before it saves gs).
@@ -25,9 +25,10 @@ use crate::task::thread_struct::{
 };
 use crate::{this_cpu_inc, this_cpu_write};
 
-/// Bits of `thread.work` with which a task needs more than the common steps.
-const WORK: u32 =
-    TS_USEDFPU | TS_FPU_COUNTED | TIF_TLS_ALL | TIF_SYSENTER_CS | TIF_PARAVIRT | _TIF_WORK_CTXSW;
+/// Bits of `thread.work` of a task whose FPU state may have to move.
+const FPU: u32 = TS_USEDFPU | TS_FPU_COUNTED;
+/// Bits of a task that has what few have.
+const RARE: u32 = TIF_TLS_ALL | TIF_SYSENTER_CS | TIF_PARAVIRT | _TIF_WORK_CTXSW;
 
 /// Moves all of the hardware context but `esp` and `eip` from `prev_p` to `next_p`.
 ///
@@ -39,18 +40,27 @@ pub unsafe extern "fastcall" fn __switch_to(
     prev_p: *mut TaskStruct,
     next_p: *mut TaskStruct,
 ) -> *mut TaskStruct {
-    // SAFETY: both are live by 1; the words are their own.
-    let work = unsafe { (*(*prev_p).thread()).work | (*(*next_p).thread()).work };
-    if work & WORK == 0 {
-        // SAFETY: by 1, and neither task has any of WORK.
-        unsafe { steps::<false>(prev_p, next_p) }
+    // SAFETY: both are live by 1.
+    if unsafe { work(prev_p, next_p) } & (FPU | RARE) == 0 {
+        // SAFETY: by 1, and neither task has any of them.
+        unsafe { steps::<false, false>(prev_p, next_p) }
     } else {
         // SAFETY: by 1.
         unsafe { __switch_to_work(prev_p, next_p) }
     }
 }
 
-/// The steps with everything, out of the common path.
+/// The bits of `work` that one of the two tasks has.
+///
+/// # Safety
+/// 1. Both are live, and off their stack or not yet on it.
+#[inline(always)]
+unsafe fn work(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> u32 {
+    // SAFETY: by 1; the words are their own.
+    unsafe { (*(*prev_p).thread()).work | (*(*next_p).thread()).work }
+}
+
+/// The steps with more than the common ones, out of their path.
 ///
 /// # Safety
 /// As [`__switch_to`].
@@ -61,16 +71,23 @@ unsafe extern "fastcall" fn __switch_to_work(
     prev_p: *mut TaskStruct,
     next_p: *mut TaskStruct,
 ) -> *mut TaskStruct {
-    // SAFETY: the caller's.
-    unsafe { steps::<true>(prev_p, next_p) }
+    // SAFETY: the caller's; without a bit of RARE neither task has what those steps move.
+    unsafe {
+        if work(prev_p, next_p) & RARE == 0 {
+            steps::<true, false>(prev_p, next_p)
+        } else {
+            steps::<true, true>(prev_p, next_p)
+        }
+    }
 }
 
 /// The steps, in 2.6.38's order.
 ///
 /// # Safety
-/// 1. As [`__switch_to`]; `WORK_DUE` is true unless neither task has a bit of [`WORK`].
+/// 1. As [`__switch_to`]; `FPU_DUE` is true unless neither task has a bit of [`FPU`], and
+///    `RARE_DUE` likewise of [`RARE`].
 #[inline(always)]
-unsafe fn steps<const WORK_DUE: bool>(
+unsafe fn steps<const FPU_DUE: bool, const RARE_DUE: bool>(
     prev_p: *mut TaskStruct,
     next_p: *mut TaskStruct,
 ) -> *mut TaskStruct {
@@ -79,7 +96,7 @@ unsafe fn steps<const WORK_DUE: bool>(
     let (prev, next) = unsafe { (&mut *(*prev_p).thread(), &mut *(*next_p).thread()) };
 
     // 1. FPU: save it if prev used it; decide whether next gets it at once.
-    let preload = if WORK_DUE {
+    let preload = if FPU_DUE {
         let preload = switch_fpu_prepare(next);
         __unlazy_fpu(prev);
         preload
@@ -88,7 +105,7 @@ unsafe fn steps<const WORK_DUE: bool>(
     };
 
     // 2. The stack that an entry from ring 3 lands on.
-    if WORK_DUE {
+    if RARE_DUE {
         load_sp0_and_sysenter_cs(next);
     } else {
         load_sp0(next);
@@ -98,27 +115,27 @@ unsafe fn steps<const WORK_DUE: bool>(
     lazy_save_gs(prev);
 
     // 4. next's TLS descriptors, into this CPU's GDT.
-    if WORK_DUE {
+    if RARE_DUE {
         paravirt::load_tls(next);
     } else {
         load_tls_first(next);
     }
 
     // 5. Debug registers, time-stamp counter, I/O bitmap.
-    if WORK_DUE && (prev.work | next.work) & _TIF_WORK_CTXSW != 0 {
+    if RARE_DUE && (prev.work | next.work) & _TIF_WORK_CTXSW != 0 {
         __switch_to_xtra(prev, next);
     }
 
     // 6. What a paravirtual back end has only noted so far is done: the FPU and %gs need it.
-    if WORK_DUE {
-        if preload {
-            paravirt::clts();
-        }
+    if FPU_DUE && preload {
+        paravirt::clts();
+    }
+    if RARE_DUE {
         arch_end_context_switch(next);
     }
 
     // 7. FPU to next, if it is to have it at once.
-    if WORK_DUE && preload {
+    if FPU_DUE && preload {
         __math_state_restore(next);
         this_cpu_inc!(count.fpu_preloads);
     }

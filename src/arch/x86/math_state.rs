@@ -50,7 +50,7 @@ pub fn is_eager() -> bool {
 /// Whether next is to have the FPU at once.
 #[inline(always)]
 pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
-    next.fpu.is_some() && next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed)
+    next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed) && next.fpu.is_some()
 }
 
 /// Saves prev's registers if it used them in this slice and takes the FPU away; otherwise its
@@ -83,9 +83,9 @@ pub fn __math_state_restore(task: &mut ThreadStruct) {
         // SAFETY: the area was written by fxsave, or is the initial state.
         unsafe { insn::fxrstor(core::ptr::from_ref(fpu).cast()) };
     }
-    task.set_work(TS_USEDFPU, true);
+    task.set_work(TS_USEDFPU | TS_FPU_COUNTED, true);
     // Eight bits, so that a task which always uses the FPU is lazy again now and then.
-    set_fpu_counter(task, (task.fpu_counter + 1) & 0xff);
+    task.fpu_counter = (task.fpu_counter + 1) & 0xff;
 }
 
 #[inline(always)]

@@ -200,11 +200,17 @@ fn hardware() -> Hardware {
 #[inline(always)]
 pub unsafe fn write_cr3(pgd: u32) {
     if is_lazy(PARAVIRT_LAZY_CPU) {
-        batch().cr3 = Some(pgd);
+        queue_cr3(pgd);
     } else {
         // SAFETY: by 1.
         unsafe { insn::write_cr3(pgd) };
     }
+}
+
+#[cold]
+#[inline(never)]
+fn queue_cr3(pgd: u32) {
+    batch().cr3 = Some(pgd);
 }
 
 /// For the switch of tasks with work to do: all of these are.
