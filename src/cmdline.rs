@@ -10,6 +10,7 @@
 //! | `fpu=lazy` or `eager` | restore the FPU at #NM, or at each switch | `lazy` |
 //! | `io_bitmap=copy`, `lazy` or `invalidate` | what a switch does with the I/O bitmap | `copy` |
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
+//! | `schedstats=off` or `on` | keep run delay and time on CPU of each task | `off` |
 //! | `maxcpus=0` … `8` | start no more CPUs than these (0 is 1) | `8` |
 //! | `watchdog=0` … `999` | seconds without a switch that are a lockup (0: never) | `20` |
 //! | `loglevel=0` … `7` | log messages up to this severity (0 emergency, 7 debug) | `6` |
@@ -103,6 +104,8 @@ pub struct Cmdline<'a> {
     pub paravirt: Paravirt,
     /// `watchdog=`, in seconds; 0 turns it off.
     pub watchdog_s: u32,
+    /// `schedstats=`
+    pub schedstats: bool,
     /// `maxcpus=`: CPUs that may run, the boot CPU among them.
     pub max_cpus: u32,
     /// Highest severity number that is logged, 0–7.
@@ -177,6 +180,7 @@ impl Default for Cmdline<'_> {
             io_bitmap: IoBitmapMode::Copy,
             paravirt: Paravirt::Native,
             watchdog_s: 20,
+            schedstats: false,
             max_cpus: 8,
             loglevel: 6,
             panic: OnPanic::Exit,
@@ -221,6 +225,11 @@ impl<'a> Cmdline<'a> {
             ("watchdog", _) => match text.parse() {
                 Ok(seconds @ 0..=999) => self.watchdog_s = seconds,
                 _ => return bad("0 to 999"),
+            },
+            ("schedstats", _) => match text {
+                "on" => self.schedstats = true,
+                "off" => self.schedstats = false,
+                _ => return bad("on or off"),
             },
             ("maxcpus", _) => match text.as_bytes() {
                 [digit @ b'0'..=b'8'] => self.max_cpus = u32::from(digit - b'0'),

@@ -30,6 +30,7 @@ use crate::mm::memblock::Range;
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::{kernel_thread, new_kernel_thread};
 use crate::process::{tty_signal, watchdog};
+use crate::sched::hooks::sched_info::force_schedstat_enabled;
 use crate::sched::migration::{make_migration_thread, migration_thread};
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, smp_init};
@@ -76,6 +77,9 @@ fn parse_cmdline(line: &'static str) {
     math_state::set_mode(cmdline.fpu);
     io_bitmap::set_mode(cmdline.io_bitmap);
     paravirt::set_mode(cmdline.paravirt);
+    if cmdline.schedstats {
+        force_schedstat_enabled();
+    }
     epitaph::set_panic_halt(cmdline.panic == OnPanic::Halt);
     CMDLINE.call_once(|| cmdline);
 }

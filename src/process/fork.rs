@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::signal::copy_signal;
 use super::tasklist::TASKLIST;
@@ -19,6 +19,7 @@ use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
+use crate::sched::hooks::sched_info::hooks_of_new_task;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sync::{IrqGuard, SpinLock};
 use crate::syscall::errno::Errno;
@@ -113,6 +114,7 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     task.signal = copy_signal(&me.signal, args.flags & CLONE_THREAD != 0);
     copy_signals(me, args.flags, &task);
     copy_sched(me, &mut task);
+    task.hooks = AtomicU32::new(hooks_of_new_task());
     *task.thread.get_mut() = copy_thread(me, stack.as_ptr() as usize, regs, args.stack)?;
     if args.flags & CLONE_SETTLS != 0 {
         set_tls(task.thread.get_mut(), args.tls)?;

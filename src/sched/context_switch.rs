@@ -36,7 +36,7 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
     let prev_p = prev.into_ptr();
     // SAFETY: both are live by 2.
     let (p, n) = unsafe { (&*prev_p, &*next) };
-    prepare_task_switch(n);
+    prepare_task_switch(p, n);
     // SAFETY: prev's own context, and prev is us.
     if unsafe { (*p.thread()).work } & TIF_PARAVIRT != 0 {
         arch_start_context_switch(p);

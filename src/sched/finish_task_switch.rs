@@ -10,7 +10,10 @@
 use core::ptr;
 use core::sync::atomic::Ordering;
 
+use super::hooks::HOOK_PREEMPT_NOTIFIERS;
+use super::hooks::preempt_notifier::fire_sched_in_preempt_notifiers;
 use super::rq::{Rq, rq_unlock, this_rq};
+use crate::arch::x86::current::{Current, current};
 use crate::mm::mm_struct::mmdrop;
 use crate::sync::irq::{irqs_disabled, local_irq_enable};
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count, preempt_enable};
@@ -36,6 +39,7 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     {
         this_cpu_write!(debug_last, last as u32);
         this_cpu_inc!(count.checks);
+        super::prepare_task_switch::pair_ends();
     }
 
     // SAFETY: the lock is still held, taken by last.
@@ -49,6 +53,7 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     let state = unsafe { (*last).state.load(Ordering::Relaxed) };
     finish_task(last);
     finish_lock_switch(rq);
+    fire_sched_in(current());
 
     if !mm.is_null() {
         // SAFETY: the count that last had borrowed; CR3 has moved on.
@@ -57,6 +62,14 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     if state == TASK_DEAD {
         // SAFETY: the scheduler's own reference, given back once: last never runs again.
         drop(unsafe { TaskRef::from_raw(last) });
+    }
+}
+
+/// Who asked to be told that we are back. Once the lock is released, as in Linux.
+#[inline(always)]
+fn fire_sched_in(me: Current) {
+    if me.hooks.load(Ordering::Relaxed) & HOOK_PREEMPT_NOTIFIERS != 0 {
+        fire_sched_in_preempt_notifiers(&me);
     }
 }
 

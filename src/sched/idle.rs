@@ -9,6 +9,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 
+use super::hooks::sched_info::hooks_of_new_task;
 use super::rq::cpu_rq;
 use super::schedule::schedule;
 use crate::arch::x86::insn;
@@ -45,6 +46,8 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     let mut task = TaskStruct::new(ti, 0, 0);
     task.flags.store(PF_KTHREAD, Ordering::Relaxed);
     task.on_cpu.store(1, Ordering::Relaxed);
+    task.hooks.store(hooks_of_new_task(), Ordering::Relaxed);
+    task.sched_info.get_mut().arrive(insn::rdtsc());
     task.active_mm
         .store((&raw const INIT_MM).cast_mut(), Ordering::Relaxed);
     task.thread.get_mut().set_work(TIF_PARAVIRT, is_batching());

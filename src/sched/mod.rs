@@ -4,6 +4,7 @@
 //! - [`schedule`]: picks, and calls [`context_switch`]
 //! - [`context_switch`]: address space, then `switch_to`
 //! - [`prepare_task_switch`], [`finish_task_switch`]: before and after it, always in pairs
+//! - [`hooks`]: who else wants to know of a switch
 //! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists; [`lock_word`]: its lock (both pure)
 //! - [`on_cpu`]: who is still on his way off a CPU (pure)
 //! - [`wake_up`]: `try_to_wake_up`, and new tasks
@@ -19,6 +20,8 @@ pub mod balance;
 pub mod context_switch;
 #[cfg(target_os = "none")]
 pub mod finish_task_switch;
+#[cfg(target_os = "none")]
+pub mod hooks;
 #[cfg(target_os = "none")]
 pub mod idle;
 pub mod lock_word;

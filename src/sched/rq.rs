@@ -11,6 +11,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::hooks::HOOK_SCHED_INFO;
+use super::hooks::sched_info::sched_info_queued;
 use super::lock_word;
 use super::prio_array::PrioArray;
 use crate::arch::x86::percpu::per_cpu;
@@ -86,6 +88,9 @@ impl Rq {
             (*self.active).enqueue_task(&raw mut (*se).run_list, (*se).prio);
             (*se).array = self.active.cast();
             (*p).on_rq.store(1, Ordering::Relaxed);
+            if (*p).hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
+                sched_info_queued(&*p);
+            }
         }
         self.nr_running.store(
             self.nr_running.load(Ordering::Relaxed) + 1,

@@ -13,6 +13,7 @@ use crate::arch::x86::percpu::NR_CPUS;
 use crate::arch::x86::smp::smp_call_function_many;
 use crate::mm::mm_struct::MmStruct;
 use crate::sched::context_switch::context_switch;
+use crate::sched::prepare_task_switch::prepare_task_switch;
 use crate::sched::rq::{cpu_rq, rq_lock, rq_unlock, this_rq};
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::sync::{PreemptGuard, SpinLock};
@@ -79,6 +80,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "bug_lock_released_by_another_cpu!",
         run: bug_lock_released_by_another_cpu,
+    },
+    Case {
+        name: "bug_prepare_without_finish!",
+        run: bug_prepare_without_finish,
     },
     Case {
         name: "bug_lazy_modes_nested!",
@@ -194,6 +199,16 @@ fn bug_lock_released_by_another_cpu() -> Outcome {
             survived()
         })
         .run()
+}
+
+/// Two switches begin, and none has ended.
+fn bug_prepare_without_finish() -> Outcome {
+    let _no_preempt = PreemptGuard::new();
+    local_irq_disable();
+    let me = current();
+    prepare_task_switch(&me, &me);
+    prepare_task_switch(&me, &me);
+    survived()
 }
 
 /// A batch of page-table entries within another.

@@ -9,7 +9,7 @@
 //! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
-//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`paravirt`],
+//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`paravirt`], [`hooks`],
 //!   [`smp_mm`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
@@ -29,6 +29,7 @@ pub mod deaths;
 pub mod debugreg;
 pub mod flags;
 pub mod fpu;
+pub mod hooks;
 pub mod lifecycle;
 pub mod mm;
 pub mod paravirt;
@@ -80,6 +81,7 @@ const TABLE: &[&[Case]] = &[
     cpu::CASES,
     sched::CASES,
     lifecycle::CASES,
+    hooks::CASES,
     paravirt::CASES,
     smp::CASES,
     smp_sched::CASES,

@@ -233,7 +233,7 @@ fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
         }
         (*rq).curr = next;
         (*rq).nr_switches.fetch_add(1, Ordering::Relaxed);
-        prepare_task_switch(&*next);
+        prepare_task_switch(&current(), &*next);
         let lent = current().active_mm.swap(ptr::null_mut(), Ordering::Relaxed);
         (*next).active_mm.store(lent, Ordering::Relaxed);
         switch_to_with_registers(Prev::new(me()), next, &mut registers)

@@ -8,6 +8,7 @@
 //! - [`last`]: the switch's three parameters as types
 //! - [`cred`]: whose it is, and what it may therefore do
 //! - [`sched_entity`]: the scheduler's part of a task
+//! - [`sched_info`], [`preempt_notifier`]: what may be kept of its switches, and who is told
 //! - [`state`]: states and flags
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
@@ -15,8 +16,10 @@
 pub mod cred;
 pub mod io_bitmap;
 pub mod last;
+pub mod preempt_notifier;
 pub mod pt_regs;
 pub mod sched_entity;
+pub mod sched_info;
 pub mod state;
 #[cfg(target_os = "none")]
 pub mod task_struct;

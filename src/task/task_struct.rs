@@ -18,7 +18,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
 use super::cred::Cred;
+use super::preempt_notifier::PreemptNotifier;
 use super::sched_entity::SchedEntity;
+use super::sched_info::SchedInfo;
 use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
@@ -78,6 +80,13 @@ pub struct TaskStruct {
     /// The address space it runs on.
     pub active_mm: AtomicPtr<MmStruct>,
 
+    /// `sched::hooks`: what wants to know of this task's switches. Each bit is set and cleared by the
+    /// task itself, or at fork.
+    pub hooks: AtomicU32,
+    /// Preempt notifiers, a list. Changed by the task itself, preemption off.
+    pub preempt_notifiers: UnsafeCell<*const PreemptNotifier>,
+    /// Guarded by the run-queue lock of the task's CPU.
+    pub sched_info: UnsafeCell<SchedInfo>,
     /// Guarded by the run-queue lock of the task's CPU.
     pub se: UnsafeCell<SchedEntity>,
 
@@ -144,6 +153,9 @@ impl TaskStruct {
             sum_exec_runtime: AtomicU64::new(0),
             mm: AtomicPtr::new(core::ptr::null_mut()),
             active_mm: AtomicPtr::new(core::ptr::null_mut()),
+            hooks: AtomicU32::new(0),
+            preempt_notifiers: UnsafeCell::new(core::ptr::null()),
+            sched_info: UnsafeCell::new(SchedInfo::default()),
             se: UnsafeCell::new(SchedEntity::new()),
             comm: SpinLock::new([0; 16]),
             cred: SpinLock::new(Cred::ROOT),

@@ -47,6 +47,11 @@ const DEATHS: &[Death] = &[
         function: "context_switch::check_switch",
     },
     Death {
+        selftest: "bug_prepare_without_finish!",
+        says: "prepare_task_switch twice without finish_task_switch",
+        function: "prepare_task_switch::pair_begins",
+    },
+    Death {
         selftest: "bug_scheduling_while_atomic!",
         says: "scheduling while atomic, preempt_count 0x2",
         function: " schedule+0x",

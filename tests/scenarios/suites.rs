@@ -77,6 +77,7 @@ const STRATEGIES: &[(&str, &str)] = &[
     ("io_bitmap_lazy", "io_bitmap=lazy"),
     ("io_bitmap_invalidate", "io_bitmap=invalidate"),
     ("paravirt_batch", "paravirt=batch"),
+    ("schedstats", "schedstats=on"),
 ];
 
 /// Machines with several CPUs; how many is in the name, and in the function.

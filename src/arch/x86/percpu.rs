@@ -48,6 +48,8 @@ pub struct PerCpu {
     pub io_bitmap_sequence: u32,
     /// Bytes of the TSS's bitmap that may have zeroes. Not with `io_bitmap=copy`.
     pub io_bitmap_prev_max: u32,
+    /// 1 from `prepare_task_switch` to `finish_task_switch`; with debug assertions only.
+    pub switch_is_open: u32,
     /// What the paravirtual back end batches just now.
     pub paravirt_lazy_mode: u32,
     /// How often things happened on this CPU; read by tests and the tour.

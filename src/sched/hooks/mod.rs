@@ -1,0 +1,18 @@
+//! What else wants to know of a switch: called by `prepare_task_switch` and `finish_task_switch`.
+//!
+//! Few tasks have any of it, so a task has one word with a bit for each, and a switch looks at the
+//! words of prev and next once.
+//!
+//! In reading order:
+//! - [`sched_info`]: run delay and time on a CPU
+//! - [`preempt_notifier`]: who asked to be told
+//!
+//! Linux: 5.4 `prepare_task_switch`, `finish_task_switch`.
+
+pub mod preempt_notifier;
+pub mod sched_info;
+
+/// `TaskStruct::hooks`: `sched_info` is kept.
+pub const HOOK_SCHED_INFO: u32 = 1 << 0;
+/// `TaskStruct::hooks`: preempt notifiers are registered.
+pub const HOOK_PREEMPT_NOTIFIERS: u32 = 1 << 1;

@@ -1,0 +1,81 @@
+//! Preempt notifiers: `fire_sched_out_preempt_notifiers`, `fire_sched_in_preempt_notifiers`.
+//!
+//! Called in the switch, run-queue lock held, interrupts off.
+//!
+//! Linux: 2.6.23 `preempt_notifier_register`; 5.4 `kernel/sched/core.c`.
+
+use core::sync::atomic::Ordering;
+
+use super::HOOK_PREEMPT_NOTIFIERS;
+use crate::arch::x86::current::current;
+use crate::arch::x86::percpu::smp_processor_id;
+use crate::sync::PreemptGuard;
+use crate::task::preempt_notifier::PreemptNotifier;
+use crate::task::task_struct::TaskStruct;
+
+/// Has the running task's switches told to `notifier`.
+///
+/// # Safety
+/// 1. `notifier` stays where it is, and nobody else writes it, until it is unregistered by the same
+///    task. 2. It is on no list.
+pub unsafe fn preempt_notifier_register(notifier: *mut PreemptNotifier) {
+    let _no_preempt = PreemptGuard::new();
+    let me = current();
+    // SAFETY: by 1 and 2; the list is ours, and with preemption off no switch walks it.
+    unsafe {
+        (*notifier).next = *me.preempt_notifiers.get();
+        *me.preempt_notifiers.get() = notifier;
+    }
+    me.hooks.fetch_or(HOOK_PREEMPT_NOTIFIERS, Ordering::Relaxed);
+}
+
+/// Takes `notifier` off the running task's list; nothing happens if it is not there.
+///
+/// # Safety
+/// 1. What is on the list was registered by [`preempt_notifier_register`] and is still live.
+pub unsafe fn preempt_notifier_unregister(notifier: *const PreemptNotifier) {
+    let _no_preempt = PreemptGuard::new();
+    let me = current();
+    // SAFETY: by 1; the list is ours, and with preemption off no switch walks it.
+    unsafe {
+        let mut link: *mut *const PreemptNotifier = me.preempt_notifiers.get();
+        while !(*link).is_null() {
+            if core::ptr::eq(*link, notifier) {
+                *link = (*notifier).next;
+                break;
+            }
+            link = (&raw const (**link).next).cast_mut();
+        }
+        if (*me.preempt_notifiers.get()).is_null() {
+            me.hooks
+                .fetch_and(!HOOK_PREEMPT_NOTIFIERS, Ordering::Relaxed);
+        }
+    }
+}
+
+/// prev leaves this CPU to next.
+pub fn fire_sched_out_preempt_notifiers(prev: &TaskStruct, next: &TaskStruct) {
+    for_each(prev, |notifier| {
+        (notifier.ops.sched_out)(notifier, next.pid)
+    });
+}
+
+/// `curr` has come onto this CPU.
+pub fn fire_sched_in_preempt_notifiers(curr: &TaskStruct) {
+    let cpu = smp_processor_id();
+    for_each(curr, |notifier| (notifier.ops.sched_in)(notifier, cpu));
+}
+
+fn for_each(task: &TaskStruct, call: impl Fn(&PreemptNotifier)) {
+    if task.hooks.load(Ordering::Relaxed) & HOOK_PREEMPT_NOTIFIERS == 0 {
+        return;
+    }
+    // SAFETY: the task is being switched, so it changes nothing; what it registered is live.
+    unsafe {
+        let mut notifier = *task.preempt_notifiers.get();
+        while !notifier.is_null() {
+            call(&*notifier);
+            notifier = (*notifier).next;
+        }
+    }
+}

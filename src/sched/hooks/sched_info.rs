@@ -1,0 +1,65 @@
+//! `sched_info_switch`: accounts a switch to both tasks. With `schedstats=on`.
+//!
+//! Called in the switch and when a task becomes runnable, run-queue lock held.
+//!
+//! Linux: 5.4 `kernel/sched/stats.h`.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::HOOK_SCHED_INFO;
+use crate::arch::x86::insn::rdtsc;
+use crate::sched::rq::task_rq_lock;
+use crate::task::sched_info::SchedInfo;
+use crate::task::state::TASK_RUNNING;
+use crate::task::task_struct::TaskStruct;
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+/// Turns accounting on for every task that is made from now on. At boot, before the first.
+pub fn force_schedstat_enabled() {
+    IS_ON.store(true, Ordering::Relaxed);
+}
+
+/// What a new task's `hooks` begin with.
+pub fn hooks_of_new_task() -> u32 {
+    match IS_ON.load(Ordering::Relaxed) {
+        true => HOOK_SCHED_INFO,
+        false => 0,
+    }
+}
+
+/// prev departs and next arrives. The idle task's own time is kept as well, so that all adds up.
+#[inline(never)]
+pub fn sched_info_switch(prev: &TaskStruct, next: &TaskStruct) {
+    let now = rdtsc();
+    let is_runnable = prev.state.load(Ordering::Relaxed) == TASK_RUNNING && prev.pid != 0;
+    if prev.hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
+        // SAFETY: the run-queue lock is held.
+        unsafe { (*prev.sched_info.get()).depart(now, is_runnable) };
+    }
+    if next.hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
+        // SAFETY: as above.
+        unsafe { (*next.sched_info.get()).arrive(now) };
+    }
+}
+
+/// `p` becomes runnable.
+///
+/// # Safety
+/// 1. The lock of its run queue is held.
+#[inline(never)]
+pub unsafe fn sched_info_queued(p: &TaskStruct) {
+    // SAFETY: by 1.
+    unsafe { (*p.sched_info.get()).queued(rdtsc()) };
+}
+
+/// What is known of `p` now, with the time since its last arrival if it runs.
+pub fn sched_info_of(p: &TaskStruct) -> SchedInfo {
+    let _locked = task_rq_lock(p);
+    // SAFETY: the lock is held.
+    let mut info = unsafe { *p.sched_info.get() };
+    if p.on_cpu.load(Ordering::Relaxed) != 0 {
+        info.depart(rdtsc(), false);
+    }
+    info
+}

@@ -1,0 +1,220 @@
+//! Cases of what else wants to know of a switch: preempt notifiers, `sched_info`.
+
+extern crate alloc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::Case;
+use super::check::{Outcome, Verdict, expect, expect_true, expect_within};
+use super::crew::{Crew, Journal, me, pass};
+use super::smp::schedule_timeout_uninterruptible;
+use crate::arch::x86::insn::rdtsc;
+use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, smp_processor_id};
+use crate::process::tasklist::TASKLIST;
+use crate::sched::hooks::preempt_notifier::{
+    preempt_notifier_register, preempt_notifier_unregister,
+};
+use crate::sched::hooks::sched_info::{hooks_of_new_task, sched_info_of};
+use crate::sched::rq::cpu_rq;
+use crate::task::preempt_notifier::{PreemptNotifier, PreemptOps};
+use crate::task::task_struct::TaskRef;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "preempt_notifiers_are_told_in_pairs",
+        run: preempt_notifiers_are_told_in_pairs,
+    },
+    Case {
+        name: "preempt_notifiers_are_the_tasks_own",
+        run: preempt_notifiers_are_the_tasks_own,
+    },
+    Case {
+        name: "sched_info_adds_up",
+        run: sched_info_adds_up,
+    },
+    Case {
+        name: "sched_info_counts_slices_and_delay",
+        run: sched_info_counts_slices_and_delay,
+    },
+];
+
+/// A client as a hypervisor would be: it notes who is loaded.
+struct Guest {
+    outs: AtomicU32,
+    ins: AtomicU32,
+    last_next: AtomicU32,
+    wrong: AtomicU32,
+}
+
+impl Guest {
+    const fn new() -> Self {
+        Self {
+            outs: AtomicU32::new(0),
+            ins: AtomicU32::new(0),
+            last_next: AtomicU32::new(0),
+            wrong: AtomicU32::new(0),
+        }
+    }
+}
+
+fn guest_of(notifier: &PreemptNotifier) -> &Guest {
+    // SAFETY: each registration below has the address of a guest that outlives it.
+    unsafe { &*(notifier.data as *const Guest) }
+}
+
+static OPS: PreemptOps = PreemptOps {
+    sched_out: |notifier, next_pid| {
+        let guest = guest_of(notifier);
+        let (outs, ins) = (
+            guest.outs.fetch_add(1, Ordering::Relaxed),
+            guest.ins.load(Ordering::Relaxed),
+        );
+        guest
+            .wrong
+            .fetch_add(u32::from(outs != ins), Ordering::Relaxed);
+        guest.last_next.store(next_pid as u32, Ordering::Relaxed);
+    },
+    sched_in: |notifier, cpu| {
+        let guest = guest_of(notifier);
+        let (ins, outs) = (
+            guest.ins.fetch_add(1, Ordering::Relaxed) + 1,
+            guest.outs.load(Ordering::Relaxed),
+        );
+        let is_wrong = ins != outs || cpu != smp_processor_id();
+        guest
+            .wrong
+            .fetch_add(u32::from(is_wrong), Ordering::Relaxed);
+    },
+};
+
+fn registered<R>(guest: &Guest, f: impl FnOnce() -> R) -> R {
+    let mut notifier = PreemptNotifier::new(&OPS, core::ptr::from_ref(guest) as usize);
+    // SAFETY: it is on our stack until it is taken off below.
+    unsafe { preempt_notifier_register(&mut notifier) };
+    let result = f();
+    // SAFETY: registered above by this task.
+    unsafe { preempt_notifier_unregister(&notifier) };
+    result
+}
+
+/// Out and in alternate, out names who comes, in the CPU; after the end nobody is told.
+fn preempt_notifiers_are_told_in_pairs() -> Outcome {
+    let other_pid = AtomicU32::new(0);
+    let one = || {
+        let (guest, second) = (Guest::new(), Guest::new());
+        registered(&guest, || {
+            registered(&second, || (0..5).for_each(|_| pass()));
+            pass();
+        });
+        let told = guest.outs.load(Ordering::Relaxed);
+        pass();
+        expect("times told", told, 6)?;
+        expect(
+            "times told after the end",
+            guest.outs.load(Ordering::Relaxed),
+            told,
+        )?;
+        expect("returns told", guest.ins.load(Ordering::Relaxed), told)?;
+        expect(
+            "out of turn, or of a wrong CPU",
+            guest.wrong.load(Ordering::Relaxed),
+            0,
+        )?;
+        expect(
+            "times the second was told",
+            second.outs.load(Ordering::Relaxed),
+            5,
+        )?;
+        let next = guest.last_next.load(Ordering::Relaxed);
+        expect("who came", next, other_pid.load(Ordering::Relaxed))
+    };
+    let other = || {
+        // SAFETY: our own, and we run.
+        other_pid.store(unsafe { (*me()).pid } as u32, Ordering::Relaxed);
+        (0..7).for_each(|_| pass());
+        Ok(())
+    };
+    Crew::new().actor("one", one).actor("other", other).run()
+}
+
+/// A child does not inherit them, and another task's switches are not told.
+fn preempt_notifiers_are_the_tasks_own() -> Outcome {
+    let seen = Journal::new();
+    let one = || {
+        let guest = Guest::new();
+        registered(&guest, pass);
+        seen.note(guest.outs.load(Ordering::Relaxed));
+        Ok(())
+    };
+    let others = || {
+        (0..4).for_each(|_| pass());
+        Ok(())
+    };
+    Crew::new()
+        .actor("one", one)
+        .actor("b", others)
+        .actor("c", others)
+        .run()?;
+    expect(
+        "times told, with others switching",
+        seen.entries(),
+        [1].to_vec(),
+    )
+}
+
+fn needs_schedstats() -> Outcome {
+    match hooks_of_new_task() {
+        0 => Err(Verdict::Skipped("needs schedstats=on")),
+        _ => Ok(()),
+    }
+}
+
+/// Time that all tasks ran, the idle ones included, is CPUs times the time that passed.
+fn sched_info_adds_up() -> Outcome {
+    needs_schedstats()?;
+    let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    let total = || -> u64 {
+        let tasks: Vec<TaskRef> = TASKLIST
+            .lock()
+            .tasks
+            .values()
+            .map(|e| e.task.clone())
+            .collect();
+        let listed: u64 = tasks.iter().map(|task| sched_info_of(task).cpu_time).sum();
+        let idle = |cpu| {
+            // SAFETY: idle tasks are for ever; one word of the area.
+            sched_info_of(unsafe { &*(*cpu_rq(cpu)).idle }).cpu_time
+        };
+        let cpus = (0..NR_CPUS as u32).filter(|cpu| online & 1 << cpu != 0);
+        listed + cpus.map(idle).sum::<u64>()
+    };
+    // A look takes a while, during which some have been counted and others not yet: what passed
+    // lies between the ends and the beginnings of both.
+    let look = || (rdtsc(), total(), rdtsc());
+    let (begin_1, before, end_1) = look();
+    for _ in 0..10 {
+        schedule_timeout_uninterruptible(2);
+    }
+    let (begin_2, after, end_2) = look();
+    let cpus = u64::from(online.count_ones());
+    let (least, most) = (cpus * (begin_2 - end_1), cpus * (end_2 - begin_1));
+    expect_within("time of all tasks", after - before, least, most)
+}
+
+/// Two that share a CPU: each waits while the other runs.
+fn sched_info_counts_slices_and_delay() -> Outcome {
+    needs_schedstats()?;
+    let play = || {
+        // SAFETY: we run, and nobody else writes what is read.
+        let mine = || sched_info_of(unsafe { &*me() });
+        let before = mine();
+        for _ in 0..4 {
+            pass();
+        }
+        let after = mine();
+        expect("slices", after.pcount - before.pcount, 4)?;
+        expect_true("it waited", after.run_delay > before.run_delay)?;
+        expect_true("it ran", after.cpu_time > before.cpu_time)
+    };
+    Crew::new().actor("a", play).actor("b", play).run()
+}

@@ -1,0 +1,74 @@
+#![forbid(unsafe_code)]
+//! `sched_info`: how long a task ran, and how long it waited to run.
+//!
+//! Times are counts of the time-stamp counter, summed as they are and converted when somebody
+//! reads them. Guarded by the lock of the run queue of the task's CPU.
+//!
+//! Linux: 5.4 `struct sched_info`, `sched_info_queued`, `sched_info_arrive`, `sched_info_depart`.
+
+/// What is known of one task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SchedInfo {
+    /// Times it came onto a CPU.
+    pub pcount: u32,
+    /// Time it was runnable and did not run.
+    pub run_delay: u64,
+    /// Time it ran, up to its last departure.
+    pub cpu_time: u64,
+    /// When it last came onto a CPU.
+    pub last_arrival: u64,
+    /// When it became runnable; 0 while it is not, or runs.
+    pub last_queued: u64,
+}
+
+impl SchedInfo {
+    /// It is runnable from now on.
+    pub fn queued(&mut self, now: u64) {
+        if self.last_queued == 0 {
+            self.last_queued = now;
+        }
+    }
+
+    /// It comes onto a CPU.
+    pub fn arrive(&mut self, now: u64) {
+        if self.last_queued != 0 {
+            self.run_delay += now.saturating_sub(self.last_queued);
+            self.last_queued = 0;
+        }
+        self.last_arrival = now;
+        self.pcount += 1;
+    }
+
+    /// It leaves the CPU, runnable or not.
+    pub fn depart(&mut self, now: u64, is_runnable: bool) {
+        if self.last_arrival != 0 {
+            self.cpu_time += now.saturating_sub(self.last_arrival);
+        }
+        if is_runnable {
+            self.queued(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_and_wait_add_up_to_the_time_between() {
+        let mut info = SchedInfo::default();
+        info.queued(100);
+        info.arrive(130);
+        info.depart(180, true); // preempted
+        info.queued(190); // who wakes it late changes nothing
+        info.arrive(200);
+        info.depart(260, false); // sleeps
+        assert_eq!(
+            (info.pcount, info.cpu_time, info.run_delay),
+            (2, 50 + 60, 30 + 20)
+        );
+        info.queued(1000);
+        info.arrive(1001);
+        assert_eq!(info.run_delay, 51);
+    }
+}
