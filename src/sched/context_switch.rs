@@ -14,7 +14,7 @@ use super::prepare_task_switch::prepare_task_switch;
 use super::rq::Rq;
 use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::insn;
-use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm_irqs_off};
+use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm};
 use crate::arch::x86::paravirt::arch_start_context_switch;
 use crate::arch::x86::switch_to::switch_to;
 use crate::mm::active_mm::{MmSwitch, mm_switch};
@@ -39,9 +39,42 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
     prepare_task_switch(p, n);
     // SAFETY: prev's own context, and prev is us.
     if unsafe { (*p.thread()).work } & TIF_PARAVIRT != 0 {
-        arch_start_context_switch(p);
+        // SAFETY: as below.
+        unsafe { switch_address_space_batched(rq, p, n) };
+    } else {
+        // SAFETY: the lock is held by 1; the tasks are those of 2.
+        unsafe { switch_address_space::<false>(rq, p, n) };
     }
 
+    if cfg!(debug_assertions) {
+        check_switch(rq, p, n);
+    }
+
+    // SAFETY: by 1 and 2.
+    let last = unsafe { switch_to(Prev::new(prev_p), next) };
+    // We are whoever called this when it left. The locals are of that time; only `last` is now.
+    finish_task_switch(last);
+}
+
+/// With a paravirtual back end that applies all of a switch in one go.
+///
+/// # Safety
+/// As [`switch_address_space`].
+#[cold]
+#[inline(never)]
+unsafe fn switch_address_space_batched(rq: *mut Rq, p: &TaskStruct, n: &TaskStruct) {
+    arch_start_context_switch(p);
+    // SAFETY: the caller's.
+    unsafe { switch_address_space::<true>(rq, p, n) };
+}
+
+/// From prev's page tables to next's, by the kind of switch.
+///
+/// # Safety
+/// 1. `rq` is this CPU's run queue, its lock is held and interrupts are off. 2. `p` is `current`, and
+///    `n` comes next. 3. `BATCH` says whether a batch has begun.
+#[inline(always)]
+unsafe fn switch_address_space<const BATCH: bool>(rq: *mut Rq, p: &TaskStruct, n: &TaskStruct) {
     let mm = n.mm.load(Ordering::Relaxed);
     let oldmm = p.active_mm.load(Ordering::Relaxed);
     let prev_has_mm = !p.mm.load(Ordering::Relaxed).is_null();
@@ -59,7 +92,7 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
         }
         MmSwitch::Return => {
             // SAFETY: prev holds a count of what it borrowed, next is a user of its own.
-            unsafe { switch_mm_irqs_off(&*oldmm, &*mm) };
+            unsafe { switch_mm::<BATCH>(&*oldmm, &*mm) };
             // SAFETY: the lock is held by 1.
             unsafe { (*rq).prev_mm = oldmm };
             p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
@@ -68,18 +101,9 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
         MmSwitch::Switch if ptr::eq(oldmm, mm) => {}
         MmSwitch::Switch => {
             // SAFETY: each task is a user of its own.
-            unsafe { switch_mm_irqs_off(&*oldmm, &*mm) };
+            unsafe { switch_mm::<BATCH>(&*oldmm, &*mm) };
         }
     }
-
-    if cfg!(debug_assertions) {
-        check_switch(rq, p, n);
-    }
-
-    // SAFETY: by 1 and 2.
-    let last = unsafe { switch_to(Prev::new(prev_p), next) };
-    // We are whoever called this when it left. The locals are of that time; only `last` is now.
-    finish_task_switch(last);
 }
 
 /// What must hold at every switch; a kernel with debug assertions stops when it does not.

@@ -9,6 +9,7 @@
 use core::sync::atomic::Ordering;
 
 use super::bitops::{clear_bit, set_bit};
+use super::insn;
 use super::ldt::load_ldt;
 use super::paravirt;
 use super::percpu::{TLBSTATE_LAZY, TLBSTATE_OK, smp_processor_id};
@@ -20,12 +21,19 @@ use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 /// Writes no CR3 when they are the same, unless `leave_mm` has meanwhile taken it away.
 #[inline(always)]
 pub fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
+    switch_mm::<false>(prev, next);
+}
+
+/// As [`switch_mm_irqs_off`]; with `BATCH` CR3 is only noted for `arch_end_context_switch`. It is
+/// compiled twice, so that the native kernel does not ask.
+#[inline(always)]
+pub fn switch_mm<const BATCH: bool>(prev: &MmStruct, next: &MmStruct) {
     let cpu = smp_processor_id();
     if !core::ptr::eq(prev, next) {
         this_cpu_write!(tlb_state, const TLBSTATE_OK);
         this_cpu_write!(tlb_active_mm, core::ptr::from_ref(next) as u32);
         set_bit(cpu, &next.cpu_vm_mask);
-        load_cr3(next);
+        load_cr3::<BATCH>(next);
         // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
         clear_bit(cpu, &prev.cpu_vm_mask);
         if prev.ldt_entries.load(Ordering::Relaxed) | next.ldt_entries.load(Ordering::Relaxed) != 0
@@ -41,7 +49,7 @@ pub fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
         let bit = 1 << cpu;
         if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
             // leave_mm ran while we were lazy: CR3 is the kernel's.
-            load_cr3(next);
+            load_cr3::<BATCH>(next);
             load_ldt(next);
         }
     }
@@ -67,13 +75,18 @@ pub fn leave_mm(mm: &MmStruct) {
     );
     mm.cpu_vm_mask
         .fetch_and(!(1u32 << smp_processor_id()), Ordering::Relaxed);
-    load_cr3(&INIT_MM);
+    load_cr3::<false>(&INIT_MM);
     this_cpu_inc!(count.lazy_leaves);
 }
 
 #[inline(always)]
-fn load_cr3(mm: &MmStruct) {
-    // SAFETY: every page directory has the kernel's mappings, and `mm` is held by its counts.
-    unsafe { paravirt::write_cr3(mm.pgd.load(Ordering::Relaxed)) };
+fn load_cr3<const BATCH: bool>(mm: &MmStruct) {
+    let pgd = mm.pgd.load(Ordering::Relaxed);
+    if BATCH {
+        paravirt::note_cr3(pgd);
+    } else {
+        // SAFETY: every page directory has the kernel's mappings, and `mm` is held by its counts.
+        unsafe { insn::write_cr3(pgd) };
+    }
     this_cpu_inc!(count.cr3_writes);
 }

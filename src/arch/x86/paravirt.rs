@@ -193,23 +193,12 @@ fn hardware() -> Hardware {
 
 // ------------------------------------------------------------ the switch's updates
 
-/// CR3 gets this page directory, now or with the batch.
-///
-/// # Safety
-/// 1. It has the kernel's mappings, and stays as long as it is loaded.
-#[inline(always)]
-pub unsafe fn write_cr3(pgd: u32) {
-    if is_lazy(PARAVIRT_LAZY_CPU) {
-        queue_cr3(pgd);
-    } else {
-        // SAFETY: by 1.
-        unsafe { insn::write_cr3(pgd) };
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn queue_cr3(pgd: u32) {
+/// CR3 gets this page directory with the batch. Between [`arch_start_context_switch`] and its end.
+pub fn note_cr3(pgd: u32) {
+    debug_assert!(
+        is_lazy(PARAVIRT_LAZY_CPU),
+        "BUG: paravirt: CR3 noted outside a batch"
+    );
     batch().cr3 = Some(pgd);
 }
 
