@@ -49,7 +49,7 @@ const DEATHS: &[Death] = &[
     Death {
         selftest: "bug_prepare_without_finish!",
         says: "prepare_task_switch twice without finish_task_switch",
-        function: "prepare_task_switch::pair_begins",
+        function: "deaths::bug_prepare_without_finish",
     },
     Death {
         selftest: "bug_scheduling_while_atomic!",

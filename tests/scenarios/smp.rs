@@ -61,7 +61,7 @@ pub fn scenarios() -> Vec<Scenario> {
             |vm| vm.cpus = 3,
             |run| {
                 run.line("BUG: soft lockup: CPU 0 has not switched for 2 s")?;
-                lockup(run, "cpu 0, task soft_lockup![", "deaths::soft_lockup+")
+                lockup(run, "cpu 0, task soft_lockup![", "deaths::spin_with")
             },
         ),
         scenario(

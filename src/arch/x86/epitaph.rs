@@ -22,6 +22,7 @@ use crate::{
         backtrace::{Symbolised, return_addresses},
         current::current,
         insn,
+        irq::get_irq_regs,
         percpu::{NR_CPUS, smp_processor_id},
         smp::{other_cpus, send_nmi, smp_send_stop},
     },
@@ -84,11 +85,17 @@ pub fn die(message: fmt::Arguments<'_>, regs: &PtRegs, esp: u32) -> ! {
 /// The end of a kernel in which switching stopped: every CPU's registers, then `show_tasks`. In an
 /// interrupt, interrupts off.
 pub fn lockup(message: fmt::Arguments<'_>, show_tasks: fn()) -> ! {
-    let regs = registers_now();
     insn::cli();
     let out = &mut PanicConsole;
     headline(out, message);
-    show_cpu(out, &regs, regs.sp);
+    // Not ourselves, but whom the tick has interrupted.
+    match get_irq_regs() {
+        Some(regs) => show_interrupted(out, regs),
+        None => {
+            let regs = registers_now();
+            show_cpu(out, &regs, regs.sp);
+        }
+    }
     for cpu in (0..NR_CPUS as u32).filter(|cpu| other_cpus() & 1 << cpu != 0) {
         ask_cpu(out, cpu);
     }
@@ -151,15 +158,20 @@ pub fn nmi_report(regs: &PtRegs) -> bool {
     if ASKED.load(Ordering::Acquire) & bit == 0 {
         return false;
     }
+    show_interrupted(&mut PanicConsole, regs);
+    ASKED.fetch_and(!bit, Ordering::AcqRel);
+    true
+}
+
+/// A CPU at the frame of an interrupt, where that lies on the stack.
+fn show_interrupted(out: &mut impl Write, regs: &PtRegs) {
     // From ring 0 the processor pushes no esp: it is where the frame ends.
     let esp = if regs.user_mode() {
         regs.sp
     } else {
         &raw const regs.sp as u32
     };
-    show_cpu(&mut PanicConsole, regs, esp);
-    ASKED.fetch_and(!bit, Ordering::AcqRel);
-    true
+    show_cpu(out, regs, esp);
 }
 
 fn show_cpu(out: &mut impl Write, regs: &PtRegs, esp: u32) {

@@ -20,6 +20,7 @@ use crate::{
     sync::preempt::{HARDIRQ_OFFSET, add_preempt_count, sub_preempt_count},
     task::pt_regs::PtRegs,
 };
+use crate::{this_cpu_read, this_cpu_write};
 
 /// What runs when an interrupt comes in: interrupts off, must not sleep.
 pub type IrqHandler = fn();
@@ -103,8 +104,18 @@ pub fn set_intr_handler(vector: u8, handler: IrqHandler) -> Result<(), IrqTaken>
 #[unsafe(no_mangle)]
 extern "C" fn do_IRQ(regs: &PtRegs) {
     add_preempt_count(HARDIRQ_OFFSET);
+    let before = this_cpu_read!(irq_regs);
+    this_cpu_write!(irq_regs, core::ptr::from_ref(regs) as u32);
     handle(!regs.orig_ax as u8);
+    this_cpu_write!(irq_regs, before);
     sub_preempt_count(HARDIRQ_OFFSET);
+}
+
+/// What the interrupt that runs on this CPU has interrupted; none outside of one.
+pub fn get_irq_regs() -> Option<&'static PtRegs> {
+    let regs = this_cpu_read!(irq_regs) as *const PtRegs;
+    // SAFETY: stored by `do_IRQ`, which does not return before its handler, the caller, does.
+    unsafe { regs.as_ref() }
 }
 
 fn handle(vector: u8) {

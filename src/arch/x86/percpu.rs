@@ -48,6 +48,8 @@ pub struct PerCpu {
     pub io_bitmap_sequence: u32,
     /// Bytes of the TSS's bitmap that may have zeroes. Not with `io_bitmap=copy`.
     pub io_bitmap_prev_max: u32,
+    /// The frame of the interrupt that runs here; 0 outside of one.
+    pub irq_regs: u32,
     /// 1 from `prepare_task_switch` to `finish_task_switch`; with debug assertions only.
     pub switch_is_open: u32,
     /// What the paravirtual back end batches just now.

@@ -46,8 +46,8 @@ fn measure(name: &str, times: u32, per: u32, mut once: impl FnMut()) {
         }
         rdtsc() - from
     });
-    let best = best.min().unwrap_or(0) as u32;
-    let cost = best * 100 / (times * per);
+    let best = best.min().unwrap_or(0);
+    let cost = best * 100 / u64::from(times * per);
     println!("bench {name} {}.{:02}", cost / 100, cost % 100);
 }
 

@@ -34,6 +34,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("debugreg", "debug registers are the kernel's"),
     ("tsc", "PR_SET_TSC"),
     ("threads", "one address space, all else their own"),
+    ("stress", "many processes and threads, each with its own"),
 ];
 
 fn main() -> i32 {
