@@ -132,7 +132,9 @@ fn misuse(selftest: &str, says: &'static str, before: &'static str) -> Scenario 
                 .split_once("the other backtrace:")
                 .ok_or_else(|| anyhow::anyhow!("there is no other backtrace"))?;
             ensure!(
-                now.contains("kernel_thread_helper+"),
+                ["kernel_thread_helper+", "do_IRQ+"]
+                    .iter()
+                    .any(|end| now.contains(end)),
                 "the first is cut off"
             );
             ensure!(there.contains(before), "the other does not name {before}");

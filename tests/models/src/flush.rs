@@ -286,7 +286,7 @@ fn the_sources_have_this_order() {
         &[
             "pub fn switch_mm_irqs_off",
             "set_bit(cpu, &next.cpu_vm_mask)",
-            "load_cr3(next)",
+            "load_cr3::<BATCH>(next)",
             "clear_bit(cpu, &prev.cpu_vm_mask)",
         ],
     );
