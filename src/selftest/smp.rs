@@ -42,7 +42,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// How long an actor waits for another CPU, in microseconds.
-const PATIENCE_US: u64 = 2_000_000;
+const PATIENCE_US: u64 = 8_000_000;
 
 /// CPUs that run, if they are at least `wanted`.
 pub fn need_cpus(wanted: u32) -> Result<u32, Verdict> {
