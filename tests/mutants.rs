@@ -25,7 +25,7 @@ use support::trial::{Arguments, Trial, run, trial};
 use tree::Copy;
 
 /// How many are run when nobody says which.
-const SLICE: usize = 2;
+const SLICE: usize = 5;
 /// After this a mutant that still runs hangs.
 const BOOT_LIMIT: Duration = Duration::from_secs(40);
 /// Compiling and booting one: for a tool that never ends. A first compilation of everything, on a

@@ -4,6 +4,7 @@
 mod programs;
 mod schedule;
 mod several_cpus;
+mod strategies;
 mod switch_to;
 
 /// The tree without one step.
@@ -34,12 +35,15 @@ pub struct Run {
     what: What,
     /// How many processors.
     pub cpus: u32,
+    /// More words of the kernel command line.
+    words: &'static str,
     /// The KTAP case that must be red.
     pub test: &'static str,
 }
 
 enum What {
     Selftest,
+    Stress,
     Program(&'static str),
 }
 
@@ -51,6 +55,7 @@ impl Run {
         Run {
             what: What::Selftest,
             cpus: 1,
+            words: "",
             test,
         }
     }
@@ -59,6 +64,7 @@ impl Run {
         Run {
             what: What::Selftest,
             cpus: 2,
+            words: "",
             test,
         }
     }
@@ -67,15 +73,33 @@ impl Run {
         Run {
             what: What::Program(program),
             cpus: 1,
+            words: "",
             test,
         }
     }
 
+    /// A short stress run.
+    const fn stress(test: &'static str) -> Run {
+        Run {
+            what: What::Stress,
+            cpus: 2,
+            words: "",
+            test,
+        }
+    }
+
+    /// The same with `words` on the command line.
+    const fn with(self, words: &'static str) -> Run {
+        Run { words, ..self }
+    }
+
     /// The kernel command line.
     pub fn cmdline(&self) -> String {
+        let words = self.words;
         match self.what {
-            What::Selftest => format!("selftest={}", self.test),
-            What::Program(program) => format!("init=/init -- run {program}"),
+            What::Selftest => format!("selftest={} {words}", self.test),
+            What::Stress => format!("stress=2 {words}"),
+            What::Program(program) => format!("{words} init=/init -- run {program}"),
         }
     }
 }
@@ -87,6 +111,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         schedule::SCHEDULE,
         programs::PROGRAMS,
         several_cpus::SEVERAL_CPUS,
+        strategies::STRATEGIES,
     ]
     .into_iter()
     .flatten()
