@@ -52,6 +52,14 @@ pub fn since_boot_us() -> u64 {
     counts / khz * 1000 + counts % khz * 1000 / khz
 }
 
+/// Nanoseconds that `cycles` counts take; 0 before [`calibrate`].
+pub fn cycles_to_ns(cycles: u64) -> u64 {
+    match u64::from(khz()) {
+        0 => 0,
+        khz => cycles / khz * 1_000_000 + cycles % khz * 1_000_000 / khz,
+    }
+}
+
 fn measure_khz() -> u32 {
     let _irq = IrqGuard::new();
     let count = (pit::PIT_HZ * CALIBRATION_MS / 1000) as u16;

@@ -10,6 +10,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::cpio::FileType;
+use super::perf_event::PerfEventFile;
 use super::pipe::{PipeReader, PipeWriter};
 use super::random::get_random_bytes;
 use super::rootfs::{self, Inode};
@@ -59,6 +60,8 @@ pub enum Object {
     PipeReader(PipeReader),
     /// The other.
     PipeWriter(PipeWriter),
+    /// What `perf_event_open` counts.
+    PerfEvent(PerfEventFile),
 }
 
 /// An open file.
@@ -156,6 +159,7 @@ impl File {
             Object::Random(_) => read_random(to, count),
             Object::Tty(_) => tty::read(to, count, nonblocking),
             Object::PipeReader(pipe) => pipe.read(to, count, nonblocking),
+            Object::PerfEvent(event) => event.read(to, count),
             Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
@@ -189,6 +193,7 @@ impl File {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
             Object::Tty(_) => tty::write(from, count),
             Object::PipeWriter(pipe) => pipe.write(from, count, self.flags() & O_NONBLOCK != 0),
+            Object::PerfEvent(_) => Err(Errno::EINVAL),
             Object::Inode(_) | Object::PipeReader(_) => Err(Errno::EBADF),
         }
     }
@@ -226,6 +231,12 @@ impl File {
                 nlink: 1,
                 ..Stat::default()
             },
+            Object::PerfEvent(_) => Stat {
+                mode: 0o600,
+                ino: 2,
+                nlink: 1,
+                ..Stat::default()
+            },
         }
     }
 
@@ -241,6 +252,7 @@ impl File {
             (Object::PipeReader(pipe), FIONREAD) => {
                 put_user(argument, pipe.available() as u32).map(|()| 0)
             }
+            (Object::PerfEvent(event), _) => event.ioctl(command, argument),
             (Object::Tty(_), _) => tty::ioctl(command, argument, session),
             _ => Err(Errno::ENOTTY),
         }
@@ -299,6 +311,8 @@ impl File {
                 let (writable, hung_up) = pipe.poll();
                 (false, writable, hung_up)
             }
+            // There are no samples to wait for.
+            Object::PerfEvent(_) => (false, false, true),
             _ => (true, true, false),
         }
     }

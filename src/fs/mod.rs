@@ -11,7 +11,7 @@
 //! - [`stat`] — what is told about a file
 //! - `rootfs` — where all paths begin
 //! - `file`, `files_struct` — open files, and who has them
-//! - `pipe`, `tty`, `random` — what is opened
+//! - `pipe`, `tty`, `random`, `perf_event` — what is opened
 
 pub mod cpio;
 pub mod elf;
@@ -22,6 +22,8 @@ pub mod file;
 pub mod files_struct;
 pub mod initramfs;
 pub mod n_tty;
+#[cfg(target_os = "none")]
+pub mod perf_event;
 #[cfg(target_os = "none")]
 pub mod pipe;
 #[cfg(target_os = "none")]

@@ -34,6 +34,7 @@ use crate::hw::pte::PAGE_SIZE;
 use crate::mm::frame::may_alloc;
 use crate::mm::mm_struct::{MmStruct, mmdrop, mmput};
 use crate::mm::vma::TASK_SIZE;
+use crate::sched::hooks::perf_event::{perf_event_enable_on_exec, perf_event_exit_task};
 use crate::sched::timer::schedule_timeout;
 use crate::sync::{IrqGuard, PreemptGuard};
 use crate::syscall::errno::Errno;
@@ -100,6 +101,11 @@ pub fn do_execve(
     drop((contents, argv, envp));
 
     flush_old_exec(me, mm);
+    if new_cred.uid.effective != cred.uid.effective {
+        // Who counted the old program may not look at one with other rights.
+        perf_event_exit_task(me);
+    }
+    perf_event_enable_on_exec(me);
     *me.cred.lock() = new_cred;
     me.set_comm(inode.file_name());
     me.thread_info()

@@ -17,6 +17,7 @@ use crate::arch::x86::math_state::clear_fpu;
 use crate::arch::x86::mmu_context::enter_lazy_tlb;
 use crate::arch::x86::uaccess::put_user;
 use crate::mm::mm_struct::{mmgrab, mmput};
+use crate::sched::hooks::perf_event::perf_event_exit_task;
 use crate::sched::schedule::schedule;
 use crate::sync::PreemptGuard;
 use crate::sync::irq::local_irq_disable;
@@ -45,6 +46,7 @@ pub fn do_exit(code: i32) -> ! {
     exit_files(me);
     exit_thread(me);
     clear_fpu(me);
+    perf_event_exit_task(me);
     exit_notify(me, code);
 
     // From here on nobody may preempt us: with TASK_DEAD set, any switch is the last.

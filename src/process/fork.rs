@@ -19,6 +19,7 @@ use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
+use crate::sched::hooks::perf_event::perf_event_init_task;
 use crate::sched::hooks::sched_info::hooks_of_new_task;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sync::{IrqGuard, SpinLock};
@@ -177,6 +178,9 @@ fn publish(
     // SAFETY: a task starts with two references: this one is the reaper's, and the other stays
     // with the scheduler until the last switch.
     let child = unsafe { TaskRef::from_raw(p) };
+    if !kthread {
+        perf_event_init_task(me, &child);
+    }
     TASKLIST.lock().link(child.clone(), parent);
     Ok(child)
 }

@@ -10,7 +10,8 @@
 use core::ptr;
 use core::sync::atomic::Ordering;
 
-use super::hooks::HOOK_PREEMPT_NOTIFIERS;
+use super::hooks::HOOKS_SCHED_IN;
+use super::hooks::perf_event::perf_event_task_sched_in;
 use super::hooks::preempt_notifier::fire_sched_in_preempt_notifiers;
 use super::rq::{Rq, rq_unlock, this_rq};
 use crate::arch::x86::current::{Current, current};
@@ -51,9 +52,12 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     // Read before on_cpu goes 0: from then on last may run elsewhere, and die there.
     // SAFETY: last has the scheduler's reference until below.
     let state = unsafe { (*last).state.load(Ordering::Relaxed) };
-    finish_task(last);
-    finish_lock_switch(rq);
-    fire_sched_in(current());
+    if current().hooks.load(Ordering::Relaxed) & HOOKS_SCHED_IN == 0 {
+        finish_task(last);
+        finish_lock_switch(rq);
+    } else {
+        finish_with_hooks(current(), last, rq);
+    }
 
     if !mm.is_null() {
         // SAFETY: the count that last had borrowed; CR3 has moved on.
@@ -65,12 +69,15 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     }
 }
 
-/// Who asked to be told that we are back. Once the lock is released, as in Linux.
-#[inline(always)]
-fn fire_sched_in(me: Current) {
-    if me.hooks.load(Ordering::Relaxed) & HOOK_PREEMPT_NOTIFIERS != 0 {
-        fire_sched_in_preempt_notifiers(&me);
-    }
+/// The same two steps among the hooks of who came, in 5.4's order: events before others may look,
+/// notifiers once the lock is released.
+#[cold]
+#[inline(never)]
+fn finish_with_hooks(me: Current, last: *mut TaskStruct, rq: *mut Rq) {
+    perf_event_task_sched_in(&me);
+    finish_task(last);
+    finish_lock_switch(rq);
+    fire_sched_in_preempt_notifiers(&me);
 }
 
 /// The registers of `last` are all saved: others may run it.

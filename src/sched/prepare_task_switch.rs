@@ -6,6 +6,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::hooks::perf_event::perf_event_task_sched_out;
 use super::hooks::preempt_notifier::fire_sched_out_preempt_notifiers;
 use super::hooks::sched_info::sched_info_switch;
 use crate::task::task_struct::TaskStruct;
@@ -25,6 +26,7 @@ pub fn prepare_task_switch(prev: &TaskStruct, next: &TaskStruct) {
 #[inline(never)]
 fn call_hooks(prev: &TaskStruct, next: &TaskStruct) {
     sched_info_switch(prev, next);
+    perf_event_task_sched_out(prev);
     fire_sched_out_preempt_notifiers(prev, next);
 }
 

@@ -10,7 +10,7 @@
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
 //!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`paravirt`], [`hooks`],
-//!   [`smp_mm`], [`deaths`]
+//!   [`perf`], [`smp_mm`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
 //!
@@ -33,6 +33,7 @@ pub mod hooks;
 pub mod lifecycle;
 pub mod mm;
 pub mod paravirt;
+pub mod perf;
 pub mod ports;
 pub mod probe;
 pub mod sched;
@@ -82,6 +83,7 @@ const TABLE: &[&[Case]] = &[
     sched::CASES,
     lifecycle::CASES,
     hooks::CASES,
+    perf::CASES,
     paravirt::CASES,
     smp::CASES,
     smp_sched::CASES,

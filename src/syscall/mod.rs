@@ -6,6 +6,7 @@
 //! - `process`, `sched`: births, deaths, who runs; `signal`
 //! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
 //! - `memory`, `time`, `identity`, `misc`
+//! - `perf_event`: counting
 //! - `thread_area`, `ioport`, `prctl`: TLS, ports, the time-stamp counter
 
 #[cfg(target_os = "none")]
@@ -26,6 +27,8 @@ pub mod misc;
 pub mod names;
 #[cfg(target_os = "none")]
 pub mod paths;
+#[cfg(target_os = "none")]
+pub mod perf_event;
 #[cfg(target_os = "none")]
 pub mod poll;
 #[cfg(target_os = "none")]

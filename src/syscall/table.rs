@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::errno::{Errno, to_ret};
 use super::{
-    descriptors, exec, futex, identity, ioport, memory, misc, names, paths, poll, prctl, process,
-    read_write, sched, signal, thread_area, time,
+    descriptors, exec, futex, identity, ioport, memory, misc, names, paths, perf_event, poll,
+    prctl, process, read_write, sched, signal, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -232,6 +232,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     320 paths::sys_change_at, 2;
     330 descriptors::sys_dup3, 3;
     331 descriptors::sys_pipe2, 2;
+    336 perf_event::sys_perf_event_open, 5;
     340 misc::sys_prlimit64, 4;
     353 paths::sys_change_at, 2;
     355 misc::sys_getrandom, 3;

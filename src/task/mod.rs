@@ -9,6 +9,7 @@
 //! - [`cred`]: whose it is, and what it may therefore do
 //! - [`sched_entity`]: the scheduler's part of a task
 //! - [`sched_info`], [`preempt_notifier`]: what may be kept of its switches, and who is told
+//! - [`perf_attr`], [`perf_event_context`]: what is counted of it on request
 //! - [`state`]: states and flags
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
@@ -16,6 +17,8 @@
 pub mod cred;
 pub mod io_bitmap;
 pub mod last;
+pub mod perf_attr;
+pub mod perf_event_context;
 pub mod preempt_notifier;
 pub mod pt_regs;
 pub mod sched_entity;

@@ -18,6 +18,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
 use super::cred::Cred;
+use super::perf_event_context::PerfEventContext;
 use super::preempt_notifier::PreemptNotifier;
 use super::sched_entity::SchedEntity;
 use super::sched_info::SchedInfo;
@@ -26,6 +27,7 @@ use super::thread_struct::ThreadStruct;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::mm::mm_struct::MmStruct;
 use crate::process::signal::{SignalStruct, TaskSignals};
+use crate::sched::hooks::perf_event::PerfEvent;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::{IrqSpinLock, SpinLock};
 
@@ -81,10 +83,12 @@ pub struct TaskStruct {
     pub active_mm: AtomicPtr<MmStruct>,
 
     /// `sched::hooks`: what wants to know of this task's switches. Each bit is set and cleared by the
-    /// task itself, or at fork.
+    /// task itself, or at fork; that of perf events with `perf_events` held.
     pub hooks: AtomicU32,
     /// Preempt notifiers, a list. Changed by the task itself, preemption off.
     pub preempt_notifiers: UnsafeCell<*const PreemptNotifier>,
+    /// What is counted of it. A run-queue lock may be held when this one is taken, not after.
+    pub perf_events: IrqSpinLock<PerfEventContext<Arc<PerfEvent>>>,
     /// Guarded by the run-queue lock of the task's CPU.
     pub sched_info: UnsafeCell<SchedInfo>,
     /// Guarded by the run-queue lock of the task's CPU.
@@ -155,6 +159,7 @@ impl TaskStruct {
             active_mm: AtomicPtr::new(core::ptr::null_mut()),
             hooks: AtomicU32::new(0),
             preempt_notifiers: UnsafeCell::new(core::ptr::null()),
+            perf_events: IrqSpinLock::new(PerfEventContext::new()),
             sched_info: UnsafeCell::new(SchedInfo::default()),
             se: UnsafeCell::new(SchedEntity::new()),
             comm: SpinLock::new([0; 16]),

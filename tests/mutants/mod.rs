@@ -78,6 +78,13 @@ impl Run {
         }
     }
 
+    const fn ring3_on_two_cpus(program: &'static str, test: &'static str) -> Run {
+        Run {
+            cpus: 2,
+            ..Run::ring3(program, test)
+        }
+    }
+
     /// A short stress run.
     const fn stress(test: &'static str) -> Run {
         Run {

@@ -126,4 +126,68 @@ pub const SCHEDULE: &[Mutant] = &[
         ],
         red: Run::selftest("preemption_counts_nivcsw"),
     },
+    Mutant {
+        name: "perf_not_told_out",
+        takes_out: "perf_event_task_sched_out",
+        edits: &[
+            Edit { file: "src/sched/prepare_task_switch.rs", find: "    perf_event_task_sched_out(prev);\n", replace: "    let _ = perf_event_task_sched_out;\n" },
+        ],
+        red: Run::selftest("perf_counts_each_switch_of_its_task"),
+    },
+    Mutant {
+        name: "perf_not_told_in",
+        takes_out: "perf_event_task_sched_in",
+        edits: &[
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    perf_event_task_sched_in(&me);\n", replace: "    let _ = perf_event_task_sched_in;\n" },
+        ],
+        red: Run::selftest("perf_clocks_of_two_tasks_share_the_time"),
+    },
+    Mutant {
+        name: "perf_clocks_never_stand",
+        takes_out: "a task's clock stands while it is out",
+        edits: &[
+            Edit { file: "src/task/perf_event_context.rs", find: "        self.since = now;\n        self.cpu = Some(cpu);\n", replace: "        self.cpu = Some(cpu);\n        self.update(now);\n" },
+        ],
+        red: Run::selftest("perf_clocks_of_two_tasks_share_the_time"),
+    },
+    Mutant {
+        name: "perf_stays_in_a_dead_task",
+        takes_out: "perf_event_exit_task",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "    perf_event_exit_task(me);\n", replace: "    let _ = perf_event_exit_task;\n" },
+        ],
+        red: Run::selftest("perf_event_leaves_a_dead_task"),
+    },
+    Mutant {
+        name: "perf_faults_not_counted",
+        takes_out: "PERF_COUNT_SW_PAGE_FAULTS",
+        edits: &[
+            Edit { file: "src/arch/x86/page_fault.rs", find: "    perf_sw_event(me, SwEvent::PageFaults, regs.user_mode());\n", replace: "" },
+        ],
+        red: Run::ring3("perf", "24 pages touched: event 2, flags 0x0"),
+    },
+    Mutant {
+        name: "perf_not_inherited",
+        takes_out: "perf_event_init_task",
+        edits: &[
+            Edit { file: "src/process/fork.rs", find: "        perf_event_init_task(me, &child);\n", replace: "        let _ = perf_event_init_task;\n" },
+        ],
+        red: Run::ring3("perf", "inherited: faults of both are counted"),
+    },
+    Mutant {
+        name: "perf_not_enabled_by_exec",
+        takes_out: "perf_event_enable_on_exec",
+        edits: &[
+            Edit { file: "src/process/exec.rs", find: "    perf_event_enable_on_exec(me);\n", replace: "    let _ = perf_event_enable_on_exec;\n" },
+        ],
+        red: Run::ring3("perf", "exec enables what waits for it"),
+    },
+    Mutant {
+        name: "perf_migrations_not_counted",
+        takes_out: "PERF_COUNT_SW_CPU_MIGRATIONS",
+        edits: &[
+            Edit { file: "src/task/perf_event_context.rs", find: "        self.sw_event(SwEvent::CpuMigrations, u64::from(moved), false);\n", replace: "        let _ = moved;\n" },
+        ],
+        red: Run::ring3_on_two_cpus("perf", "as many migrations as sched_setaffinity made"),
+    },
 ];

@@ -130,7 +130,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "notifiers_not_told_of_return",
         takes_out: "fire_sched_in_preempt_notifiers",
         edits: &[
-            Edit { file: "src/sched/finish_task_switch.rs", find: "    fire_sched_in(current());", replace: "    let _ = fire_sched_in;" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    fire_sched_in_preempt_notifiers(&me);", replace: "    let _ = fire_sched_in_preempt_notifiers;" },
         ],
         red: Run::selftest("preempt_notifiers_are_told_in_pairs"),
     },

@@ -56,6 +56,11 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         file: "src/task/task_struct.rs",
+        uses: "sched::hooks::perf_event::PerfEvent",
+        why: "a process descriptor names types of any room",
+    },
+    Exception {
+        file: "src/task/task_struct.rs",
         uses: "fs::files_struct",
         why: "a process descriptor names types of any room",
     },

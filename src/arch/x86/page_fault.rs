@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering;
 
 use crate::{
     arch::x86::{
-        current::current,
+        current::{Current, current},
         extable::fixup_exception,
         head::PAGE_OFFSET,
         insn,
@@ -22,7 +22,7 @@ use crate::{
     hw::pte::{PAGE_SIZE, PageFaultError},
     mm::fault::{FaultSignal, handle_mm_fault},
     sync::preempt::preempt_count,
-    task::pt_regs::PtRegs,
+    task::{perf_attr::SwEvent, perf_event_context::HOOK_PERF_EVENTS, pt_regs::PtRegs},
 };
 
 const SEGV_MAPERR: i32 = 1;
@@ -52,10 +52,22 @@ fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), Fau
     if !is_user_address || !(regs.user_mode() || may_sleep()) {
         return Err(FaultSignal::NotMapped);
     }
-    let mm = current().mm.load(Ordering::Relaxed);
+    let me = current();
+    let mm = me.mm.load(Ordering::Relaxed);
     // SAFETY: a task's own address space stays while the task has it.
     let mm = unsafe { mm.as_ref() }.ok_or(FaultSignal::NotMapped)?;
+    if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS == 0 {
+        return handle_mm_fault(mm, address, error);
+    }
+    perf_sw_event(me, SwEvent::PageFaults, regs.user_mode());
     handle_mm_fault(mm, address, error)
+        .inspect(|()| perf_sw_event(me, SwEvent::PageFaultsMin, regs.user_mode()))
+}
+
+/// Counts a fault for who asked to know.
+#[cold]
+fn perf_sw_event(me: Current, what: SwEvent, user: bool) {
+    me.perf_events.lock().sw_event(what, 1, user);
 }
 
 /// Process context in which a lock may be waited for. Before the first task there is none.

@@ -35,5 +35,7 @@ errnos! {
     EACCES = 13,
     EFAULT = 14,
     EINVAL = 22,
+    ENOTTY = 25,
+    ENOSPC = 28,
     ENOSYS = 38,
 }

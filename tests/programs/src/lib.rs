@@ -20,6 +20,7 @@
 //! - `fpu`       x87 and SSE registers
 //! - `string`    memcpy and its like, for the compiler
 //! - `thread`    clone with shared memory
+//! - `perf`      what is counted of a task
 //! - `relay`     two or more tasks that provably alternate
 #![cfg(target_os = "none")]
 #![no_std]
@@ -34,6 +35,7 @@ pub mod io;
 pub mod ktap;
 pub mod machine;
 pub mod memory;
+pub mod perf;
 pub mod ports;
 pub mod process;
 pub mod relay;

@@ -46,6 +46,12 @@ pub fn stay_on_one_cpu() {
     }
 }
 
+/// Lets the caller run on the CPUs of `mask` only.
+pub fn set_affinity(mask: u32) -> Result<(), Errno> {
+    let mask = [mask];
+    syscall(SYS_SCHED_SETAFFINITY, [0, 4, mask.as_ptr() as u32]).map(drop)
+}
+
 /// One CPU, SCHED_FIFO: a `sched_yield` is then a switch whenever another is ready.
 pub fn fifo_on_one_cpu() {
     stay_on_one_cpu();

@@ -33,6 +33,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("fpu_sse", "XMM registers and MXCSR"),
     ("debugreg", "debug registers are the kernel's"),
     ("tsc", "PR_SET_TSC"),
+    ("perf", "software events of a task"),
     ("threads", "one address space, all else their own"),
     ("stress", "many processes and threads, each with its own"),
 ];

@@ -1,0 +1,336 @@
+//! Perf events: what happens to a task, counted for who asked by `perf_event_open`.
+//!
+//! An event belongs to the file that it was opened as, and to the context of the task that it counts
+//! for. When the task ends it leaves the context and keeps what it has counted. An event with
+//! `inherit` gets a child in each child of the task; what that counts goes to the one that was opened.
+//!
+//! ```text
+//!   locks, outermost first:  children -> home -> (pi_lock -> run queue ->) the task's perf_events
+//! ```
+//! The switch calls the first two functions, run-queue lock held; all else is process context.
+//!
+//! Linux: 5.4 `perf_event_task_sched_out`, `perf_event_task_sched_in`, `perf_event_init_task`,
+//! `perf_event_exit_task`.
+
+extern crate alloc;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::arch::x86::current::Current;
+use crate::arch::x86::insn::rdtsc;
+use crate::arch::x86::percpu::smp_processor_id;
+use crate::sched::rq::task_rq_lock;
+use crate::sync::SpinLock;
+use crate::syscall::errno::Errno;
+use crate::task::perf_attr::{PerfEventAttr, SwEvent};
+use crate::task::perf_event_context::{Counts, HOOK_PERF_EVENTS, Slot};
+use crate::task::state::PF_EXITING;
+use crate::task::task_struct::{TaskRef, TaskStruct};
+
+/// One event.
+pub struct PerfEvent {
+    /// Its number; that of the one that was opened, for who reads.
+    pub id: u64,
+    /// As it was asked for.
+    pub attr: PerfEventAttr,
+    what: SwEvent,
+    cpu: Option<u32>,
+    /// The event that was opened, if this one counts for it in a child.
+    parent: Weak<PerfEvent>,
+    home: SpinLock<Home>,
+    children: SpinLock<Children>,
+    group: SpinLock<Group>,
+}
+
+/// Where it counts, or what it had counted in the end.
+struct Home {
+    task: Option<TaskRef>,
+    at_end: Counts,
+}
+
+/// What counts for it in the children of its task.
+struct Children {
+    events: Vec<Arc<PerfEvent>>,
+    /// Of children that have ended.
+    gone: Counts,
+    is_closed: bool,
+}
+
+/// Its leader, if it has one, and whom it leads.
+struct Group {
+    leader: Weak<PerfEvent>,
+    siblings: Vec<Weak<PerfEvent>>,
+}
+
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
+
+/// prev leaves this CPU.
+pub fn perf_event_task_sched_out(prev: &TaskStruct) {
+    if prev.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0 {
+        let migrations = prev.nr_migrations.load(Ordering::Relaxed);
+        prev.perf_events.lock().sched_out(rdtsc(), migrations);
+    }
+}
+
+/// `curr` has come onto this CPU.
+pub fn perf_event_task_sched_in(curr: &TaskStruct) {
+    if curr.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0 {
+        let migrations = curr.nr_migrations.load(Ordering::Relaxed);
+        curr.perf_events
+            .lock()
+            .sched_in(rdtsc(), smp_processor_id(), migrations);
+    }
+}
+
+impl PerfEvent {
+    /// Begins to count for `task`, on `cpu` only if there is one, in the group of `leader`.
+    ///
+    /// # Errors
+    /// ESRCH when the task is ending, ENOMEM, EINVAL for a leader that is another task's or CPU's,
+    /// or leads nothing; those of [`PerfEventAttr::event`].
+    pub fn open(
+        task: &TaskRef,
+        attr: PerfEventAttr,
+        cpu: Option<u32>,
+        leader: Option<&Arc<PerfEvent>>,
+    ) -> Result<Arc<Self>, Errno> {
+        let event = Arc::new(Self::new(task, attr, attr.event()?, cpu, Weak::new()));
+        if let Some(leader) = leader {
+            let leads = leader.group.lock().leader.strong_count() == 0;
+            let same_task = leader.home.lock().task.as_ref() == Some(task);
+            if !leads || !same_task || leader.cpu != cpu || attr.exclusive() || attr.pinned() {
+                return Err(Errno::EINVAL);
+            }
+        }
+        event.install(task, leader.map_or(event.id, |leader| leader.id))?;
+        if let Some(leader) = leader {
+            event.group.lock().leader = Arc::downgrade(leader);
+            leader.group.lock().siblings.push(Arc::downgrade(&event));
+        }
+        Ok(event)
+    }
+
+    fn new(
+        task: &TaskRef,
+        attr: PerfEventAttr,
+        what: SwEvent,
+        cpu: Option<u32>,
+        parent: Weak<PerfEvent>,
+    ) -> Self {
+        Self {
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
+            attr,
+            what,
+            cpu,
+            parent,
+            home: SpinLock::new(Home {
+                task: Some(task.clone()),
+                at_end: Counts::default(),
+            }),
+            children: SpinLock::new(Children {
+                events: Vec::new(),
+                gone: Counts::default(),
+                is_closed: false,
+            }),
+            group: SpinLock::new(Group {
+                leader: Weak::new(),
+                siblings: Vec::new(),
+            }),
+        }
+    }
+
+    fn slot(self: &Arc<Self>, leader: u64) -> Slot<Arc<Self>> {
+        let event = self.clone();
+        Slot::new(event, self.id, leader, &self.attr, self.what, self.cpu)
+    }
+
+    /// Puts it into the context of its task, which may run meanwhile, here or elsewhere.
+    fn install(self: &Arc<Self>, task: &TaskRef, leader: u64) -> Result<(), Errno> {
+        let slot = self.slot(leader);
+        task.perf_events.lock().reserve()?;
+        // With this lock nobody switches to it or away from it.
+        let locked = task_rq_lock(task);
+        // SAFETY: the lock is held.
+        let runs = unsafe { (*locked.rq).curr } == task.as_ptr();
+        let cpu = runs.then(|| task.cpu());
+        let migrations = task.nr_migrations.load(Ordering::Relaxed);
+        let mut context = task.perf_events.lock();
+        if task.has_flags(PF_EXITING) {
+            return Err(Errno::ESRCH);
+        }
+        context.install(slot, rdtsc(), cpu, Some(migrations));
+        task.hooks.fetch_or(HOOK_PERF_EVENTS, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What was counted so far, in children as well.
+    pub fn read(&self) -> Counts {
+        let mut sum = self.read_own();
+        let children = self.children.lock();
+        sum += children.gone;
+        for child in &children.events {
+            sum += child.read_own();
+        }
+        sum
+    }
+
+    fn read_own(&self) -> Counts {
+        let home = self.home.lock();
+        let now = |task: &TaskRef| task.perf_events.lock().read(self.id, rdtsc());
+        home.task.as_ref().and_then(now).unwrap_or(home.at_end)
+    }
+
+    /// Whether it counts time.
+    pub fn is_clock(&self) -> bool {
+        self.what.is_clock()
+    }
+
+    /// Lets it count, or not; its children as well.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.for_each_child(|slot| slot.enabled = enabled);
+    }
+
+    /// Begins at 0 again; what ended children have counted stays, as in Linux.
+    pub fn reset(&self) {
+        self.for_each_child(Slot::reset);
+        let mut home = self.home.lock();
+        home.at_end.count = 0;
+    }
+
+    fn for_each_child(&self, change: impl Fn(&mut Slot<Arc<Self>>)) {
+        self.change(&change);
+        for child in &self.children.lock().events {
+            child.change(&change);
+        }
+    }
+
+    fn change(&self, change: impl Fn(&mut Slot<Arc<Self>>)) {
+        if let Some(task) = &self.home.lock().task {
+            task.perf_events.lock().change(self.id, rdtsc(), change);
+        }
+    }
+
+    /// All events of its group, the leader first.
+    pub fn group(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        let leader = self.group.lock().leader.upgrade();
+        let leader = leader.unwrap_or_else(|| self.clone());
+        let siblings: Vec<Arc<Self>> = leader
+            .group
+            .lock()
+            .siblings
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        [leader].into_iter().chain(siblings).collect()
+    }
+
+    /// Nobody has it open any more: it leaves its task, with its children.
+    pub fn release(self: &Arc<Self>) {
+        let children = {
+            let mut children = self.children.lock();
+            children.is_closed = true;
+            core::mem::take(&mut children.events)
+        };
+        children.iter().for_each(Self::end);
+        let leader = core::mem::take(&mut self.group.lock().leader).upgrade();
+        if let Some(leader) = leader {
+            let me = Arc::as_ptr(self);
+            let is_other = |sibling: &Weak<Self>| sibling.as_ptr() != me;
+            leader.group.lock().siblings.retain(is_other);
+        }
+        let siblings = core::mem::take(&mut self.group.lock().siblings);
+        for sibling in siblings.iter().filter_map(Weak::upgrade) {
+            sibling.group.lock().leader = Weak::new();
+        }
+        self.end();
+    }
+
+    /// Leaves the context of its task, and keeps what it has counted. If it is a child's, that goes
+    /// to the one that was opened, in one step for who reads.
+    fn end(self: &Arc<Self>) {
+        let parent = self.parent.upgrade();
+        let mut children = parent.as_ref().map(|parent| parent.children.lock());
+        let mut home = self.home.lock();
+        let task = home.task.take();
+        let slot = task.as_ref().and_then(|task| remove(task, self.id));
+        if let Some((_, counts)) = &slot {
+            home.at_end = *counts;
+        }
+        let at_end = home.at_end;
+        drop(home);
+        let listed = children.as_mut().and_then(|children| {
+            let at = children.events.iter().position(|it| Arc::ptr_eq(it, self));
+            at.map(|at| {
+                children.gone += at_end;
+                children.events.swap_remove(at)
+            })
+        });
+        // What may be the last reference goes when no lock is held.
+        drop(children);
+        drop((slot, listed, task));
+    }
+}
+
+fn remove(task: &TaskStruct, id: u64) -> Option<(Slot<Arc<PerfEvent>>, Counts)> {
+    let mut context = task.perf_events.lock();
+    let removed = context.remove(id, rdtsc());
+    if context.slots().is_empty() {
+        task.hooks.fetch_and(!HOOK_PERF_EVENTS, Ordering::Relaxed);
+    }
+    removed
+}
+
+/// Gives a new task, which has never run, children of the events that its parent hands down.
+pub fn perf_event_init_task(me: Current, child: &TaskRef) {
+    if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS == 0 {
+        return;
+    }
+    let slots: Vec<Slot<Arc<PerfEvent>>> = {
+        let context = me.perf_events.lock();
+        let inherited = context.slots().iter().filter(|it| it.event.attr.inherit());
+        inherited.cloned().collect()
+    };
+    let mut ids: Vec<(u64, u64)> = Vec::new();
+    for slot in &slots {
+        let event = &slot.event;
+        let opened = event.parent.upgrade().unwrap_or_else(|| event.clone());
+        let (attr, parent) = (event.attr, Arc::downgrade(&opened));
+        let new = Arc::new(PerfEvent::new(child, attr, event.what, event.cpu, parent));
+        ids.push((slot.id, new.id));
+        let leader = ids.iter().find(|(old, _)| *old == slot.leader);
+        let mut its = new.slot(leader.map_or(new.id, |(_, new)| *new));
+        (its.enabled, its.enable_on_exec) = (slot.enabled, slot.enable_on_exec);
+        let mut children = opened.children.lock();
+        if !children.is_closed {
+            let mut context = child.perf_events.lock();
+            context.install(its, rdtsc(), None, None);
+            child.hooks.fetch_or(HOOK_PERF_EVENTS, Ordering::Relaxed);
+            drop(context);
+            children.events.push(new);
+        }
+    }
+}
+
+/// The running task has executed a program.
+pub fn perf_event_enable_on_exec(me: Current) {
+    if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0 {
+        me.perf_events.lock().exec(rdtsc());
+    }
+}
+
+/// The running task ends, or may not be looked at any more: its events leave it.
+pub fn perf_event_exit_task(me: Current) {
+    loop {
+        let first = me
+            .perf_events
+            .lock()
+            .slots()
+            .first()
+            .map(|it| it.event.clone());
+        match first {
+            Some(event) => event.end(),
+            None => break,
+        }
+    }
+}

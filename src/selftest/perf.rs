@@ -1,0 +1,118 @@
+//! Cases of perf events, as the switch feeds them.
+
+extern crate alloc;
+use core::sync::atomic::Ordering;
+
+use super::Case;
+use super::check::{Outcome, expect, expect_true, expect_within};
+use super::crew::{Crew, Slot, pass};
+use crate::arch::x86::current::current;
+use crate::arch::x86::insn::rdtsc;
+use crate::sched::hooks::HOOK_PERF_EVENTS;
+use crate::sched::hooks::perf_event::PerfEvent;
+use crate::task::perf_attr::{PerfEventAttr, SwEvent};
+use crate::task::state::TASK_DEAD;
+use crate::task::task_struct::TaskRef;
+use alloc::sync::Arc;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "perf_counts_each_switch_of_its_task",
+        run: perf_counts_each_switch_of_its_task,
+    },
+    Case {
+        name: "perf_clocks_of_two_tasks_share_the_time",
+        run: perf_clocks_of_two_tasks_share_the_time,
+    },
+    Case {
+        name: "perf_event_leaves_a_dead_task",
+        run: perf_event_leaves_a_dead_task,
+    },
+];
+
+fn open(task: &TaskRef, what: SwEvent) -> Result<Arc<PerfEvent>, super::check::Verdict> {
+    let attr = PerfEventAttr::software(what, 0);
+    Ok(PerfEvent::open(task, attr, None, None)?)
+}
+
+/// Own switches are counted, another's are not; without events a task has no hook.
+fn perf_counts_each_switch_of_its_task() -> Outcome {
+    let one = || {
+        let me = current().get_task_struct();
+        let switches = || me.nvcsw.load(Ordering::Relaxed) + me.nivcsw.load(Ordering::Relaxed);
+        let has_hook = || me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0;
+        let before = switches();
+        let event = open(&me, SwEvent::ContextSwitches)?;
+        expect_true("a hook with an event", has_hook())?;
+        (0..5).for_each(|_| pass());
+        let (counted, passed) = (event.read().count, switches() - before);
+        event.release();
+        expect_true("no hook without one", !has_hook())?;
+        pass();
+        expect("switches counted", counted, u64::from(passed))?;
+        expect_true("the five", passed >= 5)?;
+        expect("counted after its end", event.read().count, counted)
+    };
+    let other = || {
+        (0..7).for_each(|_| pass());
+        Ok(())
+    };
+    Crew::new()
+        .actor("one", one)
+        .actor("other", other)
+        .actor("third", other)
+        .run()
+}
+
+/// Two that share a CPU: both clocks go, and together no faster than time.
+fn perf_clocks_of_two_tasks_share_the_time() -> Outcome {
+    let (a, b) = (Slot::new(), Slot::new());
+    let one = || {
+        a.enter();
+        pass();
+        let (first, second) = (a.task()?, b.task()?);
+        let begin = rdtsc();
+        let mine = open(&first, SwEvent::TaskClock)?;
+        let its = open(&second, SwEvent::TaskClock)?;
+        (0..6).for_each(|_| pass());
+        let (mine_ran, its_ran) = (mine.read(), its.read());
+        let passed = rdtsc() - begin;
+        mine.release();
+        its.release();
+        expect_true("mine goes", mine_ran.count > 0)?;
+        expect_true("its goes", its_ran.count > 0)?;
+        expect("its time counting", its_ran.time_running, its_ran.count)?;
+        expect_within("together", mine_ran.count + its_ran.count, 1, passed)
+    };
+    let two = || {
+        b.enter();
+        (0..8).for_each(|_| pass());
+        Ok(())
+    };
+    Crew::new().actor("one", one).actor("two", two).run()
+}
+
+/// An event that is still open keeps what it counted, but not the task.
+fn perf_event_leaves_a_dead_task() -> Outcome {
+    let dying = Slot::new();
+    let one = || {
+        dying.enter();
+        (0..3).for_each(|_| pass());
+        Ok(())
+    };
+    let two = || {
+        let task = dying.task()?;
+        let event = open(&task, SwEvent::ContextSwitches)?;
+        let references = || task.usage.load(Ordering::Relaxed);
+        let before = references();
+        while task.state.load(Ordering::Relaxed) != TASK_DEAD {
+            pass();
+        }
+        expect_true("its switches were counted", event.read().count >= 2)?;
+        // The list's, the scheduler's and the event's are gone.
+        expect("references", references(), before - 3)?;
+        event.release();
+        Ok(())
+    };
+    Crew::new().actor("one", one).actor("two", two).run()
+}

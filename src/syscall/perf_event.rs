@@ -1,0 +1,140 @@
+//! perf_event_open: counts what happens to a task.
+//!
+//! Linux: 5.4 `kernel/events/core.c`, with `kernel.perf_event_paranoid` at its default of 2.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use super::SysResult;
+use super::errno::Errno;
+use super::read_write::{fget, files};
+use crate::arch::x86::current::current;
+use crate::arch::x86::percpu::NR_CPUS;
+use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
+use crate::fs::file::{File, Object};
+use crate::fs::perf_event::PerfEventFile;
+use crate::hw::pte::PAGE_SIZE;
+use crate::process::tasklist::find_task_by_pid;
+use crate::sched::hooks::perf_event::PerfEvent;
+use crate::task::perf_attr::{ATTR_SIZE, ATTR_SIZE_VER0, PerfEventAttr};
+use crate::task::task_struct::TaskRef;
+
+const FLAG_FD_NO_GROUP: u32 = 1;
+const FLAG_FD_OUTPUT: u32 = 2;
+const FLAG_PID_CGROUP: u32 = 4;
+const FLAG_FD_CLOEXEC: u32 = 8;
+const O_RDWR: u32 = 2;
+
+/// Opens an event that counts for task `pid` (0: the caller), on CPU `cpu` only or, with -1, on any;
+/// as a member of the group of `group_fd`, unless that is -1.
+///
+/// # Errors
+/// E2BIG (with the size that is known written to the structure), EINVAL, EFAULT; EACCES for counting
+/// the kernel, or another user's task, without privilege; EBADF for `group_fd`; ESRCH; ENOENT for an
+/// event that is not there; EOPNOTSUPP for samples, groups of control, and whole CPUs; EMFILE, ENOMEM.
+pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: u32) -> SysResult {
+    let known = FLAG_FD_NO_GROUP | FLAG_FD_OUTPUT | FLAG_PID_CGROUP | FLAG_FD_CLOEXEC;
+    if flags & !known != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let attr = perf_copy_attr(attr)?;
+    let privileged = current().cred.lock().capable();
+    if !attr.exclude_kernel() && !privileged {
+        return Err(Errno::EACCES);
+    }
+    attr.check_period()?;
+    if flags & FLAG_PID_CGROUP != 0 {
+        return Err(match pid == u32::MAX || cpu == u32::MAX {
+            true => Errno::EINVAL,
+            false => Errno::EOPNOTSUPP,
+        });
+    }
+    let leader_file = match group_fd {
+        u32::MAX => None,
+        fd => Some(fget(fd)?),
+    };
+    let leader = match leader_file.as_ref().map(|file| &file.object) {
+        None => None,
+        Some(Object::PerfEvent(leader)) => Some(leader.event()),
+        Some(_) => return Err(Errno::EBADF),
+    };
+    let leader = leader.filter(|_| flags & FLAG_FD_NO_GROUP == 0);
+    let task = match pid as i32 {
+        -1 => None,
+        _ => Some(find_lively_task(pid)?),
+    };
+    if let (Some(_), Some(leader)) = (&task, leader)
+        && leader.attr.inherit() != attr.inherit()
+    {
+        return Err(Errno::EINVAL);
+    }
+    if let Some(task) = &task
+        && !ptrace_may_access(task)
+    {
+        return Err(Errno::EACCES);
+    }
+    let cpu = match cpu {
+        u32::MAX if task.is_some() => None,
+        cpu if cpu < NR_CPUS as u32 => Some(cpu),
+        _ => return Err(Errno::EINVAL),
+    };
+    attr.event()?;
+    // Of all tasks on one CPU.
+    let task = task.ok_or(if privileged {
+        Errno::EOPNOTSUPP
+    } else {
+        Errno::EACCES
+    })?;
+    let event = PerfEvent::open(&task, attr, cpu, leader)?;
+    let object = Object::PerfEvent(PerfEventFile::new(event));
+    let file = Arc::new(File::new(object, O_RDWR));
+    files()?.install(file, 0, flags & FLAG_FD_CLOEXEC != 0)
+}
+
+/// The structure, in whatever version the caller has.
+fn perf_copy_attr(address: u32) -> Result<PerfEventAttr, Errno> {
+    let size_at = address.wrapping_add(4);
+    let size = match get_user::<u32>(size_at)? {
+        0 => ATTR_SIZE_VER0,
+        size => size,
+    };
+    let known = size.min(ATTR_SIZE);
+    let mut fits = (ATTR_SIZE_VER0..=PAGE_SIZE).contains(&size);
+    let mut bytes = [0; ATTR_SIZE as usize];
+    if fits {
+        // A later version will do, as long as it asks for nothing that is later.
+        for at in known..size {
+            fits &= get_user::<u8>(address.wrapping_add(at))? == 0;
+        }
+    }
+    if !fits {
+        put_user(size_at, ATTR_SIZE)?;
+        return Err(Errno::E2BIG);
+    }
+    copy_from_user(&mut bytes[..known as usize], address)?;
+    PerfEventAttr::from_bytes(&bytes)
+}
+
+fn find_lively_task(pid: u32) -> Result<TaskRef, Errno> {
+    match pid as i32 {
+        0 => Ok(current().get_task_struct()),
+        pid => find_task_by_pid(pid)
+            .filter(|task| task.exit_state.load(Ordering::Relaxed) == 0)
+            .ok_or(Errno::ESRCH),
+    }
+}
+
+/// Whether the caller may look into `task`: its own process's, one of the same user, or any.
+fn ptrace_may_access(task: &TaskRef) -> bool {
+    let me = current();
+    if me.tgid == task.tgid {
+        return true;
+    }
+    let mine = *me.cred.lock();
+    let theirs = *task.cred.lock();
+    let all = |ids: [u32; 3], id| ids.iter().all(|it| *it == id);
+    let (uid, gid) = (&theirs.uid, &theirs.gid);
+    mine.capable()
+        || all([uid.real, uid.effective, uid.saved], mine.uid.real)
+            && all([gid.real, gid.effective, gid.saved], mine.gid.real)
+}
