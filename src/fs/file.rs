@@ -21,6 +21,8 @@ use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::cred::Cred;
 
+/// No call moves more bytes (`MAX_RW_COUNT`).
+pub const MAX_RW_COUNT: u32 = 0x7fff_f000;
 /// Mask of the way a file is opened: 0 reading, 1 writing, 2 both.
 pub const O_ACCMODE: u32 = 0o3;
 /// Writing only.
@@ -141,12 +143,21 @@ impl File {
     }
 
     /// Reads up to `count` bytes to user address `to`, from the position on.
+    #[inline(always)]
     pub fn read(&self, to: u32, count: u32) -> Result<u32, Errno> {
-        if self.flags() & O_ACCMODE == O_WRONLY {
+        let flags = self.flags();
+        if flags & O_ACCMODE == O_WRONLY {
             return Err(Errno::EBADF);
         }
         access_ok(to, count)?;
-        let nonblocking = self.flags() & O_NONBLOCK != 0;
+        match &self.object {
+            Object::PipeReader(pipe) => pipe.read(to, count, flags & O_NONBLOCK != 0),
+            _ => self.read_no_pipe(to, count.min(MAX_RW_COUNT)),
+        }
+    }
+
+    #[inline(never)]
+    fn read_no_pipe(&self, to: u32, count: u32) -> Result<u32, Errno> {
         match &self.object {
             Object::Inode(_) => {
                 let at = *self.position.lock();
@@ -157,10 +168,9 @@ impl File {
             Object::Null(_) => Ok(0),
             Object::Zero(_) => clear_user(to, count).map(|()| count),
             Object::Random(_) => read_random(to, count),
-            Object::Tty(_) => tty::read(to, count, nonblocking),
-            Object::PipeReader(pipe) => pipe.read(to, count, nonblocking),
+            Object::Tty(_) => tty::read(to, count, self.flags() & O_NONBLOCK != 0),
             Object::PerfEvent(event) => event.read(to, count),
-            Object::PipeWriter(_) => Err(Errno::EBADF),
+            Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
 
@@ -184,17 +194,26 @@ impl File {
     }
 
     /// Writes `count` bytes from user address `from`.
+    #[inline(always)]
     pub fn write(&self, from: u32, count: u32) -> Result<u32, Errno> {
-        if self.flags() & O_ACCMODE == 0 {
+        let flags = self.flags();
+        if flags & O_ACCMODE == 0 {
             return Err(Errno::EBADF);
         }
         access_ok(from, count)?;
         match &self.object {
+            Object::PipeWriter(pipe) => pipe.write(from, count, flags & O_NONBLOCK != 0),
+            _ => self.write_no_pipe(from, count.min(MAX_RW_COUNT)),
+        }
+    }
+
+    #[inline(never)]
+    fn write_no_pipe(&self, from: u32, count: u32) -> Result<u32, Errno> {
+        match &self.object {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
             Object::Tty(_) => tty::write(from, count),
-            Object::PipeWriter(pipe) => pipe.write(from, count, self.flags() & O_NONBLOCK != 0),
             Object::PerfEvent(_) => Err(Errno::EINVAL),
-            Object::Inode(_) | Object::PipeReader(_) => Err(Errno::EBADF),
+            Object::Inode(_) | Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
 

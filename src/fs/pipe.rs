@@ -82,56 +82,62 @@ pub fn pipe() -> Result<(PipeReader, PipeWriter), Errno> {
 impl PipeReader {
     /// Reads up to `count` bytes to user address `to`: what is there, or what comes first.
     /// EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
+    #[inline(always)]
     pub fn read(&self, to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         if count == 0 {
             return Ok(0);
         }
-        let mut state = self.0.state.lock();
-        // The common case: there are bytes, and they lie in one piece.
-        let (bytes, rest) = state.ring.filled(count as usize);
-        let taken = bytes.len();
-        if taken != 0 && rest.is_empty() && copy_to_user(to, bytes).is_ok() {
-            state.ring.consume(taken);
-            state.not_full.wake_up();
-            return Ok(taken as u32);
+        loop {
+            let mut state = self.0.state.lock();
+            if state.ring.is_empty() {
+                if state.writers == 0 {
+                    return Ok(0);
+                }
+                if nonblocking {
+                    return Err(Errno::EAGAIN);
+                }
+                self.wait(state)?;
+                continue;
+            }
+            // The common case: they lie in one piece, and the page is there.
+            if let Some(bytes) = state.ring.front(count as usize) {
+                let taken = bytes.len();
+                if copy_to_user(to, bytes).is_ok() {
+                    state.ring.consume(taken);
+                    state.not_full.wake_up();
+                    return Ok(taken as u32);
+                }
+            }
+            if let Some(taken) = self.read_slowly(state, to, count)? {
+                return Ok(taken);
+            }
         }
-        self.read_slowly(state, to, count, nonblocking)
     }
 
-    /// Waits for bytes, brings in pages, reads what lies around the end of the ring.
+    /// Reads what lies around the end of the ring; or brings in a page, and none has read: all
+    /// begins anew then, for what was there may be gone.
+    #[cold]
     #[inline(never)]
     fn read_slowly<'a>(
         &'a self,
         mut state: SpinLockGuard<'a, State>,
         to: u32,
         count: u32,
-        nonblocking: bool,
-    ) -> Result<u32, Errno> {
-        loop {
-            let taken = (count as usize).min(state.ring.len()) as u32;
-            if taken == 0 {
-                if state.writers == 0 {
-                    return Ok(0);
-                }
-                self.wait(state, nonblocking)?;
-            } else if state.give(to, taken).is_ok() {
-                state.ring.consume(taken as usize);
-                state.not_full.wake_up();
-                return Ok(taken);
-            } else {
-                drop(state);
-                fault_in_writeable(to, taken)?;
-            }
-            state = self.0.state.lock();
+    ) -> Result<Option<u32>, Errno> {
+        let taken = (count as usize).min(state.ring.len()) as u32;
+        if state.give(to, taken).is_ok() {
+            state.ring.consume(taken as usize);
+            state.not_full.wake_up();
+            return Ok(Some(taken));
         }
+        drop(state);
+        fault_in_writeable(to, taken)?;
+        Ok(None)
     }
 
     /// Waits for bytes, or for the last writer to go.
-    #[inline(always)]
-    fn wait(&self, state: SpinLockGuard<'_, State>, nonblocking: bool) -> Result<(), Errno> {
-        if nonblocking {
-            return Err(Errno::EAGAIN);
-        }
+    #[inline(never)]
+    fn wait(&self, state: SpinLockGuard<'_, State>) -> Result<(), Errno> {
         WaitList::sleep_on(&self.0.state, state, |state| &mut state.not_empty)
             .map_err(|_| Errno::ERESTARTSYS)
     }
@@ -154,22 +160,24 @@ impl PipeReader {
 impl PipeWriter {
     /// Writes `count` bytes from user address `from`.
     /// EPIPE, EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
+    #[inline(always)]
     pub fn write(&self, from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         let mut state = self.0.state.lock();
         // The common case: there is room, and in one piece.
-        if state.readers != 0 {
-            let (room, _) = state.ring.free(count as usize);
-            if room.len() == count as usize && copy_from_user(room, from).is_ok() {
-                state.ring.commit(count as usize);
-                state.not_empty.wake_up();
-                return Ok(count);
-            }
+        if state.readers != 0
+            && let Some(room) = state.ring.back(count as usize)
+            && copy_from_user(room, from).is_ok()
+        {
+            state.ring.commit(count as usize);
+            state.not_empty.wake_up();
+            return Ok(count);
         }
         drop(state);
         self.write_slowly(from, count, nonblocking)
     }
 
     /// Waits for room, brings in pages, writes in several pieces.
+    #[cold]
     #[inline(never)]
     fn write_slowly(&self, from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         let mut written = 0;

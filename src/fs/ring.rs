@@ -65,6 +65,13 @@ impl Ring {
         }
     }
 
+    /// The first `count` bytes, or all if there are fewer, if they lie in one piece.
+    #[inline(always)]
+    pub fn front(&self, count: usize) -> Option<&[u8]> {
+        let first = self.first % PIPE_BUF;
+        self.bytes.get(first..first + count.min(self.length))
+    }
+
     /// Takes the first `count` bytes out. There are as many.
     #[inline(always)]
     pub fn consume(&mut self, count: usize) {
@@ -84,6 +91,16 @@ impl Ring {
             None | Some(0) => (&mut rest[..count], &mut []),
             Some(more) => (rest, &mut start[..more]),
         }
+    }
+
+    /// Room for `count` bytes in one piece, if there is any.
+    #[inline(always)]
+    pub fn back(&mut self, count: usize) -> Option<&mut [u8]> {
+        if count > self.room() {
+            return None;
+        }
+        let end = (self.first + self.length) % PIPE_BUF;
+        self.bytes.get_mut(end..end + count)
     }
 
     /// The next `count` bytes of what was free have been filled.
@@ -111,7 +128,10 @@ mod tests {
             for (push, count) in steps {
                 if push {
                     let bytes: Vec<u8> = (0..count).map(|i| next.wrapping_add(i as u8)).collect();
+                    let back = ring.back(count).map(|bytes| bytes.as_ptr());
                     let (one, two) = ring.free(count);
+                    let in_one_piece = one.len() == count;
+                    prop_assert_eq!(back, in_one_piece.then_some(one.as_ptr()));
                     let (at, pushed) = (one.len(), one.len() + two.len());
                     one.copy_from_slice(&bytes[..at]);
                     two.copy_from_slice(&bytes[at..pushed]);
@@ -121,6 +141,7 @@ mod tests {
                     model.extend(&bytes[..pushed]);
                 } else {
                     let (one, two) = ring.filled(count);
+                    prop_assert_eq!(ring.front(count), two.is_empty().then_some(one));
                     let popped = [one, two].concat();
                     ring.consume(popped.len());
                     let expected: Vec<u8> = model.drain(..count.min(model.len())).collect();

@@ -129,7 +129,7 @@ impl WaitList {
     ) -> Result<(), Errno> {
         let entry = WaitQueueEntry::new();
         // SAFETY: the entry stays here until a wake-up has taken it off, or we have.
-        unsafe { list(&mut guard).prepare_to_wait(&entry, TASK_INTERRUPTIBLE) };
+        unsafe { list(&mut guard).enqueue(&entry, TASK_INTERRUPTIBLE) };
         drop(guard);
         // With a signal pending this comes back at once.
         schedule();
@@ -153,7 +153,14 @@ impl WaitList {
 
     #[inline(never)]
     fn __wake_up(&mut self) {
-        self.wake_up_until(|_woken| false);
+        while let Some(link) = self.0.first() {
+            // SAFETY: what is on the list is the link of an entry, which stays until it is off.
+            let entry = unsafe { link.cast::<WaitQueueEntry>().as_ref() };
+            // One that does not sleep yet, or has been woken otherwise, looks again anyway.
+            try_to_wake_up(&entry.task, TASK_NORMAL);
+            // SAFETY: it is on this list.
+            unsafe { take_off(&mut self.0, entry) };
+        }
     }
 
     /// Puts the running task on the list, if it is not there, and sets its state: from now on
@@ -163,11 +170,23 @@ impl WaitList {
     /// 1. The entry stays where it is until it is not queued any more.
     #[inline(always)]
     unsafe fn prepare_to_wait(&mut self, entry: &WaitQueueEntry, state: u32) {
-        if !entry.is_queued() {
+        if entry.is_queued() {
+            entry.task.state.store(state, Ordering::SeqCst);
+        } else {
             // SAFETY: it is on no list; by 1.
-            unsafe { self.0.push_back(entry.link()) };
-            entry.queued.store(1, Ordering::Relaxed);
+            unsafe { self.enqueue(entry, state) };
         }
+    }
+
+    /// The same for one that is not on the list.
+    ///
+    /// # Safety
+    /// 1. As [`WaitList::prepare_to_wait`]. 2. The entry is on no list.
+    #[inline(always)]
+    unsafe fn enqueue(&mut self, entry: &WaitQueueEntry, state: u32) {
+        // SAFETY: by 1 and 2.
+        unsafe { self.0.push_back(entry.link()) };
+        entry.queued.store(1, Ordering::Relaxed);
         entry.task.state.store(state, Ordering::SeqCst);
     }
 

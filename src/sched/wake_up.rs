@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering;
 
 use super::balance::select_task_rq;
 use super::on_cpu::wait_until_off_cpu;
-use super::rq::{__task_rq_lock, Rq, cpu_rq, rq_lock, rq_unlock, set_task_cpu};
+use super::rq::{__task_rq_lock, Rq, cpu_rq, raw_rq_lock, raw_rq_unlock, rq_unlock, set_task_cpu};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::smp::smp_send_reschedule;
@@ -76,11 +76,11 @@ fn ttwu_queue(p: &TaskStruct, cpu: u32) {
     // SAFETY: the `pi_lock` is held, so interrupts are off and nobody else puts it on a queue.
     unsafe {
         set_task_cpu(p_ptr, cpu);
-        rq_lock(rq);
+        raw_rq_lock(rq);
         (*rq).activate_task(p_ptr);
         p.state.store(TASK_RUNNING, Ordering::Relaxed);
         check_preempt_curr(rq, p);
-        rq_unlock(rq);
+        raw_rq_unlock(rq);
     }
 }
 

@@ -3,21 +3,17 @@
 //! Book: chapter 12, "The read() and write() System Calls". Linux: 2.6.38 `fs/read_write.c`.
 
 use alloc::sync::Arc;
-use core::ops::Deref;
-use core::ptr::NonNull;
 
 use super::SysResult;
 use super::errno::Errno;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{get_user, put_user};
-use crate::fs::file::File;
+use crate::fs::file::{File, MAX_RW_COUNT};
 use crate::fs::files_struct::FilesStruct;
 use crate::process::sigframe::SigInfo;
 use crate::process::signal::{SI_KERNEL, send_to_thread};
 use crate::process::sigset::SIGPIPE;
 
-/// No call moves more bytes (`MAX_RW_COUNT`).
-const MAX_RW_COUNT: u32 = 0x7fff_f000;
 /// Pieces of readv and writev, at most.
 const UIO_MAXIOV: u32 = 1024;
 
@@ -31,50 +27,45 @@ pub fn fget(fd: u32) -> Result<Arc<File>, Errno> {
     files()?.get(fd)
 }
 
-/// A file in use by one system call: with a reference, unless nobody else could close it.
-enum LightFile {
-    Borrowed(NonNull<File>),
-    Counted(Arc<File>),
-}
-
-impl Deref for LightFile {
-    type Target = File;
-
-    #[inline(always)]
-    fn deref(&self) -> &File {
-        match self {
-            // SAFETY: the descriptor stays open during the call: see `fget_light`.
-            LightFile::Borrowed(file) => unsafe { file.as_ref() },
-            LightFile::Counted(file) => file,
-        }
-    }
-}
-
-/// The file behind descriptor `fd`, for a call that opens and closes none. EBADF.
+/// The file behind descriptor `fd`, for a call that opens and closes none; none if it is not open,
+/// or if others share the descriptors and could close it: then it needs a reference.
 ///
 /// Linux: 2.6.38 `fget_light`.
 #[inline(always)]
-fn fget_light(fd: u32) -> Result<LightFile, Errno> {
+fn fget_light<'a>(fd: u32) -> Option<&'a File> {
     // SAFETY: only the task itself ever changes which descriptors it has.
-    let files = unsafe { &*current().files.as_ptr() };
-    let files = files.as_ref().ok_or(Errno::EBADF)?;
-    if Arc::strong_count(files) == 1 {
-        // SAFETY: nobody shares them, so only the running system call could close a file.
-        let file = unsafe { files.get_unshared(fd)? };
-        Ok(LightFile::Borrowed(NonNull::from(file)))
-    } else {
-        files.get(fd).map(LightFile::Counted)
+    let files = unsafe { (*current().files.as_ptr()).as_ref()? };
+    if Arc::strong_count(files) != 1 {
+        return None;
     }
+    // SAFETY: nobody shares them, so only the running system call could close a file.
+    unsafe { files.get_unshared(fd).ok() }
 }
 
 /// Reads from the file's position.
 pub fn sys_read(fd: u32, buffer: u32, count: u32) -> SysResult {
-    fget_light(fd)?.read(buffer, count.min(MAX_RW_COUNT))
+    match fget_light(fd) {
+        Some(file) => file.read(buffer, count),
+        None => read_counted(fd, buffer, count),
+    }
+}
+
+#[inline(never)]
+fn read_counted(fd: u32, buffer: u32, count: u32) -> SysResult {
+    fget(fd)?.read(buffer, count)
 }
 
 /// Writes; a pipe that nobody reads is also SIGPIPE.
 pub fn sys_write(fd: u32, buffer: u32, count: u32) -> SysResult {
-    write(&*fget_light(fd)?, buffer, count.min(MAX_RW_COUNT))
+    match fget_light(fd) {
+        Some(file) => write(file, buffer, count),
+        None => write_counted(fd, buffer, count),
+    }
+}
+
+#[inline(never)]
+fn write_counted(fd: u32, buffer: u32, count: u32) -> SysResult {
+    write(&*fget(fd)?, buffer, count)
 }
 
 /// Reads from byte `high:low`; the position stays.
@@ -83,7 +74,7 @@ pub fn sys_pread64(fd: u32, buffer: u32, count: u32, low: u32, high: u32) -> Sys
     if high >> 31 != 0 {
         return Err(Errno::EINVAL);
     }
-    fget(fd)?.read_at(buffer, count.min(MAX_RW_COUNT), at)
+    fget(fd)?.read_at(buffer, count, at)
 }
 
 /// Reads into several buffers.
@@ -115,9 +106,18 @@ pub fn sys_llseek(fd: u32, high: u32, low: u32, result: u32, whence: u32) -> Sys
     Ok(0)
 }
 
+#[inline(always)]
 fn write(file: &File, buffer: u32, count: u32) -> SysResult {
-    let result = file.write(buffer, count);
-    if result == Err(Errno::EPIPE) {
+    match file.write(buffer, count) {
+        Ok(written) => Ok(written),
+        Err(errno) => Err(write_failed(errno)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_failed(errno: Errno) -> Errno {
+    if errno == Errno::EPIPE {
         send_to_thread(
             SigInfo {
                 signal: SIGPIPE,
@@ -127,7 +127,7 @@ fn write(file: &File, buffer: u32, count: u32) -> SysResult {
             &current(),
         );
     }
-    result
+    errno
 }
 
 /// Moves the pieces of an iovec one after the other, until one is not moved as a whole.
