@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use super::exit::mm_release;
 use super::initial_stack::*;
 use super::load_elf::{arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
+use super::rseq::rseq_execve;
 use super::signal::{TaskSignals, zap_other_threads};
 use super::tasklist::TASKLIST;
 use crate::arch::x86::copy_thread::{flush_thread, start_thread};
@@ -222,6 +223,7 @@ fn flush_old_exec(me: Current, mm: NewMm) {
     mm_release(me);
     exec_mmap(me, mm);
     flush_thread(me);
+    rseq_execve(me);
     me.signal.flush_signal_handlers();
     me.signals.lock().altstack = TaskSignals::none().altstack;
     let files = me.files.lock().clone();

@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::rseq::rseq_fork;
 use super::signal::copy_signal;
 use super::tasklist::TASKLIST;
 use crate::arch::x86::copy_thread::copy_thread;
@@ -20,6 +21,7 @@ use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
 use crate::sched::hooks::perf_event::perf_event_init_task;
+use crate::sched::hooks::rseq::rseq_migrate;
 use crate::sched::hooks::sched_info::hooks_of_new_task;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sync::{IrqGuard, SpinLock};
@@ -116,6 +118,7 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     copy_signals(me, args.flags, &task);
     copy_sched(me, &mut task);
     task.hooks = AtomicU32::new(hooks_of_new_task());
+    rseq_fork(me, args.flags, &task);
     *task.thread.get_mut() = copy_thread(me, stack.as_ptr() as usize, regs, args.stack)?;
     if args.flags & CLONE_SETTLS != 0 {
         set_tls(task.thread.get_mut(), args.tls)?;
@@ -181,6 +184,7 @@ fn publish(
     if !kthread {
         perf_event_init_task(me, &child);
     }
+    rseq_migrate(&child);
     TASKLIST.lock().link(child.clone(), parent);
     Ok(child)
 }

@@ -8,6 +8,7 @@
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key
 //! - `exit`: the end of one; `wait4`: who hears of it
+//! - `rseq`: restartable sequences on the way back to ring 3
 //! - `watchdog`: what all tasks do when switching has stopped
 
 #[cfg(target_os = "none")]
@@ -23,6 +24,8 @@ pub mod kernel_execve;
 pub mod kthread;
 #[cfg(target_os = "none")]
 pub mod load_elf;
+#[cfg(target_os = "none")]
+pub mod rseq;
 pub mod sigframe;
 #[cfg(target_os = "none")]
 pub mod signal;

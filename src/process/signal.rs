@@ -17,7 +17,9 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use arrayvec::ArrayVec;
 
 use super::sigframe::SigInfo;
-use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGCONT, SIGKILL, SigSet, default_action};
+use super::sigset::{
+    DefaultAction, NSIG, SIGCHLD, SIGCONT, SIGKILL, SIGSEGV, SigSet, default_action,
+};
 use super::tasklist::{INIT_PID, TASKLIST};
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::try_to_wake_up;
@@ -302,6 +304,15 @@ pub fn force_sig(signal: u32, me: Current) {
         },
         me,
     );
+}
+
+/// SIGSEGV, while `signal` could not be delivered (0: none was). If that was a SIGSEGV itself, its
+/// handler is of no use.
+pub fn force_sigsegv(signal: u32, me: Current) {
+    if signal == SIGSEGV {
+        me.signal.actions.lock()[SIGSEGV as usize - 1].handler = SIG_DFL;
+    }
+    force_sig(SIGSEGV, me);
 }
 
 /// For the trap handlers: `addr` is where the fault was.

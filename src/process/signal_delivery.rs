@@ -16,14 +16,15 @@ use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::exit::{do_exit, do_group_exit};
+use super::rseq::rseq_signal_deliver;
 use super::sigframe::{
     FPSTATE_BYTES, FPSTATE_FXSAVE, FrameParts, RT_SIGFRAME_BYTES, RT_SIGFRAME_MASK, RT_SIGFRAME_SC,
     RT_SIGFRAME_STACK, SIGCONTEXT_BYTES, SIGFRAME_BYTES, SIGFRAME_EXTRAMASK, SIGFRAME_SC, SigInfo,
     fpstate_header, restore_sigcontext,
 };
 use super::signal::{
-    SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, force_sig, is_group_exiting, recalc_sigpending,
-    set_blocked,
+    SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, force_sig, force_sigsegv, is_group_exiting,
+    recalc_sigpending, set_blocked,
 };
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
 use crate::arch::x86::current::{Current, current};
@@ -127,6 +128,7 @@ fn default(me: Current, signal: u32) {
 /// Makes the registers lead to the handler.
 fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRegs) {
     restart_system_call(regs, Some(action));
+    rseq_signal_deliver(me, info.signal, regs);
     let (blocked, to_restore) = {
         let mut own = me.signals.lock();
         let to_restore = own.saved_blocked.take().unwrap_or(own.blocked);
@@ -139,10 +141,7 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
             me.pid,
             name(info.signal)
         );
-        if info.signal == SIGSEGV {
-            me.signal.actions.lock()[SIGSEGV as usize - 1].handler = SIG_DFL;
-        }
-        return force_sig(SIGSEGV, me);
+        return force_sigsegv(info.signal, me);
     }
     let this = if action.flags & SA_NODEFER != 0 {
         SigSet::EMPTY

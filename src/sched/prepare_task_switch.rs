@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 
 use super::hooks::perf_event::perf_event_task_sched_out;
 use super::hooks::preempt_notifier::fire_sched_out_preempt_notifiers;
+use super::hooks::rseq::rseq_preempt;
 use super::hooks::sched_info::sched_info_switch;
 use crate::task::task_struct::TaskStruct;
 
@@ -27,6 +28,7 @@ pub fn prepare_task_switch(prev: &TaskStruct, next: &TaskStruct) {
 fn call_hooks(prev: &TaskStruct, next: &TaskStruct) {
     sched_info_switch(prev, next);
     perf_event_task_sched_out(prev);
+    rseq_preempt(prev);
     fire_sched_out_preempt_notifiers(prev, next);
 }
 

@@ -12,6 +12,7 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::hooks::HOOK_SCHED_INFO;
+use super::hooks::rseq::rseq_migrate;
 use super::hooks::sched_info::sched_info_queued;
 use super::lock_word;
 use super::prio_array::PrioArray;
@@ -346,5 +347,6 @@ pub unsafe fn set_task_cpu(p: *mut TaskStruct, cpu: u32) {
     if p.cpu() != cpu {
         p.thread_info().cpu.store(cpu, Ordering::Relaxed);
         p.nr_migrations.fetch_add(1, Ordering::Relaxed);
+        rseq_migrate(p);
     }
 }

@@ -8,6 +8,7 @@
 //! - `memory`, `time`, `identity`, `misc`
 //! - `perf_event`: counting
 //! - `thread_area`, `ioport`, `prctl`: TLS, ports, the time-stamp counter
+//! - `rseq`: restartable sequences
 
 #[cfg(target_os = "none")]
 pub mod descriptors;
@@ -37,6 +38,8 @@ pub mod prctl;
 pub mod process;
 #[cfg(target_os = "none")]
 pub mod read_write;
+#[cfg(target_os = "none")]
+pub mod rseq;
 #[cfg(target_os = "none")]
 pub mod sched;
 #[cfg(target_os = "none")]

@@ -10,6 +10,7 @@
 //! - [`sched_entity`]: the scheduler's part of a task
 //! - [`sched_info`], [`preempt_notifier`]: what may be kept of its switches, and who is told
 //! - [`perf_attr`], [`perf_event_context`]: what is counted of it on request
+//! - [`rseq`]: restartable sequences: what a thread shares with the kernel
 //! - [`state`]: states and flags
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
@@ -21,6 +22,7 @@ pub mod perf_attr;
 pub mod perf_event_context;
 pub mod preempt_notifier;
 pub mod pt_regs;
+pub mod rseq;
 pub mod sched_entity;
 pub mod sched_info;
 pub mod state;

@@ -89,6 +89,12 @@ pub struct TaskStruct {
     pub preempt_notifiers: UnsafeCell<*const PreemptNotifier>,
     /// What is counted of it. A run-queue lock may be held when this one is taken, not after.
     pub perf_events: IrqSpinLock<PerfEventContext<Arc<PerfEvent>>>,
+    /// User address of the `struct rseq` that the task has registered; 0: none. Written by the task.
+    pub rseq: AtomicU32,
+    /// What stands before every abort handler. Written by the task.
+    pub rseq_sig: AtomicU32,
+    /// RSEQ_EVENT_*: what happened since the task last went back to ring 3.
+    pub rseq_event_mask: AtomicU32,
     /// Guarded by the run-queue lock of the task's CPU.
     pub sched_info: UnsafeCell<SchedInfo>,
     /// Guarded by the run-queue lock of the task's CPU.
@@ -160,6 +166,9 @@ impl TaskStruct {
             hooks: AtomicU32::new(0),
             preempt_notifiers: UnsafeCell::new(core::ptr::null()),
             perf_events: IrqSpinLock::new(PerfEventContext::new()),
+            rseq: AtomicU32::new(0),
+            rseq_sig: AtomicU32::new(0),
+            rseq_event_mask: AtomicU32::new(0),
             sched_info: UnsafeCell::new(SchedInfo::default()),
             se: UnsafeCell::new(SchedEntity::new()),
             comm: SpinLock::new([0; 16]),

@@ -2,6 +2,7 @@
 //! test that must notice. Each file has those of one part of the way.
 
 mod programs;
+mod rseq;
 mod schedule;
 mod several_cpus;
 mod strategies;
@@ -117,6 +118,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         switch_to::SWITCH_TO,
         schedule::SCHEDULE,
         programs::PROGRAMS,
+        rseq::RSEQ,
         several_cpus::SEVERAL_CPUS,
         strategies::STRATEGIES,
     ]

@@ -15,6 +15,8 @@ use crate::task::thread_info::{
 unsafe extern "C" {
     /// Upward: `process::signal`, signals and restart of an interrupted call.
     fn do_notify_resume(regs: *mut PtRegs);
+    /// Upward: `process::rseq`, restartable sequences.
+    fn rseq_handle_notify_resume(regs: *mut PtRegs);
 }
 
 /// Called by `work_notify`, interrupts on, before a return to ring 3.
@@ -33,10 +35,15 @@ unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
         // SAFETY: the caller's duty; nobody else looks at the frame now.
         unsafe { (*regs).flags |= Eflags::TF.bits() };
     }
-    if test_flag(thread_info, TIF_NOTIFY_RESUME) {
+    let notify = test_flag(thread_info, TIF_NOTIFY_RESUME);
+    if notify {
         clear_flag(thread_info, TIF_NOTIFY_RESUME);
         tss_update_io_bitmap();
     }
     // SAFETY: the caller's duty.
     unsafe { do_notify_resume(regs) };
+    if notify {
+        // SAFETY: the caller's duty.
+        unsafe { rseq_handle_notify_resume(regs) };
+    }
 }

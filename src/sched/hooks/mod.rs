@@ -6,19 +6,28 @@
 //! In reading order:
 //! - [`sched_info`]: run delay and time on a CPU
 //! - [`perf_event`]: what is counted for who asked
+//! - [`rseq`]: restartable sequences
 //! - [`preempt_notifier`]: who asked to be told
 //!
 //! Linux: 5.4 `prepare_task_switch`, `finish_task_switch`.
 
 pub mod perf_event;
 pub mod preempt_notifier;
+pub mod rseq;
 pub mod sched_info;
 
 /// `TaskStruct::hooks`: `sched_info` is kept.
 pub const HOOK_SCHED_INFO: u32 = 1 << 0;
 /// `TaskStruct::hooks`: preempt notifiers are registered.
 pub const HOOK_PREEMPT_NOTIFIERS: u32 = 1 << 1;
+/// `TaskStruct::hooks`: the task has registered for restartable sequences.
+pub const HOOK_RSEQ: u32 = 1 << 3;
 pub use crate::task::perf_event_context::HOOK_PERF_EVENTS;
 
 /// Those that are told when a task comes onto a CPU.
 pub const HOOKS_SCHED_IN: u32 = HOOK_PERF_EVENTS | HOOK_PREEMPT_NOTIFIERS;
+
+const _: () = assert!(
+    HOOK_SCHED_INFO + HOOK_PREEMPT_NOTIFIERS + HOOK_PERF_EVENTS + HOOK_RSEQ == 0b1111,
+    "each has a bit of its own"
+);

@@ -34,6 +34,7 @@ errnos! {
     ENOMEM = 12,
     EACCES = 13,
     EFAULT = 14,
+    EBUSY = 16,
     EINVAL = 22,
     ENOTTY = 25,
     ENOSPC = 28,

@@ -18,9 +18,11 @@
 //! - `insn`      single instructions, most of which ought to fault
 //! - `fast`      system calls inline, to be measured
 //! - `fpu`       x87 and SSE registers
+//! - `signals`   handlers, kill
 //! - `string`    memcpy and its like, for the compiler
 //! - `thread`    clone with shared memory
 //! - `perf`      what is counted of a task
+//! - `rseq`      restartable sequences
 //! - `relay`     two or more tasks that provably alternate
 #![cfg(target_os = "none")]
 #![no_std]
@@ -39,7 +41,9 @@ pub mod perf;
 pub mod ports;
 pub mod process;
 pub mod relay;
+pub mod rseq;
 pub mod sched;
+pub mod signals;
 pub mod start;
 mod string;
 pub mod thread;

@@ -7,6 +7,7 @@ const SYS_SCHED_SETSCHEDULER: u32 = 156;
 const SYS_SCHED_GETSCHEDULER: u32 = 157;
 pub(crate) const SYS_SCHED_YIELD: u32 = 158;
 const SYS_SCHED_SETAFFINITY: u32 = 241;
+const SYS_SCHED_GETAFFINITY: u32 = 242;
 
 pub const SCHED_OTHER: u32 = 0;
 pub const SCHED_FIFO: u32 = 1;
@@ -46,10 +47,19 @@ pub fn stay_on_one_cpu() {
     }
 }
 
-/// Lets the caller run on the CPUs of `mask` only.
-pub fn set_affinity(mask: u32) -> Result<(), Errno> {
+/// The CPUs that the caller may run on, one bit each, of the first 32.
+pub fn get_affinity() -> u32 {
+    let mut mask = [0u32; 32];
+    match syscall(SYS_SCHED_GETAFFINITY, [0, 128, mask.as_mut_ptr() as u32]) {
+        Ok(_) => mask[0],
+        Err(_) => 1,
+    }
+}
+
+/// Chooses the CPUs that `pid` may run on; 0 is the caller.
+pub fn set_affinity(pid: u32, mask: u32) -> Result<(), Errno> {
     let mask = [mask];
-    syscall(SYS_SCHED_SETAFFINITY, [0, 4, mask.as_ptr() as u32]).map(drop)
+    syscall(SYS_SCHED_SETAFFINITY, [pid, 4, mask.as_ptr() as u32]).map(drop)
 }
 
 /// One CPU, SCHED_FIFO: a `sched_yield` is then a switch whenever another is ready.

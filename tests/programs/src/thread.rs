@@ -7,7 +7,7 @@
 
 use crate::{
     Errno,
-    gates::result,
+    gates::{result, syscall},
     memory::{MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous},
     sched::sched_yield,
     tls::UserDesc,
@@ -39,6 +39,11 @@ const STACK_BYTES: u32 = 16 * PAGE_SIZE;
 
 /// A thread's body; what it returns is its exit status.
 pub type Body = extern "C" fn(argument: u32) -> i32;
+
+/// The calling thread's number.
+pub fn gettid() -> u32 {
+    syscall(SYS_GETTID, []).expect("gettid cannot fail")
+}
 
 /// A running thread.
 pub struct Thread {
@@ -128,3 +133,4 @@ global_asm!(
 );
 
 pub const SYS_CLONE: u32 = 120;
+const SYS_GETTID: u32 = 224;

@@ -35,6 +35,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("tsc", "PR_SET_TSC"),
     ("perf", "software events of a task"),
     ("threads", "one address space, all else their own"),
+    ("rseq", "restartable sequences start over"),
+    ("rseq_counter", "counters without locks are exact"),
     ("stress", "many processes and threads, each with its own"),
 ];
 

@@ -97,17 +97,17 @@ fn of_another_task() {
 
 fn migrations() {
     const MOVES: u64 = 9;
-    if set_affinity(0b10).is_err() {
+    if set_affinity(0, 0b10).is_err() {
         skip!("one CPU", "as many migrations as sched_setaffinity made");
         skip!("one CPU", "an event of the other CPU does not count here");
         skip!("one CPU", "but it is enabled");
         skip!("one CPU", "and counts there");
         return;
     }
-    set_affinity(0b01).expect("CPU 0");
+    set_affinity(0, 0b01).expect("CPU 0");
     let event = Event::of_me(CPU_MIGRATIONS, 0);
     for i in 0..MOVES {
-        set_affinity(if i % 2 == 0 { 0b10 } else { 0b01 }).expect("CPU 0 or 1");
+        set_affinity(0, if i % 2 == 0 { 0b10 } else { 0b01 }).expect("CPU 0 or 1");
         sched_yield();
     }
     eq!(
@@ -115,7 +115,7 @@ fn migrations() {
         MOVES,
         "as many migrations as sched_setaffinity made"
     );
-    set_affinity(0b01).expect("CPU 0");
+    set_affinity(0, 0b01).expect("CPU 0");
     let mut attr = Attr::software(TASK_CLOCK, 0).format(FORMAT_TIMES_AND_ID);
     let there = Event(attr.open(0, 1, NONE, 0).expect("an event of CPU 1"));
     let [count, enabled, running, _] = there.read_words().expect("read");
@@ -125,13 +125,13 @@ fn migrations() {
         "an event of the other CPU does not count here"
     );
     ok!(enabled > 0, "but it is enabled");
-    set_affinity(0b10).expect("CPU 1");
+    set_affinity(0, 0b10).expect("CPU 1");
     let [count, enabled, running, _] = there.read_words().expect("read");
     ok!(
         count > 0 && count == running && running < enabled,
         "and counts there"
     );
-    set_affinity(0b01).expect("CPU 0");
+    set_affinity(0, 0b01).expect("CPU 0");
 }
 
 fn touch(address: u32, pages: u32) {
@@ -455,7 +455,7 @@ fn main() -> i32 {
     formats();
     exec();
     migrations();
-    set_affinity(u32::MAX).expect("all CPUs");
+    set_affinity(0, u32::MAX).expect("all CPUs");
     of_another_task();
     inheritance();
     race();

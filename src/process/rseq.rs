@@ -1,0 +1,157 @@
+//! Restartable sequences on the way back to ring 3, and through fork and exec.
+//!
+//! Called by the task itself, interrupts on, with the frame of its entry from ring 3: after a switch
+//! or a migration by the entry code's work loop, and before a signal's handler gets its frame, so
+//! that the handler comes back to the abort handler and not into the middle of the section.
+//!
+//! Linux: 5.4 `kernel/rseq.c` (`__rseq_handle_notify_resume`, `rseq_ip_fixup`).
+
+use core::sync::atomic::Ordering;
+
+use super::fork::CLONE_VM;
+use super::signal::force_sigsegv;
+use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::percpu::smp_processor_id;
+use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::mm::vma::TASK_SIZE;
+use crate::sched::hooks::HOOK_RSEQ;
+use crate::syscall::errno::Errno;
+use crate::task::pt_regs::PtRegs;
+use crate::task::rseq::{
+    RSEQ_CPU_ID_START, RSEQ_CPU_ID_UNINITIALIZED, RSEQ_CS_BYTES, RSEQ_EVENT_SIGNAL, RSEQ_FLAGS,
+    RSEQ_RSEQ_CS, RseqCs,
+};
+use crate::task::task_struct::TaskStruct;
+use crate::task::thread_info::{TIF_NOTIFY_RESUME, set_flag};
+
+/// Upward call of the entry code, when TIF_NOTIFY_RESUME was set.
+///
+/// # Safety
+/// `regs` is the frame at the top of the running task's stack, from ring 3.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rseq_handle_notify_resume(regs: *mut PtRegs) {
+    // SAFETY: the caller's duty; nobody else uses the frame while we are in the kernel.
+    handle(current(), 0, unsafe { &mut *regs });
+}
+
+/// The handler of `signal` is about to get its frame.
+pub fn rseq_signal_deliver(me: Current, signal: u32, regs: &mut PtRegs) {
+    if is_registered(&me) {
+        me.rseq_event_mask
+            .fetch_or(RSEQ_EVENT_SIGNAL, Ordering::Relaxed);
+        handle(me, signal, regs);
+    }
+}
+
+/// Leaves the section if it has to start over, and tells the thread its CPU. SIGSEGV if user memory
+/// does not allow it; `signal` is the one that is being delivered, or 0.
+fn handle(me: Current, signal: u32, regs: &mut PtRegs) {
+    if !is_registered(&me) {
+        return;
+    }
+    let rseq = me.rseq.load(Ordering::Relaxed);
+    // What happens from here on is noted anew, and brings us here again.
+    let events = me.rseq_event_mask.swap(0, Ordering::Relaxed);
+    if rseq_ip_fixup(me, rseq, events, regs)
+        .and_then(|()| rseq_update_cpu_id(rseq))
+        .is_err()
+    {
+        force_sigsegv(signal, me);
+    }
+}
+
+fn is_registered(task: &TaskStruct) -> bool {
+    task.hooks.load(Ordering::Relaxed) & HOOK_RSEQ != 0
+}
+
+fn rseq_ip_fixup(me: Current, rseq: u32, events: u32, regs: &mut PtRegs) -> Result<(), Errno> {
+    let Some(section) = rseq_get_rseq_cs(me, rseq)? else {
+        return Ok(());
+    };
+    if section.contains(regs.ip) {
+        let flags = get_user(rseq + RSEQ_FLAGS)?;
+        if !section.needs_restart(flags, events)? {
+            return Ok(());
+        }
+        regs.ip = section.abort_ip;
+    }
+    // The section is over, or was left without a word.
+    put_user(rseq + RSEQ_RSEQ_CS, 0u64)
+}
+
+/// The section that the thread says it is in, if any.
+///
+/// # Errors
+/// EFAULT, and EINVAL for one that makes no sense or whose abort handler has not the signature.
+fn rseq_get_rseq_cs(me: Current, rseq: u32) -> Result<Option<RseqCs>, Errno> {
+    let pointer: u64 = get_user(rseq + RSEQ_RSEQ_CS)?;
+    if pointer == 0 {
+        return Ok(None);
+    }
+    let address = u32::try_from(pointer)
+        .ok()
+        .filter(|&address| address < TASK_SIZE)
+        .ok_or(Errno::EINVAL)?;
+    let section = RseqCs::from_bytes(&get_user::<[u8; RSEQ_CS_BYTES]>(address)?)?;
+    let expected = me.rseq_sig.load(Ordering::Relaxed);
+    let signature: u32 = get_user(section.signature_at())?;
+    if signature != expected {
+        log::warn!(
+            "rseq: {}[{}]: signature {signature:#x} before {:#x}, not {expected:#x}",
+            me.comm(),
+            me.pid,
+            section.abort_ip
+        );
+        return Err(Errno::EINVAL);
+    }
+    Ok(Some(section))
+}
+
+/// A task that moves on after this look is told again.
+fn rseq_update_cpu_id(rseq: u32) -> Result<(), Errno> {
+    put_cpu_ids(rseq, [smp_processor_id(); 2])
+}
+
+/// What a thread has when it is not registered.
+pub fn rseq_reset_rseq_cpu_id(rseq: u32) -> Result<(), Errno> {
+    put_cpu_ids(rseq, [0, RSEQ_CPU_ID_UNINITIALIZED])
+}
+
+/// `cpu_id_start` and `cpu_id`.
+fn put_cpu_ids(rseq: u32, ids: [u32; 2]) -> Result<(), Errno> {
+    put_user(rseq + RSEQ_CPU_ID_START, ids)
+}
+
+/// Registers `rseq`, which has been checked, for the running thread; 0: none.
+pub fn set_rseq(me: Current, rseq: u32, signature: u32) {
+    me.rseq.store(rseq, Ordering::Relaxed);
+    me.rseq_sig.store(signature, Ordering::Relaxed);
+    if rseq == 0 {
+        me.hooks.fetch_and(!HOOK_RSEQ, Ordering::Relaxed);
+        me.rseq_event_mask.store(0, Ordering::Relaxed);
+    } else {
+        me.hooks.fetch_or(HOOK_RSEQ, Ordering::Relaxed);
+        // The CPU's number is there before the first instruction in ring 3.
+        set_flag(me.thread_info(), TIF_NOTIFY_RESUME);
+    }
+}
+
+/// The new program has registered nothing yet.
+pub fn rseq_execve(me: Current) {
+    set_rseq(me, 0, 0);
+}
+
+/// A forked process has its parent's, in its own copy of the memory; a thread registers its own.
+/// (As Linux since 5.5, where CLONE_VM decides; before, CLONE_THREAD did.)
+pub fn rseq_fork(me: Current, clone_flags: u32, child: &TaskStruct) {
+    if clone_flags & CLONE_VM != 0 || !is_registered(&me) {
+        return;
+    }
+    let copy = |from: &core::sync::atomic::AtomicU32, to: &core::sync::atomic::AtomicU32| {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    };
+    copy(&me.rseq, &child.rseq);
+    copy(&me.rseq_sig, &child.rseq_sig);
+    copy(&me.rseq_event_mask, &child.rseq_event_mask);
+    child.hooks.fetch_or(HOOK_RSEQ, Ordering::Relaxed);
+}

@@ -1,0 +1,30 @@
+//! `rseq_preempt`, `rseq_migrate`: a thread with a restartable sequence leaves its CPU.
+//!
+//! Called in the switch, and by who gives a task to another CPU, run-queue lock held. All that is
+//! done here is to note it: the thread itself looks at its section on the way back to ring 3.
+//!
+//! Linux: 5.4 `include/linux/sched.h` (`rseq_preempt`, `rseq_migrate`, `rseq_set_notify_resume`).
+
+use core::sync::atomic::Ordering;
+
+use super::HOOK_RSEQ;
+use crate::task::rseq::{RSEQ_EVENT_MIGRATE, RSEQ_EVENT_PREEMPT};
+use crate::task::task_struct::TaskStruct;
+use crate::task::thread_info::{TIF_NOTIFY_RESUME, set_flag};
+
+/// `prev` leaves its CPU, of its own will or not.
+pub fn rseq_preempt(prev: &TaskStruct) {
+    note(prev, RSEQ_EVENT_PREEMPT);
+}
+
+/// `p` will go on on another CPU, or begins as a copy of a thread that may have run on another.
+pub fn rseq_migrate(p: &TaskStruct) {
+    note(p, RSEQ_EVENT_MIGRATE);
+}
+
+fn note(task: &TaskStruct, event: u32) {
+    if task.hooks.load(Ordering::Relaxed) & HOOK_RSEQ != 0 {
+        task.rseq_event_mask.fetch_or(event, Ordering::Relaxed);
+        set_flag(task.thread_info(), TIF_NOTIFY_RESUME);
+    }
+}

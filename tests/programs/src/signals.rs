@@ -1,0 +1,64 @@
+//! Signals with handlers: rt_sigaction, kill, and the way back.
+//!
+//! Linux: sigaction(2), sigreturn(2). Book: ch. 11, "Catching the Signal".
+
+use crate::{Errno, gates::syscall};
+use core::arch::global_asm;
+
+const SYS_KILL: u32 = 37;
+const SYS_RT_SIGACTION: u32 = 174;
+const SA_RESTORER: u32 = 0x0400_0000;
+
+pub const SIGUSR1: u32 = 10;
+
+/// What a handler finds above its argument: the interrupted registers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Sigcontext {
+    words: [u32; 22],
+}
+
+impl Sigcontext {
+    /// Where the program was interrupted.
+    pub fn ip(&self) -> u32 {
+        self.words[14]
+    }
+}
+
+/// A signal handler.
+pub type Handler = extern "C" fn(signal: u32, context: Sigcontext);
+
+/// Has `handler` called at `signal`.
+pub fn set_handler(signal: u32, handler: Handler) -> Result<(), Errno> {
+    // Handler, flags, restorer, mask.
+    let action = [
+        handler as usize as u32,
+        SA_RESTORER,
+        rt_restorer as *const () as u32,
+        0,
+        0,
+    ];
+    syscall(SYS_RT_SIGACTION, [signal, action.as_ptr() as u32, 0, 8]).map(drop)
+}
+
+pub fn kill(pid: u32, signal: u32) -> Result<(), Errno> {
+    syscall(SYS_KILL, [pid, signal]).map(drop)
+}
+
+unsafe extern "C" {
+    fn rt_restorer();
+}
+
+global_asm!(
+    ".pushsection .text.signals, \"ax\", @progbits",
+    ".globl rt_restorer",
+    ".type rt_restorer, @function",
+    "rt_restorer:",
+    "popl %eax",       // the signal
+    "movl $119, %eax", // sigreturn
+    "int $0x80",
+    "ud2",
+    ".size rt_restorer, . - rt_restorer",
+    ".popsection",
+    options(att_syntax)
+);
