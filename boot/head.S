@@ -146,8 +146,19 @@ start_high:
         movl    %eax, %ss
         movl    ${PERCPU}, %eax
         movl    %eax, %fs
-        xorl    %eax, %eax
+        .if {STACK_PROTECTOR}                   # Rust wants to read %gs:0x14
+        movl    $boot_canary, %eax
+        movw    $0xffff, boot_gdt + {CANARY_SELECTOR}
+        movw    %ax, boot_gdt + {CANARY_SELECTOR} + 2
+        shrl    $16, %eax
+        movb    %al, boot_gdt + {CANARY_SELECTOR} + 4
+        movb    $0x93, boot_gdt + {CANARY_SELECTOR} + 5
+        movb    $0x40, boot_gdt + {CANARY_SELECTOR} + 6
+        movb    %ah, boot_gdt + {CANARY_SELECTOR} + 7
+        .endif
+        movl    ${KERNEL_GS}, %eax
         movl    %eax, %gs
+        xorl    %eax, %eax
         lldt    %ax
 
         # Page 0 must fault from here on: forget the low mapping.

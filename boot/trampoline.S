@@ -66,8 +66,9 @@ startup_secondary:
         movl    %eax, %ss
         movl    ${PERCPU}, %eax
         movl    %eax, %fs
-        xorl    %eax, %eax
+        movl    ${KERNEL_GS}, %eax
         movl    %eax, %gs
+        xorl    %eax, %eax
         lldt    %ax
 
         # The kernel's own page directory: the low mapping is gone. Only now may

@@ -13,6 +13,7 @@ use core::sync::atomic::Ordering;
 
 use spin::Once;
 
+use crate::arch::x86::canary::boot_init_stack_canary;
 use crate::arch::x86::current::current;
 use crate::arch::x86::head::fatal;
 use crate::arch::x86::{
@@ -56,6 +57,7 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
     boot_info.symbols.iter().for_each(backtrace::use_symbols);
     // SAFETY: the boot CPU, once, on its boot stack, before any other task.
     unsafe { idle::init_idle(0, stack) };
+    boot_init_stack_canary();
     mount_root(boot_info.initramfs());
     let madt = find_madt(boot_info.rsdt);
     irq::init_irq(madt);

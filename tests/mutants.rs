@@ -84,7 +84,7 @@ fn notice(mutant: &Mutant) -> Result<()> {
     for edit in mutant.edits {
         copy.edit(edit)?;
     }
-    let kernel = copy.kernel()?;
+    let kernel = copy.kernel(mutant.red.variant)?;
     let boot = IsoSpec {
         kernel: Some(kernel),
         ..IsoSpec::boot(&mutant.red.cmdline())

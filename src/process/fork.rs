@@ -13,10 +13,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::rseq::rseq_fork;
 use super::signal::copy_signal;
 use super::tasklist::TASKLIST;
+use crate::arch::x86::canary::STACK_PROTECTOR;
 use crate::arch::x86::copy_thread::copy_thread;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::fs::random::get_random_bytes;
 use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
@@ -117,6 +119,11 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     task.signal = copy_signal(&me.signal, args.flags & CLONE_THREAD != 0);
     copy_signals(me, args.flags, &task);
     copy_sched(me, &mut task);
+    if STACK_PROTECTOR {
+        let mut canary = [0; 4];
+        get_random_bytes(&mut canary);
+        task.stack_canary = AtomicU32::new(u32::from_le_bytes(canary));
+    }
     task.hooks = AtomicU32::new(hooks_of_new_task());
     rseq_fork(me, args.flags, &task);
     *task.thread.get_mut() = copy_thread(me, stack.as_ptr() as usize, regs, args.stack)?;

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::exit::do_exit;
 use super::fork::{CLONE_VM, CloneArgs, copy_process};
+use crate::arch::x86::canary::KERNEL_GS;
 use crate::arch::x86::ret_from_fork::kernel_thread_helper;
 use crate::hw::desc::{KERNEL_CS, KERNEL_PERCPU, USER_DS};
 use crate::hw::eflags::Eflags;
@@ -41,6 +42,7 @@ pub fn new_kernel_thread(
         ds: u32::from(USER_DS.0),
         es: u32::from(USER_DS.0),
         fs: u32::from(KERNEL_PERCPU.0),
+        gs: KERNEL_GS,
         orig_ax: u32::MAX,
         ip: kernel_thread_helper as *const () as u32,
         cs: u32::from(KERNEL_CS.0),

@@ -28,7 +28,7 @@ use super::signal::{
 };
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::insn;
+use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
 use crate::arch::x86::math_state::{clear_fpu, flush_fpu, load_if_eager, unlazy_fpu};
 use crate::arch::x86::uaccess::{copy_to_user, get_user};
 use crate::hw::desc::{USER_CS, USER_DS};
@@ -185,7 +185,7 @@ fn setup_frame(
         restorer: (action.flags & SA_RESTORER != 0).then_some(action.restorer),
         info,
         regs,
-        gs: u32::from(insn::read_gs()),
+        gs: u32::from(get_user_gs(regs)),
         trap: [
             0,
             0,
@@ -290,7 +290,7 @@ pub fn sigreturn(me: Current, regs: &mut PtRegs, rt: bool) -> i32 {
         SigSet(u64::from(restored.oldmask) | u64::from(upper) << 32),
     );
     *regs = restored.regs;
-    insn::load_gs(restored.gs);
+    set_user_gs(regs, restored.gs);
     regs.ax as i32
 }
 

@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering;
 
 use super::idle::{become_idle, cpu_idle, fork_idle};
 use super::rq::cpu_rq;
+use crate::arch::x86::canary::boot_init_stack_canary;
 use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
 use crate::arch::x86::{gdt, lapic, smp, trampoline, traps};
 use crate::hw::madt::Madt;
@@ -84,6 +85,7 @@ extern "C" fn start_secondary(cpu: u32) -> ! {
         smp::callin(cpu);
         become_idle(cpu, idle);
     }
+    boot_init_stack_canary();
     lapic::start_timer();
     local_irq_enable();
     cpu_idle()

@@ -10,7 +10,8 @@
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
 //!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`paravirt`], [`hooks`],
-//!   [`perf`], [`smp_mm`], [`deaths`]
+//!   [`perf`], [`canary`],
+//!   [`smp_mm`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
 //!
@@ -22,6 +23,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 use core::sync::atomic::Ordering;
 
+pub mod canary;
 pub mod check;
 pub mod cpu;
 pub mod crew;
@@ -48,6 +50,7 @@ pub mod user;
 use check::{Outcome, Verdict};
 use crew::{CASE_PRIO, Thread};
 
+use crate::arch::x86::canary::STACK_PROTECTOR;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::cmdline::Glob;
 use crate::drivers::{self, serial};
@@ -71,10 +74,13 @@ impl Case {
     }
 }
 
+/// They load `%gs` in the kernel, where with canaries it is the kernel's own.
+const LAZY_GS_CASES: &[Case] = if STACK_PROTECTOR { &[] } else { tls_gs::CASES };
+
 const TABLE: &[&[Case]] = &[
     switch::CASES,
     mm::CASES,
-    tls_gs::CASES,
+    LAZY_GS_CASES,
     flags::CASES,
     fpu::CASES,
     ports::CASES,
@@ -83,6 +89,7 @@ const TABLE: &[&[Case]] = &[
     sched::CASES,
     lifecycle::CASES,
     hooks::CASES,
+    canary::CASES,
     perf::CASES,
     paravirt::CASES,
     smp::CASES,

@@ -41,6 +41,9 @@ pub struct TaskStruct {
     // Constant from `fork` on.
     /// Foot of the kernel stack.
     pub stack: *mut ThreadInfo,
+    /// What instrumented functions put under their frames while this task runs; in a kernel with the
+    /// feature `stack_protector`.
+    pub stack_canary: AtomicU32,
     /// Thread number.
     pub pid: i32,
     /// Number of the thread group: what `getpid` answers.
@@ -146,6 +149,7 @@ impl TaskStruct {
         Self {
             thread: UnsafeCell::new(ThreadStruct::new()),
             stack,
+            stack_canary: AtomicU32::new(0),
             pid,
             tgid,
             usage: AtomicU32::new(2),

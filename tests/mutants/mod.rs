@@ -7,6 +7,9 @@ mod schedule;
 mod several_cpus;
 mod strategies;
 mod switch_to;
+mod variants;
+
+use support::compile::Variant;
 
 /// The tree without one step.
 pub struct Mutant {
@@ -38,6 +41,8 @@ pub struct Run {
     pub cpus: u32,
     /// More words of the kernel command line.
     words: &'static str,
+    /// The kernel that has the step, if not the usual one.
+    pub variant: Option<Variant>,
     /// The KTAP case that must be red.
     pub test: &'static str,
 }
@@ -57,6 +62,7 @@ impl Run {
             what: What::Selftest,
             cpus: 1,
             words: "",
+            variant: None,
             test,
         }
     }
@@ -66,6 +72,7 @@ impl Run {
             what: What::Selftest,
             cpus: 2,
             words: "",
+            variant: None,
             test,
         }
     }
@@ -75,6 +82,7 @@ impl Run {
             what: What::Program(program),
             cpus: 1,
             words: "",
+            variant: None,
             test,
         }
     }
@@ -92,6 +100,7 @@ impl Run {
             what: What::Stress,
             cpus: 2,
             words: "",
+            variant: None,
             test,
         }
     }
@@ -99,6 +108,14 @@ impl Run {
     /// The same with `words` on the command line.
     const fn with(self, words: &'static str) -> Run {
         Run { words, ..self }
+    }
+
+    /// The same of another kernel.
+    const fn of(self, variant: Variant) -> Run {
+        Run {
+            variant: Some(variant),
+            ..self
+        }
     }
 
     /// The kernel command line.
@@ -121,6 +138,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         rseq::RSEQ,
         several_cpus::SEVERAL_CPUS,
         strategies::STRATEGIES,
+        variants::VARIANTS,
     ]
     .into_iter()
     .flatten()

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
-use support::compile::{Profile, TARGET};
+use support::compile::{Profile, TARGET, Variant};
 use support::paths;
 use support::toolchain::cargo;
 
@@ -21,6 +21,7 @@ use crate::list::Edit;
 const PARTS: &[&str] = &[
     "Cargo.lock",
     "i686-kernel.json",
+    "i686-stack-protector.json",
     "linker.ld",
     "build.rs",
     "boot",
@@ -69,15 +70,27 @@ impl Copy {
     }
 
     /// The kernel of the copy, compiled.
-    pub fn kernel(&self) -> Result<PathBuf> {
+    pub fn kernel(&self, variant: Option<Variant>) -> Result<PathBuf> {
         let out = self.tree.with_file_name("out");
-        let built = cargo()
+        let mut cargo = cargo();
+        cargo
             .current_dir(&self.tree)
             .arg("build")
-            .args(TARGET)
             .args(["--package", "switch-to", "--bin", "switch_to", "--quiet"])
-            .env("CARGO_TARGET_DIR", &out)
-            .env("CARGO_BUILD_BUILD_DIR", paths::target())
+            .env("CARGO_TARGET_DIR", &out);
+        let target = match variant {
+            None => {
+                cargo.args(TARGET);
+                cargo.env("CARGO_BUILD_BUILD_DIR", paths::target());
+                TARGET[1]
+            }
+            Some(variant) => {
+                variant.choose(&mut cargo);
+                cargo.env("CARGO_BUILD_BUILD_DIR", variant.folder());
+                variant.target
+            }
+        };
+        let built = cargo
             .stdin(Stdio::null())
             .output()
             .context("cannot start cargo")?;
@@ -87,7 +100,9 @@ impl Copy {
                 String::from_utf8_lossy(&built.stderr)
             );
         }
-        let kernel = out.join("i686-kernel").join(Profile::Dev.folder());
+        let kernel = out
+            .join(target.trim_end_matches(".json"))
+            .join(Profile::Dev.folder());
         Ok(kernel.join("switch_to"))
     }
 }

@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use support::compile::{STACK_PROTECTOR, variant};
 use support::image::IsoSpec;
 use support::qemu::{End, Exit, Run};
 
-use super::{as_usual, scenario};
+use super::{as_usual, machine, scenario};
 use crate::Scenario;
 
 /// A death: the self-test, what the first line says, and a function in the backtrace.
@@ -73,6 +74,13 @@ const DEATHS: &[Death] = &[
     },
 ];
 
+/// In a kernel with canaries: the function is named, and the task.
+const FRAME_OVERWRITTEN: Death = Death {
+    selftest: "canary_frame_overwritten!",
+    says: "selftest::canary::with_frame",
+    function: "__stack_chk_fail+",
+};
+
 /// Every scenario of this file.
 pub fn scenarios() -> Vec<Scenario> {
     let mut scenarios: Vec<Scenario> = DEATHS
@@ -86,6 +94,18 @@ pub fn scenarios() -> Vec<Scenario> {
             )
         })
         .collect();
+    scenarios.push(Scenario {
+        name: "death::canary_frame_overwritten".to_owned(),
+        run: Box::new(|| {
+            let spec = IsoSpec {
+                kernel: Some(variant(STACK_PROTECTOR)?),
+                ..IsoSpec::boot("selftest=canary_frame_overwritten!")
+            };
+            machine(&spec)?.run()
+        }),
+        check: Box::new(|run| epitaph(run, &FRAME_OVERWRITTEN)),
+        limit: Duration::from_secs(600),
+    });
     scenarios.push(scenario(
         "death::hang",
         IsoSpec::boot("selftest=hang!"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use support::compile::program_names;
+use support::compile::{STACK_PROTECTOR, program_names, variant};
 use support::image::IsoSpec;
 use support::ktap;
 use support::qemu::Vm;
@@ -45,6 +45,15 @@ pub fn suites() -> Result<Vec<Suite>> {
                 report: ktap::parse,
             });
         }
+    }
+    // A kernel in which %gs is not lazy: the same programs, and what is only there.
+    for (what, job) in [("selftest", "selftest"), ("ring3", "init=/init")] {
+        suites.push(Suite {
+            name: format!("stack_protector::{what}"),
+            vm: stack_protector,
+            what: job.to_owned(),
+            report: ktap::parse,
+        });
     }
     // CPUs side by side on the host's own, not in turns: what they do differs from run to run.
     suites.push(Suite {
@@ -101,6 +110,17 @@ fn stress(words: &str) -> Result<Vm> {
     vm.cpus = 4;
     vm.timeout = Duration::from_secs(180);
     vm.silence = Duration::from_secs(100);
+    Ok(vm)
+}
+
+fn stack_protector(word: &str) -> Result<Vm> {
+    let spec = IsoSpec {
+        kernel: Some(variant(STACK_PROTECTOR)?),
+        ..IsoSpec::boot(word)
+    };
+    let mut vm = machine(&spec)?;
+    vm.cpus = 2;
+    vm.timeout = Duration::from_secs(180);
     Ok(vm)
 }
 

@@ -9,9 +9,11 @@
 extern crate alloc;
 use alloc::boxed::Box;
 
+use super::canary::STACK_PROTECTOR;
 use super::current::{Current, current};
 use super::insn;
 use super::io_bitmap::ports_gone;
+use super::lazy_gs::set_user_gs;
 use super::math_state::{flush_fpu, must_preload, unlazy_fpu};
 use super::paravirt::is_batching;
 use super::ret_from_fork::ret_from_fork;
@@ -62,7 +64,7 @@ pub fn copy_thread(
         ip: ret_from_fork as *const () as u32,
         tls_array: old.tls_array,
         // Under lazy gs the selector is in the register, not in memory.
-        gs: if regs.user_mode() {
+        gs: if regs.user_mode() && !STACK_PROTECTOR {
             u32::from(insn::read_gs())
         } else {
             0
@@ -116,7 +118,6 @@ pub fn flush_thread(me: Current) {
 
 /// First state of a new program: all registers 0, flat user segments, EFLAGS 0x202, gs 0.
 pub fn start_thread(regs: &mut PtRegs, ip: u32, sp: u32) {
-    insn::load_gs(0);
     let ds = u32::from(USER_DS.0);
     *regs = PtRegs {
         ds,
@@ -129,6 +130,7 @@ pub fn start_thread(regs: &mut PtRegs, ip: u32, sp: u32) {
         orig_ax: u32::MAX,
         ..PtRegs::default()
     };
+    set_user_gs(regs, 0);
     set_flag(current_thread_info(), TIF_IRET);
 }
 

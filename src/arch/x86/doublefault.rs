@@ -13,6 +13,7 @@ use core::cell::UnsafeCell;
 
 use crate::{
     arch::x86::{
+        canary::KERNEL_GS,
         epitaph, insn,
         percpu::{NR_CPUS, per_cpu, this_cpu},
     },
@@ -58,6 +59,7 @@ pub unsafe fn init_doublefault_tss(cpu: u32) {
         ds,
         es: ds,
         fs: KERNEL_PERCPU.bits(),
+        gs: KERNEL_GS as u16,
         io_bitmap_base: size_of::<X86HwTss>() as u16,
         ..X86HwTss::ZERO
     };

@@ -7,7 +7,7 @@
 //!   high   sp0 + 8   end of the stack (8 KiB aligned)
 //!          sp0       ss sp flags cs ip        by the processor, or by sysenter_entry
 //!                    orig_ax                  call number; error code; ~vector
-//!                    gs                       0: the user's stays in the register
+//!                    gs                       0: the user's stays in the register (not with canaries)
 //!                    fs es ds                 then %ds = %es = user data, %fs = per-CPU
 //!   esp →            ax bp di si dx cx bx     = the arguments of a system call, in order
 //! ```
@@ -36,6 +36,7 @@ use core::{arch::global_asm, mem::offset_of};
 
 use crate::{
     arch::x86::{
+        canary::{KERNEL_GS, STACK_PROTECTOR},
         head::PAGE_OFFSET,
         percpu::{PerCpu, per_cpu},
     },
@@ -73,74 +74,8 @@ pub const NR_SYSCALLS: usize = 451;
 pub const IRQ_ENTRY_BYTES: usize = 16;
 
 global_asm!(
+    include_str!("../../../boot/calling.S"),
     r#"
-    .macro SAVE_ALL
-    cld
-    SAVE_REGS
-    .endm
-
-    .macro SAVE_REGS
-    pushl   $0                              # gs
-    pushl   %fs
-    pushl   %es
-    pushl   %ds
-    pushl   %eax
-    pushl   %ebp
-    pushl   %edi
-    pushl   %esi
-    pushl   %edx
-    pushl   %ecx
-    pushl   %ebx
-    movl    ${USER_DS}, %edx
-    movl    %edx, %ds
-    movl    %edx, %es
-    movl    ${KERNEL_PERCPU}, %edx
-    movl    %edx, %fs
-    .endm
-
-    .macro EX_TABLE from, to
-    .pushsection __ex_table, "a", @progbits
-    .balign 4
-    .long   \from, \to
-    .popsection
-    .endm
-
-    # A selector that cannot be loaded is replaced by 0, which can.
-    .macro POP_SEGMENT reg, label
-\label: popl \reg
-    .pushsection .entry.text, "ax", @progbits
-    .subsection 1
-\label\()_fixup:
-    movl    $0, (%esp)
-    jmp     \label
-    .popsection
-    EX_TABLE \label, \label\()_fixup
-    .endm
-
-    # The same, but the frame stays where it is.
-    .macro LOAD_SEGMENT offset, reg, label
-\label: movw \offset(%esp), \reg
-    .pushsection .entry.text, "ax", @progbits
-    .subsection 1
-\label\()_fixup:
-    movl    $0, \offset(%esp)
-    jmp     \label
-    .popsection
-    EX_TABLE \label, \label\()_fixup
-    .endm
-
-    .macro ENTRY name
-    .globl  \name
-    .type   \name, @function
-    .balign 16
-\name:
-    .endm
-
-    .macro LABEL name
-    .globl  \name
-\name:
-    .endm
-
     .pushsection .entry.text, "ax", @progbits
 
 # ------------------------------------------------------------ int $0x80
@@ -161,6 +96,7 @@ global_asm!(
     LOAD_SEGMENT {PT_DS}, %ds, syscall_ds
     LOAD_SEGMENT {PT_ES}, %es, syscall_es
     LOAD_SEGMENT {PT_FS}, %fs, syscall_fs
+    LOAD_GS syscall_gs
     addl    ${PT_IP}, %esp
     LABEL   syscall_return
     iret
@@ -192,7 +128,7 @@ global_asm!(
     POP_SEGMENT %ds, restore_ds
     POP_SEGMENT %es, restore_es
     POP_SEGMENT %fs, restore_fs
-    addl    $8, %esp                        # gs, orig_ax
+    POP_GS_AND_ORIG_AX
     LABEL   irq_return
     iret
     EX_TABLE irq_return, iret_exc
@@ -230,6 +166,7 @@ global_asm!(
     movl    {PT_IP}(%esp), %edx             # sysexit: eip = edx, esp = ecx
     movl    {PT_SP}(%esp), %ecx
     LOAD_SEGMENT {PT_FS}, %fs, sysexit_fs
+    LOAD_GS sysexit_gs
     LOAD_SEGMENT {PT_ES}, %es, sysexit_es
     LOAD_SEGMENT {PT_DS}, %ds, sysexit_ds
     sti                                     # takes effect after sysexit
@@ -350,7 +287,13 @@ global_asm!(
     movl    %esp, %eax
     movl    {PT_GS}(%esp), %edi             # handler
     movl    {PT_ORIG_AX}(%esp), %edx        # error code
+    .if {STACK_PROTECTOR}
+    movl    %gs, %ecx
+    movl    %ecx, {PT_GS}(%esp)
+    .else
     movl    $0, {PT_GS}(%esp)
+    .endif
+    SET_KERNEL_GS %ecx
     movl    $-1, {PT_ORIG_AX}(%esp)         # no system call to restart
     pushl   %edx
     pushl   %eax
@@ -432,6 +375,8 @@ global_asm!(
     USER_CS = const USER_CS.bits(),
     KERNEL_CS = const KERNEL_CS.bits(),
     KERNEL_PERCPU = const KERNEL_PERCPU.bits(),
+    STACK_PROTECTOR = const STACK_PROTECTOR as u32,
+    KERNEL_GS = const KERNEL_GS,
     NR_SYSCALLS = const NR_SYSCALLS,
     PAGE_OFFSET = const PAGE_OFFSET,
     THREAD_SIZE = const THREAD_SIZE,

@@ -5,13 +5,14 @@
 //!
 //! Book: ch. 2, "The Linux GDT". Linux: 2.6.38 `cpu_init`, `gdt_page`. SDM: vol. 3, 3.5.1.
 
+use super::canary::{KERNEL_GS, STACK_PROTECTOR, early_canary};
 use super::insn;
-use super::percpu::{PerCpu, per_cpu, write_fs};
+use super::percpu::{PerCpu, StackCanary, per_cpu, write_fs};
 use crate::hw::desc::{
     DOUBLEFAULT_TSS_SELECTOR, DescStruct, GDT_ENTRIES, GDT_ENTRY_DEFAULT_USER_CS,
     GDT_ENTRY_DEFAULT_USER_DS, GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_KERNEL_CS, GDT_ENTRY_KERNEL_DS,
-    GDT_ENTRY_LDT, GDT_ENTRY_PERCPU, GDT_ENTRY_TSS, GDT_SIZE, KERNEL_CS, KERNEL_PERCPU,
-    TSS_SELECTOR, USER_DS,
+    GDT_ENTRY_LDT, GDT_ENTRY_PERCPU, GDT_ENTRY_STACK_CANARY, GDT_ENTRY_TSS, GDT_SIZE, KERNEL_CS,
+    KERNEL_PERCPU, TSS_SELECTOR, USER_DS,
 };
 use crate::hw::tss::{IO_BITMAP_OFFSET, KERNEL_TSS_LIMIT, X86HwTss};
 
@@ -51,6 +52,13 @@ pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
     p.gdt_page[GDT_ENTRY_DEFAULT_USER_DS] = DescStruct::flat_data(3);
     p.gdt_page[GDT_ENTRY_TSS] = DescStruct::tss(&raw const p.tss as u32, KERNEL_TSS_LIMIT);
     p.gdt_page[GDT_ENTRY_PERCPU] = DescStruct::data(area as u32, size_of::<PerCpu>() as u32 - 1, 0);
+    if STACK_PROTECTOR {
+        let canary = &raw mut p.stack_canary;
+        p.gdt_page[GDT_ENTRY_STACK_CANARY] =
+            DescStruct::data(canary as u32, size_of::<StackCanary>() as u32 - 1, 0);
+        // That of the functions that are running.
+        p.stack_canary.canary = early_canary();
+    }
     p.gdt_page[GDT_ENTRY_DOUBLEFAULT_TSS] = DescStruct::tss(
         &raw const p.doublefault_tss as u32,
         size_of::<X86HwTss>() as u32 - 1,
@@ -72,7 +80,7 @@ pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
         insn::load_data_segments(USER_DS.0);
         insn::load_ss(crate::hw::desc::KERNEL_DS.0);
         insn::load_fs(KERNEL_PERCPU.0);
-        insn::load_gs(0);
+        insn::load_gs(KERNEL_GS as u16);
         insn::ltr(TSS_SELECTOR.0);
         insn::lldt(0);
     }

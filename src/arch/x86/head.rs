@@ -17,7 +17,11 @@ use raw_cpuid::{CpuId, CpuIdResult};
 use spin::Once;
 
 use crate::{
-    arch::x86::{backtrace, epitaph, idt, insn},
+    arch::x86::{
+        backtrace,
+        canary::{KERNEL_GS, STACK_PROTECTOR},
+        epitaph, idt, insn,
+    },
     boot_info::{
         self, BootError, BootInfo, ElfSymbols, MAX_MAP_ENTRIES, MAX_MODULES, MIN_MEMORY_BYTES,
         MemoryMapEntry, Rsdt,
@@ -66,6 +70,9 @@ global_asm!(
     BOOT_PAGE_TABLES = const BOOT_MAPPED_BYTES >> 22,
     KERNEL_PGD_BYTES = const (PAGE_OFFSET >> 22) * 4,
     CR0_BOOT = const CR0_BOOT,
+    STACK_PROTECTOR = const STACK_PROTECTOR as u32,
+    CANARY_SELECTOR = const crate::hw::desc::KERNEL_STACK_CANARY.bits(),
+    KERNEL_GS = const KERNEL_GS,
     KERNEL_CS = const crate::hw::desc::KERNEL_CS.bits(),
     KERNEL_DS = const crate::hw::desc::KERNEL_DS.bits(),
     PERCPU = const crate::hw::desc::KERNEL_PERCPU.bits(),

@@ -4,11 +4,17 @@
 //! `fork` copies it. A selector whose descriptor is gone cannot be loaded: the load faults and
 //! the exception table puts 0 there instead.
 //!
+//! With the feature `stack_protector` `%gs` is the kernel's while it runs, the user's selector lies in
+//! `pt_regs` and travels with the stack, and the switch has nothing to do.
+//!
 //! Book: ch. 3, "The __switch_to() function", step 4. Linux: 2.6.38 `lazy_save_gs`, `lazy_load_gs`.
 
 use core::arch::asm;
 use core::mem::offset_of;
 
+use super::canary::STACK_PROTECTOR;
+use super::insn;
+use crate::task::pt_regs::PtRegs;
 use crate::task::thread_struct::ThreadStruct;
 use crate::this_cpu_inc;
 
@@ -17,6 +23,9 @@ const GS: usize = offset_of!(ThreadStruct, gs);
 /// Stores `%gs` in prev's context. The upper half of `thread.gs` stays 0.
 #[inline(always)]
 pub fn lazy_save_gs(prev: &mut ThreadStruct) {
+    if STACK_PROTECTOR {
+        return;
+    }
     // SAFETY: a store of 16 bits into `prev.gs`.
     unsafe {
         asm!("movw %gs, {GS}({prev})", prev = in(reg) &raw mut *prev, GS = const GS,
@@ -47,4 +56,20 @@ pub fn lazy_load_gs(next: &ThreadStruct) {
         );
     }
     this_cpu_inc!(count.gs_loads);
+}
+
+/// `get_user_gs`: the selector that the running task has in ring 3.
+pub fn get_user_gs(regs: &PtRegs) -> u16 {
+    match STACK_PROTECTOR {
+        true => regs.gs as u16,
+        false => insn::read_gs(),
+    }
+}
+
+/// `set_user_gs`: gives the running task another; one that cannot be loaded becomes 0.
+pub fn set_user_gs(regs: &mut PtRegs, selector: u16) {
+    match STACK_PROTECTOR {
+        true => regs.gs = u32::from(selector),
+        false => insn::load_gs(selector),
+    }
 }

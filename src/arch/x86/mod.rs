@@ -18,7 +18,7 @@
 //! - [`math_state`]: lazy FPU
 //! - [`paravirt`]: the back end that applies a switch in one go
 //! - [`load_sp0`]: the stack of entries from ring 3
-//! - [`lazy_gs`]: the user's `%gs`
+//! - [`lazy_gs`]: the user's `%gs`; [`canary`]: where it is the kernel's
 //! - [`load_tls`]: TLS descriptors
 //! - [`switch_to_xtra`]: debug registers, TSC, I/O bitmap; [`io_bitmap`]: three ways to do it
 //! - [`copy_thread`]: the context of a new task, and its end
@@ -51,6 +51,8 @@ pub mod acpi;
 pub mod backtrace;
 #[cfg(target_os = "none")]
 pub mod bitops;
+#[cfg(target_os = "none")]
+pub mod canary;
 #[cfg(target_os = "none")]
 pub mod copy_thread;
 #[cfg(target_os = "none")]

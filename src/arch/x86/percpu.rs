@@ -54,6 +54,8 @@ pub struct PerCpu {
     pub switch_is_open: u32,
     /// What the paravirtual back end batches just now.
     pub paravirt_lazy_mode: u32,
+    /// What `%gs` leads to in a kernel with the feature `stack_protector`.
+    pub stack_canary: StackCanary,
     /// How often things happened on this CPU; read by tests and the tour.
     pub count: SwitchCounts,
     /// Hardware TSS and I/O bitmap. Never per task.
@@ -62,6 +64,15 @@ pub struct PerCpu {
     pub doublefault_tss: X86HwTss,
     /// This CPU's run queue.
     pub rq: Rq,
+}
+
+/// What `%gs` leads to in the kernel, if it is built with the feature `stack_protector`: see `canary`.
+#[repr(C)]
+pub struct StackCanary {
+    /// The compiler's choice is 20 bytes after the segment's start.
+    pub gs_base: [u32; 5],
+    /// That of the task that runs here.
+    pub canary: u32,
 }
 
 /// Counted in the switch, so that a test can tell that a step was, or was not, taken.

@@ -27,13 +27,18 @@
 //! Three parameters: when prev runs again its frame holds the `prev` and `next` of *then*; who
 //! ran just before it *now* comes in `eax`, from `__switch_to`: `last`.
 //!
+//! Built with the feature `stack_protector` two more instructions, before the jump, copy next's canary
+//! to where this CPU's functions look for it (`__switch_canary`).
+//!
 //! Every instruction of the sequence has a symbol, `switch_to_*`, for gdb and for the tests.
 //!
 //! Book: ch. 3, "The switch_to macro". Linux: 2.6.38 `arch/x86/include/asm/system.h`.
 
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 
 use super::__switch_to::__switch_to;
+use super::canary::{PERCPU_CANARY, STACK_PROTECTOR};
 use crate::task::last::{Last, Prev};
 use crate::task::task_struct::{THREAD_IP, THREAD_SP, TaskStruct};
 
@@ -66,6 +71,12 @@ switch_to_save_ip:
     .globl switch_to_push_ip
 switch_to_push_ip:
     pushl {IP}(%edx)                    # next->thread.ip: label 1, or ret_from_fork
+    .if {STACK_PROTECTOR}               # ebx is spilled above
+    .globl switch_to_canary
+switch_to_canary:
+    movl  {CANARY}(%edx), %ebx
+    movl  %ebx, %fs:{PERCPU_CANARY}
+    .endif
     .globl switch_to_jmp
 switch_to_jmp:
     jmp   {__switch_to}                 # its ret pops next->thread.ip; eax = last
@@ -91,6 +102,9 @@ switch_to_end:
     "#,
     SP = const THREAD_SP,
     IP = const THREAD_IP,
+    STACK_PROTECTOR = const STACK_PROTECTOR as u32,
+    CANARY = const offset_of!(TaskStruct, stack_canary),
+    PERCPU_CANARY = const PERCPU_CANARY,
     __switch_to = sym __switch_to,
     options(att_syntax)
 );

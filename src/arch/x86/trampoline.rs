@@ -7,6 +7,7 @@
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::canary::KERNEL_GS;
 use super::head::{CR0_BOOT, PAGE_OFFSET};
 use super::insn;
 use crate::hw::cr::Cr4;
@@ -28,6 +29,7 @@ global_asm!(
     KERNEL_CS = const KERNEL_CS.bits(),
     KERNEL_DS = const KERNEL_DS.bits(),
     PERCPU = const KERNEL_PERCPU.bits(),
+    KERNEL_GS = const KERNEL_GS,
     options(att_syntax)
 );
 

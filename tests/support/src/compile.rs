@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, ensure};
@@ -36,6 +36,69 @@ impl Profile {
 pub fn kernel(profile: Profile) -> Result<PathBuf> {
     build(profile, KERNEL)?;
     Ok(binaries(profile).join("switch_to"))
+}
+
+/// A kernel that is built apart from the others: with a feature, and other flags for the compiler.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// Cargo's feature, and the folder of its output.
+    pub feature: &'static str,
+    /// The target's file in the root of the tree.
+    pub target: &'static str,
+    flags: &'static str,
+}
+
+impl Variant {
+    /// Tells cargo to build it.
+    pub fn choose(self, cargo: &mut Command) {
+        cargo
+            .args(["--target", self.target])
+            .args(&TARGET[2..])
+            .args(["--features", self.feature])
+            .env("RUSTFLAGS", self.flags);
+    }
+
+    /// Where cargo is to keep what it compiles for it.
+    pub fn folder(self) -> PathBuf {
+        paths::target().join(self.feature)
+    }
+}
+
+/// Functions check their frames: docs/decisions/0006-canary-in-a-build-of-its-own.md says why with
+/// another target.
+pub const STACK_PROTECTOR: Variant = Variant {
+    feature: "stack_protector",
+    target: "i686-stack-protector.json",
+    flags: "-Zstack-protector=all",
+};
+
+/// The variant that a person names.
+pub fn variant_named(name: &str) -> Result<Variant> {
+    let all = [STACK_PROTECTOR];
+    all.into_iter()
+        .find(|variant| variant.feature == name)
+        .with_context(|| format!("no variant {name:?} of the kernel"))
+}
+
+/// The kernel of a variant, built if it is not up to date.
+pub fn variant(variant: Variant) -> Result<PathBuf> {
+    find("ld.lld")?;
+    // One at a time, each compiles `core` for itself.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet"]).args(KERNEL);
+    variant.choose(&mut cargo);
+    let status = cargo
+        .env("CARGO_TARGET_DIR", variant.folder())
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "cargo build of {variant:?} failed");
+    let folder = variant.target.trim_end_matches(".json");
+    Ok(variant.folder().join(folder).join("debug/switch_to"))
 }
 
 /// Our ring-3 programs, built if they are not up to date; [`binaries`] is where they are.

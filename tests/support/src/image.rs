@@ -139,9 +139,9 @@ fn base_iso(spec: &IsoSpec, kernel: PathBuf) -> Result<PathBuf> {
         Initramfs::Bytes(bytes) => Some(bytes),
         Initramfs::Normal | Initramfs::None => None,
     };
-    let dir = paths::out().join(match spec.kernel {
-        Some(_) => "other",
-        None => profile.folder(),
+    let dir = paths::out().join(match &spec.kernel {
+        Some(other) => format!("other-{:016x}", hash(other)),
+        None => profile.folder().to_owned(),
     });
     let name = custom.map_or("switch_to".to_owned(), |bytes| {
         format!("{:016x}", hash(bytes))

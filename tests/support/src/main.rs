@@ -21,8 +21,8 @@ fn act(words: &[String]) -> Result<ExitCode> {
         bail!("which verb? `just` names them")
     };
     match verb.as_str() {
-        "run" => verbs::run(&IsoSpec::boot(&or(rest, "tour"))),
-        "selftest" => verbs::run(&IsoSpec::boot(&selftest(rest))),
+        "run" => verbs::run(&spec(&or(rest, "tour"))?),
+        "selftest" => verbs::run(&spec(&selftest(rest))?),
         "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
         "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
         "gdb" => verbs::gdb(Profile::Dev),
@@ -32,6 +32,18 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "iso" => show(try_iso(&IsoSpec::default())?),
         _ => bail!("unknown verb {verb:?}: `just` names them"),
     }
+}
+
+/// A boot of the tree's kernel, or of the one that $VARIANT names.
+fn spec(cmdline: &str) -> Result<IsoSpec> {
+    let kernel = match std::env::var("VARIANT") {
+        Ok(name) => Some(compile::variant(compile::variant_named(&name)?)?),
+        Err(_) => None,
+    };
+    Ok(IsoSpec {
+        kernel,
+        ..IsoSpec::boot(cmdline)
+    })
 }
 
 /// The command line that was asked for.

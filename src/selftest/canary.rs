@@ -1,0 +1,103 @@
+//! Cases of the stack canary, in a kernel with the feature `stack_protector`.
+
+extern crate alloc;
+use core::hint::black_box;
+use core::sync::atomic::Ordering;
+
+use super::Case;
+use super::check::{Outcome, Verdict, expect, expect_true};
+use super::crew::{Crew, Journal, pass};
+use super::smp::schedule_timeout_uninterruptible;
+use crate::arch::x86::canary::live_canary;
+use crate::arch::x86::current::current;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "canary_differs_and_follows_its_task",
+        run: canary_differs_and_follows_its_task,
+    },
+    Case {
+        name: "canary_is_checked_where_a_frame_ends",
+        run: canary_is_checked_where_a_frame_ends,
+    },
+    Case {
+        name: "canary_frame_overwritten!",
+        run: canary_frame_overwritten,
+    },
+];
+
+fn live() -> Result<u32, Verdict> {
+    live_canary().ok_or(Verdict::Skipped("needs a kernel with stack_protector"))
+}
+
+/// What functions read is the running task's own word, before and after switches, and whoever
+/// woke up on which CPU; no two tasks have the same.
+fn canary_differs_and_follows_its_task() -> Outcome {
+    live()?;
+    let seen = Journal::new();
+    let play = || {
+        let own = current().stack_canary.load(Ordering::Relaxed);
+        for round in 0..20 {
+            expect("the word of this task", live()?, own)?;
+            match round % 4 {
+                3 => schedule_timeout_uninterruptible(1),
+                _ => pass(),
+            }
+        }
+        seen.note(own);
+        Ok(())
+    };
+    Crew::new()
+        .actor("a", play)
+        .actor("b", play)
+        .actor_anywhere(!0, "c", play)
+        .actor_anywhere(!0, "d", play)
+        .run()?;
+    let mut words = seen.entries();
+    words.sort_unstable();
+    words.dedup();
+    expect("different words", words.len(), 4)?;
+    expect_true("none is 0", !words.contains(&0))
+}
+
+/// The compiler has put the running task's word between the locals and the return address of this
+/// very frame.
+fn canary_is_checked_where_a_frame_ends() -> Outcome {
+    let own = live()?;
+    let found = with_frame(|local| {
+        (0..64).any(|word| {
+            // SAFETY: upwards from a local of a caller, within this thread's stack.
+            own == unsafe { local.add(word).read_volatile() }
+        })
+    });
+    expect_true("the word lies above the locals", found)
+}
+
+#[inline(never)]
+fn with_frame<R>(look: impl FnOnce(*mut u32) -> R) -> R {
+    let mut locals = black_box([0u32; 8]);
+    let result = look(black_box(locals.as_mut_ptr()));
+    black_box(locals);
+    result
+}
+
+/// A function writes past the end of its array, up to its own return address.
+fn canary_frame_overwritten() -> Outcome {
+    let own = live()?;
+    with_frame(|locals| {
+        for word in 8..64 {
+            // SAFETY: none; the damage is what is wanted. It ends with the canary.
+            unsafe {
+                let at = locals.add(word);
+                let is_canary = at.read_volatile() == own;
+                at.write_volatile(0x4141_4141);
+                if is_canary {
+                    break;
+                }
+            }
+        }
+    });
+    Err(Verdict::Failed(
+        "expected the end of the kernel, got back".into(),
+    ))
+}

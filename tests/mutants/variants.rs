@@ -1,0 +1,44 @@
+//! Steps that only kernels with a feature of their own have.
+
+use support::compile::STACK_PROTECTOR;
+
+use super::{Edit, Mutant, Run};
+
+const GS_CASE: &str = "the first task reads its own word at %gs:0";
+
+/// Feature by feature.
+#[rustfmt::skip]
+pub const VARIANTS: &[Mutant] = &[
+    Mutant {
+        name: "canary_not_switched",
+        takes_out: "__switch_canary",
+        edits: &[
+            Edit { file: "src/arch/x86/switch_to.rs", find: "    movl  %ebx, %fs:{PERCPU_CANARY}\n", replace: "    .set unused_canary, {PERCPU_CANARY}\n" },
+        ],
+        red: Run::selftest("canary_differs_and_follows_its_task").of(STACK_PROTECTOR),
+    },
+    Mutant {
+        name: "canary_of_all_is_one",
+        takes_out: "a canary for each new task",
+        edits: &[
+            Edit { file: "src/process/fork.rs", find: "        get_random_bytes(&mut canary);\n", replace: "        let _ = (&mut canary, get_random_bytes);\n" },
+        ],
+        red: Run::selftest("canary_differs_and_follows_its_task").of(STACK_PROTECTOR),
+    },
+    Mutant {
+        name: "user_gs_not_saved_at_entry",
+        takes_out: "the user's %gs in pt_regs, where canaries need the register",
+        edits: &[
+            Edit { file: "boot/calling.S", find: "        pushl   %gs\n", replace: "        pushl   $0\n" },
+        ],
+        red: Run::ring3("gs_bases", GS_CASE).of(STACK_PROTECTOR),
+    },
+    Mutant {
+        name: "kernel_gs_not_loaded_at_exceptions",
+        takes_out: "the kernel's %gs at an exception",
+        edits: &[
+            Edit { file: "src/arch/x86/entry.rs", find: "    SET_KERNEL_GS %ecx\n", replace: "" },
+        ],
+        red: Run::ring3("gs_bases", GS_CASE).of(STACK_PROTECTOR),
+    },
+];
