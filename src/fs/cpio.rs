@@ -11,6 +11,7 @@
 //! Linux: `init/initramfs.c`, `Documentation/driver-api/early-userspace/buffer-format.rst`.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 
 use crate::syscall::errno::Errno;
@@ -187,8 +188,9 @@ impl fmt::Display for CpioError {
     }
 }
 
-/// An entry with what only its archive knows of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// An entry with what only its archive knows of it. Ordered by name, and of one name by place: in
+/// one archive no two are equal.
+#[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     /// Where its header begins, in bytes from the start of the archive.
     pub offset: usize,
@@ -198,6 +200,26 @@ pub struct Found<'a> {
     /// The rest.
     pub entry: Entry<'a>,
 }
+
+impl Ord for Found<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.entry.name, self.offset).cmp(&(other.entry.name, other.offset))
+    }
+}
+
+impl PartialOrd for Found<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Found<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Found<'_> {}
 
 /// The entries as they stand, in the archive's order, up to its trailer.
 pub fn read_entries(bytes: &[u8]) -> Result<Vec<Found<'_>>, CpioError> {

@@ -8,6 +8,7 @@
 //! Book: chapter 12, "Pathname Lookup".
 //! Linux: `init/initramfs.c`, `fs/namei.c`.
 
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 
 use super::cpio::{CpioError, Entry, FileType, Found, PATH_MAX, read_entries};
@@ -174,7 +175,7 @@ fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
         }
         entry.ino = i as u32 + 2; // 1 is the root
     }
-    linked.sort_unstable();
+    heap_sort(&mut linked);
     for names in linked.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
         let first = found[names[0].2].entry;
         let contents = names.iter().map(|&(_, _, i)| found[i].entry.data);
@@ -187,10 +188,14 @@ fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
     Ok(())
 }
 
-/// Sorts, and keeps of each name what the archive has last. (An unstable sort
-/// takes no memory.)
+/// Sorts in place. The sorts of slices want up to 4 KiB of stack, which is half of a kernel stack.
+fn heap_sort<T: Ord>(items: &mut Vec<T>) {
+    *items = BinaryHeap::from(core::mem::take(items)).into_sorted_vec();
+}
+
+/// Sorts, and keeps of each name what the archive has last.
 fn sort_by_name(found: &mut Vec<Found<'_>>) {
-    found.sort_unstable_by_key(|found| (found.entry.name, found.offset));
+    heap_sort(found);
     found.dedup_by(|later, kept| {
         let same = later.entry.name == kept.entry.name;
         if same {
@@ -228,7 +233,7 @@ fn add_directories(found: &mut Vec<Found<'_>>) -> Result<(), CpioError> {
             add(*offset, &entry.name[..slash])?;
         }
     }
-    missing.sort_unstable_by_key(|missing| missing.entry.name);
+    heap_sort(&mut missing);
     missing.dedup_by_key(|missing| missing.entry.name);
     let free = found.iter().map(|found| found.entry.ino).max().unwrap_or(1) + 1;
     for (ino, directory) in (free..).zip(&mut missing) {
@@ -242,7 +247,7 @@ fn add_directories(found: &mut Vec<Found<'_>>) -> Result<(), CpioError> {
         .try_reserve(missing.len())
         .map_err(|_| CpioError::NoMemory)?;
     found.append(&mut missing);
-    found.sort_unstable_by_key(|found| found.entry.name);
+    heap_sort(found);
     Ok(())
 }
 

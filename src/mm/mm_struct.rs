@@ -26,11 +26,17 @@ pub struct MmStruct {
     pub ldt: AtomicU32,
     /// Entries of the LDT.
     pub ldt_entries: AtomicU32,
+    /// What a switch from or to it has to do besides CR3: [`MM_CONTEXT_LDT`], and the
+    /// MEMBARRIER_STATE_* that its process has registered for.
+    pub context_flags: AtomicU32,
     /// `mm_users` and `mm_count`.
     pub counts: MmCount,
     /// The mappings.
     pub map: SpinLock<MemoryMap>,
 }
+
+/// `MmStruct::context_flags`: it has an LDT.
+pub const MM_CONTEXT_LDT: u32 = 1 << 31;
 
 /// The kernel's own address space: only kernel mappings, never freed.
 pub static INIT_MM: MmStruct = MmStruct {
@@ -38,6 +44,7 @@ pub static INIT_MM: MmStruct = MmStruct {
     ldt: AtomicU32::new(0),
     ldt_entries: AtomicU32::new(0),
     cpu_vm_mask: AtomicU32::new(0),
+    context_flags: AtomicU32::new(0),
     counts: MmCount::new(),
     map: SpinLock::new(MemoryMap::new()),
 };
@@ -53,6 +60,7 @@ impl MmStruct {
             ldt: AtomicU32::new(0),
             ldt_entries: AtomicU32::new(0),
             cpu_vm_mask: AtomicU32::new(0),
+            context_flags: AtomicU32::new(0),
             counts: MmCount::new(),
             map: SpinLock::new(MemoryMap::new()),
         })))

@@ -35,6 +35,7 @@ use crate::hw::pte::PAGE_SIZE;
 use crate::mm::frame::may_alloc;
 use crate::mm::mm_struct::{MmStruct, mmdrop, mmput};
 use crate::mm::vma::TASK_SIZE;
+use crate::sched::hooks::membarrier::membarrier_exec_mmap;
 use crate::sched::hooks::perf_event::{perf_event_enable_on_exec, perf_event_exit_task};
 use crate::sched::timer::schedule_timeout;
 use crate::sync::{IrqGuard, PreemptGuard};
@@ -260,6 +261,8 @@ fn exec_mmap(me: Current, new: NewMm) {
     {
         let _no_preempt = PreemptGuard::new();
         let _no_irq = IrqGuard::new();
+        // SAFETY: live by the user that is this task's from now on.
+        membarrier_exec_mmap(unsafe { &*new });
         me.mm.store(new, Ordering::Relaxed);
         me.active_mm.store(new, Ordering::Relaxed);
         // SAFETY: both are live: `old_active` by this task's user or count, given back only below,

@@ -19,7 +19,7 @@ use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::fs::random::get_random_bytes;
-use crate::mm::mm_struct::{MmStruct, mmput};
+use crate::mm::mm_struct::{MM_CONTEXT_LDT, MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
 use crate::sched::hooks::perf_event::perf_event_init_task;
@@ -278,6 +278,10 @@ fn copy_mm(me: Current, flags: u32) -> Result<*mut MmStruct, Errno> {
         unsafe { mmput(new) };
         return Err(e);
     }
+    // All but the LDT is copied as it is.
+    let context = old_mm.context_flags.load(Ordering::Relaxed) & !MM_CONTEXT_LDT;
+    // SAFETY: as above.
+    unsafe { (*new).context_flags.store(context, Ordering::Relaxed) };
     Ok(new)
 }
 

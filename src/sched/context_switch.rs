@@ -10,6 +10,7 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::finish_task_switch::finish_task_switch;
+use super::hooks::membarrier::membarrier_switch_mm;
 use super::prepare_task_switch::prepare_task_switch;
 use super::rq::Rq;
 use crate::arch::x86::current::{current, current_by_stack};
@@ -18,7 +19,7 @@ use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm};
 use crate::arch::x86::paravirt::arch_start_context_switch;
 use crate::arch::x86::switch_to::switch_to;
 use crate::mm::active_mm::{MmSwitch, mm_switch};
-use crate::mm::mm_struct::mmgrab;
+use crate::mm::mm_struct::{MmStruct, mmgrab};
 use crate::sync::irq::irqs_disabled;
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
 use crate::task::last::Prev;
@@ -92,7 +93,7 @@ unsafe fn switch_address_space<const BATCH: bool>(rq: *mut Rq, p: &TaskStruct, n
         }
         MmSwitch::Return => {
             // SAFETY: prev holds a count of what it borrowed, next is a user of its own.
-            unsafe { switch_mm::<BATCH>(&*oldmm, &*mm) };
+            unsafe { switch_mm_and_context::<BATCH>(rq, &*oldmm, &*mm) };
             // SAFETY: the lock is held by 1.
             unsafe { (*rq).prev_mm = oldmm };
             p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
@@ -101,8 +102,33 @@ unsafe fn switch_address_space<const BATCH: bool>(rq: *mut Rq, p: &TaskStruct, n
         MmSwitch::Switch if ptr::eq(oldmm, mm) => {}
         MmSwitch::Switch => {
             // SAFETY: each task is a user of its own.
-            unsafe { switch_mm::<BATCH>(&*oldmm, &*mm) };
+            unsafe { switch_mm_and_context::<BATCH>(rq, &*oldmm, &*mm) };
         }
+    }
+}
+
+/// `switch_mm`, and what few address spaces have besides page tables: an LDT, a registration with
+/// membarrier. That is owed a barrier between the store to `rq.curr` and ring 3: it is the write of
+/// CR3, or, where none is written, the `mmdrop` of `prev_mm`.
+///
+/// # Safety
+/// 1. `rq` is this CPU's run queue, its lock is held and interrupts are off. 2. CR3 is `old`'s.
+#[inline(always)]
+unsafe fn switch_mm_and_context<const BATCH: bool>(rq: *mut Rq, old: &MmStruct, mm: &MmStruct) {
+    #[cold]
+    #[inline(never)]
+    unsafe fn with_context<const BATCH: bool>(rq: *mut Rq, old: &MmStruct, mm: &MmStruct) {
+        // SAFETY: the caller's.
+        unsafe { membarrier_switch_mm(rq, old, mm) };
+        switch_mm::<BATCH, true>(old, mm);
+    }
+    let context =
+        old.context_flags.load(Ordering::Relaxed) | mm.context_flags.load(Ordering::Relaxed);
+    if context == 0 {
+        switch_mm::<BATCH, false>(old, mm);
+    } else {
+        // SAFETY: by 1 and 2.
+        unsafe { with_context::<BATCH>(rq, old, mm) };
     }
 }
 

@@ -11,6 +11,7 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::hooks::HOOKS_SCHED_IN;
+use super::hooks::membarrier::membarrier_mm_sync_core_before_usermode;
 use super::hooks::perf_event::perf_event_task_sched_in;
 use super::hooks::preempt_notifier::fire_sched_in_preempt_notifiers;
 use super::rq::{Rq, rq_unlock, this_rq};
@@ -60,8 +61,12 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     }
 
     if !mm.is_null() {
-        // SAFETY: the count that last had borrowed; CR3 has moved on.
-        unsafe { mmdrop(mm) };
+        // SAFETY: the count that last had borrowed; CR3 has moved on, or next lives in it. The
+        // locked instruction is the barrier that membarrier is owed when CR3 was not written.
+        unsafe {
+            membarrier_mm_sync_core_before_usermode(&*mm);
+            mmdrop(mm);
+        }
     }
     if state == TASK_DEAD {
         // SAFETY: the scheduler's own reference, given back once: last never runs again.

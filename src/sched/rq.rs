@@ -40,6 +40,9 @@ pub struct Rq {
     /// What a kernel task gave up when the CPU went from it to a user task; dropped by
     /// `finish_task_switch`, since `mmdrop` under this lock could deadlock.
     pub prev_mm: *mut MmStruct,
+    /// What the address space that runs here, or is borrowed, has registered for with membarrier.
+    /// Written by this CPU, read by any.
+    pub membarrier_state: AtomicU32,
     /// Runs when no other can; on no list.
     pub idle: *mut TaskStruct,
     /// Tasks on both arrays. Read without the lock for statistics.
@@ -67,6 +70,7 @@ impl Rq {
                 cpu,
                 curr: core::ptr::null_mut(),
                 prev_mm: core::ptr::null_mut(),
+                membarrier_state: AtomicU32::new(0),
                 idle: core::ptr::null_mut(),
                 nr_running: AtomicU32::new(0),
                 nr_switches: AtomicU32::new(0),

@@ -10,8 +10,7 @@
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
 //!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`paravirt`], [`hooks`],
-//!   [`perf`], [`canary`],
-//!   [`smp_mm`], [`deaths`]
+//!   [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
 //!
@@ -33,6 +32,7 @@ pub mod flags;
 pub mod fpu;
 pub mod hooks;
 pub mod lifecycle;
+pub mod membarrier;
 pub mod mm;
 pub mod paravirt;
 pub mod perf;
@@ -95,6 +95,7 @@ const TABLE: &[&[Case]] = &[
     smp::CASES,
     smp_sched::CASES,
     smp_mm::CASES,
+    membarrier::CASES,
     deaths::CASES,
 ];
 

@@ -45,20 +45,23 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Where an actor leaves its address space for the others.
-type Place = SpinLock<Option<Mm>>;
+pub type Place = SpinLock<Option<Mm>>;
 
-fn at(place: &Place) -> Mm {
+/// What it left there.
+pub fn at(place: &Place) -> Mm {
     place
         .lock()
         .unwrap_or_else(|| panic!("BUG: an actor looks for an address space too early"))
 }
 
-fn counts_of(cpu: u32) -> SwitchCounts {
+/// How often things happened in the switches of CPU `cpu`.
+pub fn counts_of(cpu: u32) -> SwitchCounts {
     // SAFETY: plain words of a live area, only looked at.
     unsafe { (&raw const (*per_cpu(cpu)).count).read_volatile() }
 }
 
-fn tlb_state_of(cpu: u32) -> u32 {
+/// Whether CPU `cpu` uses its address space, or only borrows it.
+pub fn tlb_state_of(cpu: u32) -> u32 {
     // SAFETY: one word of a live area.
     unsafe { (&raw const (*per_cpu(cpu)).tlb_state).read_volatile() }
 }

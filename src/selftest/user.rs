@@ -12,6 +12,8 @@ use super::check::Verdict;
 use crate::arch::x86::current::current;
 use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm_irqs_off};
 use crate::mm::mm_struct::{INIT_MM, MmStruct, mmdrop, mmgrab};
+use crate::sched::hooks::membarrier::membarrier_switch_mm;
+use crate::sched::rq::this_rq;
 use crate::sync::{IrqGuard, PreemptGuard};
 use crate::task::task_struct::TaskStruct;
 
@@ -90,7 +92,10 @@ fn adopt(mm: *mut MmStruct) {
         me.mm.store(mm, Ordering::Relaxed);
         me.active_mm.store(mm, Ordering::Relaxed);
         // SAFETY: we hold a count of what we borrowed and a user of what we get.
-        unsafe { switch_mm_irqs_off(&*old, &*mm) };
+        unsafe {
+            membarrier_switch_mm(this_rq(), &*old, &*mm);
+            switch_mm_irqs_off(&*old, &*mm);
+        }
         old
     };
     // SAFETY: the count that came with the borrowing; CR3 has moved on.
@@ -108,6 +113,7 @@ pub fn borrow_init_mm() {
         // SAFETY: INIT_MM lives for ever, and the count of `old` is ours until below.
         unsafe {
             mmgrab(init_mm);
+            membarrier_switch_mm(this_rq(), &*old, &*init_mm);
             switch_mm_irqs_off(&*old, &*init_mm);
         }
         enter_lazy_tlb();

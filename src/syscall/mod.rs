@@ -5,7 +5,7 @@
 //! - `table`: the calls by number; [`names`]: of those that are not there
 //! - `process`, `sched`: births, deaths, who runs; `signal`
 //! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
-//! - `memory`, `time`, `identity`, `misc`
+//! - `memory`, `membarrier`, `time`, `identity`, `misc`
 //! - `perf_event`: counting
 //! - `thread_area`, `ioport`, `prctl`: TLS, ports, the time-stamp counter
 //! - `rseq`: restartable sequences
@@ -21,6 +21,8 @@ pub mod futex;
 pub mod identity;
 #[cfg(target_os = "none")]
 pub mod ioport;
+#[cfg(target_os = "none")]
+pub mod membarrier;
 #[cfg(target_os = "none")]
 pub mod memory;
 #[cfg(target_os = "none")]

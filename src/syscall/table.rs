@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::errno::{Errno, to_ret};
 use super::{
-    descriptors, exec, futex, identity, ioport, memory, misc, names, paths, perf_event, poll,
-    prctl, process, read_write, rseq, sched, signal, thread_area, time,
+    descriptors, exec, futex, identity, ioport, membarrier, memory, misc, names, paths, perf_event,
+    poll, prctl, process, read_write, rseq, sched, signal, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -237,6 +237,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     353 paths::sys_change_at, 2;
     355 misc::sys_getrandom, 3;
     386 rseq::sys_rseq, 4;
+    375 membarrier::sys_membarrier, 2;
     403 time::sys_clock_gettime64, 2;
     407 time::sys_clock_nanosleep64, 4;
 };

@@ -1,6 +1,7 @@
 //! The mutants: for each step of the switch a small change that takes it out, and the
 //! test that must notice. Each file has those of one part of the way.
 
+mod membarrier;
 mod programs;
 mod rseq;
 mod schedule;
@@ -77,6 +78,10 @@ impl Run {
         }
     }
 
+    const fn on_cpus(self, cpus: u32) -> Run {
+        Run { cpus, ..self }
+    }
+
     const fn ring3(program: &'static str, test: &'static str) -> Run {
         Run {
             what: What::Program(program),
@@ -135,6 +140,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         switch_to::SWITCH_TO,
         schedule::SCHEDULE,
         programs::PROGRAMS,
+        membarrier::MEMBARRIER,
         rseq::RSEQ,
         several_cpus::SEVERAL_CPUS,
         strategies::STRATEGIES,

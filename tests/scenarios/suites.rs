@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use support::compile::{STACK_PROTECTOR, program_names, variant};
+use support::compile::{Profile, STACK_PROTECTOR, program_names, variant};
 use support::image::IsoSpec;
 use support::ktap;
 use support::qemu::Vm;
@@ -51,6 +51,15 @@ pub fn suites() -> Result<Vec<Suite>> {
         suites.push(Suite {
             name: format!("stack_protector::{what}"),
             vm: stack_protector,
+            what: job.to_owned(),
+            report: ktap::parse,
+        });
+    }
+    // And as it is measured: without the checks, on less stack, in another order of instructions.
+    for (what, job) in [("selftest", "selftest"), ("ring3", "init=/init")] {
+        suites.push(Suite {
+            name: format!("release::{what}"),
+            vm: release,
             what: job.to_owned(),
             report: ktap::parse,
         });
@@ -125,7 +134,18 @@ fn stack_protector(word: &str) -> Result<Vm> {
 }
 
 fn selftest(word: &str) -> Result<Vm> {
-    let mut vm = machine(&IsoSpec::boot(word))?;
+    selftest_of(&IsoSpec::boot(word))
+}
+
+fn release(word: &str) -> Result<Vm> {
+    selftest_of(&IsoSpec {
+        profile: Profile::Release,
+        ..IsoSpec::boot(word)
+    })
+}
+
+fn selftest_of(spec: &IsoSpec) -> Result<Vm> {
+    let mut vm = machine(spec)?;
     vm.timeout = Duration::from_secs(180);
     repeatable(&mut vm);
     Ok(vm)

@@ -21,13 +21,13 @@ use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 /// Writes no CR3 when they are the same, unless `leave_mm` has meanwhile taken it away.
 #[inline(always)]
 pub fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
-    switch_mm::<false>(prev, next);
+    switch_mm::<false, true>(prev, next);
 }
 
-/// As [`switch_mm_irqs_off`]; with `BATCH` CR3 is only noted for `arch_end_context_switch`. It is
-/// compiled twice, so that the native kernel does not ask.
+/// As [`switch_mm_irqs_off`]; with `BATCH` CR3 is only noted for `arch_end_context_switch`, and
+/// `LDT` is true unless neither has one. Compiled for each, so that the usual switch does not ask.
 #[inline(always)]
-pub fn switch_mm<const BATCH: bool>(prev: &MmStruct, next: &MmStruct) {
+pub fn switch_mm<const BATCH: bool, const LDT: bool>(prev: &MmStruct, next: &MmStruct) {
     let cpu = smp_processor_id();
     if !core::ptr::eq(prev, next) {
         this_cpu_write!(tlb_state, const TLBSTATE_OK);
@@ -36,8 +36,7 @@ pub fn switch_mm<const BATCH: bool>(prev: &MmStruct, next: &MmStruct) {
         load_cr3::<BATCH>(next);
         // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
         clear_bit(cpu, &prev.cpu_vm_mask);
-        if prev.ldt_entries.load(Ordering::Relaxed) | next.ldt_entries.load(Ordering::Relaxed) != 0
-        {
+        if LDT {
             load_ldt(next);
         }
     } else if this_cpu_read!(tlb_state) != TLBSTATE_OK {
@@ -50,7 +49,9 @@ pub fn switch_mm<const BATCH: bool>(prev: &MmStruct, next: &MmStruct) {
         if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
             // leave_mm ran while we were lazy: CR3 is the kernel's.
             load_cr3::<BATCH>(next);
-            load_ldt(next);
+            if LDT {
+                load_ldt(next);
+            }
         }
     }
 }

@@ -103,6 +103,10 @@ pub struct SwitchCounts {
     pub reschedule_ipis: u32,
     /// Tasks that were moved to this CPU.
     pub migrations: u32,
+    /// Memory barriers that others asked this CPU for.
+    pub membarriers: u32,
+    /// The instruction stream was serialized because a switch does not.
+    pub core_syncs: u32,
     /// Switches whose updates were applied in one go.
     pub paravirt_batches: u32,
     /// Ticks taken.

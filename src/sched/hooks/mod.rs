@@ -8,9 +8,11 @@
 //! - [`perf_event`]: what is counted for who asked
 //! - [`rseq`]: restartable sequences
 //! - [`preempt_notifier`]: who asked to be told
+//! - [`membarrier`]: which hangs on the address space, not on the task
 //!
 //! Linux: 5.4 `prepare_task_switch`, `finish_task_switch`.
 
+pub mod membarrier;
 pub mod perf_event;
 pub mod preempt_notifier;
 pub mod rseq;

@@ -37,6 +37,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("threads", "one address space, all else their own"),
     ("rseq", "restartable sequences start over"),
     ("rseq_counter", "counters without locks are exact"),
+    (
+        "membarrier",
+        "registration, errors, and memory in order on two CPUs",
+    ),
     ("stress", "many processes and threads, each with its own"),
 ];
 
