@@ -69,6 +69,7 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
 }
 
 /// Reads the command line, and says what of it has no effect.
+#[inline(never)]
 fn parse_cmdline(line: &'static str) {
     let (cmdline, warnings) = cmdline::parse(line);
     printk::set_console_loglevel(cmdline.loglevel);
@@ -87,6 +88,8 @@ fn parse_cmdline(line: &'static str) {
 }
 
 /// Page frames, heap and kernel stacks, or the end.
+// Its frame is large, and what follows needs the rest of the boot stack.
+#[inline(never)]
 fn mem_init(boot_info: &BootInfo) {
     let ready = match boot_info.memblock() {
         Ok(mut blocks) => mm::setup::mem_init(&mut blocks).is_ok(),

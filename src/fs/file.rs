@@ -7,13 +7,15 @@
 //!
 //! Book: chapter 12, "The File Object". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
 
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::cpio::FileType;
+use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
 use super::pipe::{PipeReader, PipeWriter};
 use super::random::get_random_bytes;
-use super::rootfs::{self, Inode};
+use super::rootfs::{self, Inode, KCOV_DEVICE};
 use super::stat::{S_IFIFO, Stat, d_type, put_dirent64};
 use super::tty;
 use crate::arch::x86::uaccess::{access_ok, clear_user, copy_to_user, put_user};
@@ -64,6 +66,8 @@ pub enum Object {
     PipeWriter(PipeWriter),
     /// What `perf_event_open` counts.
     PerfEvent(PerfEventFile),
+    /// `/sys/kernel/debug/kcov`.
+    Kcov(Inode, Arc<Kcov>),
 }
 
 /// An open file.
@@ -119,6 +123,7 @@ impl File {
         }
         let object = match (inode.file_type, inode.rdev) {
             (FileType::Regular | FileType::Directory, _) => Object::Inode(inode),
+            (FileType::CharDevice, KCOV_DEVICE) => Object::Kcov(inode, Kcov::open()),
             (FileType::CharDevice, (1, 3)) => Object::Null(inode),
             (FileType::CharDevice, (1, 5)) => Object::Zero(inode),
             (FileType::CharDevice, (1, 8 | 9)) => Object::Random(inode),
@@ -170,6 +175,7 @@ impl File {
             Object::Random(_) => read_random(to, count),
             Object::Tty(_) => tty::read(to, count, self.flags() & O_NONBLOCK != 0),
             Object::PerfEvent(event) => event.read(to, count),
+            Object::Kcov(..) => Err(Errno::EINVAL),
             Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
@@ -212,7 +218,7 @@ impl File {
         match &self.object {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
             Object::Tty(_) => tty::write(from, count),
-            Object::PerfEvent(_) => Err(Errno::EINVAL),
+            Object::PerfEvent(_) | Object::Kcov(..) => Err(Errno::EINVAL),
             Object::Inode(_) | Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
@@ -243,7 +249,7 @@ impl File {
     pub fn stat(&self) -> Stat {
         match &self.object {
             Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => stat(inode),
-            Object::Random(inode) | Object::Tty(inode) => stat(inode),
+            Object::Random(inode) | Object::Tty(inode) | Object::Kcov(inode, _) => stat(inode),
             Object::PipeReader(_) | Object::PipeWriter(_) => Stat {
                 mode: S_IFIFO | 0o600,
                 ino: 1,
@@ -272,6 +278,7 @@ impl File {
                 put_user(argument, pipe.available() as u32).map(|()| 0)
             }
             (Object::PerfEvent(event), _) => event.ioctl(command, argument),
+            (Object::Kcov(_, kcov), _) => kcov.ioctl(command, argument),
             (Object::Tty(_), _) => tty::ioctl(command, argument, session),
             _ => Err(Errno::ENOTTY),
         }

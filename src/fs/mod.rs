@@ -11,7 +11,7 @@
 //! - [`stat`] — what is told about a file
 //! - `rootfs` — where all paths begin
 //! - `file`, `files_struct` — open files, and who has them
-//! - `pipe`, `tty`, `random`, `perf_event` — what is opened
+//! - `pipe`, `tty`, `random`, `perf_event`, `kcov` — what is opened
 
 pub mod cpio;
 pub mod elf;
@@ -21,6 +21,8 @@ pub mod file;
 #[cfg(target_os = "none")]
 pub mod files_struct;
 pub mod initramfs;
+#[cfg(target_os = "none")]
+pub mod kcov;
 pub mod n_tty;
 #[cfg(target_os = "none")]
 pub mod perf_event;

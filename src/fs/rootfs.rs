@@ -15,11 +15,17 @@ use super::cpio::{CpioError, Entry, FileType};
 use super::initramfs::Archive;
 use super::stat::S_IFCHR;
 use crate::syscall::errno::Errno;
+use crate::task::kcov::KCOV;
 
 /// An entry of the root file system.
 pub type Inode = &'static Entry<'static>;
 
 static ROOT: Once<Archive<'static>> = Once::new();
+
+/// Number of the coverage file, which has none in Linux: of its own.
+pub const KCOV_DEVICE: (u32, u32) = (0, 1);
+
+static KCOV_FILE: Entry<'static> = device(b"sys/kernel/debug/kcov", 0o600, KCOV_DEVICE);
 
 static DEVICES: [Entry<'static>; 6] = [
     device(b"dev/null", 0o666, (1, 3)),
@@ -64,17 +70,21 @@ pub fn lookup(from: Inode, path: &[u8], follow: bool) -> Result<Inode, Errno> {
 
 fn builtin_device(from: Inode, path: &[u8]) -> Option<Inode> {
     let absolute = path.strip_prefix(b"/");
-    DEVICES.iter().find(|device| match absolute {
-        Some(path) => device.name == path,
-        None if from.name.is_empty() => device.name == path,
-        None => {
-            device
-                .name
-                .strip_prefix(from.name)
-                .and_then(|rest| rest.strip_prefix(b"/"))
-                == Some(path)
-        }
-    })
+    let coverage = KCOV.then_some(&KCOV_FILE);
+    DEVICES
+        .iter()
+        .chain(coverage)
+        .find(|device| match absolute {
+            Some(path) => device.name == path,
+            None if from.name.is_empty() => device.name == path,
+            None => {
+                device
+                    .name
+                    .strip_prefix(from.name)
+                    .and_then(|rest| rest.strip_prefix(b"/"))
+                    == Some(path)
+            }
+        })
 }
 
 const fn device(name: &'static [u8], permissions: u32, rdev: (u32, u32)) -> Entry<'static> {

@@ -16,6 +16,7 @@ use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::math_state::clear_fpu;
 use crate::arch::x86::mmu_context::enter_lazy_tlb;
 use crate::arch::x86::uaccess::put_user;
+use crate::fs::kcov::kcov_task_exit;
 use crate::mm::mm_struct::{mmgrab, mmput};
 use crate::sched::hooks::perf_event::perf_event_exit_task;
 use crate::sched::schedule::schedule;
@@ -46,6 +47,7 @@ pub fn do_exit(code: i32) -> ! {
     exit_files(me);
     exit_thread(me);
     clear_fpu(me);
+    kcov_task_exit(me);
     perf_event_exit_task(me);
     exit_notify(me, code);
 

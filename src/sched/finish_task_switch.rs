@@ -11,6 +11,7 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::hooks::HOOKS_SCHED_IN;
+use super::hooks::kcov::kcov_finish_switch;
 use super::hooks::membarrier::membarrier_mm_sync_core_before_usermode;
 use super::hooks::perf_event::perf_event_task_sched_in;
 use super::hooks::preempt_notifier::fire_sched_in_preempt_notifiers;
@@ -82,6 +83,7 @@ fn finish_with_hooks(me: Current, last: *mut TaskStruct, rq: *mut Rq) {
     perf_event_task_sched_in(&me);
     finish_task(last);
     finish_lock_switch(rq);
+    kcov_finish_switch(&me);
     fire_sched_in_preempt_notifiers(&me);
 }
 

@@ -6,6 +6,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::hooks::kcov::kcov_prepare_switch;
 use super::hooks::perf_event::perf_event_task_sched_out;
 use super::hooks::preempt_notifier::fire_sched_out_preempt_notifiers;
 use super::hooks::rseq::rseq_preempt;
@@ -26,6 +27,7 @@ pub fn prepare_task_switch(prev: &TaskStruct, next: &TaskStruct) {
 #[cold]
 #[inline(never)]
 fn call_hooks(prev: &TaskStruct, next: &TaskStruct) {
+    kcov_prepare_switch(prev);
     sched_info_switch(prev, next);
     perf_event_task_sched_out(prev);
     rseq_preempt(prev);

@@ -103,6 +103,8 @@ errnos! {
     ETIMEDOUT = 110,
     /// Kernel-internal: run the system call again after the signal (with `SA_RESTART` only).
     ERESTARTSYS = 512,
+    /// Not supported, where a program should not see it but does (`KCOV_ENABLE`).
+    ENOTSUPP = 524,
     /// Kernel-internal: run the system call again unless a handler ran.
     ERESTARTNOHAND = 514,
 }

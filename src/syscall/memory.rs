@@ -62,6 +62,11 @@ pub fn sys_mmap2(
     }
     let data = match &fget(fd)?.object {
         Object::Inode(inode) if inode.file_type == FileType::Regular => inode.data,
+        Object::Kcov(_, kcov) if pages == 0 && flags.contains(MapFlags::SHARED) => {
+            let backing = kcov.mmap(length)?;
+            return do_mmap(mm()?, address, length, prot, flags, Some(backing));
+        }
+        Object::Kcov(..) => return Err(Errno::EINVAL),
         _ => return Err(Errno::ENODEV),
     };
     if flags.contains(MapFlags::SHARED) == flags.contains(MapFlags::PRIVATE) {

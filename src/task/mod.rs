@@ -11,12 +11,14 @@
 //! - [`sched_info`], [`preempt_notifier`]: what may be kept of its switches, and who is told
 //! - [`perf_attr`], [`perf_event_context`]: what is counted of it on request
 //! - [`rseq`]: restartable sequences: what a thread shares with the kernel
+//! - [`kcov`]: for its coverage
 //! - [`state`]: states and flags
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
 
 pub mod cred;
 pub mod io_bitmap;
+pub mod kcov;
 pub mod last;
 pub mod perf_attr;
 pub mod perf_event_context;

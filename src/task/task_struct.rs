@@ -18,6 +18,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
 use super::cred::Cred;
+use super::kcov::KcovTask;
 use super::perf_event_context::PerfEventContext;
 use super::preempt_notifier::PreemptNotifier;
 use super::sched_entity::SchedEntity;
@@ -25,6 +26,7 @@ use super::sched_info::SchedInfo;
 use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
+use crate::fs::kcov::Kcov;
 use crate::mm::mm_struct::MmStruct;
 use crate::process::signal::{SignalStruct, TaskSignals};
 use crate::sched::hooks::perf_event::PerfEvent;
@@ -90,6 +92,10 @@ pub struct TaskStruct {
     pub hooks: AtomicU32,
     /// Preempt notifiers, a list. Changed by the task itself, preemption off.
     pub preempt_notifiers: UnsafeCell<*const PreemptNotifier>,
+    /// Where its coverage is recorded, and what the record needs; with the feature `kcov`.
+    pub kcov: SpinLock<Option<Arc<Kcov>>>,
+    /// Read at each edge of instrumented code.
+    pub kcov_task: KcovTask,
     /// What is counted of it. A run-queue lock may be held when this one is taken, not after.
     pub perf_events: IrqSpinLock<PerfEventContext<Arc<PerfEvent>>>,
     /// User address of the `struct rseq` that the task has registered; 0: none. Written by the task.
@@ -169,6 +175,8 @@ impl TaskStruct {
             active_mm: AtomicPtr::new(core::ptr::null_mut()),
             hooks: AtomicU32::new(0),
             preempt_notifiers: UnsafeCell::new(core::ptr::null()),
+            kcov: SpinLock::new(None),
+            kcov_task: KcovTask::default(),
             perf_events: IrqSpinLock::new(PerfEventContext::new()),
             rseq: AtomicU32::new(0),
             rseq_sig: AtomicU32::new(0),

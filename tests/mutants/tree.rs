@@ -103,7 +103,11 @@ impl Copy {
         let kernel = out
             .join(target.trim_end_matches(".json"))
             .join(Profile::Dev.folder());
-        Ok(kernel.join("switch_to"))
+        let kernel = kernel.join("switch_to");
+        match variant {
+            None => Ok(kernel),
+            Some(variant) => variant.finish(kernel),
+        }
     }
 }
 

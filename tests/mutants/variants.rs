@@ -1,6 +1,6 @@
 //! Steps that only kernels with a feature of their own have.
 
-use support::compile::STACK_PROTECTOR;
+use support::compile::{KCOV, STACK_PROTECTOR};
 
 use super::{Edit, Mutant, Run};
 
@@ -40,5 +40,37 @@ pub const VARIANTS: &[Mutant] = &[
             Edit { file: "src/arch/x86/entry.rs", find: "    SET_KERNEL_GS %ecx\n", replace: "" },
         ],
         red: Run::ring3("gs_bases", GS_CASE).of(STACK_PROTECTOR),
+    },
+    Mutant {
+        name: "kcov_not_told_of_departure",
+        takes_out: "kcov_prepare_switch",
+        edits: &[
+            Edit { file: "src/sched/prepare_task_switch.rs", find: "    kcov_prepare_switch(prev);\n", replace: "    let _ = kcov_prepare_switch;\n" },
+        ],
+        red: Run::ring3("kcov", "a switch, and who runs meanwhile, add nothing").of(KCOV),
+    },
+    Mutant {
+        name: "kcov_not_told_of_return",
+        takes_out: "kcov_finish_switch",
+        edits: &[
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    kcov_finish_switch(&me);\n", replace: "    let _ = kcov_finish_switch;\n" },
+        ],
+        red: Run::ring3("kcov", "recording goes on after a switch").of(KCOV),
+    },
+    Mutant {
+        name: "kcov_records_interrupts",
+        takes_out: "coverage outside interrupts only",
+        edits: &[
+            Edit { file: "src/arch/x86/kcov.rs", find: "    jnz     1f                              # an interrupt\n", replace: "" },
+        ],
+        red: Run::ring3("kcov", "interrupts add nothing").of(KCOV),
+    },
+    Mutant {
+        name: "kcov_overruns_its_buffer",
+        takes_out: "the end of the buffer",
+        edits: &[
+            Edit { file: "src/arch/x86/kcov.rs", find: "    cmpl    {SIZE}(%eax), %ecx\n    jae     1f                              # full, or the program wrote there\n", replace: "    .set unused_size, {SIZE}\n" },
+        ],
+        red: Run::ring3("kcov", "a full buffer stays as it is").of(KCOV),
     },
 ];

@@ -4,6 +4,7 @@ mod boot_failures;
 mod deaths;
 mod harness;
 mod init_failures;
+mod kcov;
 mod real_programs;
 mod smp;
 mod suites;
@@ -25,6 +26,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(init_failures::scenarios());
     scenarios.extend(real_programs::scenarios());
     scenarios.extend(deaths::scenarios());
+    scenarios.extend(kcov::scenarios());
     scenarios.extend(smp::scenarios());
     scenarios.extend(tour::scenarios());
     scenarios

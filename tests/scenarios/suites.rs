@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use support::compile::{Profile, STACK_PROTECTOR, program_names, variant};
+use support::compile::{KCOV, Profile, STACK_PROTECTOR, Variant, program_names, variant};
 use support::image::IsoSpec;
 use support::ktap;
 use support::qemu::Vm;
@@ -46,14 +46,17 @@ pub fn suites() -> Result<Vec<Suite>> {
             });
         }
     }
-    // A kernel in which %gs is not lazy: the same programs, and what is only there.
+    // A kernel in which %gs is not lazy, and one that says what it runs: the same programs, and what
+    // is only there.
     for (what, job) in [("selftest", "selftest"), ("ring3", "init=/init")] {
-        suites.push(Suite {
-            name: format!("stack_protector::{what}"),
-            vm: stack_protector,
-            what: job.to_owned(),
-            report: ktap::parse,
-        });
+        for (name, vm) in VARIANTS {
+            suites.push(Suite {
+                name: format!("{name}::{what}"),
+                vm: *vm,
+                what: job.to_owned(),
+                report: ktap::parse,
+            });
+        }
     }
     // And as it is measured: without the checks, on less stack, in another order of instructions.
     for (what, job) in [("selftest", "selftest"), ("ring3", "init=/init")] {
@@ -122,9 +125,15 @@ fn stress(words: &str) -> Result<Vm> {
     Ok(vm)
 }
 
-fn stack_protector(word: &str) -> Result<Vm> {
+/// Kernels that are built apart.
+const VARIANTS: &[(&str, Machine)] = &[
+    ("stack_protector", |word| built_apart(STACK_PROTECTOR, word)),
+    ("kcov", |word| built_apart(KCOV, word)),
+];
+
+fn built_apart(kernel: Variant, word: &str) -> Result<Vm> {
     let spec = IsoSpec {
-        kernel: Some(variant(STACK_PROTECTOR)?),
+        kernel: Some(variant(kernel)?),
         ..IsoSpec::boot(word)
     };
     let mut vm = machine(&spec)?;

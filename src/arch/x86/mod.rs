@@ -40,6 +40,7 @@
 //! - [`acpi`]: the firmware's table of processors
 //! - [`lapic`], [`ioapic`]: the interrupt controllers
 //! - [`smp`]: starting other CPUs and calling them; [`trampoline`]: where they begin
+//! - [`kcov`]: edge coverage
 //! - [`backtrace`]: who called whom
 //! - [`epitaph`]: the end of the kernel
 
@@ -79,6 +80,8 @@ pub mod io_bitmap;
 pub mod ioapic;
 #[cfg(target_os = "none")]
 pub mod irq;
+#[cfg(target_os = "none")]
+pub mod kcov;
 #[cfg(target_os = "none")]
 pub mod lapic;
 #[cfg(target_os = "none")]

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, ensure};
 
 use crate::paths;
+use crate::quiet;
 use crate::toolchain::{cargo, find, quietly, tool};
 
 /// How a kernel is compiled.
@@ -46,6 +47,9 @@ pub struct Variant {
     /// The target's file in the root of the tree.
     pub target: &'static str,
     flags: &'static str,
+    /// Each crate is one unit for the compiler. Several are put together and optimised again, which
+    /// instrumented code stands in the way of: frames outgrow a kernel stack.
+    in_one_piece: bool,
 }
 
 impl Variant {
@@ -56,6 +60,17 @@ impl Variant {
             .args(&TARGET[2..])
             .args(["--features", self.feature])
             .env("RUSTFLAGS", self.flags);
+        if self.in_one_piece {
+            cargo.env("CARGO_PROFILE_DEV_CODEGEN_UNITS", "1");
+        }
+    }
+
+    /// What is left to do after linking; returns the kernel to boot.
+    pub fn finish(self, kernel: PathBuf) -> Result<PathBuf> {
+        match self.feature {
+            "kcov" => quiet::of_coverage(&kernel),
+            _ => Ok(kernel),
+        }
     }
 
     /// Where cargo is to keep what it compiles for it.
@@ -70,11 +85,20 @@ pub const STACK_PROTECTOR: Variant = Variant {
     feature: "stack_protector",
     target: "i686-stack-protector.json",
     flags: "-Zstack-protector=all",
+    in_one_piece: false,
+};
+
+/// Functions say which way they go, but for the switch and the entries: see [`quiet`].
+pub const KCOV: Variant = Variant {
+    feature: "kcov",
+    target: "i686-kernel.json",
+    flags: "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 -Cllvm-args=-sanitizer-coverage-trace-pc",
+    in_one_piece: true,
 };
 
 /// The variant that a person names.
 pub fn variant_named(name: &str) -> Result<Variant> {
-    let all = [STACK_PROTECTOR];
+    let all = [STACK_PROTECTOR, KCOV];
     all.into_iter()
         .find(|variant| variant.feature == name)
         .with_context(|| format!("no variant {name:?} of the kernel"))
@@ -98,7 +122,8 @@ pub fn variant(variant: Variant) -> Result<PathBuf> {
         .context("cannot start cargo")?;
     ensure!(status.success(), "cargo build of {variant:?} failed");
     let folder = variant.target.trim_end_matches(".json");
-    Ok(variant.folder().join(folder).join("debug/switch_to"))
+    let kernel = variant.folder().join(folder).join("debug/switch_to");
+    variant.finish(kernel)
 }
 
 /// Our ring-3 programs, built if they are not up to date; [`binaries`] is where they are.

@@ -12,6 +12,7 @@ pub mod ktap; // the test report on the serial line, read strictly
 pub mod paths; // where things lie in the tree and under target/
 pub mod qemu; // one virtual machine: run, listened to, ended
 mod qmp; // QEMU's monitor
+pub mod quiet;
 pub mod serial; // the serial line of a machine
 pub mod source; // what a Rust source file uses, for the rules of the tree
 pub mod steer; // the slot of an ISO that steers one boot

@@ -34,6 +34,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("debugreg", "debug registers are the kernel's"),
     ("tsc", "PR_SET_TSC"),
     ("perf", "software events of a task"),
+    ("kcov", "what of the kernel a call runs"),
     ("threads", "one address space, all else their own"),
     ("rseq", "restartable sequences start over"),
     ("rseq_counter", "counters without locks are exact"),
