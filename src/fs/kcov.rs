@@ -144,7 +144,11 @@ impl Kcov {
     /// EINVAL without a size, with another length, or while somebody records; ENOMEM.
     pub fn mmap(&self, length: u32) -> Result<Backing, Errno> {
         let mut state = self.state.lock();
-        if state.size == 0 || state.traces || length != state.size * 4 || length % PAGE_SIZE != 0 {
+        if state.size == 0
+            || state.traces
+            || length != state.size * 4
+            || !length.is_multiple_of(PAGE_SIZE)
+        {
             return Err(Errno::EINVAL);
         }
         let area = match state.area.take() {

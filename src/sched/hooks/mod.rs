@@ -4,7 +4,7 @@
 //! words of prev and next once.
 //!
 //! In reading order:
-//! - [`kcov`]: coverage
+//! - [`kcov`]: what of the kernel it covers
 //! - [`sched_info`]: run delay and time on a CPU
 //! - [`perf_event`]: what is counted for who asked
 //! - [`rseq`]: restartable sequences
