@@ -11,6 +11,7 @@
 use core::fmt;
 
 use arrayvec::ArrayVec;
+use spin::Once;
 
 use crate::{
     exit_value::ExitValue,
@@ -71,6 +72,18 @@ pub struct BootInfo {
     pub rsdt: Option<Rsdt>,
     /// The kernel's own image.
     pub kernel: Range,
+}
+
+static COMMAND_LINE: Once<&'static str> = Once::new();
+
+/// Keeps the command line for who asks later.
+pub fn save_command_line(line: &'static str) {
+    COMMAND_LINE.call_once(|| line);
+}
+
+/// The command line as typed.
+pub fn saved_command_line() -> &'static str {
+    COMMAND_LINE.get().copied().unwrap_or("")
 }
 
 impl BootInfo {

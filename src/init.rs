@@ -19,18 +19,18 @@ use crate::arch::x86::head::fatal;
 use crate::arch::x86::{
     acpi, backtrace, epitaph, gdt, io_bitmap, irq, lapic, math_state, paravirt, percpu, traps,
 };
-use crate::boot_info::{BootInfo, Rsdt};
+use crate::boot_info::{BootInfo, Rsdt, save_command_line};
 use crate::cmdline::{self, Cmdline, Job, OnPanic};
 use crate::drivers::{printk, serial};
 use crate::exit_value::ExitValue;
-use crate::fs::{rootfs, tty};
+use crate::fs::{procfs, rootfs, tty};
 use crate::hw::madt::{Madt, SdtError};
 use crate::mm;
 use crate::mm::frame::phys_to_virt;
 use crate::mm::memblock::Range;
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::{kernel_thread, new_kernel_thread};
-use crate::process::{tty_signal, watchdog};
+use crate::process::{proc, tty_signal, watchdog};
 use crate::sched::hooks::sched_info::force_schedstat_enabled;
 use crate::sched::migration::{make_migration_thread, migration_thread};
 use crate::sched::wake_up::wake_up_new_task;
@@ -71,6 +71,7 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
 /// Reads the command line, and says what of it has no effect.
 #[inline(never)]
 fn parse_cmdline(line: &'static str) {
+    save_command_line(line);
     let (cmdline, warnings) = cmdline::parse(line);
     printk::set_console_loglevel(cmdline.loglevel);
     for warning in warnings {
@@ -157,7 +158,10 @@ fn mount_root(initramfs: Option<Range>) {
         )
     };
     match rootfs::mount(archive) {
-        Ok(_) => log::info!("rootfs: initramfs of {} KiB", archive.len() / 1024),
+        Ok(_) => {
+            procfs::register_filesystem(&proc::ops::OPS);
+            log::info!("rootfs: initramfs of {} KiB", archive.len() / 1024);
+        }
         Err(error) => fatal(
             ExitValue::Initramfs,
             format_args!("initramfs is broken: {error}"),

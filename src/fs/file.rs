@@ -7,6 +7,7 @@
 //!
 //! Book: chapter 12, "The File Object". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
 
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,9 +15,10 @@ use super::cpio::FileType;
 use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
 use super::pipe::{PipeReader, PipeWriter};
+use super::procfs::{self, ProcInode};
 use super::random::get_random_bytes;
 use super::rootfs::{self, Inode, KCOV_DEVICE};
-use super::stat::{S_IFIFO, Stat, d_type, put_dirent64};
+use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat, d_type, put_dirent64};
 use super::tty;
 use crate::arch::x86::uaccess::{access_ok, clear_user, copy_to_user, put_user};
 use crate::sync::SpinLock;
@@ -52,6 +54,8 @@ const FIONBIO: u32 = 0x5421;
 pub enum Object {
     /// A regular file or a directory of the initramfs.
     Inode(Inode),
+    /// A file of `/proc`.
+    Proc(ProcFile),
     /// `/dev/null`.
     Null(Inode),
     /// `/dev/zero`.
@@ -105,7 +109,7 @@ impl File {
             return Err(Errno::EEXIST);
         }
         let writes = flags & O_ACCMODE != 0 || flags & O_TRUNC != 0;
-        match inode.file_type {
+        match inode.file_type() {
             FileType::Symlink => return Err(Errno::ELOOP),
             FileType::Directory if writes || flags & O_CREAT != 0 => return Err(Errno::EISDIR),
             FileType::Directory => {}
@@ -118,10 +122,13 @@ impl File {
             _ => MAY_READ | MAY_WRITE,
         };
         permission(inode, wanted, cred)?;
-        if writes && inode.file_type == FileType::Regular {
+        if writes && matches!(inode, Inode::File(entry) if entry.file_type == FileType::Regular) {
             return Err(Errno::EROFS);
         }
-        let object = match (inode.file_type, inode.rdev) {
+        let object = match (inode.file_type(), inode.rdev()) {
+            (FileType::Regular, _) if let Inode::Proc(inode) = inode => {
+                Object::Proc(ProcFile::new(inode))
+            }
             (FileType::Regular | FileType::Directory, _) => Object::Inode(inode),
             (FileType::CharDevice, KCOV_DEVICE) => Object::Kcov(inode, Kcov::open()),
             (FileType::CharDevice, (1, 3)) => Object::Null(inode),
@@ -164,7 +171,7 @@ impl File {
     #[inline(never)]
     fn read_no_pipe(&self, to: u32, count: u32) -> Result<u32, Errno> {
         match &self.object {
-            Object::Inode(_) => {
+            Object::Inode(_) | Object::Proc(_) => {
                 let at = *self.position.lock();
                 let read = self.read_at(to, count, at)?;
                 *self.position.lock() = at + u64::from(read);
@@ -184,16 +191,9 @@ impl File {
     #[inline(never)]
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
         match &self.object {
-            Object::Inode(inode) if inode.file_type == FileType::Directory => Err(Errno::EISDIR),
-            Object::Inode(inode) => {
-                let rest = usize::try_from(at)
-                    .ok()
-                    .and_then(|at| inode.data.get(at..))
-                    .unwrap_or_default();
-                let bytes = &rest[..rest.len().min(count as usize)];
-                copy_to_user(to, bytes)?;
-                Ok(bytes.len() as u32)
-            }
+            Object::Inode(inode) if inode.file_type() == FileType::Directory => Err(Errno::EISDIR),
+            Object::Inode(inode) => give(inode.data(), to, count, at),
+            Object::Proc(file) => file.read_at(to, count, at),
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => self.read(to, count),
             _ => Err(Errno::ESPIPE),
         }
@@ -219,6 +219,7 @@ impl File {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
             Object::Tty(_) => tty::write(from, count),
             Object::PerfEvent(_) | Object::Kcov(..) => Err(Errno::EINVAL),
+            Object::Proc(_) => Err(Errno::EIO),
             Object::Inode(_) | Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
@@ -226,7 +227,8 @@ impl File {
     /// Moves the position; returns it. ESPIPE, EINVAL.
     pub fn seek(&self, offset: i64, whence: u32) -> Result<u64, Errno> {
         let size = match &self.object {
-            Object::Inode(inode) => inode.data.len() as i64,
+            Object::Inode(inode) => inode.data().len() as i64,
+            Object::Proc(_) => 0,
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => return Ok(0),
             _ => return Err(Errno::ESPIPE),
         };
@@ -248,8 +250,9 @@ impl File {
     /// What is known of it.
     pub fn stat(&self) -> Stat {
         match &self.object {
-            Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => stat(inode),
-            Object::Random(inode) | Object::Tty(inode) | Object::Kcov(inode, _) => stat(inode),
+            Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => inode.stat(),
+            Object::Random(inode) | Object::Tty(inode) | Object::Kcov(inode, _) => inode.stat(),
+            Object::Proc(file) => Inode::Proc(file.inode).stat(),
             Object::PipeReader(_) | Object::PipeWriter(_) => Stat {
                 mode: S_IFIFO | 0o600,
                 ino: 1,
@@ -288,41 +291,22 @@ impl File {
     /// returns how many bytes that took; 0 at the end. ENOTDIR, EINVAL (not even one fits).
     pub fn getdents64(&self, to: u32, count: u32) -> Result<u32, Errno> {
         let directory = match &self.object {
-            Object::Inode(inode) if inode.file_type == FileType::Directory => *inode,
+            Object::Inode(inode) if inode.file_type() == FileType::Directory => *inode,
             _ => return Err(Errno::ENOTDIR),
         };
         access_ok(to, count)?;
-        let mut position = *self.position.lock();
-        let parent = rootfs::archive()
-            .find(directory.parent())
-            .unwrap_or(directory);
-        let dots = [(&b"."[..], directory), (&b".."[..], parent)];
-        let children = rootfs::archive()
-            .children(directory)
-            .map(|child| (child.file_name(), child));
-        let mut used = 0;
-        for (name, inode) in dots.into_iter().chain(children).skip(position as usize) {
-            let mut buffer = [0; 288];
-            let entry = put_dirent64(
-                &mut buffer,
-                0,
-                u64::from(inode.ino),
-                position + 1,
-                d_type(inode.mode),
-                name,
-            );
-            let Some(length) = entry.filter(|length| used + *length as u32 <= count) else {
-                if used == 0 {
-                    return Err(Errno::EINVAL);
-                }
-                break;
-            };
-            copy_to_user(to + used, &buffer[..length])?;
-            used += length as u32;
-            position += 1;
+        let mut out = Dirents {
+            to,
+            count,
+            used: 0,
+            position: *self.position.lock(),
+        };
+        match directory {
+            Inode::File(_) => out.put_archive_entries(directory)?,
+            Inode::Proc(inode) => out.put_proc_entries(inode)?,
         }
-        *self.position.lock() = position;
-        Ok(used)
+        *self.position.lock() = out.position;
+        Ok(out.used)
     }
 
     /// Readable without waiting, writable without waiting, the other end is gone.
@@ -353,10 +337,11 @@ pub const MAY_EXEC: u32 = 1;
 
 /// EACCES unless `cred` may do all of `wanted` (MAY_*) with the file.
 pub fn permission(inode: Inode, wanted: u32, cred: &Cred) -> Result<(), Errno> {
+    let inode = inode.stat();
     let granted = match () {
         // Root may do all, but executes only what somebody may execute.
         () if cred.capable() => match inode.mode & 0o111 {
-            0 if inode.file_type == FileType::Regular => MAY_READ | MAY_WRITE,
+            0 if inode.mode & S_IFMT == S_IFREG => MAY_READ | MAY_WRITE,
             _ => MAY_READ | MAY_WRITE | MAY_EXEC,
         },
         () if cred.uid.fs == inode.uid => inode.mode >> 6,
@@ -370,17 +355,131 @@ pub fn permission(inode: Inode, wanted: u32, cred: &Cred) -> Result<(), Errno> {
     }
 }
 
-/// What is known of a file of the root file system.
-pub fn stat(inode: Inode) -> Stat {
-    Stat {
-        mode: inode.mode,
-        ino: u64::from(inode.ino),
-        nlink: inode.nlink,
-        uid: inode.uid,
-        gid: inode.gid,
-        rdev: inode.rdev,
-        size: inode.data.len() as u64,
-        mtime: inode.mtime,
+/// A file of `/proc` in use: what it held when it was last read from its beginning.
+pub struct ProcFile {
+    inode: ProcInode,
+    contents: SpinLock<String>,
+}
+
+impl ProcFile {
+    fn new(inode: ProcInode) -> Self {
+        Self {
+            inode,
+            contents: SpinLock::new(String::new()),
+        }
+    }
+
+    /// Nobody else reads a part of one text and a part of another: who goes on goes on in the text
+    /// of the last beginning.
+    fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
+        if at == 0 {
+            let ops = procfs::ops().ok_or(Errno::EIO)?;
+            let new = (ops.show)(self.inode)?;
+            let old = core::mem::replace(&mut *self.contents.lock(), new);
+            drop(old);
+        }
+        // Copied, for a page of the user may be missing, and the lock forbids to wait for it.
+        let text = self.contents.lock().clone();
+        give(text.as_bytes(), to, count, at)
+    }
+}
+
+/// Copies what of `contents` there is from `at` on, up to `count` bytes, to user address `to`.
+fn give(contents: &[u8], to: u32, count: u32, at: u64) -> Result<u32, Errno> {
+    let rest = usize::try_from(at)
+        .ok()
+        .and_then(|at| contents.get(at..))
+        .unwrap_or_default();
+    let bytes = &rest[..rest.len().min(count as usize)];
+    copy_to_user(to, bytes)?;
+    Ok(bytes.len() as u32)
+}
+
+/// Where getdents64 is.
+struct Dirents {
+    /// User address of the buffer, and its bytes.
+    to: u32,
+    count: u32,
+    /// Bytes put.
+    used: u32,
+    /// Of the next entry.
+    position: u64,
+}
+
+/// Position of the directory of process 0, which is not there, in `/proc`; below are the names that
+/// are no numbers.
+const FIRST_PROCESS: u64 = 256;
+
+impl Dirents {
+    /// Puts one entry, behind which the directory goes on at `next`; false if it does not fit.
+    /// EINVAL if none has.
+    fn put(&mut self, name: &[u8], inode: &Stat, next: u64) -> Result<bool, Errno> {
+        let mut buffer = [0; 288];
+        let entry = put_dirent64(&mut buffer, 0, inode.ino, next, d_type(inode.mode), name);
+        let room = self.count - self.used;
+        let Some(length) = entry.filter(|length| *length as u32 <= room) else {
+            return if self.used == 0 {
+                Err(Errno::EINVAL)
+            } else {
+                Ok(false)
+            };
+        };
+        copy_to_user(self.to + self.used, &buffer[..length])?;
+        self.used += length as u32;
+        self.position = next;
+        Ok(true)
+    }
+
+    /// `.` and `..`, then `entries`, from the position on.
+    fn put_all<'n>(
+        &mut self,
+        directory: Inode,
+        entries: impl Iterator<Item = (&'n [u8], Inode)>,
+    ) -> Result<bool, Errno> {
+        let dots = [(&b"."[..], directory), (&b".."[..], directory.parent())];
+        for (name, inode) in dots.into_iter().chain(entries).skip(self.position as usize) {
+            if !self.put(name, &inode.stat(), self.position + 1)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn put_archive_entries(&mut self, directory: Inode) -> Result<(), Errno> {
+        let Inode::File(entry) = directory else {
+            return Ok(());
+        };
+        let is_root = entry.name.is_empty();
+        let children = rootfs::archive()
+            .children(entry)
+            .filter(|child| child.name != b"proc")
+            .map(|child| (child.file_name(), Inode::File(child)));
+        let proc = is_root.then_some((&b"proc"[..], Inode::Proc(ProcInode::Root)));
+        self.put_all(directory, children.chain(proc)).map(drop)
+    }
+
+    fn put_proc_entries(&mut self, directory: ProcInode) -> Result<(), Errno> {
+        let Some(ops) = procfs::ops() else {
+            return Ok(());
+        };
+        if self.position < FIRST_PROCESS {
+            let fixed = directory
+                .fixed_children()
+                .map(|(name, inode)| (name.as_bytes(), Inode::Proc(inode)));
+            if !self.put_all(Inode::Proc(directory), fixed)? {
+                return Ok(());
+            }
+        }
+        let mut after = self.position.saturating_sub(FIRST_PROCESS) as i32;
+        while let Some(id) = (ops.next_id)(directory, after) {
+            let inode = Inode::Proc(directory.numbered(id));
+            let next = FIRST_PROCESS + id as u64;
+            if !self.put(id.to_string().as_bytes(), &inode.stat(), next)? {
+                break;
+            }
+            after = id;
+        }
+        Ok(())
     }
 }
 

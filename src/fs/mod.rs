@@ -9,6 +9,7 @@
 //! - [`ring`] — the bytes in a pipe
 //! - [`n_tty`] — the line discipline of the console
 //! - [`stat`] — what is told about a file
+//! - [`procfs`] — the names below `/proc`
 //! - `rootfs` — where all paths begin
 //! - `file`, `files_struct` — open files, and who has them
 //! - `pipe`, `tty`, `random`, `perf_event`, `kcov` — what is opened
@@ -28,6 +29,7 @@ pub mod n_tty;
 pub mod perf_event;
 #[cfg(target_os = "none")]
 pub mod pipe;
+pub mod procfs;
 #[cfg(target_os = "none")]
 pub mod random;
 pub mod ring;

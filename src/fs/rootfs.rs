@@ -1,24 +1,119 @@
-//! The root of all paths: the initramfs, and the devices every program expects.
+//! The root of all paths: the initramfs, the devices every program expects, and `/proc`.
 //!
 //! The archive is mounted once at boot and never changes, so its entries live for ever. An
 //! archive without `/dev` gets the usual nodes: a path that leads nowhere else is compared with
-//! their names.
+//! their names. `/proc` is always mounted, whatever the archive has under that name.
 //!
 //! Called by exec and by the system calls on files.
 //!
 //! Book: chapter 12, "Pathname Lookup".
 //! Linux: 2.6.38 `init/initramfs.c`, `init/noinitramfs.c`.
 
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
 use spin::Once;
 
 use super::cpio::{CpioError, Entry, FileType};
 use super::initramfs::Archive;
-use super::stat::S_IFCHR;
+use super::procfs::{self, ProcInode};
+use super::stat::{S_IFCHR, Stat};
+use crate::arch::x86::current::current;
 use crate::syscall::errno::Errno;
 use crate::task::kcov::KCOV;
 
-/// An entry of the root file system.
-pub type Inode = &'static Entry<'static>;
+/// What a path leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inode {
+    /// An entry of the archive, or a device.
+    File(&'static Entry<'static>),
+    /// Something below `/proc`.
+    Proc(ProcInode),
+}
+
+impl Inode {
+    /// What is told about it.
+    pub fn stat(self) -> Stat {
+        match self {
+            Self::File(entry) => Stat {
+                mode: entry.mode,
+                ino: u64::from(entry.ino),
+                nlink: entry.nlink,
+                uid: entry.uid,
+                gid: entry.gid,
+                rdev: entry.rdev,
+                size: entry.data.len() as u64,
+                mtime: entry.mtime,
+            },
+            Self::Proc(inode) => {
+                let (uid, gid) = procfs::ops().map_or((0, 0), |ops| (ops.owner)(inode));
+                Stat {
+                    mode: inode.mode(),
+                    ino: inode.ino(),
+                    nlink: inode.nlink(),
+                    uid,
+                    gid,
+                    ..Stat::default()
+                }
+            }
+        }
+    }
+
+    /// Its type.
+    pub fn file_type(self) -> FileType {
+        match self {
+            Self::File(entry) => entry.file_type,
+            Self::Proc(ProcInode::SelfLink) => FileType::Symlink,
+            Self::Proc(inode) if inode.is_directory() => FileType::Directory,
+            Self::Proc(_) => FileType::Regular,
+        }
+    }
+
+    /// Major and minor number, for a device.
+    pub fn rdev(self) -> (u32, u32) {
+        match self {
+            Self::File(entry) => entry.rdev,
+            Self::Proc(_) => (0, 0),
+        }
+    }
+
+    /// The contents of a file of the archive; nothing of `/proc` lies in memory.
+    pub fn data(self) -> &'static [u8] {
+        match self {
+            Self::File(entry) => entry.data,
+            Self::Proc(_) => &[],
+        }
+    }
+
+    /// The path, without the leading slash.
+    pub fn path(self) -> Vec<u8> {
+        match self {
+            Self::File(entry) => entry.name.to_vec(),
+            Self::Proc(inode) => inode.path().into_bytes(),
+        }
+    }
+
+    /// Where a symbolic link leads to.
+    pub fn link_target(self) -> Option<Vec<u8>> {
+        match self {
+            Self::File(entry) if entry.file_type == FileType::Symlink => Some(entry.data.to_vec()),
+            Self::Proc(ProcInode::SelfLink) => Some(current().tgid.to_string().into_bytes()),
+            _ => None,
+        }
+    }
+
+    /// The directory that it is in; the root is in itself.
+    pub fn parent(self) -> Self {
+        match self {
+            Self::File(entry) => Self::File(
+                archive()
+                    .find(entry.parent())
+                    .unwrap_or_else(|| archive().root()),
+            ),
+            Self::Proc(inode) => inode.parent().map_or_else(root, Self::Proc),
+        }
+    }
+}
 
 static ROOT: Once<Archive<'static>> = Once::new();
 
@@ -47,7 +142,7 @@ pub fn mount(archive: &'static [u8]) -> Result<&'static Archive<'static>, CpioEr
 /// # Panics
 /// Before [`mount`].
 pub fn root() -> Inode {
-    archive().root()
+    Inode::File(archive().root())
 }
 
 /// The mounted archive.
@@ -58,17 +153,87 @@ pub fn archive() -> &'static Archive<'static> {
     }
 }
 
-/// Walks `path` from directory `from`; see [`Archive::lookup`].
+/// Walks `path` from directory `from`, following symbolic links, the last one only if `follow`; see
+/// [`Archive::lookup`].
 pub fn lookup(from: Inode, path: &[u8], follow: bool) -> Result<Inode, Errno> {
+    let from = if path.starts_with(b"/") { root() } else { from };
+    let entry = match from {
+        Inode::Proc(inode) => return lookup_proc(inode, path, follow),
+        Inode::File(entry) => entry,
+    };
+    if let Some(rest) = below_proc(entry, path) {
+        return lookup_proc(ProcInode::Root, rest, follow);
+    }
     archive()
-        .lookup(from, path, follow)
+        .lookup(entry, path, follow)
         .or_else(|errno| match errno {
-            Errno::ENOENT => builtin_device(from, path).ok_or(errno),
+            Errno::ENOENT => builtin_device(entry, path).ok_or(errno),
             other => Err(other),
         })
+        .map(Inode::File)
 }
 
-fn builtin_device(from: Inode, path: &[u8]) -> Option<Inode> {
+/// What of `path`, which begins in `from`, is left behind `/proc`, if it leads there by its words.
+fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<&'p [u8]> {
+    let mut depth = match from.name {
+        [] => 0,
+        name => 1 + name.iter().filter(|byte| **byte == b'/').count(),
+    };
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (component, after) = first_component(rest);
+        match component {
+            b"" | b"." => {}
+            b".." => depth = depth.saturating_sub(1),
+            b"proc" if depth == 0 => return Some(after),
+            _ => depth += 1,
+        }
+        rest = after;
+    }
+    None
+}
+
+/// The first component of `path`, and what follows the slash behind it.
+fn first_component(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (path, &[]),
+    }
+}
+
+/// Walks `path` from directory `from` of `/proc`.
+fn lookup_proc(from: ProcInode, path: &[u8], follow: bool) -> Result<Inode, Errno> {
+    let mut at = from;
+    let mut rest = path;
+    let is_there = |inode| procfs::ops().is_some_and(|ops| (ops.is_there)(inode));
+    loop {
+        // A final slash asks for a directory.
+        let ends_here = rest.is_empty() && !path.ends_with(b"/");
+        if at == ProcInode::SelfLink && (follow || !ends_here) {
+            at = ProcInode::process(current().tgid);
+        }
+        if !is_there(at) {
+            return Err(Errno::ENOENT);
+        }
+        if !ends_here && !at.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        if rest.is_empty() {
+            return Ok(Inode::Proc(at));
+        }
+        let (component, after) = first_component(rest);
+        rest = after;
+        at = match (component, at.parent()) {
+            (b"" | b".", _) => at,
+            (b"..", Some(parent)) => parent,
+            (b"..", None) if rest.is_empty() => return Ok(root()),
+            (b"..", None) => return lookup(root(), rest, follow),
+            (name, _) => at.child(name).ok_or(Errno::ENOENT)?,
+        };
+    }
+}
+
+fn builtin_device(from: &Entry<'_>, path: &[u8]) -> Option<&'static Entry<'static>> {
     let absolute = path.strip_prefix(b"/");
     let coverage = KCOV.then_some(&KCOV_FILE);
     DEVICES

@@ -14,6 +14,8 @@ pub const S_IFCHR: u32 = 0o020_000;
 pub const S_IFIFO: u32 = 0o010_000;
 /// Directory.
 pub const S_IFDIR: u32 = 0o040_000;
+/// Symbolic link.
+pub const S_IFLNK: u32 = 0o120_000;
 /// Regular file.
 pub const S_IFREG: u32 = 0o100_000;
 

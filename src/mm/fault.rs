@@ -91,6 +91,29 @@ pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), Faul
     Ok(())
 }
 
+/// Fills `bytes` from user address `address` of an address space that need not be in use here.
+pub fn read_from_mm(mm: &MmStruct, address: u32, bytes: &mut [u8]) -> Result<(), FaultSignal> {
+    let (mut address, mut rest) = (address, bytes);
+    while !rest.is_empty() {
+        handle_mm_fault(mm, address, PageFaultError::empty())?;
+        let _map = mm.map.lock();
+        let pgd = mm.pgd.load(Ordering::Relaxed);
+        let pte =
+            walk_pte(pgd, address).map_or(Pte::NONE, |slot| Pte(slot.load(Ordering::Relaxed)));
+        if !pte.flags().contains(PteFlags::PRESENT) {
+            continue;
+        }
+        let offset = address & !PAGE_MASK;
+        let length = rest.len().min((PAGE_SIZE - offset) as usize);
+        let (now, later) = rest.split_at_mut(length);
+        // SAFETY: as in `write_to_mm`.
+        unsafe { phys_to_virt(pte.phys() + offset).copy_to(now.as_mut_ptr(), length) };
+        address += length as u32;
+        rest = later;
+    }
+    Ok(())
+}
+
 /// The area of `address`, after the stack has grown there if it may.
 fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> {
     let above = map.find_vma(address).ok_or(FaultSignal::NotMapped)?;

@@ -162,6 +162,12 @@ pub struct MemoryMap {
     pub start_brk: u32,
     /// Where it ends just now.
     pub brk: u32,
+    /// First address of the arguments' strings.
+    pub arg_start: u32,
+    /// First address after them.
+    pub arg_end: u32,
+    /// The stack pointer that the program began with.
+    pub start_stack: u32,
 }
 
 impl MemoryMap {
@@ -171,6 +177,9 @@ impl MemoryMap {
             areas: Vec::new(),
             start_brk: 0,
             brk: 0,
+            arg_start: 0,
+            arg_end: 0,
+            start_stack: 0,
         }
     }
 

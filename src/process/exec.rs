@@ -38,7 +38,7 @@ use crate::mm::vma::TASK_SIZE;
 use crate::sched::hooks::membarrier::membarrier_exec_mmap;
 use crate::sched::hooks::perf_event::{perf_event_enable_on_exec, perf_event_exit_task};
 use crate::sched::timer::schedule_timeout;
-use crate::sync::{IrqGuard, PreemptGuard};
+use crate::sync::IrqGuard;
 use crate::syscall::errno::Errno;
 use crate::task::cred::Cred;
 use crate::task::pt_regs::PtRegs;
@@ -73,13 +73,13 @@ pub fn do_execve(
     }
     let cred = *me.cred.lock();
     let (inode, argv) = open_exec(me, path, argv, &cred)?;
-    let plan = elf::parse(inode.data).map_err(|error| {
+    let plan = elf::parse(inode.data()).map_err(|error| {
         log::info!("exec: {}: {error}", path.escape_ascii());
         Errno::from(error)
     })?;
     let new_cred = new_cred(inode, &cred);
     let mm = NewMm::alloc()?;
-    load_elf_binary(mm.get(), inode.data, &plan)?;
+    load_elf_binary(mm.get(), inode.data(), &plan)?;
     let vdso = arch_setup_additional_pages(mm.get())?;
     let auxv = auxv(
         &plan,
@@ -100,6 +100,11 @@ pub fn do_execve(
     };
     let (sp, contents) = stack.build()?;
     setup_arg_pages(mm.get(), plan.exec_stack, sp, &contents)?;
+    {
+        let args = stack.arg_range();
+        let mut map = mm.get().map.lock();
+        (map.arg_start, map.arg_end, map.start_stack) = (args.start, args.end, sp);
+    }
     drop((contents, argv, envp));
 
     flush_old_exec(me, mm);
@@ -109,7 +114,7 @@ pub fn do_execve(
     }
     perf_event_enable_on_exec(me);
     *me.cred.lock() = new_cred;
-    me.set_comm(inode.file_name());
+    me.set_comm(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
     me.thread_info()
         .sysenter_return
         .set(vdso + VDSO_SYSENTER_RETURN);
@@ -133,11 +138,11 @@ fn open_exec(
     let mut path = copy(path)?;
     for _ in 0..=MAX_SCRIPTS {
         let inode = rootfs::lookup(cwd, &path, true)?;
-        if inode.file_type != FileType::Regular {
+        if inode.file_type() != FileType::Regular {
             return Err(Errno::EACCES);
         }
         permission(inode, MAY_EXEC, cred)?;
-        let Some((interpreter, argument)) = parse_script(inode.data)? else {
+        let Some((interpreter, argument)) = parse_script(inode.data())? else {
             return Ok((inode, argv));
         };
         let mut new = Strings::new();
@@ -184,6 +189,7 @@ fn parse_script(data: &[u8]) -> Result<Option<Script<'_>>, Errno> {
 
 /// The credentials of the new program: set-user-number bits take effect.
 fn new_cred(inode: Inode, old: &Cred) -> Cred {
+    let inode = inode.stat();
     let mut new = *old;
     if inode.mode & 0o4000 != 0 {
         new.uid.effective = inode.uid;
@@ -259,7 +265,7 @@ fn exec_mmap(me: Current, new: NewMm) {
     let old_mm = me.mm.load(Ordering::Relaxed);
     let old_active = me.active_mm.load(Ordering::Relaxed);
     {
-        let _no_preempt = PreemptGuard::new();
+        let _locked = me.alloc_lock.lock();
         let _no_irq = IrqGuard::new();
         // SAFETY: live by the user that is this task's from now on.
         membarrier_exec_mmap(unsafe { &*new });

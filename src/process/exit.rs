@@ -20,7 +20,6 @@ use crate::fs::kcov::kcov_task_exit;
 use crate::mm::mm_struct::{mmgrab, mmput};
 use crate::sched::hooks::perf_event::perf_event_exit_task;
 use crate::sched::schedule::schedule;
-use crate::sync::PreemptGuard;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
 use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_EXITING, PF_KTHREAD, TASK_DEAD};
@@ -119,7 +118,7 @@ fn exit_mm(me: Current) {
     // SAFETY: we live in it.
     unsafe { mmgrab(mm) };
     {
-        let _no_preempt = PreemptGuard::new();
+        let _locked = me.alloc_lock.lock();
         me.mm.store(ptr::null_mut(), Ordering::Relaxed);
         enter_lazy_tlb();
     }

@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::rseq::rseq_fork;
 use super::signal::copy_signal;
@@ -18,6 +18,7 @@ use crate::arch::x86::copy_thread::copy_thread;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::drivers::tsc::since_boot_us;
 use crate::fs::random::get_random_bytes;
 use crate::mm::mm_struct::{MM_CONTEXT_LDT, MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
@@ -125,6 +126,7 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         task.stack_canary = AtomicU32::new(u32::from_le_bytes(canary));
     }
     task.hooks = AtomicU32::new(hooks_of_new_task());
+    task.start_time = AtomicU64::new(since_boot_us());
     rseq_fork(me, args.flags, &task);
     *task.thread.get_mut() = copy_thread(me, stack.as_ptr() as usize, regs, args.stack)?;
     if args.flags & CLONE_SETTLS != 0 {

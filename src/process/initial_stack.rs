@@ -18,6 +18,7 @@
 //! Linux: 2.6.38 `fs/binfmt_elf.c` (`create_elf_tables`), `asm/elf.h`. ABI: Intel386 supplement.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::syscall::errno::Errno;
 
@@ -135,15 +136,28 @@ pub struct InitialStack<'a> {
 }
 
 impl InitialStack<'_> {
+    fn execfn_address(&self) -> u32 {
+        self.top - 4 - (self.execfn.len() as u32 + 1)
+    }
+
+    /// Addresses of the arguments' strings; those of the environment follow. What
+    /// [`InitialStack::build`] has accepted fits.
+    pub fn arg_range(&self) -> Range<u32> {
+        let end = self.execfn_address() - self.envp.bytes.len() as u32;
+        end - self.argv.bytes.len() as u32..end
+    }
+
     /// The stack pointer the program starts with, and the bytes from there to the stack's end.
     /// E2BIG, ENOMEM.
     pub fn build(&self) -> Result<(u32, Vec<u8>), Errno> {
         if self.argv.size() + self.envp.size() > ARG_MAX {
             return Err(Errno::E2BIG);
         }
-        let execfn = self.top - 4 - (self.execfn.len() as u32 + 1);
-        let env_start = execfn - self.envp.bytes.len() as u32;
-        let arg_start = env_start - self.argv.bytes.len() as u32;
+        let execfn = self.execfn_address();
+        let Range {
+            start: arg_start,
+            end: env_start,
+        } = self.arg_range();
         let platform = arg_start - (self.platform.len() as u32 + 1);
         let random = platform - 16;
         let words = 1 + (self.argv.count + 1) + (self.envp.count + 1) + 2 * (self.auxv.len() + 4);

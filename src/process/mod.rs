@@ -9,6 +9,7 @@
 //! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key
 //! - `exit`: the end of one; `wait4`: who hears of it
 //! - `rseq`: restartable sequences on the way back to ring 3
+//! - [`proc`]: what `/proc` says of it
 //! - `watchdog`: what all tasks do when switching has stopped
 
 #[cfg(target_os = "none")]
@@ -24,6 +25,7 @@ pub mod kernel_execve;
 pub mod kthread;
 #[cfg(target_os = "none")]
 pub mod load_elf;
+pub mod proc;
 #[cfg(target_os = "none")]
 pub mod rseq;
 pub mod sigframe;

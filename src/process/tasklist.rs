@@ -36,12 +36,15 @@ pub struct TaskList {
     /// By number.
     pub tasks: BTreeMap<i32, Entry>,
     last_pid: i32,
+    /// Tasks that were ever made.
+    pub total_forks: u32,
 }
 
 /// The list.
 pub static TASKLIST: SpinLock<TaskList> = SpinLock::new(TaskList {
     tasks: BTreeMap::new(),
     last_pid: 0,
+    total_forks: 0,
 });
 
 impl TaskList {
@@ -63,9 +66,15 @@ impl TaskList {
         Err(Errno::EAGAIN)
     }
 
+    /// The number given out last.
+    pub fn last_pid(&self) -> i32 {
+        self.last_pid
+    }
+
     /// Adds a task: a child process of group `parent`, or a thread of its own group.
     pub fn link(&mut self, task: TaskRef, parent: i32) {
         let (pid, tgid) = (task.pid, task.tgid);
+        self.total_forks += 1;
         if pid == tgid {
             if let Some(p) = self.tasks.get_mut(&parent) {
                 p.children.push(pid);

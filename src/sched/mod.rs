@@ -10,7 +10,7 @@
 //! - [`wake_up`]: `try_to_wake_up`, and new tasks
 //! - [`balance`]: which CPU; [`migration`]: `sched_setaffinity`
 //! - [`wait_queue`]: sleeping until something holds; [`timer`]: until a time comes
-//! - [`tick`]: time slices; [`policy`]: `sched_setscheduler`, `sched_yield`
+//! - [`tick`]: time slices, [`loadavg`]: how much there is to do; [`policy`]: `sched_setscheduler`, `sched_yield`
 //! - [`idle`]: the task that runs when no other can
 //! - [`smp_init`]: the other CPUs, from their first line to the idle loop
 
@@ -24,6 +24,8 @@ pub mod finish_task_switch;
 pub mod hooks;
 #[cfg(target_os = "none")]
 pub mod idle;
+#[cfg(target_os = "none")]
+pub mod loadavg;
 pub mod lock_word;
 #[cfg(target_os = "none")]
 pub mod migration;

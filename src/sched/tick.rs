@@ -5,10 +5,14 @@
 //! Book: ch. 7, "The scheduler_tick() Function". Linux: 2.6.11.
 
 use super::balance::rebalance_tick;
+use super::loadavg::calc_global_load;
 use super::rq::{rq_lock, rq_unlock, this_rq};
-use super::timer::{HZ, run_timers};
+use super::timer::{HZ, jiffies, run_timers};
+use crate::arch::x86::current::current;
+use crate::arch::x86::irq::get_irq_regs;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::sync::IrqGuard;
+use crate::task::pt_regs::PtRegs;
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SchedEntity};
 use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 use crate::{this_cpu_inc, this_cpu_read};
@@ -28,6 +32,7 @@ pub fn task_timeslice(se: &SchedEntity) -> u32 {
 pub extern "C" fn timer_tick() {
     if smp_processor_id() == 0 {
         run_timers();
+        calc_global_load(jiffies());
     }
     scheduler_tick();
     // SAFETY: in the tick, interrupts off, as it wants it.
@@ -39,9 +44,29 @@ unsafe extern "C" {
     fn watchdog_tick();
 }
 
+/// Gives the tick to who was interrupted by it: the program, the kernel for it, or nobody.
+fn account_process_tick() {
+    let me = current();
+    let in_user = get_irq_regs().is_some_and(PtRegs::user_mode);
+    if me.pid == 0 {
+        this_cpu_inc!(cpustat.idle);
+    } else if in_user {
+        me.utime.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the running task's own, and a word: who changes it has interrupts off.
+        match unsafe { (*me.se.get()).static_prio } > DEFAULT_PRIO {
+            true => this_cpu_inc!(cpustat.nice),
+            false => this_cpu_inc!(cpustat.user),
+        }
+    } else {
+        me.stime.fetch_add(1, Ordering::Relaxed);
+        this_cpu_inc!(cpustat.system);
+    }
+}
+
 fn scheduler_tick() {
     let _irq = IrqGuard::new();
     this_cpu_inc!(count.ticks);
+    account_process_tick();
     let rq = this_rq();
     // SAFETY: interrupts are off; an interrupt handler never holds this lock when it starts,
     // since who holds it has interrupts off.

@@ -10,7 +10,7 @@
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
 //!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`paravirt`], [`hooks`],
-//!   [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`deaths`]
+//!   [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
 //!
@@ -38,6 +38,7 @@ pub mod paravirt;
 pub mod perf;
 pub mod ports;
 pub mod probe;
+pub mod proc;
 pub mod sched;
 pub mod smp;
 pub mod smp_mm;
@@ -96,6 +97,7 @@ const TABLE: &[&[Case]] = &[
     smp_sched::CASES,
     smp_mm::CASES,
     membarrier::CASES,
+    proc::CASES,
     deaths::CASES,
 ];
 

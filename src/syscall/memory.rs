@@ -61,7 +61,7 @@ pub fn sys_mmap2(
         return do_mmap(mm()?, address, length, prot, flags, None);
     }
     let data = match &fget(fd)?.object {
-        Object::Inode(inode) if inode.file_type == FileType::Regular => inode.data,
+        Object::Inode(inode) if inode.file_type() == FileType::Regular => inode.data(),
         Object::Kcov(_, kcov) if pages == 0 && flags.contains(MapFlags::SHARED) => {
             let backing = kcov.mmap(length)?;
             return do_mmap(mm()?, address, length, prot, flags, Some(backing));

@@ -10,7 +10,7 @@ use super::read_write::fget;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{copy_to_user, getname};
 use crate::fs::cpio::FileType;
-use crate::fs::file::{MAY_EXEC, MAY_READ, MAY_WRITE, Object, permission, stat};
+use crate::fs::file::{MAY_EXEC, MAY_READ, MAY_WRITE, Object, permission};
 use crate::fs::files_struct::FsStruct;
 use crate::fs::rootfs::{self, Inode};
 use crate::fs::stat::Stat;
@@ -35,7 +35,7 @@ pub fn start_of(dirfd: u32, path: &[u8]) -> Result<Inode, Errno> {
         return Ok(fs()?.cwd());
     }
     match &fget(dirfd)?.object {
-        Object::Inode(inode) if inode.file_type == FileType::Directory => Ok(inode),
+        Object::Inode(inode) if inode.file_type() == FileType::Directory => Ok(*inode),
         _ => Err(Errno::ENOTDIR),
     }
 }
@@ -51,12 +51,12 @@ fn put_stat64(address: u32, stat: &Stat) -> SysResult {
 
 /// What a path leads to.
 pub fn sys_stat64(path: u32, buffer: u32) -> SysResult {
-    put_stat64(buffer, &stat(lookup(AT_FDCWD, path, true)?))
+    put_stat64(buffer, &lookup(AT_FDCWD, path, true)?.stat())
 }
 
 /// The same, of a symbolic link itself.
 pub fn sys_lstat64(path: u32, buffer: u32) -> SysResult {
-    put_stat64(buffer, &stat(lookup(AT_FDCWD, path, false)?))
+    put_stat64(buffer, &lookup(AT_FDCWD, path, false)?.stat())
 }
 
 /// What a descriptor leads to.
@@ -74,7 +74,7 @@ pub fn sys_fstatat64(dirfd: u32, path: u32, buffer: u32, flags: u32) -> SysResul
     }
     put_stat64(
         buffer,
-        &stat(lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?),
+        &lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?.stat(),
     )
 }
 
@@ -92,7 +92,7 @@ pub fn sys_faccessat(dirfd: u32, path: u32, mode: u32) -> SysResult {
     let mut cred = *current().cred.lock();
     (cred.uid.effective, cred.uid.fs, cred.gid.fs) = (cred.uid.real, cred.uid.real, cred.gid.real);
     permission(inode, mode, &cred)?;
-    match mode & MAY_WRITE != 0 && inode.file_type != FileType::CharDevice {
+    match mode & MAY_WRITE != 0 && inode.file_type() != FileType::CharDevice {
         true => Err(Errno::EROFS),
         false => Ok(0),
     }
@@ -106,29 +106,30 @@ pub fn sys_chdir(path: u32) -> SysResult {
 /// The same, to what a descriptor leads to.
 pub fn sys_fchdir(fd: u32) -> SysResult {
     match &fget(fd)?.object {
-        Object::Inode(inode) => set_cwd(inode),
+        Object::Inode(inode) => set_cwd(*inode),
         _ => Err(Errno::ENOTDIR),
     }
 }
 
 fn set_cwd(inode: Inode) -> SysResult {
-    if inode.file_type != FileType::Directory {
+    if inode.file_type() != FileType::Directory {
         return Err(Errno::ENOTDIR);
     }
-    permission(inode, MAY_EXEC, &current().cred.lock())?;
+    let cred = *current().cred.lock();
+    permission(inode, MAY_EXEC, &cred)?;
     fs()?.set_cwd(inode);
     Ok(0)
 }
 
 /// The path of the working directory; returns its length with the final zero. ERANGE.
 pub fn sys_getcwd(buffer: u32, size: u32) -> SysResult {
-    let name = fs()?.cwd().name;
+    let name = fs()?.cwd().path();
     let length = name.len() as u32 + 2;
     if length > size {
         return Err(Errno::ERANGE);
     }
     copy_to_user(buffer, b"/")?;
-    copy_to_user(buffer + 1, name)?;
+    copy_to_user(buffer + 1, &name)?;
     copy_to_user(buffer + length - 1, &[0])?;
     Ok(length)
 }
@@ -149,10 +150,8 @@ pub fn sys_readlinkat(dirfd: u32, path: u32, buffer: u32, size: u32) -> SysResul
         return Err(Errno::EINVAL);
     }
     let inode = lookup(dirfd, path, false)?;
-    if inode.file_type != FileType::Symlink {
-        return Err(Errno::EINVAL);
-    }
-    let target = &inode.data[..inode.data.len().min(size as usize)];
+    let target = inode.link_target().ok_or(Errno::EINVAL)?;
+    let target = &target[..target.len().min(size as usize)];
     copy_to_user(buffer, target)?;
     Ok(target.len() as u32)
 }

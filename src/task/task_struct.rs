@@ -77,12 +77,19 @@ pub struct TaskStruct {
     pub nivcsw: AtomicU32,
     /// Times the task was given to another CPU.
     pub nr_migrations: AtomicU32,
-    /// Time on a CPU, in TSC cycles.
-    pub sum_exec_runtime: AtomicU64,
+    /// Ticks that found it in ring 3.
+    pub utime: AtomicU32,
+    /// Ticks that found it in the kernel.
+    pub stime: AtomicU32,
+    /// Page faults that brought it a page, or a right to one.
+    pub min_flt: AtomicU32,
+    /// When it began, in microseconds since boot.
+    pub start_time: AtomicU64,
 
     // The address space. `mm` is none for a kernel thread; `active_mm` is what the task runs
     // on and is never none while it runs. Written by the task itself and by `context_switch`.
-    /// The task's own address space.
+    /// The task's own address space. Others look at it with `alloc_lock` held, and so the task
+    /// changes it.
     pub mm: AtomicPtr<MmStruct>,
     /// The address space it runs on.
     pub active_mm: AtomicPtr<MmStruct>,
@@ -109,6 +116,8 @@ pub struct TaskStruct {
     /// Guarded by the run-queue lock of the task's CPU.
     pub se: UnsafeCell<SchedEntity>,
 
+    /// See `mm`.
+    pub alloc_lock: SpinLock<()>,
     /// Name of the program, at most 15 bytes and a 0.
     pub comm: SpinLock<[u8; 16]>,
     /// Whose the task is.
@@ -170,7 +179,10 @@ impl TaskStruct {
             nvcsw: AtomicU32::new(0),
             nivcsw: AtomicU32::new(0),
             nr_migrations: AtomicU32::new(0),
-            sum_exec_runtime: AtomicU64::new(0),
+            utime: AtomicU32::new(0),
+            stime: AtomicU32::new(0),
+            min_flt: AtomicU32::new(0),
+            start_time: AtomicU64::new(0),
             mm: AtomicPtr::new(core::ptr::null_mut()),
             active_mm: AtomicPtr::new(core::ptr::null_mut()),
             hooks: AtomicU32::new(0),
@@ -183,6 +195,7 @@ impl TaskStruct {
             rseq_event_mask: AtomicU32::new(0),
             sched_info: UnsafeCell::new(SchedInfo::default()),
             se: UnsafeCell::new(SchedEntity::new()),
+            alloc_lock: SpinLock::new(()),
             comm: SpinLock::new([0; 16]),
             cred: SpinLock::new(Cred::ROOT),
             files: SpinLock::new(None),

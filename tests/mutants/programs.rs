@@ -125,4 +125,36 @@ pub const PROGRAMS: &[Mutant] = &[
         ],
         red: Run::ring3("entry_state", "EFLAGS is 0x202"),
     },
+    Mutant {
+        name: "wchan_from_the_wrong_word",
+        takes_out: "the saved ebp that wchan begins with",
+        edits: &[
+            Edit { file: "src/process/proc/wchan.rs", find: "    probe_kernel_read(sp)\n", replace: "    probe_kernel_read(sp + 4)\n" },
+        ],
+        red: Run::selftest("wchan_is_read_from_the_saved_ebp"),
+    },
+    Mutant {
+        name: "wchan_of_runners",
+        takes_out: "the look whether the task runs",
+        edits: &[
+            Edit { file: "src/process/proc/wchan.rs", find: "    if runs {", replace: "    if false && runs {" },
+        ],
+        red: Run::selftest("wchan_of_who_runs_or_waits_to_run_is_none"),
+    },
+    Mutant {
+        name: "user_time_not_accounted",
+        takes_out: "the tick's look at who was interrupted",
+        edits: &[
+            Edit { file: "src/sched/tick.rs", find: "    let in_user = get_irq_regs().is_some_and(PtRegs::user_mode);", replace: "    let in_user = get_irq_regs().is_some_and(|regs| regs.user_mode() && false);" },
+        ],
+        red: Run::ring3("proc", "work in ring 3 becomes user time"),
+    },
+    Mutant {
+        name: "proc_shows_the_dead",
+        takes_out: "the look whether a process is there when its file is read",
+        edits: &[
+            Edit { file: "src/process/proc/ops.rs", find: "find_task_by_pid(who.tid.unwrap_or(who.pid)).ok_or(Errno::ESRCH)?", replace: "find_task_by_pid(who.tid.unwrap_or(who.pid)).or_else(|| find_task_by_pid(1)).ok_or(Errno::ESRCH)?" },
+        ],
+        red: Run::ring3("proc", "an open file of who is gone: ESRCH"),
+    },
 ];

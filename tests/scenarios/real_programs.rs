@@ -62,6 +62,33 @@ pub fn scenarios() -> Vec<Scenario> {
             Exit::Success,
             |run| run.says("waited"),
         ),
+        // /proc as a program knows it that was never told of this kernel.
+        program(
+            "busybox_ps",
+            "init=/bin/busybox -- sh -c \"/bin/busybox ps -o pid,ppid,stat,comm; true\"",
+            Exit::Success,
+            |run| {
+                // Not its state: its child's exec may just have woken it.
+                let shell = run.line("    1     0 ")?;
+                ensure!(shell.ends_with("busybox"), "{shell:?}");
+                run.line("[migration/0]")
+                    .or_else(|_| run.line("migration/0"))?;
+                Ok(())
+            },
+        ),
+        program(
+            "busybox_top",
+            "init=/bin/busybox -- top -b -n1",
+            Exit::Success,
+            |run| {
+                let memory = run.line("Mem: ")?;
+                ensure!(memory.contains("K used, "), "{memory:?}");
+                run.line("Load average: 0.0")?;
+                let me = run.line("/bin/busybox top -b -n1")?;
+                ensure!(me.trim_start().starts_with("1 "), "{me:?}");
+                Ok(())
+            },
+        ),
     ];
     scenarios.push(program(
         "an_unknown_call_is_named_once",

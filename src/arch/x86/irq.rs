@@ -20,7 +20,7 @@ use crate::{
     sync::preempt::{HARDIRQ_OFFSET, add_preempt_count, sub_preempt_count},
     task::pt_regs::PtRegs,
 };
-use crate::{this_cpu_read, this_cpu_write};
+use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
 /// What runs when an interrupt comes in: interrupts off, must not sleep.
 pub type IrqHandler = fn();
@@ -106,6 +106,7 @@ extern "C" fn do_IRQ(regs: &PtRegs) {
     add_preempt_count(HARDIRQ_OFFSET);
     let before = this_cpu_read!(irq_regs);
     this_cpu_write!(irq_regs, core::ptr::from_ref(regs) as u32);
+    this_cpu_inc!(count.interrupts);
     handle(!regs.orig_ax as u8);
     this_cpu_write!(irq_regs, before);
     sub_preempt_count(HARDIRQ_OFFSET);

@@ -57,11 +57,15 @@ fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), Fau
     // SAFETY: a task's own address space stays while the task has it.
     let mm = unsafe { mm.as_ref() }.ok_or(FaultSignal::NotMapped)?;
     if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS == 0 {
-        return handle_mm_fault(mm, address, error);
+        handle_mm_fault(mm, address, error)?;
+        me.min_flt.fetch_add(1, Ordering::Relaxed);
+        return Ok(());
     }
     perf_sw_event(me, SwEvent::PageFaults, regs.user_mode());
-    handle_mm_fault(mm, address, error)
-        .inspect(|()| perf_sw_event(me, SwEvent::PageFaultsMin, regs.user_mode()))
+    handle_mm_fault(mm, address, error).inspect(|()| {
+        me.min_flt.fetch_add(1, Ordering::Relaxed);
+        perf_sw_event(me, SwEvent::PageFaultsMin, regs.user_mode());
+    })
 }
 
 /// Counts a fault for who asked to know.

@@ -58,6 +58,8 @@ pub struct PerCpu {
     pub stack_canary: StackCanary,
     /// How often things happened on this CPU; read by tests and the tour.
     pub count: SwitchCounts,
+    /// Whom the ticks of this CPU found.
+    pub cpustat: CpuUsageStat,
     /// Hardware TSS and I/O bitmap. Never per task.
     pub tss: TssStruct,
     /// The TSS that a double fault switches to, by a task gate.
@@ -73,6 +75,20 @@ pub struct StackCanary {
     pub gs_base: [u32; 5],
     /// That of the task that runs here.
     pub canary: u32,
+}
+
+/// Ticks by what they interrupted (Linux: `cpu_usage_stat`).
+#[repr(C)]
+#[derive(Clone, Copy, Default, Debug)]
+pub struct CpuUsageStat {
+    /// A program.
+    pub user: u32,
+    /// A program with a nice value above 0.
+    pub nice: u32,
+    /// The kernel, for a task.
+    pub system: u32,
+    /// The idle task.
+    pub idle: u32,
 }
 
 /// Counted in the switch, so that a test can tell that a step was, or was not, taken.
@@ -111,6 +127,8 @@ pub struct SwitchCounts {
     pub paravirt_batches: u32,
     /// Ticks taken.
     pub ticks: u32,
+    /// Interrupts taken, ticks included.
+    pub interrupts: u32,
     /// Debug registers were loaded.
     pub debug_loads: u32,
     /// SYSENTER_CS was written.

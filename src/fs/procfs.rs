@@ -1,0 +1,321 @@
+#![forbid(unsafe_code)]
+//! `/proc`: which names there are, and what each leads to.
+//!
+//! Nothing is stored: a name of `/proc` is a value, and what it holds is asked of [`ProcOps`] when
+//! somebody reads it. The room of processes, which knows the answers, registers those.
+//!
+//! ```text
+//!   /proc/self                 a link to the reader's process
+//!   /proc/stat, cpuinfo ...    the system
+//!   /proc/PID/stat ...         a process; /proc/PID/task/TID/stat ... its threads
+//! ```
+//! Used by path lookup, open files and getdents64.
+//!
+//! Book: ch. 12, "Special Filesystems". Linux: 2.6.38 `fs/proc/base.c`; proc(5).
+
+use alloc::format;
+use alloc::string::String;
+
+use spin::Once;
+
+use super::stat::{S_IFDIR, S_IFLNK, S_IFREG};
+use crate::syscall::errno::Errno;
+
+/// A file about the system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SystemFile {
+    Cmdline,
+    Cpuinfo,
+    Loadavg,
+    Meminfo,
+    Stat,
+    SwitchTo,
+    Uptime,
+    Version,
+}
+
+/// A file about a process or a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskFile {
+    Cmdline,
+    Comm,
+    Schedstat,
+    Stat,
+    Status,
+    Wchan,
+}
+
+const SYSTEM_FILES: [(&str, SystemFile); 8] = [
+    ("cmdline", SystemFile::Cmdline),
+    ("cpuinfo", SystemFile::Cpuinfo),
+    ("loadavg", SystemFile::Loadavg),
+    ("meminfo", SystemFile::Meminfo),
+    ("stat", SystemFile::Stat),
+    ("switch_to", SystemFile::SwitchTo),
+    ("uptime", SystemFile::Uptime),
+    ("version", SystemFile::Version),
+];
+
+const TASK_FILES: [(&str, TaskFile); 6] = [
+    ("cmdline", TaskFile::Cmdline),
+    ("comm", TaskFile::Comm),
+    ("schedstat", TaskFile::Schedstat),
+    ("stat", TaskFile::Stat),
+    ("status", TaskFile::Status),
+    ("wchan", TaskFile::Wchan),
+];
+
+/// A process, or a thread as one of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Who {
+    /// Number in the path.
+    pub pid: i32,
+    /// The thread below `task`; none for the process as a whole.
+    pub tid: Option<i32>,
+}
+
+/// Something below `/proc`. Whether its process is there is another question: [`ProcOps`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProcInode {
+    /// `/proc`
+    Root,
+    /// `/proc/self`
+    SelfLink,
+    /// `/proc/NAME`
+    System(SystemFile),
+    /// `/proc/PID` or `/proc/PID/task/TID`
+    Task(Who),
+    /// `/proc/PID/task`
+    Threads(i32),
+    /// A file in one of the last two.
+    TaskFile(Who, TaskFile),
+}
+
+/// What is asked of the room of processes.
+pub struct ProcOps {
+    /// Whether the process, or thread, is there.
+    pub is_there: fn(ProcInode) -> bool,
+    /// The first number after `after` that a directory lists.
+    pub next_id: fn(ProcInode, i32) -> Option<i32>,
+    /// What a file holds now. ESRCH, ENOMEM.
+    pub show: fn(ProcInode) -> Result<String, Errno>,
+    /// User and group of a process.
+    pub owner: fn(ProcInode) -> (u32, u32),
+}
+
+static OPS: Once<&'static ProcOps> = Once::new();
+
+/// Gives `/proc` its contents. Once, at boot; before, it is empty.
+pub fn register_filesystem(ops: &'static ProcOps) {
+    OPS.call_once(|| ops);
+}
+
+/// The contents, if there are any.
+pub fn ops() -> Option<&'static ProcOps> {
+    OPS.get().copied()
+}
+
+impl ProcInode {
+    /// What `name` is in this directory, if anything can be.
+    pub fn child(self, name: &[u8]) -> Option<Self> {
+        let name = core::str::from_utf8(name).ok()?;
+        let fixed = self.fixed_children().find(|(known, _)| *known == name);
+        match (fixed, self) {
+            (Some((_, child)), _) => Some(child),
+            (None, Self::Root) => Some(Self::process(number(name)?)),
+            (None, Self::Threads(pid)) => Some(Self::Task(Who {
+                pid,
+                tid: Some(number(name)?),
+            })),
+            _ => None,
+        }
+    }
+
+    /// The directory of process `pid`.
+    pub fn process(pid: i32) -> Self {
+        Self::Task(Who { pid, tid: None })
+    }
+
+    /// What is in this directory besides numbers.
+    pub fn fixed_children(self) -> impl Iterator<Item = (&'static str, Self)> {
+        let is_root = self == Self::Root;
+        let system = SYSTEM_FILES.iter().filter(move |_| is_root);
+        let who = match self {
+            Self::Task(who) => Some(who),
+            _ => None,
+        };
+        let of_task = TASK_FILES
+            .iter()
+            .filter_map(move |&(name, file)| Some((name, Self::TaskFile(who?, file))));
+        let threads = who.filter(|who| who.tid.is_none());
+        is_root
+            .then_some(("self", Self::SelfLink))
+            .into_iter()
+            .chain(system.map(|&(name, file)| (name, Self::System(file))))
+            .chain(of_task)
+            .chain(threads.map(|who| ("task", Self::Threads(who.pid))))
+    }
+
+    /// What number `id` is in this directory.
+    pub fn numbered(self, id: i32) -> Self {
+        match self {
+            Self::Threads(pid) => Self::Task(Who { pid, tid: Some(id) }),
+            _ => Self::process(id),
+        }
+    }
+
+    /// Whether it has numbers for names in it.
+    pub fn has_numbers(self) -> bool {
+        matches!(self, Self::Root | Self::Threads(_))
+    }
+
+    /// The directory that it is in; none for `/proc` itself.
+    pub fn parent(self) -> Option<Self> {
+        match self {
+            Self::Root => None,
+            Self::SelfLink | Self::System(_) | Self::Task(Who { tid: None, .. }) => {
+                Some(Self::Root)
+            }
+            Self::Task(Who { pid, .. }) => Some(Self::Threads(pid)),
+            Self::Threads(pid) => Some(Self::process(pid)),
+            Self::TaskFile(who, _) => Some(Self::Task(who)),
+        }
+    }
+
+    /// Type and permissions.
+    pub fn mode(self) -> u32 {
+        match self {
+            Self::SelfLink => S_IFLNK | 0o777,
+            Self::Root | Self::Task(_) | Self::Threads(_) => S_IFDIR | 0o555,
+            Self::System(_) | Self::TaskFile(..) => S_IFREG | 0o444,
+        }
+    }
+
+    /// Whether other names are below it.
+    pub fn is_directory(self) -> bool {
+        self.mode() & S_IFDIR == S_IFDIR
+    }
+
+    /// Names of it: for a directory those of its own and of what is in it, as far as they are fixed.
+    pub fn nlink(self) -> u32 {
+        match self {
+            Self::Task(Who { tid: None, .. }) | Self::Threads(_) => 3,
+            _ if self.is_directory() => 2,
+            _ => 1,
+        }
+    }
+
+    /// A number that no other has.
+    pub fn ino(self) -> u64 {
+        const OF_PROC: u64 = 1 << 40;
+        let who = |who: Who| (who.pid as u64) << 24 | (who.tid.unwrap_or(0) as u64) << 8;
+        OF_PROC
+            + match self {
+                Self::Root => 1,
+                Self::SelfLink => 2,
+                Self::System(file) => 3 + file as u64,
+                Self::Task(task) => who(task),
+                Self::Threads(pid) => who(Who { pid, tid: None }) | 1,
+                Self::TaskFile(task, file) => who(task) | (2 + file as u64),
+            }
+    }
+
+    /// The path, without the leading slash.
+    pub fn path(self) -> String {
+        match self.parent() {
+            None => String::from("proc"),
+            Some(parent) => format!("{}/{}", parent.path(), self.name()),
+        }
+    }
+
+    /// The last part of the path.
+    fn name(self) -> String {
+        let fixed = self
+            .parent()
+            .and_then(|parent| parent.fixed_children().find(|(_, child)| *child == self));
+        match (fixed, self) {
+            (Some((name, _)), _) => String::from(name),
+            (None, Self::Task(who)) => format!("{}", who.tid.unwrap_or(who.pid)),
+            (None, _) => String::from("proc"),
+        }
+    }
+}
+
+/// A process number as `/proc` spells it: digits, and no zero in front.
+fn number(name: &str) -> Option<i32> {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_digit()) && !name.starts_with('0');
+    name.parse().ok().filter(|_| is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::vec::Vec;
+
+    fn walk(path: &str) -> Option<ProcInode> {
+        path.split('/')
+            .try_fold(ProcInode::Root, |at, name| at.child(name.as_bytes()))
+    }
+
+    const THREAD: Who = Who {
+        pid: 12,
+        tid: Some(34),
+    };
+
+    #[test]
+    fn names_lead_where_they_say() {
+        assert_eq!(walk("stat"), Some(ProcInode::System(SystemFile::Stat)));
+        assert_eq!(walk("12"), Some(ProcInode::process(12)));
+        assert_eq!(walk("12/task"), Some(ProcInode::Threads(12)));
+        assert_eq!(walk("12/task/34"), Some(ProcInode::Task(THREAD)));
+        assert_eq!(
+            walk("12/task/34/wchan"),
+            Some(ProcInode::TaskFile(THREAD, TaskFile::Wchan))
+        );
+        for nothing in [
+            "",
+            "nothing",
+            "012",
+            "+1",
+            "-1",
+            "1x",
+            "99999999999",
+            "0",
+            "12/13",
+            "12/task/stat",
+            "12/task/34/task",
+            "stat/stat",
+            "self/stat",
+        ] {
+            assert_eq!(walk(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_path_leads_back_to_where_it_is_of() {
+        let mut all = Vec::from([ProcInode::Root]);
+        let mut at = 0;
+        while let Some(&inode) = all.get(at) {
+            all.extend(inode.fixed_children().map(|(_, child)| child));
+            if inode.has_numbers() && all.len() < 100 {
+                all.push(inode.numbered(7));
+            }
+            at += 1;
+        }
+        assert_eq!(all.len(), 25);
+        let numbers: HashSet<u64> = all.iter().map(|inode| inode.ino()).collect();
+        assert_eq!(numbers.len(), all.len());
+        for inode in all {
+            let path = inode.path();
+            match path.strip_prefix("proc/") {
+                Some(rest) => assert_eq!(walk(rest), Some(inode), "{path}"),
+                None => assert_eq!((path.as_str(), inode), ("proc", ProcInode::Root)),
+            }
+            assert_eq!(
+                inode.is_directory(),
+                inode.fixed_children().next().is_some() || inode.has_numbers()
+            );
+        }
+    }
+}

@@ -1,0 +1,251 @@
+#![forbid(unsafe_code)]
+//! The texts of `/proc`, in Linux's order and spelling.
+//!
+//! Linux: 5.4 `fs/proc/array.c`, `fs/proc/stat.c`; proc(5).
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Write;
+
+/// Ticks a second in every figure that programs see.
+pub const USER_HZ: u64 = 100;
+
+/// `/proc/PID/stat`, up to what this kernel knows; the rest is 0.
+#[derive(Clone, Debug, Default)]
+pub struct TaskStat {
+    pub pid: i32,
+    pub comm: String,
+    pub state: char,
+    pub ppid: i32,
+    pub pgrp: i32,
+    pub session: i32,
+    pub flags: u32,
+    pub min_flt: u32,
+    /// In units of 1 / [`USER_HZ`], as `stime` and `start_time` are.
+    pub utime: u64,
+    pub stime: u64,
+    /// 0 is the best of the normal policy; below it is real-time.
+    pub priority: i32,
+    pub nice: i32,
+    pub num_threads: u32,
+    pub start_time: u64,
+    /// Bytes.
+    pub vsize: u64,
+    /// Pages.
+    pub rss: u32,
+    pub start_code: u32,
+    pub end_code: u32,
+    pub start_stack: u32,
+    pub kstkesp: u32,
+    pub kstkeip: u32,
+    pub signal: u64,
+    pub blocked: u64,
+    pub sigignore: u64,
+    pub sigcatch: u64,
+    /// Whether it sleeps somewhere.
+    pub wchan: u32,
+    pub exit_signal: u32,
+    pub processor: u32,
+    pub rt_priority: u32,
+    pub policy: u32,
+    pub start_brk: u32,
+    pub arg_start: u32,
+    pub arg_end: u32,
+    pub exit_code: i32,
+}
+
+impl TaskStat {
+    /// The line: 52 fields.
+    pub fn line(&self) -> String {
+        let mut out = format!("{} ({}) {}", self.pid, self.comm, self.state);
+        let mut put = |words: &[i64]| {
+            for word in words {
+                // Writing to a string never fails.
+                let _ = write!(out, " {word}");
+            }
+        };
+        fn of(number: impl Into<i64>) -> i64 {
+            number.into()
+        }
+        // ppid to cmajflt
+        put(&[of(self.ppid), of(self.pgrp), of(self.session), 0, -1]);
+        put(&[of(self.flags), of(self.min_flt), 0, 0, 0]);
+        // utime to starttime
+        put(&[self.utime as i64, self.stime as i64, 0, 0]);
+        put(&[of(self.priority), of(self.nice), of(self.num_threads), 0]);
+        put(&[self.start_time as i64]);
+        // vsize to kstkeip
+        put(&[self.vsize as i64, of(self.rss), of(u32::MAX)]);
+        put(&[of(self.start_code), of(self.end_code), of(self.start_stack)]);
+        put(&[of(self.kstkesp), of(self.kstkeip)]);
+        // As in Linux these words have 31 bits: the others are in `status`.
+        let set = |set: u64| (set & 0x7fff_ffff) as i64;
+        put(&[set(self.signal), set(self.blocked)]);
+        put(&[set(self.sigignore), set(self.sigcatch)]);
+        put(&[of(self.wchan), 0, 0, of(self.exit_signal)]);
+        put(&[of(self.processor), of(self.rt_priority), of(self.policy)]);
+        // delayacct_blkio_ticks, guest_time, cguest_time, start_data, end_data
+        put(&[0, 0, 0, 0, 0]);
+        put(&[of(self.start_brk), of(self.arg_start), of(self.arg_end)]);
+        // env_start and env_end: where the environment begins, and nothing more is kept
+        put(&[of(self.arg_end), of(self.arg_end), of(self.exit_code)]);
+        out.push('\n');
+        out
+    }
+}
+
+/// What `State:` says.
+pub fn state_name(letter: char) -> &'static str {
+    match letter {
+        'R' => "R (running)",
+        'S' => "S (sleeping)",
+        'D' => "D (disk sleep)",
+        'Z' => "Z (zombie)",
+        'X' => "X (dead)",
+        'W' => "W (waking)",
+        _ => "? (unknown)",
+    }
+}
+
+/// CPUs as `Cpus_allowed_list` has them: `0-2,5`.
+pub fn cpu_list(mask: u32) -> String {
+    let mut out = String::new();
+    let mut cpu = 0;
+    while cpu < u32::BITS {
+        let run = (mask >> cpu).trailing_ones();
+        if run != 0 {
+            let comma = if out.is_empty() { "" } else { "," };
+            let _ = match run {
+                1 => write!(out, "{comma}{cpu}"),
+                _ => write!(out, "{comma}{cpu}-{}", cpu + run - 1),
+            };
+        }
+        cpu += run.max(1);
+    }
+    out
+}
+
+/// A load average with two digits behind the point; `one` is 1.0.
+pub fn load(value: u32, one: u32) -> String {
+    let value = value + one / 200;
+    format!("{}.{:02}", value / one, value % one * 100 / one)
+}
+
+/// Milliseconds as seconds with two digits behind the point.
+pub fn seconds(ms: u64) -> String {
+    format!("{}.{:02}", ms / 1000, ms % 1000 / 10)
+}
+
+/// A function's name as `wchan` shows it: without crate, generics and brackets.
+pub fn plain_name(demangled: &str) -> String {
+    let mut out = String::new();
+    let mut depth = 0;
+    let mut rest = demangled;
+    while let Some(c) = rest.chars().next() {
+        // What follows `::<` are the generics; `<` alone begins a path of its own.
+        let is_generics = rest.starts_with("::<");
+        match c {
+            ':' if is_generics => {
+                depth += 1;
+                rest = &rest[3..];
+                continue;
+            }
+            '>' if depth > 0 => depth -= 1,
+            '<' if depth > 0 => depth += 1,
+            '<' | '>' => {}
+            _ if depth == 0 => out.push(c),
+            _ => {}
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    // `Type as Trait`: the type is enough.
+    let of_trait = out.split(" as ").next().unwrap_or(&out).to_string();
+    match of_trait.strip_prefix("switch_to::") {
+        Some(inside) => inside.to_string(),
+        None => of_trait,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn stat_has_52_fields_in_linuxs_places() {
+        let stat = TaskStat {
+            pid: 7,
+            comm: "a (b) c".to_string(),
+            state: 'S',
+            ppid: 1,
+            utime: 14,
+            stime: 15,
+            priority: 20,
+            num_threads: 3,
+            start_time: 22,
+            vsize: 23 << 32,
+            blocked: 0x1_8000_0004,
+            exit_signal: 17,
+            processor: 2,
+            policy: 1,
+            exit_code: 256,
+            ..TaskStat::default()
+        };
+        let line = stat.line();
+        // As every reader does it: the name ends at the last bracket.
+        let (head, tail) = line.rsplit_once(')').unwrap();
+        assert_eq!(head, "7 (a (b) c");
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        let field = |number: usize| fields[number - 3];
+        assert_eq!(fields.len() + 2, 52);
+        assert_eq!((field(3), field(4), field(8)), ("S", "1", "-1"));
+        assert_eq!((field(14), field(15), field(18)), ("14", "15", "20"));
+        assert_eq!((field(20), field(22)), ("3", "22"));
+        assert_eq!(field(23), (23u64 << 32).to_string());
+        assert_eq!((field(32), field(38), field(39)), ("4", "17", "2"));
+        assert_eq!((field(41), field(52)), ("1", "256"));
+        assert!(line.ends_with('\n'));
+    }
+
+    #[test]
+    fn cpus_are_listed_in_runs() {
+        for (mask, text) in [
+            (0, ""),
+            (1, "0"),
+            (0b1011, "0-1,3"),
+            (0xff, "0-7"),
+            (u32::MAX, "0-31"),
+            (1 << 31, "31"),
+        ] {
+            assert_eq!(cpu_list(mask), text);
+        }
+    }
+
+    #[test]
+    fn fractions_have_two_digits() {
+        assert_eq!(load(2048, 2048), "1.00");
+        assert_eq!(load(100, 2048), "0.05");
+        assert_eq!(load(3 * 2048 + 1024, 2048), "3.50");
+        assert_eq!(seconds(1050), "1.05");
+        assert_eq!(seconds(9), "0.00");
+    }
+
+    #[test]
+    fn names_are_what_a_reader_looks_for() {
+        for (from, to) in [
+            (
+                "<switch_to::fs::pipe::PipeReader>::wait",
+                "fs::pipe::PipeReader::wait",
+            ),
+            (
+                "switch_to::syscall::time::sys_nanosleep",
+                "syscall::time::sys_nanosleep",
+            ),
+            ("switch_to::a::f::<u32, core::option::Option<u8>>", "a::f"),
+            ("<switch_to::a::T as core::fmt::Display>::fmt", "a::T"),
+            ("schedule", "schedule"),
+        ] {
+            assert_eq!(plain_name(from), to);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What `/proc` says of the system.
+//!
+//! Linux: 5.4 `fs/proc/{stat,loadavg,uptime,meminfo}.c`, `arch/x86/kernel/cpu/proc.c`.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Write;
+use core::sync::atomic::Ordering;
+
+use raw_cpuid::CpuId;
+
+use super::format::{USER_HZ, load, seconds};
+use crate::arch::x86::insn::cpuid;
+use crate::arch::x86::percpu::{CPU_ONLINE_MASK, CpuUsageStat, NR_CPUS, SwitchCounts, per_cpu};
+use crate::boot_info::saved_command_line;
+use crate::drivers::tsc::{khz, since_boot_us};
+use crate::fs::procfs::SystemFile;
+use crate::mm::frame::{nr_free_pages, totalram_pages};
+use crate::process::tasklist::TASKLIST;
+use crate::sched::loadavg::{FIXED_1, avenrun, nr_running};
+use crate::sched::timer::HZ;
+use crate::task::state::TASK_UNINTERRUPTIBLE;
+
+/// The contents of `file`.
+pub fn show(file: SystemFile) -> String {
+    match file {
+        SystemFile::Cmdline => format!("{}\n", saved_command_line()),
+        SystemFile::Cpuinfo => cpuinfo(),
+        SystemFile::Loadavg => loadavg(),
+        SystemFile::Meminfo => meminfo(),
+        SystemFile::Stat => stat(),
+        SystemFile::SwitchTo => switch_to(),
+        SystemFile::Uptime => uptime(),
+        SystemFile::Version => concat!(
+            "Linux version 2.6.38-switch_to-",
+            env!("CARGO_PKG_VERSION"),
+            " #1 SMP PREEMPT\n"
+        )
+        .to_string(),
+    }
+}
+
+fn online() -> impl Iterator<Item = u32> + Clone {
+    let mask = CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    (0..NR_CPUS as u32).filter(move |cpu| mask & 1 << cpu != 0)
+}
+
+fn cpustat(cpu: u32) -> CpuUsageStat {
+    // SAFETY: plain words of a live area, only looked at.
+    unsafe { (&raw const (*per_cpu(cpu)).cpustat).read_volatile() }
+}
+
+fn counts(cpu: u32) -> SwitchCounts {
+    // SAFETY: as above.
+    unsafe { (&raw const (*per_cpu(cpu)).count).read_volatile() }
+}
+
+fn nr_switches(cpu: u32) -> u32 {
+    // SAFETY: an atomic of an area that exists for ever.
+    unsafe { (*per_cpu(cpu)).rq.nr_switches.load(Ordering::Relaxed) }
+}
+
+fn sum(each: impl Fn(u32) -> u32) -> u64 {
+    online().map(|cpu| u64::from(each(cpu))).sum()
+}
+
+fn clock_t(ticks: u64) -> u64 {
+    ticks * USER_HZ / u64::from(HZ)
+}
+
+fn stat() -> String {
+    let mut out = String::new();
+    let mut line = |name: String, ticks: [u64; 4]| {
+        let [user, nice, system, idle] = ticks.map(clock_t);
+        // Writing to a string never fails. iowait, irq, softirq, steal, guest, guest_nice: 0.
+        let _ = writeln!(out, "{name} {user} {nice} {system} {idle} 0 0 0 0 0 0");
+    };
+    let fields: [fn(CpuUsageStat) -> u32; 4] = [|s| s.user, |s| s.nice, |s| s.system, |s| s.idle];
+    line(
+        "cpu ".to_string(),
+        fields.map(|field| sum(|cpu| field(cpustat(cpu)))),
+    );
+    for cpu in online() {
+        line(
+            format!("cpu{cpu}"),
+            fields.map(|field| u64::from(field(cpustat(cpu)))),
+        );
+    }
+    let (forks, blocked) = {
+        let list = TASKLIST.lock();
+        let blocked = list
+            .tasks
+            .values()
+            .filter(|entry| entry.task.state.load(Ordering::Relaxed) == TASK_UNINTERRUPTIBLE);
+        (list.total_forks, blocked.count())
+    };
+    let _ = write!(
+        out,
+        "intr {}\nctxt {}\nbtime 0\nprocesses {forks}\nprocs_running {}\nprocs_blocked {blocked}\n",
+        sum(|cpu| counts(cpu).interrupts),
+        sum(nr_switches),
+        nr_running(),
+    );
+    out
+}
+
+fn loadavg() -> String {
+    let [one, five, fifteen] = avenrun().map(|value| load(value, FIXED_1));
+    let (threads, last_pid) = {
+        let list = TASKLIST.lock();
+        (list.tasks.len(), list.last_pid())
+    };
+    format!(
+        "{one} {five} {fifteen} {}/{threads} {last_pid}\n",
+        nr_running()
+    )
+}
+
+fn uptime() -> String {
+    let idle_ms = sum(|cpu| cpustat(cpu).idle) * 1000 / u64::from(HZ);
+    format!("{} {}\n", seconds(since_boot_us() / 1000), seconds(idle_ms))
+}
+
+fn meminfo() -> String {
+    let [total, free] = [totalram_pages(), nr_free_pages()].map(|pages| pages * 4);
+    let mut out = String::new();
+    for (name, kb) in [
+        ("MemTotal:", total),
+        ("MemFree:", free),
+        ("MemAvailable:", free),
+        ("Buffers:", 0),
+        ("Cached:", 0),
+        ("SwapTotal:", 0),
+        ("SwapFree:", 0),
+    ] {
+        let _ = writeln!(out, "{name:14} {kb:9} kB");
+    }
+    out
+}
+
+fn cpuinfo() -> String {
+    let cpuid = CpuId::with_cpuid_fn(cpuid);
+    let vendor = cpuid.get_vendor_info();
+    let vendor = vendor.as_ref().map_or("unknown", |vendor| vendor.as_str());
+    let max_leaf = crate::arch::x86::insn::cpuid(0, 0).eax;
+    let Some(features) = cpuid.get_feature_info() else {
+        return String::new();
+    };
+    let flags = [
+        ("fpu", features.has_fpu()),
+        ("de", features.has_de()),
+        ("pse", features.has_pse()),
+        ("tsc", features.has_tsc()),
+        ("msr", features.has_msr()),
+        ("pae", features.has_pae()),
+        ("mce", features.has_mce()),
+        ("cx8", features.has_cmpxchg8b()),
+        ("apic", features.has_apic()),
+        ("sep", features.has_sysenter_sysexit()),
+        ("pge", features.has_pge()),
+        ("cmov", features.has_cmov()),
+        ("mmx", features.has_mmx()),
+        ("fxsr", features.has_fxsave_fxstor()),
+        ("sse", features.has_sse()),
+        ("sse2", features.has_sse2()),
+    ];
+    let mut out = String::new();
+    for cpu in online() {
+        let _ = write!(
+            out,
+            "processor\t: {cpu}\nvendor_id\t: {vendor}\ncpu family\t: {}\nmodel\t\t: {}\nstepping\t: {}\ncpu MHz\t\t: {}.{:03}\n",
+            features.family_id(),
+            features.model_id(),
+            features.stepping_id(),
+            khz() / 1000,
+            khz() % 1000,
+        );
+        let _ = write!(
+            out,
+            "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: {max_leaf}\nwp\t\t: yes\nflags\t\t:"
+        );
+        for (name, _) in flags.iter().filter(|(_, has)| *has) {
+            let _ = write!(out, " {name}");
+        }
+        let _ = write!(
+            out,
+            "\nclflush size\t: {}\n\n",
+            u32::from(features.cflush_cache_line_size()) * 8
+        );
+    }
+    out
+}
+
+/// What the steps of the switch did, a line each, a column for each CPU. This kernel's own file.
+fn switch_to() -> String {
+    type Count = fn(&SwitchCounts) -> u32;
+    const COUNTS: [(&str, Count); 20] = [
+        ("cr3_writes", |c| c.cr3_writes),
+        ("lazy_entries", |c| c.lazy_entries),
+        ("lazy_leaves", |c| c.lazy_leaves),
+        ("flush_ipis", |c| c.flush_ipis),
+        ("flushes", |c| c.flushes),
+        ("reschedule_ipis", |c| c.reschedule_ipis),
+        ("migrations", |c| c.migrations),
+        ("membarriers", |c| c.membarriers),
+        ("core_syncs", |c| c.core_syncs),
+        ("gs_loads", |c| c.gs_loads),
+        ("fpu_saves", |c| c.fpu_saves),
+        ("fpu_nm", |c| c.fpu_nm),
+        ("fpu_preloads", |c| c.fpu_preloads),
+        ("debug_loads", |c| c.debug_loads),
+        ("io_bitmap_bytes", |c| c.io_bitmap_bytes),
+        ("sysenter_cs_writes", |c| c.sysenter_cs_writes),
+        ("paravirt_batches", |c| c.paravirt_batches),
+        ("ticks", |c| c.ticks),
+        ("interrupts", |c| c.interrupts),
+        ("checks", |c| c.checks),
+    ];
+    let mut out = String::new();
+    let mut line = |name: &str, each: &dyn Fn(u32) -> String| {
+        let _ = write!(out, "{name:18}");
+        for cpu in online() {
+            let _ = write!(out, " {:>10}", each(cpu));
+        }
+        out.push('\n');
+    };
+    line("", &|cpu| format!("CPU{cpu}"));
+    line("switches", &|cpu| nr_switches(cpu).to_string());
+    for (name, count) in COUNTS {
+        line(name, &|cpu| count(&counts(cpu)).to_string());
+    }
+    out
+}

@@ -1,0 +1,54 @@
+//! `wchan`: the function that a sleeping task waits in.
+//!
+//! A task that does not run has its frame pointer on its stack, where `switch_to` put it: `thread.sp`
+//! points at it. From there the frames lead up through the scheduler, whose functions all sleepers
+//! share, to who called it.
+//!
+//! Linux: 2.6.38 `get_wchan`, `in_sched_functions`.
+
+use alloc::format;
+use alloc::string::String;
+use core::sync::atomic::Ordering;
+
+use arrayvec::ArrayVec;
+use rustc_demangle::demangle;
+
+use super::format::plain_name;
+use crate::arch::x86::backtrace::{lookup, return_addresses};
+use crate::arch::x86::extable::probe_kernel_read;
+use crate::sched::rq::task_rq_lock;
+use crate::task::task_struct::TaskStruct;
+
+/// Frames that are looked at (Linux: 16).
+const MAX_DEPTH: usize = 16;
+
+/// The name of the function; none for a task that runs, or could.
+pub fn get_wchan(task: &TaskStruct) -> Option<String> {
+    // Names are looked up without the lock, for that takes long.
+    saved_return_addresses(task)
+        .into_iter()
+        .filter_map(|address| {
+            lookup(address).map(|(name, _)| plain_name(&format!("{:#}", demangle(name))))
+        })
+        .find(|name| !in_sched_functions(name))
+}
+
+/// Where the functions that the task is in will return to, innermost first.
+fn saved_return_addresses(task: &TaskStruct) -> ArrayVec<u32, MAX_DEPTH> {
+    // While the lock is held nobody can wake it, so its stack stays as it is.
+    let _locked = task_rq_lock(task);
+    let runs = task.on_cpu.load(Ordering::Relaxed) != 0 || task.on_rq.load(Ordering::Relaxed) != 0;
+    if runs {
+        return ArrayVec::new();
+    }
+    // SAFETY: one word of a context that nobody writes now.
+    let sp = unsafe { (*task.thread()).sp };
+    probe_kernel_read(sp)
+        .map(|ebp| return_addresses(ebp).take(MAX_DEPTH).collect())
+        .unwrap_or_default()
+}
+
+/// What every sleeper is in.
+fn in_sched_functions(name: &str) -> bool {
+    name.starts_with("sched::") || name.starts_with("schedule") || name.starts_with("preempt_")
+}

@@ -1,0 +1,63 @@
+//! The load averages: how many tasks were runnable in the last 1, 5 and 15 minutes.
+//!
+//! Every five seconds each average moves towards the number of that moment, by a share that makes
+//! what is older fade exponentially. Numbers have 11 bits behind the point.
+//!
+//! Called by the tick of the boot CPU. Tasks in uninterruptible sleep are not counted.
+//!
+//! Linux: 2.6.38 `calc_load`, `calc_global_load`.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::rq::cpu_rq;
+use super::timer::HZ;
+use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+
+/// 1.0
+pub const FIXED_1: u32 = 1 << 11;
+/// What of an average is left after five seconds: e to the power of -5 s / 1, 5, 15 min.
+const EXP: [u32; 3] = [1884, 2014, 2037];
+/// Ticks from one look to the next: a little more than five seconds, so that it does not beat with
+/// what happens each second.
+const LOAD_FREQ: u64 = 5 * HZ as u64 + 1;
+
+static AVENRUN: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
+
+/// The averages, in units of 1 / [`FIXED_1`].
+pub fn avenrun() -> [u32; 3] {
+    [0, 1, 2].map(|i: usize| AVENRUN[i].load(Ordering::Relaxed))
+}
+
+/// Tasks that run or could.
+pub fn nr_running() -> u32 {
+    let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    (0..NR_CPUS as u32)
+        .filter(|cpu| online & 1 << cpu != 0)
+        // SAFETY: an atomic of an area that exists for ever.
+        .map(|cpu| unsafe { (*cpu_rq(cpu)).nr_running.load(Ordering::Relaxed) })
+        .sum()
+}
+
+/// The tick's part.
+pub fn calc_global_load(jiffies: u64) {
+    if !jiffies.is_multiple_of(LOAD_FREQ) {
+        return;
+    }
+    let active = nr_running() * FIXED_1;
+    for (average, exp) in AVENRUN.iter().zip(EXP) {
+        let load = average.load(Ordering::Relaxed);
+        average.store(calc_load(load, exp, active), Ordering::Relaxed);
+    }
+}
+
+/// What of `load` is left, and the rest of the way to `active`.
+const fn calc_load(load: u32, exp: u32, active: u32) -> u32 {
+    ((load as u64 * exp as u64 + active as u64 * (FIXED_1 - exp) as u64) >> 11) as u32
+}
+
+const _: () = {
+    // It rests where it is, rises and falls.
+    assert!(calc_load(3 * FIXED_1, 1884, 3 * FIXED_1) == 3 * FIXED_1);
+    assert!(calc_load(0, 1884, FIXED_1) == FIXED_1 - 1884);
+    assert!(calc_load(FIXED_1, 1884, 0) == 1884);
+};

@@ -1,0 +1,78 @@
+//! Cases of what `/proc` reads of tasks: where a sleeper waits, from its saved frame pointer.
+
+extern crate alloc;
+use alloc::string::ToString;
+
+use super::Case;
+use super::check::{Outcome, expect, expect_true};
+use super::crew::{Crew, Slot, me, pass, sleep};
+use crate::process::proc::wchan::get_wchan;
+use crate::sched::wake_up::wake_up_process;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "wchan_is_read_from_the_saved_ebp",
+        run: wchan_is_read_from_the_saved_ebp,
+    },
+    Case {
+        name: "wchan_of_who_runs_or_waits_to_run_is_none",
+        run: wchan_of_who_runs_is_none,
+    },
+];
+
+/// Where the sleeper sleeps: a frame of its own, so that there is something to find.
+#[inline(never)]
+fn a_place_to_sleep() -> u32 {
+    sleep();
+    // Something after the call, or it would be a jump and no frame.
+    core::hint::black_box(1)
+}
+
+fn wchan_is_read_from_the_saved_ebp() -> Outcome {
+    let slot = Slot::new();
+    let sleeper = || {
+        slot.enter();
+        a_place_to_sleep();
+        Ok(())
+    };
+    let looker = || {
+        let task = slot.task()?;
+        // What actors share besides the scheduler is `crew::sleep`; above it is the place.
+        let wchan = get_wchan(&task);
+        let is_there = wchan.as_deref().is_some_and(|name| {
+            ["selftest::crew::sleep", "selftest::proc::a_place_to_sleep"].contains(&name)
+        });
+        if !is_there {
+            expect(
+                "where it sleeps",
+                wchan,
+                Some("a_place_to_sleep".to_string()),
+            )?;
+        }
+        expect_true("it slept", wake_up_process(&task))
+    };
+    Crew::new()
+        .actor("sleeper", sleeper)
+        .actor("looker", looker)
+        .run()
+}
+
+fn wchan_of_who_runs_is_none() -> Outcome {
+    let slot = Slot::new();
+    let one = || {
+        slot.enter();
+        // SAFETY: our own, and we run.
+        expect("where who runs sleeps", get_wchan(unsafe { &*me() }), None)?;
+        pass();
+        Ok(())
+    };
+    let other = || {
+        expect(
+            "where who waits to run sleeps",
+            get_wchan(&*slot.task()?),
+            None,
+        )?;
+        Ok(())
+    };
+    Crew::new().actor("one", one).actor("other", other).run()
+}

@@ -1,0 +1,428 @@
+//! `/proc`: names, errors, and that what it says is so.
+//!
+//! Linux: proc(5).
+//! Red without: the frame pointer that `wchan` is read from; the counts of switches; the CPUs that
+//! a task may run on; the look whether a process is there.
+#![no_std]
+#![no_main]
+
+use core::fmt::{self, Write};
+use core::str::from_utf8;
+use rt::{
+    Errno, eq,
+    gates::syscall,
+    ktap, ok,
+    process::{child, exec_self, exit, getpid},
+    sched::{sched_yield, set_affinity, stay_on_one_cpu},
+    start,
+    thread::{gettid, spawn},
+};
+
+const SYS_READ: u32 = 3;
+const SYS_WRITE: u32 = 4;
+const SYS_OPEN: u32 = 5;
+const SYS_CLOSE: u32 = 6;
+const SYS_CHDIR: u32 = 12;
+const SYS_LSEEK: u32 = 19;
+const SYS_KILL: u32 = 37;
+const SYS_PIPE: u32 = 42;
+const SYS_READLINK: u32 = 85;
+const SYS_GETCWD: u32 = 183;
+const SYS_GETDENTS64: u32 = 220;
+const O_WRONLY: u32 = 1;
+const O_DIRECTORY: u32 = 0o200_000;
+const SIGKILL: u32 = 9;
+
+/// A path with its final zero, or a small text.
+struct Text {
+    bytes: [u8; 96],
+    length: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let end = self.length + s.len();
+        // The last byte stays the final zero.
+        self.bytes[..95]
+            .get_mut(self.length..end)
+            .ok_or(fmt::Error)?
+            .copy_from_slice(s.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+fn text(what: fmt::Arguments<'_>) -> Text {
+    let mut text = Text {
+        bytes: [0; 96],
+        length: 0,
+    };
+    text.write_fmt(what).expect("a short text");
+    text
+}
+
+fn open(path: &Text, flags: u32) -> Result<u32, Errno> {
+    syscall(SYS_OPEN, [path.bytes.as_ptr() as u32, flags, 0])
+}
+
+fn close(fd: u32) {
+    syscall(SYS_CLOSE, [fd]).expect("close");
+}
+
+fn read_fd<'b>(fd: u32, buffer: &'b mut [u8]) -> Result<&'b str, Errno> {
+    let mut used = 0;
+    loop {
+        let rest = &mut buffer[used..];
+        match syscall(SYS_READ, [fd, rest.as_mut_ptr() as u32, rest.len() as u32])? {
+            0 => return Ok(from_utf8(&buffer[..used]).unwrap_or("not UTF-8")),
+            read => used += read as usize,
+        }
+    }
+}
+
+/// The whole file at a path.
+fn read<'b>(buffer: &'b mut [u8; 4096], path: fmt::Arguments<'_>) -> Result<&'b str, Errno> {
+    let fd = open(&text(path), 0)?;
+    let read = read_fd(fd, buffer);
+    close(fd);
+    read
+}
+
+/// What follows `name:` in a text of lines.
+fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::trim)
+}
+
+/// Field `number` of `/proc/PID/stat`, from 3 on.
+fn stat_field(text: &str, number: usize) -> Option<&str> {
+    text.rsplit_once(')')?.1.split_whitespace().nth(number - 3)
+}
+
+fn names() {
+    let mut buffer = [0; 4096];
+    for name in [
+        "cmdline",
+        "cpuinfo",
+        "loadavg",
+        "meminfo",
+        "stat",
+        "switch_to",
+        "uptime",
+        "version",
+    ] {
+        let holds = read(&mut buffer, format_args!("/proc/{name}")).map(|text| !text.is_empty());
+        eq!(holds, Ok(true), "/proc/{name} can be read");
+    }
+    let me = getpid();
+    let mut target = [0u8; 16];
+    let path = text(format_args!("/proc/self"));
+    let length = syscall(
+        SYS_READLINK,
+        [path.bytes.as_ptr() as u32, target.as_mut_ptr() as u32, 16],
+    );
+    let target = from_utf8(&target[..length.unwrap_or(0) as usize]).unwrap_or("");
+    eq!(target.parse(), Ok(me), "/proc/self is a link to the reader");
+    let by_link = read(&mut buffer, format_args!("/proc/self/stat"))
+        .map(|text| text.split(' ').next().and_then(|pid| pid.parse().ok()));
+    eq!(by_link, Ok(Some(me)), "and leads there");
+    for (path, flags, wanted) in [
+        ("/proc/nothing", 0, Err(Errno::ENOENT)),
+        ("/proc/32767/stat", 0, Err(Errno::ENOENT)),
+        ("/proc/01/stat", 0, Err(Errno::ENOENT)),
+        ("/proc/1/task/2/stat", 0, Err(Errno::ENOENT)),
+        ("/proc/stat/x", 0, Err(Errno::ENOTDIR)),
+        ("/proc/stat/", 0, Err(Errno::ENOTDIR)),
+        ("/proc/stat", O_DIRECTORY, Err(Errno::ENOTDIR)),
+        ("/proc/1", O_WRONLY, Err(Errno::EISDIR)),
+    ] {
+        eq!(
+            open(&text(format_args!("{path}")), flags),
+            wanted,
+            "open {path}: {wanted:?}"
+        );
+    }
+    let directory = open(&text(format_args!("/proc")), 0).expect("/proc");
+    eq!(
+        read_fd(directory, &mut buffer),
+        Err(Errno::EISDIR),
+        "a directory cannot be read"
+    );
+    close(directory);
+    let stat = open(&text(format_args!("/proc/stat")), O_WRONLY).expect("root opens it");
+    eq!(
+        syscall(SYS_WRITE, [stat, b"x".as_ptr() as u32, 1]),
+        Err(Errno::EIO),
+        "what cannot be written is EIO"
+    );
+    close(stat);
+}
+
+/// Calls `visit` with each name in the directory at `path`, read in small pieces.
+fn each_name(path: &str, mut visit: impl FnMut(&str)) {
+    let fd = open(&text(format_args!("{path}")), O_DIRECTORY).expect("a directory");
+    let mut buffer = [0u8; 64];
+    loop {
+        let got = syscall(SYS_GETDENTS64, [fd, buffer.as_mut_ptr() as u32, 64]);
+        let Ok(length @ 1..) = got else { break };
+        let mut rest = &buffer[..length as usize];
+        while let Some(record) = rest.get(16..18) {
+            let bytes = u16::from_le_bytes([record[0], record[1]]) as usize;
+            let name = rest[19..bytes].split(|byte| *byte == 0).next();
+            visit(name.and_then(|name| from_utf8(name).ok()).unwrap_or(""));
+            rest = &rest[bytes..];
+        }
+    }
+    close(fd);
+}
+
+fn listing() {
+    let me = getpid();
+    let (mut seen_me, mut seen_stat, mut dots, mut last, mut sorted) = (0, 0, 0, 0, true);
+    each_name("/proc", |name| {
+        match name.parse::<u32>() {
+            Ok(pid) => {
+                sorted &= pid > last;
+                last = pid;
+                seen_me += u32::from(pid == me);
+            }
+            Err(_) => seen_stat += u32::from(name == "stat"),
+        }
+        dots += u32::from(name == "." || name == "..");
+    });
+    eq!(
+        (seen_me, seen_stat, dots),
+        (1, 1, 2),
+        "/proc lists this process, and each name once"
+    );
+    ok!(sorted, "processes are in order");
+    let mut in_root = 0;
+    each_name("/", |name| in_root += u32::from(name == "proc"));
+    eq!(in_root, 1, "the root lists /proc once");
+    let path = text(format_args!("/proc/{me}"));
+    let moved = syscall(SYS_CHDIR, [path.bytes.as_ptr() as u32]);
+    let mut cwd = [0u8; 32];
+    let length = syscall(SYS_GETCWD, [cwd.as_mut_ptr() as u32, 32]).unwrap_or(1) as usize - 1;
+    let is_there = &cwd[..length] == &path.bytes[..path.length];
+    eq!(
+        (moved, is_there),
+        (Ok(0), true),
+        "a process can be the working directory"
+    );
+    let mut buffer = [0; 4096];
+    let near = read(&mut buffer, format_args!("comm")).map(|comm| comm == "proc\n");
+    eq!(near, Ok(true), "paths begin there");
+    let up = read(&mut buffer, format_args!("../../etc/../proc/./uptime"))
+        .map(|text| text.contains('.'));
+    eq!(up, Ok(true), "and lead out of it and back");
+    syscall(SYS_CHDIR, [c"/".as_ptr() as u32]).expect("chdir");
+}
+
+/// How many switches `status` says.
+fn switches(buffer: &mut [u8; 4096]) -> Option<u32> {
+    let status = read(buffer, format_args!("/proc/self/status")).ok()?;
+    field(status, "voluntary_ctxt_switches")?.parse().ok()
+}
+
+fn truth() {
+    let mut buffer = [0; 4096];
+    let me = getpid();
+    let status = read(&mut buffer, format_args!("/proc/self/status")).expect("status");
+    eq!(field(status, "Name"), Some("proc"), "Name");
+    eq!(
+        field(status, "State"),
+        Some("R (running)"),
+        "State of who runs"
+    );
+    eq!(
+        field(status, "Pid").and_then(|pid| pid.parse().ok()),
+        Some(me),
+        "Pid"
+    );
+    eq!(field(status, "Threads"), Some("1"), "Threads");
+    stay_on_one_cpu();
+    let status = read(&mut buffer, format_args!("/proc/self/status")).expect("status");
+    eq!(
+        field(status, "Cpus_allowed_list"),
+        Some("0"),
+        "Cpus_allowed_list follows sched_setaffinity"
+    );
+    let stat = read(&mut buffer, format_args!("/proc/self/stat")).expect("stat");
+    eq!(
+        (stat_field(stat, 3), stat_field(stat, 39)),
+        (Some("R"), Some("0")),
+        "state and processor in stat"
+    );
+    // A sleep is one voluntary switch, and the reading itself none.
+    let before = switches(&mut buffer);
+    rt::clock::sleep_ms(5);
+    let after = switches(&mut buffer);
+    eq!(
+        before.zip(after).map(|(before, after)| after - before),
+        Some(1),
+        "a sleep is one voluntary switch"
+    );
+    let cmdline = read(&mut buffer, format_args!("/proc/self/cmdline")).expect("cmdline");
+    eq!(
+        cmdline.split('\0').next(),
+        start::arg(0),
+        "cmdline begins with the program's name"
+    );
+    let wchan = read(&mut buffer, format_args!("/proc/self/wchan")).expect("wchan");
+    eq!(wchan, "0", "who runs waits nowhere");
+    let ticks = |buffer: &mut [u8; 4096]| -> u32 {
+        let stat = read(buffer, format_args!("/proc/self/stat")).unwrap_or("");
+        stat_field(stat, 14)
+            .and_then(|ticks| ticks.parse().ok())
+            .unwrap_or(0)
+    };
+    let began = ticks(&mut buffer);
+    while ticks(&mut buffer) < began + 3 {
+        for _ in 0..100_000 {
+            core::hint::spin_loop();
+        }
+    }
+    ok!(true, "work in ring 3 becomes user time");
+}
+
+extern "C" fn wait_for_byte(fd: u32) -> i32 {
+    let mut byte = 0u8;
+    let read = syscall(SYS_READ, [fd, &raw mut byte as u32, 1]);
+    i32::from(read != Ok(1))
+}
+
+fn of_others() {
+    let mut buffer = [0; 4096];
+    let mut fds = [0u32; 2];
+    syscall(SYS_PIPE, [fds.as_mut_ptr() as u32]).expect("pipe");
+    let reader = child(|| wait_for_byte(fds[0]));
+    let pid = reader.pid;
+    // It sleeps sooner or later, and then nowhere else.
+    loop {
+        let wchan = read(&mut buffer, format_args!("/proc/{pid}/wchan")).unwrap_or("");
+        if wchan.starts_with("fs::pipe") {
+            break;
+        }
+        sched_yield();
+    }
+    let wchan = read(&mut buffer, format_args!("/proc/{pid}/wchan"));
+    eq!(
+        wchan,
+        Ok("fs::pipe::PipeReader::wait"),
+        "wchan of who reads an empty pipe"
+    );
+    let stat = read(&mut buffer, format_args!("/proc/{pid}/stat")).expect("stat");
+    eq!(
+        (
+            stat_field(stat, 3),
+            stat_field(stat, 4).and_then(|ppid| ppid.parse().ok())
+        ),
+        (Some("S"), Some(getpid())),
+        "it sleeps, and is ours"
+    );
+    // Opened while it lives, read when it is gone.
+    let held = open(&text(format_args!("/proc/{pid}/stat")), 0).expect("stat");
+    syscall(SYS_KILL, [pid, SIGKILL]).expect("kill");
+    loop {
+        let status =
+            read(&mut buffer, format_args!("/proc/{pid}/status")).expect("it is not waited for");
+        if field(status, "State") == Some("Z (zombie)") {
+            break;
+        }
+        sched_yield();
+    }
+    ok!(true, "who is not waited for is a zombie");
+    let cmdline = read(&mut buffer, format_args!("/proc/{pid}/cmdline"));
+    eq!(cmdline, Ok(""), "and has no memory");
+    reader.wait();
+    eq!(
+        read_fd(held, &mut buffer),
+        Err(Errno::ESRCH),
+        "an open file of who is gone: ESRCH"
+    );
+    close(held);
+    eq!(
+        read(&mut buffer, format_args!("/proc/{pid}/stat")),
+        Err(Errno::ENOENT),
+        "its name is gone: ENOENT"
+    );
+    let thread = spawn(wait_for_byte, fds[0], None).expect("clone");
+    let (mut threads, mut others) = (0, 0);
+    each_name("/proc/self/task", |name| {
+        threads += u32::from(name.parse::<u32>().is_ok());
+        others = name
+            .parse()
+            .ok()
+            .filter(|tid| *tid != gettid())
+            .unwrap_or(others);
+    });
+    eq!(threads, 2, "task lists the threads");
+    let status = read(&mut buffer, format_args!("/proc/self/task/{others}/status")).unwrap_or("");
+    eq!(
+        (
+            field(status, "Tgid").and_then(|pid| pid.parse().ok()),
+            field(status, "Threads")
+        ),
+        (Some(getpid()), Some("2")),
+        "a thread is of its process"
+    );
+    syscall(SYS_WRITE, [fds[1], b"x".as_ptr() as u32, 1]).expect("write");
+    ok!(thread.join(), "the thread ends");
+}
+
+/// One text, read in pieces, and anew from the beginning.
+fn positions() {
+    let mut whole = [0; 4096];
+    let mut pieces = [0u8; 4096];
+    let length = read(&mut whole, format_args!("/proc/version"))
+        .expect("version")
+        .len();
+    let fd = open(&text(format_args!("/proc/version")), 0).expect("version");
+    let mut used = 0;
+    while let Ok(1) = syscall(SYS_READ, [fd, pieces[used..].as_mut_ptr() as u32, 1]) {
+        used += 1;
+    }
+    eq!(
+        &pieces[..used],
+        &whole[..length],
+        "byte by byte it is the same"
+    );
+    eq!(
+        syscall(SYS_LSEEK, [fd, 6, 0]),
+        Ok(6),
+        "its position can be set"
+    );
+    let read = syscall(SYS_READ, [fd, pieces.as_mut_ptr() as u32, 7]);
+    eq!(
+        (read, &pieces[..7]),
+        (Ok(7), &b"version"[..]),
+        "and it is read from there"
+    );
+    close(fd);
+}
+
+fn after_exec() -> ! {
+    let mut buffer = [0; 4096];
+    let cmdline = read(&mut buffer, format_args!("/proc/self/cmdline")).unwrap_or("");
+    exit(i32::from(cmdline.split('\0').nth(1) != Some("after-exec")))
+}
+
+fn main() -> i32 {
+    if start::arg(1) == Some("after-exec") {
+        after_exec();
+    }
+    ktap::plan(49);
+    names();
+    listing();
+    truth();
+    of_others();
+    positions();
+    rt::process::expect_exit("cmdline is the new program's", 0, || {
+        exec_self(c"after-exec")
+    });
+    set_affinity(0, u32::MAX).expect("all CPUs");
+    ktap::finish()
+}
+
+rt::main!(main);
