@@ -79,6 +79,8 @@ fn init_exits(code: i32) -> ! {
 
 /// Tells who waits for this task's use of its memory to end: `vfork`, `pthread_join`.
 pub fn mm_release(me: Current) {
+    // SAFETY: in process context, no lock held.
+    unsafe { exit_robust_list() };
     let tid = me.clear_child_tid.swap(0, Ordering::Relaxed);
     if tid != 0 {
         // A bad pointer is the program's own loss.
@@ -95,6 +97,8 @@ pub fn mm_release(me: Current) {
 }
 
 unsafe extern "C" {
+    /// Upward: `syscall::robust_list`. Gives up the locks that the running thread still holds.
+    fn exit_robust_list();
     /// Upward: `syscall::futex`. Wakes who waits for the word at a user address.
     fn futex_wake_tid(address: u32);
 }

@@ -1,8 +1,8 @@
 //! `futex`: sleep while a word of user memory has a value, and wake who sleeps on it.
 //!
 //! A sleeper first puts itself on the queue of its word's bucket and only then reads the word, so
-//! that a wake-up between the two is not lost. A word is known by address space and address; a
-//! shared one by its physical address.
+//! that a wake-up between the two is not lost. A word is known by address space and address; one in
+//! memory that processes share by its physical address.
 //!
 //! Linux: 2.6.38 `kernel/futex.c` (no priority inheritance).
 
@@ -18,6 +18,7 @@ use crate::drivers::tsc::since_boot_us;
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::mm_struct::MmStruct;
 use crate::mm::pgtable::walk_pte;
+use crate::mm::vma::VmFlags;
 use crate::sched::schedule::schedule;
 use crate::sched::timer::{HZ, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
@@ -90,13 +91,19 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
     shared_key(mm, address)
 }
 
-/// The physical address of a word of the running task, whose address space is `mm`.
+/// The key of a word of the running task, whose address space is `mm`, if others may have it too.
+/// Private memory is nobody else's, and its page changes when it is copied on write.
 #[inline(never)]
 fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
     get_user::<u32>(address)?;
     // SAFETY: we live in it.
-    let pgd = unsafe { &*mm }.pgd.load(Ordering::Relaxed);
-    let pte = walk_pte(pgd, address)
+    let mm_ref = unsafe { &*mm };
+    let map = mm_ref.map.lock();
+    let vma = map.find_containing(address).ok_or(Errno::EFAULT)?;
+    if !vma.flags.contains(VmFlags::SHARED) {
+        return Ok((mm as u32, address));
+    }
+    let pte = walk_pte(mm_ref.pgd.load(Ordering::Relaxed), address)
         .ok_or(Errno::EFAULT)?
         .load(Ordering::Relaxed);
     Ok((0, pte & !(PAGE_SIZE - 1) | address & (PAGE_SIZE - 1)))
@@ -328,11 +335,13 @@ fn move_waiters(
 /// For `mm_release`: the thread's number at `address` has become 0; wakes who joins it.
 #[unsafe(no_mangle)]
 extern "C" fn futex_wake_tid(address: u32) {
-    let me = current();
-    for private in [true, false] {
-        if let Ok(key) = get_futex_key(me, address, private) {
-            // Nobody may be there.
-            let _woken = futex_wake(key, 1, MATCH_ANY);
-        }
+    futex_wake_one(address);
+}
+
+/// Wakes one who sleeps on the running task's word at `address`, which others may have, too.
+pub fn futex_wake_one(address: u32) {
+    if let Ok(key) = get_futex_key(current(), address, false) {
+        // Nobody may be there.
+        let _woken = futex_wake(key, 1, MATCH_ANY);
     }
 }

@@ -8,7 +8,7 @@
 //! - `memory`, `membarrier`, `time`, `identity`, `misc`
 //! - `perf_event`: counting
 //! - `thread_area`, `ioport`, `prctl`: TLS, ports, the time-stamp counter
-//! - `rseq`: restartable sequences
+//! - `rseq`: restartable sequences; `futex`, `robust_list`: sleeping locks
 
 #[cfg(target_os = "none")]
 pub mod descriptors;
@@ -40,6 +40,8 @@ pub mod prctl;
 pub mod process;
 #[cfg(target_os = "none")]
 pub mod read_write;
+#[cfg(target_os = "none")]
+pub mod robust_list;
 #[cfg(target_os = "none")]
 pub mod rseq;
 #[cfg(target_os = "none")]

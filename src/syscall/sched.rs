@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 use super::SysResult;
 use super::errno::Errno;
 use crate::arch::x86::current::current;
+use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
 use crate::drivers::tsc::since_boot_us;
 use crate::process::tasklist::find_task_by_pid;
@@ -193,4 +194,16 @@ pub fn sys_sched_getaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     }
     put_user(mask, get_cpus_allowed(&*find(pid)?))?;
     Ok(4)
+}
+
+/// Stores the running CPU's number, and its node's, which is 0; the third argument means nothing any
+/// more. EFAULT.
+pub fn sys_getcpu(cpu: u32, node: u32, _cache: u32) -> SysResult {
+    if cpu != 0 {
+        put_user(cpu, smp_processor_id())?;
+    }
+    if node != 0 {
+        put_user(node, 0u32)?;
+    }
+    Ok(0)
 }

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::errno::{Errno, to_ret};
 use super::{
     descriptors, exec, futex, identity, ioport, membarrier, memory, misc, names, paths, perf_event,
-    poll, prctl, process, read_write, rseq, sched, signal, thread_area, time,
+    poll, prctl, process, read_write, robust_list, rseq, sched, signal, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -229,6 +229,9 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     307 paths::sys_faccessat, 3;
     308 poll::sys_pselect6, 6;
     309 poll::sys_ppoll, 5;
+    311 robust_list::sys_set_robust_list, 2;
+    312 robust_list::sys_get_robust_list, 3;
+    318 sched::sys_getcpu, 3;
     320 paths::sys_change_at, 2;
     330 descriptors::sys_dup3, 3;
     331 descriptors::sys_pipe2, 2;

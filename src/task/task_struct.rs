@@ -138,6 +138,8 @@ pub struct TaskStruct {
     pub wait_chldexit: WaitQueue,
     /// User pointer at which the thread number is cleared on exit (`set_tid_address`).
     pub clear_child_tid: AtomicU32,
+    /// User address of the head of its robust locks; 0: none. Written by the task.
+    pub robust_list: AtomicU32,
     /// User pointer that `schedule_tail` stores the thread number at.
     pub set_child_tid: AtomicU32,
 }
@@ -206,6 +208,7 @@ impl TaskStruct {
             vfork_done: AtomicU32::new(0),
             wait_chldexit: WaitQueue::new(),
             clear_child_tid: AtomicU32::new(0),
+            robust_list: AtomicU32::new(0),
             set_child_tid: AtomicU32::new(0),
         }
     }

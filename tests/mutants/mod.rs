@@ -51,6 +51,7 @@ pub struct Run {
 enum What {
     Selftest,
     Stress,
+    Init(&'static str),
     Program(&'static str),
 }
 
@@ -99,6 +100,14 @@ impl Run {
         }
     }
 
+    /// A program that is init itself.
+    const fn init(path: &'static str, test: &'static str) -> Run {
+        Run {
+            what: What::Init(path),
+            ..Run::selftest(test)
+        }
+    }
+
     /// A short stress run.
     const fn stress(test: &'static str) -> Run {
         Run {
@@ -129,6 +138,7 @@ impl Run {
         match self.what {
             What::Selftest => format!("selftest={} {words}", self.test),
             What::Stress => format!("stress=2 {words}"),
+            What::Init(path) => format!("{words} init={path}"),
             What::Program(program) => format!("{words} init=/init -- run {program}"),
         }
     }

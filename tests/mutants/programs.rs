@@ -157,4 +157,36 @@ pub const PROGRAMS: &[Mutant] = &[
         ],
         red: Run::ring3("proc", "an open file of who is gone: ESRCH"),
     },
+    Mutant {
+        name: "robust_locks_kept_by_the_dead",
+        takes_out: "exit_robust_list",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "    unsafe { exit_robust_list() };", replace: "" },
+        ],
+        red: Run::init("/bin/threads-musl", "and of a process that was killed"),
+    },
+    Mutant {
+        name: "private_futex_known_by_its_page",
+        takes_out: "the question whether a word is in private memory",
+        edits: &[
+            Edit { file: "src/syscall/futex.rs", find: "    if !vma.flags.contains(VmFlags::SHARED) {", replace: "    if false && !vma.flags.contains(VmFlags::SHARED) {" },
+        ],
+        red: Run::ring3("futex", "who sleeps in private memory is found though its page was copied"),
+    },
+    Mutant {
+        name: "futex_bits_not_compared",
+        takes_out: "the bitset of a wake-up",
+        edits: &[
+            Edit { file: "src/syscall/futex.rs", find: "        if q.key.get() == key && q.bitset & bitset != 0 {", replace: "        if q.key.get() == key && (q.bitset & bitset != 0 || true) {" },
+        ],
+        red: Run::ring3("futex", "a bit wakes whose it is"),
+    },
+    Mutant {
+        name: "futex_word_not_looked_at",
+        takes_out: "the look at the word after queueing",
+        edits: &[
+            Edit { file: "src/syscall/futex.rs", find: "        Ok(now) if now != val => Err(Errno::EAGAIN),", replace: "        Ok(now) if now != val && false => Err(Errno::EAGAIN)," },
+        ],
+        red: Run::ring3("futex", "another value: EAGAIN"),
+    },
 ];

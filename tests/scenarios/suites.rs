@@ -74,6 +74,17 @@ pub fn suites() -> Result<Vec<Suite>> {
         what: "quiet stress".to_owned(),
         report: ktap::parse,
     });
+    // Threads as two C libraries make them, on one and on several CPUs.
+    for libc in ["musl", "glibc"] {
+        for (name, vm) in [("cpu1", selftest as Machine)].iter().chain(SEVERAL_CPUS) {
+            suites.push(Suite {
+                name: format!("threads_{libc}::{name}"),
+                vm: *vm,
+                what: format!("init=/bin/threads-{libc}"),
+                report: ktap::parse,
+            });
+        }
+    }
     suites.push(tour::suite());
     for program in program_names()? {
         // The first runs the others; the second counts, and makes no report of cases.

@@ -42,4 +42,5 @@ errnos! {
     ENOTTY = 25,
     ENOSPC = 28,
     ENOSYS = 38,
+    ETIMEDOUT = 110,
 }

@@ -1,5 +1,5 @@
-//! Real programs: Debian's i386 busybox as it is, and `tests/programs/c/hello.c`
-//! linked statically with musl and with glibc.
+//! Real programs: Debian's i386 busybox as it is, and the C programs of
+//! `tests/programs/c`, each linked statically with musl and with glibc.
 //!
 //! The packages come through `apt-get download` with lists of our own for i386,
 //! so nothing is installed, no root is needed and dpkg's architectures stay as
@@ -24,6 +24,23 @@ pub struct Programs {
     pub hello_musl: PathBuf,
     /// `hello.c` with Debian's glibc.
     pub hello_glibc: PathBuf,
+    /// `threads.c` with Debian's musl.
+    pub threads_musl: PathBuf,
+    /// `threads.c` with Debian's glibc.
+    pub threads_glibc: PathBuf,
+}
+
+impl Programs {
+    /// All of them, each with its name in `/bin`.
+    pub fn all(&self) -> [(&'static str, &Path); 5] {
+        [
+            ("busybox", &self.busybox),
+            ("hello-musl", &self.hello_musl),
+            ("hello-glibc", &self.hello_glibc),
+            ("threads-musl", &self.threads_musl),
+            ("threads-glibc", &self.threads_glibc),
+        ]
+    }
 }
 
 /// The programs, fetched and linked if that has not been done.
@@ -47,20 +64,23 @@ fn prepare() -> Result<Programs> {
         busybox: root.join("bin/busybox"),
         hello_musl: dir.join("hello-musl"),
         hello_glibc: dir.join("hello-glibc"),
+        threads_musl: dir.join("threads-musl"),
+        threads_glibc: dir.join("threads-glibc"),
     };
-    let source = paths::root().join("tests/programs/c/hello.c");
-    if older(&programs.hello_musl, &source)? {
-        link_with_musl(&root, &source, &programs.hello_musl)?;
-    }
-    if older(&programs.hello_glibc, &source)? {
-        link_with_glibc(&root, &source, &programs.hello_glibc)?;
-    }
-    for program in [
-        &programs.busybox,
-        &programs.hello_musl,
-        &programs.hello_glibc,
+    for (source, musl, glibc) in [
+        ("hello.c", &programs.hello_musl, &programs.hello_glibc),
+        ("threads.c", &programs.threads_musl, &programs.threads_glibc),
     ] {
-        let bytes = fs::read(program).with_context(|| program.display().to_string())?;
+        let source = paths::root().join("tests/programs/c").join(source);
+        if older(musl, &source)? {
+            link_with_musl(&root, &source, musl)?;
+        }
+        if older(glibc, &source)? {
+            link_with_glibc(&root, &source, glibc)?;
+        }
+    }
+    for (name, program) in programs.all() {
+        let bytes = fs::read(program).with_context(|| name.to_owned())?;
         check_static_i386(&bytes).with_context(|| program.display().to_string())?;
     }
     Ok(programs)
@@ -268,6 +288,19 @@ mod tests {
                 "{log}"
             );
             assert_eq!(lines.last(), Some(&"bye"));
+        }
+    }
+
+    #[test]
+    fn threads_run_on_linux_with_both_libraries() {
+        let programs = programs().unwrap();
+        for file in [&programs.threads_musl, &programs.threads_glibc] {
+            let Some(log) = run(file, &[]) else {
+                return;
+            };
+            let report = crate::ktap::parse(&log);
+            assert!(report.errors.is_empty(), "{log}");
+            assert!(report.cases.len() == 18 && !log.contains("not ok"), "{log}");
         }
     }
 

@@ -117,13 +117,8 @@ fn base_iso(spec: &IsoSpec, kernel: PathBuf) -> Result<PathBuf> {
     let profile = spec.profile;
     let menu = paths::root().join("boot/grub.cfg");
     let real = foreign::programs()?;
-    let mut inputs = vec![
-        menu.clone(),
-        kernel.clone(),
-        real.busybox,
-        real.hello_musl,
-        real.hello_glibc,
-    ];
+    let mut inputs = vec![menu.clone(), kernel.clone()];
+    inputs.extend(real.all().map(|(_, file)| file.to_owned()));
     inputs.extend(
         compile::program_names()?
             .iter()

@@ -15,13 +15,8 @@ pub fn entries(profile: Profile) -> Result<Vec<Entry>> {
     let mut entries = ["bin", "dev", "etc", "proc", "tests", "tmp"]
         .map(Entry::folder)
         .to_vec();
-    let real = foreign::programs()?;
-    for (path, file) in [
-        ("bin/busybox", real.busybox),
-        ("bin/hello-musl", real.hello_musl),
-        ("bin/hello-glibc", real.hello_glibc),
-    ] {
-        entries.push(Entry::program(path, fs::read(file)?));
+    for (name, file) in foreign::programs()?.all() {
+        entries.push(Entry::program(&format!("bin/{name}"), fs::read(file)?));
     }
     for name in compile::program_names()? {
         let bytes = fs::read(compile::binaries(profile).join(&name))?;

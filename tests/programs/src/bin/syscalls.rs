@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rt::{
     Errno, clock, eq, expect_exit,
     gates::{int80_keeps_registers, raw_int80, syscall},
@@ -15,6 +16,7 @@ use rt::{
     process::{NOBODY, getpid, setuid},
     sched::{
         SCHED_FIFO, SCHED_OTHER, SCHED_RR, sched_getparam, sched_getscheduler, sched_setscheduler,
+        stay_on_one_cpu,
     },
 };
 
@@ -32,6 +34,9 @@ const GET_THREAD_AREA: u32 = 244;
 const CLOCK_GETTIME: u32 = 265;
 
 const ENOSYS: i32 = -Errno::ENOSYS.0;
+const SYS_SET_ROBUST_LIST: u32 = 311;
+const SYS_GET_ROBUST_LIST: u32 = 312;
+const SYS_GETCPU: u32 = 318;
 
 fn unknown_numbers() {
     for number in [1000, 0x7fff_ffff, u32::MAX] {
@@ -242,14 +247,67 @@ fn identity() {
     );
 }
 
+fn robust_list() {
+    let head = [0u32; 3];
+    let address = head.as_ptr() as u32;
+    let (mut got, mut length) = (0u32, 0u32);
+    let mut get = |pid: u32| {
+        let result = syscall(
+            SYS_GET_ROBUST_LIST,
+            [pid, &raw mut got as u32, &raw mut length as u32],
+        );
+        result.map(|_| (got, length))
+    };
+    eq!(
+        syscall(SYS_SET_ROBUST_LIST, [address, 16]),
+        Err(Errno::EINVAL),
+        "set_robust_list of another length: EINVAL"
+    );
+    eq!(
+        syscall(SYS_SET_ROBUST_LIST, [address, 12]),
+        Ok(0),
+        "set_robust_list"
+    );
+    eq!(get(0), Ok((address, 12)), "get_robust_list gives it back");
+    eq!(get(32_767), Err(Errno::ESRCH), "of nobody: ESRCH");
+    // Whoever ends with a list that leads nowhere, or round in a circle, just ends.
+    expect_exit("a list that cannot be read", 5, || {
+        let _set = syscall(SYS_SET_ROBUST_LIST, [0xbfff_0000, 12]);
+        5
+    });
+    expect_exit("a list without an end", 6, || {
+        let circle = AtomicU32::new(0);
+        circle.store(circle.as_ptr() as u32, Relaxed);
+        let head = [circle.as_ptr() as u32, 0, 0];
+        let _set = syscall(SYS_SET_ROBUST_LIST, [head.as_ptr() as u32, 12]);
+        6
+    });
+    syscall(SYS_SET_ROBUST_LIST, [0, 12]).expect("set_robust_list");
+}
+
+fn getcpu() {
+    stay_on_one_cpu();
+    let (mut cpu, mut node) = (7u32, 7u32);
+    let result = syscall(SYS_GETCPU, [&raw mut cpu as u32, &raw mut node as u32, 0]);
+    eq!((result, cpu, node), (Ok(0), 0, 0), "getcpu");
+    eq!(syscall(SYS_GETCPU, [0, 0, 0]), Ok(0), "getcpu of nothing");
+    eq!(
+        syscall(SYS_GETCPU, [0xc000_0000, 0, 0]),
+        Err(Errno::EFAULT),
+        "getcpu to kernel memory: EFAULT"
+    );
+}
+
 fn main() -> i32 {
-    ktap::plan(52);
+    ktap::plan(61);
     unknown_numbers();
     file_descriptors();
     bad_pointers();
     scheduling();
     time();
     identity();
+    robust_list();
+    getcpu();
     ktap::finish()
 }
 

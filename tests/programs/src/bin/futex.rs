@@ -1,0 +1,242 @@
+//! `futex`: who sleeps on a word, and who wakes him.
+//!
+//! Linux: futex(2).
+//! Red without: the look at the word after queueing; bitsets; the move of waiters; the difference
+//! between private and shared memory.
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use rt::{
+    Errno, WaitStatus, child,
+    clock::{clock_gettime, sleep_ms},
+    eq,
+    gates::syscall,
+    ktap,
+    memory::{KERNEL_ADDRESS, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous},
+    ok,
+    thread::{Thread, spawn},
+};
+
+const SYS_FUTEX: u32 = 240;
+const WAIT: u32 = 0;
+const WAKE: u32 = 1;
+const REQUEUE: u32 = 3;
+const CMP_REQUEUE: u32 = 4;
+const LOCK_PI: u32 = 6;
+const WAIT_BITSET: u32 = 9;
+const WAKE_BITSET: u32 = 10;
+const PRIVATE: u32 = 128;
+
+/// The words; each in a page with others, so that one that is written takes the page with it.
+static WORDS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+static WOKEN: AtomicU32 = AtomicU32::new(0);
+static WRONG: AtomicU32 = AtomicU32::new(0);
+
+fn futex(word: u32, op: u32, rest: [u32; 4]) -> Result<u32, Errno> {
+    let [val, timeout, word2, val3] = rest;
+    syscall(SYS_FUTEX, [word, op, val, timeout, word2, val3])
+}
+
+fn address(word: usize) -> u32 {
+    WORDS[word].as_ptr() as u32
+}
+
+fn wake(word: usize, op: u32, count: u32) -> Result<u32, Errno> {
+    futex(address(word), op, [count, 0, 0, 0])
+}
+
+/// Wakes until `count` have been, which may not sleep yet.
+fn wake_all(word: usize, op: u32, count: u32) -> bool {
+    let mut woken = 0;
+    for _ in 0..2000 {
+        woken += wake(word, op, count - woken).unwrap_or(0);
+        if woken == count {
+            return true;
+        }
+        sleep_ms(1);
+    }
+    false
+}
+
+/// Sleeps on word `argument & 3` with bitset `argument >> 8` (0: plain), and notes the bit.
+extern "C" fn sleeper(argument: u32) -> i32 {
+    let (word, bits) = ((argument & 3) as usize, argument >> 8);
+    let result = match bits {
+        0 => futex(address(word), WAIT, [0, 0, 0, 0]),
+        bits => futex(address(word), WAIT_BITSET, [0, 0, 0, bits]),
+    };
+    WRONG.fetch_add(u32::from(result != Ok(0)), SeqCst);
+    WOKEN.fetch_add(1, SeqCst);
+    0
+}
+
+fn start(argument: u32) -> Thread {
+    spawn(sleeper, argument, None).expect("clone")
+}
+
+fn answers() {
+    let word = address(0);
+    eq!(
+        futex(word, WAIT, [1, 0, 0, 0]),
+        Err(Errno::EAGAIN),
+        "another value: EAGAIN"
+    );
+    eq!(
+        futex(word, WAIT | PRIVATE, [1, 0, 0, 0]),
+        Err(Errno::EAGAIN),
+        "and in private memory"
+    );
+    eq!(
+        futex(word + 1, WAIT, [0, 0, 0, 0]),
+        Err(Errno::EINVAL),
+        "a word that is not aligned: EINVAL"
+    );
+    eq!(
+        futex(KERNEL_ADDRESS, WAIT, [0, 0, 0, 0]),
+        Err(Errno::EFAULT),
+        "a word of the kernel: EFAULT"
+    );
+    eq!(
+        futex(0, WAIT, [0, 0, 0, 0]),
+        Err(Errno::EFAULT),
+        "a word that is not there: EFAULT"
+    );
+    eq!(
+        futex(word, WAIT_BITSET, [0, 0, 0, 0]),
+        Err(Errno::EINVAL),
+        "to wait without a bit: EINVAL"
+    );
+    eq!(
+        futex(word, WAKE_BITSET, [1, 0, 0, 0]),
+        Err(Errno::EINVAL),
+        "to wake without a bit: EINVAL"
+    );
+    eq!(
+        futex(word, LOCK_PI, [0; 4]),
+        Err(Errno::ENOSYS),
+        "priority inheritance: ENOSYS"
+    );
+    eq!(
+        futex(word, 99, [0; 4]),
+        Err(Errno::ENOSYS),
+        "an unknown operation: ENOSYS"
+    );
+    eq!(wake(0, WAKE, 1), Ok(0), "nobody sleeps: 0");
+    let time = |seconds: i32, nanoseconds: u32| {
+        let time = [seconds as u32, nanoseconds];
+        futex(word, WAIT, [0, time.as_ptr() as u32, 0, 0])
+    };
+    eq!(
+        time(0, 1_000_000),
+        Err(Errno::ETIMEDOUT),
+        "a time that passes: ETIMEDOUT"
+    );
+    eq!(
+        time(0, 1_000_000_000),
+        Err(Errno::EINVAL),
+        "too many nanoseconds: EINVAL"
+    );
+    eq!(time(-1, 0), Err(Errno::EINVAL), "a negative time: EINVAL");
+    let past = clock_gettime(1).expect("clock_gettime");
+    eq!(
+        futex(word, WAIT_BITSET, [0, past.as_ptr() as u32, 0, u32::MAX]),
+        Err(Errno::ETIMEDOUT),
+        "a time that has passed: ETIMEDOUT"
+    );
+}
+
+fn sleepers() {
+    let three = [start(0), start(0), start(0)];
+    ok!(wake_all(0, WAKE, 1), "one of three is woken");
+    sleep_ms(5);
+    eq!(WOKEN.load(SeqCst), 1, "and no other");
+    ok!(wake_all(0, WAKE, 2), "then the others");
+    ok!(three.into_iter().all(Thread::join), "each goes on");
+
+    let (low, high) = (start(1 | 0b01 << 8), start(1 | 0b10 << 8));
+    let bit = |bits: u32| futex(address(1), WAKE_BITSET, [9, 0, 0, bits]);
+    let mut got = 0;
+    while got == 0 {
+        got = bit(0b10).unwrap_or(9);
+        sleep_ms(1);
+    }
+    eq!(got, 1, "a bit wakes whose it is");
+    ok!(high.join(), "him");
+    while bit(0b101) != Ok(1) {
+        sleep_ms(1);
+    }
+    ok!(low.join(), "and another bit the other");
+
+    let three = [start(2), start(2), start(2)];
+    let requeue = |op: u32, val3: u32| futex(address(2), op, [1, 9, address(3), val3]);
+    eq!(
+        requeue(CMP_REQUEUE, 5),
+        Err(Errno::EAGAIN),
+        "a requeue of another value: EAGAIN"
+    );
+    sleep_ms(20);
+    let mut moved = 0;
+    while moved < 3 {
+        moved += requeue(if moved == 0 { REQUEUE } else { CMP_REQUEUE }, 0).unwrap_or(9);
+        sleep_ms(1);
+    }
+    eq!(moved, 3, "all three are woken or moved");
+    eq!(wake(2, WAKE, 9), Ok(0), "nobody is left where they were");
+    while WOKEN.load(SeqCst) < 8 {
+        let _woken = wake(3, WAKE, 1);
+        sleep_ms(1);
+    }
+    ok!(
+        three.into_iter().all(Thread::join),
+        "and each wakes where it was moved to"
+    );
+    eq!(WRONG.load(SeqCst), 0, "whoever is woken is told 0");
+}
+
+fn memory() {
+    // The page is copied for the parent while the child has the old one; the sleeper is the parent's.
+    WORDS[0].store(0, SeqCst);
+    let thread = start(0);
+    sleep_ms(10);
+    let keeper = child(|| {
+        loop {
+            sleep_ms(60_000);
+        }
+    });
+    sleep_ms(10);
+    WORDS[3].store(1, SeqCst);
+    ok!(
+        wake_all(0, WAKE, 1),
+        "who sleeps in private memory is found though its page was copied"
+    );
+    ok!(thread.join(), "and woken");
+    syscall(37, [keeper.pid, 9]).expect("kill");
+    keeper.wait();
+
+    let page = mmap_anonymous(4096, PROT_READ | PROT_WRITE, MAP_SHARED).expect("mmap");
+    // SAFETY: a page of ours, shared with the child.
+    let shared = unsafe { &*(page as *const AtomicU32) };
+    let other = child(|| {
+        let result = futex(shared.as_ptr() as u32, WAIT, [0, 0, 0, 0]);
+        i32::from(result != Ok(0))
+    });
+    while futex(shared.as_ptr() as u32, WAKE, [1, 0, 0, 0]) != Ok(1) {
+        sleep_ms(1);
+    }
+    eq!(
+        other.wait(),
+        WaitStatus::exited(0),
+        "a word in shared memory is one for two processes"
+    );
+}
+
+fn main() -> i32 {
+    ktap::plan(29);
+    answers();
+    sleepers();
+    memory();
+    ktap::finish()
+}
+
+rt::main!(main);
