@@ -121,4 +121,20 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         ],
         red: Run::on_two_cpus("smp_migration_storm"),
     },
+    Mutant {
+        name: "threads_keep_what_was_unmapped",
+        takes_out: "the flush of other CPUs, seen from ring 3",
+        edits: &[
+            Edit { file: "src/arch/x86/tlb_flush.rs", find: "    if others != 0 {\n        flush_tlb_others", replace: "    if others != 0 && false {\n        flush_tlb_others" },
+        ],
+        red: Run::ring3_on_two_cpus("tlb", "munmap: the other thread's next read faults"),
+    },
+    Mutant {
+        name: "fork_leaves_writable_pages_in_tlbs",
+        takes_out: "the flush when a fork makes pages read-only",
+        edits: &[
+            Edit { file: "src/mm/mmap.rs", find: "    if protected {", replace: "    if protected && false {" },
+        ],
+        red: Run::ring3_on_two_cpus("tlb", "fork: what the other thread writes is its process's own"),
+    },
 ];

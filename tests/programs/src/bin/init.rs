@@ -42,6 +42,7 @@ const PROGRAMS: &[(&str, &str)] = &[
         "membarrier",
         "registration, errors, and memory in order on two CPUs",
     ),
+    ("tlb", "what one thread takes away the other no longer has"),
     ("futex", "who sleeps on a word, and who wakes him"),
     ("proc", "what /proc says is so"),
     ("stress", "many processes and threads, each with its own"),

@@ -69,7 +69,7 @@ fn close(fd: u32) {
     syscall(SYS_CLOSE, [fd]).expect("close");
 }
 
-fn read_fd<'b>(fd: u32, buffer: &'b mut [u8]) -> Result<&'b str, Errno> {
+fn read_fd(fd: u32, buffer: &mut [u8]) -> Result<&str, Errno> {
     let mut used = 0;
     loop {
         let rest = &mut buffer[used..];
@@ -204,7 +204,7 @@ fn listing() {
     let moved = syscall(SYS_CHDIR, [path.bytes.as_ptr() as u32]);
     let mut cwd = [0u8; 32];
     let length = syscall(SYS_GETCWD, [cwd.as_mut_ptr() as u32, 32]).unwrap_or(1) as usize - 1;
-    let is_there = &cwd[..length] == &path.bytes[..path.length];
+    let is_there = cwd[..length] == path.bytes[..path.length];
     eq!(
         (moved, is_there),
         (Ok(0), true),
