@@ -7,8 +7,9 @@
 
 extern crate alloc;
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+use super::ldt_struct::LdtStruct;
 use super::mm_count::MmCount;
 use super::vma::MemoryMap;
 use crate::arch::x86::insn::read_cr3;
@@ -22,10 +23,10 @@ pub struct MmStruct {
     pub cpu_vm_mask: AtomicU32,
     /// Physical address of the page directory: what CR3 is loaded with.
     pub pgd: AtomicU32,
-    /// Physical base of the LDT, and its entries; 0 without one.
-    pub ldt: AtomicU32,
-    /// Entries of the LDT.
-    pub ldt_entries: AtomicU32,
+    /// The LDT; null without one. Changed with `ldt_lock` held.
+    pub ldt: AtomicPtr<LdtStruct>,
+    /// See `ldt`.
+    pub ldt_lock: SpinLock<()>,
     /// What a switch from or to it has to do besides CR3: [`MM_CONTEXT_LDT`], and the
     /// MEMBARRIER_STATE_* that its process has registered for.
     pub context_flags: AtomicU32,
@@ -41,8 +42,8 @@ pub const MM_CONTEXT_LDT: u32 = 1 << 31;
 /// The kernel's own address space: only kernel mappings, never freed.
 pub static INIT_MM: MmStruct = MmStruct {
     pgd: AtomicU32::new(0),
-    ldt: AtomicU32::new(0),
-    ldt_entries: AtomicU32::new(0),
+    ldt: AtomicPtr::new(core::ptr::null_mut()),
+    ldt_lock: SpinLock::new(()),
     cpu_vm_mask: AtomicU32::new(0),
     context_flags: AtomicU32::new(0),
     counts: MmCount::new(),
@@ -57,13 +58,38 @@ impl MmStruct {
         MM_LIVE.fetch_add(1, Ordering::Relaxed);
         Some(Box::into_raw(Box::new(MmStruct {
             pgd: AtomicU32::new(pgd),
-            ldt: AtomicU32::new(0),
-            ldt_entries: AtomicU32::new(0),
+            ldt: AtomicPtr::new(core::ptr::null_mut()),
+            ldt_lock: SpinLock::new(()),
             cpu_vm_mask: AtomicU32::new(0),
             context_flags: AtomicU32::new(0),
             counts: MmCount::new(),
             map: SpinLock::new(MemoryMap::new()),
         })))
+    }
+}
+
+impl MmStruct {
+    /// Gives it another LDT, or none; returns the old one, which goes when the caller lets it go. By
+    /// then no processor may have it.
+    pub fn set_ldt(&self, new: Option<Box<LdtStruct>>) -> Option<Box<LdtStruct>> {
+        match new {
+            Some(_) => self
+                .context_flags
+                .fetch_or(MM_CONTEXT_LDT, Ordering::SeqCst),
+            None => self
+                .context_flags
+                .fetch_and(!MM_CONTEXT_LDT, Ordering::SeqCst),
+        };
+        let new = new.map_or(core::ptr::null_mut(), Box::into_raw);
+        let old = self.ldt.swap(new, Ordering::SeqCst);
+        // SAFETY: made by `Box::into_raw` above, and nobody else's: it was swapped out.
+        (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
+    }
+
+    /// The LDT. `ldt_lock` is held, or the caller is a processor that reloads it before it goes.
+    pub fn ldt(&self) -> Option<&LdtStruct> {
+        // SAFETY: whoever changes it waits for every processor before the old one goes.
+        unsafe { self.ldt.load(Ordering::Acquire).as_ref() }
     }
 }
 
@@ -107,6 +133,7 @@ unsafe fn __mmdrop(mm: *mut MmStruct) {
         read_cr3() & !0xfff != mm.pgd.load(Ordering::Relaxed),
         "BUG: page directory dropped while CR3 holds it"
     );
+    mm.set_ldt(None);
     super::pgtable::pgd_free(mm.pgd.load(Ordering::Relaxed));
     MM_LIVE.fetch_sub(1, Ordering::Relaxed);
 }

@@ -7,6 +7,7 @@
 //! - `pgtable`, `ioremap`, `thread_stack`: the kernel's page tables and what they map
 //! - [`mm_count`], `mm_struct`: an address space and its two counts
 //! - [`active_mm`]: the four kinds of switch
+//! - [`ldt_struct`]: the descriptors of a process (pure)
 //! - [`membarrier`]: what its processes asked of other CPUs' memory order (pure)
 //! - [`shared_pages`]: memory that several processes share
 //! - [`vma`]: the areas of an address space
@@ -22,6 +23,7 @@ pub mod frame;
 pub mod heap;
 #[cfg(target_os = "none")]
 pub mod ioremap;
+pub mod ldt_struct;
 pub mod membarrier;
 pub mod memblock;
 pub mod mm_count;

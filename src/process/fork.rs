@@ -280,11 +280,29 @@ fn copy_mm(me: Current, flags: u32) -> Result<*mut MmStruct, Errno> {
         unsafe { mmput(new) };
         return Err(e);
     }
-    // All but the LDT is copied as it is.
+    if let Err(e) = copy_ldt(old_mm, new) {
+        // SAFETY: as above.
+        unsafe { mmput(new) };
+        return Err(e);
+    }
     let context = old_mm.context_flags.load(Ordering::Relaxed) & !MM_CONTEXT_LDT;
     // SAFETY: as above.
-    unsafe { (*new).context_flags.store(context, Ordering::Relaxed) };
+    unsafe { (*new).context_flags.fetch_or(context, Ordering::Relaxed) };
     Ok(new)
+}
+
+/// A process begins with a copy of its parent's segments (Linux: `init_new_context`).
+fn copy_ldt(old_mm: &MmStruct, new: *mut MmStruct) -> Result<(), Errno> {
+    if old_mm.context_flags.load(Ordering::Relaxed) & MM_CONTEXT_LDT == 0 {
+        return Ok(());
+    }
+    let _locked = old_mm.ldt_lock.lock();
+    if let Some(ldt) = old_mm.ldt() {
+        let copy = Box::new(ldt.try_clone()?);
+        // SAFETY: new, and the caller's alone.
+        unsafe { (*new).set_ldt(Some(copy)) };
+    }
+    Ok(())
 }
 
 fn release_mm(task: &TaskStruct) {

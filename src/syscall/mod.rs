@@ -7,7 +7,7 @@
 //! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
 //! - `memory`, `membarrier`, `time`, `identity`, `misc`
 //! - `perf_event`: counting
-//! - `thread_area`, `ioport`, `prctl`: TLS, ports, the time-stamp counter
+//! - `thread_area`, `ldt`, `ioport`, `prctl`: TLS, segments, ports, the time-stamp counter
 //! - `rseq`: restartable sequences; `futex`, `robust_list`: sleeping locks
 
 #[cfg(target_os = "none")]
@@ -21,6 +21,8 @@ pub mod futex;
 pub mod identity;
 #[cfg(target_os = "none")]
 pub mod ioport;
+#[cfg(target_os = "none")]
+pub mod ldt;
 #[cfg(target_os = "none")]
 pub mod membarrier;
 #[cfg(target_os = "none")]

@@ -11,8 +11,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::errno::{Errno, to_ret};
 use super::{
-    descriptors, exec, futex, identity, ioport, membarrier, memory, misc, names, paths, perf_event,
-    poll, prctl, process, read_write, robust_list, rseq, sched, signal, thread_area, time,
+    descriptors, exec, futex, identity, ioport, ldt, membarrier, memory, misc, names, paths,
+    perf_event, poll, prctl, process, read_write, robust_list, rseq, sched, signal, thread_area,
+    time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -147,6 +148,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     119 signal::sys_sigreturn, 0;
     120 process::sys_clone, 5;
     122 misc::sys_uname, 1;
+    123 ldt::sys_modify_ldt, 3;
     125 memory::sys_mprotect, 3;
     126 signal::sys_sigprocmask, 3;
     132 identity::sys_getpgid, 1;

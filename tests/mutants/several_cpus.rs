@@ -137,4 +137,36 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         ],
         red: Run::ring3_on_two_cpus("tlb", "fork: what the other thread writes is its process's own"),
     },
+    Mutant {
+        name: "ldt_not_switched",
+        takes_out: "the load of the LDT in switch_mm",
+        edits: &[
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "        clear_bit(cpu, &prev.cpu_vm_mask);\n        if LDT {", replace: "        clear_bit(cpu, &prev.cpu_vm_mask);\n        if LDT && false {" },
+        ],
+        red: Run::ring3("ldt", "the first of two processes has its own table"),
+    },
+    Mutant {
+        name: "ldt_not_loaded_after_leave_mm",
+        takes_out: "the load of the LDT when the owner comes back after leave_mm",
+        edits: &[
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "            if LDT {\n                load_ldt(next);", replace: "            if LDT && false {\n                load_ldt(next);" },
+        ],
+        red: Run::ring3_on_two_cpus("ldt", "nor is one that slept left with the old"),
+    },
+    Mutant {
+        name: "ldt_not_copied",
+        takes_out: "the copy of the LDT at fork",
+        edits: &[
+            Edit { file: "src/process/fork.rs", find: "        unsafe { (*new).set_ldt(Some(copy)) };", replace: "        drop(copy);" },
+        ],
+        red: Run::ring3("ldt", "fork copies the table"),
+    },
+    Mutant {
+        name: "ldt_of_other_cpus_stays",
+        takes_out: "the word to other CPUs that the LDT has changed",
+        edits: &[
+            Edit { file: "src/arch/x86/ldt.rs", find: "    on_each_cpu(flush_ldt, core::ptr::from_ref(mm) as usize);", replace: "    let _ = on_each_cpu;\n    flush_ldt(core::ptr::from_ref(mm) as usize);" },
+        ],
+        red: Run::ring3_on_two_cpus("ldt", "what one thread writes the others have at once"),
+    },
 ];

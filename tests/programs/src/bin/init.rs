@@ -42,6 +42,7 @@ const PROGRAMS: &[(&str, &str)] = &[
         "membarrier",
         "registration, errors, and memory in order on two CPUs",
     ),
+    ("ldt", "segments of a process of its own"),
     ("tlb", "what one thread takes away the other no longer has"),
     ("futex", "who sleeps on a word, and who wakes him"),
     ("proc", "what /proc says is so"),

@@ -1,0 +1,83 @@
+#![forbid(unsafe_code)]
+//! `ldt_struct`: the descriptors that a process has made for itself with `modify_ldt`.
+//!
+//! It is never changed once a processor may read it: who sets an entry makes a new one.
+//!
+//! Book: ch. 2, "The Linux LDTs". Linux: 4.3 `struct ldt_struct`, `alloc_ldt_struct`.
+//! SDM: volume 3, 3.5.1 "Segment Descriptor Tables".
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::hw::desc::DescStruct;
+use crate::syscall::errno::Errno;
+
+/// Entries at most.
+pub const LDT_ENTRIES: u32 = 8192;
+/// Bytes of an entry.
+pub const LDT_ENTRY_SIZE: u32 = 8;
+
+/// A table, of as many entries as its last one needs.
+#[derive(Debug)]
+pub struct LdtStruct {
+    entries: Box<[DescStruct]>,
+}
+
+impl LdtStruct {
+    /// A copy of `old`, or of nothing, with `desc` as its entry `number`. ENOMEM.
+    ///
+    /// # Panics
+    /// When there can be no such entry.
+    pub fn with_entry(old: Option<&Self>, number: u32, desc: DescStruct) -> Result<Self, Errno> {
+        assert!(number < LDT_ENTRIES, "BUG: LDT entry {number}");
+        let old = old.map_or(&[][..], |old| &old.entries);
+        let length = old.len().max(number as usize + 1);
+        let mut entries = Vec::new();
+        entries
+            .try_reserve_exact(length)
+            .map_err(|_| Errno::ENOMEM)?;
+        entries.extend_from_slice(old);
+        entries.resize(length, DescStruct::default());
+        entries[number as usize] = desc;
+        Ok(Self {
+            entries: entries.into_boxed_slice(),
+        })
+    }
+
+    /// A copy, for fork. ENOMEM.
+    pub fn try_clone(&self) -> Result<Self, Errno> {
+        Self::with_entry(Some(self), 0, self.entries[0])
+    }
+
+    /// The entries, of which there is one at least.
+    pub fn entries(&self) -> &[DescStruct] {
+        &self.entries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_grows_to_its_last_entry_and_keeps_the_others() {
+        let (one, two) = (DescStruct::flat_data(3), DescStruct::flat_code(3));
+        let table = LdtStruct::with_entry(None, 2, one).unwrap();
+        assert_eq!(
+            table.entries(),
+            [DescStruct::default(), DescStruct::default(), one]
+        );
+        let larger = LdtStruct::with_entry(Some(&table), 8191, two).unwrap();
+        assert_eq!(
+            (
+                larger.entries().len(),
+                larger.entries()[2],
+                larger.entries()[8191]
+            ),
+            (8192, one, two)
+        );
+        let changed = LdtStruct::with_entry(Some(&larger), 2, DescStruct::default()).unwrap();
+        assert!(changed.entries()[2].is_empty() && changed.entries().len() == 8192);
+        assert_eq!(changed.try_clone().unwrap().entries(), changed.entries());
+    }
+}

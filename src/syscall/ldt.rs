@@ -1,0 +1,105 @@
+//! modify_ldt: segments of a process's own.
+//!
+//! Book: ch. 2, "The Linux LDTs". Linux: 5.4 `arch/x86/kernel/ldt.c`; modify_ldt(2).
+
+use alloc::boxed::Box;
+use core::sync::atomic::Ordering;
+
+use super::SysResult;
+use super::errno::Errno;
+use crate::arch::x86::current::current;
+use crate::arch::x86::ldt::install_ldt;
+use crate::arch::x86::uaccess::{clear_user, copy_from_user, copy_to_user};
+use crate::hw::desc::DescStruct;
+use crate::mm::ldt_struct::{LDT_ENTRIES, LDT_ENTRY_SIZE, LdtStruct};
+use crate::mm::mm_struct::MmStruct;
+use crate::task::user_desc::{UserDesc, UserDescFlags};
+
+/// Bytes of the table that a process has which never made one.
+const DEFAULT_LDT_BYTES: u32 = 5 * LDT_ENTRY_SIZE;
+
+/// Reads the table (0), writes an entry (0x11; 1 as very old programs do), reads the default (2).
+///
+/// # Errors
+/// ENOSYS for another function, EINVAL for a request that makes no sense, EFAULT, ENOMEM.
+pub fn sys_modify_ldt(function: u32, pointer: u32, bytes: u32) -> SysResult {
+    // SAFETY: who makes a system call lives in its address space until it returns.
+    let mm = unsafe { &*current().mm.load(Ordering::Relaxed) };
+    match function {
+        0 => read_ldt(mm, pointer, bytes),
+        1 => write_ldt(mm, pointer, bytes, true),
+        2 => read_default_ldt(pointer, bytes),
+        0x11 => write_ldt(mm, pointer, bytes, false),
+        _ => Err(Errno::ENOSYS),
+    }
+}
+
+/// The descriptors as the processor sees them, and zeroes behind; 0 bytes if there are none.
+fn read_ldt(mm: &MmStruct, pointer: u32, bytes: u32) -> SysResult {
+    let bytes = bytes.min(LDT_ENTRIES * LDT_ENTRY_SIZE);
+    // A copy, since a page of the user may be missing, and the lock forbids to wait for it.
+    let table = {
+        let _locked = mm.ldt_lock.lock();
+        match mm.ldt() {
+            None => return Ok(0),
+            Some(ldt) => ldt.try_clone()?,
+        }
+    };
+    let mut at = 0;
+    for desc in table.entries() {
+        let raw = desc.as_u64().to_le_bytes();
+        let part = &raw[..raw.len().min((bytes - at) as usize)];
+        copy_to_user(pointer.wrapping_add(at), part)?;
+        at += part.len() as u32;
+    }
+    clear_user(pointer.wrapping_add(at), bytes - at)?;
+    Ok(bytes)
+}
+
+fn read_default_ldt(pointer: u32, bytes: u32) -> SysResult {
+    let bytes = bytes.min(DEFAULT_LDT_BYTES);
+    clear_user(pointer, bytes)?;
+    Ok(bytes)
+}
+
+fn write_ldt(mm: &MmStruct, pointer: u32, bytes: u32, old_mode: bool) -> SysResult {
+    let mut request = [0; 16];
+    if bytes != request.len() as u32 {
+        return Err(Errno::EINVAL);
+    }
+    copy_from_user(&mut request, pointer)?;
+    let request = UserDesc::from_bytes(&request);
+    let desc = descriptor(&request, old_mode)?;
+    let old = {
+        let _locked = mm.ldt_lock.lock();
+        let new = LdtStruct::with_entry(mm.ldt(), request.entry_number, desc)?;
+        let old = mm.set_ldt(Some(Box::new(new)));
+        install_ldt(mm);
+        old
+    };
+    drop(old);
+    Ok(0)
+}
+
+/// What goes into the table. EINVAL.
+fn descriptor(request: &UserDesc, old_mode: bool) -> Result<DescStruct, Errno> {
+    const CONFORMING_CODE: u32 = 3;
+    let is_present = !request.flags.contains(UserDescFlags::SEG_NOT_PRESENT);
+    if request.entry_number >= LDT_ENTRIES
+        || request.contents() == CONFORMING_CODE && (old_mode || is_present)
+    {
+        return Err(Errno::EINVAL);
+    }
+    let clears = match old_mode {
+        true => request.base_addr == 0 && request.limit == 0,
+        false => request.ldt_empty() || request.ldt_zero(),
+    };
+    if clears {
+        return Ok(DescStruct::default());
+    }
+    let mut request = *request;
+    if old_mode {
+        request.flags.remove(UserDescFlags::USEABLE);
+    }
+    Ok(request.fill_ldt())
+}
