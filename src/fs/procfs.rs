@@ -87,7 +87,9 @@ pub enum ProcInode {
     Task(Who),
     /// `/proc/PID/task`
     Threads(i32),
-    /// A file in one of the last two.
+    /// `exe` in the directory of a task: a link to its program
+    Exe(Who),
+    /// A file there.
     TaskFile(Who, TaskFile),
 }
 
@@ -99,6 +101,8 @@ pub struct ProcOps {
     pub next_id: fn(ProcInode, i32) -> Option<i32>,
     /// What a file holds now. ESRCH, ENOMEM.
     pub show: fn(ProcInode) -> Result<String, Errno>,
+    /// The path of a process's program, from the root on. ENOENT if it has none, EACCES, ESRCH.
+    pub exe: fn(Who) -> Result<&'static [u8], Errno>,
     /// User and group of a process.
     pub owner: fn(ProcInode) -> (u32, u32),
 }
@@ -153,6 +157,7 @@ impl ProcInode {
             .into_iter()
             .chain(system.map(|&(name, file)| (name, Self::System(file))))
             .chain(of_task)
+            .chain(who.map(|who| ("exe", Self::Exe(who))))
             .chain(threads.map(|who| ("task", Self::Threads(who.pid))))
     }
 
@@ -178,14 +183,14 @@ impl ProcInode {
             }
             Self::Task(Who { pid, .. }) => Some(Self::Threads(pid)),
             Self::Threads(pid) => Some(Self::process(pid)),
-            Self::TaskFile(who, _) => Some(Self::Task(who)),
+            Self::Exe(who) | Self::TaskFile(who, _) => Some(Self::Task(who)),
         }
     }
 
     /// Type and permissions.
     pub fn mode(self) -> u32 {
         match self {
-            Self::SelfLink => S_IFLNK | 0o777,
+            Self::SelfLink | Self::Exe(_) => S_IFLNK | 0o777,
             Self::Root | Self::Task(_) | Self::Threads(_) => S_IFDIR | 0o555,
             Self::System(_) | Self::TaskFile(..) => S_IFREG | 0o444,
         }
@@ -216,7 +221,8 @@ impl ProcInode {
                 Self::System(file) => 3 + file as u64,
                 Self::Task(task) => who(task),
                 Self::Threads(pid) => who(Who { pid, tid: None }) | 1,
-                Self::TaskFile(task, file) => who(task) | (2 + file as u64),
+                Self::Exe(task) => who(task) | 2,
+                Self::TaskFile(task, file) => who(task) | (3 + file as u64),
             }
     }
 
@@ -303,7 +309,7 @@ mod tests {
             }
             at += 1;
         }
-        assert_eq!(all.len(), 25);
+        assert_eq!(all.len(), 27);
         let numbers: HashSet<u64> = all.iter().map(|inode| inode.ino()).collect();
         assert_eq!(numbers.len(), all.len());
         for inode in all {

@@ -16,7 +16,7 @@ use spin::Once;
 
 use super::cpio::{CpioError, Entry, FileType};
 use super::initramfs::Archive;
-use super::procfs::{self, ProcInode};
+use super::procfs::{self, ProcInode, Who};
 use super::stat::{S_IFCHR, Stat};
 use crate::arch::x86::current::current;
 use crate::syscall::errno::Errno;
@@ -63,7 +63,7 @@ impl Inode {
     pub fn file_type(self) -> FileType {
         match self {
             Self::File(entry) => entry.file_type,
-            Self::Proc(ProcInode::SelfLink) => FileType::Symlink,
+            Self::Proc(ProcInode::SelfLink | ProcInode::Exe(_)) => FileType::Symlink,
             Self::Proc(inode) if inode.is_directory() => FileType::Directory,
             Self::Proc(_) => FileType::Regular,
         }
@@ -85,6 +85,14 @@ impl Inode {
         }
     }
 
+    /// The path of a file of the archive, without the leading slash; empty for `/proc`.
+    pub fn name(self) -> &'static [u8] {
+        match self {
+            Self::File(entry) => entry.name,
+            Self::Proc(_) => &[],
+        }
+    }
+
     /// The path, without the leading slash.
     pub fn path(self) -> Vec<u8> {
         match self {
@@ -93,12 +101,15 @@ impl Inode {
         }
     }
 
-    /// Where a symbolic link leads to.
-    pub fn link_target(self) -> Option<Vec<u8>> {
+    /// Where a symbolic link leads to. EINVAL if it is none; what [`ProcOps::exe`] says.
+    ///
+    /// [`ProcOps::exe`]: procfs::ProcOps::exe
+    pub fn link_target(self) -> Result<Vec<u8>, Errno> {
         match self {
-            Self::File(entry) if entry.file_type == FileType::Symlink => Some(entry.data.to_vec()),
-            Self::Proc(ProcInode::SelfLink) => Some(current().tgid.to_string().into_bytes()),
-            _ => None,
+            Self::File(entry) if entry.file_type == FileType::Symlink => Ok(entry.data.to_vec()),
+            Self::Proc(ProcInode::SelfLink) => Ok(current().tgid.to_string().into_bytes()),
+            Self::Proc(ProcInode::Exe(who)) => exe(who).map(|name| [b"/", name].concat()),
+            _ => Err(Errno::EINVAL),
         }
     }
 
@@ -215,6 +226,12 @@ fn lookup_proc(from: ProcInode, path: &[u8], follow: bool) -> Result<Inode, Errn
         if !is_there(at) {
             return Err(Errno::ENOENT);
         }
+        if let ProcInode::Exe(who) = at
+            && ends_here
+            && follow
+        {
+            return lookup(root(), exe(who)?, true);
+        }
         if !ends_here && !at.is_directory() {
             return Err(Errno::ENOTDIR);
         }
@@ -231,6 +248,11 @@ fn lookup_proc(from: ProcInode, path: &[u8], follow: bool) -> Result<Inode, Errn
             (name, _) => at.child(name).ok_or(Errno::ENOENT)?,
         };
     }
+}
+
+/// The path of a process's program.
+fn exe(who: Who) -> Result<&'static [u8], Errno> {
+    (procfs::ops().ok_or(Errno::ENOENT)?.exe)(who)
 }
 
 fn builtin_device(from: &Entry<'_>, path: &[u8]) -> Option<&'static Entry<'static>> {

@@ -168,6 +168,8 @@ pub struct MemoryMap {
     pub arg_end: u32,
     /// The stack pointer that the program began with.
     pub start_stack: u32,
+    /// Path of the program, from the root on; empty before the first.
+    pub exe_file: &'static [u8],
 }
 
 impl MemoryMap {
@@ -180,6 +182,7 @@ impl MemoryMap {
             arg_start: 0,
             arg_end: 0,
             start_stack: 0,
+            exe_file: &[],
         }
     }
 

@@ -43,6 +43,7 @@ use crate::syscall::errno::Errno;
 use crate::task::cred::Cred;
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD, TASK_UNINTERRUPTIBLE};
+use crate::task::thread_info::{TIF_LDT, clear_flag};
 
 /// Scripts that interpret scripts, at most.
 const MAX_SCRIPTS: usize = 4;
@@ -104,6 +105,7 @@ pub fn do_execve(
         let args = stack.arg_range();
         let mut map = mm.get().map.lock();
         (map.arg_start, map.arg_end, map.start_stack) = (args.start, args.end, sp);
+        map.exe_file = inode.name();
     }
     drop((contents, argv, envp));
 
@@ -229,6 +231,7 @@ fn flush_old_exec(me: Current, mm: NewMm) {
     de_thread(me);
     mm_release(me);
     exec_mmap(me, mm);
+    clear_flag(me.thread_info(), TIF_LDT);
     flush_thread(me);
     rseq_execve(me);
     me.signal.flush_signal_handlers();

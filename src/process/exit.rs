@@ -9,6 +9,7 @@
 use core::ptr;
 use core::sync::atomic::Ordering;
 
+use super::itimer::exit_itimers;
 use super::signal::{begin_group_exit, notify_parent};
 use super::tasklist::{INIT_PID, TASKLIST};
 use crate::arch::x86::copy_thread::exit_thread;
@@ -133,6 +134,7 @@ fn exit_mm(me: Current) {
 /// Leaves the children to init, becomes a zombie, and tells the parent.
 fn exit_notify(me: Current, code: i32) {
     me.exit_code.store(code, Ordering::Relaxed);
+    let mut is_last = false;
     let (parent, init, released) = {
         let mut list = TASKLIST.lock();
         let orphan_zombie = list.reparent_children(me.pid);
@@ -145,6 +147,7 @@ fn exit_notify(me: Current, code: i32) {
         let is_thread = me.pid != me.tgid;
         if let Some(leader) = list.tasks.get_mut(&me.tgid) {
             leader.live_threads -= 1;
+            is_last = leader.live_threads == 0;
         }
         // Nobody waits for a thread of the kernel, nor for the program that one became.
         let is_nobodys = ppid == 0 && me.pid != INIT_PID;
@@ -159,6 +162,9 @@ fn exit_notify(me: Current, code: i32) {
     };
     // The reaper's reference; the scheduler's keeps us until the next task has switched.
     drop(released);
+    if is_last {
+        exit_itimers(&me);
+    }
     if let Some(parent) = parent.as_ref().filter(|_| me.pid == me.tgid) {
         notify_parent(parent, &me, code);
     }

@@ -32,7 +32,7 @@ use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
-use crate::task::thread_info::ThreadInfo;
+use crate::task::thread_info::{TIF_LDT, ThreadInfo, set_flag};
 use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
 use crate::task::user_desc::{UserDesc, do_set_thread_area};
 
@@ -195,6 +195,12 @@ fn publish(
     }
     rseq_migrate(&child);
     TASKLIST.lock().link(child.clone(), parent);
+    // After it is on the list: whoever makes an LDT looks there once it has said so.
+    // SAFETY: the child's, which lives until the child has run.
+    let mm = unsafe { child.mm.load(Ordering::Relaxed).as_ref() };
+    if mm.is_some_and(|mm| mm.context_flags.load(Ordering::SeqCst) & MM_CONTEXT_LDT != 0) {
+        set_flag(child.thread_info(), TIF_LDT);
+    }
     Ok(child)
 }
 

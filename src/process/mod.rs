@@ -7,6 +7,7 @@
 //! - `load_elf`, `exec`: how a task becomes another program; `kernel_execve`: a thread, the first
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key
+//! - `itimer`: a signal after a time
 //! - `exit`: the end of one; `wait4`: who hears of it
 //! - `rseq`: restartable sequences on the way back to ring 3
 //! - [`proc`]: what `/proc` says of it
@@ -19,6 +20,8 @@ pub mod exit;
 #[cfg(target_os = "none")]
 pub mod fork;
 pub mod initial_stack;
+#[cfg(target_os = "none")]
+pub mod itimer;
 #[cfg(target_os = "none")]
 pub mod kernel_execve;
 #[cfg(target_os = "none")]

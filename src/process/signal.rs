@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use arrayvec::ArrayVec;
 
+use super::itimer::ItReal;
 use super::sigframe::SigInfo;
 use super::sigset::{
     DefaultAction, NSIG, SIGCHLD, SIGCONT, SIGKILL, SIGSEGV, SigSet, default_action,
@@ -144,6 +145,8 @@ pub struct SignalStruct {
     group_exit_code: AtomicU32,
     /// The thread that executes a program: all others end, but not the process. 0: none.
     pub exec_pid: AtomicI32,
+    /// Its alarm.
+    pub real_timer: IrqSpinLock<ItReal>,
 }
 
 const NOT_EXITING: u32 = u32::MAX;
@@ -158,6 +161,7 @@ impl SignalStruct {
             session: AtomicI32::new(0),
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
+            real_timer: IrqSpinLock::new(ItReal::default()),
         }
     }
 

@@ -10,7 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use crate::sync::SpinLock;
+use crate::sync::IrqSpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskRef;
 
@@ -40,8 +40,8 @@ pub struct TaskList {
     pub total_forks: u32,
 }
 
-/// The list.
-pub static TASKLIST: SpinLock<TaskList> = SpinLock::new(TaskList {
+/// The list. Read by timers too, hence the interrupts.
+pub static TASKLIST: IrqSpinLock<TaskList> = IrqSpinLock::new(TaskList {
     tasks: BTreeMap::new(),
     last_pid: 0,
     total_forks: 0,

@@ -1,4 +1,4 @@
-//! Sleeping until a time comes.
+//! What happens when a time comes: who sleeps until then wakes, alarms ring.
 //!
 //! Time is counted in ticks of the timer interrupt, `HZ` a second.
 //!
@@ -23,8 +23,36 @@ static JIFFIES: AtomicU64 = AtomicU64::new(0);
 static SEQUENCE: AtomicU32 = AtomicU32::new(0);
 /// Length of a tick in microseconds.
 const TICK_US: u64 = 1_000_000 / HZ as u64;
-/// Sleepers by (time since boot in microseconds, sequence).
-static TIMERS: IrqSpinLock<BTreeMap<(u64, u32), TaskRef>> = IrqSpinLock::new(BTreeMap::new());
+
+/// A timer that runs: when it ends, in microseconds since boot, and which of that moment.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct TimerKey {
+    /// When it ends.
+    pub expires_us: u64,
+    sequence: u32,
+}
+
+/// What happens then: from the timer interrupt, with no lock held.
+type Function = fn(&TaskRef, TimerKey);
+
+static TIMERS: IrqSpinLock<BTreeMap<TimerKey, (TaskRef, Function)>> =
+    IrqSpinLock::new(BTreeMap::new());
+
+/// Has `function` called for `task` when the clock has reached `expires_us`.
+pub fn add_timer(expires_us: u64, task: TaskRef, function: Function) -> TimerKey {
+    let key = TimerKey {
+        expires_us,
+        sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
+    };
+    TIMERS.lock().insert(key, (task, function));
+    key
+}
+
+/// Takes a timer back; returns its task, or none if it has ended. Its function may still run then.
+pub fn del_timer(key: TimerKey) -> Option<TaskRef> {
+    let timer = TIMERS.lock().remove(&key);
+    timer.map(|(task, _)| task)
+}
 
 /// Ticks since boot.
 pub fn jiffies() -> u64 {
@@ -39,16 +67,16 @@ pub fn jiffies() -> u64 {
 pub fn schedule_timeout(ticks: u64) -> u64 {
     let me = current();
     let expires_us = since_boot_us().saturating_add(ticks.saturating_mul(TICK_US));
-    let key = (expires_us, SEQUENCE.fetch_add(1, Ordering::Relaxed));
-    TIMERS.lock().insert(key, me.get_task_struct());
+    let timer = add_timer(expires_us, me.get_task_struct(), |task, _| {
+        wake_up_process(task);
+    });
     schedule();
     me.state.store(TASK_RUNNING, Ordering::Relaxed);
-    let entry = TIMERS.lock().remove(&key);
-    drop(entry);
+    drop(del_timer(timer));
     expires_us.saturating_sub(since_boot_us()).div_ceil(TICK_US)
 }
 
-/// Counts a tick and wakes whose time has come. From the timer interrupt of the boot CPU.
+/// Counts a tick and does what is due. From the timer interrupt of the boot CPU.
 pub fn run_timers() {
     JIFFIES.fetch_add(1, Ordering::Relaxed);
     let now_us = since_boot_us();
@@ -56,11 +84,13 @@ pub fn run_timers() {
         let due = {
             let mut timers = TIMERS.lock();
             match timers.first_entry() {
-                Some(first) if first.key().0 <= now_us => Some(first.remove()),
+                Some(first) if first.key().expires_us <= now_us => Some(first.remove_entry()),
                 _ => None,
             }
         };
-        let Some(task) = due else { break };
-        wake_up_process(&task);
+        let Some((key, (task, function))) = due else {
+            break;
+        };
+        function(&task, key);
     }
 }

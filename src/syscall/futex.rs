@@ -241,15 +241,14 @@ fn unqueue_me(q: &FutexQ) -> bool {
     }
 }
 
-/// Wakes at most `count` sleepers whose bits meet `bitset`; returns how many.
+/// Wakes at most `count` sleepers, and one at least, whose bits meet `bitset`; returns how many.
 #[inline(always)]
 fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    if count == 0 {
-        return Ok(0);
-    }
+    // Who asks for none, or for less, gets one: it is counted before it is compared (Linux).
+    let count = (count as i32).max(1) as u32;
     let mut woken = 0;
     bucket(key).lock().visit(|list, link| {
         // SAFETY: it is on this bucket, whose lock is held.
@@ -267,10 +266,17 @@ fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
     Ok(woken)
 }
 
-/// Wakes `wake` sleepers of `from`, and lets at most `most` others sleep on `to` instead.
+/// Wakes `wake` sleepers of `from`, and lets at most `most` others sleep on `to` instead. EINVAL when
+/// one of them is negative.
 #[inline(never)]
 fn futex_requeue(from: Key, to: Key, wake: u32, most: u32) -> SysResult {
-    let woken = futex_wake(from, wake, MATCH_ANY)?;
+    if (wake as i32) < 0 || (most as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let woken = match wake {
+        0 => 0,
+        wake => futex_wake(from, wake, MATCH_ANY)?,
+    };
     if most == 0 {
         return Ok(woken);
     }

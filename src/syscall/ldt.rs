@@ -3,6 +3,7 @@
 //! Book: ch. 2, "The Linux LDTs". Linux: 5.4 `arch/x86/kernel/ldt.c`; modify_ldt(2).
 
 use alloc::boxed::Box;
+use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
@@ -13,6 +14,8 @@ use crate::arch::x86::uaccess::{clear_user, copy_from_user, copy_to_user};
 use crate::hw::desc::DescStruct;
 use crate::mm::ldt_struct::{LDT_ENTRIES, LDT_ENTRY_SIZE, LdtStruct};
 use crate::mm::mm_struct::MmStruct;
+use crate::process::tasklist::TASKLIST;
+use crate::task::thread_info::{TIF_LDT, set_flag};
 use crate::task::user_desc::{UserDesc, UserDescFlags};
 
 /// Bytes of the table that a process has which never made one.
@@ -74,11 +77,24 @@ fn write_ldt(mm: &MmStruct, pointer: u32, bytes: u32, old_mode: bool) -> SysResu
         let _locked = mm.ldt_lock.lock();
         let new = LdtStruct::with_entry(mm.ldt(), request.entry_number, desc)?;
         let old = mm.set_ldt(Some(Box::new(new)));
+        if old.is_none() {
+            set_tif_ldt(mm);
+        }
         install_ldt(mm);
         old
     };
     drop(old);
     Ok(0)
+}
+
+/// Tells the ways back to ring 3 that the address space of these tasks has an LDT. One that is just
+/// being made finds out itself.
+fn set_tif_ldt(mm: &MmStruct) {
+    for entry in TASKLIST.lock().tasks.values() {
+        if ptr::eq(entry.task.mm.load(Ordering::Relaxed), mm) {
+            set_flag(entry.task.thread_info(), TIF_LDT);
+        }
+    }
 }
 
 /// What goes into the table. EINVAL.
@@ -92,7 +108,7 @@ fn descriptor(request: &UserDesc, old_mode: bool) -> Result<DescStruct, Errno> {
     }
     let clears = match old_mode {
         true => request.base_addr == 0 && request.limit == 0,
-        false => request.ldt_empty() || request.ldt_zero(),
+        false => request.ldt_empty(),
     };
     if clears {
         return Ok(DescStruct::default());

@@ -5,7 +5,7 @@
 //! - `table`: the calls by number; [`names`]: of those that are not there
 //! - `process`, `sched`: births, deaths, who runs; `signal`
 //! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
-//! - `memory`, `membarrier`, `time`, `identity`, `misc`
+//! - `memory`, `membarrier`, `time`, `itimer`, `identity`, `misc`
 //! - `perf_event`: counting
 //! - `thread_area`, `ldt`, `ioport`, `prctl`: TLS, segments, ports, the time-stamp counter
 //! - `rseq`: restartable sequences; `futex`, `robust_list`: sleeping locks
@@ -21,6 +21,8 @@ pub mod futex;
 pub mod identity;
 #[cfg(target_os = "none")]
 pub mod ioport;
+#[cfg(target_os = "none")]
+pub mod itimer;
 #[cfg(target_os = "none")]
 pub mod ldt;
 #[cfg(target_os = "none")]

@@ -139,7 +139,7 @@ pub fn sys_umask(mask: u32) -> SysResult {
     Ok(fs()?.umask(mask))
 }
 
-/// The target of a symbolic link; EINVAL if it is none.
+/// The target of a symbolic link; EINVAL if it is none, EACCES if it says what is not for the caller.
 pub fn sys_readlink(path: u32, buffer: u32, size: u32) -> SysResult {
     sys_readlinkat(AT_FDCWD, path, buffer, size)
 }
@@ -150,7 +150,7 @@ pub fn sys_readlinkat(dirfd: u32, path: u32, buffer: u32, size: u32) -> SysResul
         return Err(Errno::EINVAL);
     }
     let inode = lookup(dirfd, path, false)?;
-    let target = inode.link_target().ok_or(Errno::EINVAL)?;
+    let target = inode.link_target()?;
     let target = &target[..target.len().min(size as usize)];
     copy_to_user(buffer, target)?;
     Ok(target.len() as u32)

@@ -11,9 +11,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::errno::{Errno, to_ret};
 use super::{
-    descriptors, exec, futex, identity, ioport, ldt, membarrier, memory, misc, names, paths,
-    perf_event, poll, prctl, process, read_write, robust_list, rseq, sched, signal, thread_area,
-    time,
+    descriptors, exec, futex, identity, ioport, itimer, ldt, membarrier, memory, misc, names,
+    paths, perf_event, poll, prctl, process, read_write, robust_list, rseq, sched, signal,
+    thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -99,7 +99,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     20  identity::sys_getpid, 0;
     23  identity::sys_setuid16, 1;
     24  identity::sys_getuid, 0;
-    27  time::sys_alarm, 1;
+    27  itimer::sys_alarm, 1;
     29  signal::sys_pause, 0;
     30  paths::sys_change, 1;
     33  paths::sys_access, 2;
@@ -141,6 +141,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     94  paths::sys_change_fd, 1;
     95  paths::sys_change_fd, 1;
     101 ioport::sys_ioperm, 3;
+    104 itimer::sys_setitimer, 3;
+    105 itimer::sys_getitimer, 2;
     110 ioport::sys_iopl, 1;
     114 process::sys_wait4, 4;
     116 misc::sys_sysinfo, 1;

@@ -4,15 +4,17 @@
 //! of descriptors that later kernels have.
 
 use super::SysResult;
-use crate::arch::x86::current::current;
+use crate::arch::x86::current::{current, current_pt_regs};
+use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
 use crate::arch::x86::load_tls::load_tls;
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
+use crate::hw::desc::Selector;
 use crate::sync::PreemptGuard;
 use crate::task::thread_struct::TIF_TLS_ALL;
 use crate::task::user_desc::{UserDesc, do_get_thread_area, do_set_thread_area};
 
 /// Sets one of the three descriptors; entry -1 picks the first free one and stores its number.
-/// Takes effect at once in the table; in `%gs` when the program loads it.
+/// Takes effect at once in the table, and in `%gs` if it has this selector (Linux: since 4.10).
 ///
 /// # Errors
 /// EFAULT, EINVAL for another entry or a descriptor that is not allowed, ESRCH when -1 finds
@@ -34,6 +36,13 @@ pub fn sys_set_thread_area(u_info: u32) -> SysResult {
     thread.tls_array = tls_array;
     thread.set_work(TIF_TLS_ALL, tls_array[1..].iter().any(|d| !d.is_empty()));
     load_tls(thread);
+    // SAFETY: our own frame, which nothing else borrows.
+    let regs = unsafe { &mut *current_pt_regs() };
+    let selector = Selector::gdt(index as usize, 3).0;
+    if get_user_gs(regs) == selector {
+        // Whatever the register has kept of the old descriptor ends here.
+        set_user_gs(regs, selector);
+    }
     Ok(0)
 }
 

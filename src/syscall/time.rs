@@ -119,15 +119,3 @@ pub fn sys_times(buffer: u32) -> SysResult {
     }
     Ok((jiffies() * USER_HZ / u64::from(HZ)) as u32)
 }
-
-/// There are no alarms: only turning one off can be done.
-///
-/// # Errors
-/// ENOSYS for another request.
-pub fn sys_alarm(seconds: u32) -> SysResult {
-    if seconds == 0 {
-        Ok(0)
-    } else {
-        Err(Errno::ENOSYS)
-    }
-}

@@ -34,6 +34,11 @@ pub const _TIF_WORK_MASK: u32 = 1 << TIF_SIGPENDING
     | 1 << TIF_SINGLESTEP
     | 1 << TIF_NOTIFY_RESUME
     | 1 << TIF_IRET;
+/// Its address space has an LDT: the way back must ask for a stack of 16 bits. Stays set, and is no
+/// work.
+pub const TIF_LDT: u32 = 6;
+/// What keeps a task from the short way back to ring 3 by `iret`.
+pub const _TIF_ALLWORK_MASK: u32 = _TIF_WORK_MASK | 1 << TIF_LDT;
 
 /// Foot of a kernel stack.
 #[repr(C)]

@@ -189,4 +189,60 @@ pub const PROGRAMS: &[Mutant] = &[
         ],
         red: Run::ring3("futex", "another value: EAGAIN"),
     },
+    Mutant {
+        name: "alarm_of_the_dead_kept",
+        takes_out: "exit_itimers",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "        exit_itimers(&me);", replace: "        let _ = exit_itimers;" },
+        ],
+        red: Run::stress("no_task_is_left"),
+    },
+    Mutant {
+        name: "gs_of_a_cleared_slot_kept",
+        takes_out: "the load of gs in set_thread_area",
+        edits: &[
+            Edit { file: "src/syscall/thread_area.rs", find: "    if get_user_gs(regs) == selector {", replace: "    if get_user_gs(regs) == selector && false {" },
+        ],
+        red: Run::ring3("gs_bad", "a TLS slot cleared under %gs: 0 at once"),
+    },
+    Mutant {
+        name: "system_call_shows_the_kernels_esp",
+        takes_out: "the way of a system call back to a 16-bit stack",
+        edits: &[
+            Edit { file: "src/arch/x86/entry.rs", find: "    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)\n    jnz     syscall_work", replace: "    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)\n    jnz     syscall_work" },
+        ],
+        red: Run::ring3("ldt", "on a 16-bit stack a system call shows nothing of the kernel's esp"),
+    },
+    Mutant {
+        name: "interrupt_shows_the_kernels_esp",
+        takes_out: "the way of an interrupt back to a 16-bit stack",
+        edits: &[
+            Edit { file: "src/arch/x86/entry.rs", find: "    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)\n    jz      restore_all\n    LABEL   work_pending", replace: "    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)\n    jz      restore_all\n    LABEL   work_pending" },
+        ],
+        red: Run::ring3("ldt", "nor do interrupts"),
+    },
+    Mutant {
+        name: "fault_on_the_espfix_stack",
+        takes_out: "the way back from ESPFIX_SS when the iret there faults",
+        edits: &[
+            Edit { file: "src/arch/x86/entry.rs", find: "    ON_ESPFIX_STACK iret_from_espfix\n", replace: "" },
+        ],
+        red: Run::ring3("ldt", "so does code that is gone, above a 16-bit stack"),
+    },
+    Mutant {
+        name: "forked_task_forgets_its_ldt",
+        takes_out: "TIF_LDT of a forked task",
+        edits: &[
+            Edit { file: "src/process/fork.rs", find: "        set_flag(child.thread_info(), TIF_LDT);", replace: "        let _ = (set_flag, TIF_LDT);" },
+        ],
+        red: Run::ring3("ldt", "nor switches"),
+    },
+    Mutant {
+        name: "other_threads_not_told_of_the_ldt",
+        takes_out: "TIF_LDT of the other threads",
+        edits: &[
+            Edit { file: "src/syscall/ldt.rs", find: "        if ptr::eq(entry.task.mm.load(Ordering::Relaxed), mm) {", replace: "        if ptr::eq(entry.task.mm.load(Ordering::Relaxed), mm) && entry.task.pid == current().pid {" },
+        ],
+        red: Run::ring3("ldt", "nor one of a thread that was there before"),
+    },
 ];

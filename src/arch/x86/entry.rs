@@ -18,7 +18,8 @@
 //! the frame (exec, sigreturn, iopl) sets TIF_IRET: then the way out is `restore_all`, which takes
 //! all of it and leaves by `iret`. `syscall_exit` expects esp at the frame, and so does that. A
 //! selector that the user spoiled while we were here becomes 0; a spoilt `iret` frame becomes
-//! SIGSEGV; both through the exception table.
+//! SIGSEGV; both through the exception table. A task with an LDT may have a stack of 16 bits, and then
+//! leaves by `espfix.S`.
 //!
 //! `sysenter` arrives with interrupts off, the user's other flags still set (those that matter are
 //! cleared, and then only `iret` brings them back), and esp at the end of this CPU's TSS, from where the first instruction fetches `sp0`. A debug trap or NMI on that
@@ -38,10 +39,12 @@ use crate::{
     arch::x86::{
         canary::{KERNEL_GS, STACK_PROTECTOR},
         head::PAGE_OFFSET,
-        percpu::{PerCpu, per_cpu},
+        percpu::{PERCPU_TSS_SP0, PerCpu, per_cpu},
     },
     hw::{
-        desc::{KERNEL_CS, KERNEL_PERCPU, USER_CS, USER_DS},
+        desc::{
+            ESPFIX_SS, GDT_ENTRY_ESPFIX_SS, KERNEL_CS, KERNEL_DS, KERNEL_PERCPU, USER_CS, USER_DS,
+        },
         eflags::Eflags,
         tss::{TSS_SYSENTER_SP0, TssStruct},
     },
@@ -49,8 +52,8 @@ use crate::{
     task::{
         pt_regs::PtRegs,
         thread_info::{
-            _TIF_WORK_MASK, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT, TI_SYSENTER_RETURN, TIF_IRET,
-            TIF_NEED_RESCHED,
+            _TIF_ALLWORK_MASK, _TIF_WORK_MASK, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT,
+            TI_SYSENTER_RETURN, TIF_IRET, TIF_NEED_RESCHED,
         },
     },
 };
@@ -70,11 +73,15 @@ const FLAGS_ONLY_IRET_RESTORES: u32 = Eflags::TF.bits()
 /// Length of `sys_call_table`, which is an upward call: numbers from here on are unknown.
 pub const NR_SYSCALLS: usize = 451;
 
+/// In a selector: the segment is one of the LDT.
+const SEGMENT_TI: u32 = 4;
+
 /// Bytes from one stub of `irq_entries_start` to the next.
 pub const IRQ_ENTRY_BYTES: usize = 16;
 
 global_asm!(
     include_str!("../../../boot/calling.S"),
+    include_str!("../../../boot/espfix.S"),
     r#"
     .pushsection .entry.text, "ax", @progbits
 
@@ -89,7 +96,7 @@ global_asm!(
     call    *sys_call_table(,%eax,4)
     LABEL   syscall_done                    # eax = result; ebx, esi, edi, ebp are the user's
     cli                                     # no work may come up after the test
-    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)
     jnz     syscall_work
     movl    {PT_CX}(%esp), %ecx
     movl    {PT_DX}(%esp), %edx
@@ -115,7 +122,7 @@ global_asm!(
 
     ENTRY   syscall_exit                    # a new task's first way out
     cli
-    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)
     jnz     work_pending
     LABEL   restore_all
     popl    %ebx
@@ -194,11 +201,13 @@ global_asm!(
     jz      resume_kernel
     LABEL   resume_userspace
     cli
-    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)
     jz      restore_all
     LABEL   work_pending                    # interrupts off; esp -> pt_regs at the top
     testl   $3, {PT_CS}(%esp)               # a new kernel thread has no such work
     jz      restore_all
+    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    jz      to_any_stack
     testl   ${NEED_RESCHED}, {TI_FLAGS}(%esp)
     jz      work_notify
     call    schedule
@@ -242,6 +251,14 @@ global_asm!(
     .size   \name, . - \name
     .endm
 
+    .macro EXCEPTION_OF_IRET name, handler  # with a code, and iret may raise it on the stack of espfix
+    ENTRY   \name
+    ON_ESPFIX_STACK iret_from_espfix
+    pushl   $\handler
+    jmp     error_code
+    .size   \name, . - \name
+    .endm
+
     .macro EXCEPTION_WITH_CODE name, handler
     ENTRY   \name
     pushl   $\handler
@@ -257,9 +274,9 @@ global_asm!(
     EXCEPTION device_not_available, do_device_not_available
     EXCEPTION coprocessor_segment_overrun, do_coprocessor_segment_overrun
     EXCEPTION_WITH_CODE invalid_TSS, do_invalid_TSS
-    EXCEPTION_WITH_CODE segment_not_present, do_segment_not_present
-    EXCEPTION_WITH_CODE stack_segment, do_stack_segment
-    EXCEPTION_WITH_CODE general_protection, do_general_protection
+    EXCEPTION_OF_IRET segment_not_present, do_segment_not_present
+    EXCEPTION_OF_IRET stack_segment, do_stack_segment
+    EXCEPTION_OF_IRET general_protection, do_general_protection
     EXCEPTION_WITH_CODE page_fault, do_page_fault
     EXCEPTION reserved_exception, do_reserved_exception
     EXCEPTION coprocessor_error, do_coprocessor_error
@@ -330,6 +347,7 @@ global_asm!(
     .size   debug, . - debug
 
     ENTRY   nmi
+    ON_ESPFIX_STACK nmi_from_espfix
     cmpl    $sysenter_entry, (%esp)
     jne     nmi_not_at_sysenter
     LEAVE_SYSENTER_STACK
@@ -346,7 +364,7 @@ global_asm!(
     pushl   %esp
     call    do_nmi
     addl    $4, %esp
-    jmp     restore_all                     # no preemption: the NMI may have hit anything
+    jmp     to_any_stack                    # no preemption: the NMI may have hit anything
     .size   nmi, . - nmi
 
 # ----------------------------------------------------------- interrupts
@@ -385,6 +403,7 @@ global_asm!(
     KERNEL_EFLAGS = const Eflags::FIXED.bits(),
     FLAGS_ONLY_IRET_RESTORES = const FLAGS_ONLY_IRET_RESTORES,
     WORK_MASK = const _TIF_WORK_MASK,
+    ALLWORK_MASK = const _TIF_ALLWORK_MASK,
     NEED_RESCHED = const 1 << TIF_NEED_RESCHED,
     IRET = const 1 << TIF_IRET,
     TI_FLAGS = const REGS_TO_THREAD_INFO + TI_FLAGS as isize,
@@ -408,6 +427,12 @@ global_asm!(
     PT_CS = const offset_of!(PtRegs, cs),
     PT_FLAGS = const offset_of!(PtRegs, flags),
     PT_SP = const offset_of!(PtRegs, sp),
+    PT_SS = const offset_of!(PtRegs, ss),
+    SEGMENT_TI = const SEGMENT_TI,
+    ESPFIX_SS = const ESPFIX_SS.bits(),
+    KERNEL_DS = const KERNEL_DS.bits(),
+    GDT_ESPFIX = const GDT_ENTRY_ESPFIX_SS * 8,
+    PERCPU_TSS_SP0 = const PERCPU_TSS_SP0,
     options(att_syntax)
 );
 

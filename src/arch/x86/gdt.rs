@@ -1,7 +1,8 @@
 //! The Global Descriptor Table: one per CPU, 32 entries at Linux's numbers.
 //!
 //! `cpu_init` fills and loads it on each CPU, with the TSS and the `%fs` of the per-CPU area;
-//! after that the switch alone writes to it, entries 6 to 8 and 17.
+//! after that the switch alone writes to it, entries 6 to 8 and 17, and a return to a 16-bit stack,
+//! entry 26.
 //!
 //! Book: ch. 2, "The Linux GDT". Linux: 2.6.38 `cpu_init`, `gdt_page`. SDM: vol. 3, 3.5.1.
 
@@ -10,9 +11,9 @@ use super::insn;
 use super::percpu::{PerCpu, StackCanary, per_cpu, write_fs};
 use crate::hw::desc::{
     DOUBLEFAULT_TSS_SELECTOR, DescStruct, GDT_ENTRIES, GDT_ENTRY_DEFAULT_USER_CS,
-    GDT_ENTRY_DEFAULT_USER_DS, GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_KERNEL_CS, GDT_ENTRY_KERNEL_DS,
-    GDT_ENTRY_LDT, GDT_ENTRY_PERCPU, GDT_ENTRY_STACK_CANARY, GDT_ENTRY_TSS, GDT_SIZE, KERNEL_CS,
-    KERNEL_PERCPU, TSS_SELECTOR, USER_DS,
+    GDT_ENTRY_DEFAULT_USER_DS, GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_ESPFIX_SS, GDT_ENTRY_KERNEL_CS,
+    GDT_ENTRY_KERNEL_DS, GDT_ENTRY_LDT, GDT_ENTRY_PERCPU, GDT_ENTRY_STACK_CANARY, GDT_ENTRY_TSS,
+    GDT_SIZE, KERNEL_CS, KERNEL_PERCPU, TSS_SELECTOR, USER_DS,
 };
 use crate::hw::tss::{IO_BITMAP_OFFSET, KERNEL_TSS_LIMIT, X86HwTss};
 
@@ -52,6 +53,8 @@ pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
     p.gdt_page[GDT_ENTRY_DEFAULT_USER_DS] = DescStruct::flat_data(3);
     p.gdt_page[GDT_ENTRY_TSS] = DescStruct::tss(&raw const p.tss as u32, KERNEL_TSS_LIMIT);
     p.gdt_page[GDT_ENTRY_PERCPU] = DescStruct::data(area as u32, size_of::<PerCpu>() as u32 - 1, 0);
+    // Its base changes with each use.
+    p.gdt_page[GDT_ENTRY_ESPFIX_SS] = DescStruct::flat_data(0);
     if STACK_PROTECTOR {
         let canary = &raw mut p.stack_canary;
         p.gdt_page[GDT_ENTRY_STACK_CANARY] =

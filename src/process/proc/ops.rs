@@ -7,7 +7,9 @@
 use alloc::string::String;
 use core::ops::Bound;
 
+use super::task_mm::get_task_mm;
 use super::{system_files, task_files};
+use crate::arch::x86::current::current;
 use crate::fs::procfs::{ProcInode, ProcOps, Who};
 use crate::process::tasklist::{TASKLIST, find_task_by_pid};
 use crate::syscall::errno::Errno;
@@ -18,6 +20,7 @@ pub static OPS: ProcOps = ProcOps {
     is_there,
     next_id,
     show,
+    exe,
     owner,
 };
 
@@ -34,7 +37,7 @@ fn find(who: Who) -> Result<TaskRef, Errno> {
 fn who(inode: ProcInode) -> Option<Who> {
     match inode {
         ProcInode::Root | ProcInode::SelfLink | ProcInode::System(_) => None,
-        ProcInode::Task(who) | ProcInode::TaskFile(who, _) => Some(who),
+        ProcInode::Task(who) | ProcInode::Exe(who) | ProcInode::TaskFile(who, _) => Some(who),
         ProcInode::Threads(pid) => Some(Who { pid, tid: None }),
     }
 }
@@ -70,5 +73,19 @@ fn show(inode: ProcInode) -> Result<String, Errno> {
         ProcInode::System(file) => Ok(system_files::show(file)),
         ProcInode::TaskFile(who, file) => task_files::show(&find(who)?, who.tid.is_none(), file),
         _ => Err(Errno::EISDIR),
+    }
+}
+
+fn exe(who: Who) -> Result<&'static [u8], Errno> {
+    let task = find(who)?;
+    let owner = task.cred.lock().uid.effective;
+    let reader = current().cred.lock().uid.effective;
+    if reader != 0 && reader != owner {
+        return Err(Errno::EACCES);
+    }
+    let name = get_task_mm(&task).map_or(&[][..], |mm| mm.map.lock().exe_file);
+    match name {
+        [] => Err(Errno::ENOENT),
+        name => Ok(name),
     }
 }

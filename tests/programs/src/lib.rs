@@ -20,6 +20,7 @@
 //! - `fpu`       x87 and SSE registers
 //! - `signals`   handlers, kill
 //! - `string`    memcpy and its like, for the compiler
+//! - `stack16`   a stack whose segment has 16 bits
 //! - `thread`    clone with shared memory
 //! - `perf`      what is counted of a task
 //! - `rseq`      restartable sequences
@@ -44,6 +45,7 @@ pub mod relay;
 pub mod rseq;
 pub mod sched;
 pub mod signals;
+pub mod stack16;
 pub mod start;
 mod string;
 pub mod thread;

@@ -23,6 +23,21 @@ impl Sigcontext {
     pub fn ip(&self) -> u32 {
         self.words[14]
     }
+
+    /// Has sigreturn load another %cs.
+    pub fn set_cs(&mut self, selector: u16) {
+        self.set(15, u32::from(selector));
+    }
+
+    /// Has sigreturn load another %ss.
+    pub fn set_ss(&mut self, selector: u16) {
+        self.set(18, u32::from(selector));
+    }
+
+    fn set(&mut self, word: usize, value: u32) {
+        // SAFETY: a word of ours; volatile, since sigreturn reads what nobody else does.
+        unsafe { (&raw mut self.words[word]).write_volatile(value) };
+    }
 }
 
 /// A signal handler.

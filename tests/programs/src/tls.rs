@@ -1,10 +1,11 @@
-//! `set_thread_area`, and what lies at %gs:0.
+//! `set_thread_area` and what lies at %gs:0; `modify_ldt`, for segments of the whole process.
 //!
 //! Book: ch. 2, the Linux GDT; ch. 3, step TLS of `__switch_to`.
 //! Linux: arch/x86/kernel/tls.c, asm/ldt.h.
 
 use crate::{Errno, gates::syscall};
 
+const SYS_MODIFY_LDT: u32 = 123;
 const SYS_SET_THREAD_AREA: u32 = 243;
 const SYS_GET_THREAD_AREA: u32 = 244;
 
@@ -76,4 +77,18 @@ pub fn get_thread_area(entry_number: u32) -> Result<UserDesc, Errno> {
 pub fn point_slot_at(entry_number: u32, word: &u32) {
     let mut desc = UserDesc::data(entry_number, word as *const u32 as u32);
     set_thread_area(&mut desc).expect("set_thread_area");
+}
+
+/// `modify_ldt` as programs have it today: writes an entry.
+pub fn write_ldt(desc: &UserDesc) -> Result<u32, Errno> {
+    modify_ldt(0x11, core::ptr::from_ref(desc) as u32, 16)
+}
+
+pub fn modify_ldt(function: u32, address: u32, bytes: u32) -> Result<u32, Errno> {
+    syscall(SYS_MODIFY_LDT, [function, address, bytes])
+}
+
+/// The selector of LDT entry `entry`, ring 3.
+pub const fn ldt_selector(entry: u32) -> u16 {
+    (entry << 3 | 7) as u16
 }

@@ -151,7 +151,8 @@ fn sleepers() {
     ok!(wake_all(0, WAKE, 1), "one of three is woken");
     sleep_ms(5);
     eq!(WOKEN.load(SeqCst), 1, "and no other");
-    ok!(wake_all(0, WAKE, 2), "then the others");
+    eq!(wake(0, WAKE, 0), Ok(1), "who wakes none wakes one");
+    ok!(wake_all(0, WAKE, 1), "then the last");
     ok!(three.into_iter().all(Thread::join), "each goes on");
 
     let (low, high) = (start(1 | 0b01 << 8), start(1 | 0b10 << 8));
@@ -170,6 +171,13 @@ fn sleepers() {
 
     let three = [start(2), start(2), start(2)];
     let requeue = |op: u32, val3: u32| futex(address(2), op, [1, 9, address(3), val3]);
+    for (wakes, moves, what) in [(u32::MAX, 0, "wakes"), (0, u32::MAX, "moves")] {
+        eq!(
+            futex(address(2), REQUEUE, [wakes, moves, address(3), 0]),
+            Err(Errno::EINVAL),
+            "a requeue that {what} less than none: EINVAL"
+        );
+    }
     eq!(
         requeue(CMP_REQUEUE, 5),
         Err(Errno::EAGAIN),
@@ -232,7 +240,7 @@ fn memory() {
 }
 
 fn main() -> i32 {
-    ktap::plan(29);
+    ktap::plan(32);
     answers();
     sleepers();
     memory();

@@ -1,12 +1,13 @@
 //! A task whose %gs names a descriptor that is gone: after a switch %gs is 0.
 //!
-//! Loading a selector of an empty slot is #GP, inside the kernel. The kernel must
+//! Loading a selector of an empty entry is #GP, inside the kernel. The kernel must
 //! neither die of it, nor kill the task, nor leave another task's segment in place.
-//! Until the switch, in round 0, the processor still has the old descriptor at hand
-//! (Linux since 4.5 loads %gs again when its slot changes: 0 at once).
+//! The entry is one of the LDT: until the switch, in round 0, the processor still has
+//! the old descriptor at hand. When a TLS slot changes, %gs is loaded again at once.
 //!
 //! Book: ch. 3, `__switch_to`, the fs/gs step. Linux: loadgs with its fix-up.
-//! Red without: the fall-back to 0 in the reload of gs; `load_TLS` of empty slots.
+//! Red without: the fall-back to 0 in the reload of gs; `load_LDT` of empty
+//! entries; the load of gs in set_thread_area.
 #![no_std]
 #![no_main]
 
@@ -15,7 +16,7 @@ use rt::{
     WaitStatus, eq, insn, ktap, machine, ok,
     relay::{Role, alternate},
     signal::SIGSEGV,
-    tls::{UserDesc, set_thread_area},
+    tls::{UserDesc, ldt_selector, point_slot_at, set_thread_area, write_ldt},
 };
 
 const ROUNDS: u32 = 300;
@@ -23,28 +24,25 @@ const ROUNDS: u32 = 300;
 static WORD: AtomicU32 = AtomicU32::new(0x600d);
 
 /// A good descriptor, loaded into %gs.
-fn fill(nth: u32) {
-    let slot = machine::tls_min() + nth;
-    let mut desc = UserDesc::data(slot, WORD.as_ptr() as u32);
-    set_thread_area(&mut desc).expect("set_thread_area");
-    insn::set_gs(machine::tls_selector(nth));
+fn fill(entry: u32) {
+    write_ldt(&UserDesc::data(entry, WORD.as_ptr() as u32)).expect("modify_ldt");
+    insn::set_gs(ldt_selector(entry));
 }
 
 /// The descriptor taken away from under %gs.
-fn fill_and_clear(nth: u32) {
-    fill(nth);
-    let mut empty = UserDesc::empty(machine::tls_min() + nth);
-    set_thread_area(&mut empty).expect("clearing");
+fn fill_and_clear(entry: u32) {
+    fill(entry);
+    write_ldt(&UserDesc::empty(entry)).expect("clearing");
 }
 
 fn main() -> i32 {
-    ktap::plan(9);
+    ktap::plan(10);
 
-    for nth in 0..2 {
+    for entry in 0..2 {
         let out = alternate(
             ROUNDS,
             &[
-                Role::new(&|| fill_and_clear(nth), &|round| {
+                Role::new(&|| fill_and_clear(entry), &|round| {
                     round == 0 || insn::gs() == 0
                 }),
                 Role::new(&|| insn::set_gs(0), &|_| insn::gs() == 0),
@@ -52,11 +50,11 @@ fn main() -> i32 {
         );
         ok!(
             out.held(0),
-            "slot {nth} cleared: %gs is 0 after a switch, and the task lives"
+            "entry {entry} cleared: %gs is 0 after a switch, and the task lives"
         );
         ok!(
             out.held(1),
-            "slot {nth} cleared: a task with %gs = 0 keeps 0"
+            "entry {entry} cleared: a task with %gs = 0 keeps 0"
         );
     }
 
@@ -71,7 +69,7 @@ fn main() -> i32 {
     );
     ok!(
         out.held(0),
-        "the other task's descriptor in the same slot does not serve"
+        "the other task's descriptor in the same entry does not serve"
     );
     ok!(out.held(1), "the other task keeps its own");
 
@@ -97,6 +95,11 @@ fn main() -> i32 {
             insn::set_gs(machine::tls_selector(2));
         },
     );
+    let slot = machine::tls_min() + 1;
+    point_slot_at(slot, &7);
+    insn::set_gs(machine::tls_selector(1));
+    set_thread_area(&mut UserDesc::empty(slot)).expect("clearing");
+    eq!(insn::gs(), 0, "a TLS slot cleared under %gs: 0 at once");
     ktap::finish()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Book: ch. 2, "The Linux LDTs"; ch. 9, `switch_mm`. Linux: modify_ldt(2).
 //! Red without: the load of the LDT in `switch_mm`; the load when a CPU comes back from lazy TLB;
-//! its copy at fork; the word to other CPUs.
+//! its copy at fork; the word to other CPUs; the way back to a 16-bit stack.
 #![no_std]
 #![no_main]
 
@@ -10,23 +10,25 @@ use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     Errno, WaitStatus, child,
     clock::sleep_ms,
-    eq, expect_exit, expect_signal,
-    gates::syscall,
-    insn, ktap,
+    eq, expect_exit, expect_signal, insn, ktap,
     memory::{
         KERNEL_ADDRESS, MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous, munmap,
     },
     ok,
-    process::{exec_self, exit, exit_group},
+    process::{exec_self, exit, exit_group, getpid},
     relay::{Role, alternate},
     sched::{get_affinity, sched_yield, set_affinity},
     signal::SIGSEGV,
+    signals::{SIGUSR1, Sigcontext, kill, set_handler},
+    stack16::Stack,
     start,
     thread::spawn,
-    tls::{LIMIT_IN_PAGES, SEG_32BIT, SEG_NOT_PRESENT, USEABLE, UserDesc},
+    tls::{
+        LIMIT_IN_PAGES, SEG_32BIT, SEG_NOT_PRESENT, USEABLE, UserDesc, ldt_selector, modify_ldt,
+        write_ldt,
+    },
 };
 
-const SYS_MODIFY_LDT: u32 = 123;
 const READ: u32 = 0;
 const WRITE_OLD: u32 = 1;
 const READ_DEFAULT: u32 = 2;
@@ -39,22 +41,83 @@ static WORDS: [AtomicU32; 3] = [
     AtomicU32::new(102),
 ];
 
-/// The selector of LDT entry `entry`, ring 3.
-fn selector(entry: u32) -> u16 {
-    (entry << 3 | 7) as u16
-}
-
-fn modify_ldt(function: u32, address: u32, bytes: u32) -> Result<u32, Errno> {
-    syscall(SYS_MODIFY_LDT, [function, address, bytes])
-}
-
-fn write(desc: &UserDesc) -> Result<u32, Errno> {
-    modify_ldt(WRITE, core::ptr::from_ref(desc) as u32, 16)
-}
-
 /// Entry `entry` leads to word `word`.
 fn point(entry: u32, word: usize) -> Result<u32, Errno> {
-    write(&UserDesc::data(entry, WORDS[word].as_ptr() as u32))
+    write_ldt(&UserDesc::data(entry, WORDS[word].as_ptr() as u32))
+}
+
+/// A 16-bit stack segment, based at 0.
+fn small_stack(entry: u32) -> UserDesc {
+    UserDesc {
+        flags: LIMIT_IN_PAGES | USEABLE,
+        ..UserDesc::data(entry, 0)
+    }
+}
+
+/// Waits until there is an LDT, and uses a stack of it.
+extern "C" fn use_stack(_: u32) -> i32 {
+    while TURNS.load(SeqCst) == 0 {
+        sched_yield();
+    }
+    let stack = Stack {
+        ss: ldt_selector(3),
+        esp: 0x5aad_c0de,
+    };
+    SEEN.store(stack.after_getpid(), SeqCst);
+    0
+}
+
+fn stacks() {
+    const ESP: u32 = 0x5aad_c0de;
+    write_ldt(&small_stack(3)).expect("modify_ldt");
+    let ss = ldt_selector(3);
+    let (one, other) = (Stack { ss, esp: ESP }, Stack { ss, esp: !ESP });
+    eq!(
+        one.after_getpid(),
+        ESP,
+        "on a 16-bit stack a system call shows nothing of the kernel's esp"
+    );
+    eq!(one.after_spinning(20_000_000), ESP, "nor do interrupts");
+    let two = alternate(
+        100,
+        &[
+            Role::new(&|| (), &|_| one.after_yield() == ESP),
+            Role::new(&|| (), &|_| other.after_yield() == !ESP),
+        ],
+    );
+    ok!(two.held(0) && two.held(1), "nor switches");
+    expect_exit("nor one of a thread that was there before", 0, || {
+        exec_self(c"thread-first")
+    });
+    write_ldt(&UserDesc::data(4, 0)).expect("modify_ldt");
+    let large = Stack {
+        ss: ldt_selector(4),
+        esp: ESP,
+    };
+    eq!(
+        large.after_getpid(),
+        ESP,
+        "a 32-bit stack of the LDT serves too"
+    );
+    expect_signal(
+        "a stack whose segment is gone ends the program",
+        SIGSEGV,
+        || one.after_writing_ldt(&UserDesc::empty(3)),
+    );
+    expect_signal(
+        "so does code that is gone, above a 16-bit stack",
+        SIGSEGV,
+        || {
+            set_handler(SIGUSR1, return_to_nowhere).expect("sigaction");
+            kill(getpid(), SIGUSR1)
+        },
+    );
+}
+
+/// Has sigreturn go to a code segment that is not there, on the 16-bit stack.
+extern "C" fn return_to_nowhere(_: u32, mut context: Sigcontext) {
+    context.set_cs(ldt_selector(9));
+    context.set_ss(ldt_selector(3));
 }
 
 fn answers() {
@@ -100,15 +163,25 @@ fn answers() {
         ..UserDesc::data(1, 0)
     };
     eq!(
-        write(&conforming(0)),
+        write_ldt(&conforming(0)),
         Err(Errno::EINVAL),
         "conforming code that is present: EINVAL"
     );
     eq!(
-        write(&conforming(SEG_NOT_PRESENT)),
+        write_ldt(&conforming(SEG_NOT_PRESENT)),
         Ok(0),
         "that is not: allowed"
     );
+    eq!(
+        write_ldt(&UserDesc {
+            flags: 0,
+            limit: 0,
+            ..UserDesc::data(1, 0)
+        }),
+        Ok(0),
+        "all zero is a small segment"
+    );
+    ok!(insn::segment_exists(ldt_selector(1)), "that is there");
     let old = conforming(SEG_NOT_PRESENT);
     eq!(
         modify_ldt(WRITE_OLD, &raw const old as u32, 16),
@@ -119,17 +192,17 @@ fn answers() {
 
 fn segments() {
     eq!(point(0, 0), Ok(0), "entry 0 is written");
-    insn::set_fs(selector(0));
+    insn::set_fs(ldt_selector(0));
     eq!(insn::fs_word(), 100, "and %fs leads there");
-    insn::set_gs(selector(0));
+    insn::set_gs(ldt_selector(0));
     sched_yield();
     eq!(
         (insn::gs(), insn::gs_word()),
-        (selector(0), 100),
+        (ldt_selector(0), 100),
         "and %gs, over a switch"
     );
     eq!(point(8191, 1), Ok(0), "the last entry is written");
-    insn::set_fs(selector(8191));
+    insn::set_fs(ldt_selector(8191));
     eq!(insn::fs_word(), 101, "and leads where it says");
     let mut raw = [0u8; 24];
     eq!(
@@ -150,18 +223,18 @@ fn segments() {
     );
     let _read = modify_ldt(READ, raw.as_mut_ptr() as u32, 8);
     eq!(raw[6] & 0x10, 0, "which sets no AVL bit");
-    insn::set_fs(selector(0));
+    insn::set_fs(ldt_selector(0));
     eq!(
         insn::fs_word(),
         102,
         "and is in force when the register is loaded"
     );
     expect_signal("an entry that is cleared cannot be loaded", SIGSEGV, || {
-        write(&UserDesc::empty(0)).expect("modify_ldt");
-        insn::set_fs(selector(0));
+        write_ldt(&UserDesc::empty(0)).expect("modify_ldt");
+        insn::set_fs(ldt_selector(0));
     });
     expect_signal("nor one behind the end", SIGSEGV, || {
-        insn::set_fs(selector(2))
+        insn::set_fs(ldt_selector(2))
     });
 }
 
@@ -177,7 +250,7 @@ fn to_another_cpu() -> u32 {
 }
 
 fn load() {
-    insn::set_fs(selector(0));
+    insn::set_fs(ldt_selector(0));
     SEEN.store(insn::fs_word(), SeqCst);
     TURNS.fetch_add(1, SeqCst);
 }
@@ -251,12 +324,12 @@ fn threads() {
 fn processes() {
     let set = |word: usize| {
         point(0, word).expect("modify_ldt");
-        insn::set_gs(selector(0));
-        insn::set_fs(selector(0));
+        insn::set_gs(ldt_selector(0));
+        insn::set_fs(ldt_selector(0));
     };
     let holds = |word: usize| {
         // Loaded anew: the register would keep an old table's segment.
-        insn::set_fs(selector(0));
+        insn::set_fs(ldt_selector(0));
         insn::gs_word() == 100 + word as u32 && insn::fs_word() == 100 + word as u32
     };
     let two = alternate(
@@ -264,17 +337,19 @@ fn processes() {
         &[
             Role::new(&|| set(0), &|_| holds(0)),
             Role::new(&|| set(1), &|_| holds(1)),
-            Role::new(&|| insn::set_fs(0), &|_| !insn::segment_exists(selector(2))),
+            Role::new(&|| insn::set_fs(0), &|_| {
+                !insn::segment_exists(ldt_selector(2))
+            }),
         ],
     );
     ok!(two.held(0), "the first of two processes has its own table");
     ok!(two.held(1), "the second too");
     point(0, 0).expect("modify_ldt");
     let forked = child(|| {
-        insn::set_fs(selector(0));
+        insn::set_fs(ldt_selector(0));
         let copied = insn::fs_word() == 100;
         point(0, 1).expect("modify_ldt");
-        insn::set_fs(selector(0));
+        insn::set_fs(ldt_selector(0));
         i32::from(!copied || insn::fs_word() != 101)
     });
     eq!(
@@ -282,7 +357,7 @@ fn processes() {
         WaitStatus::exited(0),
         "fork copies the table"
     );
-    insn::set_fs(selector(0));
+    insn::set_fs(ldt_selector(0));
     eq!(insn::fs_word(), 100, "which is the child's own");
     expect_exit("exec drops it", 0, || exec_self(c"after-exec"));
 }
@@ -290,13 +365,22 @@ fn processes() {
 fn main() -> i32 {
     if start::arg(1) == Some("after-exec") {
         exit(i32::from(
-            modify_ldt(READ, 0, 0) != Ok(0) || insn::segment_exists(selector(0)),
+            modify_ldt(READ, 0, 0) != Ok(0) || insn::segment_exists(ldt_selector(0)),
         ));
     }
-    ktap::plan(30);
+    if start::arg(1) == Some("thread-first") {
+        let thread = spawn(use_stack, 0, None).expect("clone");
+        write_ldt(&small_stack(3)).expect("modify_ldt");
+        TURNS.store(1, SeqCst);
+        exit(i32::from(
+            !thread.join() || SEEN.load(SeqCst) != 0x5aad_c0de,
+        ));
+    }
+    ktap::plan(39);
     answers();
     segments();
     threads();
+    stacks();
     processes();
     insn::set_fs(0);
     insn::set_gs(0);

@@ -9,10 +9,10 @@
 use core::fmt::{self, Write};
 use core::str::from_utf8;
 use rt::{
-    Errno, eq,
+    Errno, eq, expect_exit,
     gates::syscall,
     ktap, ok,
-    process::{child, exec_self, exit, getpid},
+    process::{NOBODY, child, exec_self, execve, exit, getpid, setuid},
     sched::{sched_yield, set_affinity, stay_on_one_cpu},
     start,
     thread::{gettid, spawn},
@@ -39,6 +39,12 @@ struct Text {
     length: usize,
 }
 
+impl Text {
+    fn as_str(&self) -> &str {
+        from_utf8(&self.bytes[..self.length]).unwrap_or("")
+    }
+}
+
 impl Write for Text {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         let end = self.length + s.len();
@@ -50,6 +56,18 @@ impl Write for Text {
         self.length = end;
         Ok(())
     }
+}
+
+/// Where a link leads.
+fn link(path: fmt::Arguments<'_>) -> Result<Text, Errno> {
+    let path = text(path);
+    let mut target = [0u8; 90];
+    let length = syscall(
+        SYS_READLINK,
+        [path.bytes.as_ptr() as u32, target.as_mut_ptr() as u32, 90],
+    )?;
+    let target = from_utf8(&target[..length as usize]).unwrap_or("");
+    Ok(text(format_args!("{target}")))
 }
 
 fn text(what: fmt::Arguments<'_>) -> Text {
@@ -116,14 +134,32 @@ fn names() {
         eq!(holds, Ok(true), "/proc/{name} can be read");
     }
     let me = getpid();
-    let mut target = [0u8; 16];
-    let path = text(format_args!("/proc/self"));
-    let length = syscall(
-        SYS_READLINK,
-        [path.bytes.as_ptr() as u32, target.as_mut_ptr() as u32, 16],
+    let number = link(format_args!("/proc/self")).map(|text| text.as_str().parse());
+    eq!(number, Ok(Ok(me)), "/proc/self is a link to the reader");
+    let exe = link(format_args!("/proc/{me}/exe"));
+    eq!(
+        exe.as_ref().map(Text::as_str),
+        Ok("/tests/proc"),
+        "exe is a link to its program"
     );
-    let target = from_utf8(&target[..length.unwrap_or(0) as usize]).unwrap_or("");
-    eq!(target.parse(), Ok(me), "/proc/self is a link to the reader");
+    eq!(
+        link(format_args!("/proc/2/exe")).err(),
+        Some(Errno::ENOENT),
+        "a thread of the kernel has none"
+    );
+    eq!(
+        link(format_args!("/proc/{me}/stat")).err(),
+        Some(Errno::EINVAL),
+        "a file is no link"
+    );
+    expect_exit("who executes exe runs the program again", 0, || {
+        execve(c"/proc/self/exe", &[c"again", c"after-exec"]);
+        1
+    });
+    expect_exit("what another user runs is not told", 0, || {
+        setuid(NOBODY).expect("setuid");
+        i32::from(link(format_args!("/proc/{me}/exe")).err() != Some(Errno::EACCES))
+    });
     let by_link = read(&mut buffer, format_args!("/proc/self/stat"))
         .map(|text| text.split(' ').next().and_then(|pid| pid.parse().ok()));
     eq!(by_link, Ok(Some(me)), "and leads there");
@@ -412,7 +448,7 @@ fn main() -> i32 {
     if start::arg(1) == Some("after-exec") {
         after_exec();
     }
-    ktap::plan(49);
+    ktap::plan(54);
     names();
     listing();
     truth();

@@ -24,12 +24,13 @@ use rt::{
     sched::sched_yield,
     start,
     thread::spawn,
-    tls::{UserDesc, set_thread_area},
+    tls::{UserDesc, ldt_selector, set_thread_area, write_ldt},
 };
 
 const SYS_READ: u32 = 3;
 const SYS_WRITE: u32 = 4;
 const SYS_CLOSE: u32 = 6;
+const SYS_ALARM: u32 = 27;
 const SYS_PIPE: u32 = 42;
 const SYS_SETAFFINITY: u32 = 241;
 const SYS_GETAFFINITY: u32 = 242;
@@ -112,6 +113,8 @@ const DEEDS: &[(&str, Deed)] = &[
     ("a pipe", pipe),
     ("sleep", sleep),
     ("affinity", affinity),
+    ("an LDT", segments),
+    ("an alarm", alarm),
 ];
 
 /// Loads the FPU, %gs and its descriptor with `seed`.
@@ -304,6 +307,28 @@ fn pipe(dice: &mut Dice) -> bool {
         good &= got == Ok(4) && word == first + n;
     }
     good && writer.wait() == WaitStatus::exited(0) && close(read)
+}
+
+/// A segment of one's own over yields. Children have a copy of the table.
+fn segments(dice: &mut Dice) -> bool {
+    let word = dice.throw(1 << 20);
+    let entry = dice.throw(40);
+    if write_ldt(&UserDesc::data(entry, &raw const word as u32)).is_err() {
+        return false;
+    }
+    insn::set_gs(ldt_selector(entry));
+    let held = (0..10).all(|_| {
+        sched_yield();
+        insn::gs_word() == word
+    });
+    insn::set_gs(0);
+    held
+}
+
+/// A child that ends long before its alarm would ring.
+fn alarm(dice: &mut Dice) -> bool {
+    let seconds = 3600 + dice.throw(100);
+    child(|| i32::from(syscall(SYS_ALARM, [seconds]) != Ok(0))).wait() == WaitStatus::exited(0)
 }
 
 fn sleep(dice: &mut Dice) -> bool {

@@ -1,0 +1,92 @@
+//! A stack whose segment has 16 bits, from an LDT: there a return from the kernel loads only the low
+//! half of esp. Nothing is kept on it; it is only there while the kernel is entered.
+//!
+//! Linux: 2.6.12, the way back to a 16-bit stack in entry.S. SDM: volume 1, 6.2.3.
+
+use crate::tls::UserDesc;
+use core::arch::global_asm;
+
+const SYS_GETPID: u32 = 20;
+const SYS_MODIFY_LDT: u32 = 123;
+const SYS_SCHED_YIELD: u32 = 158;
+const SPIN: u32 = u32::MAX;
+
+/// Another stack.
+#[derive(Clone, Copy)]
+pub struct Stack {
+    pub ss: u16,
+    pub esp: u32,
+}
+
+impl Stack {
+    /// esp after a system call.
+    pub fn after_getpid(self) -> u32 {
+        self.after(SYS_GETPID, [0; 3])
+    }
+
+    /// esp after one in which others have run.
+    pub fn after_yield(self) -> u32 {
+        self.after(SYS_SCHED_YIELD, [0; 3])
+    }
+
+    /// esp after so many turns, or as soon as it is another.
+    pub fn after_spinning(self, turns: u32) -> u32 {
+        self.after(SPIN, [turns, 0, 0])
+    }
+
+    /// esp after an entry of the LDT was written.
+    pub fn after_writing_ldt(self, desc: &UserDesc) -> u32 {
+        self.after(SYS_MODIFY_LDT, [0x11, core::ptr::from_ref(desc) as u32, 16])
+    }
+
+    fn after(self, call: u32, arguments: [u32; 3]) -> u32 {
+        let [a, b, c] = arguments;
+        // SAFETY: comes back with the stack it was called with; the call is one of those above.
+        unsafe { rt_on_stack(u32::from(self.ss), self.esp, call, a, b, c) }
+    }
+}
+
+unsafe extern "C" {
+    /// Does a system call, or spins `a` times if it is `SPIN`, with this ss and esp; returns esp.
+    fn rt_on_stack(ss: u32, esp: u32, call: u32, a: u32, b: u32, c: u32) -> u32;
+}
+
+global_asm!(
+    ".pushsection .text.stack16, \"ax\", @progbits",
+    ".globl rt_on_stack",
+    ".type rt_on_stack, @function",
+    "rt_on_stack:",
+    "pushl %ebx",
+    "pushl %esi",
+    "pushl %edi",
+    "pushl %ebp",
+    "movl 20(%esp), %esi", // ss
+    "movl 24(%esp), %edi", // esp
+    "movl 28(%esp), %eax", // call
+    "movl 32(%esp), %ebx",
+    "movl 36(%esp), %ecx",
+    "movl 40(%esp), %edx",
+    "movl %esp, %ebp",
+    "movl %esi, %ss",
+    "movl %edi, %esp",
+    "cmpl $-1, %eax",
+    "je 2f",
+    "int $0x80",
+    "1: movl %esp, %eax",
+    "movl %ds, %ecx", // as ss is at other times
+    "movl %ecx, %ss",
+    "movl %ebp, %esp",
+    "popl %ebp",
+    "popl %edi",
+    "popl %esi",
+    "popl %ebx",
+    "ret",
+    "2: cmpl %edi, %esp",
+    "jne 1b",
+    "decl %ebx",
+    "jnz 2b",
+    "jmp 1b",
+    ".size rt_on_stack, . - rt_on_stack",
+    ".popsection",
+    options(att_syntax)
+);
