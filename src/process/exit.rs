@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 use super::itimer::exit_itimers;
 use super::signal::{begin_group_exit, notify_parent};
 use super::tasklist::{INIT_PID, TASKLIST};
+use super::usage::Usage;
 use crate::arch::x86::copy_thread::exit_thread;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::math_state::clear_fpu;
@@ -151,6 +152,10 @@ fn exit_notify(me: Current, code: i32) {
         }
         // Nobody waits for a thread of the kernel, nor for the program that one became.
         let is_nobodys = ppid == 0 && me.pid != INIT_PID;
+        if is_thread {
+            let mut others = me.signal.usage.lock();
+            others.threads = others.threads + Usage::of(&me);
+        }
         if is_thread || is_nobodys || me.has_flags(PF_KTHREAD) {
             me.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
             let leader = list.tasks.get(&ppid).map(|e| e.task.clone());

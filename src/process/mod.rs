@@ -8,7 +8,7 @@
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key
 //! - `itimer`: a signal after a time
-//! - `exit`: the end of one; `wait4`: who hears of it
+//! - `exit`: the end of one; `wait4`: who hears of it; `usage`: what it has used
 //! - `rseq`: restartable sequences on the way back to ring 3
 //! - [`proc`]: what `/proc` says of it
 //! - `watchdog`: what all tasks do when switching has stopped
@@ -41,6 +41,8 @@ pub mod sigset;
 pub mod tasklist;
 #[cfg(target_os = "none")]
 pub mod tty_signal;
+#[cfg(target_os = "none")]
+pub mod usage;
 #[cfg(target_os = "none")]
 pub mod wait4;
 #[cfg(target_os = "none")]

@@ -22,6 +22,7 @@ use super::sigset::{
     DefaultAction, NSIG, SIGCHLD, SIGCONT, SIGKILL, SIGSEGV, SigSet, default_action,
 };
 use super::tasklist::{INIT_PID, TASKLIST};
+use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::try_to_wake_up;
 use crate::sync::IrqSpinLock;
@@ -147,6 +148,8 @@ pub struct SignalStruct {
     pub exec_pid: AtomicI32,
     /// Its alarm.
     pub real_timer: IrqSpinLock<ItReal>,
+    /// What ended threads and children have used.
+    pub usage: IrqSpinLock<UsageOfOthers>,
 }
 
 const NOT_EXITING: u32 = u32::MAX;
@@ -162,6 +165,7 @@ impl SignalStruct {
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
             real_timer: IrqSpinLock::new(ItReal::default()),
+            usage: IrqSpinLock::new(UsageOfOthers::default()),
         }
     }
 

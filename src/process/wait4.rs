@@ -5,6 +5,7 @@
 use core::sync::atomic::Ordering;
 
 use super::tasklist::{TASKLIST, TaskList};
+use super::usage::Usage;
 use crate::arch::x86::current::{Current, current};
 use crate::syscall::errno::Errno;
 use crate::task::state::EXIT_ZOMBIE;
@@ -24,12 +25,14 @@ pub struct Reaped {
     pub pid: i32,
     /// Its wait status.
     pub status: i32,
-    /// The task, for its use of resources; dropping it gives up the last reference but the
-    /// scheduler's.
+    /// What it and the children that it has waited for have used.
+    pub usage: Usage,
+    /// Dropping it gives up the last reference but the scheduler's.
     pub task: TaskRef,
 }
 
-/// Waits for a child: `pid` > 0 that one, -1 any; 0 and below -1, process groups, stand for any.
+/// Waits for a child: `pid` > 0 that one, -1 any; 0 one of the caller's process group, below -1 one of
+/// group -`pid`.
 /// None with WNOHANG when there is a child but no zombie.
 ///
 /// # Errors
@@ -42,11 +45,20 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     let leader = leader_of(me)?;
     let mut found = Ok(None);
     let mut look = || {
-        found = look_once(&mut TASKLIST.lock(), leader.pid, pid);
+        found = look_once(
+            &mut TASKLIST.lock(),
+            leader.pid,
+            me.signal.pgrp.load(Ordering::Relaxed),
+            pid,
+        );
         !matches!(found, Ok(None))
     };
     if !look() && options & WNOHANG == 0 {
         leader.wait_chldexit.wait_until(&mut look)?;
+    }
+    if let Ok(Some(reaped)) = &found {
+        let mut others = me.signal.usage.lock();
+        others.children = others.children + reaped.usage;
     }
     found
 }
@@ -55,22 +67,46 @@ fn leader_of(me: Current) -> Result<TaskRef, Errno> {
     super::tasklist::find_task_by_pid(me.tgid).ok_or(Errno::ECHILD)
 }
 
-fn look_once(list: &mut TaskList, leader: i32, pid: i32) -> Result<Option<Reaped>, Errno> {
+fn look_once(
+    list: &mut TaskList,
+    leader: i32,
+    pgrp: i32,
+    pid: i32,
+) -> Result<Option<Reaped>, Errno> {
     let entry = list.tasks.get(&leader).ok_or(Errno::ECHILD)?;
     let mut any = false;
     let mut zombie = None;
-    for &child in entry.children.iter().filter(|&&c| pid <= 0 || c == pid) {
-        any = true;
+    for &child in &entry.children {
         let Some(c) = list.tasks.get(&child) else {
             continue;
         };
+        let group = c.task.signal.pgrp.load(Ordering::Relaxed);
+        let is_meant = match pid {
+            -1 => true,
+            0 => group == pgrp,
+            ..-1 => group == pid.wrapping_neg(),
+            1.. => child == pid,
+        };
+        if !is_meant {
+            continue;
+        }
+        any = true;
         if c.task.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE && c.live_threads == 0 {
             zombie = Some((child, c.task.exit_code.load(Ordering::Relaxed)));
             break;
         }
     }
     match zombie {
-        Some((pid, status)) => Ok(list.release(pid).map(|task| Reaped { pid, status, task })),
+        Some((pid, status)) => Ok(list.release(pid).map(|task| {
+            let of_others = *task.signal.usage.lock();
+            let usage = Usage::of(&task) + of_others.threads + of_others.children;
+            Reaped {
+                pid,
+                status,
+                usage,
+                task,
+            }
+        })),
         None if any => Ok(None),
         None => Err(Errno::ECHILD),
     }

@@ -113,7 +113,7 @@ fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
 ///
 /// # Errors
 /// ENOSYS for operations that are not here, EINVAL, EFAULT, EAGAIN when the word has another
-/// value, ETIMEDOUT, EINTR.
+/// value, ETIMEDOUT, EINTR with a time, ERESTARTSYS without.
 pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3: u32) -> SysResult {
     let private = op & FUTEX_PRIVATE_FLAG != 0;
     let me = current();
@@ -187,24 +187,22 @@ fn futex_wait(
     let mut result = match get_user::<u32>(uaddr) {
         Err(errno) => Err(errno),
         Ok(now) if now != val => Err(Errno::EAGAIN),
-        Ok(_) => {
-            let mut timed_out = false;
-            match ticks {
-                None => schedule(),
-                Some(ticks) => timed_out = schedule_timeout(ticks) == 0,
+        Ok(_) => Err(match ticks {
+            None => {
+                schedule();
+                Errno::ERESTARTSYS
             }
-            Err(if timed_out {
-                Errno::ETIMEDOUT
-            } else {
-                Errno::EINTR
-            })
-        }
+            Some(ticks) if schedule_timeout(ticks) == 0 => Errno::ETIMEDOUT,
+            Some(_) => Errno::EINTR,
+        }),
     };
     me.state.store(TASK_RUNNING, Ordering::Relaxed);
     // Whoever woke us took us off the queue, wherever a requeue had put us.
     if !unqueue_me(&q) {
         result = Ok(0);
-    } else if result == Err(Errno::EINTR) && !test_flag(me.thread_info(), TIF_SIGPENDING) {
+    } else if matches!(result, Err(Errno::EINTR | Errno::ERESTARTSYS))
+        && !test_flag(me.thread_info(), TIF_SIGPENDING)
+    {
         // Neither woken nor interrupted: the caller looks again.
         result = Ok(0);
     }

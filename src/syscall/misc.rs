@@ -14,7 +14,13 @@ use crate::exit_value::ExitValue;
 use crate::fs::fd_table::NR_OPEN;
 use crate::fs::random::get_random_bytes;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
+use crate::process::tasklist::TASKLIST;
+use crate::process::usage::Usage;
 use crate::task::task_struct::TASKS_LIVE;
+
+const RUSAGE_SELF: i32 = 0;
+const RUSAGE_CHILDREN: i32 = -1;
+const RUSAGE_THREAD: i32 = 1;
 
 /// Length of each field of `struct new_utsname`.
 const UTS_LEN: usize = 65;
@@ -91,13 +97,19 @@ pub fn sys_prlimit64(_pid: u32, resource: u32, new: u32, old: u32) -> SysResult 
     Ok(0)
 }
 
-/// What the calling process used. That of its children is not kept and reads 0.
+/// What the calling process (0), its children that it has waited for (-1) or the thread (1) used.
+///
+/// # Errors
+/// EINVAL, EFAULT.
 pub fn sys_getrusage(who: u32, usage: u32) -> SysResult {
-    match who as i32 {
-        0 | 1 => put_rusage(usage, &current())?,
-        -1 => put_user(usage, [0u32; 18])?,
+    let me = current();
+    let used = match who as i32 {
+        RUSAGE_SELF => Usage::of_process(&TASKLIST.lock(), &me),
+        RUSAGE_CHILDREN => me.signal.usage.lock().children,
+        RUSAGE_THREAD => Usage::of(&me),
         _ => return Err(Errno::EINVAL),
-    }
+    };
+    put_rusage(usage, used)?;
     Ok(0)
 }
 

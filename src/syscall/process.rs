@@ -8,8 +8,9 @@ use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::uaccess::put_user;
 use crate::process::exit::{do_exit, do_group_exit};
 use crate::process::fork::{CLONE_VFORK, CLONE_VM, CloneArgs, do_fork};
+use crate::process::usage::Usage;
 use crate::process::wait4::do_wait;
-use crate::task::task_struct::TaskStruct;
+use crate::sched::timer::HZ;
 use core::sync::atomic::Ordering;
 
 const SIGCHLD: u32 = 17;
@@ -66,7 +67,7 @@ pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult 
         put_user(status, child.status as u32)?;
     }
     if rusage != 0 {
-        put_rusage(rusage, &child.task)?;
+        put_rusage(rusage, child.usage)?;
     }
     Ok(child.pid as u32)
 }
@@ -74,11 +75,15 @@ pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult 
 /// Size of `struct rusage` on i386: two timevals and fourteen longs.
 const RUSAGE_WORDS: usize = 18;
 
-/// Stores what `task` used: its voluntary and involuntary switches.
-pub fn put_rusage(address: u32, task: &TaskStruct) -> Result<(), Errno> {
+/// Stores a `struct rusage`: times, page faults, voluntary and involuntary switches. The rest is 0.
+pub fn put_rusage(address: u32, usage: Usage) -> Result<(), Errno> {
+    let time = |ticks: u32| [ticks / HZ, ticks % HZ * (1_000_000 / HZ)];
     let mut words = [0u32; RUSAGE_WORDS];
-    words[16] = task.nvcsw.load(Ordering::Relaxed);
-    words[17] = task.nivcsw.load(Ordering::Relaxed);
+    [words[0], words[1]] = time(usage.utime);
+    [words[2], words[3]] = time(usage.stime);
+    words[8] = usage.min_flt;
+    words[16] = usage.nvcsw;
+    words[17] = usage.nivcsw;
     for (i, word) in words.into_iter().enumerate() {
         put_user(address.wrapping_add(4 * i as u32), word)?;
     }

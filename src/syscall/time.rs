@@ -7,8 +7,11 @@
 use super::SysResult;
 use super::errno::Errno;
 use super::sched::sleep_ticks;
+use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::drivers::tsc::since_boot_us;
+use crate::process::tasklist::TASKLIST;
+use crate::process::usage::Usage;
 use crate::sched::timer::{HZ, jiffies};
 
 const CLOCK_MONOTONIC: u32 = 1;
@@ -112,10 +115,18 @@ pub fn sys_clock_nanosleep64(clock: u32, flags: u32, request: u32, _remaining: u
     clock_sleep(clock, flags, seconds, ns, 0)
 }
 
-/// Ticks since boot; the times of the process are not kept apart and read 0.
+/// Time in ring 3 and in the kernel, of the process and of the children that it has waited for;
+/// returns the time since boot. All in hundredths of a second.
 pub fn sys_times(buffer: u32) -> SysResult {
     if buffer != 0 {
-        put_user(buffer, [0u32; 4])?;
+        let me = current();
+        let own = Usage::of_process(&TASKLIST.lock(), &me);
+        let children = me.signal.usage.lock().children;
+        let times = [own.utime, own.stime, children.utime, children.stime];
+        put_user(
+            buffer,
+            times.map(|ticks| (u64::from(ticks) * USER_HZ / u64::from(HZ)) as u32),
+        )?;
     }
     Ok((jiffies() * USER_HZ / u64::from(HZ)) as u32)
 }

@@ -245,4 +245,20 @@ pub const PROGRAMS: &[Mutant] = &[
         ],
         red: Run::ring3("ldt", "nor one of a thread that was there before"),
     },
+    Mutant {
+        name: "thread_leaves_nothing",
+        takes_out: "what an ended thread has used, in its process",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "            others.threads = others.threads + Usage::of(&me);", replace: "            others.threads = others.threads + Usage::default();" },
+        ],
+        red: Run::ring3("usage", "its switches are its process's"),
+    },
+    Mutant {
+        name: "child_leaves_nothing",
+        takes_out: "what a child has used, in its parent",
+        edits: &[
+            Edit { file: "src/process/wait4.rs", find: "        others.children = others.children + reaped.usage;", replace: "        others.children = others.children + Usage::default();" },
+        ],
+        red: Run::ring3("usage", "which are of the children now"),
+    },
 ];

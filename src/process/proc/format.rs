@@ -21,9 +21,13 @@ pub struct TaskStat {
     pub session: i32,
     pub flags: u32,
     pub min_flt: u32,
+    /// That of its children, as `cutime` and `cstime` are theirs.
+    pub cmin_flt: u32,
     /// In units of 1 / [`USER_HZ`], as `stime` and `start_time` are.
     pub utime: u64,
     pub stime: u64,
+    pub cutime: u64,
+    pub cstime: u64,
     /// 0 is the best of the normal policy; below it is real-time.
     pub priority: i32,
     pub nice: i32,
@@ -69,9 +73,10 @@ impl TaskStat {
         }
         // ppid to cmajflt
         put(&[of(self.ppid), of(self.pgrp), of(self.session), 0, -1]);
-        put(&[of(self.flags), of(self.min_flt), 0, 0, 0]);
+        put(&[of(self.flags), of(self.min_flt), of(self.cmin_flt), 0, 0]);
         // utime to starttime
-        put(&[self.utime as i64, self.stime as i64, 0, 0]);
+        put(&[self.utime as i64, self.stime as i64]);
+        put(&[self.cutime as i64, self.cstime as i64]);
         put(&[of(self.priority), of(self.nice), of(self.num_threads), 0]);
         put(&[self.start_time as i64]);
         // vsize to kstkeip
@@ -180,6 +185,9 @@ mod tests {
             ppid: 1,
             utime: 14,
             stime: 15,
+            cmin_flt: 11,
+            cutime: 16,
+            cstime: 17,
             priority: 20,
             num_threads: 3,
             start_time: 22,
@@ -200,6 +208,7 @@ mod tests {
         assert_eq!(fields.len() + 2, 52);
         assert_eq!((field(3), field(4), field(8)), ("S", "1", "-1"));
         assert_eq!((field(14), field(15), field(18)), ("14", "15", "20"));
+        assert_eq!((field(11), field(16), field(17)), ("11", "16", "17"));
         assert_eq!((field(20), field(22)), ("3", "22"));
         assert_eq!(field(23), (23u64 << 32).to_string());
         assert_eq!((field(32), field(38), field(39)), ("4", "17", "2"));

@@ -18,6 +18,7 @@ use crate::mm::vma::{TASK_SIZE, VmFlags};
 use crate::process::signal::{SIG_DFL, SIG_IGN};
 use crate::process::sigset::SigSet;
 use crate::process::tasklist::TASKLIST;
+use crate::process::usage::Usage;
 use crate::sched::hooks::sched_info::sched_info_of;
 use crate::sched::migration::get_cpus_allowed;
 use crate::sched::policy::get_scheduler;
@@ -80,21 +81,14 @@ fn state(task: &TaskStruct) -> char {
     }
 }
 
-/// Threads of the process, and the sum of `each` over them.
-fn of_threads(task: &TaskStruct, each: impl Fn(&TaskStruct) -> [u32; 3]) -> (u32, [u32; 3]) {
+/// Threads of the process, and what they have used.
+fn of_threads(task: &TaskStruct) -> (u32, Usage) {
     let list = TASKLIST.lock();
     let threads = list
         .tasks
         .values()
         .filter(|entry| entry.task.tgid == task.tgid);
-    threads.fold((0, [0; 3]), |(number, sums), entry| {
-        let more = each(&entry.task);
-        (number + 1, [0, 1, 2].map(|i: usize| sums[i] + more[i]))
-    })
-}
-
-fn times(task: &TaskStruct) -> [u32; 3] {
-    [&task.utime, &task.stime, &task.min_flt].map(|count| count.load(Ordering::Relaxed))
+    (threads.count() as u32, Usage::of_process(&list, task))
 }
 
 /// Ticks in units of 1 / `USER_HZ`.
@@ -103,8 +97,12 @@ fn clock_t(ticks: u32) -> u64 {
 }
 
 fn stat(task: &TaskStruct, process: bool) -> TaskStat {
-    let (num_threads, all) = of_threads(task, times);
-    let [utime, stime, min_flt] = if process { all } else { times(task) };
+    let (num_threads, all) = of_threads(task);
+    let used = if process { all } else { Usage::of(task) };
+    let children = match process {
+        true => task.signal.usage.lock().children,
+        false => Usage::default(),
+    };
     let (policy, rt_priority, static_prio) = get_scheduler(task);
     let signals = Signals::of(task);
     let mut stat = TaskStat {
@@ -115,9 +113,12 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         pgrp: task.signal.pgrp.load(Ordering::Relaxed),
         session: task.signal.session.load(Ordering::Relaxed),
         flags: task.flags.load(Ordering::Relaxed),
-        min_flt,
-        utime: clock_t(utime),
-        stime: clock_t(stime),
+        min_flt: used.min_flt,
+        cmin_flt: children.min_flt,
+        utime: clock_t(used.utime),
+        stime: clock_t(used.stime),
+        cutime: clock_t(children.utime),
+        cstime: clock_t(children.stime),
         priority: match policy {
             SCHED_NORMAL => static_prio as i32 - MAX_RT_PRIO as i32,
             _ => -1 - rt_priority as i32,
@@ -228,7 +229,7 @@ fn status(task: &TaskStruct) -> String {
     use core::fmt::Write;
     let mut out = String::new();
     let cred = *task.cred.lock();
-    let (threads, _) = of_threads(task, |_| [0; 3]);
+    let (threads, _) = of_threads(task);
     let signals = Signals::of(task);
     let allowed = get_cpus_allowed(task);
     let ids = |ids: crate::task::cred::Ids| {

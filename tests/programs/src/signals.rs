@@ -9,6 +9,9 @@ const SYS_KILL: u32 = 37;
 const SYS_RT_SIGACTION: u32 = 174;
 const SA_RESTORER: u32 = 0x0400_0000;
 
+/// Calls that the signal interrupts go on after it.
+pub const SA_RESTART: u32 = 0x1000_0000;
+
 pub const SIGUSR1: u32 = 10;
 
 /// What a handler finds above its argument: the interrupted registers.
@@ -45,10 +48,15 @@ pub type Handler = extern "C" fn(signal: u32, context: Sigcontext);
 
 /// Has `handler` called at `signal`.
 pub fn set_handler(signal: u32, handler: Handler) -> Result<(), Errno> {
+    set_handler_with(signal, handler, 0)
+}
+
+/// The same with flags.
+pub fn set_handler_with(signal: u32, handler: Handler, flags: u32) -> Result<(), Errno> {
     // Handler, flags, restorer, mask.
     let action = [
         handler as usize as u32,
-        SA_RESTORER,
+        SA_RESTORER | flags,
         rt_restorer as *const () as u32,
         0,
         0,

@@ -15,6 +15,8 @@ use rt::{
     ktap,
     memory::{KERNEL_ADDRESS, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous},
     ok,
+    process::getpid,
+    signals::{SA_RESTART, SIGUSR1, Sigcontext, kill, set_handler_with},
     thread::{Thread, spawn},
 };
 
@@ -32,6 +34,8 @@ const PRIVATE: u32 = 128;
 static WORDS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 static WOKEN: AtomicU32 = AtomicU32::new(0);
 static WRONG: AtomicU32 = AtomicU32::new(0);
+/// How often a handler ran.
+static NOTED: AtomicU32 = AtomicU32::new(0);
 
 fn futex(word: u32, op: u32, rest: [u32; 4]) -> Result<u32, Errno> {
     let [val, timeout, word2, val3] = rest;
@@ -202,6 +206,42 @@ fn sleepers() {
     eq!(WRONG.load(SeqCst), 0, "whoever is woken is told 0");
 }
 
+extern "C" fn note(_: u32, _: Sigcontext) {
+    NOTED.fetch_add(1, SeqCst);
+}
+
+/// A signal while it sleeps.
+extern "C" fn disturb(word: u32) -> i32 {
+    sleep_ms(10);
+    kill(getpid(), SIGUSR1).expect("kill");
+    sleep_ms(10);
+    let woken = futex(word, WAKE, [1, 0, 0, 0]);
+    i32::from(woken.is_err())
+}
+
+/// Sleeps until `disturb` wakes it, whose signal comes first. The thread blocks no signal either, so
+/// it is the leader that takes it.
+fn disturbed(flags: u32) -> Result<u32, Errno> {
+    NOTED.store(0, SeqCst);
+    set_handler_with(SIGUSR1, note, flags).expect("sigaction");
+    let thread = spawn(disturb, address(0), None).expect("clone");
+    let result = futex(address(0), WAIT, [0, 0, 0, 0]);
+    thread.join();
+    result
+}
+
+fn signals() {
+    WORDS[0].store(0, SeqCst);
+    eq!(
+        disturbed(0),
+        Err(Errno::EINTR),
+        "a signal ends the sleep: EINTR"
+    );
+    eq!(NOTED.load(SeqCst), 1, "its handler has run");
+    eq!(disturbed(SA_RESTART), Ok(0), "with SA_RESTART it goes on");
+    eq!(NOTED.load(SeqCst), 1, "after the handler");
+}
+
 fn memory() {
     // The page is copied for the parent while the child has the old one; the sleeper is the parent's.
     WORDS[0].store(0, SeqCst);
@@ -240,9 +280,10 @@ fn memory() {
 }
 
 fn main() -> i32 {
-    ktap::plan(32);
+    ktap::plan(36);
     answers();
     sleepers();
+    signals();
     memory();
     ktap::finish()
 }

@@ -45,6 +45,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ldt", "segments of a process of its own"),
     ("tlb", "what one thread takes away the other no longer has"),
     ("futex", "who sleeps on a word, and who wakes him"),
+    ("usage", "what processes have used, and who is told"),
     ("itimer", "a signal after a time"),
     ("proc", "what /proc says is so"),
     ("stress", "many processes and threads, each with its own"),

@@ -1,0 +1,73 @@
+//! What processes have used: time, faults, switches.
+//!
+//! A thread that ends leaves its figures to the process, and a process that is waited for to its
+//! parent.
+//!
+//! Book: ch. 3, "Process Resource Limits"; ch. 7, "System Calls Related to Scheduling".
+//! Linux: 2.6.38 `k_getrusage`, `thread_group_times`, `__exit_signal`.
+
+use core::ops::Add;
+use core::sync::atomic::Ordering;
+
+use super::tasklist::TaskList;
+use crate::task::task_struct::TaskStruct;
+
+/// Sums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Ticks that found it in ring 3.
+    pub utime: u32,
+    /// Ticks that found it in the kernel.
+    pub stime: u32,
+    /// Page faults that brought it a page, or a right to one.
+    pub min_flt: u32,
+    /// Switches of its own will.
+    pub nvcsw: u32,
+    /// Preemptions.
+    pub nivcsw: u32,
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            utime: self.utime.wrapping_add(other.utime),
+            stime: self.stime.wrapping_add(other.stime),
+            min_flt: self.min_flt.wrapping_add(other.min_flt),
+            nvcsw: self.nvcsw.wrapping_add(other.nvcsw),
+            nivcsw: self.nivcsw.wrapping_add(other.nivcsw),
+        }
+    }
+}
+
+/// What a process keeps of others.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UsageOfOthers {
+    /// Of its threads that have ended.
+    pub threads: Usage,
+    /// Of the children that it has waited for, and of theirs.
+    pub children: Usage,
+}
+
+impl Usage {
+    /// What one thread has used.
+    pub fn of(task: &TaskStruct) -> Self {
+        Self {
+            utime: task.utime.load(Ordering::Relaxed),
+            stime: task.stime.load(Ordering::Relaxed),
+            min_flt: task.min_flt.load(Ordering::Relaxed),
+            nvcsw: task.nvcsw.load(Ordering::Relaxed),
+            nivcsw: task.nivcsw.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What the process of `task` has used, its ended threads included.
+    pub fn of_process(list: &TaskList, task: &TaskStruct) -> Self {
+        let ended = task.signal.usage.lock().threads;
+        list.tasks
+            .values()
+            .filter(|entry| entry.task.tgid == task.tgid)
+            .fold(ended, |sum, entry| sum + Self::of(&entry.task))
+    }
+}
