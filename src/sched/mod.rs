@@ -5,7 +5,7 @@
 //! - [`context_switch`]: address space, then `switch_to`
 //! - [`prepare_task_switch`], [`finish_task_switch`]: before and after it, always in pairs
 //! - [`hooks`]: who else wants to know of a switch
-//! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists; [`lock_word`]: its lock (both pure)
+//! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists (pure)
 //! - [`on_cpu`]: who is still on his way off a CPU (pure)
 //! - [`wake_up`]: `try_to_wake_up`, and new tasks
 //! - [`balance`]: which CPU; [`migration`]: `sched_setaffinity`
@@ -26,7 +26,6 @@ pub mod hooks;
 pub mod idle;
 #[cfg(target_os = "none")]
 pub mod loadavg;
-pub mod lock_word;
 #[cfg(target_os = "none")]
 pub mod migration;
 pub mod on_cpu;

@@ -3,17 +3,19 @@
 //! In reading order:
 //! - `irq`: interrupts of this CPU off and on again
 //! - `preempt`: the preemption count in `thread_info`
+//! - [`lock_word`]: the word that is locked; a run queue has it bare
 //! - `spinlock`: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
 //! - [`list`]: lists through links that lie in what they list
 //! - [`lock_order`], `lockdep`: the checker of kernels with debug assertions; `no_lockdep`: others
 //!
-//! The locks spin by the `spin` crate; what is ours is the preemption count and
-//! the interrupt flag around them, and the checker.
+//! What is ours of a lock is its word, the preemption count and the interrupt flag around it, and the
+//! checker; the crate `lock_api` makes a mutex of them.
 
 #[cfg(target_os = "none")]
 pub mod irq;
 pub mod list;
 pub mod lock_order;
+pub mod lock_word;
 #[cfg(all(target_os = "none", debug_assertions))]
 pub mod lockdep;
 #[cfg(all(target_os = "none", not(debug_assertions)))]

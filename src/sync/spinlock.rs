@@ -1,25 +1,58 @@
 //! Spin locks that also hold off preemption, or interrupts as well.
 //!
 //! `SpinLock` is for data that no interrupt handler touches; `IrqSpinLock` for the rest.
-//! The spinning itself is the `spin` crate's.
+//! The word is that of a run queue's lock, [`lock_word`]; around it is the `lock_api` crate.
 //!
 //! Book: ch. 5, "Spin Locks".
 //! Linux: 2.6.38 `spin_lock`, `spin_lock_irqsave`.
 
 use core::ops::{Deref, DerefMut};
 
-use super::{IrqGuard, LockMap, PreemptGuard};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::{IrqGuard, LockMap, PreemptGuard, lock_word};
+
+/// The word, as `lock_api` wants it.
+struct LockWord(AtomicU32);
+
+// SAFETY: `lock` and a successful `try_lock` come back when they alone have changed the word from 0 to
+// 1, and nobody changes it until `unlock`.
+unsafe impl lock_api::RawMutex for LockWord {
+    const INIT: Self = Self(AtomicU32::new(0));
+
+    /// A guard stays on the CPU that took it.
+    type GuardMarker = lock_api::GuardNoSend;
+
+    #[inline(always)]
+    fn lock(&self) {
+        lock_word::acquire(&self.0);
+    }
+
+    #[inline(always)]
+    fn try_lock(&self) -> bool {
+        lock_word::try_acquire(&self.0)
+    }
+
+    #[inline(always)]
+    unsafe fn unlock(&self) {
+        lock_word::release(&self.0);
+    }
+
+    fn is_locked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+}
 
 /// A spin lock; preemption is off while it is held.
 pub struct SpinLock<T: ?Sized> {
     map: LockMap,
-    lock: spin::mutex::SpinMutex<T>,
+    lock: lock_api::Mutex<LockWord, T>,
 }
 
 /// Proof that a [`SpinLock`] is held. Fields drop in order: lock first, then preemption.
 pub struct SpinLockGuard<'a, T: ?Sized> {
     map: &'a LockMap,
-    guard: spin::mutex::SpinMutexGuard<'a, T>,
+    guard: lock_api::MutexGuard<'a, LockWord, T>,
     _preempt: PreemptGuard,
 }
 
@@ -29,14 +62,14 @@ impl<T> SpinLock<T> {
     pub const fn new(value: T) -> Self {
         Self {
             map: LockMap::new(),
-            lock: spin::mutex::SpinMutex::new(value),
+            lock: lock_api::Mutex::from_raw(lock_api::RawMutex::INIT, value),
         }
     }
 
     /// What the lock guards, for who need not take it: says at each use why.
     #[inline(always)]
     pub fn as_ptr(&self) -> *mut T {
-        self.lock.as_mut_ptr()
+        self.lock.data_ptr()
     }
 }
 
@@ -110,13 +143,13 @@ impl<T: ?Sized> DerefMut for SpinLockGuard<'_, T> {
 /// A spin lock; interrupts and preemption are off while it is held.
 pub struct IrqSpinLock<T: ?Sized> {
     map: LockMap,
-    lock: spin::mutex::SpinMutex<T>,
+    lock: lock_api::Mutex<LockWord, T>,
 }
 
 /// Proof that an [`IrqSpinLock`] is held. Fields drop in order: lock, interrupts, preemption.
 pub struct IrqSpinLockGuard<'a, T: ?Sized> {
     map: &'a LockMap,
-    guard: spin::mutex::SpinMutexGuard<'a, T>,
+    guard: lock_api::MutexGuard<'a, LockWord, T>,
     _irq: IrqGuard,
     _preempt: PreemptGuard,
 }
@@ -127,7 +160,7 @@ impl<T> IrqSpinLock<T> {
     pub const fn new(value: T) -> Self {
         Self {
             map: LockMap::new(),
-            lock: spin::mutex::SpinMutex::new(value),
+            lock: lock_api::Mutex::from_raw(lock_api::RawMutex::INIT, value),
         }
     }
 }

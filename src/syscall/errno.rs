@@ -7,6 +7,7 @@
 //! Linux: `asm-generic/errno-base.h`, `asm-generic/errno.h`, numbers of i386.
 
 use core::fmt;
+use core::hint::cold_path;
 
 macro_rules! errnos {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
@@ -129,10 +130,15 @@ impl fmt::Display for Errno {
 }
 
 /// The one place where the sign of an error is flipped: `Ok` as it is, an error negative.
+#[inline(always)]
 pub fn to_ret(result: Result<u32, Errno>) -> i32 {
     match result {
         Ok(value) => value as i32,
-        Err(errno) => errno.to_ret(),
+        Err(errno) => {
+            // So that a call which went well need not find that out again.
+            cold_path();
+            errno.to_ret()
+        }
     }
 }
 

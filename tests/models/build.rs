@@ -28,10 +28,10 @@ const COPIES: &[Copy] = &[
         "src/sched/on_cpu.rs",
         &[("Ordering::Release", "Ordering::Relaxed")],
     ),
-    ("lock_word", "src/sched/lock_word.rs", &[STORE_IN_ORDER]),
+    ("lock_word", "src/sync/lock_word.rs", &[STORE_IN_ORDER]),
     (
         "lock_word_relaxed",
-        "src/sched/lock_word.rs",
+        "src/sync/lock_word.rs",
         &[STORE_IN_ORDER, ("Ordering::Release", "Ordering::Relaxed")],
     ),
 ];

@@ -9,12 +9,48 @@
 //! Book: chapter 10, "Dynamic Address Checking: The Fix-up Code", "The Exception Tables".
 //! Linux: 2.6.38 `arch/x86/lib/usercopy_32.c`, `arch/x86/mm/extable.c`.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
+
+/// Copies `bytes` bytes and returns how many could not be. One of the two addresses is the
+/// user's and may fault; the other is the kernel's and does not.
+///
+/// # Safety
+/// 1. The kernel's side is ours and that long.
+#[inline(always)]
+pub unsafe fn __copy_user(to: *mut u8, from: *const u8, bytes: u32) -> u32 {
+    let left;
+    // SAFETY: by 1, and a fault on the user's side goes on at 4 with the bytes left in ecx. esi is not
+    // ours to name, but comes back as it was: the compiler may have something there.
+    unsafe {
+        asm!(
+            "xchgl %esi, %eax",
+            "movl %ecx, %edx",
+            "shrl $2, %ecx",
+            "andl $3, %edx",
+            "2: rep movsl",
+            "movl %edx, %ecx",
+            "3: rep movsb",
+            "4: movl %eax, %esi",
+            ".pushsection .text.fixup, \"ax\", @progbits",
+            "5: leal (%edx, %ecx, 4), %ecx", // words left, and the bytes after them
+            "jmp 4b",
+            ".popsection",
+            ".pushsection __ex_table, \"a\", @progbits",
+            ".balign 4",
+            ".long 2b, 5b",
+            ".long 3b, 4b",
+            ".popsection",
+            inout("eax") from => _,
+            out("edx") _,
+            inout("ecx") bytes => left,
+            inout("edi") to => _,
+            options(att_syntax, nostack)
+        );
+    }
+    left
+}
 
 unsafe extern "C" {
-    /// Copies `bytes` bytes and returns how many could not be. One of the two addresses is the
-    /// user's and may fault; the other is the kernel's and does not.
-    pub fn __copy_user(to: *mut u8, from: *const u8, bytes: u32) -> u32;
     /// Clears `bytes` bytes at a user address and returns how many could not be.
     pub fn __clear_user(to: *mut u8, bytes: u32) -> u32;
     /// Stores the word at user address `from` to `to`. 0, or 1 if it could not be read.
@@ -36,30 +72,6 @@ global_asm!(
     .endm
 
     .section .text.uaccess, "ax", @progbits
-    .globl  __copy_user
-    .type   __copy_user, @function
-__copy_user:                            # (to, from, bytes) -> bytes not copied
-    pushl   %edi
-    pushl   %esi
-    movl    12(%esp), %edi
-    movl    16(%esp), %esi
-    movl    20(%esp), %ecx
-    movl    %ecx, %edx
-    andl    $3, %edx
-    shrl    $2, %ecx
-2:  rep movsl
-    movl    %edx, %ecx
-3:  rep movsb
-4:  movl    %ecx, %eax
-    popl    %esi
-    popl    %edi
-    ret
-5:  leal    (%edx,%ecx,4), %ecx         # words left, and the bytes after them
-    jmp     4b
-    _ASM_EXTABLE 2b, 5b
-    _ASM_EXTABLE 3b, 4b
-    .size   __copy_user, . - __copy_user
-
     .globl  __clear_user
     .type   __clear_user, @function
 __clear_user:                           # (to, bytes) -> bytes not cleared

@@ -74,6 +74,13 @@ fn touch(pages: u32) {
     }
 }
 
+#[inline(never)]
+fn faults_of_touching(pages: u32) -> u32 {
+    let before = used(THREAD).min_flt;
+    touch(pages);
+    used(THREAD).min_flt - before
+}
+
 extern "C" fn sleeper(_: u32) -> i32 {
     for _ in 0..20 {
         sleep_ms(1);
@@ -88,16 +95,10 @@ fn own() {
         Err(Errno::EFAULT),
         "to where? EFAULT"
     );
-    // Its code and stack come with the first.
-    let _first = used(THREAD);
-    touch(1);
+    // The code and the stack of it come with the first.
+    let _first = faults_of_touching(1);
+    eq!(faults_of_touching(32), 32, "each new page is a fault");
     let before = used(THREAD);
-    touch(32);
-    eq!(
-        used(THREAD).min_flt - before.min_flt,
-        32,
-        "each new page is a fault"
-    );
     sleep_ms(2);
     ok!(used(THREAD).nvcsw > before.nvcsw, "a sleep is a switch");
     compute_ms(20);

@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
-//! The word of a run queue's lock: 1 while somebody holds it.
+//! The word of a lock: 1 while somebody holds it.
 //!
-//! It is no guard: prev takes the lock in `schedule`, and whoever runs next on that CPU releases
-//! it in `finish_task_switch`. `tests/models` tries this in every order that two processors can
+//! That of a run queue has no guard: prev takes the lock in `schedule`, and whoever runs next on that
+//! CPU releases it in `finish_task_switch`. `tests/models` tries this in every order that two processors can
 //! find.
 //!
 //! Book: ch. 5, "Spin Locks". Linux: 2.6.38 `prepare_lock_switch`, `finish_lock_switch`.
