@@ -55,6 +55,11 @@ bench *PROGRAM:
 mutants *NAME:
     @MUTANTS_ALL=1 {{cargo}} test --quiet --test mutants -- "$@"
 
+# Linux's own tests of the process switch, unmodified, on the kernel (fetches 130 MB once)
+[no-exit-message]
+kselftest *NAME:
+    @{{cargo}} test --quiet --test kselftest -- "$@"
+
 # Write the golden files anew, after a change that is meant: see what git diff says
 [no-exit-message]
 bless:

@@ -90,35 +90,45 @@ fn prepare() -> Result<Programs> {
 fn fetch(dir: &Path) -> Result<()> {
     let gcc = gcc_major()?;
     println!("fetching i386 packages: busybox, musl, glibc");
-    let lists = dir.join("apt/lists");
     let debs = dir.join("debs");
     let partial = dir.join("root.partial");
-    for dir in [&lists, &debs, &partial] {
+    for dir in [&debs, &partial] {
         if dir.exists() {
             fs::remove_dir_all(dir)?;
         }
     }
-    fs::create_dir_all(lists.join("partial"))?;
-    fs::create_dir_all(dir.join("apt/cache/archives/partial"))?;
     fs::create_dir_all(&debs)?;
-
-    // A list that cannot be read need not stop us: the download tells.
-    let update = quietly(apt(dir)?.arg("update"));
-    let download = quietly(
-        apt(dir)?
-            .arg("download")
-            .args(["busybox-static", "musl-dev", "libc6-dev", "linux-libc-dev"])
-            .arg(format!("libgcc-{gcc}-dev"))
-            .current_dir(&debs),
-    );
-    if let Err(error) = download {
-        return Err(update.err().unwrap_or(error));
-    }
+    let libgcc = format!("libgcc-{gcc}-dev");
+    let packages = [
+        "busybox-static",
+        "musl-dev",
+        "libc6-dev",
+        "linux-libc-dev",
+        &libgcc,
+    ];
+    download(dir, &packages, &debs)?;
     for deb in fs::read_dir(&debs)? {
         quietly(tool("dpkg-deb")?.arg("-x").arg(deb?.path()).arg(&partial))?;
     }
-    fs::remove_dir_all(lists)?;
     fs::rename(&partial, dir.join("root"))?;
+    Ok(())
+}
+
+/// Downloads Debian packages for i386 into `to`; `dir` is for apt's own files.
+pub(crate) fn download(dir: &Path, packages: &[&str], to: &Path) -> Result<()> {
+    let lists = dir.join("apt/lists");
+    if lists.exists() {
+        fs::remove_dir_all(&lists)?;
+    }
+    fs::create_dir_all(lists.join("partial"))?;
+    fs::create_dir_all(dir.join("apt/cache/archives/partial"))?;
+    // A list that cannot be read need not stop us: the download tells.
+    let update = quietly(apt(dir)?.arg("update"));
+    let download = quietly(apt(dir)?.arg("download").args(packages).current_dir(to));
+    if let Err(error) = download {
+        return Err(update.err().unwrap_or(error));
+    }
+    fs::remove_dir_all(lists)?;
     Ok(())
 }
 
@@ -163,9 +173,24 @@ fn link_with_musl(root: &Path, source: &Path, out: &Path) -> Result<()> {
 }
 
 fn link_with_glibc(root: &Path, source: &Path, out: &Path) -> Result<()> {
+    let mut gcc = gcc_m32()?;
+    gcc.arg(source);
+    with_glibc(gcc, root, out)
+}
+
+/// Links other people's sources, whose warnings are theirs, with Debian's static glibc for i386.
+pub(crate) fn link_strangers(sources: &[PathBuf], flags: &[String], out: &Path) -> Result<()> {
+    programs()?;
+    let mut gcc = gcc_m32()?;
+    gcc.args(["-w", "-D_GNU_SOURCE", "-s"])
+        .args(flags)
+        .args(sources);
+    with_glibc(gcc, &paths::out().join("foreign/root"), out)
+}
+
+fn with_glibc(mut gcc: Command, root: &Path, out: &Path) -> Result<()> {
     let lib = root.join("usr/lib/i386-linux-gnu");
     let libgcc = libgcc(root)?;
-    let mut gcc = gcc_m32()?;
     gcc.arg("-isystem").arg(libgcc.join("include"));
     gcc.arg("-isystem")
         .arg(root.join("usr/include/i386-linux-gnu"));
@@ -173,8 +198,7 @@ fn link_with_glibc(root: &Path, source: &Path, out: &Path) -> Result<()> {
     gcc.arg(lib.join("crt1.o"))
         .arg(lib.join("crti.o"))
         .arg(libgcc.join("crtbeginT.o"));
-    gcc.arg(source)
-        .arg(lib.join("libm.a"))
+    gcc.arg(lib.join("libm.a"))
         .arg("-Wl,--start-group")
         .arg(lib.join("libc.a"));
     gcc.arg(libgcc.join("libgcc.a"))
@@ -202,7 +226,8 @@ fn libgcc(root: &Path) -> Result<PathBuf> {
         .path())
 }
 
-fn older(file: &Path, than: &Path) -> Result<bool> {
+/// Whether `file` is missing, or older than another.
+pub(crate) fn older(file: &Path, than: &Path) -> Result<bool> {
     if !file.exists() {
         return Ok(true);
     }

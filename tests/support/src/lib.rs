@@ -9,6 +9,7 @@ pub mod golden; // text of which the numbers are not expected
 pub mod image; // the ISO: kernel and initramfs, with GRUB before them
 pub mod initramfs; // the archive of files that the kernel starts with
 pub mod ktap; // the test report on the serial line, read strictly
+pub mod linux_source; // Linux's own tests, fetched and compiled
 pub mod paths; // where things lie in the tree and under target/
 pub mod qemu; // one virtual machine: run, listened to, ended
 mod qmp; // QEMU's monitor

@@ -47,6 +47,9 @@ impl Tally {
 /// The suites of the kernel's package that are files in `tests/`, in order.
 const FILES: &[&str] = &["tree", "image", "boots", "gdb", "mutants"];
 
+/// Those that are run only by name.
+const BY_NAME: &[&str] = &["kselftest"];
+
 fn suites() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut suites = vec![
         ("logic", vec!["--package", "switch-to", "--lib"]),
@@ -54,7 +57,7 @@ fn suites() -> Vec<(&'static str, Vec<&'static str>)> {
         ("support", vec!["--package", "support", "--lib"]),
         ("models", vec!["--package", "models", "--lib"]),
     ];
-    for name in FILES {
+    for name in FILES.iter().chain(BY_NAME) {
         if paths::root().join(format!("tests/{name}.rs")).exists() {
             suites.push((name, vec!["--package", "switch-to", "--test", name]));
         }
@@ -80,7 +83,8 @@ pub fn run(only: &[String]) -> Result<ExitCode> {
     let mut total = Tally::default();
     let mut bad = Vec::new();
     for (name, args) in suites {
-        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+        let is_named = only.iter().any(|wanted| wanted == name);
+        if !is_named && (!only.is_empty() || BY_NAME.contains(&name)) {
             continue;
         }
         println!("\n== {name}");
