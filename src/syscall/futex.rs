@@ -23,6 +23,7 @@ use crate::sched::schedule::schedule;
 use crate::sched::timer::{HZ, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::list::{List, ListHead};
+use crate::sync::spinlock::IrqSpinLockGuard;
 use crate::sync::{IrqGuard, IrqSpinLock};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
@@ -137,12 +138,10 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
         ),
         FUTEX_WAKE => futex_wake(key(uaddr)?, val, MATCH_ANY),
         FUTEX_WAKE_BITSET => futex_wake(key(uaddr)?, val, val3),
-        FUTEX_REQUEUE => futex_requeue(key(uaddr)?, key(uaddr2)?, val, timeout),
+        FUTEX_REQUEUE => futex_requeue(key(uaddr)?, key(uaddr2)?, val, timeout, None),
         FUTEX_CMP_REQUEUE => {
-            if get_user::<u32>(uaddr)? != val3 {
-                return Err(Errno::EAGAIN);
-            }
-            futex_requeue(key(uaddr)?, key(uaddr2)?, val, timeout)
+            let compare = Some((uaddr, val3));
+            futex_requeue(key(uaddr)?, key(uaddr2)?, val, timeout, compare)
         }
         _ => Err(Errno::ENOSYS),
     }
@@ -247,8 +246,14 @@ fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
     }
     // Who asks for none, or for less, gets one: it is counted before it is compared (Linux).
     let count = (count as i32).max(1) as u32;
+    Ok(wake_waiters(&mut bucket(key).lock(), key, count, bitset))
+}
+
+/// Wakes at most `count` sleepers, not 0, of a bucket.
+#[inline(always)]
+fn wake_waiters(list: &mut List, key: Key, count: u32, bitset: u32) -> u32 {
     let mut woken = 0;
-    bucket(key).lock().visit(|list, link| {
+    list.visit(|list, link| {
         // SAFETY: it is on this bucket, whose lock is held.
         let q = unsafe { futex_q(link) };
         if q.key.get() == key && q.bitset & bitset != 0 {
@@ -261,45 +266,66 @@ fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
         }
         woken == count
     });
-    Ok(woken)
+    woken
 }
 
-/// Wakes `wake` sleepers of `from`, and lets at most `most` others sleep on `to` instead. EINVAL when
-/// one of them is negative.
+/// Wakes `wake` sleepers of `from`, and lets at most `most` others sleep on `to` instead, if the word
+/// at an address, with `compare`, has a value. EAGAIN when it has another, EINVAL when a number is
+/// negative.
 #[inline(never)]
-fn futex_requeue(from: Key, to: Key, wake: u32, most: u32) -> SysResult {
+fn futex_requeue(
+    from: Key,
+    to: Key,
+    wake: u32,
+    most: u32,
+    compare: Option<(u32, u32)>,
+) -> SysResult {
     if (wake as i32) < 0 || (most as i32) < 0 {
         return Err(Errno::EINVAL);
     }
-    let woken = match wake {
-        0 => 0,
-        wake => futex_wake(from, wake, MATCH_ANY)?,
-    };
-    if most == 0 {
-        return Ok(woken);
+    loop {
+        {
+            // The two are released in any order.
+            let _irq = IrqGuard::new();
+            let (mut source, mut target) = lock_two(bucket(from), bucket(to));
+            // Under the locks: nobody can begin to sleep on the old value any more.
+            let value = compare.map(|(address, _)| get_user::<u32>(address));
+            match (value, compare) {
+                (Some(Ok(now)), Some((_, expected))) if now != expected => {
+                    return Err(Errno::EAGAIN);
+                }
+                // The page is missing, and cannot be brought in here.
+                (Some(Err(_)), _) => {}
+                _ => {
+                    let woken = match wake {
+                        0 => 0,
+                        wake => wake_waiters(&mut source, from, wake, MATCH_ANY),
+                    };
+                    let target = target.as_deref_mut().map(|list| (bucket(to), list));
+                    return Ok(woken + move_waiters(&mut source, target, from, to, most));
+                }
+            }
+        }
+        if let Some((address, _)) = compare {
+            get_user::<u32>(address)?;
+        }
     }
-    let (source, target) = (bucket(from), bucket(to));
+}
+
+type Locked = IrqSpinLockGuard<'static, List>;
+
+/// Both buckets; the second is none if it is the same. In the order of their addresses, so that two
+/// requeues cannot wait for each other.
+fn lock_two(source: &'static Bucket, target: &'static Bucket) -> (Locked, Option<Locked>) {
     if ptr::eq(source, target) {
-        return Ok(woken + move_waiters(&mut source.lock(), None, from, to, most));
+        return (source.lock(), None);
     }
-    // In the order of their addresses, so that two requeues cannot wait for each other.
-    let _irq = IrqGuard::new();
-    let (mut source_list, mut target_list);
     if ptr::from_ref(source) < ptr::from_ref(target) {
-        source_list = source.lock();
-        target_list = target.lock_nested();
-    } else {
-        target_list = target.lock();
-        source_list = source.lock_nested();
+        let source = source.lock();
+        return (source, Some(target.lock_nested()));
     }
-    let moved = move_waiters(
-        &mut source_list,
-        Some((target, &mut target_list)),
-        from,
-        to,
-        most,
-    );
-    Ok(woken + moved)
+    let target = target.lock();
+    (source.lock_nested(), Some(target))
 }
 
 /// Gives at most `most` sleepers of `from` the word `to`; they move to the list of `target`, or to
@@ -313,6 +339,9 @@ fn move_waiters(
 ) -> u32 {
     let mut moved = 0;
     source.visit(|source, link| {
+        if moved == most {
+            return true;
+        }
         // SAFETY: it is on the source, whose lock is held.
         let q = unsafe { futex_q(link) };
         if q.key.get() == from {

@@ -13,7 +13,7 @@ use rt::{
     eq,
     gates::syscall,
     ktap,
-    memory::{KERNEL_ADDRESS, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous},
+    memory::{KERNEL_ADDRESS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous},
     ok,
     process::getpid,
     signals::{SA_RESTART, SIGUSR1, Sigcontext, kill, set_handler_with},
@@ -187,6 +187,19 @@ fn sleepers() {
         Err(Errno::EAGAIN),
         "a requeue of another value: EAGAIN"
     );
+    for (op, what) in [(CMP_REQUEUE, "shared"), (CMP_REQUEUE | PRIVATE, "private")] {
+        let page = mmap_anonymous(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
+        eq!(
+            futex(page, op, [1, 9, address(3), 0]),
+            Ok(0),
+            "a requeue brings in its page, {what}"
+        );
+        eq!(
+            futex(8, op, [1, 9, address(3), 0]),
+            Err(Errno::EFAULT),
+            "there is none: EFAULT, {what}"
+        );
+    }
     sleep_ms(20);
     let mut moved = 0;
     while moved < 3 {
@@ -280,7 +293,7 @@ fn memory() {
 }
 
 fn main() -> i32 {
-    ktap::plan(36);
+    ktap::plan(40);
     answers();
     sleepers();
     signals();
