@@ -20,6 +20,11 @@ run *CMDLINE:
 test *SUITES:
     @{{support}} test "$@"
 
+# Run a static Linux/i386 program of yours as init, with its arguments
+[no-exit-message]
+exec FILE *ARGUMENTS:
+    @{{support}} exec "$@"
+
 # An interactive busybox shell on the kernel
 [no-exit-message]
 shell:

@@ -235,7 +235,7 @@ pub(crate) fn older(file: &Path, than: &Path) -> Result<bool> {
 }
 
 /// Fails unless the bytes are an i386 ELF executable without an interpreter.
-fn check_static_i386(elf: &[u8]) -> Result<()> {
+pub(crate) fn check_static_i386(elf: &[u8]) -> Result<()> {
     const EXEC: u16 = 2;
     const MACHINE_386: u16 = 3;
     const PT_INTERP: u32 = 3;

@@ -3,6 +3,7 @@
 
 pub mod bench; // what switches and calls cost, in guest instructions
 pub mod compile; // kernel and ring-3 programs, compiled for the i386
+pub mod exec; // a program of the user's own, as init
 pub mod foreign; // real programs: busybox, and a C program with musl and with glibc
 pub mod gdb; // gdb in batch against a machine that waits
 pub mod golden; // text of which the numbers are not expected

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use support::compile::{self, Profile};
 use support::image::{IsoSpec, try_iso};
-use support::{bench, suite, verbs};
+use support::steer::quoted;
+use support::{bench, exec, suite, verbs};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +24,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
     match verb.as_str() {
         "run" => verbs::run(&spec(&or(rest, "tour"))?),
         "selftest" => verbs::run(&spec(&selftest(rest))?),
+        "exec" => verbs::run(&exec::boot(rest)?),
         "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
         "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
         "gdb" => verbs::gdb(Profile::Dev),
@@ -51,16 +53,11 @@ fn or(words: &[String], usual: &str) -> String {
     match words {
         [] => usual.to_owned(),
         [whole] => whole.clone(),
-        words => words.iter().map(quoted).collect::<Vec<_>>().join(" "),
-    }
-}
-
-/// A word as it is written in a kernel command line.
-fn quoted(word: &String) -> String {
-    if word.contains(' ') && !word.contains('"') {
-        format!("\"{word}\"")
-    } else {
-        word.clone()
+        words => words
+            .iter()
+            .map(|word| quoted(word))
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }
 

@@ -61,6 +61,15 @@ pub fn grub_words(cmdline: &str) -> String {
         .join(" ")
 }
 
+/// A word as it is written in a kernel command line.
+pub fn quoted(word: &str) -> String {
+    if word.contains(' ') && !word.contains('"') {
+        format!("\"{word}\"")
+    } else {
+        word.to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
