@@ -151,7 +151,7 @@ impl WaitList {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn __wake_up(&mut self) {
         while let Some(link) = self.0.first() {
             // SAFETY: what is on the list is the link of an entry, which stays until it is off.
