@@ -22,6 +22,7 @@ use crate::sync::IrqGuard;
 use crate::syscall::errno::Errno;
 use crate::task::sched_entity::{RunList, SCHED_FIFO, SCHED_NORMAL, SCHED_RR, SchedEntity};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
+use crate::this_cpu_read;
 
 pub const CASES: &[Case] = &[
     Case {
@@ -185,7 +186,10 @@ fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
             let limit = jiffies() + 12 * u64::from(slice);
             while jiffies() < limit && ended.load(Ordering::Relaxed) == u64::MAX {
                 if turns.who.swap(me, Ordering::Relaxed) != me {
-                    turns.since.note((me, jiffies()));
+                    // Those of this CPU: a slice is so many of them, whatever the others do.
+                    turns
+                        .since
+                        .note((me, u64::from(this_cpu_read!(count.ticks))));
                     if turns.since.entries().len() == 5 {
                         ended.store(jiffies(), Ordering::Relaxed);
                     }
