@@ -440,7 +440,12 @@ impl Run {
             End::Killed => "the machine was killed by the harness".to_owned(),
         };
         let lines: Vec<&str> = self.log.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+        let (before, tail) = lines.split_at(lines.len().saturating_sub(TAIL_LINES));
+        let is_failure = |line: &&&str| line.trim_start().starts_with("not ok");
+        let failures: Vec<&str> = before.iter().filter(is_failure).copied().collect();
+        if !failures.is_empty() {
+            let _ = write!(text, "\n--- failed earlier\n{}", failures.join("\n"));
+        }
         let _ = write!(
             text,
             "\n{}\n--- the last {} of {} lines of the log\n{}",

@@ -34,6 +34,8 @@ const PRIVATE: u32 = 128;
 static WORDS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 static WOKEN: AtomicU32 = AtomicU32::new(0);
 static WRONG: AtomicU32 = AtomicU32::new(0);
+/// Whether somebody sleeps whom a signal has to disturb.
+static DISTURBED: AtomicU32 = AtomicU32::new(0);
 /// How often a handler ran.
 static NOTED: AtomicU32 = AtomicU32::new(0);
 
@@ -225,11 +227,13 @@ extern "C" fn note(_: u32, _: Sigcontext) {
 
 /// A signal while it sleeps.
 extern "C" fn disturb(word: u32) -> i32 {
-    sleep_ms(10);
+    sleep_ms(40);
     kill(getpid(), SIGUSR1).expect("kill");
-    sleep_ms(10);
-    let woken = futex(word, WAKE, [1, 0, 0, 0]);
-    i32::from(woken.is_err())
+    while DISTURBED.load(SeqCst) != 0 {
+        sleep_ms(10);
+        futex(word, WAKE, [1, 0, 0, 0]).expect("FUTEX_WAKE");
+    }
+    0
 }
 
 /// Sleeps until `disturb` wakes it, whose signal comes first. The thread blocks no signal either, so
@@ -237,8 +241,10 @@ extern "C" fn disturb(word: u32) -> i32 {
 fn disturbed(flags: u32) -> Result<u32, Errno> {
     NOTED.store(0, SeqCst);
     set_handler_with(SIGUSR1, note, flags).expect("sigaction");
+    DISTURBED.store(1, SeqCst);
     let thread = spawn(disturb, address(0), None).expect("clone");
     let result = futex(address(0), WAIT, [0, 0, 0, 0]);
+    DISTURBED.store(0, SeqCst);
     thread.join();
     result
 }

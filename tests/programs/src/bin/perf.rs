@@ -72,7 +72,7 @@ fn of_another_task() {
             sleep_ms(4);
         }
         let (before, ()) = at_one_moment(|| page[1].store(1, SeqCst));
-        (0..10).for_each(|_| sleep_ms(4));
+        (0..20).for_each(|_| sleep_ms(4));
         let (after, ()) = at_one_moment(|| ());
         page[2].store(after - before, SeqCst);
         0

@@ -292,7 +292,7 @@ fn truth() {
     );
     // A sleep is one voluntary switch, and the reading itself none.
     let before = switches(&mut buffer);
-    rt::clock::sleep_ms(5);
+    rt::clock::sleep_ms(20);
     let after = switches(&mut buffer);
     eq!(
         before.zip(after).map(|(before, after)| after - before),

@@ -13,9 +13,8 @@ use rt::{
     Errno, WaitStatus, child,
     clock::{sleep_ms, switch_counts},
     eq, expect_exit, expect_signal, ktap, machine,
-    memory::{PAGE_SIZE, UNMAPPED_ADDRESS, munmap},
+    memory::{PAGE_SIZE, UNMAPPED_ADDRESS, munmap, shared_page},
     ok, println, process,
-    process::Child,
     rseq::{
         Ending, NO_RESTART_ON_MIGRATE, NO_RESTART_ON_PREEMPT, NO_RESTART_ON_SIGNAL, Rseq,
         SIGNATURE, Section, UNREGISTER, rseq, spin,
@@ -129,38 +128,37 @@ fn errors() {
     eq!(MINE.register(), Ok(()), "registered again");
 }
 
-/// A child that runs `body` on our CPU after `ms`, however busy we are.
-fn after(ms: u32, body: impl FnOnce()) -> Child {
+/// What spinning comes to with a child on the same CPU that comes in between, however busy we are,
+/// and does `body` when the section has begun; how often it turned; and the section.
+fn spin_while(flags: u32, turns: u32, body: impl FnOnce()) -> (Ending, u32, Section) {
+    let section = Section::of_spin(flags);
+    let [turned, ready, ..] = shared_page();
     let child = child(|| {
         sched_setscheduler(0, SCHED_FIFO, 10).expect("SCHED_FIFO");
-        sleep_ms(ms);
+        ready.store(1, SeqCst);
+        while turned.load(SeqCst) == 0 {
+            sleep_ms(4);
+        }
         body();
         0
     });
-    // It sleeps when we go on.
-    sleep_ms(1);
-    child
-}
-
-/// What spinning comes to with a child that does `body` meanwhile.
-fn spin_while(flags: u32, turns: u32, body: impl FnOnce()) -> (Ending, Section) {
-    let section = Section::of_spin(flags);
-    let child = after(20, body);
-    let ending = spin(&MINE, &section, turns, &WORD);
+    while ready.load(SeqCst) == 0 {
+        sleep_ms(1);
+    }
+    let ending = spin(&MINE, &section, turns, turned);
+    let turned = turned.load(SeqCst);
     child.wait();
-    (ending, section)
+    (ending, turned, section)
 }
 
 fn preempted() {
-    WORD.store(0, SeqCst);
-    let (ending, _) = spin_while(0, MANY, || ());
+    let (ending, turned, _) = spin_while(0, MANY, || ());
     eq!(
         ending,
         Ending::Aborted,
         "preempted, a section goes on at its abort handler"
     );
-    let turns = WORD.load(SeqCst);
-    ok!(turns > 0 && turns < MANY, "from its middle");
+    ok!(turned > 0 && turned < MANY, "from its middle");
     eq!(MINE.section(), 0, "and is none any more");
     eq!(
         spin(&MINE, &Section::of_spin(0), 10, &WORD),
@@ -182,13 +180,13 @@ fn preempted() {
     }
     let switches = || switch_counts().expect("getrusage").1;
     let before = switches();
-    let (ending, _) = spin_while(NO_RESTART_ON_PREEMPT, SOME, || ());
+    let (ending, ..) = spin_while(NO_RESTART_ON_PREEMPT, SOME, || ());
     ok!(
         ending == Ending::Committed && switches() > before,
         "NO_RESTART_ON_PREEMPT: it commits"
     );
     MINE.flags.store(NO_RESTART_ON_PREEMPT, SeqCst);
-    let (ending, _) = spin_while(0, SOME, || ());
+    let (ending, ..) = spin_while(0, SOME, || ());
     MINE.flags.store(0, SeqCst);
     eq!(ending, Ending::Committed, "the same in struct rseq");
 }
@@ -219,14 +217,14 @@ fn signalled() {
         return;
     }
     let only_signals = NO_RESTART_ON_PREEMPT | NO_RESTART_ON_MIGRATE;
-    let (ending, section) = spin_while(only_signals, MANY, send);
+    let (ending, _, section) = spin_while(only_signals, MANY, send);
     eq!(ending, Ending::Aborted, "a signal aborts");
     eq!(
         u64::from(INTERRUPTED_AT.load(SeqCst)),
         section.abort_ip,
         "before its handler runs, which comes back to the abort handler"
     );
-    let (ending, section) = spin_while(only_signals | NO_RESTART_ON_SIGNAL, SOME, send);
+    let (ending, _, section) = spin_while(only_signals | NO_RESTART_ON_SIGNAL, SOME, send);
     eq!(ending, Ending::Committed, "with all three flags it commits");
     ok!(
         section.contains(INTERRUPTED_AT.load(SeqCst)),
@@ -317,7 +315,7 @@ fn bad_sections() {
         0
     });
     expect_signal("struct rseq unmapped: SIGSEGV", SIGSEGV, || {
-        let page = rt::memory::shared_page().as_ptr() as u32;
+        let page = shared_page().as_ptr() as u32;
         MINE.unregister().expect("unregister");
         rseq(page, 32, 0, SIGNATURE).expect("rseq");
         munmap(page, PAGE_SIZE).expect("munmap");
@@ -340,7 +338,7 @@ fn births() {
         0,
         || {
             let again = MINE.register() == Err(Errno::EBUSY);
-            let (ending, _) = spin_while(0, MANY, || ());
+            let (ending, ..) = spin_while(0, MANY, || ());
             i32::from(!(again && ending == Ending::Aborted))
         },
     );

@@ -176,7 +176,7 @@ fn preemption() {
 
     let sleeper = start(SCHED_FIFO, 20, || {
         let (before, involuntary) = switch_counts().expect("getrusage");
-        (0..10).for_each(|_| sleep_ms(2));
+        (0..10).for_each(|_| sleep_ms(10));
         let (after, still) = switch_counts().expect("getrusage");
         i32::from(after - before != 10) | i32::from(still != involuntary) << 1
     });
