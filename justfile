@@ -45,10 +45,10 @@ gdb:
 selftest *GLOB:
     @{{support}} selftest "$@"
 
-# Hundreds of processes and threads on several CPUs (CPUS, else 4), then a count of what is left
+# Hundreds of processes and threads on several CPUs (CPUS, else 4), so many rounds (else 40), then a count of what is left
 [no-exit-message]
-stress ROUNDS="40":
-    @CPUS="${CPUS:-4}" {{support}} run quiet "stress={{ROUNDS}}"
+stress *ROUNDS:
+    @CPUS="${CPUS:-4}" {{support}} stress "$@"
 
 # What switches and calls cost in guest instructions (or run another static program that measures)
 [no-exit-message]

@@ -14,7 +14,7 @@ use support::image::{Initramfs, IsoSpec, try_iso};
 use support::initramfs::{Entry, newc};
 use support::linux_source::{Program, fetch};
 use support::qemu::{End, Exit, Medium, Vm};
-use support::trial::{Arguments, Trial, run, trial};
+use support::trial::{Arguments, Trial, run_named, trial};
 
 /// The longest compute for a minute.
 const BOOT_LIMIT: Duration = Duration::from_secs(300);
@@ -139,7 +139,7 @@ fn main() -> ExitCode {
         .iter()
         .map(|case| trial(case.name, LIMIT, move || passes(case)))
         .collect();
-    run(&arguments, trials).exit_code()
+    run_named(&arguments, trials)
 }
 
 fn passes(case: &Case) -> Result<()> {

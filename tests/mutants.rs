@@ -21,7 +21,7 @@ use list::{Mutant, Run, mutants};
 use support::image::{IsoSpec, try_iso};
 use support::paths;
 use support::qemu::{End, Exit, Medium, Vm};
-use support::trial::{Arguments, Trial, run, trial};
+use support::trial::{Arguments, Trial, run_named, trial};
 use tree::Copy;
 
 /// How many are run when nobody says which.
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         .map(|mutant| trial(mutant.name, LIMIT, move || notice(mutant)))
         .collect();
     trials.push(trial("none_is_stale", LIMIT, none_is_stale));
-    run(&arguments, trials).exit_code()
+    run_named(&arguments, trials)
 }
 
 /// A few, others for each commit.

@@ -101,7 +101,10 @@ pub fn variant_named(name: &str) -> Result<Variant> {
     let all = [STACK_PROTECTOR, KCOV];
     all.into_iter()
         .find(|variant| variant.feature == name)
-        .with_context(|| format!("no variant {name:?} of the kernel"))
+        .with_context(|| {
+            let names = all.map(|variant| variant.feature).join(", ");
+            format!("VARIANT={name}: the kernel has no such variant; there are {names}")
+        })
 }
 
 /// The kernel of a variant, built if it is not up to date.

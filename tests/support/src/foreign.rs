@@ -248,7 +248,7 @@ pub(crate) fn check_static_i386(elf: &[u8]) -> Result<()> {
     );
     ensure!(
         half(16) == Some(EXEC),
-        "not an executable at a fixed address"
+        "not an executable at a fixed address: link it with -static -no-pie"
     );
     ensure!(half(18) == Some(MACHINE_386), "not for the i386");
     let (Some(phoff), Some(phentsize), Some(phnum)) = (word(28), half(42), half(44)) else {

@@ -23,12 +23,13 @@ fn act(words: &[String]) -> Result<ExitCode> {
     };
     match verb.as_str() {
         "run" => verbs::run(&spec(&or(rest, "tour"))?),
-        "selftest" => verbs::run(&spec(&selftest(rest))?),
+        "selftest" => verbs::run(&spec(&selftest(rest)?)?),
+        "stress" => verbs::run(&spec(&stress(rest)?)?),
         "exec" => verbs::run(&exec::boot(rest)?),
         "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
         "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
         "gdb" => verbs::gdb(Profile::Dev),
-        "bench" => bench::bench(rest.first().map(String::as_str)),
+        "bench" => bench::bench(at_most_one(verb, rest)?),
         "test" => suite::run(rest),
         "kernel" => show(compile::kernel(Profile::Dev)?),
         "iso" => show(try_iso(&IsoSpec::default())?),
@@ -61,10 +62,27 @@ fn or(words: &[String], usual: &str) -> String {
     }
 }
 
-fn selftest(words: &[String]) -> String {
-    match words.first() {
+fn selftest(words: &[String]) -> Result<String> {
+    Ok(match at_most_one("selftest", words)? {
         Some(glob) => format!("selftest={glob}"),
         None => "selftest".to_owned(),
+    })
+}
+
+fn stress(words: &[String]) -> Result<String> {
+    let rounds = at_most_one("stress", words)?.unwrap_or("40");
+    match rounds.parse() {
+        Ok(1..=100_000) => Ok(format!("quiet stress={rounds}")),
+        _ => bail!("{rounds:?} is no number of rounds: 1 to 100000"),
+    }
+}
+
+/// The argument of a verb that takes one, if it was given.
+fn at_most_one<'a>(verb: &str, words: &'a [String]) -> Result<Option<&'a str>> {
+    match words {
+        [] => Ok(None),
+        [word] => Ok(Some(word)),
+        [_, second, ..] => bail!("just {verb} takes one argument: what is {second:?} for?"),
     }
 }
 

@@ -25,6 +25,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("gdb", "gdb"),
     ("apt-get", "apt"),
     ("dpkg-deb", "dpkg"),
+    ("xz", "xz-utils"),
 ];
 
 /// The Debian package that has a program, if it is one of ours.

@@ -1,6 +1,7 @@
 //! A test with a name and a time limit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -17,6 +18,18 @@ pub fn trial(
     Trial::test(name, move || {
         within(limit, test).map_err(|error| Failed::from(format!("{error:#}")))
     })
+}
+
+/// As [`run`], for a verb that takes a name: a name that nothing has is an error.
+pub fn run_named(arguments: &Arguments, trials: Vec<Trial>) -> ExitCode {
+    let ended = run(arguments, trials);
+    match &arguments.filter {
+        Some(name) if !arguments.list && ended.num_passed + ended.num_failed == 0 => {
+            eprintln!("error: none has {name:?} in its name: `--list` shows the names");
+            ExitCode::FAILURE
+        }
+        _ => ended.exit_code(),
+    }
 }
 
 fn within(limit: Duration, test: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
