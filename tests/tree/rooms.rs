@@ -9,7 +9,6 @@ use crate::rules::Tree;
 /// The rooms in order; each may use those before it.
 const ORDER: &[&str] = &[
     "sync",
-    "trace",
     "mm",
     "boot_info",
     "task",

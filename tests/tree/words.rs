@@ -195,30 +195,36 @@ pub fn verbs_exist(tree: &Tree) -> Vec<String> {
 /// In the tables of `docs/scenarios.md`: every test and mutant is there.
 pub fn tests_exist(tree: &Tree) -> Vec<String> {
     let document = Path::new("docs/scenarios.md");
-    let rows: Vec<usize> = tree
-        .texts
-        .iter()
-        .filter(|(path, _)| path == document)
-        .flat_map(|(_, text)| text.lines().zip(1..))
-        .filter(|(line, _)| line.starts_with("| "))
-        .map(|(_, number)| number)
+    let found = tree.texts.iter().find(|(path, _)| path == document);
+    // The first column says what holds, the others by what it is shown.
+    let cells: Vec<(usize, &str)> = found
+        .map_or("", |(_, text)| text.as_str())
+        .lines()
+        .zip(1..)
+        .filter_map(|(line, number)| Some((number, line.strip_prefix("| ")?.split_once('|')?.1)))
         .collect();
-    if rows.is_empty() {
+    if cells.is_empty() {
         return vec![format!("{} has no table", document.display())];
     }
     let exists = |name: &str| {
         let literal = format!("\"{name}\"");
         let function = format!("fn {name}(");
         let program = format!("tests/programs/src/bin/{name}.rs");
-        tree.texts.iter().any(|(path, text)| {
-            path == Path::new(&program) || text.contains(&literal) || text.contains(&function)
-        })
+        let sources = tree.texts.iter();
+        sources
+            .filter(|(path, _)| path.extension().is_some_and(|extension| extension == "rs"))
+            .any(|(path, text)| {
+                path == Path::new(&program) || text.contains(&literal) || text.contains(&function)
+            })
     };
-    names(tree)
-        .filter(|(path, number, name)| {
-            *path == document && rows.contains(number) && is_test(name) && !exists(name)
+    cells
+        .into_iter()
+        .flat_map(|(number, cell)| {
+            let quoted = cell.split('`').skip(1).step_by(2);
+            quoted.map(move |name| (number, name))
         })
-        .map(|(_, number, name)| format!("{}:{number}: no test {name}", document.display()))
+        .filter(|(_, name)| is_test(name) && !exists(name))
+        .map(|(number, name)| format!("{}:{number}: no test {name}", document.display()))
         .collect()
 }
 
