@@ -86,11 +86,6 @@ pub fn read(buffer: &mut [u8]) -> usize {
     count
 }
 
-/// Whether [`read`] would return something.
-pub fn has_input() -> bool {
-    !PORT.lock().received.is_empty()
-}
-
 /// Sends `bytes` as they are.
 pub fn write(bytes: &[u8]) {
     PORT.lock().send(bytes);

@@ -15,8 +15,6 @@ use super::desc::Selector;
 
 /// Entries in the IDT.
 pub const IDT_ENTRIES: usize = 256;
-/// Vectors reserved for exceptions.
-pub const NUM_EXCEPTION_VECTORS: usize = 32;
 /// First vector that a device may use.
 pub const FIRST_EXTERNAL_VECTOR: u8 = 0x20;
 /// `int $0x80`: the system-call vector.

@@ -79,8 +79,6 @@ impl PteFlags {
         .union(PteFlags::DIRTY);
     /// Kernel data (`__PAGE_KERNEL`), in every address space.
     pub const KERNEL: PteFlags = PteFlags::KERNEL_TABLE.union(PteFlags::GLOBAL);
-    /// Kernel text and constants (`__PAGE_KERNEL_RO`).
-    pub const KERNEL_RO: PteFlags = PteFlags::KERNEL.difference(PteFlags::RW);
     /// User data (`PAGE_SHARED`).
     pub const SHARED: PteFlags = PteFlags::PRESENT
         .union(PteFlags::RW)

@@ -69,16 +69,6 @@ pub fn read_eflags() -> u32 {
     flags
 }
 
-/// Loads EFLAGS.
-///
-/// # Safety
-/// 1. DF is clear, as the ABI wants it. 2. NT is clear, or `iret` would switch hardware tasks.
-#[inline(always)]
-pub unsafe fn write_eflags(flags: u32) {
-    // SAFETY: pushes and pops one word of our own stack; the caller vouches for the bits.
-    unsafe { asm!("push {}", "popfd", in(reg) flags) };
-}
-
 // ------------------------------------------------------------- descriptor tables
 
 /// Loads GDTR.
@@ -435,15 +425,6 @@ pub unsafe fn load_cs(selector: u16) {
             in(reg) u32::from(selector), options(att_syntax, preserves_flags),
         )
     };
-}
-
-/// %ss.
-#[inline(always)]
-pub fn read_ss() -> u16 {
-    let selector: u16;
-    // SAFETY: only reads.
-    unsafe { asm!("mov {0:x}, ss", out(reg) selector, options(nomem, nostack, preserves_flags)) };
-    selector
 }
 
 /// The stack pointer.
