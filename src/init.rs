@@ -3,7 +3,7 @@
 //! On the boot CPU's stack, which becomes its idle task's; then, in `kernel_init`, on that of
 //! task 1.
 //!
-//! Book: appendix A, "The start_kernel() Function". Linux: 2.6.38 `init/main.c`.
+//! Book: appendix A, "Modern Age: the start_kernel() Function". Linux: 2.6.38 `init/main.c`.
 
 extern crate alloc;
 use alloc::format;
@@ -36,7 +36,7 @@ use crate::sched::migration::{make_migration_thread, migration_thread};
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, smp_init};
 use crate::selftest;
-use crate::task::thread_info::{THREAD_SIZE, current_thread_info};
+use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
 use crate::tour;
 
 /// What the firmware says of processors.
@@ -51,7 +51,7 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
     parse_cmdline(boot_info.cmdline);
     percpu::setup_per_cpu_areas();
     // SAFETY: the boot CPU, once, interrupts off, areas set up.
-    unsafe { gdt::cpu_init(0, (stack + THREAD_SIZE - 8) as u32) };
+    unsafe { gdt::cpu_init(0, (stack + THREAD_SIZE - STACK_TOP_GAP) as u32) };
     traps::trap_init(0);
     mem_init(boot_info);
     boot_info.symbols.iter().for_each(backtrace::use_symbols);

@@ -16,11 +16,11 @@ use crate::arch::x86::insn;
 use crate::arch::x86::paravirt::is_batching;
 use crate::arch::x86::percpu::CPU_ONLINE_MASK;
 use crate::mm::mm_struct::{INIT_MM, mmgrab};
-use crate::sync::irq::local_irq_disable;
+use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::task::state::PF_KTHREAD;
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{
-    THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
+    STACK_TOP_GAP, THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
 };
 use crate::task::thread_struct::TIF_PARAVIRT;
 use crate::this_cpu_write;
@@ -51,7 +51,7 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     task.active_mm
         .store((&raw const INIT_MM).cast_mut(), Ordering::Relaxed);
     task.thread.get_mut().set_work(TIF_PARAVIRT, is_batching());
-    task.thread.get_mut().sp0 = (stack + THREAD_SIZE - 8) as u32;
+    task.thread.get_mut().sp0 = (stack + THREAD_SIZE - STACK_TOP_GAP) as u32;
     task.se.get_mut().cpus_allowed = 1 << cpu;
     task.set_comm(b"swapper");
     let p = Box::into_raw(Box::new(task));
@@ -84,7 +84,7 @@ pub fn cpu_idle() -> ! {
     loop {
         local_irq_disable();
         if test_flag(current_thread_info(), TIF_NEED_RESCHED) {
-            crate::sync::irq::local_irq_enable();
+            local_irq_enable();
             schedule();
         } else {
             // With interrupts off until the halt itself, a wake-up cannot slip in between.

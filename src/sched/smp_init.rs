@@ -16,7 +16,7 @@ use crate::arch::x86::{gdt, lapic, smp, trampoline, traps};
 use crate::hw::madt::Madt;
 use crate::mm::thread_stack::alloc_thread_stack;
 use crate::sync::irq::local_irq_enable;
-use crate::task::thread_info::{THREAD_SIZE, ThreadInfo};
+use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE, ThreadInfo};
 
 /// Starts the CPUs that `madt` names, up to `max_cpus` with the boot CPU; returns how many run.
 /// One that does not come is named in the log.
@@ -53,7 +53,7 @@ pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
             .write(ThreadInfo::new(core::ptr::null_mut(), cpu, 0));
         fork_idle(cpu, foot);
     }
-    let sp0 = (foot + THREAD_SIZE - 8) as u32;
+    let sp0 = (foot + THREAD_SIZE - STACK_TOP_GAP) as u32;
     match smp::do_boot_cpu(cpu, apic_id, sp0) {
         Ok(()) => {
             while CPU_ONLINE_MASK.load(Ordering::Acquire) & 1 << cpu == 0 {
@@ -76,10 +76,7 @@ extern "C" fn start_secondary(cpu: u32) -> ! {
     // SAFETY: this is that CPU, here once; `cpu_up` made task and stack for it.
     unsafe {
         let idle = (*cpu_rq(cpu)).idle;
-        gdt::cpu_init(
-            cpu,
-            (*idle).thread_info() as *const _ as u32 + THREAD_SIZE as u32 - 8,
-        );
+        gdt::cpu_init(cpu, (*(*idle).thread()).sp0);
         traps::trap_init(cpu);
         lapic::setup_local_apic();
         smp::callin(cpu);

@@ -10,7 +10,6 @@ use super::Case;
 use super::check::{Outcome, Verdict, expect, expect_hex, expect_true, needs_debug_assertions};
 use super::crew::{Crew, Journal, Slot, me, pass};
 use super::probe::{debug_last, hw_tss, nr_switches, saved_word, thread_of};
-use crate::arch::x86::copy_thread::STACK_TOP_GAP;
 use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::probe::switch_to_with_registers;
 use crate::arch::x86::ret_from_fork::ret_from_fork;
@@ -23,7 +22,7 @@ use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
 use crate::task::last::Prev;
 use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::THREAD_SIZE;
+use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE};
 
 pub const CASES: &[Case] = &[
     Case {

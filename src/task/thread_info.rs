@@ -14,9 +14,14 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Size of a kernel stack in bytes.
 pub const THREAD_SIZE: usize = 8192;
+/// Bytes left free above the `pt_regs` of an empty stack: a frame of an interrupt in ring 0
+/// has no ss and esp, yet code may look at them.
+pub const STACK_TOP_GAP: usize = 8;
 /// Written just above `thread_info`; another value there means that the stack overran.
 pub const STACK_END_MAGIC: u32 = 0x57ac_6e9d;
 
+/// Something wants to run just before the return to user mode.
+pub const TIF_NOTIFY_RESUME: u32 = 1;
 /// A signal is pending.
 pub const TIF_SIGPENDING: u32 = 2;
 /// The scheduler must be called.
@@ -25,8 +30,9 @@ pub const TIF_NEED_RESCHED: u32 = 3;
 pub const TIF_SINGLESTEP: u32 = 4;
 /// The user's registers in `pt_regs` were changed: all of them must be loaded, by `iret`.
 pub const TIF_IRET: u32 = 5;
-/// Something wants to run just before the return to user mode.
-pub const TIF_NOTIFY_RESUME: u32 = 1;
+/// Its address space has an LDT: the way back must ask for a stack of 16 bits. Stays set, and is no
+/// work. (Not a flag of Linux's.)
+pub const TIF_LDT: u32 = 6;
 
 /// The bits that send a return to user mode round the work loop.
 pub const _TIF_WORK_MASK: u32 = 1 << TIF_SIGPENDING
@@ -34,9 +40,6 @@ pub const _TIF_WORK_MASK: u32 = 1 << TIF_SIGPENDING
     | 1 << TIF_SINGLESTEP
     | 1 << TIF_NOTIFY_RESUME
     | 1 << TIF_IRET;
-/// Its address space has an LDT: the way back must ask for a stack of 16 bits. Stays set, and is no
-/// work.
-pub const TIF_LDT: u32 = 6;
 /// What keeps a task from the short way back to ring 3 by `iret`.
 pub const _TIF_ALLWORK_MASK: u32 = _TIF_WORK_MASK | 1 << TIF_LDT;
 

@@ -23,14 +23,12 @@ use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
 use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
-use crate::task::thread_info::{THREAD_SIZE, TIF_IRET, current_thread_info, set_flag};
+use crate::task::thread_info::{
+    STACK_TOP_GAP, THREAD_SIZE, TIF_IRET, current_thread_info, set_flag,
+};
 use crate::task::thread_struct::{
     TIF_IO_BITMAP, TIF_NOTSC, TIF_PARAVIRT, TS_FPU_COUNTED, ThreadStruct,
 };
-
-/// Bytes left free above the `pt_regs` of an empty stack: a frame of an interrupt in ring 0
-/// has no ss and esp, yet code may look at them.
-pub const STACK_TOP_GAP: usize = 8;
 
 /// Builds the context of a child of `parent` on the stack at `stack`, whose first instruction
 /// will be `ret_from_fork`, with `regs` as its `pt_regs`, eax 0, and `sp` as user stack unless 0.

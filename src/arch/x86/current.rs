@@ -11,7 +11,7 @@ use core::ops::Deref;
 
 use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::{TaskRef, TaskStruct};
-use crate::task::thread_info::{THREAD_SIZE, current_thread_info};
+use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
 use crate::task::thread_struct::ThreadStruct;
 use crate::this_cpu_read;
 
@@ -34,7 +34,7 @@ pub fn current_by_stack() -> *mut TaskStruct {
 /// The user registers of the running task, at the top of its stack.
 #[inline(always)]
 pub fn current_pt_regs() -> *mut PtRegs {
-    let top = (core::ptr::from_ref(current_thread_info()) as usize) + THREAD_SIZE - 8;
+    let top = (core::ptr::from_ref(current_thread_info()) as usize) + THREAD_SIZE - STACK_TOP_GAP;
     (top - size_of::<PtRegs>()) as *mut PtRegs
 }
 

@@ -22,8 +22,9 @@
 //! leaves by `espfix.S`.
 //!
 //! `sysenter` arrives with interrupts off, the user's other flags still set (those that matter are
-//! cleared, and then only `iret` brings them back), and esp at the end of this CPU's TSS, from where the first instruction fetches `sp0`. A debug trap or NMI on that
-//! first instruction lands on the small stack there and is moved over.
+//! cleared, and then only `iret` brings them back), and esp at the end of this CPU's TSS, from where
+//! the first instruction fetches `sp0`. A debug trap or NMI on that first instruction lands on the
+//! small stack there and is moved over.
 //!
 //! The return looks for work as long as there is any: switch tasks, deliver signals. A return to
 //! kernel code switches tasks if nothing there forbids it.
@@ -52,14 +53,15 @@ use crate::{
     task::{
         pt_regs::PtRegs,
         thread_info::{
-            _TIF_ALLWORK_MASK, _TIF_WORK_MASK, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT,
-            TI_SYSENTER_RETURN, TIF_IRET, TIF_NEED_RESCHED,
+            _TIF_ALLWORK_MASK, _TIF_WORK_MASK, STACK_TOP_GAP, THREAD_SIZE, TI_FLAGS,
+            TI_PREEMPT_COUNT, TI_SYSENTER_RETURN, TIF_IRET, TIF_NEED_RESCHED,
         },
     },
 };
 
 /// From the `pt_regs` at the top of a stack down to `thread_info` at its foot, in bytes.
-const REGS_TO_THREAD_INFO: isize = 8 + size_of::<PtRegs>() as isize - THREAD_SIZE as isize;
+const REGS_TO_THREAD_INFO: isize =
+    STACK_TOP_GAP as isize + size_of::<PtRegs>() as isize - THREAD_SIZE as isize;
 const _: () = assert!(REGS_TO_THREAD_INFO == -8116);
 
 /// The user's flags that `sysexit` would lose.
@@ -410,7 +412,7 @@ global_asm!(
     TI_FLAGS_AT_FOOT = const TI_FLAGS,
     TI_PREEMPT_COUNT_AT_FOOT = const TI_PREEMPT_COUNT,
     // With ss, sp, flags and cs pushed.
-    SYSENTER_RETURN_FROM_CS = const 16 + 8 - THREAD_SIZE as isize + TI_SYSENTER_RETURN as isize,
+    SYSENTER_RETURN_FROM_CS = const 16 + STACK_TOP_GAP as isize - THREAD_SIZE as isize + TI_SYSENTER_RETURN as isize,
     TSS_SYSENTER_SP0 = const TSS_SYSENTER_SP0,
     FIRST_EXTERNAL_VECTOR = const crate::hw::gates::FIRST_EXTERNAL_VECTOR,
     IRQ_ENTRY_BYTES = const IRQ_ENTRY_BYTES,
