@@ -14,9 +14,9 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
 
+use super::stat::S_IFMT;
 use crate::syscall::errno::Errno;
 
-const S_IFMT: u32 = 0o170_000;
 const HEADER: usize = 110;
 const MAGIC: &[u8; 6] = b"070701";
 const TRAILER: &[u8] = b"TRAILER!!!";

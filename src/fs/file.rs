@@ -5,7 +5,7 @@
 //!
 //! Called by system calls, with no lock held.
 //!
-//! Book: chapter 12, "The File Object". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
+//! Book: chapter 12, "File Objects". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -35,6 +35,8 @@ pub const O_WRONLY: u32 = 0o1;
 pub const O_CREAT: u32 = 0o100;
 /// It must not exist.
 pub const O_EXCL: u32 = 0o200;
+/// Cut to nothing.
+pub const O_TRUNC: u32 = 0o1000;
 /// Writes go to the end.
 pub const O_APPEND: u32 = 0o2000;
 /// Never wait.
@@ -45,7 +47,6 @@ pub const O_DIRECTORY: u32 = 0o200_000;
 pub const O_NOFOLLOW: u32 = 0o400_000;
 /// Closed by exec.
 pub const O_CLOEXEC: u32 = 0o2_000_000;
-const O_TRUNC: u32 = 0o1000;
 
 const FIONREAD: u32 = 0x541b;
 const FIONBIO: u32 = 0x5421;

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use super::exit::mm_release;
 use super::initial_stack::*;
 use super::load_elf::{arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
+use super::proc::format::USER_HZ;
 use super::rseq::rseq_execve;
 use super::signal::{TaskSignals, zap_other_threads};
 use super::tasklist::TASKLIST;
@@ -49,8 +50,6 @@ use crate::task::thread_info::{TIF_LDT, clear_flag};
 const MAX_SCRIPTS: usize = 4;
 /// Of a script, only so much of its first line is read, in bytes.
 const BINPRM_BUF_SIZE: usize = 128;
-/// times(2) counts in these.
-const USER_HZ: u32 = 100;
 /// Frames that must be free for exec to begin.
 const EXEC_PAGES: u32 = 16;
 
@@ -211,7 +210,7 @@ fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16
         (AT_SYSINFO_EHDR, vdso),
         (AT_HWCAP, insn::cpuid(1, 0).edx),
         (AT_PAGESZ, PAGE_SIZE),
-        (AT_CLKTCK, USER_HZ),
+        (AT_CLKTCK, USER_HZ as u32),
         (AT_PHDR, plan.phdr_vaddr.unwrap_or(0)),
         (AT_PHENT, u32::from(plan.phent)),
         (AT_PHNUM, u32::from(plan.phnum)),

@@ -44,8 +44,10 @@ pub const SA_SIGINFO: u32 = 0x4;
 const SA_RESTORER: u32 = 0x0400_0000;
 const SA_ONSTACK: u32 = 0x0800_0000;
 const SA_RESTART: u32 = 0x1000_0000;
-const SA_NODEFER: u32 = 0x4000_0000;
-const SA_RESETHAND: u32 = 0x8000_0000;
+/// `sa_flags`: the signal is not blocked while its handler runs.
+pub const SA_NODEFER: u32 = 0x4000_0000;
+/// `sa_flags`: the handler is called once.
+pub const SA_RESETHAND: u32 = 0x8000_0000;
 
 /// Upward call of the entry code.
 ///

@@ -16,13 +16,12 @@ use crate::sync::IrqSpinLock;
 use crate::task::state::TASK_RUNNING;
 use crate::task::task_struct::TaskRef;
 
-/// Timer interrupts a second.
-pub const HZ: u32 = 250;
+pub use crate::drivers::pit::HZ;
 
 static JIFFIES: AtomicU64 = AtomicU64::new(0);
 static SEQUENCE: AtomicU32 = AtomicU32::new(0);
 /// Length of a tick in microseconds.
-const TICK_US: u64 = 1_000_000 / HZ as u64;
+pub const TICK_US: u64 = 1_000_000 / HZ as u64;
 
 /// A timer that runs: when it ends, in microseconds since boot, and which of that moment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

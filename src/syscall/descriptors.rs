@@ -13,10 +13,9 @@ use super::paths::{AT_FDCWD, start_of};
 use super::read_write::{fget, files};
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{getname, put_user};
-use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_WRONLY, Object};
+use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, Object};
 use crate::fs::pipe::pipe;
 
-const O_TRUNC: u32 = 0o1000;
 const F_DUPFD: u32 = 0;
 const F_GETFD: u32 = 1;
 const F_SETFD: u32 = 2;

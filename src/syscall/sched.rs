@@ -13,7 +13,7 @@ use crate::drivers::tsc::since_boot_us;
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::migration::{get_cpus_allowed, set_cpus_allowed};
 use crate::sched::policy::{get_scheduler, set_scheduler, set_user_nice, yield_current};
-use crate::sched::timer::{HZ, schedule_timeout};
+use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR};
 use crate::task::state::TASK_INTERRUPTIBLE;
 use crate::task::task_struct::TaskRef;
@@ -143,7 +143,6 @@ pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
 /// The end is a time of the clock: ticks that come late and then all at once must not end a sleep
 /// early.
 pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
-    const TICK_US: u64 = 1_000_000 / HZ as u64;
     let me = current();
     let end_us = since_boot_us() + ticks * TICK_US;
     loop {

@@ -12,7 +12,7 @@ use crate::process::sigframe::SigInfo;
 use crate::process::signal::{
     SI_TKILL, SI_USER, SS_DISABLE, SigAction, Target, kill, may_signal, send_to_thread, set_blocked,
 };
-use crate::process::signal_delivery::sigreturn;
+use crate::process::signal_delivery::{SA_NODEFER, SA_RESETHAND, sigreturn};
 use crate::process::sigset::{NSIG, SIGKILL, SIGSTOP, SigSet};
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::wait_queue::WaitQueue;
@@ -155,8 +155,6 @@ pub fn sys_sigaction(signal: u32, new: u32, old: u32) -> SysResult {
 
 /// The oldest form: one-shot, and the signal not blocked meanwhile.
 pub fn sys_signal(signal: u32, handler: u32) -> SysResult {
-    const SA_RESETHAND: u32 = 0x8000_0000;
-    const SA_NODEFER: u32 = 0x4000_0000;
     let flags = SA_RESETHAND | SA_NODEFER;
     let was = do_sigaction(
         signal,

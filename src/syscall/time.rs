@@ -10,6 +10,7 @@ use super::sched::sleep_ticks;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::drivers::tsc::since_boot_us;
+use crate::process::proc::format::USER_HZ;
 use crate::process::tasklist::TASKLIST;
 use crate::process::usage::Usage;
 use crate::sched::timer::{HZ, jiffies};
@@ -17,8 +18,6 @@ use crate::sched::timer::{HZ, jiffies};
 const CLOCK_MONOTONIC: u32 = 1;
 const LAST_CLOCK: u32 = 7;
 const TIMER_ABSTIME: u32 = 1;
-/// What `times` counts in.
-const USER_HZ: u64 = 100;
 
 fn now() -> (u64, u32) {
     let us = since_boot_us();

@@ -5,7 +5,7 @@
 //! the console, checks the CPU and turns the loader's data into a `BootInfo`.
 //! What cannot work ends here, with a message and an exit value of its own.
 //!
-//! Book: appendix A, "The Startup Functions".
+//! Book: appendix A, "Renaissance: the startup_32() Functions".
 //! Linux: `head_32.S`, `i386_start_kernel`, `setup_arch`.
 //! Multiboot2 Specification 2.0, 3.3 "I386 machine state", 3.6 "Boot information format".
 
@@ -31,8 +31,7 @@ use crate::{
     mm::memblock::{MAXMEM, Range},
 };
 
-/// Linear address of physical address 0.
-pub const PAGE_OFFSET: u32 = 0xc000_0000;
+pub use crate::mm::frame::PAGE_OFFSET;
 /// What the boot page tables map from physical 0.
 pub const BOOT_MAPPED_BYTES: u32 = 16 << 20;
 

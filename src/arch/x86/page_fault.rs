@@ -17,7 +17,7 @@ use crate::{
         extable::fixup_exception,
         head::PAGE_OFFSET,
         insn,
-        traps::{FaultSig, UserFault, conditional_sti, die, send_fault},
+        traps::{FaultSig, SI_KERNEL, UserFault, conditional_sti, die, send_fault},
     },
     hw::pte::{PAGE_SIZE, PageFaultError},
     mm::fault::{FaultSignal, handle_mm_fault},
@@ -28,7 +28,6 @@ use crate::{
 const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
 const BUS_ADRERR: i32 = 2;
-const SI_KERNEL: i32 = 0x80;
 
 #[unsafe(no_mangle)]
 extern "C" fn do_page_fault(regs: &mut PtRegs, error_code: u32) {

@@ -48,7 +48,7 @@ pub enum FaultSig {
 }
 
 // `si_code`: what kind of fault it was.
-const SI_KERNEL: i32 = 0x80;
+pub(super) const SI_KERNEL: i32 = 0x80;
 const FPE_INTDIV: i32 = 1;
 const ILL_ILLOPN: i32 = 2;
 const BUS_ADRALN: i32 = 1;
