@@ -2,6 +2,8 @@
 //!
 //! Data and arithmetic only: no instruction is executed here and nothing is
 //! unsafe, so every file is tested on the host. Any room may use this one.
+//! Sections of the SDM are counted as in 2019; later editions count differently and keep the titles.
+//!
 //! In reading order:
 //!
 //! - [`desc`] — segment descriptors, selectors, the numbers of Linux's GDT

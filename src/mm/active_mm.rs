@@ -4,7 +4,8 @@
 //! `context_switch` asks this table and then acts. A kernel task has no `mm` of its own and
 //! runs on whatever was loaded: it borrows `active_mm`. Which is never none while it runs.
 //!
-//! Book: ch. 7, "The schedule() Function"; ch. 2, "Lazy TLB mode".
+//! Book: ch. 7, "Actions performed by schedule() to make the process switch"; ch. 9, "Memory
+//! Descriptor of Kernel Threads".
 //! Linux: 5.4 `context_switch` (2.6 counts kernel to kernel as +1 and -1 instead).
 
 /// What `context_switch` does with the page tables and with `active_mm`.

@@ -7,7 +7,7 @@
 //!
 //! Used by `mm::vma` (mappings hold it in an `Arc`) and `mm::fault`.
 //!
-//! Book: chapter 16, "Shared Memory Mapping".
+//! Book: chapter 16, "Memory Mapping" (the shared ones).
 //! Linux: 2.6.38 `mm/shmem.c`, `shmem_zero_setup`.
 
 use alloc::vec::Vec;

@@ -3,7 +3,7 @@
 //! A thread that ends leaves its figures to the process, and a process that is waited for to its
 //! parent.
 //!
-//! Book: ch. 3, "Process Resource Limits"; ch. 7, "System Calls Related to Scheduling".
+//! Book: ch. 6, "Updating Local CPU Statistics".
 //! Linux: 2.6.38 `k_getrusage`, `thread_group_times`, `__exit_signal`.
 
 use core::ops::Add;

@@ -9,6 +9,7 @@
 //!
 //! Called by each CPU's tick, on the stack of the task that it interrupted.
 //!
+//! Book: ch. 6, "Checking the NMI Watchdogs".
 //! Linux: 2.6.38 `kernel/watchdog.c` (soft lockup); 6.5 `watchdog_buddy.c` (the neighbour).
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -5,7 +5,7 @@
 //!
 //! Called by the tick of the boot CPU. Tasks in uninterruptible sleep are not counted.
 //!
-//! Linux: 2.6.38 `calc_load`, `calc_global_load`.
+//! Book: ch. 6, "Keeping Track of System Load". Linux: 2.6.38 `calc_load`, `calc_global_load`.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

@@ -3,7 +3,7 @@
 //! A running task cannot be moved, so each CPU has a kernel thread that is better than all others:
 //! while it runs, what it was woken to move does not.
 //!
-//! Book: ch. 7, "The migration kernel threads". Linux: 2.6.38 `migration_cpu_stop`,
+//! Book: ch. 7, "The sched_getaffinity() and sched_setaffinity() System Calls". Linux: 2.6.38 `migration_cpu_stop`,
 //! `set_cpus_allowed_ptr`, `move_task` (`__migrate_task`).
 
 extern crate alloc;

@@ -18,7 +18,8 @@ use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 use crate::{this_cpu_inc, this_cpu_read};
 use core::sync::atomic::Ordering;
 
-/// A full time slice in ticks: 100 ms at nice 0 (book: DEF_TIMESLICE), 5 ms to 200 ms in all.
+/// A full time slice in ticks: 100 ms at nice 0 and 5 ms at nice 19, as in the book; 200 ms at nice
+/// -20, where the book's kernel has 800.
 pub fn task_timeslice(se: &SchedEntity) -> u32 {
     if se.policy != SCHED_NORMAL {
         return HZ / 10;

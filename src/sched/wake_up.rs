@@ -25,7 +25,7 @@ pub const TASK_NORMAL: u32 = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE;
 
 /// Wakes `p` if its state is one of `states`; says whether it did.
 pub fn try_to_wake_up(p: &TaskStruct, states: u32) -> bool {
-    // Its last field gone, the guard looks whether a switch is due.
+    // When the guard goes, preemption is on again, and it looks whether a switch is due.
     let _pi = p.pi_lock.lock();
     if p.state.load(Ordering::Relaxed) & states == 0 {
         return false;

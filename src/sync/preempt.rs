@@ -3,7 +3,7 @@
 //! It lies in `thread_info`, so it travels with the stack, as in the book's kernel:
 //! low byte, nested `preempt_disable` and spin locks; bits 16 up, nested hard interrupts.
 //!
-//! Book: ch. 5, "When Synchronization Is Necessary"; ch. 4, `preempt_count`.
+//! Book: ch. 5, "Kernel Preemption"; ch. 4, "Interrupt Handling" (`preempt_count`).
 //! Linux: 2.6.38 `preempt_disable`, `preempt_enable`, `add_preempt_count`.
 
 use core::sync::atomic::{Ordering, compiler_fence};

@@ -14,7 +14,7 @@ use crate::task::thread_struct::TIF_TLS_ALL;
 use crate::task::user_desc::{UserDesc, do_get_thread_area, do_set_thread_area};
 
 /// Sets one of the three descriptors; entry -1 picks the first free one and stores its number.
-/// Takes effect at once in the table, and in `%gs` if it has this selector (Linux: since 4.10).
+/// Takes effect at once in the table, and in `%gs` if it has this selector (Linux: since 4.7).
 ///
 /// # Errors
 /// EFAULT, EINVAL for another entry or a descriptor that is not allowed, ESRCH when -1 finds

@@ -23,7 +23,7 @@ pub struct PtRegs {
     pub ds: u32,
     pub es: u32,
     pub fs: u32,
-    /// Always 0: `%gs` is lazy.
+    /// 0 while `%gs` is lazy: the selector is in the register.
     pub gs: u32,
     /// System-call number, error code, or -1 - vector.
     pub orig_ax: u32,

@@ -11,7 +11,7 @@
 //! Before a CPU has its area, `%gs` leads to a word that all of them share, which [`early_canary`]
 //! hands on: functions that began with it end later.
 //!
-//! Book: none, its kernel has no canary. Linux: 2.6.30 to 5.14 `asm/stackprotector.h`,
+//! Book: none, its kernel has no canary. Linux: 2.6.30 to 5.12 `asm/stackprotector.h`,
 //! `__switch_canary`, `boot_init_stack_canary`, `__stack_chk_fail`.
 
 use core::arch::{asm, global_asm};

@@ -1,10 +1,10 @@
 //! The Global Descriptor Table: one per CPU, 32 entries at Linux's numbers.
 //!
 //! `cpu_init` fills and loads it on each CPU, with the TSS and the `%fs` of the per-CPU area;
-//! after that the switch alone writes to it, entries 6 to 8 and 17, and a return to a 16-bit stack,
-//! entry 26.
+//! after that only entries 6 to 8 (TLS), 17 (LDT) and 26 (a return to a 16-bit stack) change.
 //!
-//! Book: ch. 2, "The Linux GDT". Linux: 2.6.38 `cpu_init`, `gdt_page`. SDM: vol. 3, 3.5.1.
+//! Book: ch. 2, "The Linux GDT". Linux: 2.6.38 `cpu_init`, `gdt_page`.
+//! SDM: vol. 3, 3.5.1 "Segment Descriptor Tables".
 
 use super::canary::{KERNEL_GS, STACK_PROTECTOR, early_canary};
 use super::insn;

@@ -12,9 +12,9 @@
 //! Called by `__switch_to_xtra` on next's stack, by system calls, the #GP handler and the return to
 //! ring 3.
 //!
-//! Book: ch. 3, "The __switch_to() function" (step on the I/O bitmap), where the strategy is `lazy`.
+//! Book: ch. 3, "The __switch_to() function", step 8, where the strategy is `lazy`.
 //! Linux: 2.6.11 `handle_io_bitmap` (lazy), 2.6.30-5.4 `__switch_to_xtra` (copy), 5.5
-//! `tss_invalidate_io_bitmap`, `native_tss_update_io_bitmap` (invalidate).
+//! `tss_invalidate_io_bitmap`, `tss_update_io_bitmap` (invalidate).
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -119,7 +119,6 @@ pub fn fill_lazy_io_bitmap() -> bool {
 
 /// On the way to ring 3: the TSS gets the ports of the running task, if the switch has left them
 /// out.
-#[doc(alias = "native_tss_update_io_bitmap")]
 pub fn tss_update_io_bitmap() {
     let _no_preempt = crate::sync::PreemptGuard::new();
     let is_due =

@@ -4,7 +4,8 @@
 //! register holds the null selector. When a process changes its own, every processor that has it loads
 //! it anew.
 //!
-//! Book: ch. 2, "The Linux LDTs". Linux: 2.6.38 `load_LDT_nolock`, 4.3 `flush_ldt`. SDM: vol. 3, 3.5.1.
+//! Book: ch. 2, "The Linux LDTs". Linux: 2.6.38 `load_LDT_nolock`, 4.3 `flush_ldt`.
+//! SDM: vol. 3, 3.5.1 "Segment Descriptor Tables".
 
 use core::sync::atomic::Ordering;
 

@@ -4,7 +4,9 @@
 //! `sysenter` does not: its entry code reads `sp0` from the same place. Called by `__switch_to`
 //! on next's stack, interrupts off. A stale value lets next's entry overwrite prev's stack.
 //!
-//! Book: ch. 3, "Task State Segment". Linux: 2.6.38 `native_load_sp0`. SDM: vol. 3, 8.7.
+//! Book: ch. 3, "The __switch_to() function", step 3; "Task State Segment".
+//! Linux: 2.6.38 `native_load_sp0`. SDM: vol. 3, 7.2.1 "Task-State Segment (TSS)", 5.8.7 "Performing
+//! Fast Calls to System Procedures with the SYSENTER and SYSEXIT Instructions".
 
 use super::entry::{sysenter_entry, sysenter_stack};
 use super::insn::{self, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP};

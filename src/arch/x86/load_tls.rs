@@ -4,7 +4,7 @@
 //! running task. The processor goes on using what it loaded from the old descriptor until the
 //! selector is written again: see `lazy_gs`.
 //!
-//! Book: ch. 3, "The __switch_to() function", step 3; ch. 2, "The Linux GDT".
+//! Book: ch. 3, "The __switch_to() function", step 4; ch. 2, "The Linux GDT".
 //! Linux: 2.6.38 `native_load_tls`.
 
 use super::gdt::write_gdt_entry;

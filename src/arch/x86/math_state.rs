@@ -12,7 +12,8 @@
 //! called by the #NM handler on the task's own stack.
 //!
 //! Book: ch. 3, "Saving and Loading the FPU, MMX, and XMM Registers".
-//! Linux: 2.6.38 `arch/x86/kernel/traps.c`, `i387.c`. SDM: vol. 3, 13.4.
+//! Linux: 2.6.38 `arch/x86/kernel/traps.c`, `i387.c`. SDM: vol. 3, 13.4 "Designing
+//! OS Facilities for Saving x87 FPU, SSE and Extended States on Task or Context Switches".
 
 extern crate alloc;
 use alloc::boxed::Box;

@@ -3,7 +3,8 @@
 //! Called by `context_switch` on prev's stack, interrupts off, before the stack changes: kernel
 //! mappings are the same in every page directory, so the code goes on under next's.
 //!
-//! Book: ch. 9, "switch_mm"; ch. 2, "Handling the Hardware Cache and the TLB".
+//! Book: ch. 7, "Actions performed by schedule() to make the process switch"; ch. 2, "Handling the
+//! Hardware Cache and the TLB" (lazy TLB mode).
 //! Linux: 2.6.38 `arch/x86/include/asm/mmu_context.h`.
 
 use core::sync::atomic::Ordering;

@@ -2,7 +2,7 @@
 //!
 //! Called by `__switch_to` when prev or next has a TIF_* flag of `_TIF_WORK_CTXSW`.
 //!
-//! Book: ch. 3, "The __switch_to() function", steps 6 and 7. Linux: 2.6.38 `__switch_to_xtra`
+//! Book: ch. 3, "The __switch_to() function", steps 7 and 8. Linux: 2.6.38 `__switch_to_xtra`
 //! (debug registers as 2.6.32 has them, loaded for next and never cleared for prev).
 
 use super::insn;

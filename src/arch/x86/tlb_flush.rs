@@ -12,7 +12,9 @@
 //! The receiver must not ask `current`: CR3 changes before `esp` does.
 //!
 //! Book: ch. 2, "Handling the Hardware Cache and the TLB". Linux: 2.6.38 `arch/x86/mm/tlb.c`
-//! (`flush_tlb_page`, `flush_tlb_mm`, `smp_invalidate_interrupt`). SDM: vol. 3, 4.10.4, 4.10.5.
+//! (`flush_tlb_page`, `flush_tlb_mm`, `smp_invalidate_interrupt`). SDM: vol. 3, 4.10.4
+//! "Invalidation of TLBs and Paging-Structure Caches", 4.10.5 "Propagation of Paging-Structure Changes
+//! to Multiple Processors".
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};

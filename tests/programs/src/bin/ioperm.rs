@@ -1,7 +1,7 @@
 //! The I/O permission bitmap: which ports a task may touch, and no other task.
 //!
 //! Book: ch. 3, I/O permission bitmap; `__switch_to`, last step.
-//! Linux: ioport.c, `__switch_to_xtra`. SDM: vol. 1, 19.5.2.
+//! Linux: ioport.c, `__switch_to_xtra`. SDM: vol. 1, 18.5.2 "I/O Permission Bit Map".
 //! Red without: the copy of the bitmap at a switch (a granted port faults); the ones
 //! for a task without a bitmap (the other task may); `max(prev, next)` (a port of the
 //! longer bitmap stays open); the byte of ones (inw 65535); exit_thread.
