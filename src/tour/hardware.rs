@@ -4,9 +4,11 @@
 
 use super::guide::Guide;
 use crate::arch::x86::current::current;
-use crate::arch::x86::insn;
-use crate::arch::x86::math_state::{FPU_PRELOAD_AFTER, clear_fpu, math_state_restore};
+use crate::arch::x86::math_state::{FPU_PRELOAD_AFTER, clear_fpu, is_eager, math_state_restore};
+use crate::arch::x86::{insn, io_bitmap};
+use crate::cmdline::IoBitmapMode;
 use crate::hw::cr::Cr4;
+use crate::hw::tss::KERNEL_TSS_LIMIT;
 use crate::selftest::crew::{Crew, Journal, pass};
 use crate::selftest::probe::{counts, gdt, hw_tss, my_thread, set_tls, ts};
 use crate::task::io_bitmap::ioperm;
@@ -88,6 +90,13 @@ pub fn fpu(guide: &mut Guide) {
     guide.say("FPU registers are saved only if prev used them (TS_USEDFPU), and CR0.TS is");
     guide.say("set; the first use by next faults, #NM, and loads them. A task that used them");
     guide.say("in more than five slices in a row gets them from the switch itself.");
+    let at_nm = match is_eager() {
+        false => FPU_PRELOAD_AFTER + 1,
+        true => {
+            guide.say("With fpu=eager every task that has any does.");
+            1
+        }
+    };
     let seen = Journal::new();
     let user = || {
         for slice in 1..=8u32 {
@@ -120,11 +129,14 @@ pub fn fpu(guide: &mut Guide) {
             "slice {slice}: {how}, saves so far {}",
             saves - first
         ));
-        right &= preloaded == (slice > FPU_PRELOAD_AFTER + 1) && saves - first == slice - 1;
+        right &= preloaded == (slice > at_nm) && saves - first == slice - 1;
     }
     guide.check(
         right,
-        "saved after each slice with use; preloaded after more than five",
+        match is_eager() {
+            false => "saved after each slice with use; preloaded after more than five",
+            true => "saved after each slice with use; preloaded after the first",
+        },
     );
 }
 
@@ -133,12 +145,20 @@ pub fn xtra(guide: &mut Guide) {
     guide.say("Few tasks have ports of their own, breakpoints, or no time-stamp counter.");
     guide.say("__switch_to_xtra is called when either task has such a flag. Of the bitmap");
     guide.say("max(prev, next) bytes are copied; ones, when next has none.");
+    match io_bitmap::mode() {
+        IoBitmapMode::Copy => {}
+        IoBitmapMode::Lazy => guide.say("With io_bitmap=lazy not here, but at next's first #GP."),
+        IoBitmapMode::Invalidate => {
+            guide.say("With io_bitmap=invalidate not here, but on next's way to ring 3.");
+        }
+    }
     let seen = Journal::new();
     let look = || {
         (
             counts().io_bitmap_bytes,
             insn::read_cr4() & Cr4::TSD.bits() != 0,
             insn::get_debugreg(0),
+            hw_tss().io_bitmap_base,
         )
     };
     let owner = || {
@@ -179,10 +199,17 @@ pub fn xtra(guide: &mut Guide) {
         u8::from(owner.1),
         owner.2
     ));
-    guide.check(
-        other.0 - start.0 == 20 && owner.0 - other.0 == 20,
-        "20 bytes each way: up to port 0x80",
-    );
+    let (to_other, to_owner) = (other.0 - start.0, owner.0 - other.0);
+    match io_bitmap::mode() {
+        IoBitmapMode::Copy => guide.check(
+            to_other == 20 && to_owner == 20,
+            "20 bytes each way: up to port 0x80",
+        ),
+        IoBitmapMode::Lazy | IoBitmapMode::Invalidate => guide.check(
+            to_other + to_owner == 0 && u32::from(owner.3) > KERNEL_TSS_LIMIT,
+            "nothing is copied; the TSS says that the bitmap is past its limit",
+        ),
+    }
     guide.check(!other.1 && owner.1, "RDTSC faults in the owner only");
     guide.check(owner.2 == 0xb0b0, "the owner's DR0 is loaded");
 }

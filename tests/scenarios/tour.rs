@@ -11,7 +11,7 @@ use support::ktap::{Case, Error, Outcome, Report};
 use support::paths;
 use support::qemu::{Exit, Vm};
 
-use super::{machine, repeatable, scenario};
+use super::{as_usual, machine, repeatable, scenario};
 use crate::{Scenario, Suite};
 
 /// What the tour says, without numbers.
@@ -41,6 +41,8 @@ pub fn scenarios() -> Vec<Scenario> {
                 golden(&run.log)
             },
         ),
+        other_ways("fpu=eager io_bitmap=lazy paravirt=batch"),
+        other_ways("io_bitmap=invalidate"),
         scenario(
             "tour::is_what_the_menu_starts",
             IsoSpec::default(),
@@ -53,6 +55,19 @@ pub fn scenarios() -> Vec<Scenario> {
             },
         ),
     ]
+}
+
+/// What the switch does in another way is told and checked so.
+fn other_ways(words: &str) -> Scenario {
+    scenario(
+        &format!("tour::holds_with_{}", words.replace(' ', "_")),
+        IsoSpec::boot(&format!("tour {words}")),
+        as_usual,
+        |run| {
+            run.line(VERDICT)?;
+            run.ends(Exit::Success)
+        },
+    )
 }
 
 fn boot(cmdline: &str) -> Result<Vm> {
