@@ -4,5 +4,7 @@
 set pagination off
 set print pretty on
 set disassembly-flavor att
+# Also where a stop is in assembly: expressions look the same everywhere.
+set language rust
 set print asm-demangle on
 source gdb/switch_to.py

@@ -51,7 +51,7 @@ class LxBt(gdb.Command):
         if task == machine.current():
             gdb.execute("bt")
             return
-        if task.on_cpu:
+        if any(task == other for other in machine.running()):
             raise gdb.GdbError("%s runs on another CPU: choose its thread, then `bt`" % task)
         for number, address in enumerate(machine.frames(task)):
             print("#%-2d %08x in %s" % (number, address, machine.place(address)))
@@ -70,8 +70,8 @@ class LxCurrent(gdb.Function):
 class LxPerCpu(gdb.Function):
     """$lx_per_cpu("FIELD"[, CPU]): a field of a CPU's own area.
 
-    In Rust's language, which `set language auto` chooses, write b"FIELD": gdb would store a string
-    of Rust's in the machine."""
+    Write b"FIELD" in Rust's language, which `just gdb` has chosen: gdb would store a string of Rust's
+    in the machine."""
 
     def __init__(self):
         super().__init__("lx_per_cpu")

@@ -82,7 +82,10 @@ def _steps():
 
 def read(address, length):
     """Bytes of linear memory."""
-    return bytes(gdb.selected_inferior().read_memory(address, length))
+    try:
+        return bytes(gdb.selected_inferior().read_memory(address, length))
+    except gdb.MemoryError:
+        raise Unready("nothing is mapped at %08x: has the kernel come so far?" % address)
 
 
 def u32(address):
@@ -266,6 +269,15 @@ def current(number=None):
     if address == 0:
         raise Unready("no task runs yet")
     return Task(address)
+
+
+def running():
+    """What each CPU runs."""
+    for number in range(8):
+        try:
+            yield current(number)
+        except Unready:
+            pass
 
 
 def thread_info_task(esp):

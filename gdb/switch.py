@@ -201,7 +201,7 @@ KINDS = {
     # Next once switched to another task than the one that it comes back from.
     "last": lambda prev, next_, left_for: left_for.get(next_.address, prev.address) != prev.address,
 }
-USAGE = "[%s [SKIP]]" % " | ".join(KINDS)
+USAGE = "which switch? [%s [SKIP]]" % " | ".join(KINDS)
 
 
 def find_switch(wanted, skip):

@@ -77,9 +77,12 @@ fn record() -> Result<(Session, Symbols)> {
     let mut script = String::new();
     for kind in KINDS {
         script += &format!("echo begin {kind}\\n\nswitch-record {kind}\necho end {kind}\\n\n");
+        if *kind == "new" {
+            // The stop is in assembly, and the idle task that left has `on_cpu` still.
+            script += "lx-ps\nlx-bt 0\nprint $lx_per_cpu(b\"cpu_number\")\n";
+        }
     }
-    script += "lx-ps\nlx-bt 0\nprint $lx_current().pid\nprint $lx_thread_info().cpu\n\
-               print $lx_per_cpu(b\"cpu_number\")\nswitch-step any\n";
+    script += "print $lx_current().pid\nprint $lx_thread_info().cpu\nswitch-step any\n";
     let init = paths::root().join("gdb/init.gdb");
     let session = batch(&vm, &elf, &[&init], &script, false)?;
     Ok((session, Symbols::read(&elf)?))

@@ -2,7 +2,7 @@
 //!
 //! A panic and a fault in the kernel end here, on whatever stack they are on. The report goes
 //! to the serial line and the screen without waiting for a lock: registers, task, back-trace.
-//! The static [`EPITAPH`] keeps its first line, NUL-terminated: `print (char*)&EPITAPH` in gdb,
+//! The static [`EPITAPH`] keeps its first line, NUL-terminated: `x/s &EPITAPH` in gdb,
 //! also when no console worked.
 //!
 //! Linux: 2.6.38 `die`, `panic`, `show_regs`.

@@ -1,5 +1,6 @@
 //! What `just run`, `just shell` and `just debug` do: a boot on this terminal.
 
+use std::net::TcpListener;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use crate::toolchain::tool;
 
 /// How long a boot that ends by itself may take, on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Where QEMU waits for gdb.
+const GDB_PORT: &str = "127.0.0.1:1234";
 
 /// Boots this command line on the terminal and maps how it ended.
 pub fn run(spec: &IsoSpec) -> Result<ExitCode> {
@@ -54,7 +58,8 @@ pub fn debug(spec: &IsoSpec) -> Result<ExitCode> {
         "waiting for gdb on port 1234: run `just gdb` in another terminal. Ctrl-A X ends QEMU"
     );
     let status = qemu(spec)?
-        .args(["-serial", "mon:stdio", "-S", "-gdb", "tcp:127.0.0.1:1234"])
+        .args(["-serial", "mon:stdio", "-S", "-gdb"])
+        .arg(format!("tcp:{GDB_PORT}"))
         .status()?;
     if status.success() {
         return Ok(ExitCode::SUCCESS);
@@ -64,6 +69,10 @@ pub fn debug(spec: &IsoSpec) -> Result<ExitCode> {
 
 /// gdb with the kernel's symbols, attached to the machine of [`debug`]; `gdb/init.gdb` is read first.
 pub fn gdb(profile: Profile) -> Result<ExitCode> {
+    // Whoever can have the port finds nobody there.
+    if TcpListener::bind(GDB_PORT).is_ok() {
+        bail!("no machine waits on {GDB_PORT}: run `just debug` in another terminal first");
+    }
     let mut gdb = tool("gdb")?;
     gdb.current_dir(paths::root())
         .args([
@@ -74,15 +83,14 @@ pub fn gdb(profile: Profile) -> Result<ExitCode> {
             "set confirm off",
         ])
         .args(["-ex", "set debuginfod enabled off"]);
-    if paths::root().join("gdb/init.gdb").exists() {
-        gdb.args(["-ix", "gdb/init.gdb"]);
-    }
     let status = gdb
-        .args(["-ex", "target remote 127.0.0.1:1234"])
+        .args(["-ix", "gdb/init.gdb"])
+        .arg("-ex")
+        .arg(format!("target remote {GDB_PORT}"))
         .arg(compile::kernel(profile)?)
         .status()?;
     if !status.success() {
-        bail!("gdb ended with {status}: does `just debug` run in another terminal?");
+        bail!("gdb ended with {status}");
     }
     Ok(ExitCode::SUCCESS)
 }
