@@ -18,7 +18,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use support::compile::{Profile, kernel};
 use support::ktap::{self, Case, Outcome};
-use support::qemu::{Exit, Run, Vm};
+use support::qemu::Vm;
+use support::run::{Exit, Run};
 use support::symbols::Symbols;
 use support::trial::{Arguments, Failed, Trial, run, trial};
 

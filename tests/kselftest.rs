@@ -13,7 +13,8 @@ use support::foreign;
 use support::image::{Initramfs, IsoSpec, try_iso};
 use support::initramfs::{Entry, newc};
 use support::linux_source::{Program, fetch};
-use support::qemu::{End, Exit, Medium, Vm};
+use support::qemu::{Medium, Vm};
+use support::run::{End, Exit};
 use support::trial::{Arguments, Trial, run_named, trial};
 
 /// The longest compute for a minute.

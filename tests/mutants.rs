@@ -20,7 +20,8 @@ use anyhow::{Result, bail, ensure};
 use list::{Mutant, Run, mutants};
 use support::image::{IsoSpec, try_iso};
 use support::paths;
-use support::qemu::{End, Exit, Medium, Vm};
+use support::qemu::{Medium, Vm};
+use support::run::{End, Exit};
 use support::trial::{Arguments, Trial, run_named, trial};
 use tree::Copy;
 

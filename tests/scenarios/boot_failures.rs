@@ -8,7 +8,8 @@ use support::compile::{Profile, kernel};
 use support::gdb;
 use support::image::{Initramfs, IsoSpec};
 use support::initramfs::{Entry, newc};
-use support::qemu::{Exit, Medium, Run, Vm};
+use support::qemu::{Medium, Vm};
+use support::run::{Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

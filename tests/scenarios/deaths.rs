@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use support::compile::{STACK_PROTECTOR, variant};
 use support::image::IsoSpec;
-use support::qemu::{End, Exit, Run};
+use support::run::{End, Exit, Run};
 
 use super::{as_usual, machine, scenario};
 use crate::Scenario;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use support::image::IsoSpec;
-use support::qemu::{End, Exit, Run};
+use support::run::{End, Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

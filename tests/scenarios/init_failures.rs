@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use support::compile::Profile;
 use support::image::{Initramfs, IsoSpec};
 use support::initramfs::{Entry, entries, newc};
-use support::qemu::{Exit, Run};
+use support::run::{Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

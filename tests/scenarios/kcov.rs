@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use support::compile::{KCOV, variant};
 use support::image::IsoSpec;
-use support::qemu::{Exit, Run};
 use support::quiet::is_quiet;
+use support::run::{Exit, Run};
 use support::symbols::Symbols;
 
 use super::machine;

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use support::image::{IsoSpec, try_iso};
-use support::qemu::{Medium, Run, Vm};
+use support::qemu::{Medium, Vm};
+use support::run::Run;
 
 use crate::Scenario;
 pub use suites::suites;

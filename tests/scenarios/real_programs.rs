@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use support::compile::program_names;
 use support::image::IsoSpec;
 use support::ktap;
-use support::qemu::{Exit, Run};
+use support::run::{Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

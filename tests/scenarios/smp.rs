@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use support::image::IsoSpec;
-use support::qemu::{Exit, Run};
+use support::run::{Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

@@ -9,7 +9,8 @@ use support::golden::without_numbers;
 use support::image::IsoSpec;
 use support::ktap::{Case, Error, Outcome, Report};
 use support::paths;
-use support::qemu::{Exit, Vm};
+use support::qemu::Vm;
+use support::run::Exit;
 
 use super::{as_usual, machine, repeatable, scenario};
 use crate::{Scenario, Suite};

@@ -14,7 +14,8 @@ use crate::compile::Profile;
 use crate::foreign::check_static_i386;
 use crate::image::{Initramfs, IsoSpec, try_iso};
 use crate::initramfs::{Entry, newc};
-use crate::qemu::{Medium, Run, Vm};
+use crate::qemu::{Medium, Vm};
+use crate::run::Run;
 
 /// What is to be reached, in instructions; a measure without a goal is there to be compared.
 const GOALS: [(&str, u32); 9] = [

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use wait_timeout::ChildExt;
 
-use crate::qemu::{Run, Vm};
+use crate::qemu::Vm;
+use crate::run::Run;
 use crate::toolchain::tool;
 
 /// What gdb and the machine had to say.

@@ -15,6 +15,7 @@ pub mod paths; // where things lie in the tree and under target/
 pub mod qemu; // one virtual machine: run, listened to, ended
 mod qmp; // QEMU's monitor
 pub mod quiet;
+pub mod run; // how it ended, and what it said
 pub mod serial; // the serial line of a machine
 pub mod source; // what a Rust source file uses, for the rules of the tree
 pub mod steer; // the slot of an ISO that steers one boot
