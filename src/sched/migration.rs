@@ -18,6 +18,7 @@ use super::wake_up::check_preempt_curr;
 use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
 use crate::sync::IrqSpinLock;
 use crate::syscall::errno::Errno;
+use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// A task that must go, and who waits until it has gone.
@@ -65,10 +66,10 @@ pub extern "C" fn migration_thread(cpu: u32) -> i32 {
 /// Lets `p` run on the CPUs of `mask` only. When this returns, it runs on no other.
 ///
 /// # Errors
-/// EINVAL when none of them runs.
+/// EINVAL when none of them runs, and for the thread of a CPU, which alone moves others off it.
 pub fn set_cpus_allowed(p: &TaskStruct, mask: u32) -> Result<(), Errno> {
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
-    if mask & online == 0 {
+    if mask & online == 0 || p.has_flags(PF_THREAD_BOUND) {
         return Err(Errno::EINVAL);
     }
     let wrong_cpu = {
@@ -142,6 +143,7 @@ fn migrate_task(p: &TaskStruct, from: u32) {
 
 /// Makes `p`, which does not run yet, the migration thread of `cpu`.
 pub fn make_migration_thread(p: &TaskStruct, cpu: u32) {
+    p.flags.fetch_or(PF_THREAD_BOUND, Ordering::Relaxed);
     let _locked = task_rq_lock(p);
     // SAFETY: both locks are held.
     unsafe {

@@ -14,6 +14,7 @@ use crate::arch::x86::current::current;
 use crate::sync::irq::local_irq_disable;
 use crate::syscall::errno::Errno;
 use crate::task::sched_entity::{MAX_RT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR, SchedEntity};
+use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::TaskStruct;
 
 /// Lets others of the running task's priority go first.
@@ -34,14 +35,14 @@ pub fn yield_current() {
 /// Gives `p` a policy, and the priority that goes with it: 1..=99 for FIFO and RR, else 0.
 ///
 /// # Errors
-/// EINVAL for an unknown policy or a priority out of range.
+/// EINVAL for an unknown policy, a priority out of range, and the migration thread of a CPU.
 pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<(), Errno> {
     let valid = match policy {
         SCHED_FIFO | SCHED_RR => (1..=99).contains(&rt_priority),
         SCHED_NORMAL => rt_priority == 0,
         _ => false,
     };
-    if !valid {
+    if !valid || p.has_flags(PF_THREAD_BOUND) {
         return Err(Errno::EINVAL);
     }
     change(p, |se| {

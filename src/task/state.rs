@@ -28,6 +28,8 @@ pub const PF_FORKNOEXEC: u32 = 0x40;
 pub const PF_USED_MATH: u32 = 0x2000;
 /// Is a kernel thread: has no address space of its own.
 pub const PF_KTHREAD: u32 = 0x20_0000;
+/// Bound to its CPU for good, at its priority.
+pub const PF_THREAD_BOUND: u32 = 0x400_0000;
 
 /// The letter that `ps` shows for a state.
 pub const fn state_letter(state: u32) -> char {
