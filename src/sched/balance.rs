@@ -99,26 +99,38 @@ pub unsafe fn rebalance_tick(this: *mut Rq, tick: u32) {
     }
 }
 
-/// Moves one task here from the CPU that has most, if that has `at_least` so many.
+/// Moves one task here from the CPU that has most, if that has `at_least` so many. One whose tasks
+/// may all not come is passed over.
 ///
 /// # Safety
 /// 1. The lock of `this` is held, and it is this CPU's.
 unsafe fn pull_task(this: *mut Rq, at_least: u32) {
     // SAFETY: by 1; the number of the CPU never changes.
     let this_cpu = unsafe { (*this).cpu };
-    let others = CPU_ONLINE_MASK.load(Ordering::Relaxed) & !(1 << this_cpu);
-    let Some(busiest) = cpus(others).max_by_key(|&cpu| nr_running(cpu)) else {
-        return;
-    };
-    let src = cpu_rq(busiest);
-    // Not waited for: we hold a lock already, and who holds that one may want ours.
-    // SAFETY: by 1 interrupts are off; it is another CPU's.
-    if nr_running(busiest) < at_least || !unsafe { rq_trylock(src) } {
-        return;
+    let mut others = CPU_ONLINE_MASK.load(Ordering::Relaxed) & !(1 << this_cpu);
+    while let Some(busiest) = cpus(others).max_by_key(|&cpu| nr_running(cpu)) {
+        // SAFETY: by 1; it is another CPU's.
+        if nr_running(busiest) < at_least || unsafe { pull_from(this, cpu_rq(busiest)) } {
+            return;
+        }
+        others &= !(1 << busiest);
+    }
+}
+
+/// Moves one task from `src` to `this`; says whether there was one that might.
+///
+/// # Safety
+/// 1. The lock of `this` is held, and it is this CPU's; `src` is another's.
+unsafe fn pull_from(this: *mut Rq, src: *mut Rq) -> bool {
+    // SAFETY: by 1 interrupts are off, and it is another CPU's. Not waited for: we hold a lock
+    // already, and who holds that one may want ours.
+    if !unsafe { rq_trylock(src) } {
+        return false;
     }
     // SAFETY: both locks are held from here to the unlock. A task that is queued and does not
     // run is on no CPU: a switch away from it would hold the lock.
     unsafe {
+        let this_cpu = (*this).cpu;
         let may_come = |p: *mut TaskStruct| (*(*p).se.get()).cpus_allowed & 1 << this_cpu != 0;
         let p = (*src).find_queued(may_come);
         if !p.is_null() {
@@ -129,5 +141,6 @@ unsafe fn pull_task(this: *mut Rq, at_least: u32) {
             this_cpu_inc!(count.migrations);
         }
         rq_unlock(src);
+        !p.is_null()
     }
 }
