@@ -24,7 +24,7 @@ use super::sigset::{
 use super::tasklist::{INIT_PID, TASKLIST};
 use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
-use crate::sched::wake_up::try_to_wake_up;
+use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::IrqSpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE};
@@ -472,6 +472,8 @@ fn is_blocked(task: &TaskStruct, signal: u32) -> bool {
 
 fn signal_wake_up(task: &TaskStruct) {
     set_flag(task.thread_info(), TIF_SIGPENDING);
-    // A task in ring 3 on another CPU sees the flag at its next tick.
-    try_to_wake_up(task, TASK_INTERRUPTIBLE);
+    if !try_to_wake_up(task, TASK_INTERRUPTIBLE) {
+        // In ring 3 on another CPU it sees the flag on the way out of an interrupt.
+        kick_process(task);
+    }
 }

@@ -6,7 +6,8 @@
 //! between must not let another CPU run it: its registers are not saved yet. So the waker waits
 //! until `on_cpu` is 0, which `finish_task_switch` stores when the task is off its stack.
 //!
-//! Book: ch. 7, "The try_to_wake_up() Function". Linux: 5.4 `try_to_wake_up`, `wake_up_new_task`.
+//! Book: ch. 7, "The try_to_wake_up() Function". Linux: 5.4 `try_to_wake_up`, `wake_up_new_task`,
+//! `kick_process`.
 
 use core::sync::atomic::Ordering;
 
@@ -16,6 +17,7 @@ use super::rq::{__task_rq_lock, Rq, cpu_rq, raw_rq_lock, raw_rq_unlock, rq_unloc
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::smp::smp_send_reschedule;
+use crate::sync::PreemptGuard;
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE, TASK_WAKING};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
@@ -111,6 +113,15 @@ pub unsafe fn resched_curr(rq: *mut Rq) {
         if (*rq).cpu != smp_processor_id() {
             smp_send_reschedule((*rq).cpu);
         }
+    }
+}
+
+/// Makes `p`, if it runs on another CPU, enter the kernel there, and look at its flags on the way out.
+pub fn kick_process(p: &TaskStruct) {
+    let _no_preempt = PreemptGuard::new();
+    let cpu = p.cpu();
+    if cpu != smp_processor_id() && p.on_cpu.load(Ordering::Relaxed) != 0 {
+        smp_send_reschedule(cpu);
     }
 }
 
