@@ -234,17 +234,12 @@ pub fn signal_pending(task: &TaskStruct) -> bool {
 
 /// Sets or clears TIF_SIGPENDING of the running task by what it has pending and not blocked.
 pub fn recalc_sigpending(me: Current) {
+    // First: who sends one while we look sets it again, and that must stay.
+    clear_flag(me.thread_info(), TIF_SIGPENDING);
     let shared = me.signal.shared_pending.lock().set();
     let own = me.signals.lock();
-    if own
-        .pending
-        .set()
-        .union(shared)
-        .without(own.blocked)
-        .is_empty()
-    {
-        clear_flag(me.thread_info(), TIF_SIGPENDING);
-    } else {
+    let deliverable = own.pending.set().union(shared).without(own.blocked);
+    if !deliverable.is_empty() {
         set_flag(me.thread_info(), TIF_SIGPENDING);
     }
 }

@@ -11,6 +11,8 @@ mod mm_count;
 mod on_cpu;
 mod private;
 mod run_queue;
+mod sigpending;
+mod sources;
 
 /// The kernel's own files, with `loom`'s atomics.
 pub mod real {

@@ -1,0 +1,23 @@
+//! The models have the order of the sources; should that change, so must they.
+
+use std::path::Path;
+
+/// Looks for `steps` in a file of the kernel, each after the one before.
+pub fn in_order(file: &str, steps: &[&str]) {
+    let text = text_of(file);
+    let mut rest = text.as_str();
+    for step in steps {
+        let at = rest
+            .find(step)
+            .unwrap_or_else(|| panic!("{file}: {step:?} is not where it was"));
+        rest = &rest[at + step.len()..];
+    }
+}
+
+/// A file of the kernel.
+pub fn text_of(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
