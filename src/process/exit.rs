@@ -92,10 +92,7 @@ pub fn mm_release(me: Current) {
         }
     }
     me.vfork_done.store(1, Ordering::Release);
-    let parent = me.ppid.load(Ordering::Relaxed);
-    if let Some(parent) = super::tasklist::find_task_by_pid(parent) {
-        parent.wait_chldexit.wake_up();
-    }
+    me.wait_chldexit.wake_up();
 }
 
 unsafe extern "C" {

@@ -90,7 +90,8 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
     }
     wake_up_new_task(&child);
     if args.flags & CLONE_VFORK != 0 {
-        current()
+        // Where the child says so: the caller need not be the thread that waits for children.
+        child
             .wait_chldexit
             .wait_uninterruptible(|| child.vfork_done.load(Ordering::Acquire) != 0);
     }

@@ -134,7 +134,7 @@ pub struct TaskStruct {
     pub exit_signal: u32,
     /// 1 once the parent of a vfork may go on.
     pub vfork_done: AtomicU32,
-    /// Where this process waits for its children.
+    /// Where this process waits for its children; and its parent, after vfork, for `vfork_done`.
     pub wait_chldexit: WaitQueue,
     /// User pointer at which the thread number is cleared on exit (`set_tid_address`).
     pub clear_child_tid: AtomicU32,

@@ -3,7 +3,7 @@
 //! Linux: `do_fork`, `copy_thread` (CLONE_SETTLS takes only an explicit slot).
 //! Book: ch. 3, "The clone(), fork(), and vfork() System Calls".
 //! Red without: the checks of flags; CLONE_SETTLS in `copy_thread`; put_user of the
-//! child's number in parent and child.
+//! child's number in parent and child; the wait of CLONE_VFORK, in any thread.
 #![no_std]
 #![no_main]
 
@@ -17,7 +17,7 @@ use rt::{
     process::{exit, getpid, wait4},
     thread::{
         CLONE_CHILD_SETTID, CLONE_FS, CLONE_NEWNS, CLONE_PARENT_SETTID, CLONE_SETTLS,
-        CLONE_SIGHAND, CLONE_THREAD, CLONE_VFORK, CLONE_VM, SIGCHLD, SYS_CLONE,
+        CLONE_SIGHAND, CLONE_THREAD, CLONE_VFORK, CLONE_VM, SIGCHLD, SYS_CLONE, spawn,
     },
     tls::{ANY_SLOT, UserDesc, get_thread_area, set_thread_area},
 };
@@ -139,10 +139,24 @@ fn vfork() {
         }
         Err(errno) => panic!("clone(CLONE_VFORK): {errno:?}"),
     }
+    ok!(
+        spawn(vfork_and_exit, 0, None).expect("clone").join(),
+        "CLONE_VFORK in a thread: it goes on when its child is gone"
+    );
+    let status = wait4(-1, 0).map(|(_, status)| status);
+    eq!(status, GOOD, "and the child is its process's");
+}
+
+extern "C" fn vfork_and_exit(_: u32) -> i32 {
+    match syscall(SYS_CLONE, [CLONE_VFORK | SIGCHLD, 0, 0, 0, 0]) {
+        Ok(0) => exit(0),
+        Ok(_) => 0,
+        Err(errno) => panic!("clone(CLONE_VFORK): {errno:?}"),
+    }
 }
 
 fn main() -> i32 {
-    ktap::plan(15);
+    ktap::plan(17);
     errors();
     thread_area();
     numbers();
