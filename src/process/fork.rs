@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::rseq::rseq_fork;
-use super::signal::copy_signal;
+use super::signal::{copy_signal, is_being_ended};
 use super::tasklist::TASKLIST;
 use crate::arch::x86::canary::STACK_PROTECTOR;
 use crate::arch::x86::copy_thread::copy_thread;
@@ -32,7 +32,7 @@ use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
-use crate::task::thread_info::{TIF_LDT, ThreadInfo, set_flag};
+use crate::task::thread_info::{TIF_LDT, TIF_SIGPENDING, ThreadInfo, set_flag};
 use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
 use crate::task::user_desc::{UserDesc, do_set_thread_area};
 
@@ -196,6 +196,10 @@ fn publish(
     }
     rseq_migrate(&child);
     TASKLIST.lock().link(child.clone(), parent);
+    if is_thread && is_being_ended(me) {
+        // Who ends all threads may have gone through the list before this one was on it.
+        set_flag(child.thread_info(), TIF_SIGPENDING);
+    }
     // After it is on the list: whoever makes an LDT looks there once it has said so.
     // SAFETY: the child's, which lives until the child has run.
     let mm = unsafe { child.mm.load(Ordering::Relaxed).as_ref() };

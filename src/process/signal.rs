@@ -385,6 +385,13 @@ pub fn is_group_exiting(task: &TaskStruct) -> bool {
     task.signal.group_exit_code.load(Ordering::Acquire) != NOT_EXITING
 }
 
+/// Whether all threads of the running task's process are to end, or all but one, which executes a
+/// program: another than the running task.
+pub fn is_being_ended(me: Current) -> bool {
+    let exec_pid = me.signal.exec_pid.load(Ordering::Acquire);
+    is_group_exiting(&me) || exec_pid != 0 && exec_pid != me.pid
+}
+
 /// Sends SIGKILL to every other thread of the running task's process.
 pub fn zap_other_threads(me: Current) {
     let list = TASKLIST.lock();

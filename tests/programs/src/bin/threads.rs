@@ -5,7 +5,7 @@
 //!
 //! Book: ch. 3, lightweight processes; `__switch_to`.
 //! Red without: CLONE_SETTLS; `load_TLS` and the reload of gs; saving the FPU; the copy
-//! of the I/O bitmap; the count of users of the mm.
+//! of the I/O bitmap; the count of users of the mm; the look, when a thread is made, whether all end.
 #![no_std]
 #![no_main]
 
@@ -15,6 +15,7 @@ use rt::{
     fpu::{Xmm, x87_holds, x87_load, xmm_load, xmm_store},
     insn, ktap, machine, ok, process,
     relay::{Role, alternate_threads},
+    sched::{SCHED_OTHER, sched_setscheduler, set_affinity},
     signal::SIGSEGV,
     thread::spawn,
     tls::{UserDesc, set_thread_area},
@@ -95,6 +96,33 @@ extern "C" fn sleep_long(_: u32) -> i32 {
     0
 }
 
+extern "C" fn never_end(_: u32) -> i32 {
+    loop {
+        rt::clock::sleep_ms(60_000);
+    }
+}
+
+extern "C" fn make_threads(_: u32) -> i32 {
+    while spawn(never_end, 0, None).is_ok() {}
+    0
+}
+
+/// A process in which two threads make more and more is ended as a whole; false if it does not end
+/// within some seconds.
+fn ends_with_all_its_threads() -> bool {
+    let process = child(|| {
+        sched_setscheduler(0, SCHED_OTHER, 0).expect("SCHED_OTHER");
+        set_affinity(0, u32::MAX).expect("sched_setaffinity");
+        let _makers = [spawn(make_threads, 0, None), spawn(make_threads, 0, None)];
+        rt::clock::sleep_ms(4);
+        process::exit_group(0)
+    });
+    (0..400).any(|_| {
+        rt::clock::sleep_ms(10);
+        matches!(process::wait4(process.pid as i32, process::WNOHANG), Ok((pid, _)) if pid != 0)
+    })
+}
+
 fn life_cycle() {
     let me = process::getpid();
     ok!(
@@ -136,6 +164,10 @@ fn life_cycle() {
         rt::sched::sched_yield();
         process::exit_group(0)
     });
+    ok!(
+        (0..20).all(|_| ends_with_all_its_threads()),
+        "and those that are just being made"
+    );
     let forked = child(|| i32::from(NOTES[0].swap(5, SeqCst) != 199));
     eq!(
         forked.wait(),
@@ -149,7 +181,7 @@ fn life_cycle() {
 }
 
 fn main() -> i32 {
-    ktap::plan(17);
+    ktap::plan(18);
     switching();
     life_cycle();
     ktap::finish()
