@@ -2,7 +2,7 @@
 //!
 //! On a machine with fewer CPUs than a case needs it is skipped.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use super::Case;
 use super::check::{Outcome, Verdict, expect, expect_hex, expect_true};
@@ -13,13 +13,15 @@ use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::insn::{self, MSR_IA32_SYSENTER_ESP};
 use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
 use crate::arch::x86::smp::{on_each_cpu, smp_call_function_many};
+use crate::arch::x86::trampoline::TRAMPOLINE_PAGE;
 use crate::arch::x86::{entry, io_bitmap};
 use crate::cmdline::IoBitmapMode;
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::desc::{GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_TSS, TSS_SELECTOR};
+use crate::mm::frame::phys_to_virt;
 use crate::sched::rq::cpu_rq;
 use crate::sched::smp_init::cpu_up;
-use crate::sched::timer::schedule_timeout;
+use crate::sched::timer::{add_timer, schedule_timeout};
 use crate::syscall::ioport::sys_ioperm;
 use crate::task::state::TASK_UNINTERRUPTIBLE;
 
@@ -39,6 +41,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "cpu_that_never_answers",
         run: cpu_that_never_answers,
+    },
+    Case {
+        name: "cpu_that_comes_too_late!",
+        run: cpu_that_comes_too_late,
     },
 ];
 
@@ -274,4 +280,31 @@ fn cpu_that_never_answers() -> Outcome {
         CPU_ONLINE_MASK.load(Ordering::Relaxed),
         online,
     )
+}
+
+/// A processor that is held up on its way, and let go when the next one is awaited under its number
+/// and on a stack of its own, must not come any more. With `maxcpus=1`, on a machine with two.
+fn cpu_that_comes_too_late() -> Outcome {
+    /// `jmp .`, where every processor begins.
+    const HERE: [u8; 2] = [0xeb, 0xfe];
+    static CODE: AtomicU16 = AtomicU16::new(0);
+    let page = phys_to_virt(u32::from(TRAMPOLINE_PAGE) << 12).cast::<u16>();
+    // SAFETY: the page of the trampoline, which only processors that start read.
+    let code = unsafe { page.replace(u16::from_le_bytes(HERE)) };
+    CODE.store(code, Ordering::Release);
+    expect("it came in time", cpu_up(1, 1), false)?;
+    add_timer(
+        since_boot_us() + 300_000,
+        current().get_task_struct(),
+        |_, _| {
+            let page = phys_to_virt(u32::from(TRAMPOLINE_PAGE) << 12).cast::<u16>();
+            // SAFETY: as above.
+            unsafe { page.write_volatile(CODE.load(Ordering::Acquire)) };
+        },
+    );
+    // A processor that is not there.
+    expect("another came in its place", cpu_up(1, 0xee), false)?;
+    expect("it came when called again", cpu_up(1, 1), true)?;
+    let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    expect_hex("CPUs that run", online, 0b11)
 }

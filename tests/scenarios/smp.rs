@@ -31,6 +31,16 @@ pub fn scenarios() -> Vec<Scenario> {
             },
         ),
         scenario(
+            "smp::a_cpu_that_comes_too_late_does_not_come",
+            IsoSpec::boot("maxcpus=1 selftest=cpu_that_comes_too_late!"),
+            |vm| vm.cpus = 2,
+            |run| {
+                run.line("smp: CPU 1 (APIC id 1) did not answer within 1 s")?;
+                run.line("smp: CPU 1 (APIC id 238) did not answer within 1 s")?;
+                run.ends(Exit::Success)
+            },
+        ),
+        scenario(
             "smp::maxcpus_leaves_the_others_off",
             IsoSpec::boot("maxcpus=2 selftest=smp_each_cpu_has_its_own_tables"),
             |vm| vm.cpus = 3,

@@ -23,11 +23,9 @@ use crate::this_cpu_inc;
 
 /// APIC number of each CPU.
 static APIC_IDS: [AtomicU8; NR_CPUS] = [const { AtomicU8::new(0) }; NR_CPUS];
-/// CPUs that have been called out of their reset, one bit each. The boot CPU takes a bit back
-/// when it has waited long enough: a CPU that comes later then stands still.
-static CPU_CALLOUT_MASK: AtomicU32 = AtomicU32::new(1);
-/// CPUs that have answered.
-static CPU_CALLIN_MASK: AtomicU32 = AtomicU32::new(1);
+/// CPUs that have been called out of their reset, one bit each. The CPU answers by taking its bit; the
+/// boot CPU takes it back when it has waited long enough. Whoever takes it decides for both.
+static CPU_CALLOUT_MASK: AtomicU32 = AtomicU32::new(0);
 
 /// How long a started CPU may take to answer, in microseconds.
 const CALLIN_TIMEOUT_US: u64 = 1_000_000;
@@ -67,28 +65,32 @@ pub fn do_boot_cpu(cpu: u32, apic_id: u8, sp0: u32) -> Result<(), CpuStuck> {
             return Ok(());
         }
     }
-    if wait_for(CALLIN_TIMEOUT_US, || is_called_in(bit)) {
+    // It may answer just after the last look.
+    if wait_for(CALLIN_TIMEOUT_US, || is_called_in(bit)) || !take_callout(bit) {
         return Ok(());
     }
-    CPU_CALLOUT_MASK.fetch_and(!bit, Ordering::AcqRel);
-    // It may have answered just now.
-    if is_called_in(bit) {
-        Ok(())
-    } else {
-        Err(CpuStuck)
-    }
+    // It may be on its way all the same. Back to where it waits for a start-up message, or it would
+    // come on the stack, and under the number, of the CPU that is started next.
+    lapic::send_ipi(apic_id, Ipi::InitAssert);
+    udelay(INIT_US);
+    lapic::send_ipi(apic_id, Ipi::InitDeassert);
+    Err(CpuStuck)
 }
 
 /// What a started CPU says first. It stands still if nobody waits for it any more.
 pub fn callin(cpu: u32) {
-    if CPU_CALLOUT_MASK.load(Ordering::Acquire) & 1 << cpu == 0 {
+    if !take_callout(1 << cpu) {
         stop_this_cpu();
     }
-    CPU_CALLIN_MASK.fetch_or(1 << cpu, Ordering::AcqRel);
+}
+
+/// Takes a bit of [`CPU_CALLOUT_MASK`]; says whether it was there.
+fn take_callout(bit: u32) -> bool {
+    CPU_CALLOUT_MASK.fetch_and(!bit, Ordering::AcqRel) & bit != 0
 }
 
 fn is_called_in(bit: u32) -> bool {
-    CPU_CALLIN_MASK.load(Ordering::Acquire) & bit != 0
+    CPU_CALLOUT_MASK.load(Ordering::Acquire) & bit == 0
 }
 
 /// Waits `us` microseconds at most for `done`; says whether it came true.
