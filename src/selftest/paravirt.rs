@@ -78,6 +78,9 @@ fn nothing_of_next_before_the_batch_ends() -> Outcome {
         };
         expect_true("CR3 before is another's", before.cr3 != own.pgd())?;
         expect_hex("CR3 after", after.cr3, own.pgd())?;
+        // While CR3 is still the other's, its flushes are for us.
+        expect("in the other's mask before", before.is_in_left, true)?;
+        expect("in the other's mask after", after.is_in_left, false)?;
         expect_hex("CR3 now", cr3(), own.pgd())
     };
     Crew::new()

@@ -87,6 +87,14 @@ pub const STRATEGIES: &[Mutant] = &[
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
     Mutant {
+        name: "mask_left_within_the_batch",
+        takes_out: "the wait of prev's mm_cpumask for CR3",
+        edits: &[
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "            paravirt::note_left(prev);", replace: "            clear_bit(cpu, &prev.cpu_vm_mask);" },
+        ],
+        red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
+    },
+    Mutant {
         name: "lazy_mmu_mode_not_entered_again",
         takes_out: "the lazy MMU mode of a task that comes back",
         edits: &[

@@ -36,7 +36,11 @@ pub fn switch_mm<const BATCH: bool, const LDT: bool>(prev: &MmStruct, next: &MmS
         set_bit(cpu, &next.cpu_vm_mask);
         load_cr3::<BATCH>(next);
         // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
-        clear_bit(cpu, &prev.cpu_vm_mask);
+        if BATCH {
+            paravirt::note_left(prev);
+        } else {
+            clear_bit(cpu, &prev.cpu_vm_mask);
+        }
         if LDT {
             load_ldt(next);
         }

@@ -18,15 +18,18 @@
 //! `paravirt_end_context_switch`, `enter_lazy`), `asm/paravirt.h`.
 
 use core::cell::UnsafeCell;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arrayvec::ArrayVec;
 
+use super::bitops::clear_bit;
 use super::insn;
 use super::load_tls;
 use super::percpu::{NR_CPUS, smp_processor_id};
 use crate::cmdline::Paravirt;
 use crate::hw::desc::DescStruct;
+use crate::mm::mm_struct::MmStruct;
 use crate::sync::PreemptGuard;
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_struct::{TIF_LAZY_MMU_UPDATES, ThreadStruct};
@@ -59,6 +62,8 @@ pub fn is_batching() -> bool {
 #[derive(Default)]
 struct Batch {
     cr3: Option<u32>,
+    /// The address space that this CPU leaves with it.
+    left: Option<NonNull<MmStruct>>,
     tls: Option<[DescStruct; 3]>,
     sp0: Option<u32>,
     /// CR0.TS.
@@ -79,6 +84,8 @@ pub struct Hardware {
     pub sp0: u32,
     /// CR0.TS.
     pub ts: bool,
+    /// This CPU is in the mask of the address space that it leaves, if it leaves one.
+    pub is_in_left: bool,
 }
 
 struct PerCpuBatch(UnsafeCell<Batch>);
@@ -89,6 +96,7 @@ unsafe impl Sync for PerCpuBatch {}
 static BATCHES: [PerCpuBatch; NR_CPUS] = [const {
     PerCpuBatch(UnsafeCell::new(Batch {
         cr3: None,
+        left: None,
         tls: None,
         sp0: None,
         ts: None,
@@ -149,10 +157,16 @@ pub fn arch_end_context_switch(next: &mut ThreadStruct) {
         return;
     }
     let batch = batch();
-    let before = hardware();
+    let left = batch.left.take();
+    let before = hardware(left);
     if let Some(cr3) = batch.cr3.take() {
         // SAFETY: the page directory of next's address space, which next holds.
         unsafe { insn::write_cr3(cr3) };
+    }
+    if let Some(left) = left {
+        // SAFETY: who ran in it before us holds it until `finish_task_switch`.
+        let mask = unsafe { &left.as_ref().cpu_vm_mask };
+        clear_bit(smp_processor_id(), mask);
     }
     if let Some(tls) = batch.tls.take() {
         load_tls::write_tls(&tls);
@@ -165,7 +179,7 @@ pub fn arch_end_context_switch(next: &mut ThreadStruct) {
         Some(false) => insn::clts(),
         None => {}
     }
-    batch.last = Some((before, hardware()));
+    batch.last = Some((before, hardware(left)));
     this_cpu_inc!(count.paravirt_batches);
     leave_lazy(PARAVIRT_LAZY_CPU);
     if next.work & TIF_LAZY_MMU_UPDATES != 0 {
@@ -180,7 +194,11 @@ pub fn around_last_batch() -> Option<(Hardware, Hardware)> {
     batch().last
 }
 
-fn hardware() -> Hardware {
+fn hardware(left: Option<NonNull<MmStruct>>) -> Hardware {
+    // SAFETY: as in `arch_end_context_switch`, the caller.
+    let mask = left.map_or(0, |mm| unsafe {
+        mm.as_ref().cpu_vm_mask.load(Ordering::Relaxed)
+    });
     // SAFETY: one descriptor of this CPU's own table.
     let tls = unsafe { (&raw const (*super::percpu::this_cpu()).gdt_page[6]).read_volatile() };
     Hardware {
@@ -188,6 +206,7 @@ fn hardware() -> Hardware {
         tls,
         sp0: this_cpu_read!(tss.x86_tss.sp0),
         ts: insn::read_cr0() & crate::hw::cr::Cr0::TS.bits() != 0,
+        is_in_left: mask & 1 << smp_processor_id() != 0,
     }
 }
 
@@ -200,6 +219,11 @@ pub fn note_cr3(pgd: u32) {
         "BUG: paravirt: CR3 noted outside a batch"
     );
     batch().cr3 = Some(pgd);
+}
+
+/// This CPU's bit goes from the mask of `prev` when CR3 is no longer `prev`'s: with the batch.
+pub fn note_left(prev: &MmStruct) {
+    batch().left = Some(NonNull::from(prev));
 }
 
 /// For the switch of tasks with work to do: all of these are.
