@@ -165,6 +165,11 @@ pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
     }
 }
 
+/// As [`find`], for the calls to which a negative number is just one that no task has.
+fn find_any(pid: u32) -> Result<TaskRef, Errno> {
+    find(pid).map_err(|_| Errno::ESRCH)
+}
+
 /// Chooses the CPUs that a task may run on: a mask of `length` bytes.
 ///
 /// # Errors
@@ -173,7 +178,7 @@ pub fn sys_sched_setaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     let mut bytes = [0u8; 4];
     let used = bytes.len().min(length as usize);
     copy_from_user(&mut bytes[..used], mask)?;
-    let task = find(pid)?;
+    let task = find_any(pid)?;
     let mine = *current().cred.lock();
     let theirs = *task.cred.lock();
     if !mine.may_signal(&theirs) {
@@ -191,7 +196,7 @@ pub fn sys_sched_getaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     if length < 4 || !length.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
-    put_user(mask, get_cpus_allowed(&*find(pid)?))?;
+    put_user(mask, get_cpus_allowed(&*find_any(pid)?))?;
     Ok(4)
 }
 

@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("vdso", "AT_SYSINFO and its image"),
     ("faults", "each exception kills its program only"),
     ("sched", "FIFO, RR, priorities, preemption, sleeping"),
+    ("affinity", "which CPUs a task may run on"),
     ("eflags", "NT, AC, DF, TF, ID do not cross a switch"),
     ("gs_bases", "one selector, several bases"),
     ("gs_bad", "a selector whose descriptor is gone"),
