@@ -9,8 +9,8 @@
 //! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
-//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`paravirt`], [`hooks`],
-//!   [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`], [`deaths`]
+//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`smp_balance`], [`paravirt`],
+//!   [`hooks`], [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
 //!
@@ -41,6 +41,7 @@ pub mod probe;
 pub mod proc;
 pub mod sched;
 pub mod smp;
+pub mod smp_balance;
 pub mod smp_mm;
 pub mod smp_sched;
 pub mod stress;
@@ -95,6 +96,7 @@ const TABLE: &[&[Case]] = &[
     paravirt::CASES,
     smp::CASES,
     smp_sched::CASES,
+    smp_balance::CASES,
     smp_mm::CASES,
     membarrier::CASES,
     proc::CASES,

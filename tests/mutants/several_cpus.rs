@@ -98,6 +98,78 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         red: Run::on_two_cpus("smp_idle_cpu_pulls_a_waiting_task"),
     },
     Mutant {
+        name: "bound_tasks_hide_others",
+        takes_out: "the look at the next CPU when the tasks of the busiest are bound",
+        edits: &[
+            Edit { file: "src/sched/balance.rs", find: "        others &= !(1 << busiest);", replace: "        others = 0;" },
+        ],
+        red: Run::on_two_cpus("smp_idle_cpu_passes_over_bound_tasks").on_cpus(3),
+    },
+    Mutant {
+        name: "busy_cpus_do_not_pull",
+        takes_out: "the periodic balance",
+        edits: &[
+            Edit { file: "src/sched/balance.rs", find: "        unsafe { pull_task(this, mine + 2) };", replace: "" },
+        ],
+        red: Run::on_two_cpus("smp_busy_cpus_even_out"),
+    },
+    Mutant {
+        name: "idle_cpu_not_interrupted",
+        takes_out: "the interrupt of the CPU for which a task was woken",
+        edits: &[
+            Edit { file: "src/sched/wake_up.rs", find: "        if (*rq).cpu != smp_processor_id() {", replace: "        if (*rq).cpu != smp_processor_id() && false {" },
+        ],
+        red: Run::on_two_cpus("smp_wake_up_interrupts_an_idle_cpu"),
+    },
+    Mutant {
+        name: "signal_waits_for_the_tick",
+        takes_out: "kick_process",
+        edits: &[
+            Edit { file: "src/process/signal.rs", find: "        kick_process(task);", replace: "        let _ = kick_process;" },
+        ],
+        red: Run::on_two_cpus("smp_signal_interrupts_who_runs"),
+    },
+    Mutant {
+        name: "migration_thread_is_anybodys",
+        takes_out: "the CPU of a migration thread",
+        edits: &[
+            Edit { file: "src/sched/migration.rs", find: "    if mask & online == 0 || p.has_flags(PF_THREAD_BOUND) {", replace: "    if mask & online == 0 {" },
+        ],
+        red: Run::selftest("migration_threads_stay_what_they_are"),
+    },
+    Mutant {
+        name: "migration_thread_has_any_priority",
+        takes_out: "the priority of a migration thread",
+        edits: &[
+            Edit { file: "src/sched/policy.rs", find: "    if !valid || p.has_flags(PF_THREAD_BOUND) {", replace: "    if !valid {" },
+        ],
+        red: Run::selftest("migration_threads_stay_what_they_are"),
+    },
+    Mutant {
+        name: "affinity_forgotten_at_a_wake_up",
+        takes_out: "affinity when a CPU is chosen for a task",
+        edits: &[
+            Edit { file: "src/sched/balance.rs", find: "    if allowed == 0 { online } else { allowed }", replace: "    let _ = allowed;\n    online" },
+        ],
+        red: Run::on_two_cpus("smp_migration_storm"),
+    },
+    Mutant {
+        name: "migration_thread_waits_for_others",
+        takes_out: "the migration thread's priority above all others",
+        edits: &[
+            Edit { file: "src/sched/migration.rs", find: "        se.prio = 0;", replace: "        se.prio = 1;" },
+        ],
+        red: Run::ring3_on_two_cpus("affinity", "of the best priority, too").on_cpus(3),
+    },
+    Mutant {
+        name: "late_cpu_is_not_sent_back",
+        takes_out: "INIT for a processor that did not answer",
+        edits: &[
+            Edit { file: "src/arch/x86/smp.rs", find: "that is started next.\n    lapic::send_ipi(apic_id, Ipi::InitAssert);", replace: "that is started next." },
+        ],
+        red: Run::on_two_cpus("cpu_that_comes_too_late!").with("maxcpus=1"),
+    },
+    Mutant {
         name: "new_tasks_stay",
         takes_out: "the choice of a CPU at fork",
         edits: &[
@@ -141,7 +213,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_not_switched",
         takes_out: "the load of the LDT in switch_mm",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "        clear_bit(cpu, &prev.cpu_vm_mask);\n        if LDT {", replace: "        clear_bit(cpu, &prev.cpu_vm_mask);\n        if LDT && false {" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "            clear_bit(cpu, &prev.cpu_vm_mask);\n        }\n        if LDT {", replace: "            clear_bit(cpu, &prev.cpu_vm_mask);\n        }\n        if LDT && false {" },
         ],
         red: Run::ring3("ldt", "the first of two processes has its own table"),
     },
@@ -168,5 +240,22 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
             Edit { file: "src/arch/x86/ldt.rs", find: "    on_each_cpu(flush_ldt, core::ptr::from_ref(mm) as usize);", replace: "    let _ = on_each_cpu;\n    flush_ldt(core::ptr::from_ref(mm) as usize);" },
         ],
         red: Run::ring3_on_two_cpus("ldt", "what one thread writes the others have at once"),
+    },
+    Mutant {
+        name: "thread_made_at_the_end_lives_on",
+        takes_out: "the look, when a thread is made, whether its process ends",
+        edits: &[
+            Edit { file: "src/process/fork.rs", find: "    if is_thread && is_being_ended(me) {", replace: "    if is_thread && is_being_ended(me) && false {" },
+        ],
+        red: Run::ring3_on_two_cpus("threads", "and those that are just being made"),
+    },
+    Mutant {
+        name: "vfork_waits_where_the_leader_does",
+        takes_out: "the child's own place at which its parent waits after vfork",
+        edits: &[
+            Edit { file: "src/process/fork.rs", find: "        child\n            .wait_chldexit", replace: "        current()\n            .wait_chldexit" },
+            Edit { file: "src/process/exit.rs", find: "    me.wait_chldexit.wake_up();\n", replace: "    let parent = me.ppid.load(Ordering::Relaxed);\n    if let Some(parent) = super::tasklist::find_task_by_pid(parent) {\n        parent.wait_chldexit.wake_up();\n    }\n" },
+        ],
+        red: Run::ring3("clone", "CLONE_VFORK in a thread: it goes on when its child is gone"),
     },
 ];
