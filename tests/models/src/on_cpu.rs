@@ -65,3 +65,61 @@ fn without_the_wait_it_runs_with_half_of_them() {
 fn without_the_release_it_may_see_old_ones() {
     model!(weak, true);
 }
+
+/// Two processors end a switch away from the same task, one after the other: it went to sleep on CPU
+/// 0, was woken, ran on CPU 1 and ended there. The scheduler has one reference to give back.
+fn reaped(state_read_first: bool) {
+    use crate::real::on_cpu::{finish_task, prepare_task, wait_until_off_cpu};
+    const ASLEEP: u32 = 1;
+    const DEAD: u32 = 64;
+    loom::model(move || {
+        let task = Arc::new((
+            AtomicU32::new(ASLEEP),
+            AtomicU32::new(1),
+            Private::new("task"),
+        ));
+        let other = {
+            let task = task.clone();
+            thread::spawn(move || {
+                let (state, on_cpu, memory) = &*task;
+                wait_until_off_cpu(on_cpu);
+                prepare_task(on_cpu);
+                state.store(DEAD, Ordering::Relaxed);
+                finish_task(on_cpu);
+                memory.set("free");
+            })
+        };
+        let (state, on_cpu, memory) = &*task;
+        let mut last = state.load(Ordering::Relaxed);
+        finish_task(on_cpu);
+        if !state_read_first {
+            last = state.load(Ordering::Relaxed);
+        }
+        if last == DEAD {
+            memory.set("free");
+        }
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_dies_elsewhere_is_freed_once() {
+    reaped(true);
+    crate::sources::in_order(
+        "src/sched/finish_task_switch.rs",
+        &[
+            "pub fn finish_task_switch",
+            "let rq = this_rq()",
+            "state.load(Ordering::Relaxed)",
+            "finish_task(last)",
+            "mmdrop(mm)",
+            "if state == TASK_DEAD",
+        ],
+    );
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn with_its_state_read_late_it_is_freed_twice() {
+    reaped(false);
+}
