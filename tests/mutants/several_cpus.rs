@@ -258,4 +258,20 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         ],
         red: Run::ring3("clone", "CLONE_VFORK in a thread: it goes on when its child is gone"),
     },
+    Mutant {
+        name: "system_call_keeps_interrupts_off",
+        takes_out: "interrupts on in a system call of a program that has them off",
+        edits: &[
+            Edit { file: "src/arch/x86/entry.rs", find: "    sti                                     # they are on, unless", replace: "    # they are on, unless" },
+        ],
+        red: Run::ring3_on_two_cpus("iopl", "after cli memory changes under another thread all the same"),
+    },
+    Mutant {
+        name: "page_fault_keeps_interrupts_off",
+        takes_out: "interrupts on in a page fault of a program that has them off",
+        edits: &[
+            Edit { file: "src/arch/x86/page_fault.rs", find: "    if regs.user_mode() {\n        insn::sti();", replace: "    if false {\n        insn::sti();" },
+        ],
+        red: Run::ring3_on_two_cpus("iopl", "after cli memory changes under another thread all the same"),
+    },
 ];

@@ -90,6 +90,7 @@ global_asm!(
 # ------------------------------------------------------------ int $0x80
 
     ENTRY   system_call                     # eax = number
+    sti                                     # they are on, unless iopl(3) let the program turn them off
     pushl   %eax                            # orig_ax
     SAVE_ALL
     cmpl    ${NR_SYSCALLS}, %eax

@@ -33,7 +33,12 @@ const BUS_ADRERR: i32 = 2;
 extern "C" fn do_page_fault(regs: &mut PtRegs, error_code: u32) {
     // Before interrupts are on: another fault would overwrite it.
     let address = insn::read_cr2();
-    conditional_sti(regs);
+    // A program that was let by iopl(3) may have them off: what follows may wait for other CPUs.
+    if regs.user_mode() {
+        insn::sti();
+    } else {
+        conditional_sti(regs);
+    }
     match resolve(
         regs,
         address,

@@ -5,22 +5,29 @@
 //! are skipped there.
 //!
 //! Book: ch. 3, `switch_to`, saving EFLAGS. Linux: ioport.c.
-//! Red without: `pushfl` and `popfl` in `switch_to`; the privilege check.
+//! Red without: `pushfl` and `popfl` in `switch_to`; the privilege check; interrupts on in system calls
+//! and page faults.
 #![no_std]
 #![no_main]
 
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     Errno, WaitStatus, eq, expect_exit, expect_signal,
     gates::yield_with_eflags_sysenter,
-    insn::{cli, eflags, inb, sti},
-    ktap, machine, ok,
+    insn::{cli, eflags, inb, read, sti, write},
+    ktap, machine,
+    memory::{MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous, munmap},
+    ok,
     ports::{IOPL_3, POST, iopl},
-    process::{NOBODY, setuid},
+    process::{NOBODY, exit_group, setuid},
     relay::{Role, alternate},
-    sched::sched_yield,
+    sched::{sched_yield, set_affinity},
     signal::SIGSEGV,
     skip,
+    thread::spawn,
 };
+
+static TURNS: AtomicU32 = AtomicU32::new(0);
 
 const ROUNDS: u32 = 400;
 /// IF, and bit 1, which is always set.
@@ -31,7 +38,7 @@ fn level_3() {
 }
 
 fn main() -> i32 {
-    ktap::plan(15);
+    ktap::plan(16);
     let emulated = machine::iopl_is_emulated();
 
     eq!(eflags() & IOPL_3, 0, "a new program has IOPL 0");
@@ -56,6 +63,18 @@ fn main() -> i32 {
             sti();
             i32::from(eflags() & IOPL_3 != IOPL_3)
         });
+    }
+    if emulated {
+        skip!(
+            "this kernel emulates iopl",
+            "after cli memory changes under another thread all the same"
+        );
+    } else {
+        expect_exit(
+            "after cli memory changes under another thread all the same",
+            0,
+            changes_memory_after_cli,
+        );
     }
     expect_signal("back at level 0 inb is SIGSEGV", SIGSEGV, || {
         level_3();
@@ -84,6 +103,35 @@ fn main() -> i32 {
     switching(emulated);
     eq!(eflags() & IOPL_3, 0, "their parent is still at 0");
     ktap::finish()
+}
+
+extern "C" fn run_elsewhere(_: u32) -> i32 {
+    // On a machine with one CPU the two take turns.
+    let _only_one = set_affinity(0, 0b10);
+    loop {
+        TURNS.fetch_add(1, SeqCst);
+    }
+}
+
+/// A flush waits for the other CPU, which must not wait for this one.
+fn changes_memory_after_cli() -> i32 {
+    level_3();
+    let _runs_on = spawn(run_elsewhere, 0, None);
+    set_affinity(0, 0b01).expect("CPU 0");
+    while TURNS.load(SeqCst) == 0 {
+        sched_yield();
+    }
+    cli();
+    for _ in 0..20 {
+        let page = mmap_anonymous(PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+        let page = page.expect("mmap");
+        // The page of zeroes first, then one of its own in its place.
+        read(page);
+        write(page, 1);
+        munmap(page, PAGE_SIZE).expect("munmap");
+    }
+    sti();
+    exit_group(0)
 }
 
 /// The second task comes back by sysexit, which restores no flags: a level that the
