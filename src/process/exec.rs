@@ -13,6 +13,7 @@
 
 use core::sync::atomic::Ordering;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::exit::mm_release;
@@ -21,6 +22,7 @@ use super::load_elf::{arch_setup_additional_pages, load_elf_binary, setup_arg_pa
 use super::proc::format::USER_HZ;
 use super::rseq::rseq_execve;
 use super::signal::{TaskSignals, zap_other_threads};
+use super::sigset::SIGCHLD;
 use super::tasklist::TASKLIST;
 use crate::arch::x86::copy_thread::{flush_thread, start_thread};
 use crate::arch::x86::current::{Current, current};
@@ -30,6 +32,7 @@ use crate::arch::x86::vdso::{VDSO_KERNEL_VSYSCALL, VDSO_SYSENTER_RETURN};
 use crate::fs::cpio::FileType;
 use crate::fs::elf::{self, ElfPlan};
 use crate::fs::file::{MAY_EXEC, permission};
+use crate::fs::files_struct::FilesStruct;
 use crate::fs::random::get_random_bytes;
 use crate::fs::rootfs::{self, Inode};
 use crate::hw::pte::PAGE_SIZE;
@@ -54,14 +57,15 @@ const BINPRM_BUF_SIZE: usize = 128;
 const EXEC_PAGES: u32 = 16;
 
 /// Makes the running task execute the program at `path`; `regs` are then those it starts with.
+/// `strings` gives argv and envp: asked for when there is a file to execute, as in Linux.
 ///
 /// # Errors
-/// Those of a path; EACCES (no file, or not executable), ENOEXEC and EINVAL (no program that can be
-/// loaded; the log says why), E2BIG, ENOMEM, EAGAIN (a thread that does not lead its process).
+/// Those of a path; EACCES (no file, or not executable); those of `strings`; ENOEXEC and EINVAL (no
+/// program that can be loaded; the log says why), E2BIG, ENOMEM, EAGAIN (a thread that does not lead
+/// its process).
 pub fn do_execve(
     path: &[u8],
-    argv: Strings,
-    envp: Strings,
+    strings: impl FnOnce() -> Result<(Strings, Strings), Errno>,
     regs: &mut PtRegs,
 ) -> Result<(), Errno> {
     let me = current();
@@ -72,7 +76,10 @@ pub fn do_execve(
         return Err(Errno::ENOMEM);
     }
     let cred = *me.cred.lock();
-    let (inode, argv) = open_exec(me, path, argv, &cred)?;
+    let files = unshare_files(me)?;
+    let inode = open_exec(me, path, &cred)?;
+    let (argv, envp) = strings()?;
+    let (inode, argv) = follow_scripts(me, path, inode, argv, &cred)?;
     let plan = elf::parse(inode.data()).map_err(|error| {
         log::info!("exec: {}: {error}", path.escape_ascii());
         Errno::from(error)
@@ -108,7 +115,7 @@ pub fn do_execve(
     }
     drop((contents, argv, envp));
 
-    flush_old_exec(me, mm);
+    flush_old_exec(me, mm, files);
     if new_cred.uid.effective != cred.uid.effective {
         // Who counted the old program may not look at one with other rights.
         perf_event_exit_task(me);
@@ -123,26 +130,43 @@ pub fn do_execve(
     Ok(())
 }
 
-/// The program that `path` leads to, scripts followed, and its arguments.
-fn open_exec(
-    me: Current,
-    path: &[u8],
-    argv: Strings,
-    cred: &Cred,
-) -> Result<(Inode, Strings), Errno> {
+/// Descriptors of its own for a task that shares them with another process: what exec closes stays
+/// open there. None if nobody shares them.
+fn unshare_files(me: Current) -> Result<Option<Arc<FilesStruct>>, Errno> {
+    let files = me.files.lock().clone();
+    match files {
+        // Beside ours, the task's own.
+        Some(files) if Arc::strong_count(&files) > 2 => Ok(Some(Arc::new(files.try_clone()?))),
+        _ => Ok(None),
+    }
+}
+
+/// The file at `path`, which may be executed.
+fn open_exec(me: Current, path: &[u8], cred: &Cred) -> Result<Inode, Errno> {
     let cwd = me
         .fs
         .lock()
         .as_ref()
         .map_or_else(rootfs::root, |fs| fs.cwd());
-    let mut argv = argv;
+    let inode = rootfs::lookup(cwd, path, true)?;
+    if inode.file_type() != FileType::Regular {
+        return Err(Errno::EACCES);
+    }
+    permission(inode, MAY_EXEC, cred)?;
+    Ok(inode)
+}
+
+/// The program that the file `inode` at `path` leads to, scripts followed, and its arguments.
+fn follow_scripts(
+    me: Current,
+    path: &[u8],
+    inode: Inode,
+    argv: Strings,
+    cred: &Cred,
+) -> Result<(Inode, Strings), Errno> {
+    let (mut inode, mut argv) = (inode, argv);
     let mut path = copy(path)?;
     for _ in 0..=MAX_SCRIPTS {
-        let inode = rootfs::lookup(cwd, &path, true)?;
-        if inode.file_type() != FileType::Regular {
-            return Err(Errno::EACCES);
-        }
-        permission(inode, MAY_EXEC, cred)?;
         let Some((interpreter, argument)) = parse_script(inode.data())? else {
             return Ok((inode, argv));
         };
@@ -156,6 +180,7 @@ fn open_exec(
             new.push(string)?;
         }
         (path, argv) = (copy(interpreter)?, new);
+        inode = open_exec(me, &path, cred)?;
     }
     Err(Errno::ELOOP)
 }
@@ -226,7 +251,7 @@ fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16
 }
 
 /// The point of no return: from here on there is no old program to give an error to.
-fn flush_old_exec(me: Current, mm: NewMm) {
+fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) {
     de_thread(me);
     mm_release(me);
     exec_mmap(me, mm);
@@ -235,8 +260,14 @@ fn flush_old_exec(me: Current, mm: NewMm) {
     rseq_execve(me);
     me.signal.flush_signal_handlers();
     me.signals.lock().altstack = TaskSignals::none().altstack;
+    if let Some(own) = files {
+        // In a statement of its own: what is dropped may wake sleepers, so not under the lock.
+        let shared = me.files.lock().replace(own);
+        drop(shared);
+    }
     let files = me.files.lock().clone();
     files.iter().for_each(|files| files.exec());
+    me.exit_signal.store(SIGCHLD, Ordering::Relaxed);
     me.flags
         .fetch_and(!(PF_FORKNOEXEC | PF_KTHREAD), Ordering::Relaxed);
 }

@@ -11,8 +11,12 @@ use core::sync::atomic::Ordering;
 
 use super::itimer::exit_itimers;
 use super::signal::{begin_group_exit, notify_parent};
-use super::tasklist::{INIT_PID, TASKLIST};
+use super::sigset::SIGCHLD;
+use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::usage::Usage;
+use super::wait4::wait_status;
+use arrayvec::ArrayVec;
+
 use crate::arch::x86::copy_thread::exit_thread;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::math_state::clear_fpu;
@@ -25,6 +29,7 @@ use crate::sched::schedule::schedule;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
 use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_EXITING, PF_KTHREAD, TASK_DEAD};
+use crate::task::task_struct::TaskRef;
 
 /// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.
 ///
@@ -84,7 +89,10 @@ pub fn mm_release(me: Current) {
     // SAFETY: in process context, no lock held.
     unsafe { exit_robust_list() };
     let tid = me.clear_child_tid.swap(0, Ordering::Relaxed);
-    if tid != 0 {
+    // SAFETY: a task's own, if it has one.
+    let mm = unsafe { me.mm.load(Ordering::Relaxed).as_ref() };
+    // Linux: only if somebody is left to see it.
+    if tid != 0 && mm.is_some_and(|mm| mm.counts.users() > 1) {
         // A bad pointer is the program's own loss.
         if put_user(tid, 0u32).is_ok() {
             // SAFETY: takes any address.
@@ -129,48 +137,80 @@ fn exit_mm(me: Current) {
     unsafe { mmput(mm) };
 }
 
-/// Leaves the children to init, becomes a zombie, and tells the parent.
+/// What remains to be done for a process whose last thread has ended.
+struct Ended {
+    leader: TaskRef,
+    parent: Option<TaskRef>,
+    /// Init, if it has got a zombie to wait for.
+    init: Option<TaskRef>,
+}
+
+/// Becomes a zombie, or nothing, if it does not lead its process. With the last thread the process
+/// ends: its children go to init, and its parent is told.
 fn exit_notify(me: Current, code: i32) {
     me.exit_code.store(code, Ordering::Relaxed);
-    let mut is_last = false;
-    let (parent, init, released) = {
+    let (ended, released) = {
         let mut list = TASKLIST.lock();
-        let orphan_zombie = list.reparent_children(me.pid);
-        let init = if orphan_zombie {
-            list.tasks.get(&INIT_PID).map(|e| e.task.clone())
-        } else {
-            None
-        };
-        let ppid = me.ppid.load(Ordering::Relaxed);
         let is_thread = me.pid != me.tgid;
-        if let Some(leader) = list.tasks.get_mut(&me.tgid) {
-            leader.live_threads -= 1;
-            is_last = leader.live_threads == 0;
-        }
+        let ppid = me.ppid.load(Ordering::Relaxed);
         // Nobody waits for a thread of the kernel, nor for the program that one became.
-        let is_nobodys = ppid == 0 && me.pid != INIT_PID;
+        let is_nobodys = me.has_flags(PF_KTHREAD) || ppid == 0 && me.pid != INIT_PID;
         if is_thread {
             let mut others = me.signal.usage.lock();
             others.threads = others.threads + Usage::of(&me);
         }
-        if is_thread || is_nobodys || me.has_flags(PF_KTHREAD) {
-            me.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
-            let leader = list.tasks.get(&ppid).map(|e| e.task.clone());
-            (leader, init, list.release(me.pid))
-        } else {
-            me.exit_state.store(EXIT_ZOMBIE, Ordering::Relaxed);
-            (list.tasks.get(&ppid).map(|e| e.task.clone()), init, None)
+        let mut ended = end_thread_of(&mut list, me.tgid);
+        let state = match is_thread || is_nobodys {
+            true => EXIT_DEAD,
+            false => EXIT_ZOMBIE,
+        };
+        me.exit_state.store(state, Ordering::Relaxed);
+        let mut released = ArrayVec::<TaskRef, 2>::new();
+        if state == EXIT_DEAD {
+            released.extend(list.release(me.pid));
         }
+        let unwanted = |ended: &Ended| {
+            let by_sigchld = ended.leader.exit_signal.load(Ordering::Relaxed) == SIGCHLD;
+            by_sigchld && ended.parent.iter().any(|it| it.signal.ignores_children())
+        };
+        if let Some(ended) = ended.as_mut().filter(|ended| unwanted(ended)) {
+            ended.leader.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
+            released.extend(list.release(ended.leader.pid));
+        }
+        (ended, released)
     };
-    // The reaper's reference; the scheduler's keeps us until the next task has switched.
+    // The reaper's references; the scheduler's keeps us until the next task has switched.
     drop(released);
-    if is_last {
-        exit_itimers(&me);
-    }
-    if let Some(parent) = parent.as_ref().filter(|_| me.pid == me.tgid) {
-        notify_parent(parent, &me, code);
+    let Some(Ended {
+        leader,
+        parent,
+        init,
+    }) = ended
+    else {
+        return;
+    };
+    exit_itimers(&leader);
+    if let Some(parent) = &parent {
+        notify_parent(parent, &leader, wait_status(&leader));
     }
     for task in parent.iter().chain(&init) {
         task.wait_chldexit.wake_up();
     }
+}
+
+/// One thread less; the process, if it was the last.
+fn end_thread_of(list: &mut TaskList, tgid: i32) -> Option<Ended> {
+    let entry = list.tasks.get_mut(&tgid)?;
+    entry.live_threads -= 1;
+    if entry.live_threads != 0 {
+        return None;
+    }
+    let leader = entry.task.clone();
+    let find = |list: &TaskList, pid| list.tasks.get(&pid).map(|entry| entry.task.clone());
+    let orphan_zombie = list.reparent_children(tgid);
+    Some(Ended {
+        parent: find(list, leader.ppid.load(Ordering::Relaxed)),
+        init: find(list, INIT_PID).filter(|_| orphan_zombie),
+        leader,
+    })
 }

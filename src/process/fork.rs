@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::rseq::rseq_fork;
 use super::signal::{copy_signal, is_being_ended};
-use super::tasklist::TASKLIST;
+use super::tasklist::{INIT_PID, TASKLIST};
 use crate::arch::x86::canary::STACK_PROTECTOR;
 use crate::arch::x86::copy_thread::copy_thread;
 use crate::arch::x86::current::{Current, current};
@@ -50,8 +50,11 @@ pub const CLONE_VFORK: u32 = 0x4000;
 pub const CLONE_PARENT: u32 = 0x8000;
 /// Same thread group.
 pub const CLONE_THREAD: u32 = 0x1_0000;
-/// New mount namespace: not in this kernel, but invalid with CLONE_FS.
+/// New mount namespace: not in this kernel, and never with CLONE_FS.
 pub const CLONE_NEWNS: u32 = 0x2_0000;
+/// All that ask for a namespace of their own (CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER,
+/// NEWPID, NEWNET).
+const CLONE_NEW_ANY: u32 = 0x7e02_0000;
 /// Load a TLS descriptor.
 pub const CLONE_SETTLS: u32 = 0x8_0000;
 /// Store the child's number in the parent's memory.
@@ -101,8 +104,8 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
 /// Builds a task and puts it on the task list, but on no run queue.
 /// `name` is for kernel threads: they have no address space.
 pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Result<TaskRef, Errno> {
-    check_flags(args.flags)?;
     let me = current();
+    check_flags(me, args.flags)?;
     let stack = alloc_thread_stack()
         .ok_or(Errno::ENOMEM)?
         .cast::<ThreadInfo>();
@@ -118,7 +121,8 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     }
     task.cred = SpinLock::new(*me.cred.lock());
     copy_files(me, args.flags, &task)?;
-    task.signal = copy_signal(&me.signal, args.flags & CLONE_THREAD != 0);
+    let has = |flag| args.flags & flag != 0;
+    task.signal = copy_signal(&me.signal, has(CLONE_THREAD), has(CLONE_SIGHAND));
     copy_signals(me, args.flags, &task);
     copy_sched(me, &mut task);
     if STACK_PROTECTOR {
@@ -172,7 +176,7 @@ fn publish(
         () => me.tgid,
     };
     task.ppid.store(parent, Ordering::Relaxed);
-    task.exit_signal = if is_thread { 0 } else { flags & 0xff };
+    task.exit_signal = AtomicU32::new(if is_thread { 0 } else { flags & 0xff });
     let p = Box::into_raw(Box::new(task));
     // SAFETY: the foot of the new stack, which nobody else knows yet. The count is what
     // `schedule` has at a switch: one for its own disabling, one for the run-queue lock.
@@ -209,12 +213,22 @@ fn publish(
     Ok(child)
 }
 
-fn check_flags(flags: u32) -> Result<(), Errno> {
+/// EINVAL for flags that contradict each other, for a sibling of init, and for namespaces: there is
+/// one of each. EPERM for those without privilege.
+fn check_flags(me: Current, flags: u32) -> Result<(), Errno> {
     let has = |bits| flags & bits == bits;
     let wrong = has(CLONE_NEWNS | CLONE_FS)
         || has(CLONE_THREAD) && !has(CLONE_SIGHAND)
-        || has(CLONE_SIGHAND) && !has(CLONE_VM);
-    if wrong { Err(Errno::EINVAL) } else { Ok(()) }
+        || has(CLONE_SIGHAND) && !has(CLONE_VM)
+        || has(CLONE_PARENT) && me.tgid == INIT_PID;
+    if wrong {
+        return Err(Errno::EINVAL);
+    }
+    match flags & CLONE_NEW_ANY {
+        0 => Ok(()),
+        _ if me.cred.lock().capable() => Err(Errno::EINVAL),
+        _ => Err(Errno::EPERM),
+    }
 }
 
 /// Policy and priority are inherited; the parent's time slice is shared, so that a process

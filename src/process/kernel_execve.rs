@@ -46,7 +46,7 @@ fn execute(argv: &[&str]) -> Result<(), Errno> {
     me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
     let path = argv.first().ok_or(Errno::ENOENT)?;
     // SAFETY: the frame at the top of our own stack, kept free by `kernel_thread_helper`.
-    do_execve(path.as_bytes(), args, envp, unsafe {
+    do_execve(path.as_bytes(), || Ok((args, envp)), unsafe {
         &mut *current_pt_regs()
     })
     .inspect_err(|_| _ = me.flags.fetch_or(PF_KTHREAD, Ordering::Relaxed))

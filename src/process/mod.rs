@@ -6,7 +6,8 @@
 //! - [`initial_stack`]: what a program finds on its stack
 //! - `load_elf`, `exec`: how a task becomes another program; `kernel_execve`: a thread, the first
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
-//! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key
+//! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key;
+//!   `kill`: whom it is for
 //! - `itimer`: a signal after a time
 //! - `exit`: the end of one; `wait4`: who hears of it; `usage`: what it has used
 //! - `rseq`: restartable sequences on the way back to ring 3
@@ -24,6 +25,8 @@ pub mod initial_stack;
 pub mod itimer;
 #[cfg(target_os = "none")]
 pub mod kernel_execve;
+#[cfg(target_os = "none")]
+pub mod kill;
 #[cfg(target_os = "none")]
 pub mod kthread;
 #[cfg(target_os = "none")]

@@ -18,16 +18,13 @@ use arrayvec::ArrayVec;
 
 use super::itimer::ItReal;
 use super::sigframe::SigInfo;
-use super::sigset::{
-    DefaultAction, NSIG, SIGCHLD, SIGCONT, SIGKILL, SIGSEGV, SigSet, default_action,
-};
+use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
 use super::tasklist::{INIT_PID, TASKLIST};
 use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::IrqSpinLock;
-use crate::syscall::errno::Errno;
-use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE};
+use crate::task::state::{PF_EXITING, PF_KTHREAD, TASK_INTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
 
@@ -39,6 +36,8 @@ pub const SIG_IGN: u32 = 1;
 pub const SI_USER: i32 = 0;
 /// Sent by the kernel.
 pub const SI_KERNEL: i32 = 0x80;
+/// `sa_flags` of SIGCHLD: children that end leave nothing to wait for.
+const SA_NOCLDWAIT: u32 = 2;
 /// Sent by tkill(2).
 pub const SI_TKILL: i32 = -6;
 
@@ -131,11 +130,14 @@ impl TaskSignals {
 /// `ss_flags`: there is no alternate stack.
 pub const SS_DISABLE: u32 = 2;
 
-/// The process's part, shared by its threads. (`CLONE_SIGHAND` without `CLONE_THREAD` copies the
-/// actions instead of sharing them.)
+/// What is to happen, by signal number minus one. Of one process, or of several
+/// (`CLONE_SIGHAND`).
+pub type SigHand = IrqSpinLock<[SigAction; NSIG as usize]>;
+
+/// The process's part, shared by its threads.
 pub struct SignalStruct {
-    /// What the process wants to happen, by signal number minus one.
-    pub actions: IrqSpinLock<[SigAction; NSIG as usize]>,
+    /// What the process wants to happen. Held only to take or to change the reference.
+    sighand: IrqSpinLock<Arc<SigHand>>,
     /// Sent to the whole process.
     pub shared_pending: IrqSpinLock<SigPending>,
     /// Process group.
@@ -158,7 +160,7 @@ impl SignalStruct {
     /// All default, in process group and session 0.
     pub fn new() -> Self {
         Self {
-            actions: IrqSpinLock::new([SigAction::default(); NSIG as usize]),
+            sighand: IrqSpinLock::new(new_sighand([SigAction::default(); NSIG as usize])),
             shared_pending: IrqSpinLock::new(SigPending::new()),
             pgrp: AtomicI32::new(0),
             session: AtomicI32::new(0),
@@ -169,24 +171,49 @@ impl SignalStruct {
         }
     }
 
-    /// For a forked process: the same actions and group, nothing pending.
-    pub fn copy(&self) -> Self {
+    /// For a forked process: the same group, nothing pending, and `sighand`.
+    fn copy(&self, sighand: Arc<SigHand>) -> Self {
         Self {
-            actions: IrqSpinLock::new(*self.actions.lock()),
+            sighand: IrqSpinLock::new(sighand),
+            shared_pending: IrqSpinLock::new(SigPending::new()),
             pgrp: AtomicI32::new(self.pgrp.load(Ordering::Relaxed)),
             session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
-            ..Self::new()
+            group_exit_code: AtomicU32::new(NOT_EXITING),
+            exec_pid: AtomicI32::new(0),
+            real_timer: IrqSpinLock::new(ItReal::default()),
+            usage: IrqSpinLock::new(UsageOfOthers::default()),
         }
+    }
+
+    /// What is to happen at each signal.
+    pub fn sighand(&self) -> Arc<SigHand> {
+        self.sighand.lock().clone()
+    }
+
+    /// Wait status of the process, if a thread has ended it for all.
+    pub fn group_exit_code(&self) -> Option<i32> {
+        match self.group_exit_code.load(Ordering::Acquire) {
+            NOT_EXITING => None,
+            code => Some(code as i32),
+        }
+    }
+
+    /// Whether the ends of children need not be waited for.
+    pub fn ignores_children(&self) -> bool {
+        let action = self.action(SIGCHLD);
+        action.handler == SIG_IGN || action.flags & SA_NOCLDWAIT != 0
     }
 
     /// What is to happen at `signal`.
     pub fn action(&self, signal: u32) -> SigAction {
-        self.actions.lock()[signal as usize - 1]
+        self.sighand().lock()[signal as usize - 1]
     }
 
-    /// For exec: what had a handler is default again; what was ignored still is.
+    /// For exec: what had a handler is default again; what was ignored still is. Who shared the
+    /// actions keeps them.
     pub fn flush_signal_handlers(&self) {
-        for action in self.actions.lock().iter_mut() {
+        let mut actions = *self.sighand().lock();
+        for action in &mut actions {
             let handler = if action.handler == SIG_IGN {
                 SIG_IGN
             } else {
@@ -197,6 +224,9 @@ impl SignalStruct {
                 ..SigAction::default()
             };
         }
+        let own = new_sighand(actions);
+        let old = core::mem::replace(&mut *self.sighand.lock(), own);
+        drop(old);
     }
 
     /// Whether `signal` does nothing to this process.
@@ -218,13 +248,22 @@ impl Default for SignalStruct {
     }
 }
 
-/// A new task's part in its process: the parent's own for a thread, else a copy.
-pub fn copy_signal(parent: &Arc<SignalStruct>, thread: bool) -> Arc<SignalStruct> {
+fn new_sighand(actions: [SigAction; NSIG as usize]) -> Arc<SigHand> {
+    Arc::new(IrqSpinLock::new(actions))
+}
+
+/// A new task's part in its process: the parent's own for a thread, else a copy, whose actions are
+/// the parent's own if `share`.
+pub fn copy_signal(parent: &Arc<SignalStruct>, thread: bool, share: bool) -> Arc<SignalStruct> {
     if thread {
-        parent.clone()
-    } else {
-        Arc::new(parent.copy())
+        return parent.clone();
     }
+    let sighand = parent.sighand();
+    let sighand = match share {
+        true => sighand,
+        false => new_sighand(*sighand.lock()),
+    };
+    Arc::new(parent.copy(sighand))
 }
 
 /// Whether a wait of this task should end for a signal.
@@ -277,14 +316,17 @@ pub fn send_to_process(info: SigInfo, task: &TaskStruct) {
         .values()
         .map(|entry| &entry.task)
         .filter(|t| t.tgid == task.tgid);
-    if let Some(thread) = threads.find(|thread| !is_blocked(thread, info.signal)) {
+    let wants =
+        |thread: &&TaskRef| !thread.has_flags(PF_EXITING) && !is_blocked(thread, info.signal);
+    if let Some(thread) = threads.find(wants) {
         signal_wake_up(thread);
     }
 }
 
 /// Raises a signal in the running task that it can neither block nor ignore: its own fault.
 pub fn force_sig_info(info: SigInfo, me: Current) {
-    let mut actions = me.signal.actions.lock();
+    let sighand = me.signal.sighand();
+    let mut actions = sighand.lock();
     let action = &mut actions[info.signal as usize - 1];
     let mut own = me.signals.lock();
     if own.blocked.contains(info.signal) || action.handler == SIG_IGN {
@@ -313,7 +355,7 @@ pub fn force_sig(signal: u32, me: Current) {
 /// handler is of no use.
 pub fn force_sigsegv(signal: u32, me: Current) {
     if signal == SIGSEGV {
-        me.signal.actions.lock()[SIGSEGV as usize - 1].handler = SIG_DFL;
+        me.signal.sighand().lock()[SIGSEGV as usize - 1].handler = SIG_DFL;
     }
     force_sig(SIGSEGV, me);
 }
@@ -339,9 +381,9 @@ extern "C" fn unhandled_signal(sig: i32) -> bool {
     current().signal.action(sig as u32).handler <= SIG_IGN
 }
 
-/// Tells the parent of the end of a process, or wakes it if it has said that it does not care.
+/// Tells the parent of the end of a process, unless it does not care.
 pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
-    let signal = child.exit_signal;
+    let signal = child.exit_signal.load(Ordering::Relaxed);
     if signal == 0 || signal > NSIG {
         return;
     }
@@ -382,7 +424,7 @@ pub fn begin_group_exit(me: Current, code: i32) -> i32 {
 
 /// Whether the process of `task` is being ended as a whole.
 pub fn is_group_exiting(task: &TaskStruct) -> bool {
-    task.signal.group_exit_code.load(Ordering::Acquire) != NOT_EXITING
+    task.signal.group_exit_code().is_some()
 }
 
 /// Whether all threads of the running task's process are to end, or all but one, which executes a
@@ -408,64 +450,6 @@ pub fn zap_other_threads(me: Current) {
         });
         signal_wake_up(thread);
     }
-}
-
-/// Which processes kill(2) means.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Target {
-    /// One.
-    Process(i32),
-    /// All of a process group.
-    Group(i32),
-    /// All but init and the caller.
-    All,
-}
-
-/// kill(2). Signal 0 only asks whether it could be sent. ESRCH, EPERM.
-pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
-    let me = current();
-    let found = collect(|task| match target {
-        Target::Process(pid) => task.tgid == pid,
-        Target::Group(pgrp) => task.signal.pgrp.load(Ordering::Relaxed) == pgrp,
-        Target::All => task.tgid != INIT_PID && task.tgid != me.tgid,
-    });
-    let mut result = Err(Errno::ESRCH);
-    for task in found? {
-        match may_signal(me, &task, info.signal) {
-            true => {
-                result = Ok(());
-                if info.signal != 0 {
-                    send_to_process(info, &task);
-                }
-            }
-            false if result.is_err() => result = Err(Errno::EPERM),
-            false => {}
-        }
-    }
-    result
-}
-
-/// Whether the running task may send `signal` to `task`.
-pub fn may_signal(me: Current, task: &TaskStruct, signal: u32) -> bool {
-    // One after the other: the two may be the same task.
-    let mine = *me.cred.lock();
-    let theirs = *task.cred.lock();
-    let same_session =
-        || me.signal.session.load(Ordering::Relaxed) == task.signal.session.load(Ordering::Relaxed);
-    mine.may_signal(&theirs) || signal == SIGCONT && same_session()
-}
-
-/// The leaders of processes that `wanted` chooses. ENOMEM.
-fn collect(wanted: impl Fn(&TaskStruct) -> bool) -> Result<alloc::vec::Vec<TaskRef>, Errno> {
-    let list = TASKLIST.lock();
-    let mut found = alloc::vec::Vec::new();
-    for task in list.tasks.values().map(|entry| &entry.task) {
-        if task.pid == task.tgid && !task.has_flags(PF_KTHREAD) && wanted(task) {
-            found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            found.push(task.clone());
-        }
-    }
-    Ok(found)
 }
 
 fn is_blocked(task: &TaskStruct, signal: u32) -> bool {

@@ -87,7 +87,7 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
             SIG_DFL => default(me, info.signal),
             _ => {
                 if action.flags & SA_RESETHAND != 0 {
-                    me.signal.actions.lock()[info.signal as usize - 1].handler = SIG_DFL;
+                    me.signal.sighand().lock()[info.signal as usize - 1].handler = SIG_DFL;
                 }
                 return Some((info, action));
             }

@@ -10,6 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use super::sigset::SIGCHLD;
 use crate::sync::IrqSpinLock;
 use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskRef;
@@ -114,6 +115,8 @@ impl TaskList {
             if let Some(c) = self.tasks.get_mut(&child) {
                 c.parent = INIT_PID;
                 c.task.ppid.store(INIT_PID, Ordering::Relaxed);
+                // Init waits for all that it has in one way.
+                c.task.exit_signal.store(SIGCHLD, Ordering::Relaxed);
                 zombie |= c.task.exit_state.load(Ordering::Relaxed) != 0;
             }
         }

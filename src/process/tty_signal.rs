@@ -4,9 +4,10 @@
 //!
 //! Linux: 2.6.38 `drivers/char/n_tty.c` (`isig`), which can do it in place.
 
+use super::kill::{Target, kill};
 use super::kthread::kernel_thread;
 use super::sigframe::SigInfo;
-use super::signal::{SI_KERNEL, Target, kill};
+use super::signal::SI_KERNEL;
 use crate::fs::tty;
 use crate::syscall::errno::Errno;
 

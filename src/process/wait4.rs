@@ -4,12 +4,13 @@
 
 use core::sync::atomic::Ordering;
 
+use super::sigset::SIGCHLD;
 use super::tasklist::{TASKLIST, TaskList};
 use super::usage::Usage;
 use crate::arch::x86::current::{Current, current};
 use crate::syscall::errno::Errno;
 use crate::task::state::EXIT_ZOMBIE;
-use crate::task::task_struct::TaskRef;
+use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Do not sleep.
 pub const WNOHANG: u32 = 1;
@@ -36,10 +37,13 @@ pub struct Reaped {
 /// None with WNOHANG when there is a child but no zombie.
 ///
 /// # Errors
-/// ECHILD without such a child, EINVAL for unknown options, EINTR.
+/// ECHILD without such a child, EINVAL for unknown options, ESRCH for a group that cannot be, EINTR.
 pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     if options & !(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE) != 0 {
         return Err(Errno::EINVAL);
+    }
+    if pid == i32::MIN {
+        return Err(Errno::ESRCH);
     }
     let me = current();
     let leader = leader_of(me)?;
@@ -50,6 +54,7 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
             leader.pid,
             me.signal.pgrp.load(Ordering::Relaxed),
             pid,
+            options,
         );
         !matches!(found, Ok(None))
     };
@@ -63,6 +68,12 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     found
 }
 
+/// How a process ended: as the thread wanted that ended it for all, or else as its leader.
+pub fn wait_status(leader: &TaskStruct) -> i32 {
+    let of_leader = || leader.exit_code.load(Ordering::Relaxed);
+    leader.signal.group_exit_code().unwrap_or_else(of_leader)
+}
+
 fn leader_of(me: Current) -> Result<TaskRef, Errno> {
     super::tasklist::find_task_by_pid(me.tgid).ok_or(Errno::ECHILD)
 }
@@ -72,6 +83,7 @@ fn look_once(
     leader: i32,
     pgrp: i32,
     pid: i32,
+    options: u32,
 ) -> Result<Option<Reaped>, Errno> {
     let entry = list.tasks.get(&leader).ok_or(Errno::ECHILD)?;
     let mut any = false;
@@ -87,12 +99,15 @@ fn look_once(
             ..-1 => group == pid.wrapping_neg(),
             1.. => child == pid,
         };
-        if !is_meant {
+        // Children whose end is told by another signal are the business of who asks for them.
+        let is_clone = c.task.exit_signal.load(Ordering::Relaxed) != SIGCHLD;
+        let is_asked_for = options & __WALL != 0 || is_clone == (options & __WCLONE != 0);
+        if !is_meant || !is_asked_for {
             continue;
         }
         any = true;
         if c.task.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE && c.live_threads == 0 {
-            zombie = Some((child, c.task.exit_code.load(Ordering::Relaxed)));
+            zombie = Some((child, wait_status(&c.task)));
             break;
         }
     }

@@ -12,10 +12,10 @@ use crate::process::initial_stack::{MAX_ARG_STRLEN, Strings};
 /// Executes the program at `path`. On success the caller's registers are the new program's.
 pub fn sys_execve(path: u32, argv: u32, envp: u32) -> SysResult {
     let path = getname(path)?;
-    let (argv, envp) = (strings(argv)?, strings(envp)?);
     // SAFETY: the frame of the system call that we are in; nobody else uses it meanwhile.
     let regs = unsafe { &mut *current_pt_regs() };
-    do_execve(&path, argv, envp, regs).map(|()| 0)
+    let strings = || Ok((strings(argv)?, strings(envp)?));
+    do_execve(&path, strings, regs).map(|()| 0)
 }
 
 /// The strings that an array of pointers, ended by 0, leads to. A null array is an empty one.

@@ -8,9 +8,10 @@ use super::SysResult;
 use super::errno::Errno;
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::process::kill::{Target, check_kill_permission, kill};
 use crate::process::sigframe::SigInfo;
 use crate::process::signal::{
-    SI_TKILL, SI_USER, SS_DISABLE, SigAction, Target, kill, may_signal, send_to_thread, set_blocked,
+    SI_TKILL, SI_USER, SS_DISABLE, SigAction, send_to_thread, set_blocked,
 };
 use crate::process::signal_delivery::{SA_NODEFER, SA_RESETHAND, sigreturn};
 use crate::process::sigset::{NSIG, SIGKILL, SIGSTOP, SigSet};
@@ -22,14 +23,6 @@ const SIG_BLOCK: u32 = 0;
 const SIG_UNBLOCK: u32 = 1;
 const SIG_SETMASK: u32 = 2;
 const SIGSET_BYTES: u32 = 8;
-
-fn check_signal(signal: u32) -> Result<(), Errno> {
-    if signal <= NSIG {
-        Ok(())
-    } else {
-        Err(Errno::EINVAL)
-    }
-}
 
 fn info(signal: u32, code: i32) -> SigInfo {
     let me = current();
@@ -44,7 +37,6 @@ fn info(signal: u32, code: i32) -> SigInfo {
 /// Sends a signal to a process; to a process group for 0 and below -1; to all but init and the
 /// caller for -1.
 pub fn sys_kill(pid: u32, signal: u32) -> SysResult {
-    check_signal(signal)?;
     let target = match pid as i32 {
         0 => Target::Group(current().signal.pgrp.load(Ordering::Relaxed)),
         -1 => Target::All,
@@ -56,9 +48,7 @@ pub fn sys_kill(pid: u32, signal: u32) -> SysResult {
 }
 
 fn kill_thread(task: &TaskStruct, signal: u32) -> SysResult {
-    if !may_signal(current(), task, signal) {
-        return Err(Errno::EPERM);
-    }
+    check_kill_permission(current(), task, signal)?;
     if signal != 0 {
         send_to_thread(info(signal, SI_TKILL), task);
     }
@@ -67,7 +57,6 @@ fn kill_thread(task: &TaskStruct, signal: u32) -> SysResult {
 
 /// Sends a signal to one thread.
 pub fn sys_tkill(tid: u32, signal: u32) -> SysResult {
-    check_signal(signal)?;
     if tid as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
@@ -76,7 +65,6 @@ pub fn sys_tkill(tid: u32, signal: u32) -> SysResult {
 
 /// Sends a signal to one thread of one process.
 pub fn sys_tgkill(tgid: u32, tid: u32, signal: u32) -> SysResult {
-    check_signal(signal)?;
     if tid as i32 <= 0 || tgid as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
@@ -92,7 +80,8 @@ fn do_sigaction(signal: u32, new: Option<SigAction>) -> Result<SigAction, Errno>
         return Err(Errno::EINVAL);
     }
     let me = current();
-    let mut actions = me.signal.actions.lock();
+    let sighand = me.signal.sighand();
+    let mut actions = sighand.lock();
     let slot = &mut actions[signal as usize - 1];
     match new {
         None => Ok(*slot),

@@ -131,7 +131,7 @@ pub struct TaskStruct {
     /// The task's own part of signals.
     pub signals: IrqSpinLock<TaskSignals>,
     /// Signal that the parent gets at the end; 0 for a thread.
-    pub exit_signal: u32,
+    pub exit_signal: AtomicU32,
     /// 1 once the parent of a vfork may go on.
     pub vfork_done: AtomicU32,
     /// Where this process waits for its children; and its parent, after vfork, for `vfork_done`.
@@ -204,7 +204,7 @@ impl TaskStruct {
             fs: SpinLock::new(None),
             signal: Arc::new(SignalStruct::new()),
             signals: IrqSpinLock::new(TaskSignals::none()),
-            exit_signal: 0,
+            exit_signal: AtomicU32::new(0),
             vfork_done: AtomicU32::new(0),
             wait_chldexit: WaitQueue::new(),
             clear_child_tid: AtomicU32::new(0),

@@ -193,7 +193,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "alarm_of_the_dead_kept",
         takes_out: "exit_itimers",
         edits: &[
-            Edit { file: "src/process/exit.rs", find: "        exit_itimers(&me);", replace: "        let _ = exit_itimers;" },
+            Edit { file: "src/process/exit.rs", find: "    exit_itimers(&leader);", replace: "    let _ = exit_itimers;" },
         ],
         red: Run::stress("no_task_is_left"),
     },
@@ -260,5 +260,61 @@ pub const PROGRAMS: &[Mutant] = &[
             Edit { file: "src/process/wait4.rs", find: "        others.children = others.children + reaped.usage;", replace: "        others.children = others.children + Usage::default();" },
         ],
         red: Run::ring3("usage", "which are of the children now"),
+    },
+    Mutant {
+        name: "process_ends_with_its_leader",
+        takes_out: "the wait for the last thread",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "    if entry.live_threads != 0 {", replace: "    if entry.live_threads != 0 && current().pid != tgid {" },
+        ],
+        red: Run::ring3("ends", "while a thread lives its process has not ended"),
+    },
+    Mutant {
+        name: "signal_for_the_dead_leader",
+        takes_out: "that a signal for a process is for a thread that lives",
+        edits: &[
+            Edit { file: "src/process/signal.rs", find: "!thread.has_flags(PF_EXITING) && ", replace: "(!thread.has_flags(PF_EXITING) || true) && " },
+        ],
+        red: Run::ring3("ends", "a signal for the process finds the thread that lives"),
+    },
+    Mutant {
+        name: "ignored_children_wait",
+        takes_out: "that children whose end is ignored leave nothing",
+        edits: &[
+            Edit { file: "src/process/signal.rs", find: "        action.handler == SIG_IGN || action.flags", replace: "        action.handler == SIG_IGN && false || action.flags" },
+        ],
+        red: Run::ring3("ends", "who ignores SIGCHLD has nobody to wait for"),
+    },
+    Mutant {
+        name: "exec_closes_what_others_share",
+        takes_out: "descriptors of its own for a new program",
+        edits: &[
+            Edit { file: "src/process/exec.rs", find: "Arc::strong_count(&files) > 2 =>", replace: "Arc::strong_count(&files) > 2 && false =>" },
+        ],
+        red: Run::ring3("ends", "what exec closes stays open for who shared it"),
+    },
+    Mutant {
+        name: "lone_number_cleared",
+        takes_out: "the question whether somebody shares the memory",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "mm.counts.users() > 1", replace: "mm.counts.users() > 0" },
+        ],
+        red: Run::ring3("ends", "the number of who has its memory alone is not cleared"),
+    },
+    Mutant {
+        name: "handlers_copied",
+        takes_out: "that CLONE_SIGHAND shares the handlers",
+        edits: &[
+            Edit { file: "src/process/signal.rs", find: "        true => sighand,", replace: "        true => new_sighand(*sighand.lock())," },
+        ],
+        red: Run::ring3("ends", "with CLONE_SIGHAND they are shared"),
+    },
+    Mutant {
+        name: "vfork_waits_on_the_wrong_queue",
+        takes_out: "the wake-up of who waits in vfork",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "    me.wait_chldexit.wake_up();\n", replace: "    if let Some(parent) = super::tasklist::find_task_by_pid(me.ppid.load(Ordering::Relaxed)) {\n        parent.wait_chldexit.wake_up();\n    }\n" },
+        ],
+        red: Run::ring3("ends", "a thread goes on after its vfork"),
     },
 ];

@@ -48,7 +48,8 @@ pub struct TaskStat {
     pub sigcatch: u64,
     /// Whether it sleeps somewhere.
     pub wchan: u32,
-    pub exit_signal: u32,
+    /// -1 for a thread that does not lead its process.
+    pub exit_signal: i32,
     pub processor: u32,
     pub rt_priority: u32,
     pub policy: u32,

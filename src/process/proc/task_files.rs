@@ -131,7 +131,10 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         sigignore: signals.ignored.0,
         sigcatch: signals.caught.0,
         wchan: u32::from(get_wchan(task).is_some()),
-        exit_signal: task.exit_signal,
+        exit_signal: match task.pid == task.tgid {
+            true => task.exit_signal.load(Ordering::Relaxed) as i32,
+            false => -1,
+        },
         processor: task.cpu(),
         rt_priority,
         policy,
@@ -173,7 +176,8 @@ impl Signals {
             (signals.pending.set(), signals.blocked)
         };
         let with_handler = |wanted: fn(u32) -> bool| {
-            let actions = task.signal.actions.lock();
+            let sighand = task.signal.sighand();
+            let actions = sighand.lock();
             (1u32..)
                 .zip(actions.iter())
                 .filter(|(_, action)| wanted(action.handler))

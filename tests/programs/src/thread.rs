@@ -23,6 +23,7 @@ pub const CLONE_FS: u32 = 0x200;
 pub const CLONE_FILES: u32 = 0x400;
 pub const CLONE_SIGHAND: u32 = 0x800;
 pub const CLONE_VFORK: u32 = 0x4000;
+pub const CLONE_PARENT: u32 = 0x8000;
 pub const CLONE_THREAD: u32 = 0x1_0000;
 pub const CLONE_NEWNS: u32 = 0x2_0000;
 pub const CLONE_SETTLS: u32 = 0x8_0000;
@@ -76,6 +77,16 @@ pub fn spawn(body: Body, argument: u32, tls: Option<&UserDesc>) -> Result<Thread
     // SAFETY: the child runs on the new stack only, and ends in `exit`.
     result(unsafe { rt_clone(flags, top, null_mut(), tls, alive.as_ptr(), body, argument) })?;
     Ok(Thread { alive })
+}
+
+/// Starts `body(argument)` as a process of its own in the caller's memory, which shares besides what
+/// `flags` say; returns its number, to be waited for.
+pub fn spawn_process(flags: u32, body: Body, argument: u32) -> Result<u32, Errno> {
+    let bottom = mmap_anonymous(STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE)?;
+    let (flags, top) = (flags | CLONE_VM | SIGCHLD, bottom + STACK_BYTES);
+    let none = null_mut();
+    // SAFETY: as in `spawn`.
+    result(unsafe { rt_clone(flags, top, none, null_mut(), none, body, argument) })
 }
 
 unsafe extern "C" {

@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("syscalls", "answers and errors of the system calls"),
     ("processes", "fork, exec, exit, wait4"),
     ("clone", "flags and errors of clone"),
+    ("ends", "the ends of processes, and who is told"),
     ("memory", "brk, mmap, copy on write"),
     ("vdso", "AT_SYSINFO and its image"),
     ("faults", "each exception kills its program only"),

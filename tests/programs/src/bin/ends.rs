@@ -1,0 +1,321 @@
+//! How a process ends that has several threads, and what of it others see.
+//!
+//! Linux: exit(2), exit_group(2), wait(2), clone(2), sigaction(2) (SA_NOCLDWAIT).
+//! Book: ch. 3, "Destroying Processes".
+//! Red without: that a process ends with its last thread; the choice of a live thread for a signal;
+//! the own queue of who waits in vfork; descriptors and handlers of its own for a program
+//! that is executed.
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use rt::{
+    Errno, WaitStatus, child,
+    clock::sleep_ms,
+    eq,
+    gates::syscall,
+    ktap,
+    memory::shared_page,
+    process::{Child, WNOHANG, exec_self, exit, exit_group, wait4},
+    signals::{Sigcontext, kill, set_handler, set_handler_with},
+    start,
+    thread::{
+        Body, CLONE_FILES, CLONE_SIGHAND, CLONE_VFORK, SIGCHLD, SYS_CLONE, spawn, spawn_process,
+    },
+};
+
+const SYS_OPEN: u32 = 5;
+const SYS_CLOSE: u32 = 6;
+const SYS_NANOSLEEP: u32 = 162;
+const SYS_RT_SIGACTION: u32 = 174;
+const SYS_SET_TID_ADDRESS: u32 = 258;
+const O_CLOEXEC: u32 = 0o2_000_000;
+const SA_NOCLDWAIT: u32 = 2;
+const SIGUSR2: u32 = 12;
+const SIGTERM: u32 = 15;
+const WCLONE: u32 = 0x8000_0000;
+const WALL: u32 = 0x4000_0000;
+
+/// How often a child's end was told.
+static TOLD: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn told(_signal: u32, _context: Sigcontext) {
+    TOLD.fetch_add(1, SeqCst);
+}
+
+/// wait4, whatever signals come meanwhile.
+fn wait_through_signals(pid: u32) -> Result<(u32, WaitStatus), Errno> {
+    loop {
+        match wait4(pid as i32, 0) {
+            Err(Errno::EINTR) => (),
+            other => return other,
+        }
+    }
+}
+
+/// Sleeps for 30 ms, or until a signal comes.
+fn pause() {
+    let _ = syscall(SYS_NANOSLEEP, [[0u32, 30_000_000].as_ptr() as u32, 0]);
+}
+
+extern "C" fn exit_group_soon(ms: u32) -> i32 {
+    sleep_ms(ms);
+    exit_group(7)
+}
+
+extern "C" fn sleep_on(_: u32) -> i32 {
+    loop {
+        sleep_ms(60_000);
+    }
+}
+
+/// Waits for the process's child, which its leader has left behind.
+extern "C" fn wait_for_it(_: u32) -> i32 {
+    sleep_ms(30);
+    let status = wait4(-1, 0).map(|(_, status)| status);
+    exit_group(i32::from(status != Ok(WaitStatus::exited(3))))
+}
+
+/// A process whose first thread ends at once, with status 5, while another runs `body`.
+fn without_leader(body: extern "C" fn(u32) -> i32, argument: u32) -> Child {
+    child(|| {
+        spawn(body, argument, None).expect("clone");
+        5
+    })
+}
+
+fn leaders() {
+    set_handler(SIGCHLD, told).expect("sigaction");
+    let process = without_leader(exit_group_soon, 80);
+    pause();
+    let early = (TOLD.load(SeqCst), wait4(process.pid as i32, WNOHANG));
+    eq!(
+        early,
+        (0, Ok((0, WaitStatus(0)))),
+        "while a thread lives its process has not ended"
+    );
+    let end = wait_through_signals(process.pid);
+    eq!(
+        end,
+        Ok((process.pid, WaitStatus::exited(7))),
+        "it ends as the thread wants that ends it for all"
+    );
+    eq!(TOLD.load(SeqCst), 1, "and that is told once");
+
+    let process = without_leader(sleep_on, 0);
+    pause();
+    kill(process.pid, SIGTERM).expect("kill");
+    eq!(
+        wait_through_signals(process.pid),
+        Ok((process.pid, WaitStatus::signaled(SIGTERM))),
+        "a signal for the process finds the thread that lives"
+    );
+
+    let process = child(|| {
+        spawn(wait_for_it, 0, None).expect("clone");
+        // Whom the other thread waits for.
+        let _ = child(|| {
+            sleep_ms(60);
+            3
+        });
+        5
+    });
+    eq!(
+        wait_through_signals(process.pid),
+        Ok((process.pid, WaitStatus::exited(0))),
+        "its children stay its children"
+    );
+}
+
+fn set_sigchld(handler: u32) {
+    let action = [handler, 0, 0, 0, 0];
+    syscall(SYS_RT_SIGACTION, [SIGCHLD, action.as_ptr() as u32, 0, 8]).expect("sigaction");
+}
+
+fn unwanted() {
+    let ends = || {
+        let ended = child(|| 0);
+        pause();
+        wait4(ended.pid as i32, 0)
+    };
+    TOLD.store(0, SeqCst);
+    set_sigchld(1);
+    eq!(
+        ends(),
+        Err(Errno::ECHILD),
+        "who ignores SIGCHLD has nobody to wait for"
+    );
+    let sleeper = child(|| {
+        sleep_ms(40);
+        0
+    });
+    let answer = wait4(sleeper.pid as i32, 0);
+    eq!(answer, Err(Errno::ECHILD), "not even while the child runs");
+    set_handler_with(SIGCHLD, told, SA_NOCLDWAIT).expect("sigaction");
+    let answer = (ends(), TOLD.load(SeqCst));
+    eq!(
+        answer,
+        (Err(Errno::ECHILD), 1),
+        "so with SA_NOCLDWAIT, but is told"
+    );
+    set_sigchld(0);
+}
+
+fn clones() {
+    let clone = |flags: u32| match syscall(SYS_CLONE, [flags, 0, 0, 0, 0]) {
+        Ok(0) => exit(0),
+        Ok(pid) => pid,
+        Err(errno) => panic!("clone: {errno:?}"),
+    };
+    let answer = |wanted: Result<(u32, WaitStatus), Errno>| wanted.map(|(pid, _)| pid);
+    let silent = clone(0);
+    sleep_ms(20);
+    eq!(
+        answer(wait4(-1, 0)),
+        Err(Errno::ECHILD),
+        "a child that ends without SIGCHLD is not waited for"
+    );
+    eq!(answer(wait4(-1, WCLONE)), Ok(silent), "unless by __WCLONE");
+    let plain = clone(SIGCHLD);
+    eq!(
+        answer(wait4(-1, WCLONE)),
+        Err(Errno::ECHILD),
+        "which does not wait for others"
+    );
+    eq!(answer(wait4(-1, WALL)), Ok(plain), "__WALL waits for all");
+}
+
+/// Sets or removes a handler of SIGUSR2.
+extern "C" fn set_usr2(with_handler: u32) -> i32 {
+    match with_handler {
+        0 => syscall(SYS_RT_SIGACTION, [SIGUSR2, [0u32; 5].as_ptr() as u32, 0, 8]).map(drop),
+        _ => set_handler(SIGUSR2, told),
+    }
+    .map_or(1, |()| 0)
+}
+
+extern "C" fn execute(_: u32) -> i32 {
+    exec_self(c"end")
+}
+
+fn handlers() {
+    let has_handler = || {
+        let mut action = [0u32; 5];
+        syscall(
+            SYS_RT_SIGACTION,
+            [SIGUSR2, 0, action.as_mut_ptr() as u32, 8],
+        )
+        .expect("sigaction");
+        action[0] != 0
+    };
+    let run = |flags: u32, body: Body, argument: u32| {
+        let pid = spawn_process(flags, body, argument).expect("clone");
+        wait4(pid as i32, 0).expect("wait4");
+        has_handler()
+    };
+    eq!(
+        run(0, set_usr2, 1),
+        false,
+        "CLONE_VM alone shares no handlers"
+    );
+    eq!(
+        run(CLONE_SIGHAND, set_usr2, 1),
+        true,
+        "with CLONE_SIGHAND they are shared"
+    );
+    eq!(
+        run(CLONE_SIGHAND, execute, 0),
+        true,
+        "until one executes another program"
+    );
+    eq!(
+        run(CLONE_SIGHAND, set_usr2, 0),
+        false,
+        "they are removed for both, too"
+    );
+}
+
+/// CLONE_VFORK by a thread that does not lead its process.
+extern "C" fn vfork(_: u32) -> i32 {
+    match syscall(SYS_CLONE, [CLONE_VFORK | SIGCHLD, 0, 0, 0, 0]) {
+        Ok(0) => {
+            sleep_ms(20);
+            exit(0)
+        }
+        Ok(pid) => i32::from(wait4(pid as i32, 0).is_err()),
+        Err(_) => 1,
+    }
+}
+
+fn vforks() {
+    let process = child(|| {
+        let thread = spawn(vfork, 0, None).expect("clone");
+        i32::from(!thread.join())
+    });
+    sleep_ms(200);
+    // Who sleeps in vfork for ever cannot even be killed.
+    eq!(
+        wait4(process.pid as i32, WNOHANG),
+        Ok((process.pid, WaitStatus::exited(0))),
+        "a thread goes on after its vfork"
+    );
+}
+
+fn numbers() {
+    let page = shared_page();
+    let at = page[0].as_ptr() as u32;
+    page[0].store(55, SeqCst);
+    let own = child(|| {
+        syscall(SYS_SET_TID_ADDRESS, [at]).expect("set_tid_address");
+        0
+    });
+    own.wait();
+    eq!(
+        page[0].load(SeqCst),
+        55,
+        "the number of who has its memory alone is not cleared"
+    );
+    // That of who shares it is, or no thread could be joined.
+}
+
+fn executing() {
+    let open = syscall(SYS_OPEN, [c"/".as_ptr() as u32, O_CLOEXEC]);
+    let fd = open.expect("open");
+    match syscall(SYS_CLONE, [CLONE_FILES | SIGCHLD, 0, 0, 0, 0]) {
+        Ok(0) => exec_self(c"end"),
+        other => other.and_then(|pid| wait4(pid as i32, 0)).expect("clone"),
+    };
+    eq!(
+        syscall(SYS_CLOSE, [fd]),
+        Ok(0),
+        "what exec closes stays open for who shared it"
+    );
+    match syscall(SYS_CLONE, [SIGUSR2, 0, 0, 0, 0]) {
+        Ok(0) => exec_self(c"end"),
+        other => other.expect("clone"),
+    };
+    sleep_ms(50); // until it is the program
+    let status = wait4(-1, 0).map(|(_, status)| status);
+    eq!(
+        status,
+        Ok(WaitStatus::exited(0)),
+        "a program's end is told by SIGCHLD, whatever clone said"
+    );
+}
+
+fn main() -> i32 {
+    if start::arg(1).is_some() {
+        return 0;
+    }
+    ktap::plan(20);
+    leaders();
+    unwanted();
+    clones();
+    handlers();
+    vforks();
+    numbers();
+    executing();
+    ktap::finish()
+}
+
+rt::main!(main);
