@@ -54,8 +54,8 @@ bitflags! {
 /// Maps `length` bytes and returns where. `backing` none: anonymous memory of the kind that
 /// `flags` ask for.
 ///
-/// Errors: EINVAL (length 0, neither or both of shared and private, odd fixed address), ENOMEM,
-/// EPERM (below [`MMAP_MIN_ADDR`]), EEXIST.
+/// Errors: EINVAL (length 0, neither or both of shared and private, odd fixed address, shared memory
+/// that grows), ENOMEM, EPERM (below [`MMAP_MIN_ADDR`]), EEXIST.
 pub fn do_mmap(
     mm: &MmStruct,
     address: u32,
@@ -65,7 +65,8 @@ pub fn do_mmap(
     backing: Option<Backing>,
 ) -> Result<u32, Errno> {
     let shared = flags.contains(MapFlags::SHARED);
-    if length == 0 || shared == flags.contains(MapFlags::PRIVATE) {
+    let grows = flags.contains(MapFlags::GROWSDOWN);
+    if length == 0 || shared == flags.contains(MapFlags::PRIVATE) || shared && grows {
         return Err(Errno::EINVAL);
     }
     let length = length
@@ -89,16 +90,13 @@ pub fn do_mmap(
         }
         None => Backing::Anonymous,
     };
-    let mut vm_flags = prot & VmFlags::PROT;
+    let mut vm_flags = prot & (VmFlags::PROT | VmFlags::NEVER_WRITE);
     vm_flags.set(VmFlags::SHARED, shared);
-    vm_flags.set(
-        VmFlags::GROWSDOWN,
-        flags.contains(MapFlags::GROWSDOWN) && !shared,
-    );
+    vm_flags.set(VmFlags::GROWSDOWN, grows);
 
     let mut map = mm.map.lock();
     let start = if flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NOREPLACE) {
-        let end = user_range(address, length)?;
+        let end = fixed_range(address, length)?;
         if address < MMAP_MIN_ADDR {
             return Err(Errno::EPERM);
         }
@@ -130,16 +128,36 @@ pub fn do_munmap(mm: &MmStruct, address: u32, length: u32) -> Result<(), Errno> 
     unmap_locked(mm, &mut mm.map.lock(), address, end)
 }
 
-/// Changes the protection of a range. ENOMEM if a page of it is not mapped.
-pub fn do_mprotect(mm: &MmStruct, address: u32, length: u32, prot: VmFlags) -> Result<(), Errno> {
-    if length == 0 && address.is_multiple_of(PAGE_SIZE) {
+/// Changes the protection of a range to `prot`; none is one that does not exist. What lies before a
+/// page that is not mapped, or must not be so, is changed.
+///
+/// Errors: EINVAL (odd address, no protection), ENOMEM (not mapped), EACCES.
+pub fn do_mprotect(
+    mm: &MmStruct,
+    address: u32,
+    length: u32,
+    prot: Option<VmFlags>,
+) -> Result<(), Errno> {
+    if !address.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    if length == 0 {
         return Ok(());
     }
-    let end = user_range(address, length)
-        .map_err(|e| if e == Errno::EINVAL { e } else { Errno::ENOMEM })?;
+    let end = page_end(address, length).ok_or(Errno::ENOMEM)?;
+    let prot = prot.ok_or(Errno::EINVAL)?;
     let mut map = mm.map.lock();
-    map.protect(address, end, prot)?;
-    let mut first = address;
+    let (end, result) = map.may_protect(address, end, prot);
+    if address < end {
+        map.protect(address, end, prot)?;
+        protect_pages(mm, &map, address, end);
+    }
+    result
+}
+
+/// Gives the pages of `start..end` that have a frame the flags of their areas.
+fn protect_pages(mm: &MmStruct, map: &MemoryMap, start: u32, end: u32) {
+    let mut first = start;
     while let Some(vma) = map.find_vma(first).filter(|_| first < end) {
         let (last, flags) = (vma.end.min(end), vma.flags);
         for_each_used(mm.pgd.load(Ordering::Relaxed), first, last, |_, slot| {
@@ -153,7 +171,6 @@ pub fn do_mprotect(mm: &MmStruct, address: u32, length: u32, prot: VmFlags) -> R
         first = last;
     }
     flush_tlb_mm(mm);
-    Ok(())
 }
 
 /// Flags for a page that has a frame already. A private page stays read-only: whether it may be
@@ -180,16 +197,19 @@ pub fn do_brk(mm: &MmStruct, brk: u32) -> u32 {
     map.brk
 }
 
-/// Gives back the frames of private pages in a range; they read as at first when touched again
-/// (`MADV_DONTNEED`). ENOMEM if a page is not mapped.
-pub fn do_dontneed(mm: &MmStruct, address: u32, length: u32) -> Result<(), Errno> {
-    let end = user_range(address, length)?;
+/// Advice on a range. `dontneed` gives back the frames of its private pages; they read as at first
+/// when touched again (`MADV_DONTNEED`). ENOMEM if a page is not mapped, after the others were heeded.
+pub fn do_madvise(mm: &MmStruct, address: u32, length: u32, dontneed: bool) -> Result<(), Errno> {
+    let end = page_end(address, length).filter(|_| address.is_multiple_of(PAGE_SIZE));
+    let end = end.ok_or(Errno::EINVAL)?;
     let map = mm.map.lock();
-    if !map.is_covered(address, end) {
-        return Err(Errno::ENOMEM);
+    if dontneed {
+        zap_page_range(mm, address.min(TASK_SIZE), end.min(TASK_SIZE));
     }
-    zap_page_range(mm, address, end);
-    Ok(())
+    match map.is_covered(address, end) {
+        true => Ok(()),
+        false => Err(Errno::ENOMEM),
+    }
 }
 
 /// Copies `old`'s areas and present pages into `new`, which is empty and not yet in use. Pages
@@ -263,20 +283,28 @@ fn zap_page_range(mm: &MmStruct, start: u32, end: u32) {
     Gather::new(mm).zap(start, end);
 }
 
+/// Address after `length` bytes, rounded up to pages, from `address`; none if there is no such address.
+fn page_end(address: u32, length: u32) -> Option<u32> {
+    length
+        .checked_next_multiple_of(PAGE_SIZE)
+        .and_then(|length| address.checked_add(length))
+}
+
 /// End of the user range of `length` bytes, rounded up to pages, from `address`. EINVAL if
 /// `address` is not a page's or the range leaves user space.
 fn user_range(address: u32, length: u32) -> Result<u32, Errno> {
-    if !address.is_multiple_of(PAGE_SIZE) {
-        return Err(Errno::EINVAL);
+    page_end(address, length)
+        .filter(|end| address.is_multiple_of(PAGE_SIZE) && *end <= TASK_SIZE)
+        .ok_or(Errno::EINVAL)
+}
+
+/// The same for a mapping that must be there: ENOMEM if it leaves user space, before EINVAL.
+fn fixed_range(address: u32, length: u32) -> Result<u32, Errno> {
+    let end = page_end(address, length).filter(|end| *end <= TASK_SIZE);
+    match end.ok_or(Errno::ENOMEM)? {
+        end if address.is_multiple_of(PAGE_SIZE) => Ok(end),
+        _ => Err(Errno::EINVAL),
     }
-    let end = length
-        .checked_next_multiple_of(PAGE_SIZE)
-        .and_then(|length| address.checked_add(length));
-    end.filter(|end| *end <= TASK_SIZE)
-        .ok_or(match address < TASK_SIZE {
-            true => Errno::ENOMEM,
-            false => Errno::EINVAL,
-        })
 }
 
 /// Frames taken out of the page tables that some TLB may still know. Dropping it flushes, then

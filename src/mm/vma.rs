@@ -45,6 +45,9 @@ bitflags! {
         const EXEC = 1 << 2;
         /// Writes are seen by all who share it; fork does not copy.
         const SHARED = 1 << 3;
+        /// Shows a file that nobody may write: `mprotect` cannot make it writable
+        /// (Linux: no `VM_MAYWRITE`).
+        const NEVER_WRITE = 1 << 5;
         /// Grows downwards by itself: the stack.
         const GROWSDOWN = 1 << 8;
     }
@@ -256,6 +259,25 @@ impl MemoryMap {
         Ok(())
     }
 
+    /// How far from `start` on, and at most to `end`, areas may have the protection `prot`, and what
+    /// is in the way there: ENOMEM for a hole, EACCES for an area that must not be written.
+    pub fn may_protect(&self, start: u32, end: u32, prot: VmFlags) -> (u32, Result<(), Errno>) {
+        let mut at = start;
+        for vma in &self.areas[self.index_after(start)..] {
+            if at >= end || vma.start > at {
+                break;
+            }
+            if prot.contains(VmFlags::WRITE) && vma.flags.contains(VmFlags::NEVER_WRITE) {
+                return (at, Err(Errno::EACCES));
+            }
+            at = vma.end;
+        }
+        match at >= end {
+            true => (end, Ok(())),
+            false => (at, Err(Errno::ENOMEM)),
+        }
+    }
+
     /// Whether every page of `start..end` is in an area.
     pub fn is_covered(&self, start: u32, end: u32) -> bool {
         let mut at = start;
@@ -274,7 +296,10 @@ impl MemoryMap {
         if length > TASK_SIZE - MMAP_MIN_ADDR {
             return Err(Errno::ENOMEM);
         }
-        let hint = hint & !(PAGE_SIZE - 1);
+        let hint = match hint & !(PAGE_SIZE - 1) {
+            0 => 0,
+            hint => hint.max(MMAP_MIN_ADDR),
+        };
         if hint >= MMAP_MIN_ADDR && hint <= TASK_SIZE - length {
             let next = self.find_vma(hint);
             if next.is_none_or(|vma| vma.start_with_gap() >= hint + length) {

@@ -39,6 +39,24 @@ fn neighbours_join_and_holes_split() {
 }
 
 #[test]
+fn protection_is_given_up_to_what_is_in_the_way() {
+    let mut map = MemoryMap::new();
+    map.insert(vma(BASE, BASE + 2 * PAGE, rw())).unwrap();
+    let never = VmFlags::READ | VmFlags::NEVER_WRITE;
+    map.insert(vma(BASE + 3 * PAGE, BASE + 4 * PAGE, never))
+        .unwrap();
+    let may = |first: u32, last: u32, prot| {
+        let (end, result) = map.may_protect(BASE + first * PAGE, BASE + last * PAGE, prot);
+        ((end - BASE) / PAGE, result)
+    };
+    assert_eq!(may(0, 1, rw()), (1, Ok(())));
+    assert_eq!(may(1, 4, rw()), (2, Err(Errno::ENOMEM)));
+    assert_eq!(may(2, 4, rw()), (2, Err(Errno::ENOMEM)));
+    assert_eq!(may(3, 4, rw()), (3, Err(Errno::EACCES)));
+    assert_eq!(may(3, 5, VmFlags::READ), (4, Err(Errno::ENOMEM)));
+}
+
+#[test]
 fn a_file_area_splits_at_the_right_offset_and_joins_again() {
     static FILE: [u8; 16384] = [0; 16384];
     let backing = Backing::File {

@@ -93,7 +93,7 @@ fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Res
                 .map_err(no_memory)?;
         }
     }
-    do_mprotect(mm, page, PAGE_SIZE, rights)
+    do_mprotect(mm, page, PAGE_SIZE, Some(rights))
 }
 
 /// Makes the stack with `contents` at its end. ENOMEM.

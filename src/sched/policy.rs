@@ -32,17 +32,23 @@ pub fn yield_current() {
     schedule();
 }
 
-/// Gives `p` a policy, and the priority that goes with it: 1..=99 for FIFO and RR, else 0.
-///
-/// # Errors
-/// EINVAL for an unknown policy, a priority out of range, and the migration thread of a CPU.
-pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<(), Errno> {
+/// EINVAL unless there is such a policy, and `rt_priority` goes with it: 1..=99 for FIFO and RR, else 0.
+pub fn check_scheduler(policy: u32, rt_priority: i32) -> Result<(), Errno> {
     let valid = match policy {
         SCHED_FIFO | SCHED_RR => (1..=99).contains(&rt_priority),
         SCHED_NORMAL => rt_priority == 0,
         _ => false,
     };
-    if !valid || p.has_flags(PF_THREAD_BOUND) {
+    if valid { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// Gives `p` a policy, and the priority that goes with it.
+///
+/// # Errors
+/// As [`check_scheduler`]; EINVAL for the migration thread of a CPU.
+pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<(), Errno> {
+    check_scheduler(policy, rt_priority)?;
+    if p.has_flags(PF_THREAD_BOUND) {
         return Err(Errno::EINVAL);
     }
     change(p, |se| {

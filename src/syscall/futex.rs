@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use super::SysResult;
 use super::errno::Errno;
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::uaccess::get_user;
+use crate::arch::x86::uaccess::{access_ok, get_user};
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::mm_struct::MmStruct;
@@ -87,6 +87,7 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
     }
     let mm = me.mm.load(Ordering::Relaxed);
     if private {
+        access_ok(address, 4)?;
         return Ok((mm as u32, address));
     }
     shared_key(mm, address)
@@ -119,28 +120,28 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
     let private = op & FUTEX_PRIVATE_FLAG != 0;
     let me = current();
     let key = |address| get_futex_key(me, address, private);
-    match op & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME) {
-        FUTEX_WAIT => futex_wait(
-            me,
-            key(uaddr)?,
-            uaddr,
-            val,
-            ticks_from(timeout, false)?,
-            MATCH_ANY,
-        ),
-        FUTEX_WAIT_BITSET => futex_wait(
-            me,
-            key(uaddr)?,
-            uaddr,
-            val,
-            ticks_from(timeout, true)?,
-            val3,
-        ),
+    let cmd = op & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+    // The clocks agree here, but only this one can choose.
+    if op & FUTEX_CLOCK_REALTIME != 0 && cmd != FUTEX_WAIT_BITSET {
+        return Err(Errno::ENOSYS);
+    }
+    match cmd {
+        FUTEX_WAIT => {
+            let ticks = ticks_from(timeout, false)?;
+            futex_wait(me, key(uaddr)?, uaddr, val, ticks, MATCH_ANY)
+        }
+        FUTEX_WAIT_BITSET => {
+            let ticks = ticks_from(timeout, true)?;
+            futex_wait(me, key(uaddr)?, uaddr, val, ticks, val3)
+        }
         FUTEX_WAKE => futex_wake(key(uaddr)?, val, MATCH_ANY),
         FUTEX_WAKE_BITSET => futex_wake(key(uaddr)?, val, val3),
-        FUTEX_REQUEUE => futex_requeue(key(uaddr)?, key(uaddr2)?, val, timeout, None),
-        FUTEX_CMP_REQUEUE => {
-            let compare = Some((uaddr, val3));
+        FUTEX_REQUEUE | FUTEX_CMP_REQUEUE => {
+            // How many to wake, and how many to move.
+            if (val as i32) < 0 || (timeout as i32) < 0 {
+                return Err(Errno::EINVAL);
+            }
+            let compare = (cmd == FUTEX_CMP_REQUEUE).then_some((uaddr, val3));
             futex_requeue(key(uaddr)?, key(uaddr2)?, val, timeout, compare)
         }
         _ => Err(Errno::ENOSYS),
@@ -270,8 +271,7 @@ fn wake_waiters(list: &mut List, key: Key, count: u32, bitset: u32) -> u32 {
 }
 
 /// Wakes `wake` sleepers of `from`, and lets at most `most` others sleep on `to` instead, if the word
-/// at an address, with `compare`, has a value. EAGAIN when it has another, EINVAL when a number is
-/// negative.
+/// at an address, with `compare`, has a value. EAGAIN when it has another.
 #[inline(never)]
 fn futex_requeue(
     from: Key,
@@ -280,9 +280,6 @@ fn futex_requeue(
     most: u32,
     compare: Option<(u32, u32)>,
 ) -> SysResult {
-    if (wake as i32) < 0 || (most as i32) < 0 {
-        return Err(Errno::EINVAL);
-    }
     loop {
         {
             // The two are released in any order.

@@ -14,10 +14,11 @@ use crate::fs::cpio::FileType;
 use crate::fs::file::Object;
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::mm_struct::MmStruct;
-use crate::mm::mmap::{MapFlags, do_brk, do_dontneed, do_mmap, do_mprotect, do_munmap};
+use crate::mm::mmap::{MapFlags, do_brk, do_madvise, do_mmap, do_mprotect, do_munmap};
 use crate::mm::vma::{Backing, VmFlags};
 
-const PROT_ALL: u32 = 7;
+/// Memory for atomic operations: what all memory is here.
+const PROT_SEM: u32 = 8;
 const MADV_DONTNEED: u32 = 4;
 const MADV_LAST: u32 = 25;
 
@@ -32,17 +33,11 @@ pub fn sys_brk(brk: u32) -> SysResult {
     Ok(do_brk(mm()?, brk))
 }
 
-fn prot_flags(prot: u32) -> Result<VmFlags, Errno> {
-    if prot & !PROT_ALL != 0 {
-        return Err(Errno::EINVAL);
-    }
-    Ok(VmFlags::from_bits_truncate(prot))
-}
-
-/// Maps anonymous memory, or a file of the initramfs from page `pages` on.
+/// Maps anonymous memory, or a file of the initramfs from page `pages` on. Bits of `prot` that mean
+/// nothing are ignored, as in Linux.
 ///
 /// # Errors
-/// EINVAL, ENOMEM, EPERM, EEXIST, EOVERFLOW (`pages` too high); EBADF, ENODEV (cannot be mapped),
+/// EBADF; EINVAL, ENOMEM, EPERM, EEXIST, EOVERFLOW (`pages` too high); ENODEV (cannot be mapped),
 /// EACCES (shared and writable).
 pub fn sys_mmap2(
     address: u32,
@@ -52,15 +47,22 @@ pub fn sys_mmap2(
     fd: u32,
     pages: u32,
 ) -> SysResult {
-    let prot = prot_flags(prot)?;
+    let prot = VmFlags::from_bits_truncate(prot) & VmFlags::PROT;
+    let flags = MapFlags::from_bits_truncate(flags);
+    let file = match flags.contains(MapFlags::ANONYMOUS) {
+        true => None,
+        false => Some(fget(fd)?),
+    };
+    if length == 0 {
+        return Err(Errno::EINVAL);
+    }
     if pages.checked_add(length.div_ceil(PAGE_SIZE)).is_none() {
         return Err(Errno::EOVERFLOW);
     }
-    let flags = MapFlags::from_bits_truncate(flags);
-    if flags.contains(MapFlags::ANONYMOUS) {
+    let Some(file) = file else {
         return do_mmap(mm()?, address, length, prot, flags, None);
-    }
-    let data = match &fget(fd)?.object {
+    };
+    let data = match &file.object {
         Object::Inode(inode) if inode.file_type() == FileType::Regular => inode.data(),
         Object::Kcov(_, kcov) if pages == 0 && flags.contains(MapFlags::SHARED) => {
             let backing = kcov.mmap(length)?;
@@ -79,7 +81,12 @@ pub fn sys_mmap2(
         .checked_mul(PAGE_SIZE)
         .filter(|offset| offset.checked_add(length).is_some());
     let offset = offset.ok_or(Errno::EOVERFLOW)?;
-    // Nobody can write the file, so a private mapping shows the same as a shared one.
+    // Nobody can write the file, so a private mapping shows the same as a shared one; only it must
+    // not become writable.
+    let prot = match flags.contains(MapFlags::SHARED) {
+        true => prot | VmFlags::NEVER_WRITE,
+        false => prot,
+    };
     let flags = (flags - MapFlags::SHARED) | MapFlags::PRIVATE;
     do_mmap(
         mm()?,
@@ -106,18 +113,24 @@ pub fn sys_munmap(address: u32, length: u32) -> SysResult {
     Ok(0)
 }
 
-/// Changes what may be done with mapped memory.
+/// Changes what may be done with mapped memory, up to the first page of which it cannot be changed.
+///
+/// # Errors
+/// EINVAL, ENOMEM, EACCES.
 pub fn sys_mprotect(address: u32, length: u32, prot: u32) -> SysResult {
-    do_mprotect(mm()?, address, length, prot_flags(prot)?)?;
+    let flags = match prot & !(VmFlags::PROT.bits() | PROT_SEM) {
+        0 => Some(VmFlags::from_bits_truncate(prot) & VmFlags::PROT),
+        _ => None,
+    };
+    do_mprotect(mm()?, address, length, flags)?;
     Ok(0)
 }
 
 /// Advice; only MADV_DONTNEED has an effect.
 pub fn sys_madvise(address: u32, length: u32, advice: u32) -> SysResult {
-    match advice {
-        MADV_DONTNEED => do_dontneed(mm()?, address, length)?,
-        0..=MADV_LAST => {}
-        _ => return Err(Errno::EINVAL),
+    if advice > MADV_LAST {
+        return Err(Errno::EINVAL);
     }
+    do_madvise(mm()?, address, length, advice == MADV_DONTNEED)?;
     Ok(0)
 }

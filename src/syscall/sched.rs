@@ -12,7 +12,9 @@ use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
 use crate::drivers::tsc::since_boot_us;
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::migration::{get_cpus_allowed, set_cpus_allowed};
-use crate::sched::policy::{get_scheduler, set_scheduler, set_user_nice, yield_current};
+use crate::sched::policy::{
+    check_scheduler, get_scheduler, set_scheduler, set_user_nice, yield_current,
+};
 use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR};
 use crate::task::state::TASK_INTERRUPTIBLE;
@@ -40,21 +42,27 @@ fn change(pid: u32, policy: Option<u32>, param: u32) -> SysResult {
     let priority: u32 = get_user(param)?;
     let task = find(pid)?;
     let policy = policy.unwrap_or_else(|| get_scheduler(&task).0);
-    if policy != SCHED_NORMAL && !current().cred.lock().capable() {
-        // EINVAL comes first in Linux too.
-        if !(1..=99).contains(&(priority as i32)) || policy > SCHED_RR {
-            return Err(Errno::EINVAL);
+    let priority = priority as i32;
+    // Before it is asked who may, as in Linux.
+    check_scheduler(policy, priority)?;
+    // One after the other: the two may be the same task.
+    let mine = *current().cred.lock();
+    let theirs = *task.cred.lock();
+    if !mine.capable() {
+        let (was, was_priority, _) = get_scheduler(&task);
+        let gains = policy != SCHED_NORMAL && (policy != was || priority > was_priority as i32);
+        if gains || !mine.check_same_owner(&theirs) {
+            return Err(Errno::EPERM);
         }
-        return Err(Errno::EPERM);
     }
-    set_scheduler(&task, policy, priority as i32)?;
+    set_scheduler(&task, policy, priority)?;
     Ok(0)
 }
 
 /// Sets policy and priority.
 ///
 /// # Errors
-/// EINVAL, EFAULT, ESRCH, EPERM for a real-time policy without privilege.
+/// EINVAL, EFAULT, ESRCH, EPERM for a real-time policy, or another user's task, without privilege.
 pub fn sys_sched_setscheduler(pid: u32, policy: u32, param: u32) -> SysResult {
     if policy as i32 <= -1 {
         return Err(Errno::EINVAL);
@@ -181,7 +189,7 @@ pub fn sys_sched_setaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     let task = find_any(pid)?;
     let mine = *current().cred.lock();
     let theirs = *task.cred.lock();
-    if !mine.may_signal(&theirs) {
+    if !mine.capable() && !mine.check_same_owner(&theirs) {
         return Err(Errno::EPERM);
     }
     set_cpus_allowed(&task, u32::from_le_bytes(bytes))?;

@@ -123,6 +123,11 @@ impl Cred {
         self.capable() || mine.contains(&target.uid.real) || mine.contains(&target.uid.saved)
     }
 
+    /// Whether `target`'s scheduling is its own affair.
+    pub fn check_same_owner(&self, target: &Cred) -> bool {
+        [target.uid.effective, target.uid.real].contains(&self.uid.effective)
+    }
+
     /// setuid(2).
     pub fn setuid(&mut self, id: u32) -> Result<(), Errno> {
         let privileged = self.capable();

@@ -302,6 +302,30 @@ pub const PROGRAMS: &[Mutant] = &[
         red: Run::ring3("ends", "the number of who has its memory alone is not cleared"),
     },
     Mutant {
+        name: "mprotect_of_all_or_nothing",
+        takes_out: "the part before a hole that mprotect changes",
+        edits: &[
+            Edit { file: "src/mm/mmap.rs", find: "    if address < end {\n        map.protect", replace: "    if address < end && result.is_ok() {\n        map.protect" },
+        ],
+        red: Run::ring3("errors", "what lies before the hole is changed"),
+    },
+    Mutant {
+        name: "shared_file_written",
+        takes_out: "that a shared file does not become writable",
+        edits: &[
+            Edit { file: "src/syscall/memory.rs", find: "        true => prot | VmFlags::NEVER_WRITE,", replace: "        true => prot," },
+        ],
+        red: Run::ring3("errors", "a file that is shared does not become writable: EACCES"),
+    },
+    Mutant {
+        name: "anybodys_policy",
+        takes_out: "the question whose task it is in sched_setscheduler",
+        edits: &[
+            Edit { file: "src/syscall/sched.rs", find: "        if gains || !mine.check_same_owner(&theirs) {", replace: "        if gains || false && !mine.check_same_owner(&theirs) {" },
+        ],
+        red: Run::ring3("errors", "the policy of another user's task: EPERM"),
+    },
+    Mutant {
         name: "handlers_copied",
         takes_out: "that CLONE_SIGHAND shares the handlers",
         edits: &[

@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("clone", "flags and errors of clone"),
     ("ends", "the ends of processes, and who is told"),
     ("memory", "brk, mmap, copy on write"),
+    ("errors", "which error comes first"),
     ("vdso", "AT_SYSINFO and its image"),
     ("faults", "each exception kills its program only"),
     ("sched", "FIFO, RR, priorities, preemption, sleeping"),
