@@ -333,12 +333,4 @@ pub const PROGRAMS: &[Mutant] = &[
         ],
         red: Run::ring3("ends", "with CLONE_SIGHAND they are shared"),
     },
-    Mutant {
-        name: "vfork_waits_on_the_wrong_queue",
-        takes_out: "the wake-up of who waits in vfork",
-        edits: &[
-            Edit { file: "src/process/exit.rs", find: "    me.wait_chldexit.wake_up();\n", replace: "    if let Some(parent) = super::tasklist::find_task_by_pid(me.ppid.load(Ordering::Relaxed)) {\n        parent.wait_chldexit.wake_up();\n    }\n" },
-        ],
-        red: Run::ring3("ends", "a thread goes on after its vfork"),
-    },
 ];
