@@ -25,6 +25,11 @@ test *SUITES:
 exec FILE *ARGUMENTS:
     @{{support}} exec "$@"
 
+# A run as `just run` or `just exec`, and a timeline of it for Perfetto, trace-cmd and KernelShark
+[no-exit-message]
+trace *CMDLINE:
+    @{{support}} trace "$@"
+
 # An interactive busybox shell on the kernel
 [no-exit-message]
 shell:

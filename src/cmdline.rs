@@ -11,6 +11,7 @@
 //! | `io_bitmap=copy`, `lazy` or `invalidate` | what a switch does with the I/O bitmap | `copy` |
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
 //! | `schedstats=off` or `on` | keep run delay and time on CPU of each task | `off` |
+//! | `trace=off` or `on` | record switches and wake-ups for a timeline | `off` |
 //! | `maxcpus=0` … `8` | start no more CPUs than these (0 is 1) | `8` |
 //! | `watchdog=0` … `999` | seconds without a switch that are a lockup (0: never) | `20` |
 //! | `loglevel=0` … `7` | log messages up to this severity (0 emergency, 7 debug) | `6` |
@@ -106,6 +107,8 @@ pub struct Cmdline<'a> {
     pub watchdog_s: u32,
     /// `schedstats=`
     pub schedstats: bool,
+    /// `trace=`
+    pub trace: bool,
     /// `maxcpus=`: CPUs that may run, the boot CPU among them.
     pub max_cpus: u32,
     /// Highest severity number that is logged, 0–7.
@@ -181,6 +184,7 @@ impl Default for Cmdline<'_> {
             paravirt: Paravirt::Native,
             watchdog_s: 20,
             schedstats: false,
+            trace: false,
             max_cpus: 8,
             loglevel: 6,
             panic: OnPanic::Exit,
@@ -229,6 +233,11 @@ impl<'a> Cmdline<'a> {
             ("schedstats", _) => match text {
                 "on" => self.schedstats = true,
                 "off" => self.schedstats = false,
+                _ => return bad("on or off"),
+            },
+            ("trace", _) => match text {
+                "on" => self.trace = true,
+                "off" => self.trace = false,
                 _ => return bad("on or off"),
             },
             ("maxcpus", _) => match text.as_bytes() {

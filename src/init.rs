@@ -21,7 +21,7 @@ use crate::arch::x86::{
 };
 use crate::boot_info::{BootInfo, Rsdt, save_command_line};
 use crate::cmdline::{self, Cmdline, Job, OnPanic};
-use crate::drivers::{printk, serial};
+use crate::drivers::{printk, serial, tsc};
 use crate::exit_value::ExitValue;
 use crate::fs::{procfs, rootfs, tty};
 use crate::hw::madt::{Madt, SdtError};
@@ -32,12 +32,16 @@ use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::{kernel_thread, new_kernel_thread};
 use crate::process::{proc, tty_signal, watchdog};
 use crate::sched::hooks::sched_info::force_schedstat_enabled;
-use crate::sched::migration::{make_migration_thread, migration_thread};
+use crate::sched::hooks::trace::trace_all_tasks;
+use crate::sched::migration::migration_thread;
+use crate::sched::policy::make_thread_of_cpu;
+use crate::sched::trace_thread::trace_thread;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, smp_init};
 use crate::selftest;
 use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
 use crate::tour;
+use crate::trace::rings;
 
 /// What the firmware says of processors.
 static MADT: Once<Madt> = Once::new();
@@ -61,6 +65,7 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
     mount_root(boot_info.initramfs());
     let madt = find_madt(boot_info.rsdt);
     irq::init_irq(madt);
+    start_trace();
     if let Err(errno) = kernel_thread(kernel_init, 0, "init") {
         fatal(ExitValue::Init, format_args!("cannot make task 1: {errno}"));
     }
@@ -83,6 +88,9 @@ fn parse_cmdline(line: &'static str) {
     paravirt::set_mode(cmdline.paravirt);
     if cmdline.schedstats {
         force_schedstat_enabled();
+    }
+    if cmdline.trace {
+        trace_all_tasks();
     }
     epitaph::set_panic_halt(cmdline.panic == OnPanic::Halt);
     CMDLINE.call_once(|| cmdline);
@@ -124,20 +132,38 @@ fn find_madt(rsdt: Option<Rsdt>) -> Option<&'static Madt> {
     }
 }
 
-/// Starts the other CPUs, and on each the thread that moves tasks off it.
+/// Starts the other CPUs, and on each the threads that serve it alone: the one that moves tasks off
+/// it, and with `trace=on` the one that empties its ring.
 fn smp_init(max_cpus: u32) {
     let cpus = match MADT.get() {
         Some(madt) if lapic::in_use() => smp_init::smp_init(madt, max_cpus),
         _ => 1,
     };
     for cpu in 0..cpus {
-        match new_kernel_thread(migration_thread, cpu, &format!("migration/{cpu}")) {
-            Ok(thread) => {
-                make_migration_thread(&thread, cpu);
-                wake_up_new_task(&thread);
-            }
-            Err(errno) => log::error!("smp: no migration thread for CPU {cpu}: {errno}"),
+        start_cpu_thread(migration_thread, "migration", cpu, 99);
+        if rings::is_on() {
+            start_cpu_thread(trace_thread, "trace", cpu, 98);
         }
+    }
+}
+
+/// A kernel thread `name/cpu`, bound to that CPU, SCHED_FIFO.
+fn start_cpu_thread(function: extern "C" fn(u32) -> i32, name: &str, cpu: u32, rt_priority: u32) {
+    match new_kernel_thread(function, cpu, &format!("{name}/{cpu}")) {
+        Ok(thread) => {
+            make_thread_of_cpu(&thread, rt_priority, cpu);
+            wake_up_new_task(&thread);
+        }
+        Err(errno) => log::error!("smp: no thread {name}/{cpu}: {errno}"),
+    }
+}
+
+/// With `trace=on`: from here on switches are recorded.
+fn start_trace() {
+    if CMDLINE.get().is_some_and(|cmdline| cmdline.trace)
+        && let Err(why) = rings::start(tsc::khz(), tsc::start())
+    {
+        log::warn!("trace: {why}: nothing is recorded");
     }
 }
 

@@ -3,6 +3,7 @@
 //! The rooms, each using only those above it:
 //! - [`hw`]: what Intel defines: formats, no unsafe
 //! - `sync`: locks and guards
+//! - [`trace`]: records for a timeline
 //! - [`mm`]: address spaces
 //! - [`task`]: who exists
 //! - [`arch`]: how the machine does it; the switch
@@ -37,3 +38,4 @@ pub mod syscall;
 pub mod task;
 #[cfg(target_os = "none")]
 pub mod tour;
+pub mod trace;

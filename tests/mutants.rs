@@ -22,6 +22,8 @@ use support::image::{IsoSpec, try_iso};
 use support::paths;
 use support::qemu::{Medium, Vm};
 use support::run::{End, Exit};
+use support::trace::check::hangs_together;
+use support::trace::stream::Trace;
 use support::trial::{Arguments, Trial, run_named, trial};
 use tree::Copy;
 
@@ -92,10 +94,15 @@ fn notice(mutant: &Mutant) -> Result<()> {
     };
     let mut vm = Vm::new(Medium::Iso(try_iso(&boot)?));
     vm.cpus = mutant.red.cpus;
+    vm.trace = mutant.red.is_traced();
     vm.timeout = BOOT_LIMIT;
     vm.silence = BOOT_LIMIT;
     let seen = vm.run()?;
-    match how_red(mutant.red.test, &seen.log, &seen.end) {
+    let result = match mutant.red.is_traced() {
+        true => how_wrong(mutant.red.test, &seen),
+        false => how_red(mutant.red.test, &seen.log, &seen.end),
+    };
+    match result {
         Ok(how) => println!("# {}: {}: {how}", mutant.name, mutant.red.test),
         Err(error) => bail!(
             "{error:#} ({} taken out)\n{}",
@@ -104,6 +111,20 @@ fn notice(mutant: &Mutant) -> Result<()> {
         ),
     }
     Ok(())
+}
+
+/// An error if the run's trace can be, or cannot for another reason.
+fn how_wrong(why: &str, seen: &support::run::Run) -> Result<&'static str> {
+    ensure!(
+        matches!(seen.end, End::Exit(Exit::Success)),
+        "the run ended with {:?}",
+        seen.end
+    );
+    match Trace::read(&seen.trace).and_then(|trace| hangs_together(&trace)) {
+        Ok(()) => bail!("survived: the trace hangs together"),
+        Err(error) => ensure!(format!("{error:#}").contains(why), "{error:#}, not {why}"),
+    }
+    Ok("the trace cannot be")
 }
 
 /// In which way a test is red; an error if it is not, or if the kernel never came so far that it

@@ -7,6 +7,7 @@ use super::serial;
 use crate::{
     arch::x86::insn::{self, outl},
     exit_value::ExitValue,
+    trace::rings,
 };
 
 /// I/O port of the device (`iobase=0xf4,iosize=4`).
@@ -14,6 +15,7 @@ pub const ISA_DEBUG_EXIT_PORT: u16 = 0xf4;
 
 /// Ends QEMU with status `(value << 1) | 1`; else stops this CPU for ever.
 pub fn exit(value: ExitValue) -> ! {
+    rings::flush();
     serial::flush();
     // SAFETY: on a PC without the device nothing answers at this port.
     unsafe { outl(ISA_DEBUG_EXIT_PORT, value as u32) };

@@ -39,15 +39,19 @@ pub fn khz() -> u32 {
     RATE_KHZ.load(Ordering::Acquire)
 }
 
+/// The counter at [`calibrate`].
+pub fn start() -> u64 {
+    u64::from(START_HIGH.load(Ordering::Relaxed)) << 32
+        | u64::from(START_LOW.load(Ordering::Relaxed))
+}
+
 /// Microseconds since [`calibrate`]; 0 before.
 pub fn since_boot_us() -> u64 {
     let khz = u64::from(khz());
     if khz == 0 {
         return 0;
     }
-    let start = u64::from(START_HIGH.load(Ordering::Relaxed)) << 32
-        | u64::from(START_LOW.load(Ordering::Relaxed));
-    let counts = rdtsc().saturating_sub(start);
+    let counts = rdtsc().saturating_sub(start());
     // In two steps, so that nothing overflows: whole milliseconds and the rest.
     counts / khz * 1000 + counts % khz * 1000 / khz
 }

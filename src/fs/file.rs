@@ -16,10 +16,9 @@ use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
 use super::pipe::{PipeReader, PipeWriter};
 use super::procfs::{self, ProcInode};
-use super::random::get_random_bytes;
-use super::rootfs::{self, Inode, KCOV_DEVICE};
+use super::rootfs::{self, Inode, KCOV_DEVICE, TRACE_MARKER_DEVICE};
 use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat, d_type, put_dirent64};
-use super::tty;
+use super::{random, trace_marker, tty};
 use crate::arch::x86::uaccess::{access_ok, clear_user, copy_to_user, put_user};
 use crate::sync::SpinLock;
 use crate::syscall::errno::Errno;
@@ -73,6 +72,8 @@ pub enum Object {
     PerfEvent(PerfEventFile),
     /// `/sys/kernel/debug/kcov`.
     Kcov(Inode, Arc<Kcov>),
+    /// `/sys/kernel/tracing/trace_marker`.
+    TraceMarker(Inode),
 }
 
 /// An open file.
@@ -132,6 +133,7 @@ impl File {
             }
             (FileType::Regular | FileType::Directory, _) => Object::Inode(inode),
             (FileType::CharDevice, KCOV_DEVICE) => Object::Kcov(inode, Kcov::open()),
+            (FileType::CharDevice, TRACE_MARKER_DEVICE) => Object::TraceMarker(inode),
             (FileType::CharDevice, (1, 3)) => Object::Null(inode),
             (FileType::CharDevice, (1, 5)) => Object::Zero(inode),
             (FileType::CharDevice, (1, 8 | 9)) => Object::Random(inode),
@@ -180,10 +182,10 @@ impl File {
             }
             Object::Null(_) => Ok(0),
             Object::Zero(_) => clear_user(to, count).map(|()| count),
-            Object::Random(_) => read_random(to, count),
+            Object::Random(_) => random::read(to, count),
             Object::Tty(_) => tty::read(to, count, self.flags() & O_NONBLOCK != 0),
             Object::PerfEvent(event) => event.read(to, count),
-            Object::Kcov(..) => Err(Errno::EINVAL),
+            Object::Kcov(..) | Object::TraceMarker(_) => Err(Errno::EINVAL),
             Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
@@ -219,6 +221,7 @@ impl File {
         match &self.object {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
             Object::Tty(_) => tty::write(from, count),
+            Object::TraceMarker(_) => trace_marker::write(from, count),
             Object::PerfEvent(_) | Object::Kcov(..) => Err(Errno::EINVAL),
             Object::Proc(_) => Err(Errno::EIO),
             Object::Inode(_) | Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
@@ -252,7 +255,8 @@ impl File {
     pub fn stat(&self) -> Stat {
         match &self.object {
             Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => inode.stat(),
-            Object::Random(inode) | Object::Tty(inode) | Object::Kcov(inode, _) => inode.stat(),
+            Object::Random(inode) | Object::Tty(inode) => inode.stat(),
+            Object::Kcov(inode, _) | Object::TraceMarker(inode) => inode.stat(),
             Object::Proc(file) => Inode::Proc(file.inode).stat(),
             Object::PipeReader(_) | Object::PipeWriter(_) => Stat {
                 mode: S_IFIFO | 0o600,
@@ -482,17 +486,4 @@ impl Dirents {
         }
         Ok(())
     }
-}
-
-#[inline(never)]
-fn read_random(to: u32, count: u32) -> Result<u32, Errno> {
-    let mut done = 0;
-    while done < count {
-        let mut bytes = [0; 64];
-        let chunk = (count - done).min(64);
-        get_random_bytes(&mut bytes);
-        copy_to_user(to + done, &bytes[..chunk as usize])?;
-        done += chunk;
-    }
-    Ok(done)
 }

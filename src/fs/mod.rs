@@ -12,7 +12,7 @@
 //! - [`procfs`] — the names below `/proc`
 //! - `rootfs` — where all paths begin
 //! - `file`, `files_struct` — open files, and who has them
-//! - `pipe`, `tty`, `random`, `perf_event`, `kcov` — what is opened
+//! - `pipe`, `tty`, `random`, `perf_event`, `kcov`, `trace_marker` — what is opened
 
 pub mod cpio;
 pub mod elf;
@@ -36,5 +36,7 @@ pub mod ring;
 #[cfg(target_os = "none")]
 pub mod rootfs;
 pub mod stat;
+#[cfg(target_os = "none")]
+pub mod trace_marker;
 #[cfg(target_os = "none")]
 pub mod tty;

@@ -8,6 +8,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::arch::x86::insn;
+use crate::arch::x86::uaccess::copy_to_user;
+use crate::syscall::errno::Errno;
 
 static STATE: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
 
@@ -28,4 +30,21 @@ fn next() -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// Fills `count` bytes at user address `to`.
+///
+/// # Errors
+/// EFAULT.
+#[inline(never)]
+pub fn read(to: u32, count: u32) -> Result<u32, Errno> {
+    let mut done = 0;
+    while done < count {
+        let mut bytes = [0; 64];
+        let chunk = (count - done).min(64);
+        get_random_bytes(&mut bytes);
+        copy_to_user(to + done, &bytes[..chunk as usize])?;
+        done += chunk;
+    }
+    Ok(done)
 }

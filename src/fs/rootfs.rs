@@ -21,6 +21,7 @@ use super::stat::{S_IFCHR, Stat};
 use crate::arch::x86::current::current;
 use crate::syscall::errno::Errno;
 use crate::task::kcov::KCOV;
+use crate::trace::rings;
 
 /// What a path leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,6 +133,22 @@ static ROOT: Once<Archive<'static>> = Once::new();
 pub const KCOV_DEVICE: (u32, u32) = (0, 1);
 
 static KCOV_FILE: Entry<'static> = device(b"sys/kernel/debug/kcov", 0o600, KCOV_DEVICE);
+
+/// Number of the file that takes texts for the trace, which has none in Linux either.
+pub const TRACE_MARKER_DEVICE: (u32, u32) = (0, 2);
+
+static TRACE_MARKERS: [Entry<'static>; 2] = [
+    device(
+        b"sys/kernel/tracing/trace_marker",
+        0o220,
+        TRACE_MARKER_DEVICE,
+    ),
+    device(
+        b"sys/kernel/debug/tracing/trace_marker",
+        0o220,
+        TRACE_MARKER_DEVICE,
+    ),
+];
 
 static DEVICES: [Entry<'static>; 6] = [
     device(b"dev/null", 0o666, (1, 3)),
@@ -258,9 +275,11 @@ fn exe(who: Who) -> Result<&'static [u8], Errno> {
 fn builtin_device(from: &Entry<'_>, path: &[u8]) -> Option<&'static Entry<'static>> {
     let absolute = path.strip_prefix(b"/");
     let coverage = KCOV.then_some(&KCOV_FILE);
+    let markers = rings::is_on().then_some(&TRACE_MARKERS);
     DEVICES
         .iter()
         .chain(coverage)
+        .chain(markers.into_iter().flatten())
         .find(|device| match absolute {
             Some(path) => device.name == path,
             None if from.name.is_empty() => device.name == path,

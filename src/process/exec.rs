@@ -41,6 +41,7 @@ use crate::mm::mm_struct::{MmStruct, mmdrop, mmput};
 use crate::mm::vma::TASK_SIZE;
 use crate::sched::hooks::membarrier::membarrier_exec_mmap;
 use crate::sched::hooks::perf_event::{perf_event_enable_on_exec, perf_event_exit_task};
+use crate::sched::hooks::trace::trace_sched_process_exec;
 use crate::sched::timer::schedule_timeout;
 use crate::sync::IrqGuard;
 use crate::syscall::errno::Errno;
@@ -122,7 +123,9 @@ pub fn do_execve(
     }
     perf_event_enable_on_exec(me);
     *me.cred.lock() = new_cred;
-    me.set_comm(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
+    me.comm
+        .set(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
+    trace_sched_process_exec(path);
     me.thread_info()
         .sysenter_return
         .set(vdso + VDSO_SYSENTER_RETURN);

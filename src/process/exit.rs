@@ -25,6 +25,7 @@ use crate::arch::x86::uaccess::put_user;
 use crate::fs::kcov::kcov_task_exit;
 use crate::mm::mm_struct::{mmgrab, mmput};
 use crate::sched::hooks::perf_event::perf_event_exit_task;
+use crate::sched::hooks::trace::trace_sched_process_exit;
 use crate::sched::schedule::schedule;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
@@ -48,6 +49,7 @@ pub fn do_exit(code: i32) -> ! {
     if me.pid == INIT_PID {
         init_exits(code);
     }
+    trace_sched_process_exit();
     mm_release(me);
     exit_mm(me);
     exit_files(me);

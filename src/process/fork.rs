@@ -23,9 +23,10 @@ use crate::fs::random::get_random_bytes;
 use crate::mm::mm_struct::{MM_CONTEXT_LDT, MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
+use crate::sched::hooks::hooks_of_new_task;
 use crate::sched::hooks::perf_event::perf_event_init_task;
 use crate::sched::hooks::rseq::rseq_migrate;
-use crate::sched::hooks::sched_info::hooks_of_new_task;
+use crate::sched::hooks::trace::trace_sched_process_fork;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sync::{IrqGuard, SpinLock};
 use crate::syscall::errno::Errno;
@@ -116,8 +117,8 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         Ordering::Relaxed,
     );
     match name {
-        Some(name) => task.set_comm(name.as_bytes()),
-        None => task.set_comm(&me.comm().0),
+        Some(name) => task.comm.set(name.as_bytes()),
+        None => task.comm.set(&me.comm.get().0),
     }
     task.cred = SpinLock::new(*me.cred.lock());
     copy_files(me, args.flags, &task)?;
@@ -210,6 +211,7 @@ fn publish(
     if mm.is_some_and(|mm| mm.context_flags.load(Ordering::SeqCst) & MM_CONTEXT_LDT != 0) {
         set_flag(child.thread_info(), TIF_LDT);
     }
+    trace_sched_process_fork(&child);
     Ok(child)
 }
 

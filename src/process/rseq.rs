@@ -98,7 +98,7 @@ fn rseq_get_rseq_cs(me: Current, rseq: u32) -> Result<Option<RseqCs>, Errno> {
     if signature != expected {
         log::warn!(
             "rseq: {}[{}]: signature {signature:#x} before {:#x}, not {expected:#x}",
-            me.comm(),
+            me.comm.get(),
             me.pid,
             section.abort_ip
         );

@@ -109,7 +109,7 @@ fn default(me: Current, signal: u32) {
             if !STOP_LOGGED.swap(true, Ordering::Relaxed) {
                 log::warn!(
                     "signal: {}[{}]: {} ignored: stopping is not implemented",
-                    me.comm(),
+                    me.comm.get(),
                     me.pid,
                     name(signal)
                 );
@@ -118,7 +118,7 @@ fn default(me: Current, signal: u32) {
         DefaultAction::Terminate | DefaultAction::Core => {
             log::info!(
                 "signal: {}[{}]: killed by {}",
-                me.comm(),
+                me.comm.get(),
                 me.pid,
                 name(signal)
             );
@@ -139,7 +139,7 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
     if setup_frame(me, info, action, to_restore, regs).is_err() {
         log::info!(
             "signal: {}[{}]: no stack for the handler of {}",
-            me.comm(),
+            me.comm.get(),
             me.pid,
             name(info.signal)
         );

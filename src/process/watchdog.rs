@@ -125,10 +125,7 @@ fn show_tasks() {
         let state = state_letter(task.state.load(Ordering::Relaxed));
         // SAFETY: one word of a live task, which is only shown.
         let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };
-        let _ = match task.try_comm() {
-            Some(comm) => write!(out, "  {comm}[{pid}]"),
-            None => write!(out, "  [{pid}]"),
-        };
+        let _ = write!(out, "  {}[{pid}]", task.comm.get());
         let _ = match task.on_cpu.load(Ordering::Relaxed) {
             0 => writeln!(out, " {state}, last on cpu {cpu}, thread.ip {ip:#010x}"),
             _ => writeln!(out, " {state}, runs on cpu {cpu}"),

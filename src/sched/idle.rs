@@ -9,7 +9,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering;
 
-use super::hooks::sched_info::hooks_of_new_task;
+use super::hooks::hooks_of_new_task;
 use super::rq::cpu_rq;
 use super::schedule::schedule;
 use crate::arch::x86::insn;
@@ -53,7 +53,7 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     task.thread.get_mut().set_work(TIF_PARAVIRT, is_batching());
     task.thread.get_mut().sp0 = (stack + THREAD_SIZE - STACK_TOP_GAP) as u32;
     task.se.get_mut().cpus_allowed = 1 << cpu;
-    task.set_comm(b"swapper");
+    task.comm.set(b"swapper");
     let p = Box::into_raw(Box::new(task));
     // SAFETY: INIT_MM lives for ever; its count covers the idle task's borrowing.
     unsafe { mmgrab((&raw const INIT_MM).cast_mut()) };

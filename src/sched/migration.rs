@@ -140,17 +140,3 @@ fn migrate_task(p: &TaskStruct, from: u32) {
         rq_unlock(src);
     }
 }
-
-/// Makes `p`, which does not run yet, the migration thread of `cpu`.
-pub fn make_migration_thread(p: &TaskStruct, cpu: u32) {
-    p.flags.fetch_or(PF_THREAD_BOUND, Ordering::Relaxed);
-    let _locked = task_rq_lock(p);
-    // SAFETY: both locks are held.
-    unsafe {
-        let se = &mut *p.se.get();
-        se.policy = crate::task::sched_entity::SCHED_FIFO;
-        se.rt_priority = 99;
-        se.prio = 0;
-        se.cpus_allowed = 1 << cpu;
-    }
-}

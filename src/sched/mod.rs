@@ -11,6 +11,7 @@
 //! - [`balance`]: which CPU; [`migration`]: `sched_setaffinity`
 //! - [`wait_queue`]: sleeping until something holds; [`timer`]: until a time comes
 //! - [`tick`]: time slices, [`loadavg`]: how much there is to do; [`policy`]: `sched_setscheduler`, `sched_yield`
+//! - [`trace_thread`]: takes the records of switches out of the machine
 //! - [`idle`]: the task that runs when no other can
 //! - [`smp_init`]: the other CPUs, from their first line to the idle loop
 
@@ -44,6 +45,8 @@ pub mod smp_init;
 pub mod tick;
 #[cfg(target_os = "none")]
 pub mod timer;
+#[cfg(target_os = "none")]
+pub mod trace_thread;
 #[cfg(target_os = "none")]
 pub mod wait_queue;
 #[cfg(target_os = "none")]

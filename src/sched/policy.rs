@@ -82,6 +82,21 @@ pub fn get_scheduler(p: &TaskStruct) -> (u32, u32, u32) {
     (se.policy, se.rt_priority, se.static_prio)
 }
 
+/// Makes `p`, a kernel thread that does not run yet, SCHED_FIFO with this real-time priority on `cpu`,
+/// for ever. 99 is better than all that a program can ask for.
+pub fn make_thread_of_cpu(p: &TaskStruct, rt_priority: u32, cpu: u32) {
+    p.flags.fetch_or(PF_THREAD_BOUND, Ordering::Relaxed);
+    let _locked = task_rq_lock(p);
+    // SAFETY: both locks are held.
+    unsafe {
+        let se = &mut *p.se.get();
+        se.policy = SCHED_FIFO;
+        se.rt_priority = rt_priority;
+        se.prio = MAX_RT_PRIO - 1 - rt_priority;
+        se.cpus_allowed = 1 << cpu;
+    }
+}
+
 fn change(p: &TaskStruct, set: impl FnOnce(&mut SchedEntity)) {
     let p_ptr = core::ptr::from_ref(p).cast_mut();
     let locked = task_rq_lock(p);

@@ -11,6 +11,7 @@ use super::hooks::perf_event::perf_event_task_sched_out;
 use super::hooks::preempt_notifier::fire_sched_out_preempt_notifiers;
 use super::hooks::rseq::rseq_preempt;
 use super::hooks::sched_info::sched_info_switch;
+use super::hooks::trace::trace_sched_switch;
 use crate::task::task_struct::TaskStruct;
 
 /// The steps in 5.4's order. Those that few tasks have are asked for by one word.
@@ -28,6 +29,7 @@ pub fn prepare_task_switch(prev: &TaskStruct, next: &TaskStruct) {
 #[inline(never)]
 fn call_hooks(prev: &TaskStruct, next: &TaskStruct) {
     kcov_prepare_switch(prev);
+    trace_sched_switch(prev, next);
     sched_info_switch(prev, next);
     perf_event_task_sched_out(prev);
     rseq_preempt(prev);

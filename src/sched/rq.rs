@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::hooks::HOOK_SCHED_INFO;
 use super::hooks::rseq::rseq_migrate;
 use super::hooks::sched_info::sched_info_queued;
+use super::hooks::trace::trace_sched_migrate_task;
 use super::prio_array::PrioArray;
 use crate::arch::x86::percpu::per_cpu;
 use crate::mm::mm_struct::MmStruct;
@@ -349,6 +350,7 @@ pub unsafe fn set_task_cpu(p: *mut TaskStruct, cpu: u32) {
     // SAFETY: by 1 and 2.
     let p = unsafe { &*p };
     if p.cpu() != cpu {
+        trace_sched_migrate_task(p, cpu);
         p.thread_info().cpu.store(cpu, Ordering::Relaxed);
         p.nr_migrations.fetch_add(1, Ordering::Relaxed);
         rseq_migrate(p);

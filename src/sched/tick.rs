@@ -8,6 +8,7 @@ use super::balance::rebalance_tick;
 use super::loadavg::calc_global_load;
 use super::rq::{rq_lock, rq_unlock, this_rq};
 use super::timer::{HZ, jiffies, run_timers};
+use super::trace_thread::trace_tick;
 use crate::arch::x86::current::current;
 use crate::arch::x86::irq::get_irq_regs;
 use crate::arch::x86::percpu::smp_processor_id;
@@ -36,6 +37,7 @@ pub extern "C" fn timer_tick() {
         calc_global_load(jiffies());
     }
     scheduler_tick();
+    trace_tick();
     // SAFETY: in the tick, interrupts off, as it wants it.
     unsafe { watchdog_tick() };
 }

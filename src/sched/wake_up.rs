@@ -12,6 +12,8 @@
 use core::sync::atomic::Ordering;
 
 use super::balance::select_task_rq;
+use super::hooks::HOOK_TRACE;
+use super::hooks::trace::{trace_sched_wakeup_new, trace_sched_waking};
 use super::on_cpu::wait_until_off_cpu;
 use super::rq::{__task_rq_lock, Rq, cpu_rq, raw_rq_lock, raw_rq_unlock, rq_unlock, set_task_cpu};
 use crate::arch::x86::current::current;
@@ -32,6 +34,9 @@ pub fn try_to_wake_up(p: &TaskStruct, states: u32) -> bool {
     if p.state.load(Ordering::Relaxed) & states == 0 {
         return false;
     }
+    if p.hooks.load(Ordering::Relaxed) & HOOK_TRACE != 0 {
+        trace_sched_waking(p);
+    }
     if p.on_rq.load(Ordering::Acquire) != 0 && ttwu_remote(p) {
         return true;
     }
@@ -51,6 +56,7 @@ pub fn wake_up_process(p: &TaskStruct) -> bool {
 pub fn wake_up_new_task(p: &TaskStruct) {
     let _pi = p.pi_lock.lock();
     ttwu_queue(p, super::balance::select_task_rq_fork(p));
+    trace_sched_wakeup_new(p);
 }
 
 /// `p` has not left its run queue yet, so its state is all that has to change. False if it has

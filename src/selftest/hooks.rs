@@ -14,7 +14,8 @@ use crate::process::tasklist::TASKLIST;
 use crate::sched::hooks::preempt_notifier::{
     preempt_notifier_register, preempt_notifier_unregister,
 };
-use crate::sched::hooks::sched_info::{hooks_of_new_task, sched_info_of};
+use crate::sched::hooks::sched_info::sched_info_of;
+use crate::sched::hooks::{HOOK_SCHED_INFO, hooks_of_new_task};
 use crate::sched::rq::cpu_rq;
 use crate::task::preempt_notifier::{PreemptNotifier, PreemptOps};
 use crate::task::task_struct::TaskRef;
@@ -163,7 +164,7 @@ fn preempt_notifiers_are_the_tasks_own() -> Outcome {
 }
 
 fn needs_schedstats() -> Outcome {
-    match hooks_of_new_task() {
+    match hooks_of_new_task() & HOOK_SCHED_INFO {
         0 => Err(Verdict::Skipped("needs schedstats=on")),
         _ => Ok(()),
     }

@@ -184,7 +184,7 @@ fn hung(case: &Case, number: u32) -> ! {
         report(format_args!(
             "#   {} {} {state} thread.ip {ip:#010x}\n",
             task.pid,
-            task.comm()
+            task.comm.get()
         ));
     }
     report(format_args!(

@@ -164,7 +164,7 @@ fn migration_threads_stay_what_they_are() -> Outcome {
 fn migration_thread() -> Result<TaskRef, Verdict> {
     let list = TASKLIST.lock();
     let mut tasks = list.tasks.values().map(|entry| &entry.task);
-    let found = tasks.find(|task| task.comm().0.starts_with(b"migration/0"));
+    let found = tasks.find(|task| task.comm.get().0.starts_with(b"migration/0"));
     found
         .cloned()
         .ok_or_else(|| Verdict::Failed("CPU 0 has no migration thread".into()))

@@ -42,10 +42,10 @@ pub fn sys_prctl(option: u32, arg2: u32) -> SysResult {
                     break;
                 }
             }
-            *current().comm.lock() = name;
+            current().comm.set(&name);
         }
         PR_GET_NAME => {
-            let name = *current().comm.lock();
+            let name = current().comm.get().0;
             copy_to_user(arg2, &name)?;
         }
         _ => return Err(Errno::EINVAL),

@@ -272,7 +272,7 @@ extern "C" fn sys_ni_syscall() -> i32 {
         log::info!(
             "syscall: {number} ({}) is not implemented, asked for by {}[{}]",
             names::name(number).unwrap_or("no such call"),
-            me.comm(),
+            me.comm.get(),
             me.pid
         );
     }

@@ -6,6 +6,7 @@
 //! - [`thread_struct`]: the hardware context while off the CPU
 //! - [`pt_regs`]: the user's registers at the top of the stack
 //! - [`last`]: the switch's three parameters as types
+//! - [`comm`]: its name
 //! - [`cred`]: whose it is, and what it may therefore do
 //! - [`sched_entity`]: the scheduler's part of a task
 //! - [`sched_info`], [`preempt_notifier`]: what may be kept of its switches, and who is told
@@ -16,6 +17,7 @@
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
 
+pub mod comm;
 pub mod cred;
 pub mod io_bitmap;
 pub mod kcov;

@@ -17,6 +17,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 
+use super::comm::TaskComm;
 use super::cred::Cred;
 use super::kcov::KcovTask;
 use super::perf_event_context::PerfEventContext;
@@ -118,8 +119,8 @@ pub struct TaskStruct {
 
     /// See `mm`.
     pub alloc_lock: SpinLock<()>,
-    /// Name of the program, at most 15 bytes and a 0.
-    pub comm: SpinLock<[u8; 16]>,
+    /// Name of the program.
+    pub comm: TaskComm,
     /// Whose the task is.
     pub cred: SpinLock<Cred>,
     /// Open files; none for kernel threads and after exit.
@@ -198,7 +199,7 @@ impl TaskStruct {
             sched_info: UnsafeCell::new(SchedInfo::default()),
             se: UnsafeCell::new(SchedEntity::new()),
             alloc_lock: SpinLock::new(()),
-            comm: SpinLock::new([0; 16]),
+            comm: TaskComm::new(),
             cred: SpinLock::new(Cred::ROOT),
             files: SpinLock::new(None),
             fs: SpinLock::new(None),
@@ -236,37 +237,6 @@ impl TaskStruct {
     #[inline(always)]
     pub fn has_flags(&self, bits: u32) -> bool {
         self.flags.load(Ordering::Relaxed) & bits == bits
-    }
-
-    /// Sets the name: at most 15 bytes of `name`.
-    pub fn set_comm(&self, name: &[u8]) {
-        let mut comm = [0u8; 16];
-        let n = name.len().min(15);
-        comm[..n].copy_from_slice(&name[..n]);
-        *self.comm.lock() = comm;
-    }
-
-    /// The name, if nobody is just changing it: for a report that must not wait.
-    pub fn try_comm(&self) -> Option<Comm> {
-        Some(Comm(*self.comm.try_lock()?))
-    }
-
-    /// The name, for logs.
-    pub fn comm(&self) -> Comm {
-        Comm(*self.comm.lock())
-    }
-}
-
-/// A task's name, printable.
-#[derive(Clone, Copy)]
-pub struct Comm(pub [u8; 16]);
-
-impl core::fmt::Display for Comm {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for &b in self.0.iter().take_while(|&&b| b != 0) {
-            core::fmt::Write::write_char(f, if b.is_ascii_graphic() { b as char } else { '?' })?;
-        }
-        Ok(())
     }
 }
 

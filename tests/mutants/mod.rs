@@ -8,6 +8,7 @@ mod schedule;
 mod several_cpus;
 mod strategies;
 mod switch_to;
+mod trace;
 mod variants;
 
 use support::compile::Variant;
@@ -44,7 +45,7 @@ pub struct Run {
     words: &'static str,
     /// The kernel that has the step, if not the usual one.
     pub variant: Option<Variant>,
-    /// The KTAP case that must be red.
+    /// The KTAP case that must be red, or why the trace cannot be.
     pub test: &'static str,
 }
 
@@ -53,6 +54,7 @@ enum What {
     Stress,
     Init(&'static str),
     Program(&'static str),
+    Traced(&'static str),
 }
 
 impl Run {
@@ -100,6 +102,19 @@ impl Run {
         }
     }
 
+    /// Programs whose trace cannot be: `why` is what is said of it then.
+    const fn traced(programs: &'static str, why: &'static str) -> Run {
+        Run {
+            what: What::Traced(programs),
+            ..Run::on_two_cpus(why)
+        }
+    }
+
+    /// Whether the run's trace is looked at, not its report.
+    pub fn is_traced(&self) -> bool {
+        matches!(self.what, What::Traced(_))
+    }
+
     /// A program that is init itself.
     const fn init(path: &'static str, test: &'static str) -> Run {
         Run {
@@ -139,6 +154,7 @@ impl Run {
             What::Selftest => format!("selftest={} {words}", self.test),
             What::Stress => format!("stress=2 {words}"),
             What::Init(path) => format!("{words} init={path}"),
+            What::Traced(programs) => format!("trace=on {words} init=/init -- run {programs}"),
             What::Program(program) => format!("{words} init=/init -- run {program}"),
         }
     }
@@ -154,6 +170,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         rseq::RSEQ,
         several_cpus::SEVERAL_CPUS,
         strategies::STRATEGIES,
+        trace::TRACE,
         variants::VARIANTS,
     ]
     .into_iter()

@@ -157,7 +157,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "migration_thread_waits_for_others",
         takes_out: "the migration thread's priority above all others",
         edits: &[
-            Edit { file: "src/sched/migration.rs", find: "        se.prio = 0;", replace: "        se.prio = 1;" },
+            Edit { file: "src/sched/policy.rs", find: "        se.prio = MAX_RT_PRIO - 1 - rt_priority;", replace: "        se.prio = MAX_RT_PRIO - rt_priority;" },
         ],
         red: Run::ring3_on_two_cpus("affinity", "of the best priority, too").on_cpus(3),
     },

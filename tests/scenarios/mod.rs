@@ -9,6 +9,7 @@ mod real_programs;
 mod smp;
 mod suites;
 mod tour;
+mod trace;
 
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(kcov::scenarios());
     scenarios.extend(smp::scenarios());
     scenarios.extend(tour::scenarios());
+    scenarios.extend(trace::scenarios());
     scenarios
 }
 

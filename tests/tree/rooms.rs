@@ -9,6 +9,7 @@ use crate::rules::Tree;
 /// The rooms in order; each may use those before it.
 const ORDER: &[&str] = &[
     "sync",
+    "trace",
     "mm",
     "boot_info",
     "task",
@@ -127,12 +128,12 @@ fn begins_with(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-fn may_use(user: Room, used: Room, sync: usize, arch: usize) -> bool {
+fn may_use(user: Room, used: Room, trace: usize, arch: usize) -> bool {
     match (user, used) {
         (Room::Root, _) | (_, Room::Ground) => true,
         (_, Room::Root) | (Room::Ground, _) => false,
         (Room::Drivers, Room::Drivers) => true,
-        (Room::Drivers, Room::Ordered(room)) => room == sync,
+        (Room::Drivers, Room::Ordered(room)) => room <= trace,
         // Checked by `drivers`.
         (Room::Ordered(room), Room::Drivers) => room >= arch,
         (Room::Ordered(user), Room::Ordered(used)) => used <= user,
@@ -154,7 +155,7 @@ fn violations(tree: &Tree, wanted: impl Fn(Room) -> bool) -> Vec<String> {
             .position(|room| *room == name)
             .unwrap_or(usize::MAX)
     };
-    let (sync, arch) = (place("sync"), place("arch"));
+    let (trace, arch) = (place("trace"), place("arch"));
     let mut violations = Vec::new();
     for source in tree.kernel.iter().filter(|source| !tree.is_test(source)) {
         let Some(user) = room(&source.module) else {
@@ -172,7 +173,7 @@ fn violations(tree: &Tree, wanted: impl Fn(Room) -> bool) -> Vec<String> {
                 None => {
                     let _ = write!(text, "crate::{path} lies in no room of the table");
                 }
-                Some(room) if may_use(user, room, sync, arch) || !wanted(room) => continue,
+                Some(room) if may_use(user, room, trace, arch) || !wanted(room) => continue,
                 Some(_) if excepted(source, used).is_some() => continue,
                 Some(room) => {
                     let _ = write!(

@@ -250,6 +250,26 @@ pub fn rdtsc() -> u64 {
     unsafe { core::arch::x86::_rdtsc() }
 }
 
+/// Writes each of `bytes` to `port`, in one instruction.
+///
+/// # Safety
+/// 1. The device at `port` takes any bytes, and none of them changes memory.
+#[inline(always)]
+pub unsafe fn outsb(port: u16, bytes: &[u8]) {
+    // SAFETY: ring 0; by 1 the device does no harm, and only `bytes` is read. DF is clear.
+    unsafe {
+        asm!(
+            "xchgl %esi, {from:e}",
+            "rep outsb",
+            "movl {from:e}, %esi",
+            in("dx") port,
+            from = inout(reg) bytes.as_ptr() => _,
+            inout("ecx") bytes.len() => _,
+            options(att_syntax, nostack, preserves_flags, readonly),
+        );
+    }
+}
+
 // ---------------------------------------------------------------- debug registers
 
 /// Debug register `n`: 0 to 3, 6 or 7. Others read as 0.

@@ -159,7 +159,7 @@ pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
             let task = current();
             log::info!(
                 "traps: {}[{}]: {} ip:{:08x} sp:{:08x} error:{error_code:x} ({:?})",
-                task.comm(),
+                task.comm.get(),
                 task.pid,
                 fault.what,
                 regs.ip,

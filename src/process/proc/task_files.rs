@@ -35,7 +35,7 @@ const CMDLINE_MAX: u32 = 4096;
 pub fn show(task: &TaskRef, process: bool, file: TaskFile) -> Result<String, Errno> {
     Ok(match file {
         TaskFile::Cmdline => cmdline(task),
-        TaskFile::Comm => format!("{}\n", task.comm()),
+        TaskFile::Comm => format!("{}\n", task.comm.get()),
         TaskFile::Schedstat => schedstat(task),
         TaskFile::Stat => stat(task, process).line(),
         TaskFile::Status => status(task),
@@ -107,7 +107,7 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
     let signals = Signals::of(task);
     let mut stat = TaskStat {
         pid: task.pid,
-        comm: task.comm().to_string(),
+        comm: task.comm.get().to_string(),
         state: state(task),
         ppid: task.ppid.load(Ordering::Relaxed),
         pgrp: task.signal.pgrp.load(Ordering::Relaxed),
@@ -243,7 +243,7 @@ fn status(task: &TaskStruct) -> String {
     let _ = write!(
         out,
         "Name:\t{}\nState:\t{}\nTgid:\t{}\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\nUid:\t{}\nGid:\t{}\n",
-        task.comm(),
+        task.comm.get(),
         state_name(state(task)),
         task.tgid,
         task.pid,

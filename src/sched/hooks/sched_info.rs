@@ -4,28 +4,18 @@
 //!
 //! Linux: 5.4 `kernel/sched/stats.h`.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
-use super::HOOK_SCHED_INFO;
+use super::{HOOK_SCHED_INFO, add_hook_of_new_tasks};
 use crate::arch::x86::insn::rdtsc;
 use crate::sched::rq::task_rq_lock;
 use crate::task::sched_info::SchedInfo;
 use crate::task::state::TASK_RUNNING;
 use crate::task::task_struct::TaskStruct;
 
-static IS_ON: AtomicBool = AtomicBool::new(false);
-
 /// Turns accounting on for every task that is made from now on. At boot, before the first.
 pub fn force_schedstat_enabled() {
-    IS_ON.store(true, Ordering::Relaxed);
-}
-
-/// What a new task's `hooks` begin with.
-pub fn hooks_of_new_task() -> u32 {
-    match IS_ON.load(Ordering::Relaxed) {
-        true => HOOK_SCHED_INFO,
-        false => 0,
-    }
+    add_hook_of_new_tasks(HOOK_SCHED_INFO);
 }
 
 /// prev departs and next arrives. The idle task's own time is kept as well, so that all adds up.

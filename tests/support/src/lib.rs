@@ -22,5 +22,6 @@ pub mod steer; // the slot of an ISO that steers one boot
 pub mod suite; // `just test`: every suite in order, and the closing line
 pub mod symbols; // the symbol table of the linked kernel
 pub mod toolchain; // cargo, and the tools with the packages that have them
+pub mod trace; // the timeline of a run
 pub mod trial; // a test with a name and a time limit
 pub mod verbs; // what `just run`, `shell`, `debug` do

@@ -26,6 +26,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "selftest" => verbs::run(&spec(&selftest(rest)?)?),
         "stress" => verbs::run(&spec(&stress(rest)?)?),
         "exec" => verbs::run(&exec::boot(rest)?),
+        "trace" => verbs::trace(&traced(rest)?),
         "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
         "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
         "gdb" => verbs::gdb(Profile::Dev),
@@ -47,6 +48,17 @@ fn spec(cmdline: &str) -> Result<IsoSpec> {
         kernel,
         ..IsoSpec::boot(cmdline)
     })
+}
+
+/// A boot that is traced: of a command line, or of what `exec` would run.
+fn traced(words: &[String]) -> Result<IsoSpec> {
+    let mut spec = match words {
+        [verb, rest @ ..] if verb == "exec" => exec::boot(rest)?,
+        _ => spec(&or(words, "tour"))?,
+    };
+    // Before any `--`.
+    spec.cmdline = spec.cmdline.map(|cmdline| format!("trace=on {cmdline}"));
+    Ok(spec)
 }
 
 /// The command line that was asked for.

@@ -52,6 +52,8 @@ pub struct Vm {
     pub timeout: Duration,
     /// How long the serial line may be silent: the time limit of a single case.
     pub silence: Duration,
+    /// Whether there is a debug console, which takes the kernel's trace.
+    pub trace: bool,
     /// Whether QEMU's gdb server listens, and the CPUs wait for it.
     pub gdb: bool,
 }
@@ -68,6 +70,7 @@ impl Vm {
             icount: None,
             timeout: Duration::from_secs(60),
             silence: Duration::from_secs(20),
+            trace: false,
             gdb: false,
         }
     }
@@ -155,6 +158,9 @@ impl Vm {
         if let Some(icount) = &self.icount {
             qemu.args(["-icount", icount]);
         }
+        if self.trace {
+            qemu.args(debug_console(&dir.join("trace")));
+        }
         if self.gdb {
             let socket = dir.join("gdb");
             qemu.arg("-S")
@@ -163,6 +169,20 @@ impl Vm {
         }
         Ok(qemu)
     }
+}
+
+/// Arguments of QEMU for a debug console whose bytes go to `file`.
+pub fn debug_console(file: &Path) -> [String; 4] {
+    [
+        "-chardev".to_owned(),
+        // A comma in a value is written twice.
+        format!(
+            "file,id=trace,path={}",
+            file.display().to_string().replace(',', ",,")
+        ),
+        "-device".to_owned(),
+        "isa-debugcon,iobase=0xe9,chardev=trace".to_owned(),
+    ]
 }
 
 /// A machine that runs. It is killed when this is dropped.
@@ -279,6 +299,8 @@ impl Running {
             took: self.started.elapsed(),
             command: self.shown.clone(),
             complaints,
+            // There is none without a debug console.
+            trace: std::fs::read(self.dir.path().join("trace")).unwrap_or_default(),
         })
     }
 

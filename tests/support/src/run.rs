@@ -93,6 +93,8 @@ pub struct Run {
     pub command: String,
     /// What QEMU itself said.
     pub complaints: String,
+    /// What the kernel wrote to the debug console, if the machine had one.
+    pub trace: Vec<u8>,
 }
 
 impl Run {

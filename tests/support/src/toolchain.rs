@@ -23,6 +23,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("mformat", "mtools"),
     ("qemu-system-i386", "qemu-system-x86"),
     ("gdb", "gdb"),
+    ("trace-cmd", "trace-cmd"),
     ("apt-get", "apt"),
     ("dpkg-deb", "dpkg"),
     ("xz", "xz-utils"),

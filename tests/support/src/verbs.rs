@@ -10,8 +10,10 @@ use anyhow::{Result, bail};
 use crate::compile::{self, Profile};
 use crate::image::{IsoSpec, try_iso};
 use crate::paths;
+use crate::qemu::debug_console;
 use crate::steer::GRUB_FAILED;
 use crate::toolchain::tool;
+use crate::trace;
 
 /// How long a boot that ends by itself may take, on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -21,9 +23,11 @@ const GDB_PORT: &str = "127.0.0.1:1234";
 
 /// Boots this command line on the terminal and maps how it ended.
 pub fn run(spec: &IsoSpec) -> Result<ExitCode> {
-    let mut qemu = qemu(spec)?;
-    qemu.args(["-serial", "stdio"]);
-    let mut child = qemu.spawn()?;
+    on_terminal(qemu(spec)?)
+}
+
+fn on_terminal(mut qemu: Command) -> Result<ExitCode> {
+    let mut child = qemu.args(["-serial", "stdio"]).spawn()?;
     let deadline = Instant::now() + PATIENCE;
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -40,6 +44,16 @@ pub fn run(spec: &IsoSpec) -> Result<ExitCode> {
         sleep(Duration::from_millis(20));
     };
     verdict(status)
+}
+
+/// The same with a debug console, and a timeline made of what the kernel wrote there, however it ended.
+pub fn trace(spec: &IsoSpec) -> Result<ExitCode> {
+    let records = trace::dir()?.join("trace.bin");
+    let mut qemu = qemu(spec)?;
+    qemu.args(debug_console(&records));
+    let end = on_terminal(qemu);
+    println!("\n{}", trace::convert(&records)?);
+    end
 }
 
 /// An interactive boot: the keyboard goes to the guest, Ctrl-A X ends QEMU.

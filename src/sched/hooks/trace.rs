@@ -1,0 +1,144 @@
+//! What of the scheduler and of processes goes into the trace. With `trace=on`.
+//!
+//! Called where it happens, with whatever locks are held there. That a task is traced is a bit of its
+//! `hooks`, which all have or none.
+//!
+//! Linux: 5.4 `include/trace/events/sched.h`; `tracing_mark_write`.
+
+use core::sync::atomic::Ordering;
+
+use super::{HOOK_TRACE, add_hook_of_new_tasks};
+use crate::arch::x86::current::current;
+use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
+use crate::task::state::TASK_RUNNING;
+use crate::task::task_struct::TaskStruct;
+use crate::trace::record::{Event, STATE_PREEMPTED, TEXT_BYTES, Woken};
+use crate::trace::rings;
+
+/// Traces every task that is made from now on. At boot, before the first.
+pub fn trace_all_tasks() {
+    add_hook_of_new_tasks(HOOK_TRACE);
+}
+
+fn is_traced(p: &TaskStruct) -> bool {
+    p.hooks.load(Ordering::Relaxed) & HOOK_TRACE != 0
+}
+
+/// An event that the running task causes.
+fn event(event: Event) {
+    let me = current();
+    rings::event(me.pid, me.comm.get().0, event);
+}
+
+fn prio(p: &TaskStruct) -> u32 {
+    // SAFETY: a word of a live task, only shown: who changes it meanwhile may or may not be seen.
+    unsafe { (&raw const (*p.se.get()).prio).read_volatile() }
+}
+
+fn woken(p: &TaskStruct) -> Woken {
+    Woken {
+        pid: p.pid,
+        prio: prio(p),
+        target_cpu: p.cpu(),
+        comm: p.comm.get().0,
+    }
+}
+
+/// The CPU goes from `prev`, which runs, to `next`.
+#[inline(never)]
+pub fn trace_sched_switch(prev: &TaskStruct, next: &TaskStruct) {
+    if !is_traced(prev) {
+        return;
+    }
+    let state = prev.state.load(Ordering::Relaxed);
+    // A preempted task runs on, whatever it had meant to do.
+    let prev_state = match preempt_count() & PREEMPT_ACTIVE != 0 {
+        true => TASK_RUNNING | STATE_PREEMPTED,
+        false => state,
+    };
+    event(Event::SchedSwitch {
+        prev_prio: prio(prev),
+        prev_state,
+        next_pid: next.pid,
+        next_prio: prio(next),
+        next_comm: next.comm.get().0,
+    });
+}
+
+/// `p` is being woken, wherever it will run.
+#[cold]
+#[inline(never)]
+pub fn trace_sched_waking(p: &TaskStruct) {
+    event(Event::SchedWaking(woken(p)));
+}
+
+/// `p` is new, and queued on its first CPU.
+pub fn trace_sched_wakeup_new(p: &TaskStruct) {
+    if is_traced(p) {
+        event(Event::SchedWakeupNew(woken(p)));
+    }
+}
+
+/// `p` goes to another CPU; it still says that it is on the old one.
+pub fn trace_sched_migrate_task(p: &TaskStruct, dest_cpu: u32) {
+    if is_traced(p) {
+        event(Event::SchedMigrateTask {
+            pid: p.pid,
+            prio: prio(p),
+            orig_cpu: p.cpu(),
+            dest_cpu,
+            comm: p.comm.get().0,
+        });
+    }
+}
+
+/// The running task has made `child`.
+pub fn trace_sched_process_fork(child: &TaskStruct) {
+    if is_traced(child) {
+        event(Event::SchedProcessFork {
+            child_pid: child.pid,
+            child_comm: child.comm.get().0,
+        });
+    }
+}
+
+/// The running task runs the program `path` now.
+pub fn trace_sched_process_exec(path: &[u8]) {
+    if is_traced(&current()) {
+        let (filename, _) = text(path);
+        event(Event::SchedProcessExec { filename });
+    }
+}
+
+/// The running task ends.
+pub fn trace_sched_process_exit() {
+    let me = current();
+    if is_traced(&me) {
+        event(Event::SchedProcessExit { prio: prio(&me) });
+    }
+}
+
+/// `bytes`, said by the running task.
+pub fn trace_print(bytes: &[u8]) {
+    let me = current();
+    if !is_traced(&me) {
+        return;
+    }
+    // In one piece, as far as this CPU goes.
+    let _irq = crate::sync::IrqGuard::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (text, count) = text(rest);
+        let len = rest.len() as u32;
+        event(Event::Print { len, text });
+        rest = &rest[count..];
+    }
+}
+
+/// What fits into one record, and how much that is.
+fn text(bytes: &[u8]) -> ([u8; TEXT_BYTES], usize) {
+    let mut text = [0; TEXT_BYTES];
+    let count = bytes.len().min(TEXT_BYTES);
+    text[..count].copy_from_slice(&bytes[..count]);
+    (text, count)
+}

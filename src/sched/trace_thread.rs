@@ -1,0 +1,43 @@
+//! `trace/N`: the kernel thread that takes the records of CPU N out of the machine. With `trace=on`.
+//!
+//! It sleeps until the CPU's tick finds the ring a quarter full. It runs on that CPU only and is
+//! better than all but the migration thread, so the ring does not fill faster than it is emptied.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::wait_queue::WaitQueue;
+use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
+use crate::trace::rings;
+
+struct Drain {
+    is_wanted: AtomicBool,
+    waiting: WaitQueue,
+}
+
+static DRAINS: [Drain; NR_CPUS] = [const {
+    Drain {
+        is_wanted: AtomicBool::new(false),
+        waiting: WaitQueue::new(),
+    }
+}; NR_CPUS];
+
+/// The thread of CPU `cpu`: empties its ring, for ever.
+pub extern "C" fn trace_thread(cpu: u32) -> i32 {
+    let drain = &DRAINS[cpu as usize];
+    loop {
+        drain
+            .waiting
+            .wait_uninterruptible(|| drain.is_wanted.swap(false, Ordering::AcqRel));
+        rings::drain(cpu);
+    }
+}
+
+/// One tick of this CPU.
+pub fn trace_tick() {
+    if rings::wants_drain() {
+        let drain = &DRAINS[smp_processor_id() as usize];
+        if !drain.is_wanted.swap(true, Ordering::AcqRel) {
+            drain.waiting.wake_up();
+        }
+    }
+}

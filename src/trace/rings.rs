@@ -1,0 +1,143 @@
+//! The rings of all CPUs: events go in wherever they happen, records come out where there is time.
+//!
+//! [`event`] is called from anywhere but an NMI, with any locks held.
+
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicU32;
+
+use spin::Once;
+
+use super::debugcon;
+use super::record::{
+    Event, FLAG_HARDIRQ, FLAG_IRQS_OFF, FLAG_NEED_RESCHED, NAME_BYTES, RECORD_WORDS, Record,
+};
+use super::ring::{Ring, Slot};
+use crate::arch::x86::insn::rdtsc;
+use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
+use crate::sync::irq::irqs_disabled;
+use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
+use crate::sync::{IrqGuard, IrqSpinLock};
+use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
+use crate::this_cpu_read;
+
+/// Records of a CPU's ring, more than come between two ticks: a power of two.
+const SLOTS: usize = 8192;
+/// So many that wait want to be taken.
+const MANY: u32 = SLOTS as u32 / 4;
+/// How often a CPU that ends the run asks for the port, should another hold it for ever.
+const PATIENCE: u32 = 10_000_000;
+
+static RINGS: [Ring; NR_CPUS] = [const { Ring::new() }; NR_CPUS];
+/// The slots of all rings; none as long as nothing is traced.
+static ALL_SLOTS: Once<Vec<Slot>> = Once::new();
+/// Whoever takes records holds it, one record at a time.
+static OUTPUT: IrqSpinLock<()> = IrqSpinLock::new(());
+
+fn slots(cpu: usize) -> Option<&'static [Slot]> {
+    Some(&ALL_SLOTS.get()?[cpu * SLOTS..][..SLOTS])
+}
+
+/// Whether events are recorded.
+pub fn is_on() -> bool {
+    ALL_SLOTS.get().is_some()
+}
+
+/// Begins to record. Once, on the boot CPU, when there is a heap and the clock is calibrated.
+///
+/// # Errors
+/// Why nothing is recorded.
+pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
+    if !debugcon::is_present() {
+        return Err("nobody listens at the debug console, port 0xe9");
+    }
+    let mut slots = Vec::new();
+    slots
+        .try_reserve_exact(SLOTS * NR_CPUS)
+        .map_err(|_| "too little memory for the rings")?;
+    slots.resize_with(SLOTS * NR_CPUS, || {
+        [const { AtomicU32::new(0) }; RECORD_WORDS]
+    });
+    let start = Event::Start { tsc_khz, boot_tsc };
+    debugcon::write(&record(0, [0; NAME_BYTES], start).encode());
+    ALL_SLOTS.call_once(|| slots);
+    Ok(())
+}
+
+/// Records `event`, which the task `pid` named `comm` causes here and now.
+#[inline(never)]
+pub fn event(pid: i32, comm: [u8; NAME_BYTES], event: Event) {
+    // As they are before the guard.
+    let record = record(pid, comm, event);
+    let _irq = IrqGuard::new();
+    let cpu = smp_processor_id();
+    let Some(slots) = slots(cpu as usize) else {
+        return;
+    };
+    let record = Record {
+        tsc: rdtsc(),
+        cpu: cpu as u8,
+        ..record
+    };
+    RINGS[cpu as usize].push(slots, &record.encode(), |count| {
+        let event = Event::Lost { count };
+        Record { event, ..record }.encode()
+    });
+}
+
+fn record(pid: i32, comm: [u8; NAME_BYTES], event: Event) -> Record {
+    let flags = [
+        (irqs_disabled(), FLAG_IRQS_OFF),
+        (
+            test_flag(current_thread_info(), TIF_NEED_RESCHED),
+            FLAG_NEED_RESCHED,
+        ),
+        (this_cpu_read!(irq_regs) != 0, FLAG_HARDIRQ),
+    ];
+    Record {
+        tsc: rdtsc(),
+        cpu: smp_processor_id() as u8,
+        flags: flags.iter().filter(|flag| flag.0).map(|flag| flag.1).sum(),
+        preempt_count: (preempt_count() & !PREEMPT_ACTIVE) as u8,
+        pid,
+        comm,
+        event,
+    }
+}
+
+/// Whether this CPU's ring should be emptied soon.
+pub fn wants_drain() -> bool {
+    RINGS[smp_processor_id() as usize].used() >= MANY
+}
+
+/// Takes all records out of the ring of `cpu`. In process context.
+pub fn drain(cpu: u32) {
+    let Some(slots) = slots(cpu as usize) else {
+        return;
+    };
+    loop {
+        let _output = OUTPUT.lock();
+        match RINGS[cpu as usize].pop(slots) {
+            Some(words) => debugcon::write(&words),
+            None => break,
+        }
+    }
+}
+
+/// Takes all records out of all rings at the end of a run, whatever state it ends in: a port
+/// that another CPU holds and does not give back is left alone.
+pub fn flush() {
+    for (cpu, ring) in RINGS.iter().enumerate() {
+        let Some(slots) = slots(cpu) else {
+            return;
+        };
+        loop {
+            let Some(_output) = (0..PATIENCE).find_map(|_| OUTPUT.try_lock()) else {
+                return;
+            };
+            match ring.pop(slots) {
+                Some(words) => debugcon::write(&words),
+                None => break,
+            }
+        }
+    }
+}

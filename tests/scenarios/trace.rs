@@ -1,0 +1,195 @@
+//! The trace: what it says of a run must hang together, and be what the programs did.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use support::image::IsoSpec;
+use support::run::{Exit, Run};
+use support::toolchain::tool;
+use support::trace::check::hangs_together;
+use support::trace::stream::Trace;
+use support::trace::{dat, ftrace};
+use switch_to::trace::record::Event;
+
+use super::scenario;
+use crate::Scenario;
+
+/// Yields of each of two processes; as in the program.
+const YIELDS: usize = 50;
+
+/// Every scenario of this file.
+pub fn scenarios() -> Vec<Scenario> {
+    let marks = || IsoSpec::boot("trace=on init=/tests/trace_marker");
+    vec![
+        scenario(
+            "trace::turns_of_two_processes_are_so_many_switches",
+            marks(),
+            |vm| vm.trace = true,
+            |run| turns(&whole(run)?, run),
+        ),
+        scenario(
+            "trace::texts_of_programs_are_in_it",
+            marks(),
+            |vm| (vm.trace, vm.cpus) = (true, 2),
+            |run| texts(&whole(run)?),
+        ),
+        scenario(
+            "trace::trace_cmd_reads_it",
+            marks(),
+            |vm| (vm.trace, vm.cpus) = (true, 2),
+            |run| trace_cmd(&whole(run)?),
+        ),
+        scenario(
+            "trace::hangs_together_on_several_cpus",
+            IsoSpec::boot("trace=on init=/init -- run sched threads processes clone"),
+            |vm| (vm.trace, vm.cpus) = (true, 4),
+            |run| hangs_together(&whole(run)?),
+        ),
+        scenario(
+            "trace::a_long_run_is_taken_while_it_lasts",
+            IsoSpec::boot("trace=on quiet stress=4"),
+            |vm| {
+                (vm.trace, vm.cpus) = (true, 2);
+                (vm.timeout, vm.silence) = (Duration::from_secs(110), Duration::from_secs(110));
+            },
+            |run| {
+                let trace = whole(run)?;
+                // More than the rings hold at a time.
+                ensure!(trace.records.len() > 5000, "{}", trace.summary());
+                hangs_together(&trace)
+            },
+        ),
+        scenario(
+            "trace::without_a_console_it_says_so",
+            marks(),
+            |_| (),
+            |run| {
+                run.line("trace: nobody listens at the debug console")?;
+                run.ends(Exit::Success)
+            },
+        ),
+        scenario(
+            "trace::off_writes_nothing",
+            IsoSpec::boot("init=/tests/trace_marker"),
+            |vm| vm.trace = true,
+            |run| {
+                ensure!(run.trace.is_empty(), "{} bytes", run.trace.len());
+                run.ends(Exit::Success)
+            },
+        ),
+        scenario(
+            "trace::a_panic_does_not_lose_it",
+            IsoSpec::boot("trace=on selftest=bug_exit_while_atomic!"),
+            |vm| vm.trace = true,
+            |run| {
+                run.ends(Exit::Panic)?;
+                hangs_together(&Trace::read(&run.trace)?)
+            },
+        ),
+    ]
+}
+
+/// The trace of a run that ended well.
+fn whole(run: &Run) -> Result<Trace> {
+    run.ends(Exit::Success)?;
+    Trace::read(&run.trace)
+}
+
+/// Between two marks the CPU goes from one to the other and back, and to nobody else.
+fn turns(trace: &Trace, run: &Run) -> Result<()> {
+    let line = run.line(" take turns")?;
+    let pids: Vec<i32> = line
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [one, other] = pids[..] else {
+        anyhow::bail!("{line:?} names no two processes")
+    };
+    let mark = |text: &str| {
+        (0..trace.records.len())
+            .find(|&at| trace.print_at(at).is_some_and(|it| it == text.as_bytes()))
+            .with_context(|| format!("no mark {text:?}"))
+    };
+    let between = &trace.records[mark("turns begin")?..mark("turns end")?];
+    let switches: Vec<(i32, i32, u32)> = between
+        .iter()
+        .filter_map(|record| match record.event {
+            Event::SchedSwitch {
+                next_pid,
+                prev_state,
+                ..
+            } => Some((record.pid, next_pid, prev_state)),
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<(i32, i32, u32)> = (0..YIELDS)
+        .flat_map(|_| [(one, other, 0), (other, one, 0)])
+        .collect();
+    ensure!(switches == expected, "{switches:?}");
+    hangs_together(trace)
+}
+
+fn texts(trace: &Trace) -> Result<()> {
+    let texts: Vec<String> = (0..trace.records.len())
+        .filter_map(|at| trace.print_at(at))
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
+        .collect();
+    let dots = ".".repeat(1024);
+    let expected = [
+        "short",
+        "a text that is longer than one record, so that it takes three of them",
+        &dots,
+        "turns begin",
+        "turns end",
+    ];
+    ensure!(texts == expected, "{texts:?}");
+    Ok(())
+}
+
+/// trace-cmd reads the file without complaint, and finds in it what the text has.
+fn trace_cmd(trace: &Trace) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("trace.dat");
+    fs::write(&file, dat::bytes(trace))?;
+    let output = tool("trace-cmd")?
+        .args(["report", "-R", "-t", "-i"])
+        .arg(&file)
+        .output()?;
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && complaints.is_empty(),
+        "{}: {complaints}",
+        output.status
+    );
+    let report = String::from_utf8_lossy(&output.stdout);
+    let text = ftrace::text(trace);
+    let (mut report, mut text) = (
+        report.lines().filter(|line| !line.starts_with("cpus=")),
+        text.lines().filter(|line| !line.starts_with('#')),
+    );
+    loop {
+        let (theirs, ours) = (report.next(), text.next());
+        let (Some(theirs), Some(ours)) = (theirs, ours) else {
+            ensure!(theirs == ours, "one is longer: {theirs:?}, {ours:?}");
+            return Ok(());
+        };
+        // Task, CPU and event.
+        ensure!(same_event(theirs, ours), "{theirs:?} is not {ours:?}");
+    }
+}
+
+/// Whether two lines have the same task, by number, CPU and event.
+fn same_event(theirs: &str, ours: &str) -> bool {
+    let key = |line: &str| {
+        let (task, rest) = line.split_once('[')?;
+        // A name may have changed meanwhile.
+        let (_, pid) = task.rsplit_once('-')?;
+        let (cpu, rest) = rest.split_once(']')?;
+        let event = rest
+            .split_whitespace()
+            .find(|word| word.ends_with(':') && !word.starts_with(|c: char| c.is_ascii_digit()))?;
+        Some((pid.trim().to_owned(), cpu.to_owned(), event.to_owned()))
+    };
+    key(theirs).is_some() && key(theirs) == key(ours)
+}
