@@ -81,8 +81,7 @@ impl PrioArray {
                 return;
             }
             *head = ptr::null_mut();
-            (*link).next = ptr::null_mut();
-            (*link).prev = ptr::null_mut();
+            forget(link);
             *self.bitmap.get_unchecked_mut((prio / 32) as usize) &= !(1 << (prio % 32));
         }
         if self.highest_prio == prio {
@@ -187,8 +186,19 @@ unsafe fn unlink(link: *mut RunList) {
         let (next, prev) = ((*link).next, (*link).prev);
         (*prev).next = next;
         (*next).prev = prev;
-        (*link).next = ptr::null_mut();
-        (*link).prev = ptr::null_mut();
+        forget(link);
+    }
+}
+
+/// Lets whoever follows a link that is on no list notice it; only where checks are made.
+///
+/// # Safety
+/// 1. `link` is live and on no list.
+#[inline(always)]
+unsafe fn forget(link: *mut RunList) {
+    if cfg!(debug_assertions) {
+        // SAFETY: by 1.
+        unsafe { link.write(RunList::new()) };
     }
 }
 

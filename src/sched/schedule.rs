@@ -56,8 +56,8 @@ fn __schedule(preempt: bool) {
     // SAFETY: a task that runs is live.
     let prev = unsafe { &*prev_p };
 
-    let switch_count = if !preempt && prev.state.load(Ordering::Relaxed) != TASK_RUNNING {
-        let state = prev.state.load(Ordering::Relaxed);
+    let state = prev.state.load(Ordering::Relaxed);
+    let switch_count = if !preempt && state != TASK_RUNNING {
         if state == TASK_INTERRUPTIBLE && test_flag(prev.thread_info(), TIF_SIGPENDING) {
             prev.state.store(TASK_RUNNING, Ordering::Relaxed);
         } else {

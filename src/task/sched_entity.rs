@@ -23,7 +23,8 @@ pub const MAX_PRIO: u32 = 140;
 /// Priority of a normal task with nice 0.
 pub const DEFAULT_PRIO: u32 = 120;
 
-/// A link of a run-queue list, which is a ring. Both null while the task is on none.
+/// A link of a run-queue list, which is a ring. With debug assertions both are null while the task is on
+/// none.
 #[repr(C)]
 pub struct RunList {
     pub next: *mut RunList,

@@ -11,6 +11,7 @@ use crate::hw::cr::Cr4;
 use crate::hw::tss::KERNEL_TSS_LIMIT;
 use crate::selftest::crew::{Crew, Journal, pass};
 use crate::selftest::probe::{counts, gdt, hw_tss, my_thread, set_tls, ts};
+use crate::sync::PreemptGuard;
 use crate::task::io_bitmap::ioperm;
 use crate::task::thread_struct::{TIF_DEBUG, TIF_IO_BITMAP, TIF_NOTSC};
 
@@ -102,6 +103,7 @@ pub fn fpu(guide: &mut Guide) {
         for slice in 1..=8u32 {
             let preloaded = !ts();
             if !preloaded {
+                let _no_preempt = PreemptGuard::new();
                 math_state_restore(); // what #NM does
             }
             seen.note((slice, preloaded, counts().fpu_saves));

@@ -98,7 +98,7 @@ unsafe fn steps<const FPU_DUE: bool, const RARE_DUE: bool>(
     // 1. FPU: save it if prev used it; decide whether next gets it at once.
     let preload = if FPU_DUE {
         let preload = switch_fpu_prepare(next);
-        __unlazy_fpu(prev);
+        __unlazy_fpu::<RARE_DUE>(prev);
         preload
     } else {
         false
@@ -128,7 +128,7 @@ unsafe fn steps<const FPU_DUE: bool, const RARE_DUE: bool>(
 
     // 6. What a paravirtual back end has only noted so far is done: the FPU and %gs need it.
     if FPU_DUE && preload {
-        paravirt::clts();
+        paravirt::clts::<RARE_DUE>();
     }
     if RARE_DUE {
         arch_end_context_switch(next);

@@ -25,6 +25,8 @@ use super::paravirt;
 use crate::cmdline::Fpu;
 use crate::hw::fxsave::FxsaveArea;
 use crate::sync::PreemptGuard;
+use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
+use crate::sync::preempt::preempt_count;
 use crate::task::state::PF_USED_MATH;
 use crate::task::thread_struct::{TS_FPU_COUNTED, TS_USEDFPU, ThreadStruct};
 use crate::this_cpu_inc;
@@ -57,10 +59,10 @@ pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
 /// Saves prev's registers if it used them in this slice and takes the FPU away; otherwise its
 /// run of slices with FPU use is over.
 #[inline(always)]
-pub fn __unlazy_fpu(prev: &mut ThreadStruct) {
+pub fn __unlazy_fpu<const BATCH: bool>(prev: &mut ThreadStruct) {
     if prev.work & TS_USEDFPU != 0 {
         __save_init_fpu(prev);
-        paravirt::stts();
+        paravirt::stts::<BATCH>();
     } else {
         set_fpu_counter(prev, 0);
     }
@@ -100,25 +102,43 @@ pub fn must_preload(task: &ThreadStruct) -> bool {
     is_eager() && task.fpu.is_some()
 }
 
-/// #NM: the running task wants the FPU. Entered with interrupts off; the first use allocates.
+/// #NM: the running task wants the FPU. Called with interrupts or preemption off; the first use
+/// allocates, and has interrupts on meanwhile.
 ///
 /// Returns false when there is no memory for the state: the task is to be killed.
 pub fn math_state_restore() -> bool {
+    debug_assert!(
+        irqs_disabled() || preempt_count() != 0,
+        "BUG: math_state_restore may be switched away"
+    );
     let me = current();
     // SAFETY: nobody else borrows our context: an interrupt does not touch it, and preemption
-    // here switches us as a task without TS_USEDFPU.
+    // in `first_use` switches us as a task without TS_USEDFPU.
     let thread = unsafe { me.thread_mut() };
-    if thread.fpu.is_none() {
-        let Some(state) = init_fpu() else {
-            return false;
-        };
-        thread.fpu = Some(state);
-        me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
+    if thread.fpu.is_none() && !first_use(me, thread) {
+        return false;
     }
-    let _no_preempt = PreemptGuard::new();
     this_cpu_inc!(count.fpu_nm);
     clts();
     __math_state_restore(thread);
+    true
+}
+
+/// Gives the running task a state of its own. False: no memory.
+#[cold]
+#[inline(never)]
+fn first_use(me: Current, thread: &mut ThreadStruct) -> bool {
+    let in_trap = irqs_disabled();
+    if in_trap {
+        local_irq_enable();
+    }
+    let state = init_fpu();
+    if in_trap {
+        local_irq_disable();
+    }
+    let Some(state) = state else { return false };
+    thread.fpu = Some(state);
+    me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
     true
 }
 

@@ -244,18 +244,20 @@ pub fn load_tls(next: &ThreadStruct) {
     }
 }
 
-/// CR0.TS is cleared.
-pub fn clts() {
-    if is_lazy(PARAVIRT_LAZY_CPU) {
+/// CR0.TS is cleared; `BATCH`: a batch may have begun.
+#[inline(always)]
+pub fn clts<const BATCH: bool>() {
+    if BATCH && is_lazy(PARAVIRT_LAZY_CPU) {
         batch().ts = Some(false);
     } else {
         insn::clts();
     }
 }
 
-/// CR0.TS is set.
-pub fn stts() {
-    if is_lazy(PARAVIRT_LAZY_CPU) {
+/// CR0.TS is set; `BATCH` as above.
+#[inline(always)]
+pub fn stts<const BATCH: bool>() {
+    if BATCH && is_lazy(PARAVIRT_LAZY_CPU) {
         batch().ts = Some(true);
     } else {
         insn::stts();

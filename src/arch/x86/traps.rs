@@ -260,8 +260,8 @@ extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
     if !regs.user_mode() {
         die(format_args!("device not available"), regs, error_code);
     }
-    conditional_sti(regs);
     if !math_state::math_state_restore() {
+        conditional_sti(regs);
         let fault = UserFault {
             what: format_args!("no memory for the FPU state"),
             sig: FaultSig::SIGKILL,
