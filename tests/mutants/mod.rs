@@ -102,10 +102,10 @@ impl Run {
         }
     }
 
-    /// Programs whose trace cannot be: `why` is what is said of it then.
-    const fn traced(programs: &'static str, why: &'static str) -> Run {
+    /// What is asked for by `job`, with a trace that cannot be: `why` is what is said of it then.
+    const fn traced(job: &'static str, why: &'static str) -> Run {
         Run {
-            what: What::Traced(programs),
+            what: What::Traced(job),
             ..Run::on_two_cpus(why)
         }
     }
@@ -154,7 +154,7 @@ impl Run {
             What::Selftest => format!("selftest={} {words}", self.test),
             What::Stress => format!("stress=2 {words}"),
             What::Init(path) => format!("{words} init={path}"),
-            What::Traced(programs) => format!("trace=on {words} init=/init -- run {programs}"),
+            What::Traced(job) => format!("trace=on {words} {job}"),
             What::Program(program) => format!("{words} init=/init -- run {program}"),
         }
     }

@@ -12,7 +12,7 @@ pub const TRACE: &[Mutant] = &[
             Edit { file: "src/sched/prepare_task_switch.rs", find: "    trace_sched_switch(prev, next);\n", replace: "" },
             Edit { file: "src/sched/prepare_task_switch.rs", find: "use super::hooks::trace::trace_sched_switch;\n", replace: "" },
         ],
-        red: Run::traced("sched", " runs, "),
+        red: Run::traced("init=/init -- run sched", " runs, "),
     },
     Mutant {
         name: "migration_not_traced",
@@ -21,7 +21,7 @@ pub const TRACE: &[Mutant] = &[
             Edit { file: "src/sched/rq.rs", find: "        trace_sched_migrate_task(p, cpu);\n", replace: "" },
             Edit { file: "src/sched/rq.rs", find: "use super::hooks::trace::trace_sched_migrate_task;\n", replace: "" },
         ],
-        red: Run::traced("rseq perf", "queued on CPU"),
+        red: Run::traced("init=/init -- run rseq perf", "queued on CPU"),
     },
     Mutant {
         name: "full_ring_not_taken",
@@ -30,7 +30,7 @@ pub const TRACE: &[Mutant] = &[
             Edit { file: "src/sched/tick.rs", find: "    trace_tick();\n", replace: "" },
             Edit { file: "src/sched/tick.rs", find: "use super::trace_thread::trace_tick;\n", replace: "" },
         ],
-        red: Run::traced("sched fpu_x87 fpu_sse gs_bases", "events lost"),
+        red: Run::traced("quiet stress=20", "events lost"),
     },
     Mutant {
         name: "rest_of_the_trace_kept",
@@ -39,6 +39,6 @@ pub const TRACE: &[Mutant] = &[
             Edit { file: "src/drivers/qemu_exit.rs", find: "    rings::flush();\n", replace: "" },
             Edit { file: "src/drivers/qemu_exit.rs", find: "    trace::rings,\n", replace: "" },
         ],
-        red: Run::traced("clone", "nothing happened"),
+        red: Run::traced("init=/init -- run clone", "nothing happened"),
     },
 ];
