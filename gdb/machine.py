@@ -250,9 +250,8 @@ class Task:
 
     @property
     def comm(self):
-        """Its name, from a lock that gdb need not take."""
-        data = self.value["comm"]["lock"]["data"]
-        name = read(int(data.address), 16).split(b"\0")[0]
+        """Its name."""
+        name = read(int(self.value["comm"].address), 16).split(b"\0")[0]
         return name.decode("ascii", "replace") or "?"
 
     def owns(self, address):
