@@ -61,7 +61,13 @@ pub fn set_seconds(seconds: u32) {
     LIMIT_MS.store(seconds.saturating_mul(1000), Ordering::Relaxed);
 }
 
-/// One tick of this CPU; interrupts are off.
+/// How long a CPU may stand, in seconds; 0: for ever.
+pub fn seconds() -> u32 {
+    LIMIT_MS.load(Ordering::Relaxed) / 1000
+}
+
+/// One tick of this CPU; interrupts are off, and nothing of the tick is done yet: what is due now has
+/// been since the last.
 #[unsafe(no_mangle)]
 extern "C" fn watchdog_tick() {
     let limit_ms = LIMIT_MS.load(Ordering::Relaxed);

@@ -7,7 +7,7 @@
 use super::balance::rebalance_tick;
 use super::loadavg::calc_global_load;
 use super::rq::{rq_lock, rq_unlock, this_rq};
-use super::timer::{HZ, jiffies, run_timers};
+use super::timer::{HZ, do_timer, jiffies, run_local_timers};
 use super::trace_thread::trace_tick;
 use crate::arch::x86::current::current;
 use crate::arch::x86::irq::get_irq_regs;
@@ -32,14 +32,15 @@ pub fn task_timeslice(se: &SchedEntity) -> u32 {
 /// One tick of this CPU.
 #[unsafe(no_mangle)]
 pub extern "C" fn timer_tick() {
-    if smp_processor_id() == 0 {
-        run_timers();
-        calc_global_load(jiffies());
-    }
-    scheduler_tick();
-    trace_tick();
     // SAFETY: in the tick, interrupts off, as it wants it.
     unsafe { watchdog_tick() };
+    if smp_processor_id() == 0 {
+        do_timer();
+        calc_global_load(jiffies());
+    }
+    run_local_timers();
+    scheduler_tick();
+    trace_tick();
 }
 
 unsafe extern "C" {

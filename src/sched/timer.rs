@@ -1,6 +1,8 @@
 //! What happens when a time comes: who sleeps until then wakes, alarms ring.
 //!
-//! Time is counted in ticks of the timer interrupt, `HZ` a second.
+//! Time is counted in ticks of the timer interrupt, `HZ` a second. Each CPU has its own timers and
+//! ends them in its own tick. So many short sleeps slow down the CPU that they are begun on, and with
+//! it who begins them; were they all one CPU's, the others could keep it in its tick for ever.
 //!
 //! Book: ch. 6, "Dynamic timers". Linux: 2.6.38 `schedule_timeout`.
 
@@ -11,6 +13,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::schedule::schedule;
 use super::wake_up::wake_up_process;
 use crate::arch::x86::current::current;
+use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
 use crate::drivers::tsc::since_boot_us;
 use crate::sync::IrqSpinLock;
 use crate::task::state::TASK_RUNNING;
@@ -29,27 +32,35 @@ pub struct TimerKey {
     /// When it ends.
     pub expires_us: u64,
     sequence: u32,
+    /// Whose tick ends it.
+    cpu: u32,
 }
 
 /// What happens then: from the timer interrupt, with no lock held.
 type Function = fn(&TaskRef, TimerKey);
 
-static TIMERS: IrqSpinLock<BTreeMap<TimerKey, (TaskRef, Function)>> =
-    IrqSpinLock::new(BTreeMap::new());
+type Timers = IrqSpinLock<BTreeMap<TimerKey, (TaskRef, Function)>>;
 
-/// Has `function` called for `task` when the clock has reached `expires_us`.
+/// Each CPU's (Linux: `tvec_bases`).
+static TIMERS: [Timers; NR_CPUS] = [const { IrqSpinLock::new(BTreeMap::new()) }; NR_CPUS];
+
+/// Has `function` called for `task` when the clock has reached `expires_us`, on this CPU.
 pub fn add_timer(expires_us: u64, task: TaskRef, function: Function) -> TimerKey {
     let key = TimerKey {
         expires_us,
         sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
+        // Should the task move now, its timer is the old CPU's.
+        cpu: smp_processor_id(),
     };
-    TIMERS.lock().insert(key, (task, function));
+    TIMERS[key.cpu as usize]
+        .lock()
+        .insert(key, (task, function));
     key
 }
 
 /// Takes a timer back; returns its task, or none if it has ended. Its function may still run then.
 pub fn del_timer(key: TimerKey) -> Option<TaskRef> {
-    let timer = TIMERS.lock().remove(&key);
+    let timer = TIMERS[key.cpu as usize].lock().remove(&key);
     timer.map(|(task, _)| task)
 }
 
@@ -75,13 +86,18 @@ pub fn schedule_timeout(ticks: u64) -> u64 {
     expires_us.saturating_sub(since_boot_us()).div_ceil(TICK_US)
 }
 
-/// Counts a tick and does what is due. From the timer interrupt of the boot CPU.
-pub fn run_timers() {
+/// Counts a tick. From the timer interrupt of the boot CPU.
+pub fn do_timer() {
     JIFFIES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Does what is due on this CPU. From its timer interrupt.
+pub fn run_local_timers() {
+    let timers = &TIMERS[smp_processor_id() as usize];
     let now_us = since_boot_us();
     loop {
         let due = {
-            let mut timers = TIMERS.lock();
+            let mut timers = timers.lock();
             match timers.first_entry() {
                 Some(first) if first.key().expires_us <= now_us => Some(first.remove_entry()),
                 _ => None,

@@ -9,7 +9,7 @@
 //! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
-//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`smp_balance`], [`paravirt`],
+//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`smp_balance`], [`tick`], [`paravirt`],
 //!   [`hooks`], [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
@@ -46,6 +46,7 @@ pub mod smp_mm;
 pub mod smp_sched;
 pub mod stress;
 pub mod switch;
+pub mod tick;
 pub mod tls_gs;
 pub mod user;
 
@@ -96,6 +97,7 @@ const TABLE: &[&[Case]] = &[
     paravirt::CASES,
     smp::CASES,
     smp_sched::CASES,
+    tick::CASES,
     smp_balance::CASES,
     smp_mm::CASES,
     membarrier::CASES,

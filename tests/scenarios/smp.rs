@@ -79,6 +79,15 @@ pub fn scenarios() -> Vec<Scenario> {
             },
         ),
         scenario(
+            "smp::a_nice_spinner_is_no_lockup",
+            IsoSpec::boot("watchdog=1 selftest=nice_spinner_is_no_lockup"),
+            as_usual,
+            |run| {
+                run.says("ok 1 nice_spinner_is_no_lockup")?;
+                run.ends(Exit::Success)
+            },
+        ),
+        scenario(
             "smp::a_hard_lockup_is_seen_by_its_neighbour",
             IsoSpec::boot("watchdog=2 selftest=hard_lockup!"),
             |vm| vm.cpus = 3,

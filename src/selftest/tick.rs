@@ -1,0 +1,65 @@
+//! Cases of the tick: whose timers it ends, and what the watchdog takes for a lockup.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::Case;
+use super::check::{Outcome, Verdict, expect};
+use super::crew::Crew;
+use super::smp::{cpu, need_cpus, wait_for};
+use crate::arch::x86::current::current;
+use crate::drivers::tsc::since_boot_us;
+use crate::process::watchdog;
+use crate::sched::policy::{set_scheduler, set_user_nice};
+use crate::sched::timer::add_timer;
+use crate::task::sched_entity::SCHED_NORMAL;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "smp_timers_end_on_their_cpu",
+        run: timers_end_on_their_cpu,
+    },
+    Case {
+        name: "nice_spinner_is_no_lockup",
+        run: nice_spinner_is_no_lockup,
+    },
+];
+
+/// One more than the CPU whose tick ended the timer.
+static ENDED_ON: AtomicU32 = AtomicU32::new(0);
+
+/// A CPU ends the timers that were begun on it, no others: who begins too many is slowed down by
+/// them, and nobody else.
+fn timers_end_on_their_cpu() -> Outcome {
+    need_cpus(2)?;
+    let on = |wanted| {
+        move || {
+            ENDED_ON.store(0, Ordering::Release);
+            add_timer(since_boot_us(), current().get_task_struct(), |_, _| {
+                ENDED_ON.store(cpu() + 1, Ordering::Release);
+            });
+            wait_for("it ended", || ENDED_ON.load(Ordering::Acquire) != 0)?;
+            expect("its CPU", ENDED_ON.load(Ordering::Acquire) - 1, wanted)
+        }
+    };
+    Crew::new().actor_on(0, "first", on(0)).run()?;
+    Crew::new().actor_on(1, "second", on(1)).run()
+}
+
+/// Its time slice is one tick, so at every tick a switch is due, and as often nobody is there to
+/// switch to.
+fn nice_spinner_is_no_lockup() -> Outcome {
+    if watchdog::seconds() != 1 {
+        return Err(Verdict::Skipped("needs watchdog=1"));
+    }
+    Crew::new()
+        .actor("nice", || {
+            set_scheduler(&current(), SCHED_NORMAL, 0)?;
+            set_user_nice(&current(), 19);
+            let end_us = since_boot_us() + 3_000_000;
+            while since_boot_us() < end_us {
+                core::hint::spin_loop();
+            }
+            Ok(())
+        })
+        .run()
+}
