@@ -74,6 +74,12 @@ impl Ring {
         Some(words)
     }
 
+    /// How many events found no room, and nothing has said so. For the end of the run: nobody writes
+    /// any more, or what does is not told.
+    pub fn take_lost(&self) -> u32 {
+        self.lost.swap(0, Ordering::Relaxed)
+    }
+
     /// How many records wait.
     pub fn used(&self) -> u32 {
         let tail = self.tail.load(Ordering::Relaxed);
@@ -140,6 +146,8 @@ mod tests {
         assert_eq!(rest, [2, 3, LOST | 4, 8]);
         push(&ring, &slots, 9);
         assert_eq!(pop(&ring, &slots), Some(9), "it is said once");
+        (0..6).for_each(|n| push(&ring, &slots, n));
+        assert_eq!((ring.take_lost(), ring.take_lost()), (2, 0));
     }
 
     #[test]

@@ -134,10 +134,18 @@ pub fn flush() {
             let Some(_output) = (0..PATIENCE).find_map(|_| OUTPUT.try_lock()) else {
                 return;
             };
-            match ring.pop(slots) {
-                Some(words) => debugcon::write(&words),
-                None => break,
+            if let Some(words) = ring.pop(slots) {
+                debugcon::write(&words);
+                continue;
             }
+            let count = ring.take_lost();
+            if count != 0 {
+                let event = Event::Lost { count };
+                let cpu = cpu as u8;
+                let record = record(0, [0; NAME_BYTES], event);
+                debugcon::write(&Record { cpu, ..record }.encode());
+            }
+            break;
         }
     }
 }

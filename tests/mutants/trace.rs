@@ -30,7 +30,7 @@ pub const TRACE: &[Mutant] = &[
             Edit { file: "src/sched/tick.rs", find: "    trace_tick();\n", replace: "" },
             Edit { file: "src/sched/tick.rs", find: "use super::trace_thread::trace_tick;\n", replace: "" },
         ],
-        red: Run::traced("quiet stress=20", "events lost"),
+        red: Run::traced("init=/tests/bench", "events lost"),
     },
     Mutant {
         name: "rest_of_the_trace_kept",
