@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 use super::sigframe::SigInfo;
 use super::signal::send_to_process;
 use super::sigset::{NSIG, SIGCONT};
-use super::tasklist::{INIT_PID, TASKLIST};
+use super::tasklist::{INIT_PID, TASKLIST, find_task_by_pid};
 use crate::arch::x86::current::{Current, current};
 use crate::syscall::errno::Errno;
 use crate::task::state::PF_KTHREAD;
@@ -20,7 +20,7 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 /// Which processes kill(2) means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
-    /// One.
+    /// The one that has this thread.
     Process(i32),
     /// All of a process group.
     Group(i32),
@@ -35,8 +35,13 @@ pub enum Target {
 /// nobody; `Target::All` is content then.
 pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
     let me = current();
+    // Any thread's number will do.
+    let process = match target {
+        Target::Process(pid) => find_task_by_pid(pid).map(|task| task.tgid),
+        _ => None,
+    };
     let found = collect(|task| match target {
-        Target::Process(pid) => task.tgid == pid,
+        Target::Process(_) => Some(task.tgid) == process,
         Target::Group(pgrp) => task.signal.pgrp.load(Ordering::Relaxed) == pgrp,
         Target::All => task.tgid != INIT_PID && task.tgid != me.tgid,
     })?;
