@@ -82,6 +82,9 @@ impl TaskList {
             }
         } else if let Some(leader) = self.tasks.get_mut(&tgid) {
             leader.live_threads += 1;
+            // Whose child the process is may have changed since the thread was made.
+            let parent = leader.task.ppid.load(Ordering::Relaxed);
+            task.ppid.store(parent, Ordering::Relaxed);
         }
         self.tasks.insert(
             pid,
@@ -110,11 +113,18 @@ impl TaskList {
             return false;
         };
         let orphans = core::mem::take(&mut entry.children);
+        if orphans.is_empty() {
+            return false;
+        }
         let mut zombie = false;
-        for &child in &orphans {
-            if let Some(c) = self.tasks.get_mut(&child) {
-                c.parent = INIT_PID;
-                c.task.ppid.store(INIT_PID, Ordering::Relaxed);
+        // All threads of each.
+        for c in self.tasks.values_mut() {
+            if !orphans.contains(&c.task.tgid) {
+                continue;
+            }
+            c.parent = INIT_PID;
+            c.task.ppid.store(INIT_PID, Ordering::Relaxed);
+            if c.task.pid == c.task.tgid {
                 // Init waits for all that it has in one way.
                 c.task.exit_signal.store(SIGCHLD, Ordering::Relaxed);
                 zombie |= c.task.exit_state.load(Ordering::Relaxed) != 0;
