@@ -11,6 +11,7 @@ use core::sync::atomic::Ordering;
 
 use super::itimer::exit_itimers;
 use super::signal::{begin_group_exit, notify_parent};
+use super::signal_group::exit_signals;
 use super::sigset::SIGCHLD;
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::usage::Usage;
@@ -29,7 +30,7 @@ use crate::sched::hooks::trace::trace_sched_process_exit;
 use crate::sched::schedule::schedule;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
-use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_EXITING, PF_KTHREAD, TASK_DEAD};
+use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_KTHREAD, TASK_DEAD};
 use crate::task::task_struct::TaskRef;
 
 /// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.
@@ -45,7 +46,7 @@ pub fn do_exit(code: i32) -> ! {
         me.pid,
         preempt_count()
     );
-    me.flags.fetch_or(PF_EXITING, Ordering::Relaxed);
+    exit_signals(me);
     if me.pid == INIT_PID {
         init_exits(code);
     }

@@ -6,8 +6,8 @@
 //! - [`initial_stack`]: what a program finds on its stack
 //! - `load_elf`, `exec`: how a task becomes another program; `kernel_execve`: a thread, the first
 //! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
-//! - `signal`, `signal_delivery`: sending one, and what it does; `tty_signal`: by a key;
-//!   `kill`: whom it is for
+//! - `signal`, `signal_delivery`: sending one, and what it does; `signal_group`: to which thread;
+//!   `tty_signal`: by a key; `kill`: whom it is for
 //! - `itimer`: a signal after a time
 //! - `exit`: the end of one; `wait4`: who hears of it; `usage`: what it has used
 //! - `rseq`: restartable sequences on the way back to ring 3
@@ -39,6 +39,8 @@ pub mod sigframe;
 pub mod signal;
 #[cfg(target_os = "none")]
 pub mod signal_delivery;
+#[cfg(target_os = "none")]
+pub mod signal_group;
 pub mod sigset;
 #[cfg(target_os = "none")]
 pub mod tasklist;

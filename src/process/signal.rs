@@ -18,14 +18,15 @@ use arrayvec::ArrayVec;
 
 use super::itimer::ItReal;
 use super::sigframe::SigInfo;
+use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
 use super::tasklist::{INIT_PID, TASKLIST};
 use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::IrqSpinLock;
-use crate::task::state::{PF_EXITING, PF_KTHREAD, TASK_INTERRUPTIBLE};
-use crate::task::task_struct::{TaskRef, TaskStruct};
+use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE};
+use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
 
 /// Handler value: the default action.
@@ -75,12 +76,19 @@ impl SigPending {
         self.set
     }
 
-    fn add(&mut self, info: SigInfo) {
+    /// One more.
+    pub fn add(&mut self, info: SigInfo) {
         if !self.set.contains(info.signal) {
             self.set = self.set.union(SigSet::of(info.signal));
             // With too many at once the number still arrives, without what is told about it.
             let _full = self.infos.try_push(info);
         }
+    }
+
+    /// Takes signals out, whoever they were for.
+    pub fn forget(&mut self, signals: SigSet) {
+        self.set = self.set.without(signals);
+        self.infos.retain(|info| !signals.contains(info.signal));
     }
 
     fn remove(&mut self, signal: u32) -> SigInfo {
@@ -231,14 +239,19 @@ impl SignalStruct {
 
     /// Whether `signal` does nothing to this process.
     fn ignores(&self, signal: u32) -> bool {
-        match self.action(signal).handler {
-            SIG_IGN => true,
-            SIG_DFL => matches!(
-                default_action(signal),
-                DefaultAction::Ignore | DefaultAction::Continue
-            ),
-            _ => false,
-        }
+        without_effect(signal, self.action(signal).handler)
+    }
+}
+
+/// Whether `signal` does nothing to a process with such a handler.
+pub fn without_effect(signal: u32, handler: u32) -> bool {
+    match handler {
+        SIG_IGN => true,
+        SIG_DFL => matches!(
+            default_action(signal),
+            DefaultAction::Ignore | DefaultAction::Continue
+        ),
+        _ => false,
     }
 }
 
@@ -285,8 +298,13 @@ pub fn recalc_sigpending(me: Current) {
 
 /// Changes what the running task blocks.
 pub fn set_blocked(me: Current, blocked: SigSet) {
-    me.signals.lock().blocked = blocked.without(SigSet::UNBLOCKABLE);
+    let blocked = blocked.without(SigSet::UNBLOCKABLE);
+    let old = core::mem::replace(&mut me.signals.lock().blocked, blocked);
     recalc_sigpending(me);
+    let newly = blocked.without(old);
+    if !newly.is_empty() {
+        retarget_shared_pending(me, newly);
+    }
 }
 
 /// Sends a signal to one thread.
@@ -310,17 +328,7 @@ pub fn send_to_process(info: SigInfo, task: &TaskStruct) {
         return;
     }
     task.signal.shared_pending.lock().add(info);
-    let list = TASKLIST.lock();
-    let mut threads = list
-        .tasks
-        .values()
-        .map(|entry| &entry.task)
-        .filter(|t| t.tgid == task.tgid);
-    let wants =
-        |thread: &&TaskRef| !thread.has_flags(PF_EXITING) && !is_blocked(thread, info.signal);
-    if let Some(thread) = threads.find(wants) {
-        signal_wake_up(thread);
-    }
+    complete_signal(task, info.signal);
 }
 
 /// Raises a signal in the running task that it can neither block nor ignore: its own fault.
@@ -456,7 +464,8 @@ fn is_blocked(task: &TaskStruct, signal: u32) -> bool {
     task.signals.lock().blocked.contains(signal)
 }
 
-fn signal_wake_up(task: &TaskStruct) {
+/// Has a thread look at what it has pending.
+pub fn signal_wake_up(task: &TaskStruct) {
     set_flag(task.thread_info(), TIF_SIGPENDING);
     if !try_to_wake_up(task, TASK_INTERRUPTIBLE) {
         // In ring 3 on another CPU it sees the flag on the way out of an interrupt.

@@ -14,6 +14,7 @@ use crate::process::signal::{
     SI_TKILL, SI_USER, SS_DISABLE, SigAction, send_to_thread, set_blocked,
 };
 use crate::process::signal_delivery::{SA_NODEFER, SA_RESETHAND, sigreturn};
+use crate::process::signal_group::flush_ignored;
 use crate::process::sigset::{NSIG, SIGKILL, SIGSTOP, SigSet};
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::wait_queue::WaitQueue;
@@ -80,16 +81,14 @@ fn do_sigaction(signal: u32, new: Option<SigAction>) -> Result<SigAction, Errno>
         return Err(Errno::EINVAL);
     }
     let me = current();
+    let Some(mut action) = new else {
+        return Ok(me.signal.action(signal));
+    };
+    action.mask = action.mask.without(SigSet::UNBLOCKABLE);
     let sighand = me.signal.sighand();
-    let mut actions = sighand.lock();
-    let slot = &mut actions[signal as usize - 1];
-    match new {
-        None => Ok(*slot),
-        Some(mut action) => {
-            action.mask = action.mask.without(SigSet::UNBLOCKABLE);
-            Ok(core::mem::replace(slot, action))
-        }
-    }
+    let was = core::mem::replace(&mut sighand.lock()[signal as usize - 1], action);
+    flush_ignored(me, signal);
+    Ok(was)
 }
 
 /// Sets and reads an action: handler, flags, restorer, 64-bit mask.

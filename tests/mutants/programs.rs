@@ -273,7 +273,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "signal_for_the_dead_leader",
         takes_out: "that a signal for a process is for a thread that lives",
         edits: &[
-            Edit { file: "src/process/signal.rs", find: "!thread.has_flags(PF_EXITING) && ", replace: "(!thread.has_flags(PF_EXITING) || true) && " },
+            Edit { file: "src/process/signal_group.rs", find: "        if thread.has_flags(PF_EXITING) || !wanted(thread) {", replace: "        if thread.has_flags(PF_EXITING) && false || !wanted(thread) {" },
         ],
         red: Run::ring3("ends", "a signal for the process finds the thread that lives"),
     },
@@ -332,5 +332,29 @@ pub const PROGRAMS: &[Mutant] = &[
             Edit { file: "src/process/signal.rs", find: "        true => sighand,", replace: "        true => new_sighand(*sighand.lock())," },
         ],
         red: Run::ring3("ends", "with CLONE_SIGHAND they are shared"),
+    },
+    Mutant {
+        name: "blocker_keeps_the_signal",
+        takes_out: "the word to another thread when one blocks a signal it was told of",
+        edits: &[
+            Edit { file: "src/process/signal.rs", find: "        retarget_shared_pending(me, newly);", replace: "        let _ = retarget_shared_pending;" },
+        ],
+        red: Run::ring3("thread_group", "a signal that its taker blocks goes to another"),
+    },
+    Mutant {
+        name: "ignored_signal_waits_on",
+        takes_out: "that what a process comes to ignore is forgotten",
+        edits: &[
+            Edit { file: "src/syscall/signal.rs", find: "    flush_ignored(me, signal);", replace: "    let _ = flush_ignored;" },
+        ],
+        red: Run::ring3("thread_group", "until it is ignored"),
+    },
+    Mutant {
+        name: "threads_of_an_orphan_forgotten",
+        takes_out: "the parent's number in the other threads of an orphan",
+        edits: &[
+            Edit { file: "src/process/tasklist.rs", find: "            if !orphans.contains(&c.task.tgid) {", replace: "            if !orphans.contains(&c.task.pid) {" },
+        ],
+        red: Run::ring3("thread_group", "each thread of an orphan is init's child"),
     },
 ];

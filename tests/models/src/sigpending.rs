@@ -63,3 +63,70 @@ fn a_signal_sent_during_the_look_is_not_lost() {
 fn a_flag_cleared_after_the_look_loses_it() {
     model(false);
 }
+
+/// A thread stops taking signals, for it ends or blocks them; `say_first` is the kernel's order. The
+/// signal is another's then: whoever sees that it is says so.
+fn group_model(say_first: bool) {
+    loom::model(move || {
+        let waiting = Arc::new(Mutex::new(0));
+        let stopped = Arc::new(AtomicU32::new(0));
+        let other_told = Arc::new(AtomicU32::new(0));
+        let sender = {
+            let (waiting, stopped) = (waiting.clone(), stopped.clone());
+            let other_told = other_told.clone();
+            thread::spawn(move || {
+                *waiting.lock().unwrap() = 1;
+                if stopped.load(Ordering::SeqCst) == 1 {
+                    other_told.fetch_or(1, Ordering::SeqCst);
+                }
+            })
+        };
+        if say_first {
+            stopped.fetch_or(1, Ordering::SeqCst);
+        }
+        if *waiting.lock().unwrap() != 0 {
+            other_told.fetch_or(1, Ordering::SeqCst);
+        }
+        if !say_first {
+            stopped.fetch_or(1, Ordering::SeqCst);
+        }
+        sender.join().unwrap();
+        assert_eq!(other_told.load(Ordering::SeqCst), 1, "a lost signal");
+    });
+}
+
+#[test]
+fn a_signal_sent_while_its_taker_ends_goes_to_another() {
+    group_model(true);
+    let group = "src/process/signal_group.rs";
+    in_order(
+        group,
+        &[
+            "pub fn exit_signals",
+            "fetch_or(PF_EXITING, Ordering::SeqCst)",
+            "retarget_shared_pending(me, SigSet(u64::MAX))",
+        ],
+    );
+    in_order(
+        "src/process/signal.rs",
+        &[
+            "pub fn set_blocked",
+            "replace(&mut me.signals.lock().blocked, blocked)",
+            "retarget_shared_pending(me, newly)",
+        ],
+    );
+    in_order(
+        "src/process/signal.rs",
+        &[
+            "pub fn send_to_process",
+            "shared_pending.lock().add(info)",
+            "complete_signal(task, info.signal)",
+        ],
+    );
+}
+
+#[test]
+#[should_panic(expected = "a lost signal")]
+fn a_look_before_the_word_loses_it() {
+    group_model(false);
+}

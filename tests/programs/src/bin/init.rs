@@ -40,6 +40,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("trace_marker", "texts in the trace"),
     ("kcov", "what of the kernel a call runs"),
     ("threads", "one address space, all else their own"),
+    ("thread_group", "a signal reaches a thread that can take it"),
     ("rseq", "restartable sequences start over"),
     ("rseq_counter", "counters without locks are exact"),
     (
