@@ -212,8 +212,13 @@ impl ProcInode {
 
     /// A number that no other has.
     pub fn ino(self) -> u64 {
-        const OF_PROC: u64 = 1 << 40;
-        let who = |who: Who| (who.pid as u64) << 24 | (who.tid.unwrap_or(0) as u64) << 8;
+        const OF_PROC: u64 = 0xf000_0000;
+        // A thread's number says whose it is. All in 32 bits: programs without large files have no
+        // more, and cannot read a directory that has.
+        let who = |who: Who| {
+            let id = who.tid.unwrap_or(who.pid) as u64;
+            id << 9 | u64::from(who.tid.is_some()) << 8
+        };
         OF_PROC
             + match self {
                 Self::Root => 1,
@@ -311,6 +316,7 @@ mod tests {
         }
         assert_eq!(all.len(), 27);
         let numbers: HashSet<u64> = all.iter().map(|inode| inode.ino()).collect();
+        assert!(numbers.iter().all(|ino| u32::try_from(*ino).is_ok()));
         assert_eq!(numbers.len(), all.len());
         for inode in all {
             let path = inode.path();

@@ -32,7 +32,7 @@ pub enum Target {
 ///
 /// # Errors
 /// ESRCH when there is nobody, EINVAL for a signal that does not exist, EPERM when it may be sent to
-/// nobody; `Target::All` is content then.
+/// nobody; `Target::All` is content then. EAGAIN when too many wait.
 pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
     let me = current();
     // Any thread's number will do.
@@ -51,13 +51,15 @@ pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
         (false, _) => Err(Errno::EPERM),
     };
     for task in found {
-        match check_kill_permission(me, &task, info.signal) {
-            Ok(()) if info.signal != 0 => send_to_process(info, &task),
-            Ok(()) => {}
-            Err(Errno::EPERM) => continue,
+        let sent = check_kill_permission(me, &task, info.signal).and_then(|()| match info.signal {
+            0 => Ok(()),
+            _ => send_to_process(info, &task),
+        });
+        match sent {
+            Ok(()) => result = Ok(()),
+            Err(Errno::EPERM) => {}
             wrong => return wrong,
         }
-        result = Ok(());
     }
     result
 }

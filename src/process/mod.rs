@@ -5,7 +5,8 @@
 //! - `fork`: a new task; `kthread`: one without user mode
 //! - [`initial_stack`]: what a program finds on its stack
 //! - `load_elf`, `exec`: how a task becomes another program; `kernel_execve`: a thread, the first
-//! - [`sigset`]: signals and their defaults; [`sigframe`]: what a handler finds on the stack
+//! - [`sigset`]: signals and their defaults; [`sigpending`]: those that wait; [`sigframe`]: what a
+//!   handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `signal_group`: to which thread;
 //!   `tty_signal`: by a key; `kill`: whom it is for
 //! - `itimer`: a signal after a time
@@ -41,6 +42,7 @@ pub mod signal;
 pub mod signal_delivery;
 #[cfg(target_os = "none")]
 pub mod signal_group;
+pub mod sigpending;
 pub mod sigset;
 #[cfg(target_os = "none")]
 pub mod tasklist;

@@ -1,8 +1,8 @@
 //! Signals: who has which pending, and how one is sent.
 //!
 //! A signal waits in a task (sent to a thread, or raised by its own fault) or in the process
-//! (sent to all threads: the first that does not block it takes it). Each number waits once
-//! at most, also of the real-time ones. Whoever waits interruptibly is woken.
+//! (sent to all threads: the first that does not block it takes it). Whoever waits interruptibly
+//! is woken.
 //!
 //! Called in process context. Delivery is in `signal_delivery`.
 //!
@@ -14,17 +14,17 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-use arrayvec::ArrayVec;
-
 use super::itimer::ItReal;
 use super::sigframe::SigInfo;
 use super::signal_group::{complete_signal, retarget_shared_pending};
+use super::sigpending::SigPending;
 use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
 use super::tasklist::{INIT_PID, TASKLIST};
 use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::IrqSpinLock;
+use crate::syscall::errno::Errno;
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
@@ -55,61 +55,6 @@ pub struct SigAction {
     pub mask: SigSet,
 }
 
-/// Signals that wait, with what is told about each.
-#[derive(Clone, Debug, Default)]
-pub struct SigPending {
-    set: SigSet,
-    infos: ArrayVec<SigInfo, 16>,
-}
-
-impl SigPending {
-    /// None.
-    pub const fn new() -> Self {
-        Self {
-            set: SigSet::EMPTY,
-            infos: ArrayVec::new_const(),
-        }
-    }
-
-    /// Which.
-    pub fn set(&self) -> SigSet {
-        self.set
-    }
-
-    /// One more.
-    pub fn add(&mut self, info: SigInfo) {
-        if !self.set.contains(info.signal) {
-            self.set = self.set.union(SigSet::of(info.signal));
-            // With too many at once the number still arrives, without what is told about it.
-            let _full = self.infos.try_push(info);
-        }
-    }
-
-    /// Takes signals out, whoever they were for.
-    pub fn forget(&mut self, signals: SigSet) {
-        self.set = self.set.without(signals);
-        self.infos.retain(|info| !signals.contains(info.signal));
-    }
-
-    fn remove(&mut self, signal: u32) -> SigInfo {
-        self.set = self.set.without(SigSet::of(signal));
-        match self.infos.iter().position(|info| info.signal == signal) {
-            Some(at) => self.infos.remove(at),
-            None => SigInfo {
-                signal,
-                code: SI_USER,
-                fields: [0; 3],
-            },
-        }
-    }
-
-    /// Takes out the signal that is next and not in `blocked`.
-    pub fn dequeue(&mut self, blocked: SigSet) -> Option<SigInfo> {
-        let signal = self.set.without(blocked).first()?;
-        Some(self.remove(signal))
-    }
-}
-
 /// A task's own part.
 #[derive(Debug)]
 pub struct TaskSignals {
@@ -117,6 +62,8 @@ pub struct TaskSignals {
     pub pending: SigPending,
     /// Waits until it is unblocked.
     pub blocked: SigSet,
+    /// Blocked too, but waited for just now by `rt_sigtimedwait`: not ignored, whatever the action.
+    pub awaited: SigSet,
     /// Set to be blocked again once a signal was handled: `sigsuspend` is waiting.
     pub saved_blocked: Option<SigSet>,
     /// Alternate stack: address, SS_* flags, size in bytes.
@@ -129,6 +76,7 @@ impl TaskSignals {
         Self {
             pending: SigPending::new(),
             blocked: SigSet::EMPTY,
+            awaited: SigSet::EMPTY,
             saved_blocked: None,
             altstack: [0, SS_DISABLE, 0],
         }
@@ -307,28 +255,30 @@ pub fn set_blocked(me: Current, blocked: SigSet) {
     }
 }
 
-/// Sends a signal to one thread.
-pub fn send_to_thread(info: SigInfo, task: &TaskStruct) {
-    if task.has_flags(PF_KTHREAD)
-        || task.signal.ignores(info.signal) && !is_blocked(task, info.signal)
-    {
-        return;
+/// Sends a signal to one thread. EAGAIN when too many wait.
+pub fn send_to_thread(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
+    if task.has_flags(PF_KTHREAD) || is_dropped(task, info.signal) {
+        return Ok(());
     }
-    task.signals.lock().pending.add(info);
+    task.signals.lock().pending.add(info)?;
     signal_wake_up(task);
+    Ok(())
 }
 
-/// Sends a signal to the whole process of `task`.
+/// Sends a signal to the whole process of `task`. EAGAIN when too many wait.
 #[doc(alias = "group_send_sig_info")]
-pub fn send_to_process(info: SigInfo, task: &TaskStruct) {
+pub fn send_to_process(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
     let init_protected =
         task.tgid == INIT_PID && task.signal.action(info.signal).handler == SIG_DFL;
-    let ignored = task.signal.ignores(info.signal) && !is_blocked(task, info.signal);
-    if task.has_flags(PF_KTHREAD) || ignored || init_protected {
-        return;
+    if task.has_flags(PF_KTHREAD)
+        || is_dropped(task, info.signal)
+        || init_protected && !is_held(task, info.signal)
+    {
+        return Ok(());
     }
-    task.signal.shared_pending.lock().add(info);
+    task.signal.shared_pending.lock().add(info)?;
     complete_signal(task, info.signal);
+    Ok(())
 }
 
 /// Raises a signal in the running task that it can neither block nor ignore: its own fault.
@@ -341,7 +291,8 @@ pub fn force_sig_info(info: SigInfo, me: Current) {
         action.handler = SIG_DFL;
         own.blocked = own.blocked.without(SigSet::of(info.signal));
     }
-    own.pending.add(info);
+    // None of those that are refused.
+    let _queued = own.pending.add(info);
     drop(own);
     drop(actions);
     set_flag(me.thread_info(), TIF_SIGPENDING);
@@ -378,7 +329,7 @@ extern "C" fn force_sig_fault(sig: i32, code: i32, addr: u32) {
     };
     match sig as u32 {
         // Cannot be handled, so it goes the plain way.
-        SIGKILL => send_to_thread(info, &current()),
+        SIGKILL => _ = send_to_thread(info, &current()),
         _ => force_sig_info(info, current()),
     }
 }
@@ -402,14 +353,13 @@ pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
     };
     let code = if signal == SIGCHLD { code } else { SI_USER };
     let uid = child.cred.lock().uid.real;
-    send_to_process(
-        SigInfo {
-            signal,
-            code,
-            fields: [child.pid as u32, uid, value as u32],
-        },
-        parent,
-    );
+    let info = SigInfo {
+        signal,
+        code,
+        fields: [child.pid as u32, uid, value as u32],
+    };
+    // Only a real-time signal is refused, and who wants one of many is told by wait4 anyway.
+    let _queued = send_to_process(info, parent);
 }
 
 /// Starts the end of the running task's process with wait status `code`, or joins an end that
@@ -451,17 +401,25 @@ pub fn zap_other_threads(me: Current) {
         .map(|entry| &entry.task)
         .filter(|t| t.tgid == me.tgid && t.pid != me.pid);
     for thread in others {
-        thread.signals.lock().pending.add(SigInfo {
+        let info = SigInfo {
             signal: SIGKILL,
             code: SI_KERNEL,
             fields: [0; 3],
-        });
+        };
+        // Only real-time signals are refused.
+        let _queued = thread.signals.lock().pending.add(info);
         signal_wake_up(thread);
     }
 }
 
-fn is_blocked(task: &TaskStruct, signal: u32) -> bool {
-    task.signals.lock().blocked.contains(signal)
+/// Whether a signal that does nothing need not even wait: nobody has it blocked who may want it later.
+fn is_dropped(task: &TaskStruct, signal: u32) -> bool {
+    task.signal.ignores(signal) && !is_held(task, signal)
+}
+
+fn is_held(task: &TaskStruct, signal: u32) -> bool {
+    let own = task.signals.lock();
+    own.blocked.union(own.awaited).contains(signal)
 }
 
 /// Has a thread look at what it has pending.

@@ -23,10 +23,11 @@ use super::sigframe::{
     fpstate_header, restore_sigcontext,
 };
 use super::signal::{
-    SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, force_sig, force_sigsegv, is_group_exiting,
+    SI_TKILL, SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, force_sig, force_sigsegv, is_group_exiting,
     recalc_sigpending, set_blocked,
 };
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
+use super::tasklist::INIT_PID;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
 use crate::arch::x86::math_state::{clear_fpu, flush_fpu, load_if_eager, unlazy_fpu};
@@ -80,10 +81,13 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
         if exec_pid != 0 && exec_pid != me.pid {
             do_exit(SIGKILL as i32);
         }
-        let info = dequeue_signal(me)?;
+        let blocked = me.signals.lock().blocked;
+        let info = dequeue_signal(me, blocked)?;
         let action = me.signal.action(info.signal);
         match action.handler {
             SIG_IGN => {}
+            // Nobody but itself ends init: what it had blocked when it was sent is dropped here.
+            SIG_DFL if me.tgid == INIT_PID && !is_own_doing(info) => {}
             SIG_DFL => default(me, info.signal),
             _ => {
                 if action.flags & SA_RESETHAND != 0 {
@@ -95,10 +99,16 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
     }
 }
 
-fn dequeue_signal(me: Current) -> Option<SigInfo> {
-    let blocked = me.signals.lock().blocked;
+/// Takes out the next signal that is not in `blocked`: of those that wait for the thread, or else for
+/// the process.
+pub fn dequeue_signal(me: Current, blocked: SigSet) -> Option<SigInfo> {
     let own = me.signals.lock().pending.dequeue(blocked);
     own.or_else(|| me.signal.shared_pending.lock().dequeue(blocked))
+}
+
+/// A fault, or raise(3).
+fn is_own_doing(info: SigInfo) -> bool {
+    info.code == SI_TKILL || info.code > 0 && SigSet::SYNCHRONOUS.contains(info.signal)
 }
 
 fn default(me: Current, signal: u32) {

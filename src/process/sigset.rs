@@ -108,6 +108,8 @@ signals! {
     SIGSYS = 31, Core;
 }
 
+/// The first real-time signal: of these as many wait as were sent.
+pub const SIGRTMIN: u32 = 32;
 /// Highest signal.
 pub const NSIG: u32 = 64;
 

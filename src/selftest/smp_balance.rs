@@ -142,7 +142,7 @@ fn signal_interrupts_who_runs() -> Outcome {
                 code: SI_KERNEL,
                 fields: [0; 3],
             };
-            send_to_thread(info, &runner);
+            send_to_thread(info, &runner).expect("only real-time signals are refused");
             let seen = wait_for("its CPU was interrupted", || {
                 counts_of(1).reschedule_ipis != ipis
             });

@@ -3,7 +3,7 @@
 //! In reading order:
 //! - [`errno`]: error numbers, and where their sign is flipped
 //! - `table`: the calls by number; [`names`]: of those that are not there
-//! - `process`, `sched`: births, deaths, who runs; `signal`
+//! - `process`, `sched`: births, deaths, who runs; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
 //! - `memory`, `membarrier`, `time`, `itimer`, `identity`, `misc`
 //! - `perf_event`: counting
@@ -52,6 +52,8 @@ pub mod rseq;
 pub mod sched;
 #[cfg(target_os = "none")]
 pub mod signal;
+#[cfg(target_os = "none")]
+pub mod signal_wait;
 #[cfg(target_os = "none")]
 pub mod table;
 #[cfg(target_os = "none")]

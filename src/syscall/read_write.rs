@@ -118,14 +118,13 @@ fn write(file: &File, buffer: u32, count: u32) -> SysResult {
 #[inline(never)]
 fn write_failed(errno: Errno) -> Errno {
     if errno == Errno::EPIPE {
-        send_to_thread(
-            SigInfo {
-                signal: SIGPIPE,
-                code: SI_KERNEL,
-                fields: [0; 3],
-            },
-            &current(),
-        );
+        let info = SigInfo {
+            signal: SIGPIPE,
+            code: SI_KERNEL,
+            fields: [0; 3],
+        };
+        // Only real-time signals are refused.
+        let _queued = send_to_thread(info, &current());
     }
     errno
 }

@@ -128,12 +128,19 @@ pub fn sys_nice(increment: u32) -> SysResult {
     Ok(0)
 }
 
-/// A 32-bit `struct timespec` from user memory, in ticks rounded up.
-fn ticks_of(sec: u32, nsec: u32) -> Result<u64, Errno> {
-    if (sec as i32) < 0 || nsec >= 1_000_000_000 {
+/// A 32-bit `struct timespec` in ticks rounded up. EINVAL.
+pub fn ticks_of(sec: u32, nsec: u32) -> Result<u64, Errno> {
+    // Negative seconds are far away in 64 bits, too.
+    ticks_of64(sec as i32 as u64, u64::from(nsec))
+}
+
+/// A 64-bit `struct timespec` in ticks rounded up, at most those of 100 years. EINVAL.
+pub fn ticks_of64(sec: u64, nsec: u64) -> Result<u64, Errno> {
+    const FOREVER_S: u64 = 100 * 366 * 86_400;
+    if (sec as i64) < 0 || nsec >= 1_000_000_000 {
         return Err(Errno::EINVAL);
     }
-    let ns = u64::from(sec) * 1_000_000_000 + u64::from(nsec);
+    let ns = sec.min(FOREVER_S) * 1_000_000_000 + nsec;
     Ok(ns.div_ceil(u64::from(1_000_000_000 / HZ)))
 }
 

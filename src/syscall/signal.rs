@@ -18,12 +18,13 @@ use crate::process::signal_group::flush_ignored;
 use crate::process::sigset::{NSIG, SIGKILL, SIGSTOP, SigSet};
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::wait_queue::WaitQueue;
-use crate::task::task_struct::TaskStruct;
+use crate::task::task_struct::{TaskRef, TaskStruct};
 
 const SIG_BLOCK: u32 = 0;
 const SIG_UNBLOCK: u32 = 1;
 const SIG_SETMASK: u32 = 2;
-const SIGSET_BYTES: u32 = 8;
+/// Bytes of a set of signals.
+pub const SIGSET_BYTES: u32 = 8;
 
 fn info(signal: u32, code: i32) -> SigInfo {
     let me = current();
@@ -48,10 +49,11 @@ pub fn sys_kill(pid: u32, signal: u32) -> SysResult {
     Ok(0)
 }
 
-fn kill_thread(task: &TaskStruct, signal: u32) -> SysResult {
-    check_kill_permission(current(), task, signal)?;
-    if signal != 0 {
-        send_to_thread(info(signal, SI_TKILL), task);
+/// Sends a signal to a thread, if the caller may. EINVAL, EPERM, EAGAIN.
+pub fn kill_thread(task: &TaskStruct, info: SigInfo) -> SysResult {
+    check_kill_permission(current(), task, info.signal)?;
+    if info.signal != 0 {
+        send_to_thread(info, task)?;
     }
     Ok(0)
 }
@@ -61,18 +63,23 @@ pub fn sys_tkill(tid: u32, signal: u32) -> SysResult {
     if tid as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
-    kill_thread(&*find_task_by_pid(tid as i32).ok_or(Errno::ESRCH)?, signal)
+    let task = find_task_by_pid(tid as i32).ok_or(Errno::ESRCH)?;
+    kill_thread(&task, info(signal, SI_TKILL))
 }
 
 /// Sends a signal to one thread of one process.
 pub fn sys_tgkill(tgid: u32, tid: u32, signal: u32) -> SysResult {
+    kill_thread(&*find_thread(tgid, tid)?, info(signal, SI_TKILL))
+}
+
+/// The thread `tid` of process `tgid`. EINVAL, ESRCH.
+pub fn find_thread(tgid: u32, tid: u32) -> Result<TaskRef, Errno> {
     if tid as i32 <= 0 || tgid as i32 <= 0 {
         return Err(Errno::EINVAL);
     }
-    let task = find_task_by_pid(tid as i32)
+    find_task_by_pid(tid as i32)
         .filter(|t| t.tgid == tgid as i32)
-        .ok_or(Errno::ESRCH)?;
-    kill_thread(&task, signal)
+        .ok_or(Errno::ESRCH)
 }
 
 fn do_sigaction(signal: u32, new: Option<SigAction>) -> Result<SigAction, Errno> {

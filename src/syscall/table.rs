@@ -13,7 +13,7 @@ use super::errno::{Errno, to_ret};
 use super::{
     descriptors, exec, futex, identity, ioport, itimer, ldt, membarrier, memory, misc, names,
     paths, perf_event, poll, prctl, process, read_write, robust_list, rseq, sched, signal,
-    thread_area, time,
+    signal_wait, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -176,6 +176,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     174 signal::sys_rt_sigaction, 4;
     175 signal::sys_rt_sigprocmask, 4;
     176 signal::sys_rt_sigpending, 2;
+    177 signal_wait::sys_rt_sigtimedwait, 4;
+    178 signal_wait::sys_rt_sigqueueinfo, 3;
     179 signal::sys_rt_sigsuspend, 2;
     180 read_write::sys_pread64, 5;
     183 paths::sys_getcwd, 2;
@@ -239,6 +241,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     320 paths::sys_change_at, 2;
     330 descriptors::sys_dup3, 3;
     331 descriptors::sys_pipe2, 2;
+    335 signal_wait::sys_rt_tgsigqueueinfo, 4;
     336 perf_event::sys_perf_event_open, 5;
     340 misc::sys_prlimit64, 4;
     353 paths::sys_change_at, 2;
@@ -247,6 +250,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     375 membarrier::sys_membarrier, 2;
     403 time::sys_clock_gettime64, 2;
     407 time::sys_clock_nanosleep64, 4;
+    421 signal_wait::sys_rt_sigtimedwait64, 4;
 };
 
 /// Numbers that have been named in the log.

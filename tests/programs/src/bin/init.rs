@@ -41,6 +41,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("kcov", "what of the kernel a call runs"),
     ("threads", "one address space, all else their own"),
     ("thread_group", "a signal reaches a thread that can take it"),
+    ("rt_signals", "each real-time signal arrives, in order"),
     ("rseq", "restartable sequences start over"),
     ("rseq_counter", "counters without locks are exact"),
     (

@@ -1,0 +1,149 @@
+#![forbid(unsafe_code)]
+//! Signals that wait: which, in what order, and what is told about each.
+//!
+//! A usual signal waits once, however often it was sent: what is told is of the first. A real-time
+//! signal waits as often as it was sent, and comes in that order.
+//!
+//! Used by `process::signal`.
+//!
+//! Book: chapter 11, "The pending signal queues". Linux: 2.6.38 `struct sigpending`, `__send_signal`,
+//! `collect_signal`.
+
+use alloc::vec::Vec;
+
+use super::sigframe::SigInfo;
+use super::sigset::{SIGRTMIN, SigSet};
+use crate::syscall::errno::Errno;
+
+/// Signals that wait with something told about them, at most.
+const MAX_QUEUED: usize = 1024;
+/// `SigInfo::code` of kill(2).
+const SI_USER: i32 = 0;
+
+/// The signals that wait for a thread, or for a process.
+#[derive(Debug, Default)]
+pub struct SigPending {
+    set: SigSet,
+    /// In the order in which they were sent.
+    infos: Vec<SigInfo>,
+}
+
+impl SigPending {
+    /// None.
+    pub const fn new() -> Self {
+        Self {
+            set: SigSet::EMPTY,
+            infos: Vec::new(),
+        }
+    }
+
+    /// Which.
+    pub fn set(&self) -> SigSet {
+        self.set
+    }
+
+    /// One more.
+    ///
+    /// # Errors
+    /// EAGAIN for a real-time signal when too many wait. One of kill(2) still arrives, but once for
+    /// all of them, as usual signals do.
+    pub fn add(&mut self, info: SigInfo) -> Result<(), Errno> {
+        let real_time = info.signal >= SIGRTMIN;
+        if !real_time && self.set.contains(info.signal) {
+            return Ok(());
+        }
+        if self.infos.len() < MAX_QUEUED && self.infos.try_reserve(1).is_ok() {
+            self.infos.push(info);
+        } else if real_time && info.code != SI_USER {
+            return Err(Errno::EAGAIN);
+        }
+        self.set = self.set.union(SigSet::of(info.signal));
+        Ok(())
+    }
+
+    /// The first that waits and of which `is_it` holds.
+    pub fn find(&mut self, is_it: impl Fn(&SigInfo) -> bool) -> Option<&mut SigInfo> {
+        self.infos.iter_mut().find(|info| is_it(info))
+    }
+
+    /// Takes out the signal that is next and not in `blocked`.
+    pub fn dequeue(&mut self, blocked: SigSet) -> Option<SigInfo> {
+        let signal = self.set.without(blocked).first()?;
+        let first = self.infos.iter().position(|info| info.signal == signal);
+        let info = match first {
+            Some(at) => self.infos.remove(at),
+            None => SigInfo {
+                signal,
+                code: SI_USER,
+                fields: [0; 3],
+            },
+        };
+        if !self.infos.iter().any(|info| info.signal == signal) {
+            self.set = self.set.without(SigSet::of(signal));
+        }
+        Some(info)
+    }
+
+    /// Takes signals out, whoever they were for.
+    pub fn forget(&mut self, signals: SigSet) {
+        self.set = self.set.without(signals);
+        self.infos.retain(|info| !signals.contains(info.signal));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(signal: u32, code: i32, value: u32) -> SigInfo {
+        SigInfo {
+            signal,
+            code,
+            fields: [0, 0, value],
+        }
+    }
+
+    fn drain(pending: &mut SigPending) -> Vec<(u32, u32)> {
+        core::iter::from_fn(|| pending.dequeue(SigSet::EMPTY))
+            .map(|info| (info.signal, info.fields[2]))
+            .collect()
+    }
+
+    #[test]
+    fn usual_signals_wait_once_and_real_time_ones_as_often_as_sent() {
+        let mut pending = SigPending::new();
+        for (signal, value) in [(34, 1), (10, 2), (33, 3), (34, 4), (10, 5), (34, 6)] {
+            pending.add(info(signal, -1, value)).unwrap();
+        }
+        assert!(pending.dequeue(pending.set()).is_none(), "all blocked");
+        let all = [(10, 2), (33, 3), (34, 1), (34, 4), (34, 6)];
+        assert_eq!(drain(&mut pending), all);
+        assert!(pending.set().is_empty());
+    }
+
+    #[test]
+    fn when_too_many_wait_only_kills_arrive_and_untold() {
+        let mut pending = SigPending::new();
+        for value in 0..MAX_QUEUED as u32 {
+            pending.add(info(40, -1, value)).unwrap();
+        }
+        assert_eq!(pending.add(info(40, -1, 0)), Err(Errno::EAGAIN));
+        assert_eq!(pending.add(info(41, -1, 0)), Err(Errno::EAGAIN));
+        assert!(!pending.set().contains(41));
+        pending.add(info(41, SI_USER, 9)).unwrap();
+        pending.add(info(10, -6, 9)).unwrap();
+        let drained = drain(&mut pending);
+        assert_eq!(drained.len(), MAX_QUEUED + 2);
+        assert_eq!((drained[0], drained[MAX_QUEUED + 1]), ((10, 0), (41, 0)));
+    }
+
+    #[test]
+    fn what_is_forgotten_waits_no_more() {
+        let mut pending = SigPending::new();
+        for signal in [40, 12, 40] {
+            pending.add(info(signal, -1, 0)).unwrap();
+        }
+        pending.forget(SigSet::of(40));
+        assert_eq!(drain(&mut pending), [(12, 0)]);
+    }
+}

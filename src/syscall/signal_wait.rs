@@ -1,0 +1,120 @@
+//! rt_sigtimedwait, rt_sigqueueinfo, rt_tgsigqueueinfo: signals as messages.
+//!
+//! Linux: 2.6.38 `kernel/signal.c` (`do_sigtimedwait`, `do_rt_tgsigqueueinfo`).
+
+use core::sync::atomic::Ordering;
+
+use super::SysResult;
+use super::errno::Errno;
+use super::sched::{ticks_of, ticks_of64};
+use super::signal::{SIGSET_BYTES, find_thread, kill_thread};
+use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::uaccess::{copy_to_user, get_user};
+use crate::process::kill::{Target, kill};
+use crate::process::sigframe::SigInfo;
+use crate::process::signal::{SI_TKILL, recalc_sigpending, set_blocked};
+use crate::process::signal_delivery::dequeue_signal;
+use crate::process::sigset::SigSet;
+use crate::sched::schedule::schedule;
+use crate::sched::timer::schedule_timeout;
+use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
+
+/// Takes a signal of `set` that waits, or sleeps until one comes: it does not happen, the caller is
+/// told of it. `timeout` is a 32-bit timespec.
+///
+/// # Errors
+/// EINVAL, EFAULT, EAGAIN when the time is over, EINTR when another signal comes.
+pub fn sys_rt_sigtimedwait(set: u32, info: u32, timeout: u32, bytes: u32) -> SysResult {
+    let ticks = || get_user::<[u32; 2]>(timeout).and_then(|[sec, nsec]| ticks_of(sec, nsec));
+    wait_for_signal(set, info, bytes, (timeout != 0).then_some(&ticks))
+}
+
+/// The same with a 64-bit timespec.
+pub fn sys_rt_sigtimedwait64(set: u32, info: u32, timeout: u32, bytes: u32) -> SysResult {
+    let ticks = || get_user::<[u64; 2]>(timeout).and_then(|[sec, nsec]| ticks_of64(sec, nsec));
+    wait_for_signal(set, info, bytes, (timeout != 0).then_some(&ticks))
+}
+
+fn wait_for_signal(
+    set: u32,
+    info: u32,
+    bytes: u32,
+    timeout: Option<&dyn Fn() -> Result<u64, Errno>>,
+) -> SysResult {
+    if bytes != SIGSET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let wanted = SigSet(get_user(set)?).without(SigSet::UNBLOCKABLE);
+    let ticks = timeout.map(|ticks| ticks()).transpose()?;
+    let me = current();
+    let others = SigSet(!wanted.0);
+    let mut found = dequeue_signal(me, others);
+    let mut errno = Errno::EAGAIN;
+    if found.is_none() && ticks != Some(0) {
+        errno = sleep(me, wanted, ticks);
+        found = dequeue_signal(me, others);
+    }
+    recalc_sigpending(me);
+    let found = found.ok_or(errno)?;
+    if info != 0 {
+        copy_to_user(info, &found.to_bytes())?;
+    }
+    Ok(found.signal)
+}
+
+/// Sleeps with what is wanted unblocked, so that it wakes; says what it is if none of that did.
+fn sleep(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
+    let blocked = {
+        let mut own = me.signals.lock();
+        own.awaited = own.blocked;
+        own.blocked
+    };
+    set_blocked(me, blocked.without(wanted));
+    me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+    let left = match ticks {
+        None => {
+            schedule();
+            1
+        }
+        Some(ticks) => schedule_timeout(ticks),
+    };
+    me.state.store(TASK_RUNNING, Ordering::Relaxed);
+    set_blocked(me, blocked);
+    me.signals.lock().awaited = SigSet::EMPTY;
+    match left {
+        0 => Errno::EAGAIN,
+        _ => Errno::EINTR,
+    }
+}
+
+/// The first words of a `siginfo_t`, for `signal`. EPERM when it claims to be of the kernel, or of
+/// kill or tgkill, and not to be for the caller itself.
+fn siginfo(signal: u32, words: [u32; 6], to_myself: bool) -> Result<SigInfo, Errno> {
+    let code = words[2] as i32;
+    if (code >= 0 || code == SI_TKILL) && !to_myself {
+        return Err(Errno::EPERM);
+    }
+    Ok(SigInfo {
+        signal,
+        code,
+        fields: [words[3], words[4], words[5]],
+    })
+}
+
+/// Sends a signal to a process, with what is told of it. EFAULT, EPERM, ESRCH, EINVAL, EAGAIN.
+pub fn sys_rt_sigqueueinfo(pid: u32, signal: u32, info: u32) -> SysResult {
+    let info = siginfo(signal, get_user(info)?, current().pid as u32 == pid)?;
+    kill(Target::Process(pid as i32), info)?;
+    Ok(0)
+}
+
+/// The same to one thread.
+pub fn sys_rt_tgsigqueueinfo(tgid: u32, tid: u32, signal: u32, info: u32) -> SysResult {
+    let words = get_user(info)?;
+    let thread = find_thread(tgid, tid);
+    if thread.as_ref().err() == Some(&Errno::EINVAL) {
+        return Err(Errno::EINVAL);
+    }
+    let info = siginfo(signal, words, current().pid as u32 == tid)?;
+    kill_thread(&*thread?, info)
+}
