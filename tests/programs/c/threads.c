@@ -233,6 +233,20 @@ static void *read_for_ever(void *unused)
     return (void *)(intptr_t)read(pipe_fds[0], &byte, 1);
 }
 
+/* Without frames to unwind through the system call, glibc cannot find what is to be cleaned up. */
+static void note_left(void *left)
+{
+    *(volatile int *)left = 1;
+}
+
+static void *read_and_clean_up(void *left)
+{
+    pthread_cleanup_push(note_left, left);
+    read_for_ever(NULL);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
 /* ---- a mutex whose owner dies */
 
 static void *die_with_it(void *robust)
@@ -344,7 +358,7 @@ static void contexts(void)
 static void signals(void)
 {
     struct sigaction action = { .sa_handler = note };
-    volatile int tid = 0;
+    volatile int tid = 0, left = 0;
     pthread_t thread;
     void *result;
 
@@ -362,6 +376,11 @@ static void signals(void)
     pthread_cancel(thread);
     pthread_join(thread, &result);
     report(result == PTHREAD_CANCELED, "a thread that waits can be cancelled");
+    start(&thread, read_and_clean_up, (void *)&left);
+    usleep(5000);
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    report(result == PTHREAD_CANCELED && left, "and cleans up after itself");
 }
 
 static void times(void)
@@ -417,7 +436,7 @@ static void owners(void)
 
 int main(void)
 {
-    printf("KTAP version 1\n1..18\n");
+    printf("KTAP version 1\n1..19\n");
     synchronisation();
     contexts();
     signals();
