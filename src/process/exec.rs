@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use super::exit::mm_release;
 use super::initial_stack::*;
 use super::load_elf::{arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
+use super::posix_timer::exit_posix_timers;
 use super::proc::format::USER_HZ;
 use super::rseq::rseq_execve;
 use super::signal::{TaskSignals, zap_other_threads};
@@ -261,6 +262,7 @@ fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) {
     clear_flag(me.thread_info(), TIF_LDT);
     flush_thread(me);
     rseq_execve(me);
+    exit_posix_timers(&me.signal);
     me.signal.flush_signal_handlers();
     me.signals.lock().altstack = TaskSignals::none().altstack;
     if let Some(own) = files {

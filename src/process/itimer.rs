@@ -6,6 +6,7 @@
 //! Book: ch. 6, "The setitimer() and alarm() System Calls". Linux: 2.6.38 `kernel/itimer.c`,
 //! `it_real_fn`.
 
+use super::posix_timer::exit_posix_timers;
 use super::sigframe::SigInfo;
 use super::signal::{SI_KERNEL, send_to_process};
 use super::sigset::SIGALRM;
@@ -72,6 +73,19 @@ pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
 pub fn exit_itimers(task: &TaskStruct) {
     let timer = task.signal.real_timer.lock().timer.take();
     drop(timer.map(del_timer));
+    exit_posix_timers(&task.signal);
+}
+
+/// When a timer that has ended does so again, if it has an interval. What was missed is not made up
+/// for.
+pub fn next_expiry_us(ended: TimerKey, incr_us: u64) -> Option<u64> {
+    let late_us = since_boot_us().saturating_sub(ended.expires_us);
+    let intervals = late_us.checked_div(incr_us)? + 1;
+    Some(
+        ended
+            .expires_us
+            .saturating_add(intervals.saturating_mul(incr_us)),
+    )
 }
 
 fn it_real_fn(leader: &TaskRef, ended: TimerKey) {
@@ -80,15 +94,8 @@ fn it_real_fn(leader: &TaskRef, ended: TimerKey) {
         if it.timer != Some(ended) {
             return; // set anew while we were on the way
         }
-        it.timer = match it.incr_us {
-            0 => None,
-            incr_us => {
-                // What was missed is not made up for.
-                let late_us = since_boot_us().saturating_sub(ended.expires_us);
-                let next_us = ended.expires_us + (late_us / incr_us + 1).saturating_mul(incr_us);
-                Some(add_timer(next_us, leader.clone(), it_real_fn))
-            }
-        };
+        let next_us = next_expiry_us(ended, it.incr_us);
+        it.timer = next_us.map(|at| add_timer(at, leader.clone(), it_real_fn));
     }
     let info = SigInfo {
         signal: SIGALRM,

@@ -9,7 +9,7 @@
 //!   handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `signal_group`: to which thread;
 //!   `tty_signal`: by a key; `kill`: whom it is for
-//! - `itimer`: a signal after a time
+//! - `itimer`, `posix_timer`: a signal after a time
 //! - `exit`: the end of one; `wait4`: who hears of it; `usage`: what it has used
 //! - `rseq`: restartable sequences on the way back to ring 3
 //! - [`proc`]: what `/proc` says of it
@@ -32,6 +32,8 @@ pub mod kill;
 pub mod kthread;
 #[cfg(target_os = "none")]
 pub mod load_elf;
+#[cfg(target_os = "none")]
+pub mod posix_timer;
 pub mod proc;
 #[cfg(target_os = "none")]
 pub mod rseq;

@@ -15,6 +15,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::itimer::ItReal;
+use super::posix_timer::PosixTimers;
 use super::sigframe::SigInfo;
 use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
@@ -106,6 +107,8 @@ pub struct SignalStruct {
     pub exec_pid: AtomicI32,
     /// Its alarm.
     pub real_timer: IrqSpinLock<ItReal>,
+    /// Those that it has made.
+    pub posix_timers: IrqSpinLock<PosixTimers>,
     /// What ended threads and children have used.
     pub usage: IrqSpinLock<UsageOfOthers>,
 }
@@ -123,6 +126,7 @@ impl SignalStruct {
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
             real_timer: IrqSpinLock::new(ItReal::default()),
+            posix_timers: IrqSpinLock::new(PosixTimers::new()),
             usage: IrqSpinLock::new(UsageOfOthers::default()),
         }
     }
@@ -137,6 +141,7 @@ impl SignalStruct {
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
             real_timer: IrqSpinLock::new(ItReal::default()),
+            posix_timers: IrqSpinLock::new(PosixTimers::new()),
             usage: IrqSpinLock::new(UsageOfOthers::default()),
         }
     }

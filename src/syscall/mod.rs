@@ -5,7 +5,7 @@
 //! - `table`: the calls by number; [`names`]: of those that are not there
 //! - `process`, `sched`: births, deaths, who runs; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
-//! - `memory`, `membarrier`, `time`, `itimer`, `identity`, `misc`
+//! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `misc`
 //! - `perf_event`: counting
 //! - `thread_area`, `ldt`, `ioport`, `prctl`: TLS, segments, ports, the time-stamp counter
 //! - `rseq`: restartable sequences; `futex`, `robust_list`: sleeping locks
@@ -38,6 +38,8 @@ pub mod paths;
 pub mod perf_event;
 #[cfg(target_os = "none")]
 pub mod poll;
+#[cfg(target_os = "none")]
+pub mod posix_timer;
 #[cfg(target_os = "none")]
 pub mod prctl;
 #[cfg(target_os = "none")]

@@ -12,8 +12,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::errno::{Errno, to_ret};
 use super::{
     descriptors, exec, futex, identity, ioport, itimer, ldt, membarrier, memory, misc, names,
-    paths, perf_event, poll, prctl, process, read_write, robust_list, rseq, sched, signal,
-    signal_wait, thread_area, time,
+    paths, perf_event, poll, posix_timer, prctl, process, read_write, robust_list, rseq, sched,
+    signal, signal_wait, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -217,6 +217,11 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     244 thread_area::sys_get_thread_area, 1;
     252 process::sys_exit_group, 1;
     258 process::sys_set_tid_address, 1;
+    259 posix_timer::sys_timer_create, 3;
+    260 posix_timer::sys_timer_settime, 4;
+    261 posix_timer::sys_timer_gettime, 2;
+    262 posix_timer::sys_timer_getoverrun, 1;
+    263 posix_timer::sys_timer_delete, 1;
     265 time::sys_clock_gettime, 2;
     266 time::sys_clock_getres, 2;
     267 time::sys_clock_nanosleep, 4;
@@ -250,6 +255,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     375 membarrier::sys_membarrier, 2;
     403 time::sys_clock_gettime64, 2;
     407 time::sys_clock_nanosleep64, 4;
+    408 posix_timer::sys_timer_gettime64, 2;
+    409 posix_timer::sys_timer_settime64, 4;
     421 signal_wait::sys_rt_sigtimedwait64, 4;
 };
 

@@ -53,6 +53,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("futex", "who sleeps on a word, and who wakes him"),
     ("usage", "what processes have used, and who is told"),
     ("itimer", "a signal after a time"),
+    ("posix_timer", "a signal of one's choice after a time"),
     ("proc", "what /proc says is so"),
     ("stress", "many processes and threads, each with its own"),
 ];

@@ -1,0 +1,230 @@
+//! POSIX timers: a signal of one's choice after a time, with a value, to a process or a thread.
+//!
+//! Linux: timer_create(2), timer_settime(2), timer_getoverrun(2).
+//! Red without: the timer's signal; its overruns; the interval; its end with a process.
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use rt::{
+    Errno,
+    clock::{NS_PER_MS, monotonic_ns, sleep_ms},
+    eq, expect_exit,
+    gates::syscall,
+    ktap,
+    memory::KERNEL_ADDRESS,
+    ok,
+    thread::{gettid, spawn},
+};
+
+const SYS_RT_SIGPROCMASK: u32 = 175;
+const SYS_RT_SIGTIMEDWAIT: u32 = 177;
+const SYS_TIMER_CREATE: u32 = 259;
+const SYS_TIMER_SETTIME: u32 = 260;
+const SYS_TIMER_GETTIME: u32 = 261;
+const SYS_TIMER_GETOVERRUN: u32 = 262;
+const SYS_TIMER_DELETE: u32 = 263;
+const SYS_TIMER_GETTIME64: u32 = 408;
+const SYS_TIMER_SETTIME64: u32 = 409;
+const SIGEV_SIGNAL: u32 = 0;
+const SIGEV_NONE: u32 = 1;
+const SIGEV_THREAD_ID: u32 = 4;
+const CLOCK_MONOTONIC: u32 = 1;
+const TIMER_ABSTIME: u32 = 1;
+const SI_TIMER: u32 = -2i32 as u32;
+const SIGALRM: u32 = 14;
+const SIGNAL: u32 = 35;
+
+fn block(signals: &[u32]) {
+    let set = signals
+        .iter()
+        .fold(0u64, |set, signal| set | 1 << (signal - 1));
+    syscall(SYS_RT_SIGPROCMASK, [0, &raw const set as u32, 0, 8]).expect("rt_sigprocmask");
+}
+
+/// What is told of `signal`: code, timer, overruns, value.
+fn wait_ms(signal: u32, ms: u32) -> Result<[u32; 4], Errno> {
+    let set = 1u64 << (signal - 1);
+    let (mut info, time) = ([0u32; 32], [ms / 1000, ms % 1000 * 1_000_000]);
+    let at = [
+        &raw const set as u32,
+        info.as_mut_ptr() as u32,
+        time.as_ptr() as u32,
+        8,
+    ];
+    syscall(SYS_RT_SIGTIMEDWAIT, at)?;
+    Ok([info[2], info[3], info[4], info[5]])
+}
+
+fn create(how: u32, value: u32, tid: u32) -> Result<u32, Errno> {
+    let (event, mut id) = ([value, SIGNAL, how, tid, 0, 0, 0, 0], 0u32);
+    let at = [CLOCK_MONOTONIC, event.as_ptr() as u32, &raw mut id as u32];
+    syscall(SYS_TIMER_CREATE, at).map(|_| id)
+}
+
+/// Interval and value in milliseconds.
+fn set(id: u32, flags: u32, interval: u32, value: u32) -> Result<[u32; 4], Errno> {
+    let spec = |ms: u32| [ms / 1000, ms % 1000 * 1_000_000];
+    let ([a, b], [c, d]) = (spec(interval), spec(value));
+    let (new, mut old) = ([a, b, c, d], [0u32; 4]);
+    let at = [id, flags, new.as_ptr() as u32, old.as_mut_ptr() as u32];
+    syscall(SYS_TIMER_SETTIME, at).map(|_| old)
+}
+
+fn get(id: u32) -> Result<[u32; 4], Errno> {
+    let mut now = [0u32; 4];
+    syscall(SYS_TIMER_GETTIME, [id, now.as_mut_ptr() as u32]).map(|_| now)
+}
+
+fn telling() {
+    let id = create(SIGEV_SIGNAL, 42, 0).expect("timer_create");
+    let begin = monotonic_ns();
+    eq!(set(id, 0, 0, 30), Ok([0; 4]), "a new timer does not run");
+    eq!(
+        wait_ms(SIGNAL, 5000),
+        Ok([SI_TIMER, id, 0, 42]),
+        "it ends once, with its value"
+    );
+    ok!(monotonic_ns() - begin >= 30 * NS_PER_MS, "and not early");
+    eq!(get(id), Ok([0; 4]), "and then does not run");
+
+    set(id, 0, 10, 10).expect("timer_settime");
+    sleep_ms(100);
+    let told = wait_ms(SIGNAL, 5000).expect("rt_sigtimedwait");
+    ok!(
+        told[..2] == [SI_TIMER, id] && (3..50).contains(&told[2]),
+        "one signal waits, and tells of overruns"
+    );
+    let overruns = syscall(SYS_TIMER_GETOVERRUN, [id]);
+    ok!(
+        overruns.is_ok_and(|n| n >= told[2]) || wait_ms(SIGNAL, 0).is_ok(),
+        "timer_getoverrun tells them too"
+    );
+    let now = [1u32, 0, 0, 0].as_ptr() as u32;
+    eq!(
+        syscall(SYS_TIMER_SETTIME, [id, TIMER_ABSTIME, now, 0]),
+        Ok(0),
+        "it is stopped"
+    );
+    while wait_ms(SIGNAL, 0).is_ok() {}
+    eq!(wait_ms(SIGNAL, 30), Err(Errno::EAGAIN), "and sends no more");
+    let past = [0u32, 0, 0, 1];
+    let at = [id, TIMER_ABSTIME, past.as_ptr() as u32, 0];
+    syscall(SYS_TIMER_SETTIME, at).expect("timer_settime");
+    eq!(
+        wait_ms(SIGNAL, 5000),
+        Ok([SI_TIMER, id, 0, 42]),
+        "a time of the past ends at once"
+    );
+
+    let (new, mut old) = ([0u64, 0, 1 << 40, 0], [0u64; 4]);
+    syscall(SYS_TIMER_SETTIME64, [id, 0, new.as_ptr() as u32, 0]).expect("timer_settime64");
+    syscall(SYS_TIMER_GETTIME64, [id, old.as_mut_ptr() as u32]).expect("timer_gettime64");
+    ok!(old[2] > 1 << 31, "with 64-bit times it may be far away");
+    expect_exit("a forked process has no timers", 0, || {
+        i32::from(get(id) != Err(Errno::EINVAL))
+    });
+    eq!(syscall(SYS_TIMER_DELETE, [id]), Ok(0), "it is deleted");
+    eq!(get(id), Err(Errno::EINVAL), "and gone");
+}
+
+static TID: AtomicU32 = AtomicU32::new(0);
+static TOLD: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn be_told(_: u32) -> i32 {
+    TID.store(gettid(), SeqCst);
+    let told = wait_ms(SIGNAL, 5000);
+    TOLD.store(told.map_or(1, |info| info[3]), SeqCst);
+    0
+}
+
+fn others() {
+    let thread = spawn(be_told, 0, None).expect("clone");
+    while TID.load(SeqCst) == 0 {
+        sleep_ms(1);
+    }
+    let id = create(SIGEV_THREAD_ID, 43, TID.load(SeqCst)).expect("timer_create");
+    set(id, 0, 0, 10).expect("timer_settime");
+    ok!(thread.join(), "a timer of a thread:");
+    eq!(TOLD.load(SeqCst), 43, "tells that thread");
+    let silent = create(SIGEV_NONE, 0, 0).expect("timer_create");
+    set(silent, 0, 0, 60_000).expect("timer_settime");
+    ok!(
+        get(silent).is_ok_and(|now| (50..=60).contains(&now[2])),
+        "one that tells nobody can be asked"
+    );
+    let mut id = 9;
+    let at = [CLOCK_MONOTONIC, 0, &raw mut id as u32];
+    syscall(SYS_TIMER_CREATE, at).expect("timer_create");
+    set(id, 0, 0, 1).expect("timer_settime");
+    eq!(
+        wait_ms(SIGALRM, 5000),
+        Ok([SI_TIMER, id, 0, id]),
+        "without an event it is SIGALRM and its number"
+    );
+}
+
+fn errors() {
+    let mut id = 0u32;
+    let at = &raw mut id as u32;
+    let event = |signal: u32, how: u32, tid: u32| [0, signal, how, tid, 0, 0, 0, 0];
+    let good = event(SIGNAL, SIGEV_SIGNAL, 0);
+    let [signal, how, tid] = [
+        event(65, 0, 0),
+        event(SIGNAL, 9, 0),
+        event(SIGNAL, 4, 1 << 20),
+    ];
+    for (arguments, errno, name) in [
+        (
+            [99, good.as_ptr() as u32, at],
+            Errno::EINVAL,
+            "another clock",
+        ),
+        ([0, signal.as_ptr() as u32, at], Errno::EINVAL, "signal 65"),
+        (
+            [0, how.as_ptr() as u32, at],
+            Errno::EINVAL,
+            "another way to tell",
+        ),
+        (
+            [0, tid.as_ptr() as u32, at],
+            Errno::EINVAL,
+            "another's thread",
+        ),
+        ([0, KERNEL_ADDRESS, at], Errno::EFAULT, "no event"),
+        (
+            [0, good.as_ptr() as u32, KERNEL_ADDRESS],
+            Errno::EFAULT,
+            "nowhere to put its number",
+        ),
+    ] {
+        eq!(
+            syscall(SYS_TIMER_CREATE, arguments),
+            Err(errno),
+            "{name}: {errno:?}"
+        );
+    }
+    let id = create(SIGEV_NONE, 0, 0).expect("timer_create");
+    let time = [0u32, 0, 0, 1_000_000_000];
+    eq!(
+        syscall(SYS_TIMER_SETTIME, [id, 0, time.as_ptr() as u32, 0]),
+        Err(Errno::EINVAL),
+        "a time that is none: EINVAL"
+    );
+    eq!(
+        syscall(SYS_TIMER_SETTIME, [id, 0, 0, 0]),
+        Err(Errno::EINVAL),
+        "no time: EINVAL"
+    );
+}
+
+fn main() -> i32 {
+    ktap::plan(25);
+    block(&[SIGNAL, SIGALRM]);
+    telling();
+    others();
+    errors();
+    ktap::finish()
+}
+
+rt::main!(main);
