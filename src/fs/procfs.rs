@@ -39,6 +39,7 @@ pub enum SystemFile {
 pub enum TaskFile {
     Cmdline,
     Comm,
+    Maps,
     Schedstat,
     Stat,
     Status,
@@ -56,9 +57,10 @@ const SYSTEM_FILES: [(&str, SystemFile); 8] = [
     ("version", SystemFile::Version),
 ];
 
-const TASK_FILES: [(&str, TaskFile); 6] = [
+const TASK_FILES: [(&str, TaskFile); 7] = [
     ("cmdline", TaskFile::Cmdline),
     ("comm", TaskFile::Comm),
+    ("maps", TaskFile::Maps),
     ("schedstat", TaskFile::Schedstat),
     ("stat", TaskFile::Stat),
     ("status", TaskFile::Status),
@@ -314,7 +316,7 @@ mod tests {
             }
             at += 1;
         }
-        assert_eq!(all.len(), 27);
+        assert_eq!(all.len(), 29);
         let numbers: HashSet<u64> = all.iter().map(|inode| inode.ino()).collect();
         assert!(numbers.iter().all(|ino| u32::try_from(*ino).is_ok()));
         assert_eq!(numbers.len(), all.len());

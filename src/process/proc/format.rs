@@ -6,6 +6,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
+use core::ops::Range;
 
 /// Ticks a second in every figure that programs see.
 pub const USER_HZ: u64 = 100;
@@ -98,6 +99,36 @@ impl TaskStat {
         out.push('\n');
         out
     }
+}
+
+/// A line of `/proc/PID/maps`.
+pub struct Area {
+    pub range: Range<u32>,
+    /// Letters: may be read, written, executed; private or shared.
+    pub rights: [char; 4],
+    /// In the file, in bytes.
+    pub offset: u32,
+    /// What is there, in two pieces; empty if it has no name.
+    pub name: [&'static [u8]; 2],
+}
+
+/// The line. Files have no device of their own here.
+pub fn area_line(area: &Area) -> String {
+    let Range { start, end } = area.range;
+    let [r, w, x, p] = area.rights;
+    let mut line = format!(
+        "{start:08x}-{end:08x} {r}{w}{x}{p} {:08x} 00:00 0 ",
+        area.offset
+    );
+    if area.name.iter().any(|piece| !piece.is_empty()) {
+        // Names stand below each other.
+        line = format!("{line:<49}");
+        for piece in area.name {
+            line += &piece.escape_ascii().to_string();
+        }
+    }
+    line.push('\n');
+    line
 }
 
 /// What `State:` says.
@@ -257,5 +288,23 @@ mod tests {
         ] {
             assert_eq!(plain_name(from), to);
         }
+    }
+
+    #[test]
+    fn an_area_is_a_line() {
+        let mut area = Area {
+            range: 0xbfff_e000..0xc000_0000,
+            rights: ['r', 'w', '-', 'p'],
+            offset: 0,
+            name: [b"", b"[stack]"],
+        };
+        let line = "bfffe000-c0000000 rw-p 00000000 00:00 0          [stack]\n";
+        assert_eq!(area_line(&area), line);
+        area.name = [b""; 2];
+        area.offset = 0x1000;
+        assert_eq!(
+            area_line(&area),
+            "bfffe000-c0000000 rw-p 00001000 00:00 0 \n"
+        );
     }
 }

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use core::sync::atomic::Ordering;
 
 use super::format::{TaskStat, USER_HZ, cpu_list, state_name};
-use super::task_mm::get_task_mm;
+use super::task_mm::{get_task_mm, maps};
 use super::wchan::get_wchan;
 use crate::drivers::tsc::cycles_to_ns;
 use crate::fs::procfs::TaskFile;
@@ -36,6 +36,7 @@ pub fn show(task: &TaskRef, process: bool, file: TaskFile) -> Result<String, Err
     Ok(match file {
         TaskFile::Cmdline => cmdline(task),
         TaskFile::Comm => format!("{}\n", task.comm.get()),
+        TaskFile::Maps => maps(task)?,
         TaskFile::Schedstat => schedstat(task),
         TaskFile::Stat => stat(task, process).line(),
         TaskFile::Status => status(task),

@@ -444,16 +444,48 @@ fn after_exec() -> ! {
     exit(i32::from(cmdline.split('\0').nth(1) != Some("after-exec")))
 }
 
+/// The line of `maps` that has an address.
+fn area_of(maps: &str, address: u32) -> Option<&str> {
+    maps.lines().find(|line| {
+        let bound = |at: usize| u32::from_str_radix(line.get(at..at + 8)?, 16).ok();
+        (bound(0)..bound(9)).contains(&Some(address))
+    })
+}
+
+fn maps() {
+    let mut buffer = [0; 4096];
+    let areas = read(&mut buffer, format_args!("/proc/self/maps")).expect("maps");
+    let local = 0u8;
+    let stack = area_of(areas, &raw const local as u32).unwrap_or("");
+    ok!(
+        stack.contains(" rw-p ") && stack.ends_with(" [stack]"),
+        "maps has the stack"
+    );
+    let code = area_of(areas, maps as fn() as usize as u32).unwrap_or("");
+    ok!(
+        code.contains(" r-xp ") && code.ends_with("/proc"),
+        "and the program"
+    );
+    expect_exit("but not for other users: EACCES", 0, || {
+        let path = text(format_args!("/proc/{}/maps", rt::process::getppid()));
+        setuid(NOBODY).expect("setuid");
+        let read =
+            open(&path, 0).and_then(|fd| syscall(SYS_READ, [fd, buffer.as_mut_ptr() as u32, 1]));
+        i32::from(read != Err(Errno::EACCES))
+    });
+}
+
 fn main() -> i32 {
     if start::arg(1) == Some("after-exec") {
         after_exec();
     }
-    ktap::plan(54);
+    ktap::plan(57);
     names();
     listing();
     truth();
     of_others();
     positions();
+    maps();
     rt::process::expect_exit("cmdline is the new program's", 0, || {
         exec_self(c"after-exec")
     });
