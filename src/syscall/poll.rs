@@ -35,14 +35,19 @@ pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
 }
 
 /// ppoll with 32-bit times: a timespec, and a set of signals to block meanwhile.
-pub fn sys_ppoll(fds: u32, count: u32, timeout: u32, mask: u32, mask_bytes: u32) -> SysResult {
-    let timeout = timespec(timeout)?;
-    with_mask(mask, mask_bytes, || do_poll(fds, count, timeout))
+pub fn sys_ppoll(fds: u32, count: u32, address: u32, mask: u32, mask_bytes: u32) -> SysResult {
+    let timeout = timespec(address)?;
+    let begin = jiffies();
+    let result = with_mask(mask, mask_bytes, || do_poll(fds, count, timeout));
+    tell_rest(timeout, begin, |seconds, nanos| {
+        put_user(address, [seconds, nanos])
+    });
+    result
 }
 
-/// _newselect: three sets of descriptors, and a timeval.
-pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, timeout: u32) -> SysResult {
-    let timeout = match timeout {
+/// _newselect: three sets of descriptors, and a timeval, in which the time that was left is stored.
+pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, address: u32) -> SysResult {
+    let timeout = match address {
         0 => None,
         address => match get_user::<[i32; 2]>(address)? {
             [seconds @ 0..=i32::MAX, micros @ 0..1_000_000] => {
@@ -51,7 +56,12 @@ pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, timeout: u3
             _ => return Err(Errno::EINVAL),
         },
     };
-    do_select(count, [read, write, except], timeout)
+    let begin = jiffies();
+    let result = do_select(count, [read, write, except], timeout);
+    tell_rest(timeout, begin, |seconds, nanos| {
+        put_user(address, [seconds, nanos / 1000])
+    });
+    result
 }
 
 /// pselect6: the same with a timespec, and a pointer to a set of signals and its size.
@@ -60,18 +70,23 @@ pub fn sys_pselect6(
     read: u32,
     write: u32,
     except: u32,
-    timeout: u32,
+    address: u32,
     signals: u32,
 ) -> SysResult {
-    let timeout = timespec(timeout)?;
+    let timeout = timespec(address)?;
     let [mask, bytes] = if signals != 0 {
         get_user::<[u32; 2]>(signals)?
     } else {
         [0, 0]
     };
-    with_mask(mask, bytes, || {
+    let begin = jiffies();
+    let result = with_mask(mask, bytes, || {
         do_select(count, [read, write, except], timeout)
-    })
+    });
+    tell_rest(timeout, begin, |seconds, nanos| {
+        put_user(address, [seconds, nanos])
+    });
+    result
 }
 
 fn do_poll(fds: u32, count: u32, timeout: Option<u64>) -> SysResult {
@@ -176,6 +191,16 @@ fn wait_for(timeout: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysRes
             return Err(Errno::ERESTARTNOHAND);
         }
         schedule_timeout(1);
+    }
+}
+
+/// Has what is left of a time that began at tick `begin` stored, in seconds and nanoseconds.
+fn tell_rest(timeout: Option<u64>, begin: u64, put: impl FnOnce(u32, u32) -> Result<(), Errno>) {
+    if let Some(ticks) = timeout {
+        let left = ticks.saturating_sub(jiffies() - begin);
+        let (seconds, rest) = (left / u64::from(HZ), left % u64::from(HZ));
+        // As Linux: who gave a time that cannot be written does not want it.
+        let _stored = put(seconds as u32, rest as u32 * (1_000_000_000 / HZ));
     }
 }
 

@@ -16,6 +16,8 @@ use crate::process::usage::Usage;
 use crate::sched::timer::{HZ, jiffies};
 
 const CLOCK_MONOTONIC: u32 = 1;
+const CLOCK_PROCESS_CPUTIME_ID: u32 = 2;
+const CLOCK_THREAD_CPUTIME_ID: u32 = 3;
 const LAST_CLOCK: u32 = 7;
 const TIMER_ABSTIME: u32 = 1;
 
@@ -46,18 +48,54 @@ pub fn sys_gettimeofday(tv: u32, tz: u32) -> SysResult {
     Ok(0)
 }
 
-fn check_clock(clock: u32) -> Result<(), Errno> {
-    if clock <= LAST_CLOCK {
-        Ok(())
-    } else {
-        Err(Errno::EINVAL)
+/// What a clock shows, in microseconds. EINVAL.
+///
+/// A negative number is the clock of a process or thread: its own number, inverted, from bit 3 on;
+/// bit 2 for a thread; in bits 0 and 1 what is counted: 0 all its time on a CPU, 1 that in ring 3,
+/// 2 all of it.
+fn clock_us(clock: u32) -> Result<u64, Errno> {
+    let me = current();
+    match clock {
+        CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_us(Usage::of_process(&TASKLIST.lock(), &me), 2)),
+        CLOCK_THREAD_CPUTIME_ID => Ok(cpu_us(Usage::of(&me), 2)),
+        0..=LAST_CLOCK => Ok(since_boot_us()),
+        _ => {
+            let (pid, which) = (!(clock as i32 >> 3), clock & 3);
+            let list = TASKLIST.lock();
+            let task = match pid {
+                0 => &*me,
+                _ => &*list.tasks.get(&pid).ok_or(Errno::EINVAL)?.task,
+            };
+            let of_thread = clock & 4 != 0;
+            let foreign = if of_thread {
+                task.tgid != me.tgid
+            } else {
+                pid != 0 && task.pid != task.tgid
+            };
+            if clock as i32 >= 0 || which == 3 || foreign {
+                return Err(Errno::EINVAL);
+            }
+            let usage = match of_thread {
+                true => Usage::of(task),
+                false => Usage::of_process(&list, task),
+            };
+            Ok(cpu_us(usage, which))
+        }
     }
+}
+
+fn cpu_us(usage: Usage, which: u32) -> u64 {
+    let ticks = match which {
+        1 => usage.utime,
+        _ => usage.utime.wrapping_add(usage.stime),
+    };
+    u64::from(ticks) * u64::from(1_000_000 / HZ)
 }
 
 /// A clock, in 32-bit seconds and nanoseconds.
 pub fn sys_clock_gettime(clock: u32, tp: u32) -> SysResult {
-    check_clock(clock)?;
-    let (seconds, us) = now();
+    let us = clock_us(clock)?;
+    let (seconds, us) = (us / 1_000_000, (us % 1_000_000) as u32);
     put_user(tp, seconds as u32)?;
     put_user(tp.wrapping_add(4), us * 1000)?;
     Ok(0)
@@ -65,19 +103,25 @@ pub fn sys_clock_gettime(clock: u32, tp: u32) -> SysResult {
 
 /// A clock, in 64-bit seconds and nanoseconds.
 pub fn sys_clock_gettime64(clock: u32, tp: u32) -> SysResult {
-    check_clock(clock)?;
-    let (seconds, us) = now();
+    let us = clock_us(clock)?;
+    let (seconds, us) = (us / 1_000_000, us % 1_000_000);
     put_user(tp, seconds)?;
-    put_user(tp.wrapping_add(8), u64::from(us * 1000))?;
+    put_user(tp.wrapping_add(8), us * 1000)?;
     Ok(0)
 }
 
 /// Resolution of a clock.
 pub fn sys_clock_getres(clock: u32, tp: u32) -> SysResult {
-    check_clock(clock)?;
+    clock_us(clock)?;
+    let of_cpu_time =
+        clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID || clock > LAST_CLOCK;
     if tp != 0 {
-        put_user(tp, 0u32)?;
-        put_user(tp.wrapping_add(4), 1000u32)?;
+        let ns = if of_cpu_time {
+            1_000_000_000 / HZ
+        } else {
+            1000
+        };
+        put_user(tp, [0, ns])?;
     }
     Ok(0)
 }

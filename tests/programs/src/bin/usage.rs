@@ -8,20 +8,22 @@
 
 use rt::{
     Errno, child,
-    clock::{monotonic_ns, sleep_ms},
-    eq,
+    clock::{clock_gettime, monotonic_ns, sleep_ms},
+    eq, expect_exit,
     gates::syscall,
     insn, ktap,
     memory::{MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous},
     ok,
-    process::wait4,
-    thread::spawn,
+    process::{getpid, wait4},
+    thread::{gettid, spawn},
 };
 
 const SYS_TIMES: u32 = 43;
+const SYS_PIPE: u32 = 42;
 const SYS_SETPGID: u32 = 57;
 const SYS_GETRUSAGE: u32 = 77;
 const SYS_WAIT4: u32 = 114;
+const SYS_NEWSELECT: u32 = 142;
 const SELF: u32 = 0;
 const CHILDREN: u32 = u32::MAX;
 const THREAD: u32 = 1;
@@ -182,11 +184,97 @@ fn groups() {
     eq!(one_of(group), Err(Errno::ECHILD), "and then none");
 }
 
+fn clock_ms(clock: u32) -> Result<u32, Errno> {
+    clock_gettime(clock).map(|[seconds, ns]| seconds * 1000 + ns / 1_000_000)
+}
+
+/// The clock of a process or a thread: its number inverted, what for, what is counted (2: all).
+fn clock_of(pid: u32, of: u32) -> u32 {
+    !pid << 3 | of | 2
+}
+
+const THREAD_CLOCK: u32 = 4;
+
+fn clocks() {
+    let both = || [2, 3].map(|clock| clock_ms(clock).expect("clock_gettime"));
+    let before = both();
+    sleep_ms(100);
+    let slept = both();
+    ok!(
+        (0..2).all(|i| slept[i] - before[i] < 50),
+        "the clocks of CPU time stand still in a sleep"
+    );
+    compute_ms(60);
+    let ran = both();
+    ok!(
+        (0..2).all(|i| ran[i] - slept[i] >= 50),
+        "and not while it computes"
+    );
+    ok!(
+        ran[0] >= ran[1],
+        "a process has run no less than its thread"
+    );
+    let [pid, tid] = [getpid(), gettid()];
+    let own = [
+        clock_of(pid, 0),
+        clock_of(0, 0),
+        clock_of(tid, THREAD_CLOCK),
+    ];
+    ok!(
+        own.iter()
+            .all(|&clock| clock_ms(clock).is_ok_and(|ms| ms >= ran[1])),
+        "by number it is the same"
+    );
+    expect_exit(
+        "another process has a clock, its thread has none for us",
+        0,
+        || {
+            let [process, thread] = [clock_of(pid, 0), clock_of(pid, THREAD_CLOCK)].map(clock_ms);
+            i32::from(process.is_err() || thread != Err(Errno::EINVAL))
+        },
+    );
+    eq!(
+        clock_ms(clock_of(1 << 20, 0)),
+        Err(Errno::EINVAL),
+        "nobody has none: EINVAL"
+    );
+
+    let mut time = [1u32, 0];
+    let mut end = [0u32; 2];
+    syscall(SYS_PIPE, [end.as_mut_ptr() as u32]).expect("pipe");
+    let writable = 1u32 << end[1];
+    let at = [
+        32,
+        0,
+        &raw const writable as u32,
+        0,
+        time.as_mut_ptr() as u32,
+    ];
+    eq!(
+        syscall(SYS_NEWSELECT, at),
+        Ok(1),
+        "select that finds something at once"
+    );
+    ok!(
+        time == [1, 0] || time[0] == 0 && time[1] > 500_000,
+        "leaves its time"
+    );
+    let (mut time, none) = ([0u32, 50_000], 0u32);
+    let at = [32, &raw const none as u32, 0, 0, time.as_mut_ptr() as u32];
+    eq!(
+        syscall(SYS_NEWSELECT, at),
+        Ok(0),
+        "select that finds nothing"
+    );
+    ok!(time == [0, 0], "uses it up");
+}
+
 fn main() -> i32 {
-    ktap::plan(18);
+    ktap::plan(28);
     own();
     of_children();
     groups();
+    clocks();
     ktap::finish()
 }
 
