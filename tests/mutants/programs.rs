@@ -357,4 +357,36 @@ pub const PROGRAMS: &[Mutant] = &[
         ],
         red: Run::ring3("thread_group", "each thread of an orphan is init's child"),
     },
+    Mutant {
+        name: "real_time_signals_wait_once",
+        takes_out: "the queue of real-time signals",
+        edits: &[
+            Edit { file: "src/process/sigpending.rs", find: "        if !real_time && self.set.contains(info.signal) {", replace: "        if self.set.contains(info.signal) {" },
+        ],
+        red: Run::ring3("rt_signals", "by number, then in order; a usual signal once"),
+    },
+    Mutant {
+        name: "awaited_signal_ignored",
+        takes_out: "the blocked signals that rt_sigtimedwait waits for",
+        edits: &[
+            Edit { file: "src/syscall/signal_wait.rs", find: "        own.awaited = own.blocked;", replace: "        own.awaited = SigSet::EMPTY;" },
+        ],
+        red: Run::ring3("rt_signals", "SIGCHLD, which by default does nothing"),
+    },
+    Mutant {
+        name: "overruns_not_counted",
+        takes_out: "the overruns of a timer",
+        edits: &[
+            Edit { file: "src/process/posix_timer.rs", find: "waiting.map(|info| info.fields[1] = info.fields[1].saturating_add(1))", replace: "waiting.map(|info| info.fields[1] = info.fields[1].saturating_add(0))" },
+        ],
+        red: Run::ring3("posix_timer", "one signal waits, and tells of overruns"),
+    },
+    Mutant {
+        name: "no_frames_in_the_vdso",
+        takes_out: "the tables by which a stack is unwound",
+        edits: &[
+            Edit { file: "src/arch/x86/vdso.rs", find: "        &[0x6474_e550, hdr, hdr, hdr, bytes, bytes, 4, 4],", replace: "        &[0, hdr, hdr, hdr, bytes, bytes, 4, 4]," },
+        ],
+        red: Run::init("/bin/threads-glibc", "and cleans up after itself"),
+    },
 ];
