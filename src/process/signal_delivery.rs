@@ -140,6 +140,7 @@ fn default(me: Current, signal: u32) {
 /// Makes the registers lead to the handler.
 fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRegs) {
     restart_system_call(regs, Some(action));
+    me.restart_end.store(0, Ordering::Relaxed);
     rseq_signal_deliver(me, info.signal, regs);
     let (blocked, to_restore) = {
         let mut own = me.signals.lock();

@@ -20,7 +20,7 @@ use crate::mm::mm_struct::MmStruct;
 use crate::mm::pgtable::walk_pte;
 use crate::mm::vma::VmFlags;
 use crate::sched::schedule::schedule;
-use crate::sched::timer::{HZ, schedule_timeout};
+use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::list::{List, ListHead};
 use crate::sync::spinlock::IrqSpinLockGuard;
@@ -115,7 +115,7 @@ fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
 ///
 /// # Errors
 /// ENOSYS for operations that are not here, EINVAL, EFAULT, EAGAIN when the word has another
-/// value, ETIMEDOUT, EINTR with a time, ERESTARTSYS without.
+/// value, ETIMEDOUT, ERESTARTNOHAND with a time, ERESTARTSYS without.
 pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3: u32) -> SysResult {
     let private = op & FUTEX_PRIVATE_FLAG != 0;
     let me = current();
@@ -184,6 +184,7 @@ fn futex_wait(
         bucket: AtomicPtr::new(ptr::null_mut()),
     };
     queue_me(&q);
+    let mut interrupted_end = 0;
     let mut result = match get_user::<u32>(uaddr) {
         Err(errno) => Err(errno),
         Ok(now) if now != val => Err(Errno::EAGAIN),
@@ -192,19 +193,32 @@ fn futex_wait(
                 schedule();
                 Errno::ERESTARTSYS
             }
-            Some(ticks) if schedule_timeout(ticks) == 0 => Errno::ETIMEDOUT,
-            Some(_) => Errno::EINTR,
+            Some(ticks) => {
+                let end_us = match me.restart_end.swap(0, Ordering::Relaxed) {
+                    0 => since_boot_us() + ticks * TICK_US,
+                    end_us => end_us,
+                };
+                let left_us = end_us.saturating_sub(since_boot_us());
+                match schedule_timeout(left_us.div_ceil(TICK_US)) {
+                    0 => Errno::ETIMEDOUT,
+                    _ => {
+                        interrupted_end = end_us;
+                        Errno::ERESTARTNOHAND
+                    }
+                }
+            }
         }),
     };
     me.state.store(TASK_RUNNING, Ordering::Relaxed);
     // Whoever woke us took us off the queue, wherever a requeue had put us.
     if !unqueue_me(&q) {
         result = Ok(0);
-    } else if matches!(result, Err(Errno::EINTR | Errno::ERESTARTSYS))
-        && !test_flag(me.thread_info(), TIF_SIGPENDING)
-    {
-        // Neither woken nor interrupted: the caller looks again.
-        result = Ok(0);
+    } else if matches!(result, Err(Errno::ERESTARTNOHAND | Errno::ERESTARTSYS)) {
+        match test_flag(me.thread_info(), TIF_SIGPENDING) {
+            true => me.restart_end.store(interrupted_end, Ordering::Relaxed),
+            // Neither woken nor interrupted: the caller looks again.
+            false => result = Ok(0),
+        }
     }
     result
 }

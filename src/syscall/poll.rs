@@ -177,17 +177,21 @@ fn revents(fd: u32, events: u32) -> u32 {
 /// Calls `look` until it finds something, fails, or the time (in ticks; none: for ever) is over.
 fn wait_for(timeout: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
     files()?;
-    let end = timeout.map(|ticks| jiffies().saturating_add(ticks));
+    let me = current();
+    let end = match me.restart_end.swap(0, Ordering::Relaxed) {
+        0 => timeout.map(|ticks| jiffies().saturating_add(ticks)),
+        end => Some(end),
+    };
     loop {
         let ready = look()?;
         if ready > 0 || end.is_some_and(|end| jiffies() >= end) {
             return Ok(ready);
         }
-        let me = current();
         me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
         if signal_pending(&me) {
             me.state
                 .store(crate::task::state::TASK_RUNNING, Ordering::Relaxed);
+            me.restart_end.store(end.unwrap_or(0), Ordering::Relaxed);
             return Err(Errno::ERESTARTNOHAND);
         }
         schedule_timeout(1);

@@ -147,7 +147,7 @@ pub fn ticks_of64(sec: u64, nsec: u64) -> Result<u64, Errno> {
 /// Sleeps for the time at `request`; what is left after a signal goes to `remaining`.
 ///
 /// # Errors
-/// EFAULT, EINVAL for a time that is none, EINTR.
+/// EFAULT, EINVAL for a time that is none, ERESTARTNOHAND.
 pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
     let ticks = ticks_of(get_user(request)?, get_user(request.wrapping_add(4))?)?;
     sleep_ticks(ticks, remaining)
@@ -159,7 +159,10 @@ pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
 /// early.
 pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
     let me = current();
-    let end_us = since_boot_us() + ticks * TICK_US;
+    let end_us = match me.restart_end.swap(0, Ordering::Relaxed) {
+        0 => since_boot_us() + ticks * TICK_US,
+        end_us => end_us,
+    };
     loop {
         let left_us = end_us.saturating_sub(since_boot_us());
         if left_us == 0 {
@@ -173,7 +176,8 @@ pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
                     (left_us % 1_000_000 * 1000) as u32,
                 )?;
             }
-            return Err(Errno::EINTR);
+            me.restart_end.store(end_us, Ordering::Relaxed);
+            return Err(Errno::ERESTARTNOHAND);
         }
         me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
         schedule_timeout(left_us.div_ceil(TICK_US));

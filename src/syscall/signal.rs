@@ -226,7 +226,8 @@ pub fn sys_rt_sigpending(set: u32, bytes: u32) -> SysResult {
 /// Sleeps until a signal comes.
 pub fn sys_pause() -> SysResult {
     static NEVER: WaitQueue = WaitQueue::new();
-    NEVER.wait_until(|| false)?;
+    let slept = NEVER.wait_until(|| false);
+    slept.map_err(|_| Errno::ERESTARTNOHAND)?;
     Ok(0)
 }
 

@@ -129,6 +129,9 @@ pub struct TaskStruct {
     pub fs: SpinLock<Option<Arc<FsStruct>>>,
     /// The process's part of signals. Constant once the task is on the list.
     pub signal: Arc<SignalStruct>,
+    /// When a sleep was to end that a signal has interrupted without a handler, in its own units: the
+    /// call is run again, and ends then. 0: none. Written by the task.
+    pub restart_end: AtomicU64,
     /// The task's own part of signals.
     pub signals: IrqSpinLock<TaskSignals>,
     /// Signal that the parent gets at the end; 0 for a thread.
@@ -204,6 +207,7 @@ impl TaskStruct {
             files: SpinLock::new(None),
             fs: SpinLock::new(None),
             signal: Arc::new(SignalStruct::new()),
+            restart_end: AtomicU64::new(0),
             signals: IrqSpinLock::new(TaskSignals::none()),
             exit_signal: AtomicU32::new(0),
             vfork_done: AtomicU32::new(0),
