@@ -13,6 +13,7 @@ use super::itimer::exit_itimers;
 use super::signal::{begin_group_exit, notify_parent};
 use super::signal_group::exit_signals;
 use super::sigset::SIGCHLD;
+use super::stop::{CLD_STOPPED, group_stop_is_complete, notify_parent_cldstop};
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::usage::Usage;
 use super::wait4::wait_status;
@@ -152,7 +153,7 @@ struct Ended {
 /// ends: its children go to init, and its parent is told.
 fn exit_notify(me: Current, code: i32) {
     me.exit_code.store(code, Ordering::Relaxed);
-    let (ended, released) = {
+    let (ended, stopped, released) = {
         let mut list = TASKLIST.lock();
         let is_thread = me.pid != me.tgid;
         let ppid = me.ppid.load(Ordering::Relaxed);
@@ -180,10 +181,15 @@ fn exit_notify(me: Current, code: i32) {
             ended.leader.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
             released.extend(list.release(ended.leader.pid));
         }
-        (ended, released)
+        let stopped = group_stop_is_complete(&list, &me);
+        (ended, stopped, released)
     };
     // The reaper's references; the scheduler's keeps us until the next task has switched.
     drop(released);
+    // The others have stopped already.
+    if let Some(signal) = stopped {
+        notify_parent_cldstop(&me, CLD_STOPPED, signal);
+    }
     let Some(Ended {
         leader,
         parent,

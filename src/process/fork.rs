@@ -205,6 +205,10 @@ fn publish(
         // Who ends all threads may have gone through the list before this one was on it.
         set_flag(child.thread_info(), TIF_SIGPENDING);
     }
+    if is_thread && me.signal.stop.is_under_way() {
+        // So with who stops them all.
+        set_flag(child.thread_info(), TIF_SIGPENDING);
+    }
     // After it is on the list: whoever makes an LDT looks there once it has said so.
     // SAFETY: the child's, which lives until the child has run.
     let mm = unsafe { child.mm.load(Ordering::Relaxed).as_ref() };

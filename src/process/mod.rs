@@ -9,7 +9,7 @@
 //!   handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `signal_group`: to which thread;
 //!   `tty_signal`: by a key; `kill`: whom it is for
-//! - `itimer`, `posix_timer`: a signal after a time
+//! - `stop`: what a stop signal does, and SIGCONT; `itimer`, `posix_timer`: a signal after a time
 //! - `exit`: the end of one; `wait4`: who hears of it; `usage`: what it has used
 //! - `rseq`: restartable sequences on the way back to ring 3
 //! - [`proc`]: what `/proc` says of it
@@ -46,6 +46,8 @@ pub mod signal_delivery;
 pub mod signal_group;
 pub mod sigpending;
 pub mod sigset;
+#[cfg(target_os = "none")]
+pub mod stop;
 #[cfg(target_os = "none")]
 pub mod tasklist;
 #[cfg(target_os = "none")]

@@ -20,13 +20,14 @@ use super::sigframe::SigInfo;
 use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
 use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
+use super::stop::{GroupStop, prepare_signal};
 use super::tasklist::{INIT_PID, TASKLIST};
 use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::IrqSpinLock;
 use crate::syscall::errno::Errno;
-use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE};
+use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
 
@@ -105,6 +106,8 @@ pub struct SignalStruct {
     group_exit_code: AtomicU32,
     /// The thread that executes a program: all others end, but not the process. 0: none.
     pub exec_pid: AtomicI32,
+    /// Whether it is stopped.
+    pub stop: GroupStop,
     /// Its alarm.
     pub real_timer: IrqSpinLock<ItReal>,
     /// Those that it has made.
@@ -125,6 +128,7 @@ impl SignalStruct {
             session: AtomicI32::new(0),
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
+            stop: GroupStop::default(),
             real_timer: IrqSpinLock::new(ItReal::default()),
             posix_timers: IrqSpinLock::new(PosixTimers::new()),
             usage: IrqSpinLock::new(UsageOfOthers::default()),
@@ -140,6 +144,7 @@ impl SignalStruct {
             session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
+            stop: GroupStop::default(),
             real_timer: IrqSpinLock::new(ItReal::default()),
             posix_timers: IrqSpinLock::new(PosixTimers::new()),
             usage: IrqSpinLock::new(UsageOfOthers::default()),
@@ -244,7 +249,7 @@ pub fn recalc_sigpending(me: Current) {
     let shared = me.signal.shared_pending.lock().set();
     let own = me.signals.lock();
     let deliverable = own.pending.set().union(shared).without(own.blocked);
-    if !deliverable.is_empty() {
+    if !deliverable.is_empty() || me.signal.stop.is_under_way() {
         set_flag(me.thread_info(), TIF_SIGPENDING);
     }
 }
@@ -262,17 +267,21 @@ pub fn set_blocked(me: Current, blocked: SigSet) {
 
 /// Sends a signal to one thread. EAGAIN when too many wait.
 pub fn send_to_thread(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
+    let list = TASKLIST.lock();
+    prepare_signal(&list, info.signal, task);
     if task.has_flags(PF_KTHREAD) || is_dropped(task, info.signal) {
         return Ok(());
     }
     task.signals.lock().pending.add(info)?;
-    signal_wake_up(task);
+    signal_wake_up(task, info.signal == SIGKILL);
     Ok(())
 }
 
 /// Sends a signal to the whole process of `task`. EAGAIN when too many wait.
 #[doc(alias = "group_send_sig_info")]
 pub fn send_to_process(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
+    let list = TASKLIST.lock();
+    prepare_signal(&list, info.signal, task);
     let init_protected =
         task.tgid == INIT_PID && task.signal.action(info.signal).handler == SIG_DFL;
     if task.has_flags(PF_KTHREAD)
@@ -282,7 +291,7 @@ pub fn send_to_process(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
         return Ok(());
     }
     task.signal.shared_pending.lock().add(info)?;
-    complete_signal(task, info.signal);
+    complete_signal(&list, task, info.signal);
     Ok(())
 }
 
@@ -413,7 +422,7 @@ pub fn zap_other_threads(me: Current) {
         };
         // Only real-time signals are refused.
         let _queued = thread.signals.lock().pending.add(info);
-        signal_wake_up(thread);
+        signal_wake_up(thread, true);
     }
 }
 
@@ -427,10 +436,14 @@ fn is_held(task: &TaskStruct, signal: u32) -> bool {
     own.blocked.union(own.awaited).contains(signal)
 }
 
-/// Has a thread look at what it has pending.
-pub fn signal_wake_up(task: &TaskStruct) {
+/// Has a thread look at what it has pending; if it is stopped, only with `resume`: for SIGKILL.
+pub fn signal_wake_up(task: &TaskStruct, resume: bool) {
     set_flag(task.thread_info(), TIF_SIGPENDING);
-    if !try_to_wake_up(task, TASK_INTERRUPTIBLE) {
+    let states = match resume {
+        true => TASK_INTERRUPTIBLE | TASK_STOPPED,
+        false => TASK_INTERRUPTIBLE,
+    };
+    if !try_to_wake_up(task, states) {
         // In ring 3 on another CPU it sees the flag on the way out of an interrupt.
         kick_process(task);
     }

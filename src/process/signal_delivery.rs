@@ -6,14 +6,13 @@
 //! back by `sigreturn`. A signal whose default is to end the process does not return.
 //!
 //! A system call that a signal interrupted has left ERESTARTSYS or ERESTARTNOHAND in eax: it is
-//! run again, or answers EINTR. Stopping a process is not in this kernel: SIGSTOP and its like
-//! are logged once and ignored.
+//! run again, or answers EINTR. A thread of a process that is stopped sleeps here: `stop`.
 //!
 //! Book: chapter 11, "Delivering a Signal", "Reexecution of System Calls".
 //! Linux: 2.6.38 `arch/x86/kernel/signal.c`, `get_signal_to_deliver`.
 
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::exit::{do_exit, do_group_exit};
 use super::rseq::rseq_signal_deliver;
@@ -27,6 +26,7 @@ use super::signal::{
     recalc_sigpending, set_blocked,
 };
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
+use super::stop::{do_signal_stop, join_group_stop};
 use super::tasklist::INIT_PID;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
@@ -81,6 +81,9 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
         if exec_pid != 0 && exec_pid != me.pid {
             do_exit(SIGKILL as i32);
         }
+        if join_group_stop(me) {
+            continue;
+        }
         let blocked = me.signals.lock().blocked;
         let info = dequeue_signal(me, blocked)?;
         let action = me.signal.action(info.signal);
@@ -112,19 +115,9 @@ fn is_own_doing(info: SigInfo) -> bool {
 }
 
 fn default(me: Current, signal: u32) {
-    static STOP_LOGGED: AtomicBool = AtomicBool::new(false);
     match default_action(signal) {
         DefaultAction::Ignore | DefaultAction::Continue => {}
-        DefaultAction::Stop => {
-            if !STOP_LOGGED.swap(true, Ordering::Relaxed) {
-                log::warn!(
-                    "signal: {}[{}]: {} ignored: stopping is not implemented",
-                    me.comm.get(),
-                    me.pid,
-                    name(signal)
-                );
-            }
-        }
+        DefaultAction::Stop => do_signal_stop(me, signal),
         DefaultAction::Terminate | DefaultAction::Core => {
             log::info!(
                 "signal: {}[{}]: killed by {}",

@@ -15,13 +15,14 @@
 use core::sync::atomic::Ordering;
 
 use super::signal::{signal_wake_up, without_effect};
-use super::sigset::SigSet;
+use super::sigset::{SIGKILL, SigSet};
 use super::tasklist::{TASKLIST, TaskList};
 use crate::arch::x86::current::Current;
 use crate::task::state::PF_EXITING;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-fn threads(list: &TaskList, tgid: i32) -> impl Iterator<Item = &TaskRef> {
+/// The threads of process `tgid`.
+pub fn threads(list: &TaskList, tgid: i32) -> impl Iterator<Item = &TaskRef> {
     let tasks = list.tasks.values().map(|entry| &entry.task);
     tasks.filter(move |task| task.tgid == tgid)
 }
@@ -42,15 +43,15 @@ fn complete_signals(
         }
         let left = SigSet(signals.0 & thread.signals.lock().blocked.0);
         if left != signals {
-            signal_wake_up(thread);
+            signal_wake_up(thread, signals.contains(SIGKILL));
             signals = left;
         }
     }
 }
 
 /// `signal` waits in the process of `task`.
-pub fn complete_signal(task: &TaskStruct, signal: u32) {
-    complete_signals(&TASKLIST.lock(), task.tgid, SigSet::of(signal), |_| true);
+pub fn complete_signal(list: &TaskList, task: &TaskStruct, signal: u32) {
+    complete_signals(list, task.tgid, SigSet::of(signal), |_| true);
 }
 
 /// The running task does not take `signals` any more.

@@ -1,4 +1,4 @@
-//! `wait4`: hears of the end of a child, and reaps it.
+//! `wait4`: hears of the end of a child, and reaps it; or that it has stopped or goes on.
 //!
 //! Book: ch. 3, "Process Removal". Linux: 2.6.38 `do_wait`, `release_task`.
 
@@ -34,10 +34,10 @@ pub struct Reaped {
 
 /// Waits for a child: `pid` > 0 that one, -1 any; 0 one of the caller's process group, below -1 one of
 /// group -`pid`.
-/// None with WNOHANG when there is a child but no zombie.
+/// None with WNOHANG when there is a child but nothing to hear of it.
 ///
 /// # Errors
-/// ECHILD without such a child, EINVAL for unknown options, ESRCH for a group that cannot be, EINTR.
+/// ECHILD without such a child, EINVAL for unknown options, ESRCH for a group that cannot be, ERESTARTSYS.
 pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     if options & !(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE) != 0 {
         return Err(Errno::EINVAL);
@@ -59,9 +59,13 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
         !matches!(found, Ok(None))
     };
     if !look() && options & WNOHANG == 0 {
-        leader.wait_chldexit.wait_until(&mut look)?;
+        let slept = leader.wait_chldexit.wait_until(&mut look);
+        slept.map_err(|_| Errno::ERESTARTSYS)?;
     }
-    if let Ok(Some(reaped)) = &found {
+    if let Ok(Some(reaped)) = &found
+        && reaped.status & 0x7f != 0x7f
+    // neither stopped nor going on
+    {
         let mut others = me.signal.usage.lock();
         others.children = others.children + reaped.usage;
     }
@@ -109,6 +113,16 @@ fn look_once(
         if c.task.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE && c.live_threads == 0 {
             zombie = Some((child, wait_status(&c.task)));
             break;
+        }
+        let stop = &c.task.signal.stop;
+        if let Some(status) = stop.take_news(options & WUNTRACED != 0, options & WCONTINUED != 0) {
+            let of_others = *c.task.signal.usage.lock();
+            return Ok(Some(Reaped {
+                pid: child,
+                status,
+                usage: Usage::of_process(list, &c.task) + of_others.children,
+                task: c.task.clone(),
+            }));
         }
     }
     match zombie {

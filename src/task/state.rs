@@ -9,6 +9,8 @@ pub const TASK_RUNNING: u32 = 0;
 pub const TASK_INTERRUPTIBLE: u32 = 1;
 /// Sleeps; only its event wakes it.
 pub const TASK_UNINTERRUPTIBLE: u32 = 2;
+/// Is stopped by a signal; SIGCONT and SIGKILL wake it.
+pub const TASK_STOPPED: u32 = 4;
 /// Has run its last instruction but one: `schedule` never comes back to it.
 pub const TASK_DEAD: u32 = 64;
 
@@ -38,6 +40,7 @@ pub const fn state_letter(state: u32) -> char {
         TASK_WAKING => 'W',
         TASK_INTERRUPTIBLE => 'S',
         TASK_UNINTERRUPTIBLE => 'D',
+        TASK_STOPPED => 'T',
         TASK_DEAD => 'x',
         _ => '?',
     }

@@ -137,6 +137,7 @@ pub fn state_name(letter: char) -> &'static str {
         'R' => "R (running)",
         'S' => "S (sleeping)",
         'D' => "D (disk sleep)",
+        'T' => "T (stopped)",
         'Z' => "Z (zombie)",
         'X' => "X (dead)",
         'W' => "W (waking)",

@@ -1,0 +1,240 @@
+//! Stopping a process, and letting it go on.
+//!
+//! A thread that takes a stop signal on its way to ring 3 gives the whole process a stop: each of
+//! its threads then sleeps as TASK_STOPPED when it comes that way itself, and the last one tells
+//! the parent. SIGCONT ends the stop as soon as it is sent, whatever becomes of the signal;
+//! SIGKILL wakes who is stopped, and ends him.
+//!
+//! Sending calls [`prepare_signal`], delivery [`do_signal_stop`] and [`join_group_stop`], `exit`
+//! [`group_stop_is_complete`], `wait4` [`GroupStop::take_news`].
+//!
+//! Book: chapter 11, "Executing the Default Action for the Signal".
+//! Linux: 2.6.38 `prepare_signal`, `do_signal_stop`, `do_notify_parent_cldstop`.
+
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+
+use super::sigframe::SigInfo;
+use super::signal::{SIG_IGN, is_being_ended, is_group_exiting, send_to_process, signal_wake_up};
+use super::signal_group::threads;
+use super::sigset::{
+    DefaultAction, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SigSet,
+    default_action,
+};
+use super::tasklist::{INIT_PID, TASKLIST, TaskList};
+use crate::arch::x86::current::Current;
+use crate::sched::schedule::schedule;
+use crate::sched::wake_up::try_to_wake_up;
+use crate::task::state::{TASK_RUNNING, TASK_STOPPED};
+use crate::task::task_struct::TaskStruct;
+
+/// `si_code` of SIGCHLD: a child has stopped.
+pub const CLD_STOPPED: i32 = 5;
+/// A child goes on.
+const CLD_CONTINUED: i32 = 6;
+/// `sa_flags` of SIGCHLD: not for children that stop or go on.
+const SA_NOCLDSTOP: u32 = 1;
+/// Wait status of a child that goes on.
+const CONTINUED: i32 = 0xffff;
+
+const STOP_SIGNALS: SigSet = SigSet::of(SIGSTOP)
+    .union(SigSet::of(SIGTSTP))
+    .union(SigSet::of(SIGTTIN))
+    .union(SigSet::of(SIGTTOU));
+
+/// How a process stands with stopping. Written under the task-list lock.
+#[derive(Default)]
+pub struct GroupStop {
+    /// What stops it; 0: nothing.
+    signal: AtomicU32,
+    /// Whether all threads have stopped, which the parent was told.
+    complete: AtomicBool,
+    /// Whether a stop signal was sent since the last SIGCONT: one that was taken before the SIGCONT
+    /// must not stop after it.
+    wanted: AtomicBool,
+    /// Wait status that the parent has not heard yet; 0: none.
+    news: AtomicI32,
+    /// CLD_* that the first thread to go on tells the parent; 0: nothing.
+    to_tell: AtomicI32,
+}
+
+impl GroupStop {
+    /// Whether each thread is to stop when it comes by.
+    pub fn is_under_way(&self) -> bool {
+        self.signal.load(Ordering::Acquire) != 0
+    }
+
+    /// Wait status that the parent has not heard yet, if it wants to: of stops, of going on.
+    pub fn take_news(&self, stops: bool, continues: bool) -> Option<i32> {
+        let status = self.news.load(Ordering::Relaxed);
+        let is_wanted = match status {
+            0 => false,
+            CONTINUED => continues,
+            _ => stops,
+        };
+        is_wanted.then(|| self.news.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// What a signal does as soon as it is sent to the process of `task`, even to who blocks or ignores
+/// it. The caller keeps the list locked until the signal is pending: who is woken here looks for it
+/// when he gets the lock.
+pub fn prepare_signal(list: &TaskList, signal: u32, task: &TaskStruct) {
+    let stop = &task.signal.stop;
+    match default_action(signal) {
+        DefaultAction::Stop => {
+            discard_pending(list, task, SigSet::of(SIGCONT));
+            stop.wanted.store(true, Ordering::Relaxed);
+        }
+        DefaultAction::Continue => {
+            discard_pending(list, task, STOP_SIGNALS);
+            stop.wanted.store(false, Ordering::Relaxed);
+            if stop.signal.swap(0, Ordering::AcqRel) != 0 {
+                let why = match stop.complete.swap(false, Ordering::Relaxed) {
+                    true => CLD_CONTINUED,
+                    false => CLD_STOPPED,
+                };
+                stop.news.store(CONTINUED, Ordering::Relaxed);
+                stop.to_tell.store(why, Ordering::Relaxed);
+                for thread in threads(list, task.tgid) {
+                    try_to_wake_up(thread, TASK_STOPPED);
+                }
+            }
+        }
+        _ if signal == SIGKILL => stop.news.store(0, Ordering::Relaxed),
+        _ => {}
+    }
+}
+
+fn discard_pending(list: &TaskList, task: &TaskStruct, set: SigSet) {
+    task.signal.shared_pending.lock().forget(set);
+    for thread in threads(list, task.tgid) {
+        thread.signals.lock().pending.forget(set);
+    }
+}
+
+/// The default action of a stop signal that the running thread has taken: from now on its process
+/// stops. Init does not, nor, by a signal of the terminal, who has no shell that could let him go on.
+pub fn do_signal_stop(me: Current, signal: u32) {
+    let list = TASKLIST.lock();
+    let stop = &me.signal.stop;
+    let is_wanted = stop.wanted.load(Ordering::Relaxed) && !is_being_ended(me);
+    if me.tgid == INIT_PID
+        || !is_wanted
+        || stop.is_under_way()
+        || signal != SIGSTOP && is_orphaned_pgrp(&list, pgrp(&me))
+    {
+        return;
+    }
+    stop.signal.store(signal, Ordering::Release);
+    for thread in threads(&list, me.tgid).filter(|thread| thread.pid != me.pid) {
+        signal_wake_up(thread, false);
+    }
+}
+
+/// Sleeps as long as the running thread's process is stopped. Says whether it was: then there may
+/// be other signals now.
+pub fn join_group_stop(me: Current) -> bool {
+    let stop = &me.signal.stop;
+    let mut was_stopped = false;
+    loop {
+        // Who sent SIGCONT has said what to tell.
+        let why = stop.to_tell.swap(0, Ordering::Relaxed);
+        if why != 0 {
+            notify_parent_cldstop(&me, why, SIGCONT);
+        }
+        if !stop.is_under_way() {
+            return was_stopped;
+        }
+        let completes = {
+            let list = TASKLIST.lock();
+            if !stop.is_under_way() {
+                continue;
+            }
+            // First: who sends SIGKILL from now on finds us stopped, and wakes us.
+            me.state.store(TASK_STOPPED, Ordering::SeqCst);
+            if is_killed(me) {
+                me.state.store(TASK_RUNNING, Ordering::Relaxed);
+                return false;
+            }
+            group_stop_is_complete(&list, &me)
+        };
+        if let Some(signal) = completes {
+            notify_parent_cldstop(&me, CLD_STOPPED, signal);
+        }
+        schedule();
+        was_stopped = true;
+    }
+}
+
+/// The stop signal, if now, and not before, all threads of the process of `task` have stopped that
+/// still live: the parent is to be told.
+pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32> {
+    let stop = &task.signal.stop;
+    let signal = stop.signal.load(Ordering::Relaxed);
+    if signal == 0 || is_group_exiting(task) || stop.complete.load(Ordering::Relaxed) {
+        return None;
+    }
+    let mut live = threads(list, task.tgid)
+        .filter(|thread| thread.exit_state.load(Ordering::Relaxed) == 0)
+        .peekable();
+    live.peek()?;
+    if live.any(|thread| thread.state.load(Ordering::Relaxed) != TASK_STOPPED) {
+        return None;
+    }
+    stop.complete.store(true, Ordering::Relaxed);
+    let status = (signal as i32) << 8 | 0x7f;
+    stop.news.store(status, Ordering::Relaxed);
+    Some(signal)
+}
+
+/// Tells the parent of the process of `task` that it has stopped or goes on, by `signal`.
+pub fn notify_parent_cldstop(task: &TaskStruct, code: i32, signal: u32) {
+    let parent = {
+        let list = TASKLIST.lock();
+        let leader = list.tasks.get(&task.tgid);
+        leader
+            .and_then(|leader| list.tasks.get(&leader.parent))
+            .map(|parent| parent.task.clone())
+    };
+    let Some(parent) = parent else { return };
+    let action = parent.signal.action(SIGCHLD);
+    if action.handler != SIG_IGN && action.flags & SA_NOCLDSTOP == 0 {
+        let uid = task.cred.lock().uid.real;
+        let info = SigInfo {
+            signal: SIGCHLD,
+            code,
+            fields: [task.tgid as u32, uid, signal],
+        };
+        // Only real-time signals are refused.
+        let _queued = send_to_process(info, &parent);
+    }
+    parent.wait_chldexit.wake_up();
+}
+
+/// Whether no member's parent is in another group of the same session: nobody would ever let them
+/// go on.
+///
+/// Linux: `will_become_orphaned_pgrp`.
+fn is_orphaned_pgrp(list: &TaskList, group: i32) -> bool {
+    let session = |task: &TaskStruct| task.signal.session.load(Ordering::Relaxed);
+    !list.tasks.values().any(|entry| {
+        let task = &entry.task;
+        task.pid == task.tgid
+            && pgrp(task) == group
+            && entry.live_threads != 0
+            && entry.parent != INIT_PID
+            && list.tasks.get(&entry.parent).is_some_and(|parent| {
+                pgrp(&parent.task) != group && session(&parent.task) == session(task)
+            })
+    })
+}
+
+fn pgrp(task: &TaskStruct) -> i32 {
+    task.signal.pgrp.load(Ordering::Relaxed)
+}
+
+fn is_killed(me: Current) -> bool {
+    let shared = me.signal.shared_pending.lock().set();
+    let own = me.signals.lock().pending.set();
+    own.union(shared).contains(SIGKILL)
+}
