@@ -389,4 +389,44 @@ pub const PROGRAMS: &[Mutant] = &[
         ],
         red: Run::init("/bin/threads-glibc", "and cleans up after itself"),
     },
+    Mutant {
+        name: "stops_one_thread",
+        takes_out: "that a stop wakes the other threads",
+        edits: &[
+            Edit { file: "src/process/stop.rs", find: "filter(|thread| thread.pid != me.pid) {", replace: "filter(|_| false) {" },
+        ],
+        red: Run::ring3("stop", "a stop stops all threads, leader true"),
+    },
+    Mutant {
+        name: "sigkill_leaves_stopped",
+        takes_out: "that SIGKILL wakes who is stopped",
+        edits: &[
+            Edit { file: "src/process/signal.rs", find: "        true => TASK_INTERRUPTIBLE | TASK_STOPPED,", replace: "        true => TASK_INTERRUPTIBLE," },
+        ],
+        red: Run::ring3("stop", "SIGKILL ends who is stopped"),
+    },
+    Mutant {
+        name: "stop_outlives_sigcont",
+        takes_out: "that SIGCONT removes stop signals",
+        edits: &[
+            Edit { file: "src/process/stop.rs", find: "            discard_pending(list, task, STOP_SIGNALS);\n", replace: "" },
+        ],
+        red: Run::ring3("stop", "SIGCONT removes a pending stop signal, which removes a pending SIGCONT"),
+    },
+    Mutant {
+        name: "orphans_stop",
+        takes_out: "that nobody stops whom nobody could let go on",
+        edits: &[
+            Edit { file: "src/process/stop.rs", find: "        || signal != SIGSTOP && is_orphaned_pgrp", replace: "        || false && is_orphaned_pgrp" },
+        ],
+        red: Run::ring3("stop", "an orphaned group is stopped by SIGSTOP only"),
+    },
+    Mutant {
+        name: "stop_ends_sleep",
+        takes_out: "that a sleep goes on after a stop",
+        edits: &[
+            Edit { file: "src/syscall/sched.rs", find: "            return Err(Errno::ERESTARTNOHAND);", replace: "            return Err(Errno::EINTR);" },
+        ],
+        red: Run::ring3("stop", "a sleep ends at its time, however often it was stopped"),
+    },
 ];

@@ -19,6 +19,7 @@
 //! - `fast`      system calls inline, to be measured
 //! - `fpu`       x87 and SSE registers
 //! - `signals`   handlers, kill
+//! - `job`       processes that are stopped and go on
 //! - `string`    memcpy and its like, for the compiler
 //! - `stack16`   a stack whose segment has 16 bits
 //! - `thread`    clone with shared memory
@@ -35,6 +36,7 @@ pub mod fpu;
 pub mod gates;
 pub mod insn;
 pub mod io;
+pub mod job;
 pub mod ktap;
 pub mod machine;
 pub mod memory;

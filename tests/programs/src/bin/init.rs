@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("processes", "fork, exec, exit, wait4"),
     ("clone", "flags and errors of clone"),
     ("ends", "the ends of processes, and who is told"),
+    ("stop", "processes that are stopped and go on"),
     ("memory", "brk, mmap, copy on write"),
     ("errors", "which error comes first"),
     ("vdso", "AT_SYSINFO and its image"),

@@ -1,0 +1,130 @@
+//! Jobs: processes that signals stop and let go on.
+//!
+//! Linux: wait(2), setpgid(2), signal(7).
+
+use crate::{
+    Errno, WaitStatus, child,
+    gates::syscall,
+    process::{Child, getpid, wait4},
+    sched::sched_yield,
+    signals::kill,
+};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
+
+const SYS_READ: u32 = 3;
+const SYS_OPEN: u32 = 5;
+const SYS_CLOSE: u32 = 6;
+const SYS_SETPGID: u32 = 57;
+const SYS_RT_SIGPROCMASK: u32 = 175;
+const SYS_RT_SIGPENDING: u32 = 176;
+
+/// `wait4`: also of children that have stopped.
+pub const WUNTRACED: u32 = 2;
+/// `wait4`: also of children that go on.
+pub const WCONTINUED: u32 = 8;
+pub const SIG_BLOCK: u32 = 0;
+pub const SIG_UNBLOCK: u32 = 1;
+
+/// The wait status of a process that goes on; without bit 7, which `wait4` leaves out.
+pub const CONTINUED: WaitStatus = WaitStatus(0xff7f);
+
+/// The wait status of a process that `signal` has stopped.
+pub const fn stopped(signal: u32) -> WaitStatus {
+    WaitStatus(signal << 8 | 0x7f)
+}
+
+/// What `wait4` is to say of `child`.
+pub fn hears(child: Child, options: u32) -> Result<WaitStatus, Errno> {
+    loop {
+        match wait4(child.pid as i32, options) {
+            // A SIGCHLD that a handler took.
+            Err(Errno::EINTR) => (),
+            Ok((0, _)) => return Err(Errno::EAGAIN),
+            Ok((pid, status)) if pid == child.pid => return Ok(status),
+            Ok(_) => return Err(Errno::ESRCH),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Lets others run until one has counted up.
+pub fn wait_for(word: &AtomicU32, at_least: u32) {
+    while word.load(SeqCst) < at_least {
+        sched_yield();
+    }
+}
+
+/// kill, which cannot fail here.
+pub fn send(child: Child, signal: u32) {
+    kill(child.pid, signal).expect("kill");
+}
+
+/// The same to the caller.
+pub fn send_self(signal: u32) {
+    kill(getpid(), signal).expect("kill");
+}
+
+/// A child in a process group of its own, as a shell makes them: without it the group would be
+/// orphaned, so it has to be there before any signal.
+pub fn job(body: impl FnOnce() -> i32) -> Child {
+    let job = child(|| {
+        syscall(SYS_SETPGID, [0, 0]).expect("setpgid");
+        body()
+    });
+    syscall(SYS_SETPGID, [job.pid, job.pid]).expect("setpgid");
+    job
+}
+
+/// Blocks a signal ([`SIG_BLOCK`]) or lets it through ([`SIG_UNBLOCK`]).
+pub fn change_blocked(how: u32, signal: u32) {
+    let set = [1u32 << (signal - 1), 0];
+    syscall(SYS_RT_SIGPROCMASK, [how, set.as_ptr() as u32, 0, 8]).expect("sigprocmask");
+}
+
+/// Whether a blocked signal was sent to the caller.
+pub fn is_pending(signal: u32) -> bool {
+    let mut set = [0u32; 2];
+    syscall(SYS_RT_SIGPENDING, [set.as_mut_ptr() as u32, 8]).expect("sigpending");
+    set[0] & 1 << (signal - 1) != 0
+}
+
+/// The letter in /proc/PID/stat.
+pub fn state_of(pid: u32) -> char {
+    let mut path = *b"/proc/0000000000/stat\0";
+    let mut rest = pid;
+    for digit in path[6..16].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    // A number with zeroes before it is none there.
+    let zeroes = path[6..16]
+        .iter()
+        .take_while(|digit| **digit == b'0')
+        .count();
+    path.copy_within(6 + zeroes.., 6);
+    let Ok(fd) = syscall(SYS_OPEN, [path.as_ptr() as u32, 0]) else {
+        return '?';
+    };
+    let mut text = [0u8; 64];
+    let _ = syscall(SYS_READ, [fd, text.as_mut_ptr() as u32, 64]);
+    let _ = syscall(SYS_CLOSE, [fd]);
+    let end = text.iter().position(|byte| *byte == b')').unwrap_or(0);
+    char::from(text[end + 2])
+}
+
+/// Runs for ever, and counts.
+pub fn count(word: &AtomicU32) -> ! {
+    loop {
+        word.fetch_add(1, Relaxed);
+        sched_yield();
+    }
+}
+
+/// The same as a thread, in the word at this address of a page that stays.
+pub extern "C" fn count_in(word: u32) -> i32 {
+    // SAFETY: the caller's word; it is only counted up.
+    count(unsafe { &*(word as *const AtomicU32) })
+}
