@@ -77,7 +77,7 @@ fn headless() {
         eq!(
             process.wait(),
             WaitStatus::signaled(signal),
-            "for its process's"
+            "for its process: signal {signal}"
         );
     }
 }
