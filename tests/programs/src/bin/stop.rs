@@ -69,7 +69,7 @@ fn statuses(page: SharedPage) {
             "signal {signal} stops"
         );
         let before = runs.load(SeqCst);
-        eq!(state_of(runner.pid), 'T', "then its state is T");
+        eq!(state_of(runner.pid), 'T', "signal {signal}: its state is T");
         let (again, plain) = (
             hears(runner, WNOHANG | WUNTRACED),
             hears(runner, WNOHANG | WCONTINUED),
@@ -77,14 +77,18 @@ fn statuses(page: SharedPage) {
         eq!(
             (again, plain),
             (Err(Errno::EAGAIN), Err(Errno::EAGAIN)),
-            "that is heard once"
+            "signal {signal}: that is heard once"
         );
-        eq!(runs.load(SeqCst), before, "it does not run");
+        eq!(
+            runs.load(SeqCst),
+            before,
+            "signal {signal}: it does not run"
+        );
         send(runner, SIGCONT);
         eq!(
             hears(runner, WCONTINUED),
             Ok(CONTINUED),
-            "SIGCONT lets it go on"
+            "signal {signal}: SIGCONT lets it go on"
         );
         wait_for(runs, before + 1);
     }
@@ -412,7 +416,7 @@ fn threads(page: SharedPage) {
         eq!(
             hears(several, WCONTINUED),
             Ok(CONTINUED),
-            "SIGCONT lets all go on"
+            "SIGCONT lets all go on, leader {leads}"
         );
         send(several, SIGSTOP);
         let stop = hears(several, WUNTRACED);
@@ -420,7 +424,7 @@ fn threads(page: SharedPage) {
         eq!(
             (stop, hears(several, 0)),
             (Ok(stopped(SIGSTOP)), Ok(WaitStatus::signaled(SIGKILL))),
-            "SIGKILL ends all"
+            "SIGKILL ends all, leader {leads}"
         );
     }
     let one_of_several = process(true);
