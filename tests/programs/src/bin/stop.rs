@@ -38,7 +38,6 @@ const SYS_PIPE: u32 = 42;
 const SYS_SETSID: u32 = 66;
 const SYS_RT_SIGACTION: u32 = 174;
 const SYS_TKILL: u32 = 238;
-
 const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
 const SIGCONT: u32 = 18;
