@@ -55,8 +55,10 @@ pub fn wake_up_process(p: &TaskStruct) -> bool {
 /// Puts a new task on the run queue of the CPU that has least to do.
 pub fn wake_up_new_task(p: &TaskStruct) {
     let _pi = p.pi_lock.lock();
-    ttwu_queue(p, super::balance::select_task_rq_fork(p));
-    trace_sched_wakeup_new(p);
+    let cpu = super::balance::select_task_rq_fork(p);
+    // Once it is queued, others may move it.
+    trace_sched_wakeup_new(p, cpu);
+    ttwu_queue(p, cpu);
 }
 
 /// `p` has not left its run queue yet, so its state is all that has to change. False if it has

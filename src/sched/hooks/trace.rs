@@ -72,10 +72,13 @@ pub fn trace_sched_waking(p: &TaskStruct) {
     event(Event::SchedWaking(woken(p)));
 }
 
-/// `p` is new, and queued on its first CPU.
-pub fn trace_sched_wakeup_new(p: &TaskStruct) {
+/// `p` is new, and `target_cpu` will be its first.
+pub fn trace_sched_wakeup_new(p: &TaskStruct, target_cpu: u32) {
     if is_traced(p) {
-        event(Event::SchedWakeupNew(woken(p)));
+        event(Event::SchedWakeupNew(Woken {
+            target_cpu,
+            ..woken(p)
+        }));
     }
 }
 

@@ -120,7 +120,7 @@ fn a_signal_sent_while_its_taker_ends_goes_to_another() {
         &[
             "pub fn send_to_process",
             "shared_pending.lock().add(info)",
-            "complete_signal(task, info.signal)",
+            "complete_signal(&list, task, info.signal)",
         ],
     );
 }
