@@ -176,6 +176,11 @@ fn futex_wait(
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
+    // Before anything else can end the call: a later sleep must not find it.
+    let restart_end_us = match ticks {
+        Some(_) => me.restart_end.swap(0, Ordering::Relaxed),
+        None => 0,
+    };
     let q = FutexQ {
         link: UnsafeCell::new(ListHead::new()),
         key: Cell::new(key),
@@ -194,7 +199,7 @@ fn futex_wait(
                 Errno::ERESTARTSYS
             }
             Some(ticks) => {
-                let end_us = match me.restart_end.swap(0, Ordering::Relaxed) {
+                let end_us = match restart_end_us {
                     0 => since_boot_us() + ticks * TICK_US,
                     end_us => end_us,
                 };

@@ -58,7 +58,7 @@ pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
         [const { AtomicU32::new(0) }; RECORD_WORDS]
     });
     let start = Event::Start { tsc_khz, boot_tsc };
-    debugcon::write(&record(0, [0; NAME_BYTES], start).encode());
+    debugcon::write(&record(true, 0, [0; NAME_BYTES], start).encode());
     ALL_SLOTS.call_once(|| slots);
     Ok(())
 }
@@ -66,27 +66,23 @@ pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
 /// Records `event`, which the task `pid` named `comm` causes here and now.
 #[inline(never)]
 pub fn event(pid: i32, comm: [u8; NAME_BYTES], event: Event) {
-    // As they are before the guard.
-    let record = record(pid, comm, event);
+    let irqs_off = irqs_disabled();
     let _irq = IrqGuard::new();
-    let cpu = smp_processor_id();
-    let Some(slots) = slots(cpu as usize) else {
+    let record = record(irqs_off, pid, comm, event);
+    let cpu = usize::from(record.cpu);
+    let Some(slots) = slots(cpu) else {
         return;
     };
-    let record = Record {
-        tsc: rdtsc(),
-        cpu: cpu as u8,
-        ..record
-    };
-    RINGS[cpu as usize].push(slots, &record.encode(), |count| {
+    RINGS[cpu].push(slots, &record.encode(), |count| {
         let event = Event::Lost { count };
         Record { event, ..record }.encode()
     });
 }
 
-fn record(pid: i32, comm: [u8; NAME_BYTES], event: Event) -> Record {
+/// Here and now; interrupts are off, and `irqs_off` says whether they were before.
+fn record(irqs_off: bool, pid: i32, comm: [u8; NAME_BYTES], event: Event) -> Record {
     let flags = [
-        (irqs_disabled(), FLAG_IRQS_OFF),
+        (irqs_off, FLAG_IRQS_OFF),
         (
             test_flag(current_thread_info(), TIF_NEED_RESCHED),
             FLAG_NEED_RESCHED,
@@ -142,7 +138,7 @@ pub fn flush() {
             if count != 0 {
                 let event = Event::Lost { count };
                 let cpu = cpu as u8;
-                let record = record(0, [0; NAME_BYTES], event);
+                let record = record(true, 0, [0; NAME_BYTES], event);
                 debugcon::write(&Record { cpu, ..record }.encode());
             }
             break;

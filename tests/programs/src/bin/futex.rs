@@ -9,11 +9,14 @@
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     Errno, WaitStatus, child,
-    clock::{clock_gettime, sleep_ms},
+    clock::{NS_PER_MS, clock_gettime, monotonic_ns, sleep_ms},
     eq,
     gates::syscall,
+    job::{WUNTRACED, hears, job, send, state_of, stopped},
     ktap,
-    memory::{KERNEL_ADDRESS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous},
+    memory::{
+        KERNEL_ADDRESS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous, shared_page,
+    },
     ok,
     process::getpid,
     signals::{SA_RESTART, SIGUSR1, Sigcontext, kill, set_handler_with},
@@ -29,6 +32,8 @@ const LOCK_PI: u32 = 6;
 const WAIT_BITSET: u32 = 9;
 const WAKE_BITSET: u32 = 10;
 const PRIVATE: u32 = 128;
+const SIGCONT: u32 = 18;
+const SIGSTOP: u32 = 19;
 
 /// The words; each in a page with others, so that one that is written takes the page with it.
 static WORDS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
@@ -261,6 +266,39 @@ fn signals() {
     eq!(NOTED.load(SeqCst), 1, "after the handler");
 }
 
+/// A wait with a time is stopped; when it goes on, the word has changed.
+fn stopped_wait() {
+    let [word, ends, ..] = shared_page();
+    let waiter = job(|| {
+        // Five seconds, of which none is left over for the sleep behind it.
+        let timeout = [5u32, 0];
+        let wait = [0, timeout.as_ptr() as u32, 0, 0];
+        let answer = futex(word.as_ptr() as u32, WAIT, wait);
+        let begin = monotonic_ns();
+        sleep_ms(4);
+        let slept_ms = (monotonic_ns() - begin) / NS_PER_MS;
+        ends.store(1 + u32::from(slept_ms >= 4000), SeqCst);
+        i32::from(answer != Err(Errno::EAGAIN))
+    });
+    while state_of(waiter.pid) != 'S' {
+        sleep_ms(1);
+    }
+    send(waiter, SIGSTOP);
+    let stop = hears(waiter, WUNTRACED);
+    word.store(1, SeqCst);
+    send(waiter, SIGCONT);
+    eq!(
+        (stop, waiter.wait()),
+        (Ok(stopped(SIGSTOP)), WaitStatus::exited(0)),
+        "a stopped wait looks at its word again"
+    );
+    eq!(
+        ends.load(SeqCst),
+        1,
+        "and what was left of its time is forgotten"
+    );
+}
+
 fn memory() {
     // The page is copied for the parent while the child has the old one; the sleeper is the parent's.
     WORDS[0].store(0, SeqCst);
@@ -299,10 +337,11 @@ fn memory() {
 }
 
 fn main() -> i32 {
-    ktap::plan(40);
+    ktap::plan(42);
     answers();
     sleepers();
     signals();
+    stopped_wait();
     memory();
     ktap::finish()
 }
