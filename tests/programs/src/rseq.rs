@@ -143,10 +143,18 @@ fn ending(answer: u32) -> Ending {
     }
 }
 
-/// Turns round `turns` times in `section`, adding to `word` each time.
-pub fn spin(rseq: &Rseq, section: &Section, turns: u32, word: &AtomicU32) -> Ending {
-    // SAFETY: the stub keeps the C convention, and writes to the two it is given.
-    ending(unsafe { rt_rseq_spin(rseq, section, turns, word.as_ptr()) })
+/// Turns round in `section` until `stop` is not 0, adding 1 to `turned` each time: the end is another's
+/// word and no number of turns, however slow the machine.
+///
+/// One that was interrupted before its first turn is begun again.
+pub fn spin(rseq: &Rseq, section: &Section, turned: &AtomicU32, stop: &AtomicU32) -> Ending {
+    loop {
+        // SAFETY: the stub keeps the C convention, and writes to the two it is given.
+        let answer = unsafe { rt_rseq_spin(rseq, section, turned.as_ptr(), stop.as_ptr()) };
+        if turned.load(SeqCst) != 0 {
+            return ending(answer);
+        }
+    }
 }
 
 /// Adds 1 to this CPU's counter without any lock: reads it, lets `delay` turns pass, and commits by
@@ -157,7 +165,7 @@ pub fn count(rseq: &Rseq, section: &Section, counters: &[AtomicU32], delay: u32)
 }
 
 unsafe extern "C" {
-    fn rt_rseq_spin(rseq: &Rseq, section: &Section, turns: u32, word: *mut u32) -> u32;
+    fn rt_rseq_spin(rseq: &Rseq, section: &Section, turned: *mut u32, stop: *const u32) -> u32;
     fn rt_rseq_spin_start();
     fn rt_rseq_spin_end();
     fn rt_rseq_spin_abort();
@@ -175,14 +183,14 @@ global_asm!(
     "rt_rseq_spin:",
     "movl 4(%esp), %ecx",  // rseq
     "movl 8(%esp), %eax",  // section
-    "movl 12(%esp), %edx", // turns
+    "movl 16(%esp), %edx", // stop
     "movl %eax, {RSEQ_CS}(%ecx)",
     ".globl rt_rseq_spin_start",
     "rt_rseq_spin_start:",
-    "movl 16(%esp), %eax", // word
+    "movl 12(%esp), %eax", // turned
     "1: incl (%eax)",
-    "decl %edx",
-    "jnz 1b",
+    "cmpl $0, (%edx)",
+    "je 1b",
     ".globl rt_rseq_spin_end",
     "rt_rseq_spin_end:",
     "movl $0, {RSEQ_CS}(%ecx)",
