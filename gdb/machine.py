@@ -202,7 +202,7 @@ class Task:
 
     @property
     def pid(self):
-        return int(self.value["pid"])
+        return scalar(self.value["pid"])
 
     @property
     def tgid(self):

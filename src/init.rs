@@ -230,9 +230,9 @@ fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
         .chain(arguments.iter().map(String::as_str))
         .collect();
     let me = current();
-    me.signal.pgrp.store(me.pid, Ordering::Relaxed);
-    me.signal.session.store(me.pid, Ordering::Relaxed);
-    tty::set_foreground(me.pid);
+    me.signal.pgrp.store(me.pid(), Ordering::Relaxed);
+    me.signal.session.store(me.pid(), Ordering::Relaxed);
+    tty::set_foreground(me.pid());
     log::info!("init: {path}");
     match kernel_execve(&argv) {
         Ok(never) => match never {},

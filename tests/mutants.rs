@@ -149,6 +149,9 @@ fn how_red(test: &str, log: &str, end: &End) -> Result<&'static str> {
     match end {
         End::Exit(Exit::Panic) => Ok("panic"),
         End::Exit(Exit::Failure) if log.contains(": killed by SIG") => Ok("its program was killed"),
+        End::Exit(Exit::Failure) if log.contains("init: exited with status") => {
+            Ok("the system ended")
+        }
         End::Reset { .. } => Ok("triple fault"),
         End::Hang { .. } => Ok("hang"),
         end => bail!("{test} has no result, and the run ended with {end:?}"),

@@ -16,15 +16,15 @@ use core::sync::atomic::Ordering;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::de_thread::de_thread;
 use super::exit::mm_release;
 use super::initial_stack::*;
 use super::load_elf::{arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
 use super::posix_timer::exit_posix_timers;
 use super::proc::format::USER_HZ;
 use super::rseq::rseq_execve;
-use super::signal::{TaskSignals, zap_other_threads};
+use super::signal::TaskSignals;
 use super::sigset::SIGCHLD;
-use super::tasklist::TASKLIST;
 use crate::arch::x86::copy_thread::{flush_thread, start_thread};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::insn;
@@ -43,12 +43,11 @@ use crate::mm::vma::TASK_SIZE;
 use crate::sched::hooks::membarrier::membarrier_exec_mmap;
 use crate::sched::hooks::perf_event::{perf_event_enable_on_exec, perf_event_exit_task};
 use crate::sched::hooks::trace::trace_sched_process_exec;
-use crate::sched::timer::schedule_timeout;
 use crate::sync::IrqGuard;
 use crate::syscall::errno::Errno;
 use crate::task::cred::Cred;
 use crate::task::pt_regs::PtRegs;
-use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD, TASK_UNINTERRUPTIBLE};
+use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::thread_info::{TIF_LDT, clear_flag};
 
 /// Scripts that interpret scripts, at most.
@@ -63,17 +62,13 @@ const EXEC_PAGES: u32 = 16;
 ///
 /// # Errors
 /// Those of a path; EACCES (no file, or not executable); those of `strings`; ENOEXEC and EINVAL (no
-/// program that can be loaded; the log says why), E2BIG, ENOMEM, EAGAIN (a thread that does not lead
-/// its process).
+/// program that can be loaded; the log says why), E2BIG, ENOMEM; those of `de_thread`.
 pub fn do_execve(
     path: &[u8],
     strings: impl FnOnce() -> Result<(Strings, Strings), Errno>,
     regs: &mut PtRegs,
 ) -> Result<(), Errno> {
     let me = current();
-    if me.pid != me.tgid {
-        return Err(Errno::EAGAIN);
-    }
     if !may_alloc(EXEC_PAGES) {
         return Err(Errno::ENOMEM);
     }
@@ -117,7 +112,8 @@ pub fn do_execve(
     }
     drop((contents, argv, envp));
 
-    flush_old_exec(me, mm, files);
+    let old_pid = me.pid();
+    flush_old_exec(me, mm, files)?;
     if new_cred.uid.effective != cred.uid.effective {
         // Who counted the old program may not look at one with other rights.
         perf_event_exit_task(me);
@@ -126,7 +122,7 @@ pub fn do_execve(
     *me.cred.lock() = new_cred;
     me.comm
         .set(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
-    trace_sched_process_exec(path);
+    trace_sched_process_exec(path, old_pid);
     me.thread_info()
         .sysenter_return
         .set(vdso + VDSO_SYSENTER_RETURN);
@@ -254,9 +250,9 @@ fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16
     ]
 }
 
-/// The point of no return: from here on there is no old program to give an error to.
-fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) {
-    de_thread(me);
+/// The point of no return: once we are the only thread there is no old program to give an error to.
+fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Result<(), Errno> {
+    de_thread(me)?;
     mm_release(me);
     exec_mmap(me, mm);
     clear_flag(me.thread_info(), TIF_LDT);
@@ -275,26 +271,7 @@ fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) {
     me.exit_signal.store(SIGCHLD, Ordering::Relaxed);
     me.flags
         .fetch_and(!(PF_FORKNOEXEC | PF_KTHREAD), Ordering::Relaxed);
-}
-
-/// Ends all other threads of the process and waits until they are gone.
-fn de_thread(me: Current) {
-    let others = || {
-        let list = TASKLIST.lock();
-        list.tasks
-            .values()
-            .any(|entry| entry.task.tgid == me.tgid && entry.task.pid != me.pid)
-    };
-    if !others() {
-        return;
-    }
-    me.signal.exec_pid.store(me.pid, Ordering::Release);
-    zap_other_threads(me);
-    while others() {
-        me.state.store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
-        schedule_timeout(1);
-    }
-    me.signal.exec_pid.store(0, Ordering::Release);
+    Ok(())
 }
 
 /// Changes over to the new address space; the old one loses its user, or its borrower.

@@ -31,7 +31,7 @@ use crate::sched::hooks::trace::trace_sched_process_exit;
 use crate::sched::schedule::schedule;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
-use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, PF_KTHREAD, TASK_DEAD};
+use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD};
 use crate::task::task_struct::TaskRef;
 
 /// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.
@@ -40,17 +40,14 @@ use crate::task::task_struct::TaskRef;
 /// In an interrupt, with a lock held, or as the idle task: there is no task to end.
 pub fn do_exit(code: i32) -> ! {
     let me = current();
-    assert!(me.pid != 0, "BUG: the idle task exits");
+    assert!(me.pid() != 0, "BUG: the idle task exits");
     assert!(
         preempt_count() == 0,
         "BUG: task {} exits with preempt_count {:#x}",
-        me.pid,
+        me.pid(),
         preempt_count()
     );
     exit_signals(me);
-    if me.pid == INIT_PID {
-        init_exits(code);
-    }
     trace_sched_process_exit();
     mm_release(me);
     exit_mm(me);
@@ -155,31 +152,25 @@ fn exit_notify(me: Current, code: i32) {
     me.exit_code.store(code, Ordering::Relaxed);
     let (ended, stopped, released) = {
         let mut list = TASKLIST.lock();
-        let is_thread = me.pid != me.tgid;
-        let ppid = me.ppid.load(Ordering::Relaxed);
-        // Nobody waits for a thread of the kernel, nor for the program that one became.
-        let is_nobodys = me.has_flags(PF_KTHREAD) || ppid == 0 && me.pid != INIT_PID;
-        if is_thread {
+        let mut ended = end_thread_of(&mut list, me.tgid);
+        let mut released = ArrayVec::<TaskRef, 2>::new();
+        if me.pid() == me.tgid {
+            me.exit_state.store(EXIT_ZOMBIE, Ordering::Relaxed);
+        } else {
             let mut others = me.signal.usage.lock();
             others.threads = others.threads + Usage::of(&me);
-        }
-        let mut ended = end_thread_of(&mut list, me.tgid);
-        let state = match is_thread || is_nobodys {
-            true => EXIT_DEAD,
-            false => EXIT_ZOMBIE,
-        };
-        me.exit_state.store(state, Ordering::Relaxed);
-        let mut released = ArrayVec::<TaskRef, 2>::new();
-        if state == EXIT_DEAD {
-            released.extend(list.release(me.pid));
+            me.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
+            released.extend(list.release(me.pid()));
         }
         let unwanted = |ended: &Ended| {
+            // Nobody waits for a thread of the kernel, nor for the program that one became.
+            let is_nobodys = ended.leader.ppid.load(Ordering::Relaxed) == 0;
             let by_sigchld = ended.leader.exit_signal.load(Ordering::Relaxed) == SIGCHLD;
-            by_sigchld && ended.parent.iter().any(|it| it.signal.ignores_children())
+            is_nobodys || by_sigchld && ended.parent.iter().any(|it| it.signal.ignores_children())
         };
         if let Some(ended) = ended.as_mut().filter(|ended| unwanted(ended)) {
             ended.leader.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
-            released.extend(list.release(ended.leader.pid));
+            released.extend(list.release(ended.leader.pid()));
         }
         let stopped = group_stop_is_complete(&list, &me);
         (ended, stopped, released)
@@ -198,6 +189,9 @@ fn exit_notify(me: Current, code: i32) {
     else {
         return;
     };
+    if leader.pid() == INIT_PID {
+        init_exits(wait_status(&leader));
+    }
     exit_itimers(&leader);
     if let Some(parent) = &parent {
         notify_parent(parent, &leader, wait_status(&leader));

@@ -87,7 +87,7 @@ pub struct CloneArgs {
 /// there is no number left, ENOMEM.
 pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
     let child = copy_process(args, regs, None)?;
-    let pid = child.pid;
+    let pid = child.pid();
     if args.flags & CLONE_PARENT_SETTID != 0 {
         // Linux too ignores a bad pointer here: the child exists already.
         let _stored = put_user(args.parent_tid, pid as u32);
@@ -169,7 +169,7 @@ fn publish(
             return Err(e);
         }
     };
-    task.pid = pid;
+    task.set_pid(pid);
     task.tgid = if is_thread { me.tgid } else { pid };
     let parent = match () {
         () if kthread => 0,
@@ -249,7 +249,7 @@ fn copy_sched(me: Current, task: &mut TaskStruct) {
     se.static_prio = mine.static_prio;
     se.rt_priority = mine.rt_priority;
     // The idle task that makes the first tasks is bound to its CPU; they are not.
-    se.cpus_allowed = if me.pid == 0 { !0 } else { mine.cpus_allowed };
+    se.cpus_allowed = if me.pid() == 0 { !0 } else { mine.cpus_allowed };
     se.time_slice = mine.time_slice.div_ceil(2);
     mine.time_slice = (mine.time_slice / 2).max(1);
 }

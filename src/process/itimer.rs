@@ -69,6 +69,19 @@ pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
     old
 }
 
+/// The running task has become the leader of its process: its timer runs on for it.
+pub fn move_itimer(me: Current) {
+    let leader = find_task_by_pid(me.tgid);
+    let was = {
+        let mut it = me.signal.real_timer.lock();
+        it.timer.zip(leader).and_then(|(key, leader)| {
+            it.timer = Some(add_timer(key.expires_us, leader, it_real_fn));
+            del_timer(key)
+        })
+    };
+    drop(was);
+}
+
 /// The last thread of a process has gone.
 pub fn exit_itimers(task: &TaskStruct) {
     let timer = task.signal.real_timer.lock().timer.take();

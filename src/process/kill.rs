@@ -85,7 +85,7 @@ fn collect(wanted: impl Fn(&TaskStruct) -> bool) -> Result<Vec<TaskRef>, Errno> 
     let list = TASKLIST.lock();
     let mut found = Vec::new();
     for task in list.tasks.values().map(|entry| &entry.task) {
-        if task.pid == task.tgid && !task.has_flags(PF_KTHREAD) && wanted(task) {
+        if task.pid() == task.tgid && !task.has_flags(PF_KTHREAD) && wanted(task) {
             found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             found.push(task.clone());
         }

@@ -4,7 +4,8 @@
 //! - `tasklist`: who is whose child
 //! - `fork`: a new task; `kthread`: one without user mode
 //! - [`initial_stack`]: what a program finds on its stack
-//! - `load_elf`, `exec`: how a task becomes another program; `kernel_execve`: a thread, the first
+//! - `load_elf`, `exec`: how a task becomes another program; `de_thread`: the only one of its
+//!   process; `kernel_execve`: a thread of the kernel, the first
 //! - [`sigset`]: signals and their defaults; [`sigpending`]: those that wait; [`sigframe`]: what a
 //!   handler finds on the stack
 //! - `signal`, `signal_delivery`: sending one, and what it does; `signal_group`: to which thread;
@@ -15,6 +16,8 @@
 //! - [`proc`]: what `/proc` says of it
 //! - `watchdog`: what all tasks do when switching has stopped
 
+#[cfg(target_os = "none")]
+pub mod de_thread;
 #[cfg(target_os = "none")]
 pub mod exec;
 #[cfg(target_os = "none")]

@@ -99,7 +99,7 @@ fn rseq_get_rseq_cs(me: Current, rseq: u32) -> Result<Option<RseqCs>, Errno> {
         log::warn!(
             "rseq: {}[{}]: signature {signature:#x} before {:#x}, not {expected:#x}",
             me.comm.get(),
-            me.pid,
+            me.pid(),
             section.abort_ip
         );
         return Err(Errno::EINVAL);

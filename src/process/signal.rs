@@ -370,7 +370,7 @@ pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
     let info = SigInfo {
         signal,
         code,
-        fields: [child.pid as u32, uid, value as u32],
+        fields: [child.pid() as u32, uid, value as u32],
     };
     // Only a real-time signal is refused, and who wants one of many is told by wait4 anyway.
     let _queued = send_to_process(info, parent);
@@ -403,7 +403,7 @@ pub fn is_group_exiting(task: &TaskStruct) -> bool {
 /// program: another than the running task.
 pub fn is_being_ended(me: Current) -> bool {
     let exec_pid = me.signal.exec_pid.load(Ordering::Acquire);
-    is_group_exiting(&me) || exec_pid != 0 && exec_pid != me.pid
+    is_group_exiting(&me) || exec_pid != 0 && exec_pid != me.pid()
 }
 
 /// Sends SIGKILL to every other thread of the running task's process.
@@ -413,7 +413,7 @@ pub fn zap_other_threads(me: Current) {
         .tasks
         .values()
         .map(|entry| &entry.task)
-        .filter(|t| t.tgid == me.tgid && t.pid != me.pid);
+        .filter(|t| t.tgid == me.tgid && t.pid() != me.pid());
     for thread in others {
         let info = SigInfo {
             signal: SIGKILL,

@@ -78,7 +78,7 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
             do_group_exit(SIGKILL as i32);
         }
         let exec_pid = me.signal.exec_pid.load(Ordering::Acquire);
-        if exec_pid != 0 && exec_pid != me.pid {
+        if exec_pid != 0 && exec_pid != me.pid() {
             do_exit(SIGKILL as i32);
         }
         if join_group_stop(me) {
@@ -122,7 +122,7 @@ fn default(me: Current, signal: u32) {
             log::info!(
                 "signal: {}[{}]: killed by {}",
                 me.comm.get(),
-                me.pid,
+                me.pid(),
                 name(signal)
             );
             do_group_exit(signal as i32);
@@ -144,7 +144,7 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
         log::info!(
             "signal: {}[{}]: no stack for the handler of {}",
             me.comm.get(),
-            me.pid,
+            me.pid(),
             name(info.signal)
         );
         return force_sigsegv(info.signal, me);

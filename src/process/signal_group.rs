@@ -59,7 +59,7 @@ pub fn retarget_shared_pending(me: Current, signals: SigSet) {
     let waiting = SigSet(me.signal.shared_pending.lock().set().0 & signals.0);
     if !waiting.is_empty() {
         complete_signals(&TASKLIST.lock(), me.tgid, waiting, |task| {
-            task.pid != me.pid
+            task.pid() != me.pid()
         });
     }
 }

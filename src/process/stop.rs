@@ -126,7 +126,7 @@ pub fn do_signal_stop(me: Current, signal: u32) {
         return;
     }
     stop.signal.store(signal, Ordering::Release);
-    for thread in threads(&list, me.tgid).filter(|thread| thread.pid != me.pid) {
+    for thread in threads(&list, me.tgid).filter(|thread| thread.pid() != me.pid()) {
         signal_wake_up(thread, false);
     }
 }
@@ -219,7 +219,7 @@ fn is_orphaned_pgrp(list: &TaskList, group: i32) -> bool {
     let session = |task: &TaskStruct| task.signal.session.load(Ordering::Relaxed);
     !list.tasks.values().any(|entry| {
         let task = &entry.task;
-        task.pid == task.tgid
+        task.pid() == task.tgid
             && pgrp(task) == group
             && entry.live_threads != 0
             && entry.parent != INIT_PID

@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering;
 use super::sigset::SIGCHLD;
 use crate::sync::IrqSpinLock;
 use crate::syscall::errno::Errno;
-use crate::task::task_struct::TaskRef;
+use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Highest task number plus one (Linux: PID_MAX_DEFAULT).
 pub const PID_MAX: i32 = 0x8000;
@@ -74,7 +74,7 @@ impl TaskList {
 
     /// Adds a task: a child process of group `parent`, or a thread of its own group.
     pub fn link(&mut self, task: TaskRef, parent: i32) {
-        let (pid, tgid) = (task.pid, task.tgid);
+        let (pid, tgid) = (task.pid(), task.tgid);
         self.total_forks += 1;
         if pid == tgid {
             if let Some(p) = self.tasks.get_mut(&parent) {
@@ -107,6 +107,15 @@ impl TaskList {
         Some(entry.task)
     }
 
+    /// The last thread of a process takes the number and the place of its leader, who has ended; returns
+    /// the old leader. The caller drops the reference after it has released the lock.
+    pub fn replace_leader(&mut self, thread: &TaskStruct) -> Option<TaskRef> {
+        let own = self.tasks.remove(&thread.pid())?;
+        let place = self.tasks.get_mut(&thread.tgid)?;
+        thread.set_pid(thread.tgid);
+        Some(core::mem::replace(&mut place.task, own.task))
+    }
+
     /// Gives the children of a dying process to init; returns whether one of them is a zombie.
     pub fn reparent_children(&mut self, pid: i32) -> bool {
         let Some(entry) = self.tasks.get_mut(&pid) else {
@@ -124,7 +133,7 @@ impl TaskList {
             }
             c.parent = INIT_PID;
             c.task.ppid.store(INIT_PID, Ordering::Relaxed);
-            if c.task.pid == c.task.tgid {
+            if c.task.pid() == c.task.tgid {
                 // Init waits for all that it has in one way.
                 c.task.exit_signal.store(SIGCHLD, Ordering::Relaxed);
                 zombie |= c.task.exit_state.load(Ordering::Relaxed) != 0;

@@ -51,7 +51,7 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     let mut look = || {
         found = look_once(
             &mut TASKLIST.lock(),
-            leader.pid,
+            leader.pid(),
             me.signal.pgrp.load(Ordering::Relaxed),
             pid,
             options,

@@ -127,7 +127,7 @@ fn show_tasks() {
     };
     for entry in list.tasks.values() {
         let task = &entry.task;
-        let (pid, cpu) = (task.pid, task.cpu());
+        let (pid, cpu) = (task.pid(), task.cpu());
         let state = state_letter(task.state.load(Ordering::Relaxed));
         // SAFETY: one word of a live task, which is only shown.
         let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };

@@ -148,13 +148,13 @@ fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
     assert!(
         (stack..stack + THREAD_SIZE).contains(&esp),
         "BUG: switch from {} with esp {esp:#x} outside its stack {stack:#x}",
-        prev.pid
+        prev.pid()
     );
     for t in [prev, next] {
         assert!(
             t.thread_info().stack_end.get() == STACK_END_MAGIC,
             "BUG: kernel stack of task {} overran its end",
-            t.pid
+            t.pid()
         );
     }
     assert!(

@@ -52,7 +52,7 @@ unsafe extern "C" {
 fn account_process_tick() {
     let me = current();
     let in_user = get_irq_regs().is_some_and(PtRegs::user_mode);
-    if me.pid == 0 {
+    if me.pid() == 0 {
         this_cpu_inc!(cpustat.idle);
     } else if in_user {
         me.utime.fetch_add(1, Ordering::Relaxed);

@@ -139,7 +139,7 @@ pub fn set_child_tid() {
     let address = me.set_child_tid.swap(0, Ordering::Relaxed);
     if address != 0 {
         // SAFETY: the hook takes any address and checks it.
-        unsafe { put_child_tid(address, me.pid) };
+        unsafe { put_child_tid(address, me.pid()) };
     }
 }
 

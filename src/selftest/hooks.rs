@@ -131,7 +131,7 @@ fn preempt_notifiers_are_told_in_pairs() -> Outcome {
     };
     let other = || {
         // SAFETY: our own, and we run.
-        other_pid.store(unsafe { (*me()).pid } as u32, Ordering::Relaxed);
+        other_pid.store(unsafe { (*me()).pid() } as u32, Ordering::Relaxed);
         (0..7).for_each(|_| pass());
         Ok(())
     };

@@ -141,12 +141,12 @@ fn pid_is_free_again() -> Outcome {
         slot.enter();
         expect(
             "find_task_by_pid",
-            find_task_by_pid(current().pid).is_some(),
+            find_task_by_pid(current().pid()).is_some(),
             true,
         )
     };
     let next = || {
-        let pid = slot.task()?.pid;
+        let pid = slot.task()?.pid();
         expect(
             "find_task_by_pid of a dead task",
             find_task_by_pid(pid).is_some(),

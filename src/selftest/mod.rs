@@ -185,7 +185,7 @@ fn hung(case: &Case, number: u32) -> ! {
         let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };
         report(format_args!(
             "#   {} {} {state} thread.ip {ip:#010x}\n",
-            task.pid,
+            task.pid(),
             task.comm.get()
         ));
     }

@@ -125,7 +125,7 @@ impl Report {
 fn run_program(rounds: u32) -> Option<i32> {
     ROUNDS.store(rounds, Ordering::Relaxed);
     let task = kernel_thread(execute, 0, "stress").ok()?;
-    let pid = task.pid;
+    let pid = task.pid();
     for _ in 0..SECONDS_PER_ROUND * u64::from(rounds + 1) * u64::from(HZ) {
         // Nobody waits for a kernel thread's process: it is reaped when it ends.
         if !TASKLIST.lock().tasks.contains_key(&pid) {

@@ -19,7 +19,7 @@ pub fn sys_getpid() -> SysResult {
 
 /// Number of the thread.
 pub fn sys_gettid() -> SysResult {
-    Ok(current().pid as u32)
+    Ok(current().pid() as u32)
 }
 
 /// Number of the parent process.

@@ -145,7 +145,7 @@ pub fn sys_reboot(magic1: u32, magic2: u32, command: u32, _argument: u32) -> Sys
     }
     match command {
         CMD_RESTART | CMD_HALT | CMD_POWER_OFF => {
-            log::info!("reboot: by {}[{}]", current().comm.get(), current().pid);
+            log::info!("reboot: by {}[{}]", current().comm.get(), current().pid());
             crate::drivers::exit(ExitValue::Success)
         }
         c if CMD_CAD.contains(&c) => Ok(0),

@@ -43,7 +43,7 @@ pub fn sys_timer_create(clock: u32, event: u32, id: u32) -> SysResult {
                 SIGEV_SIGNAL | SIGEV_THREAD => Notify::Process,
                 SIGEV_THREAD_ID => {
                     let thread = find_thread(me.tgid as u32, tid).map_err(|_| Errno::EINVAL)?;
-                    Notify::Thread(thread.pid)
+                    Notify::Thread(thread.pid())
                 }
                 _ => return Err(Errno::EINVAL),
             };

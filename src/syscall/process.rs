@@ -99,7 +99,7 @@ pub fn sys_waitpid(pid: u32, status: u32, options: u32) -> SysResult {
 pub fn sys_set_tid_address(address: u32) -> SysResult {
     let me = current();
     me.clear_child_tid.store(address, Ordering::Relaxed);
-    Ok(me.pid as u32)
+    Ok(me.pid() as u32)
 }
 
 /// For `schedule_tail`: stores a new task's number at a user address.

@@ -106,7 +106,7 @@ fn handle_futex_death(me: Current, at: u32, pi: bool, pending: bool) -> Result<(
             futex_wake_one(at);
             return Ok(());
         }
-        if word & FUTEX_TID_MASK != me.pid as u32 {
+        if word & FUTEX_TID_MASK != me.pid() as u32 {
             return Ok(());
         }
         let marked = word & FUTEX_WAITERS | FUTEX_OWNER_DIED;

@@ -103,7 +103,7 @@ fn siginfo(signal: u32, words: [u32; 6], to_myself: bool) -> Result<SigInfo, Err
 
 /// Sends a signal to a process, with what is told of it. EFAULT, EPERM, ESRCH, EINVAL, EAGAIN.
 pub fn sys_rt_sigqueueinfo(pid: u32, signal: u32, info: u32) -> SysResult {
-    let info = siginfo(signal, get_user(info)?, current().pid as u32 == pid)?;
+    let info = siginfo(signal, get_user(info)?, current().pid() as u32 == pid)?;
     kill(Target::Process(pid as i32), info)?;
     Ok(0)
 }
@@ -115,6 +115,6 @@ pub fn sys_rt_tgsigqueueinfo(tgid: u32, tid: u32, signal: u32, info: u32) -> Sys
     if thread.as_ref().err() == Some(&Errno::EINVAL) {
         return Err(Errno::EINVAL);
     }
-    let info = siginfo(signal, words, current().pid as u32 == tid)?;
+    let info = siginfo(signal, words, current().pid() as u32 == tid)?;
     kill_thread(&*thread?, info)
 }

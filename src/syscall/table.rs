@@ -284,7 +284,7 @@ extern "C" fn sys_ni_syscall() -> i32 {
             "syscall: {number} ({}) is not implemented, asked for by {}[{}]",
             names::name(number).unwrap_or("no such call"),
             me.comm.get(),
-            me.pid
+            me.pid()
         );
     }
     Errno::ENOSYS.to_ret()

@@ -70,7 +70,7 @@ fn clock_us(clock: u32) -> Result<u64, Errno> {
             let foreign = if of_thread {
                 task.tgid != me.tgid
             } else {
-                pid != 0 && task.pid != task.tgid
+                pid != 0 && task.pid() != task.tgid
             };
             if clock as i32 >= 0 || which == 3 || foreign {
                 return Err(Errno::EINVAL);

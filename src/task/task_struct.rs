@@ -47,12 +47,12 @@ pub struct TaskStruct {
     /// What instrumented functions put under their frames while this task runs; in a kernel with the
     /// feature `stack_protector`.
     pub stack_canary: AtomicU32,
-    /// Thread number.
-    pub pid: i32,
     /// Number of the thread group: what `getpid` answers.
     pub tgid: i32,
 
     // Atomics: each a field of its own.
+    /// See [`pid`](Self::pid).
+    pid: AtomicI32,
     /// References; the descriptor and its stack go with the last one.
     pub usage: AtomicU32,
     /// TASK_*; written by the task itself, and by who wakes it under the run-queue lock.
@@ -171,8 +171,8 @@ impl TaskStruct {
             thread: UnsafeCell::new(ThreadStruct::new()),
             stack,
             stack_canary: AtomicU32::new(0),
-            pid,
             tgid,
+            pid: AtomicI32::new(pid),
             usage: AtomicU32::new(2),
             state: AtomicU32::new(0),
             flags: AtomicU32::new(0),
@@ -216,6 +216,18 @@ impl TaskStruct {
             robust_list: AtomicU32::new(0),
             set_child_tid: AtomicU32::new(0),
         }
+    }
+
+    /// Thread number. A thread that executes a program takes that of its process's leader; otherwise it
+    /// is constant.
+    #[inline(always)]
+    pub fn pid(&self) -> i32 {
+        self.pid.load(Ordering::Relaxed)
+    }
+
+    /// Gives the task another number: before it is on the task list, or with the list locked.
+    pub fn set_pid(&self, pid: i32) {
+        self.pid.store(pid, Ordering::Relaxed);
     }
 
     /// The task's thread_info.
@@ -325,7 +337,7 @@ impl Drop for TaskStruct {
         assert!(
             self.on_cpu.load(Ordering::Relaxed) == 0,
             "BUG: task {} freed while on a CPU",
-            self.pid
+            self.pid()
         );
         TASKS_LIVE.fetch_sub(1, Ordering::Relaxed);
         if let Some(stack) = NonNull::new(self.stack) {

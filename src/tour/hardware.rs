@@ -23,7 +23,7 @@ pub fn sp0(guide: &mut Guide) {
     let act = || {
         for _ in 0..2 {
             seen.note((
-                current().pid,
+                current().pid(),
                 my_thread(|t| t.sp0),
                 hw_tss().sp0,
                 insn::str(),
@@ -58,7 +58,7 @@ pub fn tls_and_gs(guide: &mut Guide) {
             for _ in 0..2 {
                 pass();
                 seen.note((
-                    current().pid,
+                    current().pid(),
                     base,
                     gdt(6).base(),
                     insn::read_gs(),

@@ -37,7 +37,7 @@ struct Own {
 fn own() -> Own {
     let me = current();
     Own {
-        pid: me.pid,
+        pid: me.pid(),
         task: me.as_ptr() as u32,
         by_stack: current_by_stack() as u32,
         thread_info: me.stack as u32,
@@ -173,7 +173,7 @@ pub fn new_task(guide: &mut Guide) {
     let expected = ret_from_fork as *const () as u32;
     guide.show(format_args!(
         "pid {}: thread.ip {ip:#010x}, ret_from_fork is {expected:#010x}",
-        task.pid
+        task.pid()
     ));
     guide.show(format_args!(
         "thread.sp {sp:#010x} -> pt_regs, 68 bytes; thread.sp0 {sp0:#010x}"

@@ -107,6 +107,8 @@ pub enum Event {
     },
     /// The task of the record runs another program now.
     SchedProcessExec {
+        /// Its number before: another if it was a thread that did not lead its process.
+        old_pid: i32,
         /// End of the program's path, padded with zeroes.
         filename: [u8; TEXT_BYTES],
     },
@@ -231,8 +233,9 @@ impl Event {
                 put(&mut words[1..], &child_comm);
                 SCHED_PROCESS_FORK
             }
-            Self::SchedProcessExec { filename } => {
-                put(words, &filename);
+            Self::SchedProcessExec { old_pid, filename } => {
+                words[0] = old_pid as u32;
+                put(&mut words[1..], &filename);
                 SCHED_PROCESS_EXEC
             }
             Self::SchedProcessExit { prio } => {
@@ -275,7 +278,8 @@ impl Event {
                 child_comm: get(&words[1..]),
             },
             SCHED_PROCESS_EXEC => Self::SchedProcessExec {
-                filename: get(words),
+                old_pid: words[0] as i32,
+                filename: get(&words[1..]),
             },
             SCHED_PROCESS_EXIT => Self::SchedProcessExit { prio: words[0] },
             PRINT => Self::Print {
@@ -363,6 +367,7 @@ mod tests {
                 child_comm: name("child"),
             },
             Event::SchedProcessExec {
+                old_pid: 10,
                 filename: *b"/a/path/of/twenty-eight/byte",
             },
             Event::SchedProcessExit { prio: 5 },

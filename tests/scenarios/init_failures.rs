@@ -93,6 +93,15 @@ pub fn scenarios() -> Vec<Scenario> {
             run.ends(Exit::Success)
         },
     ));
+    scenarios.push(scenario(
+        "init::lives_until_its_last_thread_ends",
+        IsoSpec::boot("init=/tests/exec_thread -- be_init"),
+        as_usual,
+        |run| {
+            run.line("ok 1 init goes on without its first thread")?;
+            run.ends(Exit::Success)
+        },
+    ));
     scenarios
 }
 

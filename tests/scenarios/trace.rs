@@ -42,7 +42,9 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         scenario(
             "trace::hangs_together_on_several_cpus",
-            IsoSpec::boot("trace=on init=/init -- run sched threads processes clone stop"),
+            IsoSpec::boot(
+                "trace=on init=/init -- run sched threads processes clone stop exec_thread",
+            ),
             |vm| (vm.trace, vm.cpus) = (true, 4),
             |run| hangs_together(&whole(run)?),
         ),

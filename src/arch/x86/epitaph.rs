@@ -225,7 +225,7 @@ fn show_task(out: &mut impl Write) {
     if task.as_ptr().is_null() {
         let _ = writeln!(out, "cpu {cpu}, before the first task");
     } else {
-        let _ = writeln!(out, "cpu {cpu}, task {}[{}]", task.comm.get(), task.pid);
+        let _ = writeln!(out, "cpu {cpu}, task {}[{}]", task.comm.get(), task.pid());
     }
 }
 

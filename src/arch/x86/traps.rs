@@ -160,7 +160,7 @@ pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
             log::info!(
                 "traps: {}[{}]: {} ip:{:08x} sp:{:08x} error:{error_code:x} ({:?})",
                 task.comm.get(),
-                task.pid,
+                task.pid(),
                 fault.what,
                 regs.ip,
                 regs.sp,

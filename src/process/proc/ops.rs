@@ -61,11 +61,11 @@ fn next_id(inode: ProcInode, after: i32) -> Option<i32> {
         .range((Bound::Excluded(after), Bound::Unbounded))
         .map(|(_, entry)| &entry.task);
     let next = match inode {
-        ProcInode::Root => rest.find(|task| task.pid == task.tgid),
+        ProcInode::Root => rest.find(|task| task.pid() == task.tgid),
         ProcInode::Threads(pid) => rest.find(|task| task.tgid == pid),
         _ => None,
     };
-    next.map(|task| task.pid)
+    next.map(|task| task.pid())
 }
 
 fn show(inode: ProcInode) -> Result<String, Errno> {

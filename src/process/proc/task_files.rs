@@ -107,7 +107,7 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
     let (policy, rt_priority, static_prio) = get_scheduler(task);
     let signals = Signals::of(task);
     let mut stat = TaskStat {
-        pid: task.pid,
+        pid: task.pid(),
         comm: task.comm.get().to_string(),
         state: state(task),
         ppid: task.ppid.load(Ordering::Relaxed),
@@ -132,7 +132,7 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         sigignore: signals.ignored.0,
         sigcatch: signals.caught.0,
         wchan: u32::from(get_wchan(task).is_some()),
-        exit_signal: match task.pid == task.tgid {
+        exit_signal: match task.pid() == task.tgid {
             true => task.exit_signal.load(Ordering::Relaxed) as i32,
             false => -1,
         },
@@ -247,7 +247,7 @@ fn status(task: &TaskStruct) -> String {
         task.comm.get(),
         state_name(state(task)),
         task.tgid,
-        task.pid,
+        task.pid(),
         task.ppid.load(Ordering::Relaxed),
         ids(cred.uid),
         ids(cred.gid),

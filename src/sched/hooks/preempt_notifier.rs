@@ -56,7 +56,7 @@ pub unsafe fn preempt_notifier_unregister(notifier: *const PreemptNotifier) {
 /// prev leaves this CPU to next.
 pub fn fire_sched_out_preempt_notifiers(prev: &TaskStruct, next: &TaskStruct) {
     for_each(prev, |notifier| {
-        (notifier.ops.sched_out)(notifier, next.pid)
+        (notifier.ops.sched_out)(notifier, next.pid())
     });
 }
 

@@ -27,7 +27,7 @@ fn is_traced(p: &TaskStruct) -> bool {
 /// An event that the running task causes.
 fn event(event: Event) {
     let me = current();
-    rings::event(me.pid, me.comm.get().0, event);
+    rings::event(me.pid(), me.comm.get().0, event);
 }
 
 fn prio(p: &TaskStruct) -> u32 {
@@ -37,7 +37,7 @@ fn prio(p: &TaskStruct) -> u32 {
 
 fn woken(p: &TaskStruct) -> Woken {
     Woken {
-        pid: p.pid,
+        pid: p.pid(),
         prio: prio(p),
         target_cpu: p.cpu(),
         comm: p.comm.get().0,
@@ -59,7 +59,7 @@ pub fn trace_sched_switch(prev: &TaskStruct, next: &TaskStruct) {
     event(Event::SchedSwitch {
         prev_prio: prio(prev),
         prev_state,
-        next_pid: next.pid,
+        next_pid: next.pid(),
         next_prio: prio(next),
         next_comm: next.comm.get().0,
     });
@@ -86,7 +86,7 @@ pub fn trace_sched_wakeup_new(p: &TaskStruct, target_cpu: u32) {
 pub fn trace_sched_migrate_task(p: &TaskStruct, dest_cpu: u32) {
     if is_traced(p) {
         event(Event::SchedMigrateTask {
-            pid: p.pid,
+            pid: p.pid(),
             prio: prio(p),
             orig_cpu: p.cpu(),
             dest_cpu,
@@ -99,17 +99,17 @@ pub fn trace_sched_migrate_task(p: &TaskStruct, dest_cpu: u32) {
 pub fn trace_sched_process_fork(child: &TaskStruct) {
     if is_traced(child) {
         event(Event::SchedProcessFork {
-            child_pid: child.pid,
+            child_pid: child.pid(),
             child_comm: child.comm.get().0,
         });
     }
 }
 
-/// The running task runs the program `path` now.
-pub fn trace_sched_process_exec(path: &[u8]) {
+/// The running task, which had the number `old_pid`, runs the program `path` now.
+pub fn trace_sched_process_exec(path: &[u8], old_pid: i32) {
     if is_traced(&current()) {
         let (filename, _) = text(path);
-        event(Event::SchedProcessExec { filename });
+        event(Event::SchedProcessExec { old_pid, filename });
     }
 }
 

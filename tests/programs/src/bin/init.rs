@@ -41,6 +41,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("trace_marker", "texts in the trace"),
     ("kcov", "what of the kernel a call runs"),
     ("threads", "one address space, all else their own"),
+    (
+        "exec_thread",
+        "a thread that executes a program becomes the process",
+    ),
     ("thread_group", "a signal reaches a thread that can take it"),
     ("rt_signals", "each real-time signal arrives, in order"),
     ("rseq", "restartable sequences start over"),

@@ -21,10 +21,19 @@ pub fn hangs_together(trace: &Trace) -> Result<()> {
     let mut place: HashMap<i32, u8> = HashMap::new();
     let mut dead = Vec::new();
     let mut made = Vec::new();
+    let mut renamed = renamed(trace);
     for record in &trace.records {
         let at = || format!("at {} ns: {record:?}", trace.ns(record));
         // Who causes an event is who runs.
-        let running = *runs.entry(record.cpu).or_insert(0);
+        let running = runs.entry(record.cpu).or_insert(0);
+        if let Some(index) = renamed.iter().position(|it| *it == (*running, record.pid)) {
+            renamed.remove(index);
+            *running = record.pid;
+            // Who had the number before has ended.
+            dead.retain(|pid| *pid != record.pid);
+            place.insert(record.pid, record.cpu);
+        }
+        let running = *running;
         ensure!(record.pid == running, "{running} runs, {}", at());
         match record.event {
             Event::SchedSwitch {
@@ -71,6 +80,17 @@ pub fn hangs_together(trace: &Trace) -> Result<()> {
         "nothing happened"
     );
     Ok(())
+}
+
+/// Threads that execute a program come to have their leader's number, and only later say so: the old
+/// number of each, and the new one.
+fn renamed(trace: &Trace) -> Vec<(i32, i32)> {
+    let change = |record: &Record| match record.event {
+        Event::SchedProcessExec { old_pid, .. } => Some((old_pid, record.pid)),
+        _ => None,
+    };
+    let changes = trace.records.iter().filter_map(change);
+    changes.filter(|(old, new)| old != new).collect()
 }
 
 /// One of `schedule`, one of the run queue's lock; and interrupts are off.
@@ -137,6 +157,39 @@ mod tests {
             ]),
             "it does"
         );
+    }
+
+    #[test]
+    fn a_thread_that_executes_a_program_is_its_leader_from_then_on() {
+        let [fork, new] = made(10, 0, 0, 7, 0);
+        let [fork_thread, new_thread] = made(15, 0, 0, 8, 0);
+        let exec = |ns, pid| {
+            let filename = [0; 28];
+            record(
+                ns,
+                0,
+                pid,
+                Event::SchedProcessExec {
+                    old_pid: 8,
+                    filename,
+                },
+            )
+        };
+        let until_leader_is_dead = [
+            fork,
+            new,
+            fork_thread,
+            new_thread,
+            switch(20, 0, 0, 7, 0),
+            switch(30, 0, 7, 8, TASK_DEAD),
+        ];
+        let with = |rest: &[Record]| says(&[&until_leader_is_dead[..], rest].concat());
+        let comes_back = [switch(50, 0, 7, 0, 1), switch(60, 0, 0, 7, 0)];
+        assert_eq!(with(&[&[exec(40, 7)], &comes_back[..]].concat()), "it does");
+        // A switch before it says so.
+        assert_eq!(with(&[&comes_back[..], &[exec(70, 7)]].concat()), "it does");
+        let unsaid = with(&comes_back);
+        assert!(unsaid.contains("8 runs, "), "{unsaid}");
     }
 
     #[test]

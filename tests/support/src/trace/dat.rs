@@ -185,12 +185,12 @@ fn payload(trace: &Trace, index: usize) -> Option<Vec<u8>> {
             .words(&[record.pid as u32])
             .comm(child_comm)
             .words(&[*child_pid as u32]),
-        Event::SchedProcessExec { filename } => {
+        Event::SchedProcessExec { old_pid, filename } => {
             let text = path(filename) + "\0";
             // Where the text lies, and how long it is.
             let place = 20 | (text.len() as u32) << 16;
             out.common(EXEC, record)
-                .words(&[place, record.pid as u32, record.pid as u32])
+                .words(&[place, record.pid as u32, *old_pid as u32])
                 .text(text.as_bytes())
         }
         Event::SchedProcessExit { prio } => out

@@ -119,8 +119,8 @@ fn event(trace: &Trace, index: usize) -> Option<String> {
             "sched_process_fork: comm={comm} pid={pid} child_comm={} child_pid={child_pid}",
             name(child_comm)
         ),
-        Event::SchedProcessExec { filename } => format!(
-            "sched_process_exec: filename={} pid={pid} old_pid={pid}",
+        Event::SchedProcessExec { old_pid, filename } => format!(
+            "sched_process_exec: filename={} pid={pid} old_pid={old_pid}",
             path(filename)
         ),
         Event::SchedProcessExit { prio } => {
