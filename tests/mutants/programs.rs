@@ -371,7 +371,7 @@ pub const PROGRAMS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/de_thread.rs", find: "    while !is_last(&TASKLIST.lock(), &me) {\n", replace: "    while false {\n" },
         ],
-        red: Run::ring3("exec_thread", "there is one thread, /proc says too"),
+        red: Run::ring3("exec_thread", "of several that execute at once one does"),
     },
     Mutant {
         name: "handlers_copied",
