@@ -6,8 +6,8 @@
 //! Book: ch. 5, "Spin Locks".
 //! Linux: 2.6.38 `spin_lock`, `spin_lock_irqsave`.
 
+use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
-
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{IrqGuard, LockMap, PreemptGuard, lock_word};
@@ -44,25 +44,53 @@ unsafe impl lock_api::RawMutex for LockWord {
 }
 
 /// A spin lock; preemption is off while it is held.
-pub struct SpinLock<T: ?Sized> {
-    map: LockMap,
-    lock: lock_api::Mutex<LockWord, T>,
-}
+pub type SpinLock<T> = Lock<T, PreemptGuard>;
+/// Proof that a [`SpinLock`] is held.
+pub type SpinLockGuard<'a, T> = LockGuard<'a, T, PreemptGuard>;
+/// A spin lock; interrupts and preemption are off while it is held.
+pub type IrqSpinLock<T> = Lock<T, IrqPreemptGuard>;
+/// Proof that an [`IrqSpinLock`] is held.
+pub type IrqSpinLockGuard<'a, T> = LockGuard<'a, T, IrqPreemptGuard>;
 
-/// Proof that a [`SpinLock`] is held. Fields drop in order: lock first, then preemption.
-pub struct SpinLockGuard<'a, T: ?Sized> {
-    map: &'a LockMap,
-    guard: lock_api::MutexGuard<'a, LockWord, T>,
+/// Interrupts and preemption off. Fields drop in order: what was turned off last is on again first.
+pub struct IrqPreemptGuard {
+    _irq: IrqGuard,
     _preempt: PreemptGuard,
 }
 
-impl<T> SpinLock<T> {
+impl Default for IrqPreemptGuard {
+    #[inline(always)]
+    fn default() -> Self {
+        let preempt = PreemptGuard::new();
+        Self {
+            _irq: IrqGuard::new(),
+            _preempt: preempt,
+        }
+    }
+}
+
+/// A spin lock around a `T`; an `H` is alive while it is held.
+pub struct Lock<T, H> {
+    map: LockMap,
+    lock: lock_api::Mutex<LockWord, T>,
+    held_off: PhantomData<fn() -> H>,
+}
+
+/// Proof that a [`Lock`] is held. Fields drop in order: the lock first, then what it held off.
+pub struct LockGuard<'a, T, H> {
+    map: &'a LockMap,
+    guard: lock_api::MutexGuard<'a, LockWord, T>,
+    _held_off: H,
+}
+
+impl<T, H> Lock<T, H> {
     /// An unlocked lock around `value`.
     #[track_caller]
     pub const fn new(value: T) -> Self {
         Self {
             map: LockMap::new(),
             lock: lock_api::Mutex::from_raw(lock_api::RawMutex::INIT, value),
+            held_off: PhantomData,
         }
     }
 
@@ -71,168 +99,67 @@ impl<T> SpinLock<T> {
     pub fn as_ptr(&self) -> *mut T {
         self.lock.data_ptr()
     }
+
+    /// Whether anybody holds the lock just now; for reports only.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_locked()
+    }
 }
 
-impl<T: ?Sized> SpinLock<T> {
+impl<T, H: Default> Lock<T, H> {
     /// Spins until the lock is ours.
     #[inline(always)]
-    pub fn lock(&self) -> SpinLockGuard<'_, T> {
-        let preempt = PreemptGuard::new();
+    pub fn lock(&self) -> LockGuard<'_, T, H> {
+        let held_off = H::default();
         self.map.acquire();
-        let guard = self.lock.lock();
-        self.map.acquired();
-        SpinLockGuard {
-            map: &self.map,
-            guard,
-            _preempt: preempt,
-        }
+        self.taken(self.lock.lock(), held_off)
     }
 
-    /// As [`SpinLock::lock`], while another lock of the same kind is held: nobody else takes the two
-    /// the other way round, since one of them nobody else knows yet (Linux: `spin_lock_nested`).
+    /// As [`lock`](Self::lock), while another lock of the same kind is held: nobody takes the two the
+    /// other way round, since nobody else knows one of them yet, or since all take them in the order
+    /// of their addresses (Linux: `spin_lock_nested`).
     #[inline(always)]
-    pub fn lock_nested(&self) -> SpinLockGuard<'_, T> {
-        let preempt = PreemptGuard::new();
-        let guard = self.lock.lock();
+    pub fn lock_nested(&self) -> LockGuard<'_, T, H> {
+        let held_off = H::default();
+        self.taken(self.lock.lock(), held_off)
+    }
+
+    /// The lock if it is free; for a report or a panic that must not wait.
+    pub fn try_lock(&self) -> Option<LockGuard<'_, T, H>> {
+        let held_off = H::default();
+        Some(self.taken(self.lock.try_lock()?, held_off))
+    }
+
+    #[inline(always)]
+    fn taken<'a>(
+        &'a self,
+        guard: lock_api::MutexGuard<'a, LockWord, T>,
+        held_off: H,
+    ) -> LockGuard<'a, T, H> {
         self.map.acquired();
-        SpinLockGuard {
+        LockGuard {
             map: &self.map,
             guard,
-            _preempt: preempt,
+            _held_off: held_off,
         }
-    }
-
-    /// The lock if it is free; for a report that must not wait.
-    pub fn try_lock(&self) -> Option<SpinLockGuard<'_, T>> {
-        let preempt = PreemptGuard::new();
-        let guard = self.lock.try_lock()?;
-        self.map.acquired();
-        Some(SpinLockGuard {
-            map: &self.map,
-            guard,
-            _preempt: preempt,
-        })
-    }
-
-    /// Whether anybody holds the lock just now; for reports only.
-    pub fn is_locked(&self) -> bool {
-        self.lock.is_locked()
     }
 }
 
-impl<T: ?Sized> Drop for SpinLockGuard<'_, T> {
+impl<T, H> Drop for LockGuard<'_, T, H> {
     #[inline(always)]
     fn drop(&mut self) {
         self.map.release();
     }
 }
 
-impl<T: ?Sized> Deref for SpinLockGuard<'_, T> {
+impl<T, H> Deref for LockGuard<'_, T, H> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.guard
     }
 }
 
-impl<T: ?Sized> DerefMut for SpinLockGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.guard
-    }
-}
-
-/// A spin lock; interrupts and preemption are off while it is held.
-pub struct IrqSpinLock<T: ?Sized> {
-    map: LockMap,
-    lock: lock_api::Mutex<LockWord, T>,
-}
-
-/// Proof that an [`IrqSpinLock`] is held. Fields drop in order: lock, interrupts, preemption.
-pub struct IrqSpinLockGuard<'a, T: ?Sized> {
-    map: &'a LockMap,
-    guard: lock_api::MutexGuard<'a, LockWord, T>,
-    _irq: IrqGuard,
-    _preempt: PreemptGuard,
-}
-
-impl<T> IrqSpinLock<T> {
-    /// An unlocked lock around `value`.
-    #[track_caller]
-    pub const fn new(value: T) -> Self {
-        Self {
-            map: LockMap::new(),
-            lock: lock_api::Mutex::from_raw(lock_api::RawMutex::INIT, value),
-        }
-    }
-}
-
-impl<T: ?Sized> IrqSpinLock<T> {
-    /// Turns interrupts off and spins until the lock is ours.
-    #[inline(always)]
-    pub fn lock(&self) -> IrqSpinLockGuard<'_, T> {
-        let preempt = PreemptGuard::new();
-        let irq = IrqGuard::new();
-        self.map.acquire();
-        let guard = self.lock.lock();
-        self.map.acquired();
-        IrqSpinLockGuard {
-            map: &self.map,
-            guard,
-            _irq: irq,
-            _preempt: preempt,
-        }
-    }
-
-    /// As [`IrqSpinLock::lock`], while another lock of the same kind is held: who takes two takes
-    /// them in the order of their addresses (Linux: `spin_lock_irqsave_nested`).
-    #[inline(always)]
-    pub fn lock_nested(&self) -> IrqSpinLockGuard<'_, T> {
-        let preempt = PreemptGuard::new();
-        let irq = IrqGuard::new();
-        let guard = self.lock.lock();
-        self.map.acquired();
-        IrqSpinLockGuard {
-            map: &self.map,
-            guard,
-            _irq: irq,
-            _preempt: preempt,
-        }
-    }
-
-    /// The lock if it is free; for a panic that must not wait.
-    pub fn try_lock(&self) -> Option<IrqSpinLockGuard<'_, T>> {
-        let preempt = PreemptGuard::new();
-        let irq = IrqGuard::new();
-        let guard = self.lock.try_lock()?;
-        self.map.acquired();
-        Some(IrqSpinLockGuard {
-            map: &self.map,
-            guard,
-            _irq: irq,
-            _preempt: preempt,
-        })
-    }
-
-    /// Whether anybody holds the lock just now; for reports only.
-    pub fn is_locked(&self) -> bool {
-        self.lock.is_locked()
-    }
-}
-
-impl<T: ?Sized> Drop for IrqSpinLockGuard<'_, T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        self.map.release();
-    }
-}
-
-impl<T: ?Sized> Deref for IrqSpinLockGuard<'_, T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.guard
-    }
-}
-
-impl<T: ?Sized> DerefMut for IrqSpinLockGuard<'_, T> {
+impl<T, H> DerefMut for LockGuard<'_, T, H> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
     }
