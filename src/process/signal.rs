@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use super::itimer::ItReal;
 use super::posix_timer::PosixTimers;
 use super::sigframe::SigInfo;
-use super::signal_group::{complete_signal, retarget_shared_pending};
+use super::signal_group::{complete_signal, retarget_shared_pending, threads};
 use super::sigpending::SigPending;
 use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
 use super::stop::{GroupStop, prepare_signal};
@@ -409,12 +409,7 @@ pub fn is_being_ended(me: Current) -> bool {
 /// Sends SIGKILL to every other thread of the running task's process.
 pub fn zap_other_threads(me: Current) {
     let list = TASKLIST.lock();
-    let others = list
-        .tasks
-        .values()
-        .map(|entry| &entry.task)
-        .filter(|t| t.tgid == me.tgid && t.pid() != me.pid());
-    for thread in others {
+    for thread in threads(&list, me.tgid).filter(|thread| thread.pid() != me.pid()) {
         let info = SigInfo {
             signal: SIGKILL,
             code: SI_KERNEL,

@@ -9,6 +9,7 @@
 use core::ops::Add;
 use core::sync::atomic::Ordering;
 
+use super::signal_group::threads;
 use super::tasklist::TaskList;
 use crate::task::task_struct::TaskStruct;
 
@@ -65,9 +66,6 @@ impl Usage {
     /// What the process of `task` has used, its ended threads included.
     pub fn of_process(list: &TaskList, task: &TaskStruct) -> Self {
         let ended = task.signal.usage.lock().threads;
-        list.tasks
-            .values()
-            .filter(|entry| entry.task.tgid == task.tgid)
-            .fold(ended, |sum, entry| sum + Self::of(&entry.task))
+        threads(list, task.tgid).fold(ended, |sum, thread| sum + Self::of(thread))
     }
 }

@@ -16,6 +16,7 @@ use crate::mm::mm_struct::MmStruct;
 use crate::mm::pgtable::for_each_used;
 use crate::mm::vma::{TASK_SIZE, VmFlags};
 use crate::process::signal::{SIG_DFL, SIG_IGN};
+use crate::process::signal_group::threads;
 use crate::process::sigset::SigSet;
 use crate::process::tasklist::TASKLIST;
 use crate::process::usage::Usage;
@@ -85,11 +86,8 @@ fn state(task: &TaskStruct) -> char {
 /// Threads of the process, and what they have used.
 fn of_threads(task: &TaskStruct) -> (u32, Usage) {
     let list = TASKLIST.lock();
-    let threads = list
-        .tasks
-        .values()
-        .filter(|entry| entry.task.tgid == task.tgid);
-    (threads.count() as u32, Usage::of_process(&list, task))
+    let count = threads(&list, task.tgid).count();
+    (count as u32, Usage::of_process(&list, task))
 }
 
 /// Ticks in units of 1 / `USER_HZ`.
