@@ -14,6 +14,9 @@ use alloc::vec::Vec;
 use super::cpio::{CpioError, Entry, FileType, Found, PATH_MAX, read_entries};
 use crate::syscall::errno::Errno;
 
+/// Longest name of one file, in bytes.
+const NAME_MAX: usize = 255;
+
 /// Symbolic links followed in one lookup before ELOOP.
 pub const MAX_LINKS: usize = 40;
 
@@ -106,6 +109,7 @@ impl<'a> Archive<'a> {
             current = match component {
                 b"." => continue,
                 b".." => self.find(current.parent()).ok_or(Errno::ENOENT)?,
+                name if name.len() > NAME_MAX => return Err(Errno::ENAMETOOLONG),
                 name => {
                     let child = self.child(current, name).ok_or(Errno::ENOENT)?;
                     let last = pending.is_empty() && !follow && !directory_wanted;

@@ -98,6 +98,12 @@ fn lookups_follow_links() {
         name(root, &"x/".repeat(2048), true),
         Err(Errno::ENAMETOOLONG)
     );
+    let long = "x".repeat(256);
+    let at = |before: &str| name(root, &[before, &long].concat(), true);
+    assert_eq!(at("/bin/"), Err(Errno::ENAMETOOLONG));
+    assert_eq!(at("/none/"), Err(Errno::ENOENT));
+    assert_eq!(at("/init/"), Err(Errno::ENOTDIR));
+    assert_eq!(name(root, &long[1..], true), Err(Errno::ENOENT));
 }
 
 #[test]

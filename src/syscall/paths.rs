@@ -187,16 +187,33 @@ pub fn sys_linkat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult {
 }
 
 /// symlink: the name that it would make comes second.
-pub fn sys_symlink(_target: u32, path: u32) -> SysResult {
-    sys_create(path)
+pub fn sys_symlink(target: u32, path: u32) -> SysResult {
+    sys_symlinkat(target, AT_FDCWD, path)
 }
 
-/// symlinkat.
-pub fn sys_symlinkat(_target: u32, dirfd: u32, path: u32) -> SysResult {
-    sys_create_at(dirfd, path)
+/// symlinkat: ENOENT for an empty target, besides.
+pub fn sys_symlinkat(target: u32, dirfd: u32, path: u32) -> SysResult {
+    match getname(target)?.is_empty() {
+        true => Err(Errno::ENOENT),
+        false => sys_create_at(dirfd, path),
+    }
 }
 
-/// unlink, rmdir, rename, chmod, and what else changes what a path leads to: ENOENT, or EROFS.
+/// rename: ENOENT, or EROFS.
+pub fn sys_rename(old: u32, new: u32) -> SysResult {
+    sys_renameat(AT_FDCWD, old, AT_FDCWD, new)
+}
+
+/// renameat, renameat2.
+pub fn sys_renameat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult {
+    lookup(old_dirfd, old, false)?;
+    match lookup(dirfd, new, false) {
+        Ok(_) | Err(Errno::ENOENT) => Err(Errno::EROFS),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// unlink, rmdir, chmod, and what else changes what a path leads to: ENOENT, or EROFS.
 pub fn sys_change(path: u32) -> SysResult {
     sys_change_at(AT_FDCWD, path)
 }

@@ -106,7 +106,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     34  sched::sys_nice, 1;
     36  paths::sys_sync, 0;
     37  signal::sys_kill, 2;
-    38  paths::sys_change, 1;
+    38  paths::sys_rename, 2;
     39  paths::sys_create, 1;
     40  paths::sys_change, 1;
     41  descriptors::sys_dup, 1;
@@ -232,7 +232,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     298 paths::sys_change_at, 2;
     300 paths::sys_fstatat64, 4;
     301 paths::sys_change_at, 2;
-    302 paths::sys_change_at, 2;
+    302 paths::sys_renameat, 4;
     303 paths::sys_linkat, 4;
     304 paths::sys_symlinkat, 3;
     305 paths::sys_readlinkat, 4;
@@ -249,7 +249,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     335 signal_wait::sys_rt_tgsigqueueinfo, 4;
     336 perf_event::sys_perf_event_open, 5;
     340 misc::sys_prlimit64, 4;
-    353 paths::sys_change_at, 2;
+    353 paths::sys_renameat, 4;
     355 misc::sys_getrandom, 3;
     386 rseq::sys_rseq, 4;
     375 membarrier::sys_membarrier, 2;

@@ -41,6 +41,8 @@ errnos! {
     EINVAL = 22,
     ENOTTY = 25,
     ENOSPC = 28,
+    ENAMETOOLONG = 36,
     ENOSYS = 38,
+    EOPNOTSUPP = 95,
     ETIMEDOUT = 110,
 }

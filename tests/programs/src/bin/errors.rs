@@ -18,6 +18,7 @@ use rt::{
         MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous,
         munmap,
     },
+    ok,
     process::{NOBODY, getpid, getppid, setuid, signal::SIGSEGV},
     sched::{SCHED_FIFO, SCHED_OTHER, sched_setscheduler},
     start,
@@ -27,6 +28,7 @@ use rt::{
 const OPEN: u32 = 5;
 const EXECVE: u32 = 11;
 const KILL: u32 = 37;
+const SYMLINK: u32 = 83;
 const MPROTECT: u32 = 125;
 const SCHED_SETPARAM: u32 = 154;
 const MMAP2: u32 = 192;
@@ -351,8 +353,105 @@ fn programs() {
     }
 }
 
+/// Names of more than 255 bytes, paths of more than 4095.
+fn paths() {
+    const CALLS: &[(&str, u32)] = &[
+        ("open", OPEN),
+        ("creat", 8),
+        ("link", 9),
+        ("unlink", 10),
+        ("execve", EXECVE),
+        ("chdir", 12),
+        ("mknod", 14),
+        ("chmod", 15),
+        ("lchown", 16),
+        ("access", 33),
+        ("rename", 38),
+        ("mkdir", 39),
+        ("rmdir", 40),
+        ("readlink", 85),
+        ("truncate", 92),
+        ("stat64", 195),
+        ("lstat64", 196),
+    ];
+    let mut buffer = [0u8; 4200];
+    let mut path = |before: &str, byte: u8, count: usize| {
+        let text = before.bytes().chain(core::iter::repeat_n(byte, count));
+        let zero = core::iter::once(0);
+        buffer
+            .iter_mut()
+            .zip(text.chain(zero))
+            .for_each(|(to, from)| *to = from);
+        buffer.as_ptr() as u32
+    };
+    let too_long = Err(Errno::ENAMETOOLONG);
+    let name = path("/", b'x', 256);
+    let room = [0u32; 32];
+    // What comes second is a mode, an argument vector of none, or where to store an answer.
+    for &(call, number) in CALLS {
+        let second = match call {
+            "readlink" | "stat64" | "lstat64" => room.as_ptr() as u32,
+            _ => 0,
+        };
+        eq!(
+            syscall(number, [name, second, 128]),
+            too_long,
+            "{call}, a name of 256 bytes: ENAMETOOLONG"
+        );
+    }
+    let root = c"/".as_ptr() as u32;
+    eq!(
+        syscall(38, [root, name]),
+        too_long,
+        "rename to such a name: ENAMETOOLONG"
+    );
+    eq!(
+        syscall(OPEN, [path("/", b'x', 255), 0]),
+        Err(Errno::ENOENT),
+        "255 are a name"
+    );
+    let open = |path: u32| syscall(OPEN, [path, 0]);
+    eq!(
+        open(path("/no/such/", b'x', 256)),
+        Err(Errno::ENOENT),
+        "what comes before it is looked for first"
+    );
+    let mut file = [0u8; 300];
+    let argv0 = start::arg(0).expect("argv[0]").bytes().chain(*b"/");
+    let text = argv0.chain(core::iter::repeat_n(b'x', 256));
+    file[..299]
+        .iter_mut()
+        .zip(text)
+        .for_each(|(to, from)| *to = from);
+    eq!(
+        open(file.as_ptr() as u32),
+        Err(Errno::ENOTDIR),
+        "and must be a directory"
+    );
+    eq!(
+        open(path("/proc/", b'x', 256)),
+        Err(Errno::ENOENT),
+        "/proc has no longest name"
+    );
+    let long = path("/", b'/', 4095);
+    eq!(open(long), too_long, "a path of 4096 bytes: ENAMETOOLONG");
+    eq!(
+        syscall(SYMLINK, [long, name]),
+        too_long,
+        "so the target of a link"
+    );
+    let empty = c"".as_ptr() as u32;
+    eq!(
+        syscall(SYMLINK, [empty, root]),
+        Err(Errno::ENOENT),
+        "an empty one: ENOENT before EEXIST"
+    );
+    let answer = open(path("/", b'/', 4094));
+    ok!(answer.is_ok(), "4095 are a path");
+}
+
 fn main() -> i32 {
-    ktap::plan(48);
+    ktap::plan(74);
     mapping();
     protection();
     advice();
@@ -360,6 +459,7 @@ fn main() -> i32 {
     scheduling();
     futexes();
     programs();
+    paths();
     ktap::finish()
 }
 
