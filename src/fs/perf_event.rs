@@ -2,17 +2,23 @@
 //!
 //! Called by system calls, with no lock held.
 //!
-//! Linux: 5.4 `perf_read`, `perf_ioctl`, `perf_release`.
+//! Linux: 5.4 `perf_read`, `perf_ioctl`, `perf_release`, `perf_copy_attr`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::arch::x86::uaccess::{copy_to_user, put_user};
+use super::file::{File, Object};
+use crate::arch::x86::current::current;
+use crate::arch::x86::uaccess::{
+    copy_from_user, copy_to_user, get_user, put_user, strncpy_from_user,
+};
 use crate::drivers::tsc::cycles_to_ns;
+use crate::hw::pte::PAGE_SIZE;
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::syscall::errno::Errno;
 use crate::task::perf_attr::{
-    FORMAT_GROUP, FORMAT_ID, FORMAT_TOTAL_TIME_ENABLED, FORMAT_TOTAL_TIME_RUNNING,
+    ATTR_SIZE, ATTR_SIZE_VER0, FORMAT_GROUP, FORMAT_ID, FORMAT_TOTAL_TIME_ENABLED,
+    FORMAT_TOTAL_TIME_RUNNING, PerfEventAttr,
 };
 use crate::task::perf_event_context::Counts;
 
@@ -21,8 +27,14 @@ const IOC_DISABLE: u32 = 0x2401;
 const IOC_REFRESH: u32 = 0x2402;
 const IOC_RESET: u32 = 0x2403;
 const IOC_PERIOD: u32 = 0x4008_2404;
-/// `_IOR('$', 7, __u64 *)`, with a pointer of 4 bytes.
+const IOC_SET_OUTPUT: u32 = 0x2405;
+// From here on some have pointers in them, of 4 bytes.
+const IOC_SET_FILTER: u32 = 0x4004_2406;
 const IOC_ID: u32 = 0x8004_2407;
+const IOC_SET_BPF: u32 = 0x4004_2408;
+const IOC_PAUSE_OUTPUT: u32 = 0x4004_2409;
+const IOC_QUERY_BPF: u32 = 0xc004_240a;
+const IOC_MODIFY_ATTRIBUTES: u32 = 0x4004_240b;
 /// Argument of the first ones: the whole group.
 const IOC_FLAG_GROUP: u32 = 1;
 
@@ -58,17 +70,48 @@ impl PerfEventFile {
     /// Steers it.
     ///
     /// # Errors
-    /// ENOTTY; EINVAL for what only samples have; EFAULT.
+    /// ENOTTY; EINVAL for what only samples, trace points and breakpoints have, EOPNOTSUPP to make it
+    /// another; before that EFAULT, EBADF, EPERM, and what [`perf_copy_attr`] answers.
     pub fn ioctl(&self, command: u32, argument: u32) -> Result<u32, Errno> {
         match command {
             IOC_ENABLE => self.for_each(argument, |event| event.set_enabled(true)),
             IOC_DISABLE => self.for_each(argument, |event| event.set_enabled(false)),
             IOC_RESET => self.for_each(argument, PerfEvent::reset),
             IOC_ID => put_user(argument, self.0.id)?,
-            IOC_REFRESH | IOC_PERIOD => return Err(Errno::EINVAL),
+            IOC_SET_OUTPUT if argument == u32::MAX => self.set_output(None)?,
+            IOC_SET_OUTPUT => self.set_output(Some(&*fget(argument)?))?,
+            IOC_SET_FILTER => set_filter(argument)?,
+            // No file is a program.
+            IOC_SET_BPF => return fget(argument).and(Err(Errno::EINVAL)),
+            IOC_QUERY_BPF if !current().cred.lock().capable() => return Err(Errno::EPERM),
+            IOC_REFRESH | IOC_PERIOD | IOC_PAUSE_OUTPUT | IOC_QUERY_BPF => {
+                return Err(Errno::EINVAL);
+            }
+            IOC_MODIFY_ATTRIBUTES => self.modify_attributes(argument)?,
             _ => return Err(Errno::ENOTTY),
         }
         Ok(0)
+    }
+
+    /// Sends its samples to the buffer of the event `file`, or to none.
+    ///
+    /// # Errors
+    /// EBADF for a file that is no event, EINVAL since none has a buffer.
+    pub fn set_output(&self, file: Option<&File>) -> Result<(), Errno> {
+        match file.map(|file| &file.object) {
+            None => Ok(()),
+            Some(Object::PerfEvent(_)) => Err(Errno::EINVAL),
+            Some(_) => Err(Errno::EBADF),
+        }
+    }
+
+    /// Only breakpoints could be moved.
+    fn modify_attributes(&self, address: u32) -> Result<(), Errno> {
+        let new = perf_copy_attr(address)?;
+        match new.event_type == self.0.attr.event_type {
+            true => Err(Errno::EOPNOTSUPP),
+            false => Err(Errno::EINVAL),
+        }
     }
 
     fn for_each(&self, argument: u32, steer: impl Fn(&PerfEvent)) {
@@ -83,6 +126,47 @@ impl Drop for PerfEventFile {
     fn drop(&mut self) {
         self.0.release();
     }
+}
+
+/// The structure of what is asked for, in whatever version the caller has.
+///
+/// # Errors
+/// E2BIG, with the size that is known written to the structure; EFAULT; those of
+/// [`PerfEventAttr::from_bytes`].
+pub fn perf_copy_attr(address: u32) -> Result<PerfEventAttr, Errno> {
+    let size_at = address.wrapping_add(4);
+    let size = match get_user::<u32>(size_at)? {
+        0 => ATTR_SIZE_VER0,
+        size => size,
+    };
+    let known = size.min(ATTR_SIZE);
+    let mut fits = (ATTR_SIZE_VER0..=PAGE_SIZE).contains(&size);
+    let mut bytes = [0; ATTR_SIZE as usize];
+    if fits {
+        // A later version will do, as long as it asks for nothing that is later.
+        for at in known..size {
+            fits &= get_user::<u8>(address.wrapping_add(at))? == 0;
+        }
+    }
+    if !fits {
+        put_user(size_at, ATTR_SIZE)?;
+        return Err(Errno::E2BIG);
+    }
+    copy_from_user(&mut bytes[..known as usize], address)?;
+    PerfEventAttr::from_bytes(&bytes)
+}
+
+/// Only trace points have filters, but the text is read first. EFAULT; EINVAL.
+fn set_filter(text: u32) -> Result<(), Errno> {
+    match strncpy_from_user(text, PAGE_SIZE) {
+        Err(errno @ (Errno::EFAULT | Errno::ENOMEM)) => Err(errno),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn fget(fd: u32) -> Result<Arc<File>, Errno> {
+    let files = current().files.lock().clone();
+    files.ok_or(Errno::EBADF)?.get(fd)
 }
 
 fn value(event: &PerfEvent, counts: &Counts) -> u64 {

@@ -10,13 +10,10 @@ use super::errno::Errno;
 use super::read_write::{fget, files};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::NR_CPUS;
-use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
 use crate::fs::file::{File, Object};
-use crate::fs::perf_event::PerfEventFile;
-use crate::hw::pte::PAGE_SIZE;
+use crate::fs::perf_event::{PerfEventFile, perf_copy_attr};
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::hooks::perf_event::PerfEvent;
-use crate::task::perf_attr::{ATTR_SIZE, ATTR_SIZE_VER0, PerfEventAttr};
 use crate::task::task_struct::TaskRef;
 
 const FLAG_FD_NO_GROUP: u32 = 1;
@@ -30,8 +27,9 @@ const O_RDWR: u32 = 2;
 ///
 /// # Errors
 /// E2BIG (with the size that is known written to the structure), EINVAL, EFAULT; EACCES for counting
-/// the kernel, or another user's task, without privilege; EBADF for `group_fd`; ESRCH; ENOENT for an
-/// event that is not there; EOPNOTSUPP for samples, groups of control, and whole CPUs; EMFILE, ENOMEM.
+/// the kernel, or another user's task, without privilege; EBADF for `group_fd`, and for a group of
+/// control: there are none, so no descriptor leads to one; ESRCH; ENOENT for an event that is not
+/// there; EOPNOTSUPP for samples, and whole CPUs; EMFILE, ENOMEM.
 pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: u32) -> SysResult {
     let known = FLAG_FD_NO_GROUP | FLAG_FD_OUTPUT | FLAG_PID_CGROUP | FLAG_FD_CLOEXEC;
     if flags & !known != 0 {
@@ -43,11 +41,9 @@ pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: 
         return Err(Errno::EACCES);
     }
     attr.check_period()?;
-    if flags & FLAG_PID_CGROUP != 0 {
-        return Err(match pid == u32::MAX || cpu == u32::MAX {
-            true => Errno::EINVAL,
-            false => Errno::EOPNOTSUPP,
-        });
+    let of_cgroup = flags & FLAG_PID_CGROUP != 0;
+    if of_cgroup && (pid == u32::MAX || cpu == u32::MAX) {
+        return Err(Errno::EINVAL);
     }
     let leader_file = match group_fd {
         u32::MAX => None,
@@ -61,6 +57,7 @@ pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: 
     let leader = leader.filter(|_| flags & FLAG_FD_NO_GROUP == 0);
     let task = match pid as i32 {
         -1 => None,
+        _ if of_cgroup => None,
         _ => Some(find_lively_task(pid)?),
     };
     if let (Some(_), Some(leader)) = (&task, leader)
@@ -78,6 +75,9 @@ pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: 
         cpu if cpu < NR_CPUS as u32 => Some(cpu),
         _ => return Err(Errno::EINVAL),
     };
+    if of_cgroup {
+        return Err(Errno::EBADF);
+    }
     attr.event()?;
     // Of all tasks on one CPU.
     let task = task.ok_or(if privileged {
@@ -86,33 +86,13 @@ pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: 
         Errno::EACCES
     })?;
     let event = PerfEvent::open(&task, attr, cpu, leader)?;
-    let object = Object::PerfEvent(PerfEventFile::new(event));
+    let event = PerfEventFile::new(event);
+    if let Some(file) = leader_file.filter(|_| flags & FLAG_FD_OUTPUT != 0) {
+        event.set_output(Some(&file))?;
+    }
+    let object = Object::PerfEvent(event);
     let file = Arc::new(File::new(object, O_RDWR));
     files()?.install(file, 0, flags & FLAG_FD_CLOEXEC != 0)
-}
-
-/// The structure, in whatever version the caller has.
-fn perf_copy_attr(address: u32) -> Result<PerfEventAttr, Errno> {
-    let size_at = address.wrapping_add(4);
-    let size = match get_user::<u32>(size_at)? {
-        0 => ATTR_SIZE_VER0,
-        size => size,
-    };
-    let known = size.min(ATTR_SIZE);
-    let mut fits = (ATTR_SIZE_VER0..=PAGE_SIZE).contains(&size);
-    let mut bytes = [0; ATTR_SIZE as usize];
-    if fits {
-        // A later version will do, as long as it asks for nothing that is later.
-        for at in known..size {
-            fits &= get_user::<u8>(address.wrapping_add(at))? == 0;
-        }
-    }
-    if !fits {
-        put_user(size_at, ATTR_SIZE)?;
-        return Err(Errno::E2BIG);
-    }
-    copy_from_user(&mut bytes[..known as usize], address)?;
-    PerfEventAttr::from_bytes(&bytes)
 }
 
 fn find_lively_task(pid: u32) -> Result<TaskRef, Errno> {

@@ -78,7 +78,7 @@ impl SwEvent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PerfEventAttr {
     /// `type`.
-    event_type: u32,
+    pub event_type: u32,
     config: u64,
     sample_period: u64,
     sample_type: u64,

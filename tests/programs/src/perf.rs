@@ -28,8 +28,20 @@ pub const IOC_ENABLE: u32 = 0x2400;
 pub const IOC_DISABLE: u32 = 0x2401;
 pub const IOC_REFRESH: u32 = 0x2402;
 pub const IOC_RESET: u32 = 0x2403;
+pub const IOC_PERIOD: u32 = 0x4008_2404;
+pub const IOC_SET_OUTPUT: u32 = 0x2405;
+pub const IOC_SET_FILTER: u32 = 0x4004_2406;
 pub const IOC_ID: u32 = 0x8004_2407;
+pub const IOC_SET_BPF: u32 = 0x4004_2408;
+pub const IOC_PAUSE_OUTPUT: u32 = 0x4004_2409;
+pub const IOC_QUERY_BPF: u32 = 0xc004_240a;
+pub const IOC_MODIFY_ATTRIBUTES: u32 = 0x4004_240b;
 pub const IOC_FLAG_GROUP: u32 = 1;
+
+/// Flags of the call.
+pub const FD_NO_GROUP: u32 = 1;
+pub const FD_OUTPUT: u32 = 2;
+pub const PID_CGROUP: u32 = 4;
 
 /// "None" for a pid, a CPU or the leader of a group.
 pub const NONE: u32 = u32::MAX;

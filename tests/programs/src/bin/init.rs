@@ -38,6 +38,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("debugreg", "debug registers are the kernel's"),
     ("tsc", "PR_SET_TSC"),
     ("perf", "software events of a task"),
+    ("perf_errors", "what perf_event_open refuses"),
     ("trace_marker", "texts in the trace"),
     ("kcov", "what of the kernel a call runs"),
     ("threads", "one address space, all else their own"),

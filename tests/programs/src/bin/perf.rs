@@ -14,11 +14,11 @@ use rt::{
     Errno, WaitStatus, child,
     clock::{NS_PER_MS, monotonic_ns, sleep_ms, switch_counts},
     eq, expect_exit, gates, ktap,
-    memory::{MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, UNMAPPED_ADDRESS, mmap_anonymous},
+    memory::{MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous},
     memory::{munmap, shared_page},
     ok,
     perf::*,
-    process::{self, NOBODY, setuid},
+    process,
     sched::{sched_yield, set_affinity, stay_on_one_cpu},
     skip, start,
 };
@@ -306,115 +306,6 @@ fn exec() {
     });
 }
 
-fn refusals() {
-    let dummy = || Attr::software(DUMMY, 0);
-    let open = |mut attr: Attr| attr.open(0, NONE, NONE, 0);
-    let mut long = dummy().with(0, 4097 << 32 | 1);
-    eq!(
-        long.open(0, NONE, NONE, 0),
-        Err(Errno::E2BIG),
-        "attr of more than a page: E2BIG"
-    );
-    ok!(long.size() >= 112, "and the size that is known");
-    let mut short = dummy().with(0, 63 << 32 | 1);
-    eq!(
-        short.open(0, NONE, NONE, 0),
-        Err(Errno::E2BIG),
-        "attr of 63 bytes: E2BIG"
-    );
-    let mut later = [0u64; 32];
-    later[..14].copy_from_slice(&dummy().with(0, 256 << 32 | 1).0);
-    let mut call = || gates::syscall(336, [later.as_mut_ptr() as u32, 0, NONE, NONE, 0]);
-    ok!(
-        call().map(|fd| drop(Event(fd))).is_ok(),
-        "a later version, without what is later"
-    );
-    later[31] = 1;
-    let answer = gates::syscall(336, [later.as_mut_ptr() as u32, 0, NONE, NONE, 0]);
-    eq!(answer, Err(Errno::E2BIG), "with it: E2BIG");
-    ok!(
-        open(dummy().with(0, 1)).map(|fd| drop(Event(fd))).is_ok(),
-        "size 0 is the first version's"
-    );
-    let bad_pointer = gates::syscall(336, [UNMAPPED_ADDRESS, 0, NONE, NONE, 0]);
-    eq!(bad_pointer, Err(Errno::EFAULT), "a bad pointer: EFAULT");
-    eq!(
-        open(dummy().with(0, 112 << 32 | 77)),
-        Err(Errno::ENOENT),
-        "an unknown type: ENOENT"
-    );
-    eq!(
-        open(Attr::software(1000, 0)),
-        Err(Errno::ENOENT),
-        "an unknown event: ENOENT"
-    );
-    eq!(
-        open(dummy().format(1 << 20)),
-        Err(Errno::EINVAL),
-        "an unknown format: EINVAL"
-    );
-    eq!(
-        dummy().open(0, NONE, NONE, 16),
-        Err(Errno::EINVAL),
-        "an unknown flag: EINVAL"
-    );
-    eq!(
-        dummy().open(NONE, NONE, NONE, 0),
-        Err(Errno::EINVAL),
-        "neither task nor CPU: EINVAL"
-    );
-    eq!(
-        dummy().open(0, 4000, NONE, 0),
-        Err(Errno::EINVAL),
-        "a CPU that cannot be: EINVAL"
-    );
-    eq!(
-        dummy().open(0x7ff0, NONE, NONE, 0),
-        Err(Errno::ESRCH),
-        "nobody's number: ESRCH"
-    );
-    eq!(
-        dummy().open(0, NONE, 99, 0),
-        Err(Errno::EBADF),
-        "a group that is not open: EBADF"
-    );
-    eq!(
-        dummy().open(0, NONE, 1, 0),
-        Err(Errno::EBADF),
-        "a group that is no event: EBADF"
-    );
-    let event = Event::of_me(DUMMY, 0);
-    let member = Event::open(dummy(), 0, event.0);
-    eq!(
-        dummy().open(0, NONE, member.0, 0),
-        Err(Errno::EINVAL),
-        "a member as leader: EINVAL"
-    );
-    eq!(
-        Attr::software(DUMMY, INHERIT).open(0, NONE, event.0, 0),
-        Err(Errno::EINVAL),
-        "inherited, its leader not: EINVAL"
-    );
-    eq!(
-        event.ioctl(0x24ff, 0),
-        Err(Errno::ENOTTY),
-        "an unknown ioctl: ENOTTY"
-    );
-    eq!(
-        event.ioctl(IOC_REFRESH, 1),
-        Err(Errno::EINVAL),
-        "REFRESH without samples: EINVAL"
-    );
-    expect_exit("without privilege: not the kernel, not others", 0, || {
-        setuid(NOBODY).expect("setuid");
-        let kernel = dummy().open(0, NONE, NONE, 0) != Err(Errno::EACCES);
-        let mut user = Attr::software(DUMMY, EXCLUDE_KERNEL);
-        let other = user.open(process::getppid(), NONE, NONE, 0) != Err(Errno::EACCES);
-        let own = user.open(0, NONE, NONE, 0).is_err();
-        i32::from(kernel) + 2 * i32::from(other) + 4 * i32::from(own)
-    });
-}
-
 /// A task whose events are read by another while it switches, forks and ends.
 fn race() {
     static ROUNDS: AtomicU32 = AtomicU32::new(0);
@@ -446,8 +337,7 @@ fn main() -> i32 {
     if start::arg(1) == Some("after_exec") {
         return after_exec();
     }
-    ktap::plan(56);
-    refusals();
+    ktap::plan(35);
     stay_on_one_cpu();
     switches();
     faults();
