@@ -2,7 +2,11 @@
 //!
 //! Called by fork, vfork, clone and `kernel_thread`, in the parent's context.
 //!
-//! Book: ch. 3, "The clone(), fork(), and vfork() System Calls". Linux: 2.6.38 `copy_process`.
+//! What was sent to the parent before is handled first, and then the call begins anew. A signal to
+//! several processes reaches all that there are at one moment, so it may not fall between a parent that
+//! has it and a child that is on no list yet: then, too, the call begins anew.
+//!
+//! Book: ch. 3, "The clone(), fork(), and vfork() System Calls". Linux: 5.4 `copy_process`.
 
 extern crate alloc;
 use alloc::boxed::Box;
@@ -11,7 +15,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::rseq::rseq_fork;
-use super::signal::{copy_signal, is_being_ended};
+use super::signal::{copy_signal, is_being_ended, recalc_sigpending, signal_pending};
 use super::tasklist::{INIT_PID, TASKLIST};
 use crate::arch::x86::canary::STACK_PROTECTOR;
 use crate::arch::x86::copy_thread::copy_thread;
@@ -84,7 +88,7 @@ pub struct CloneArgs {
 ///
 /// # Errors
 /// EINVAL for flags that contradict each other or a bad TLS descriptor, EFAULT, EAGAIN when
-/// there is no number left, ENOMEM.
+/// there is no number left, ENOMEM, ERESTARTNOINTR.
 pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
     let child = copy_process(args, regs, None)?;
     let pid = child.pid();
@@ -107,6 +111,14 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
 pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Result<TaskRef, Errno> {
     let me = current();
     check_flags(me, args.flags)?;
+    // First: what is not pending now will be counted.
+    let sent_to_many = me.signal.sent_to_many.load(Ordering::Acquire);
+    if name.is_none() {
+        recalc_sigpending(me);
+        if signal_pending(&me) {
+            return Err(Errno::ERESTARTNOINTR);
+        }
+    }
     let stack = alloc_thread_stack()
         .ok_or(Errno::ENOMEM)?
         .cast::<ThreadInfo>();
@@ -150,23 +162,37 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         task.mm.store(mm, Ordering::Relaxed);
         task.active_mm.store(mm, Ordering::Relaxed);
     }
-    publish(me, args.flags, task, stack)
+    publish(me, args.flags, sent_to_many, task, stack)
 }
 
-/// Gives the task its number and its place in the list.
+/// Gives the task its number and its place in the list. `sent_to_many` is how many signals the parent
+/// had got with others when the copy began.
 fn publish(
     me: Current,
     flags: u32,
-    mut task: TaskStruct,
+    sent_to_many: u32,
+    task: TaskStruct,
     stack: NonNull<ThreadInfo>,
 ) -> Result<TaskRef, Errno> {
     let is_thread = flags & CLONE_THREAD != 0;
     let kthread = task.has_flags(PF_KTHREAD);
-    let pid = match TASKLIST.lock().alloc_pid() {
+    let mut task = Box::new(task);
+    let mut list = TASKLIST.lock();
+    let is_late = me.signal.sent_to_many.load(Ordering::Relaxed) != sent_to_many;
+    let pid = match is_late && !kthread {
+        true => {
+            // Even if another thread takes the signal, the call is run again on the way to ring 3.
+            set_flag(me.thread_info(), TIF_SIGPENDING);
+            Err(Errno::ERESTARTNOINTR)
+        }
+        false => list.alloc_pid(),
+    };
+    let pid = match pid {
         Ok(pid) => pid,
-        Err(e) => {
+        Err(errno) => {
+            drop(list);
             release_mm(&task);
-            return Err(e);
+            return Err(errno);
         }
     };
     task.set_pid(pid);
@@ -178,7 +204,7 @@ fn publish(
     };
     task.ppid.store(parent, Ordering::Relaxed);
     task.exit_signal = AtomicU32::new(if is_thread { 0 } else { flags & 0xff });
-    let p = Box::into_raw(Box::new(task));
+    let p = Box::into_raw(task);
     // SAFETY: the foot of the new stack, which nobody else knows yet. The count is what
     // `schedule` has at a switch: one for its own disabling, one for the run-queue lock.
     unsafe {
@@ -196,11 +222,12 @@ fn publish(
     // SAFETY: a task starts with two references: this one is the reaper's, and the other stays
     // with the scheduler until the last switch.
     let child = unsafe { TaskRef::from_raw(p) };
+    list.link(child.clone(), parent);
+    drop(list);
     if !kthread {
         perf_event_init_task(me, &child);
     }
     rseq_migrate(&child);
-    TASKLIST.lock().link(child.clone(), parent);
     if is_thread && is_being_ended(me) {
         // Who ends all threads may have gone through the list before this one was on it.
         set_flag(child.thread_info(), TIF_SIGPENDING);

@@ -5,17 +5,16 @@
 //! Book: chapter 11, "System Calls Related to Signal Handling".
 //! Linux: 2.6.38 `kill_something_info`, `check_kill_permission`.
 
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::sigframe::SigInfo;
-use super::signal::send_to_process;
+use super::signal::{SI_KERNEL, group_send_sig_info};
 use super::sigset::{NSIG, SIGCONT};
-use super::tasklist::{INIT_PID, TASKLIST, find_task_by_pid};
+use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use crate::arch::x86::current::{Current, current};
 use crate::syscall::errno::Errno;
 use crate::task::state::PF_KTHREAD;
-use crate::task::task_struct::{TaskRef, TaskStruct};
+use crate::task::task_struct::TaskStruct;
 
 /// Which processes kill(2) means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,30 +29,38 @@ pub enum Target {
 
 /// kill(2). Signal 0 only asks whether it could be sent.
 ///
+/// To several processes it is sent at one moment: who is just being made by one of them is either on
+/// the list, or not made before its parent has taken the signal (`copy_process`).
+///
 /// # Errors
 /// ESRCH when there is nobody, EINVAL for a signal that does not exist, EPERM when it may be sent to
 /// nobody; `Target::All` is content then. EAGAIN when too many wait.
 pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
     let me = current();
+    let list = TASKLIST.lock();
     // Any thread's number will do.
     let process = match target {
-        Target::Process(pid) => find_task_by_pid(pid).map(|task| task.tgid),
+        Target::Process(pid) => list.tasks.get(&pid).map(|entry| entry.task.tgid),
         _ => None,
     };
-    let found = collect(|task| match target {
+    let is_meant = |task: &TaskStruct| match target {
         Target::Process(_) => Some(task.tgid) == process,
-        Target::Group(pgrp) => task.signal.pgrp.load(Ordering::Relaxed) == pgrp,
+        Target::Group(pgrp) => is_in_group(task, pgrp),
         Target::All => task.tgid != INIT_PID && task.tgid != me.tgid,
-    })?;
-    let mut result = match (found.is_empty(), target) {
-        (true, _) => Err(Errno::ESRCH),
-        (false, Target::All) => Ok(()),
-        (false, _) => Err(Errno::EPERM),
     };
-    for task in found {
-        let sent = check_kill_permission(me, &task, info.signal).and_then(|()| match info.signal {
+    let is_for_many = !matches!(target, Target::Process(_));
+    let mut result = Err(Errno::ESRCH);
+    for task in processes(&list).filter(|task| is_meant(task)) {
+        if result == Err(Errno::ESRCH) {
+            result = match target {
+                Target::All => Ok(()),
+                _ => Err(Errno::EPERM),
+            };
+        }
+        let sent = check_kill_permission(me, task, info.signal).and_then(|()| match info.signal {
             0 => Ok(()),
-            _ => send_to_process(info, &task),
+            _ if is_for_many => send_to_one_of_many(&list, info, task),
+            _ => group_send_sig_info(&list, info, task),
         });
         match sent {
             Ok(()) => result = Ok(()),
@@ -80,15 +87,32 @@ pub fn check_kill_permission(me: Current, task: &TaskStruct, signal: u32) -> Res
     }
 }
 
-/// The leaders of processes that `wanted` chooses. ENOMEM.
-fn collect(wanted: impl Fn(&TaskStruct) -> bool) -> Result<Vec<TaskRef>, Errno> {
-    let list = TASKLIST.lock();
-    let mut found = Vec::new();
-    for task in list.tasks.values().map(|entry| &entry.task) {
-        if task.pid() == task.tgid && !task.has_flags(PF_KTHREAD) && wanted(task) {
-            found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            found.push(task.clone());
-        }
+/// Sends a signal of the kernel's to all processes of group `pgrp`.
+pub fn kill_pgrp(list: &TaskList, pgrp: i32, signal: u32) {
+    let info = SigInfo {
+        signal,
+        code: SI_KERNEL,
+        fields: [0; 3],
+    };
+    for task in processes(list).filter(|task| is_in_group(task, pgrp)) {
+        // Only real-time signals are refused.
+        let _queued = send_to_one_of_many(list, info, task);
     }
-    Ok(found)
+}
+
+fn send_to_one_of_many(list: &TaskList, info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
+    let sent = group_send_sig_info(list, info, task);
+    // Last: who counts it finds the signal, and who does not will see that it was not counted.
+    task.signal.sent_to_many.fetch_add(1, Ordering::Release);
+    sent
+}
+
+fn is_in_group(task: &TaskStruct, pgrp: i32) -> bool {
+    task.signal.pgrp.load(Ordering::Relaxed) == pgrp
+}
+
+/// The leaders of all processes.
+fn processes(list: &TaskList) -> impl Iterator<Item = &TaskStruct> {
+    let tasks = list.tasks.values().map(|entry| &*entry.task);
+    tasks.filter(|task| task.pid() == task.tgid && !task.has_flags(PF_KTHREAD))
 }

@@ -21,7 +21,7 @@ use super::signal_group::{complete_signal, retarget_shared_pending, threads};
 use super::sigpending::SigPending;
 use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
 use super::stop::{GroupStop, prepare_signal};
-use super::tasklist::{INIT_PID, TASKLIST};
+use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
@@ -106,6 +106,8 @@ pub struct SignalStruct {
     group_exit_code: AtomicU32,
     /// The thread that executes a program: all others end, but not the process. 0: none.
     pub exec_pid: AtomicI32,
+    /// How many signals were sent to it and to others at one moment. Written under the task-list lock.
+    pub sent_to_many: AtomicU32,
     /// Whether it is stopped.
     pub stop: GroupStop,
     /// Its alarm.
@@ -128,6 +130,7 @@ impl SignalStruct {
             session: AtomicI32::new(0),
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
+            sent_to_many: AtomicU32::new(0),
             stop: GroupStop::default(),
             real_timer: IrqSpinLock::new(ItReal::default()),
             posix_timers: IrqSpinLock::new(PosixTimers::new()),
@@ -144,6 +147,7 @@ impl SignalStruct {
             session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
+            sent_to_many: AtomicU32::new(0),
             stop: GroupStop::default(),
             real_timer: IrqSpinLock::new(ItReal::default()),
             posix_timers: IrqSpinLock::new(PosixTimers::new()),
@@ -278,10 +282,13 @@ pub fn send_to_thread(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
 }
 
 /// Sends a signal to the whole process of `task`. EAGAIN when too many wait.
-#[doc(alias = "group_send_sig_info")]
 pub fn send_to_process(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
-    let list = TASKLIST.lock();
-    prepare_signal(&list, info.signal, task);
+    group_send_sig_info(&TASKLIST.lock(), info, task)
+}
+
+/// The same, with the list locked.
+pub fn group_send_sig_info(list: &TaskList, info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
+    prepare_signal(list, info.signal, task);
     let init_protected =
         task.tgid == INIT_PID && task.signal.action(info.signal).handler == SIG_DFL;
     if task.has_flags(PF_KTHREAD)
@@ -291,7 +298,7 @@ pub fn send_to_process(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
         return Ok(());
     }
     task.signal.shared_pending.lock().add(info)?;
-    complete_signal(&list, task, info.signal);
+    complete_signal(list, task, info.signal);
     Ok(())
 }
 

@@ -5,8 +5,8 @@
 //! the handler's frame is on the user's stack and the registers lead to the handler, which comes
 //! back by `sigreturn`. A signal whose default is to end the process does not return.
 //!
-//! A system call that a signal interrupted has left ERESTARTSYS or ERESTARTNOHAND in eax: it is
-//! run again, or answers EINTR. A thread of a process that is stopped sleeps here: `stop`.
+//! A system call that a signal interrupted has left ERESTARTSYS, ERESTARTNOHAND or ERESTARTNOINTR in
+//! eax: it is run again, or answers EINTR. A thread of a process that is stopped sleeps here: `stop`.
 //!
 //! Book: chapter 11, "Delivering a Signal", "Reexecution of System Calls".
 //! Linux: 2.6.38 `arch/x86/kernel/signal.c`, `get_signal_to_deliver`.
@@ -335,6 +335,7 @@ fn restart_system_call(regs: &mut PtRegs, handler: Option<&SigAction>) {
             handler.is_none_or(|action| action.flags & SA_RESTART != 0)
         }
         code if code == Errno::ERESTARTNOHAND.to_ret() => handler.is_none(),
+        code if code == Errno::ERESTARTNOINTR.to_ret() => true,
         _ => return,
     };
     if again {

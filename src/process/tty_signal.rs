@@ -4,10 +4,9 @@
 //!
 //! Linux: 2.6.38 `drivers/char/n_tty.c` (`isig`), which can do it in place.
 
-use super::kill::{Target, kill};
+use super::kill::kill_pgrp;
 use super::kthread::kernel_thread;
-use super::sigframe::SigInfo;
-use super::signal::SI_KERNEL;
+use super::tasklist::TASKLIST;
 use crate::fs::tty;
 use crate::syscall::errno::Errno;
 
@@ -20,13 +19,8 @@ extern "C" fn send_keys(_: u32) -> i32 {
     loop {
         let (pgrp, keys) = tty::wait_for_keys();
         for signal in (1..32).filter(|signal| keys & 1 << signal != 0) {
-            let info = SigInfo {
-                signal,
-                code: SI_KERNEL,
-                fields: [0; 3],
-            };
             // The group may have gone meanwhile: then nobody is meant.
-            let _sent = kill(Target::Group(pgrp), info);
+            kill_pgrp(&TASKLIST.lock(), pgrp, signal);
         }
     }
 }

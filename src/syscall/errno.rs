@@ -106,6 +106,8 @@ errnos! {
     ERESTARTSYS = 512,
     /// Not supported, where a program should not see it but does (`KCOV_ENABLE`).
     ENOTSUPP = 524,
+    /// Kernel-internal: run the system call again, after whatever handler.
+    ERESTARTNOINTR = 513,
     /// Kernel-internal: run the system call again unless a handler ran.
     ERESTARTNOHAND = 514,
 }
