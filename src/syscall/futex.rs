@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::SysResult;
 use super::errno::Errno;
+use super::restart::{end_us, keep_end, take_end};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::{access_ok, get_user};
 use crate::drivers::tsc::since_boot_us;
@@ -127,12 +128,14 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
     }
     match cmd {
         FUTEX_WAIT => {
-            let ticks = ticks_from(timeout, false)?;
-            futex_wait(me, key(uaddr)?, uaddr, val, ticks, MATCH_ANY)
+            let taken = take_end();
+            let end = ticks_from(timeout, false)?.map(|ticks| end_us(taken, ticks));
+            futex_wait(me, key(uaddr)?, uaddr, val, end, MATCH_ANY)
         }
         FUTEX_WAIT_BITSET => {
-            let ticks = ticks_from(timeout, true)?;
-            futex_wait(me, key(uaddr)?, uaddr, val, ticks, val3)
+            let taken = take_end();
+            let end = ticks_from(timeout, true)?.map(|ticks| end_us(taken, ticks));
+            futex_wait(me, key(uaddr)?, uaddr, val, end, val3)
         }
         FUTEX_WAKE => futex_wake(key(uaddr)?, val, MATCH_ANY),
         FUTEX_WAKE_BITSET => futex_wake(key(uaddr)?, val, val3),
@@ -170,17 +173,12 @@ fn futex_wait(
     key: Key,
     uaddr: u32,
     val: u32,
-    ticks: Option<u64>,
+    end: Option<u64>,
     bitset: u32,
 ) -> SysResult {
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    // Before anything else can end the call: a later sleep must not find it.
-    let restart_end_us = match ticks {
-        Some(_) => me.restart_end.swap(0, Ordering::Relaxed),
-        None => 0,
-    };
     let q = FutexQ {
         link: UnsafeCell::new(ListHead::new()),
         key: Cell::new(key),
@@ -189,27 +187,19 @@ fn futex_wait(
         bucket: AtomicPtr::new(ptr::null_mut()),
     };
     queue_me(&q);
-    let mut interrupted_end = 0;
     let mut result = match get_user::<u32>(uaddr) {
         Err(errno) => Err(errno),
         Ok(now) if now != val => Err(Errno::EAGAIN),
-        Ok(_) => Err(match ticks {
+        Ok(_) => Err(match end {
             None => {
                 schedule();
                 Errno::ERESTARTSYS
             }
-            Some(ticks) => {
-                let end_us = match restart_end_us {
-                    0 => since_boot_us() + ticks * TICK_US,
-                    end_us => end_us,
-                };
+            Some(end_us) => {
                 let left_us = end_us.saturating_sub(since_boot_us());
                 match schedule_timeout(left_us.div_ceil(TICK_US)) {
                     0 => Errno::ETIMEDOUT,
-                    _ => {
-                        interrupted_end = end_us;
-                        Errno::ERESTARTNOHAND
-                    }
+                    _ => Errno::ERESTARTNOHAND,
                 }
             }
         }),
@@ -219,10 +209,11 @@ fn futex_wait(
     if !unqueue_me(&q) {
         result = Ok(0);
     } else if matches!(result, Err(Errno::ERESTARTNOHAND | Errno::ERESTARTSYS)) {
-        match test_flag(me.thread_info(), TIF_SIGPENDING) {
-            true => me.restart_end.store(interrupted_end, Ordering::Relaxed),
+        match (test_flag(me.thread_info(), TIF_SIGPENDING), end) {
+            (true, Some(end_us)) => keep_end(end_us),
+            (true, None) => {}
             // Neither woken nor interrupted: the caller looks again.
-            false => result = Ok(0),
+            (false, _) => result = Ok(0),
         }
     }
     result

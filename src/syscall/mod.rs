@@ -5,6 +5,7 @@
 //! - `table`: the calls by number; [`names`]: of those that are not there
 //! - `process`, `sched`: births, deaths, who runs; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
+//! - `restart`: what is left of an interrupted call's time
 //! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `misc`
 //! - `perf_event`: counting
 //! - `thread_area`, `ldt`, `ioport`, `prctl`: TLS, segments, ports, the time-stamp counter
@@ -46,6 +47,8 @@ pub mod prctl;
 pub mod process;
 #[cfg(target_os = "none")]
 pub mod read_write;
+#[cfg(target_os = "none")]
+pub mod restart;
 #[cfg(target_os = "none")]
 pub mod robust_list;
 #[cfg(target_os = "none")]

@@ -8,13 +8,15 @@
 use super::SysResult;
 use super::errno::Errno;
 use super::read_write::{fget, files};
+use super::restart::{end_us, keep_end, take_end};
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
+use crate::drivers::tsc::since_boot_us;
 use crate::fs::fd_table::NR_OPEN;
 use crate::process::signal::{set_blocked, signal_pending};
 use crate::process::sigset::SigSet;
-use crate::sched::timer::{HZ, jiffies, schedule_timeout};
-use crate::task::state::TASK_INTERRUPTIBLE;
+use crate::sched::timer::{HZ, schedule_timeout};
+use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use core::sync::atomic::Ordering;
 
 const POLLIN: u32 = 0x1;
@@ -27,26 +29,25 @@ const POLLWRNORM: u32 = 0x100;
 
 /// poll: `timeout_ms` negative waits for ever.
 pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
-    let timeout = match timeout_ms as i32 {
+    let taken = take_end();
+    let end = match timeout_ms as i32 {
         ..0 => None,
-        ms => Some(ticks(u64::from(ms as u32) * 1_000_000)),
+        ms => Some(end_us(taken, ticks(u64::from(ms as u32) * 1_000_000))),
     };
-    do_poll(fds, count, timeout)
+    do_poll(fds, count, end)
 }
 
 /// ppoll with 32-bit times: a timespec, and a set of signals to block meanwhile.
 pub fn sys_ppoll(fds: u32, count: u32, address: u32, mask: u32, mask_bytes: u32) -> SysResult {
-    let timeout = timespec(address)?;
-    let begin = jiffies();
-    let result = with_mask(mask, mask_bytes, || do_poll(fds, count, timeout));
-    tell_rest(timeout, begin, |seconds, nanos| {
-        put_user(address, [seconds, nanos])
-    });
-    result
+    let taken = take_end();
+    let end = timespec(address)?.map(|ticks| end_us(taken, ticks));
+    let result = with_mask(mask, mask_bytes, || do_poll(fds, count, end));
+    tell_rest(result, end, |rest| put_user(address, rest))
 }
 
 /// _newselect: three sets of descriptors, and a timeval, in which the time that was left is stored.
 pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, address: u32) -> SysResult {
+    let taken = take_end();
     let timeout = match address {
         0 => None,
         address => match get_user::<[i32; 2]>(address)? {
@@ -56,12 +57,11 @@ pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, address: u3
             _ => return Err(Errno::EINVAL),
         },
     };
-    let begin = jiffies();
-    let result = do_select(count, [read, write, except], timeout);
-    tell_rest(timeout, begin, |seconds, nanos| {
+    let end = timeout.map(|ticks| end_us(taken, ticks));
+    let result = do_select(count, [read, write, except], end);
+    tell_rest(result, end, |[seconds, nanos]| {
         put_user(address, [seconds, nanos / 1000])
-    });
-    result
+    })
 }
 
 /// pselect6: the same with a timespec, and a pointer to a set of signals and its size.
@@ -73,27 +73,22 @@ pub fn sys_pselect6(
     address: u32,
     signals: u32,
 ) -> SysResult {
-    let timeout = timespec(address)?;
+    let taken = take_end();
+    let end = timespec(address)?.map(|ticks| end_us(taken, ticks));
     let [mask, bytes] = if signals != 0 {
         get_user::<[u32; 2]>(signals)?
     } else {
         [0, 0]
     };
-    let begin = jiffies();
-    let result = with_mask(mask, bytes, || {
-        do_select(count, [read, write, except], timeout)
-    });
-    tell_rest(timeout, begin, |seconds, nanos| {
-        put_user(address, [seconds, nanos])
-    });
-    result
+    let result = with_mask(mask, bytes, || do_select(count, [read, write, except], end));
+    tell_rest(result, end, |rest| put_user(address, rest))
 }
 
-fn do_poll(fds: u32, count: u32, timeout: Option<u64>) -> SysResult {
+fn do_poll(fds: u32, count: u32, end: Option<u64>) -> SysResult {
     if count > NR_OPEN {
         return Err(Errno::EINVAL);
     }
-    wait_for(timeout, || {
+    wait_for(end, || {
         let mut ready = 0;
         for i in 0..count {
             let at = fds.wrapping_add(8 * i);
@@ -110,7 +105,7 @@ fn do_poll(fds: u32, count: u32, timeout: Option<u64>) -> SysResult {
     })
 }
 
-fn do_select(count: u32, sets: [u32; 3], timeout: Option<u64>) -> SysResult {
+fn do_select(count: u32, sets: [u32; 3], end: Option<u64>) -> SysResult {
     if count as i32 <= -1 {
         return Err(Errno::EINVAL);
     }
@@ -125,7 +120,7 @@ fn do_select(count: u32, sets: [u32; 3], timeout: Option<u64>) -> SysResult {
         copy_from_user(&mut set[..bytes], address)?;
     }
     let mut found = [[0u8; NR_OPEN as usize / 8]; 3];
-    let ready = wait_for(timeout, || {
+    let ready = wait_for(end, || {
         let mut ready = 0;
         for fd in 0..count {
             let (byte, bit) = (fd as usize / 8, 1 << (fd % 8));
@@ -174,37 +169,44 @@ fn revents(fd: u32, events: u32) -> u32 {
     result & events | unasked
 }
 
-/// Calls `look` until it finds something, fails, or the time (in ticks; none: for ever) is over.
-fn wait_for(timeout: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
+/// Calls `look` until it finds something, fails, or the time ends (in microseconds since boot; none:
+/// never).
+fn wait_for(end: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
     files()?;
     let me = current();
-    let end = match me.restart_end.swap(0, Ordering::Relaxed) {
-        0 => timeout.map(|ticks| jiffies().saturating_add(ticks)),
-        end => Some(end),
-    };
     loop {
         let ready = look()?;
-        if ready > 0 || end.is_some_and(|end| jiffies() >= end) {
+        if ready > 0 || end.is_some_and(|end_us| since_boot_us() >= end_us) {
             return Ok(ready);
         }
         me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
         if signal_pending(&me) {
-            me.state
-                .store(crate::task::state::TASK_RUNNING, Ordering::Relaxed);
-            me.restart_end.store(end.unwrap_or(0), Ordering::Relaxed);
+            me.state.store(TASK_RUNNING, Ordering::Relaxed);
+            if let Some(end_us) = end {
+                keep_end(end_us);
+            }
             return Err(Errno::ERESTARTNOHAND);
         }
         schedule_timeout(1);
     }
 }
 
-/// Has what is left of a time that began at tick `begin` stored, in seconds and nanoseconds.
-fn tell_rest(timeout: Option<u64>, begin: u64, put: impl FnOnce(u32, u32) -> Result<(), Errno>) {
-    if let Some(ticks) = timeout {
-        let left = ticks.saturating_sub(jiffies() - begin);
-        let (seconds, rest) = (left / u64::from(HZ), left % u64::from(HZ));
-        // As Linux: who gave a time that cannot be written does not want it.
-        let _stored = put(seconds as u32, rest as u32 * (1_000_000_000 / HZ));
+/// Has what is left of a time stored, in seconds and nanoseconds. Who gave one that cannot be written
+/// does not want to know; but then the call is not run again either, as in Linux.
+fn tell_rest(
+    result: SysResult,
+    end: Option<u64>,
+    put: impl FnOnce([u32; 2]) -> Result<(), Errno>,
+) -> SysResult {
+    let Some(end_us) = end else { return result };
+    let left_us = end_us.saturating_sub(since_boot_us());
+    let rest = [left_us / 1_000_000, left_us % 1_000_000 * 1000];
+    match (put(rest.map(|part| part as u32)), result) {
+        (Err(_), Err(Errno::ERESTARTNOHAND)) => {
+            let _forgotten = take_end();
+            Err(Errno::EINTR)
+        }
+        _ => result,
     }
 }
 

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
+use super::restart::{end_us, keep_end, take_end};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
@@ -149,20 +150,19 @@ pub fn ticks_of64(sec: u64, nsec: u64) -> Result<u64, Errno> {
 /// # Errors
 /// EFAULT, EINVAL for a time that is none, ERESTARTNOHAND.
 pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
+    let taken = take_end();
     let ticks = ticks_of(get_user(request)?, get_user(request.wrapping_add(4))?)?;
-    sleep_ticks(ticks, remaining)
+    sleep_ticks(taken, ticks, remaining)
 }
 
-/// Sleeps for `ticks`; what is left after a signal goes to `remaining` as a timespec.
+/// Sleeps for `ticks`, or to the end that was taken; what is left after a signal goes to `remaining`
+/// as a timespec.
 ///
 /// The end is a time of the clock: ticks that come late and then all at once must not end a sleep
 /// early.
-pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
+pub fn sleep_ticks(taken: Option<u64>, ticks: u64, remaining: u32) -> SysResult {
     let me = current();
-    let end_us = match me.restart_end.swap(0, Ordering::Relaxed) {
-        0 => since_boot_us() + ticks * TICK_US,
-        end_us => end_us,
-    };
+    let end_us = end_us(taken, ticks);
     loop {
         let left_us = end_us.saturating_sub(since_boot_us());
         if left_us == 0 {
@@ -176,7 +176,7 @@ pub fn sleep_ticks(ticks: u64, remaining: u32) -> SysResult {
                     (left_us % 1_000_000 * 1000) as u32,
                 )?;
             }
-            me.restart_end.store(end_us, Ordering::Relaxed);
+            keep_end(end_us);
             return Err(Errno::ERESTARTNOHAND);
         }
         me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);

@@ -6,6 +6,7 @@
 
 use super::SysResult;
 use super::errno::Errno;
+use super::restart::take_end;
 use super::sched::sleep_ticks;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{get_user, put_user};
@@ -126,7 +127,15 @@ pub fn sys_clock_getres(clock: u32, tp: u32) -> SysResult {
     Ok(0)
 }
 
-fn clock_sleep(clock: u32, flags: u32, seconds: u64, ns: u64, remaining: u32) -> SysResult {
+/// `time` is seconds and nanoseconds; `taken` is when the call ends if it is run again.
+fn clock_sleep(
+    taken: Option<u64>,
+    clock: u32,
+    flags: u32,
+    time: [u64; 2],
+    remaining: u32,
+) -> SysResult {
+    let [seconds, ns] = time;
     if clock > CLOCK_MONOTONIC || seconds > u64::from(u32::MAX) || ns >= 1_000_000_000 {
         return Err(Errno::EINVAL);
     }
@@ -140,22 +149,23 @@ fn clock_sleep(clock: u32, flags: u32, seconds: u64, ns: u64, remaining: u32) ->
     } else {
         remaining
     };
-    sleep_ticks(wait_ns.div_ceil(tick_ns), remaining)
+    sleep_ticks(taken, wait_ns.div_ceil(tick_ns), remaining)
 }
 
 /// Sleeps for, or until, a time in 32-bit seconds.
 pub fn sys_clock_nanosleep(clock: u32, flags: u32, request: u32, remaining: u32) -> SysResult {
-    let [seconds, ns]: [u32; 2] = get_user(request)?;
-    if (seconds as i32) < 0 {
+    let taken = take_end();
+    let time: [u32; 2] = get_user(request)?;
+    if (time[0] as i32) < 0 {
         return Err(Errno::EINVAL);
     }
-    clock_sleep(clock, flags, u64::from(seconds), u64::from(ns), remaining)
+    clock_sleep(taken, clock, flags, time.map(u64::from), remaining)
 }
 
 /// Sleeps for, or until, a time in 64-bit seconds. What is left is not told.
 pub fn sys_clock_nanosleep64(clock: u32, flags: u32, request: u32, _remaining: u32) -> SysResult {
-    let [seconds, ns]: [u64; 2] = get_user(request)?;
-    clock_sleep(clock, flags, seconds, ns, 0)
+    let taken = take_end();
+    clock_sleep(taken, clock, flags, get_user(request)?, 0)
 }
 
 /// Time in ring 3 and in the kernel, of the process and of the children that it has waited for;

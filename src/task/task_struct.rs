@@ -129,8 +129,8 @@ pub struct TaskStruct {
     pub fs: SpinLock<Option<Arc<FsStruct>>>,
     /// The process's part of signals. Constant once the task is on the list.
     pub signal: Arc<SignalStruct>,
-    /// When a sleep was to end that a signal has interrupted without a handler, in its own units: the
-    /// call is run again, and ends then. 0: none. Written by the task.
+    /// When a call's time was to end that a signal has interrupted without a handler, in microseconds
+    /// since boot: it is run again, and ends then. 0: none. Written by the task.
     pub restart_end: AtomicU64,
     /// The task's own part of signals.
     pub signals: IrqSpinLock<TaskSignals>,

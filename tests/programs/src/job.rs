@@ -4,6 +4,7 @@
 
 use crate::{
     Errno, WaitStatus, child,
+    clock::{NS_PER_MS, monotonic_ns},
     gates::syscall,
     process::{Child, getpid, wait4},
     sched::sched_yield,
@@ -25,6 +26,10 @@ const SYS_RT_SIGPENDING: u32 = 176;
 pub const WUNTRACED: u32 = 2;
 /// `wait4`: also of children that go on.
 pub const WCONTINUED: u32 = 8;
+pub const SIGHUP: u32 = 1;
+pub const SIGKILL: u32 = 9;
+pub const SIGCONT: u32 = 18;
+pub const SIGSTOP: u32 = 19;
 pub const SIG_BLOCK: u32 = 0;
 pub const SIG_UNBLOCK: u32 = 1;
 
@@ -47,6 +52,24 @@ pub fn hears(child: Child, options: u32) -> Result<WaitStatus, Errno> {
             Ok(_) => return Err(Errno::ESRCH),
             Err(errno) => return Err(errno),
         }
+    }
+}
+
+/// Stops who sleeps as often as it begins to sleep again, until it ends; what it ended with. After a
+/// minute, which is far more than it sleeps in all, with SIGKILL.
+pub fn stop_until_it_ends(sleeper: Child) -> Result<WaitStatus, Errno> {
+    let give_up = monotonic_ns() + 60_000 * NS_PER_MS;
+    loop {
+        while !matches!(state_of(sleeper.pid), 'S' | 'Z') {
+            sched_yield();
+        }
+        send(sleeper, SIGSTOP);
+        let status = hears(sleeper, WUNTRACED);
+        if status != Ok(stopped(SIGSTOP)) {
+            return status;
+        }
+        let goes_on = monotonic_ns() < give_up;
+        send(sleeper, if goes_on { SIGCONT } else { SIGKILL });
     }
 }
 

@@ -12,7 +12,7 @@ use rt::{
     clock::{NS_PER_MS, clock_gettime, monotonic_ns, sleep_ms},
     eq,
     gates::syscall,
-    job::{WUNTRACED, hears, job, send, state_of, stopped},
+    job::{SIGCONT, SIGSTOP, WUNTRACED, hears, job, send, state_of, stopped},
     ktap,
     memory::{
         KERNEL_ADDRESS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous, shared_page,
@@ -32,8 +32,6 @@ const LOCK_PI: u32 = 6;
 const WAIT_BITSET: u32 = 9;
 const WAKE_BITSET: u32 = 10;
 const PRIVATE: u32 = 128;
-const SIGCONT: u32 = 18;
-const SIGSTOP: u32 = 19;
 
 /// The words; each in a page with others, so that one that is written takes the page with it.
 static WORDS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];

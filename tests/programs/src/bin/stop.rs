@@ -17,8 +17,9 @@ use rt::{
     eq,
     gates::syscall,
     job::{
-        CONTINUED, SIG_BLOCK, SIG_UNBLOCK, WCONTINUED, WUNTRACED, change_blocked, count, count_in,
-        hears, is_pending, job, send, send_self, state_of, stopped, wait_for,
+        CONTINUED, SIG_BLOCK, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSTOP, WCONTINUED, WUNTRACED,
+        change_blocked, count, count_in, hears, is_pending, job, send, send_self, state_of,
+        stop_until_it_ends, stopped, wait_for,
     },
     ktap,
     machine::kernel_version,
@@ -38,10 +39,7 @@ const SYS_PIPE: u32 = 42;
 const SYS_SETSID: u32 = 66;
 const SYS_RT_SIGACTION: u32 = 174;
 const SYS_TKILL: u32 = 238;
-const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
-const SIGCONT: u32 = 18;
-const SIGSTOP: u32 = 19;
 const SIGTSTP: u32 = 20;
 const SIGTTIN: u32 = 21;
 const SIGTTOU: u32 = 22;
@@ -336,28 +334,8 @@ fn calls(page: SharedPage) {
         let answer = nanosleep(0, 400 * NS_PER_MS as u32);
         i32::from(answer.is_ok() && monotonic_ns() - begin >= 400 * NS_PER_MS)
     });
-    // Stopped again and again, it still comes to its end.
-    let give_up = monotonic_ns() + 60_000 * NS_PER_MS;
-    let end = loop {
-        while !matches!(state_of(sleeper.pid), 'S' | 'Z') {
-            sched_yield();
-        }
-        send(sleeper, SIGSTOP);
-        let status = hears(sleeper, WUNTRACED);
-        if status != Ok(stopped(SIGSTOP)) {
-            break status;
-        }
-        send(
-            sleeper,
-            if monotonic_ns() < give_up {
-                SIGCONT
-            } else {
-                SIGKILL
-            },
-        );
-    };
     eq!(
-        end,
+        stop_until_it_ends(sleeper),
         Ok(WaitStatus::exited(1)),
         "a sleep ends at its time, however often it was stopped"
     );
