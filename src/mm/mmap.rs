@@ -163,10 +163,9 @@ fn protect_pages(mm: &MmStruct, map: &MemoryMap, start: u32, end: u32) {
         for_each_used(mm.pgd.load(Ordering::Relaxed), first, last, |_, slot| {
             // Taken out first: another CPU may set A and D bits until it is.
             let pte = Pte(slot.swap(0, Ordering::AcqRel));
-            slot.store(
-                pte.with_flags(pte_flags_after_mprotect(flags)).0,
-                Ordering::Release,
-            );
+            // What was written has been written, whatever may be done from now on.
+            let flags = pte_flags_after_mprotect(flags) | pte.flags() & PteFlags::DIRTY;
+            slot.store(pte.with_flags(flags).0, Ordering::Release);
         });
         first = last;
     }
@@ -244,7 +243,7 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
                 protected = true;
             }
             get_page(pte.phys());
-            set_pte(copy, pte.0 & !PteFlags::DIRTY.bits());
+            set_pte(copy, pte.0);
         });
     }
     arch_leave_lazy_mmu_mode();

@@ -2,7 +2,8 @@
 //!
 //! A sleeper first puts itself on the queue of its word's bucket and only then reads the word, so
 //! that a wake-up between the two is not lost. A word is known by address space and address; one in
-//! memory that processes share by its physical address.
+//! memory that processes share by its physical address, and one in a file by its place there: each
+//! process has a copy of that page.
 //!
 //! Linux: 2.6.38 `kernel/futex.c` (no priority inheritance).
 
@@ -16,10 +17,10 @@ use super::restart::{end_us, keep_end, take_end};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::{access_ok, get_user};
 use crate::drivers::tsc::since_boot_us;
-use crate::hw::pte::PAGE_SIZE;
+use crate::hw::pte::{PAGE_SIZE, Pte, PteFlags};
 use crate::mm::mm_struct::MmStruct;
 use crate::mm::pgtable::walk_pte;
-use crate::mm::vma::VmFlags;
+use crate::mm::vma::{Backing, VmFlags};
 use crate::sched::schedule::schedule;
 use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
@@ -39,8 +40,12 @@ const FUTEX_PRIVATE_FLAG: u32 = 128;
 const FUTEX_CLOCK_REALTIME: u32 = 256;
 const MATCH_ANY: u32 = u32::MAX;
 
-/// Which word: (address space, address), or (0, physical address).
+/// Which word: (address space, address), (0, physical address), or ([`OF_A_FILE`], where it lies in the
+/// file).
 type Key = (u32, u32);
+
+/// Where no address space is.
+const OF_A_FILE: u32 = 1;
 
 /// Who sleeps on a word. Lies on that task's stack, and stays there while it is queued.
 #[repr(C)]
@@ -95,7 +100,11 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
 }
 
 /// The key of a word of the running task, whose address space is `mm`, if others may have it too.
-/// Private memory is nobody else's, and its page changes when it is copied on write.
+/// Private memory is nobody else's, and its page changes when it is copied on write. A file that
+/// cannot be written there is everybody's, whoever maps it; but of the process's own that it cannot
+/// write, nothing is ever waited for.
+///
+/// Linux: 5.4 `get_futex_key`, `FUTEX_READ`.
 #[inline(never)]
 fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
     get_user::<u32>(address)?;
@@ -103,13 +112,21 @@ fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
     let mm_ref = unsafe { &*mm };
     let map = mm_ref.map.lock();
     let vma = map.find_containing(address).ok_or(Errno::EFAULT)?;
-    if !vma.flags.contains(VmFlags::SHARED) {
+    let is_shared = vma.flags.contains(VmFlags::SHARED);
+    if vma.flags.contains(VmFlags::WRITE) && !is_shared {
         return Ok((mm as u32, address));
     }
-    let pte = walk_pte(mm_ref.pgd.load(Ordering::Relaxed), address)
-        .ok_or(Errno::EFAULT)?
-        .load(Ordering::Relaxed);
-    Ok((0, pte & !(PAGE_SIZE - 1) | address & (PAGE_SIZE - 1)))
+    let pte = walk_pte(mm_ref.pgd.load(Ordering::Relaxed), address).ok_or(Errno::EFAULT)?;
+    let pte = Pte(pte.load(Ordering::Relaxed));
+    match &vma.backing {
+        Backing::Shared { .. } => Ok((0, pte.phys() | address & (PAGE_SIZE - 1))),
+        // Unless the process had written there: then it is no longer the file's.
+        Backing::File { data, offset } if !pte.flags().contains(PteFlags::DIRTY) => {
+            let start = (data.as_ptr() as u32).wrapping_add(*offset);
+            Ok((OF_A_FILE, start.wrapping_add(address - vma.start)))
+        }
+        _ => Err(Errno::EFAULT),
+    }
 }
 
 /// See the head of this file.

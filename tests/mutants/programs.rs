@@ -169,7 +169,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "private_futex_known_by_its_page",
         takes_out: "the question whether a word is in private memory",
         edits: &[
-            Edit { file: "src/syscall/futex.rs", find: "    if !vma.flags.contains(VmFlags::SHARED) {", replace: "    if false && !vma.flags.contains(VmFlags::SHARED) {" },
+            Edit { file: "src/syscall/futex.rs", find: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared {", replace: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared && false {" },
         ],
         red: Run::ring3("futex", "who sleeps in private memory is found though its page was copied"),
     },

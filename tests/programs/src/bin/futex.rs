@@ -12,14 +12,17 @@ use rt::{
     clock::{NS_PER_MS, clock_gettime, monotonic_ns, sleep_ms},
     eq,
     gates::syscall,
+    insn,
     job::{SIGCONT, SIGSTOP, WUNTRACED, hears, job, send, state_of, stopped},
     ktap,
     memory::{
-        KERNEL_ADDRESS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous, shared_page,
+        KERNEL_ADDRESS, MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous,
+        shared_page,
     },
     ok,
     process::getpid,
     signals::{SA_RESTART, SIGUSR1, Sigcontext, kill, set_handler_with},
+    start,
     thread::{Thread, spawn},
 };
 
@@ -32,6 +35,9 @@ const LOCK_PI: u32 = 6;
 const WAIT_BITSET: u32 = 9;
 const WAKE_BITSET: u32 = 10;
 const PRIVATE: u32 = 128;
+const OPEN: u32 = 5;
+const MPROTECT: u32 = 125;
+const MMAP2: u32 = 192;
 
 /// The words; each in a page with others, so that one that is written takes the page with it.
 static WORDS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
@@ -334,13 +340,93 @@ fn memory() {
     );
 }
 
+/// Words that cannot be written, and are not said to be private.
+fn read_only() {
+    let zeroes = |sharing: u32| mmap_anonymous(PAGE_SIZE, PROT_READ, sharing).expect("mmap");
+    let own = zeroes(MAP_PRIVATE);
+    let written = mmap_anonymous(PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
+    insn::write(written, 5);
+    protect(written);
+    let efault = Err(Errno::EFAULT);
+    for (name, word) in [("untouched", own), ("written before", written)] {
+        eq!(
+            (
+                futex(word, WAIT, [7, 0, 0, 0]),
+                futex(word, WAKE, [1, 0, 0, 0])
+            ),
+            (efault, efault),
+            "memory of one's own that cannot be written, {name}: EFAULT"
+        );
+    }
+    let word = WORDS[0].as_ptr() as u32;
+    eq!(
+        futex(word, REQUEUE, [1, 1, own, 0]),
+        efault,
+        "nor can sleepers be moved there: EFAULT"
+    );
+    let private = [WAIT | PRIVATE, WAKE | PRIVATE].map(|op| futex(own, op, [7, 0, 0, 0]));
+    eq!(
+        private,
+        [Err(Errno::EAGAIN), Ok(0)],
+        "said to be private, it is not looked at"
+    );
+    let shared = zeroes(MAP_SHARED);
+    eq!(
+        (
+            futex(shared, WAIT, [7, 0, 0, 0]),
+            futex(shared, WAKE, [1, 0, 0, 0])
+        ),
+        (Err(Errno::EAGAIN), Ok(0)),
+        "what others share may be read-only"
+    );
+    let path = start::arg_cstr(0).expect("argv[0]").as_ptr() as u32;
+    let fd = syscall(OPEN, [path, 0]).expect("open");
+    let map = |prot: u32, sharing: u32| {
+        syscall(MMAP2, [0, PAGE_SIZE, prot, sharing, fd, 0]).expect("mmap2")
+    };
+    let (one, other) = (map(PROT_READ, MAP_PRIVATE), map(PROT_READ, MAP_SHARED));
+    let sleeper = child(|| {
+        let timeout = [1000u32, 0];
+        let answer = futex(one, WAIT, [insn::read(one), timeout.as_ptr() as u32, 0, 0]);
+        i32::from(answer != Ok(0))
+    });
+    while futex(other, WAKE, [1, 0, 0, 0]) != Ok(1) {
+        sleep_ms(1);
+    }
+    eq!(
+        sleeper.wait(),
+        WaitStatus::exited(0),
+        "a word of a file is one, wherever it is mapped"
+    );
+    let copy = map(PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    eq!(
+        futex(copy, WAKE, [1, 0, 0, 0]),
+        Ok(0),
+        "a copy that can be written is one's own"
+    );
+    insn::write(copy, 5);
+    protect(copy);
+    eq!(
+        futex(copy, WAKE, [1, 0, 0, 0]),
+        efault,
+        "written, and read-only now, it is not the file's: EFAULT"
+    );
+    let status = child(|| i32::from(futex(copy, WAKE, [1, 0, 0, 0]) != efault)).wait();
+    eq!(status, WaitStatus::exited(0), "nor is a fork's copy of it");
+}
+
+fn protect(page: u32) {
+    syscall(MPROTECT, [page, PAGE_SIZE, PROT_READ]).expect("mprotect");
+}
+
 fn main() -> i32 {
-    ktap::plan(42);
+    ktap::plan(51);
     answers();
     sleepers();
     signals();
     stopped_wait();
     memory();
+    read_only();
     ktap::finish()
 }
 
