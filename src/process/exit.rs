@@ -13,7 +13,10 @@ use super::itimer::exit_itimers;
 use super::signal::{begin_group_exit, notify_parent};
 use super::signal_group::exit_signals;
 use super::sigset::SIGCHLD;
-use super::stop::{CLD_STOPPED, group_stop_is_complete, notify_parent_cldstop};
+use super::stop::{
+    CLD_STOPPED, group_stop_is_complete, groups_connected_by, kill_orphaned_pgrp,
+    notify_parent_cldstop,
+};
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::usage::Usage;
 use super::wait4::wait_status;
@@ -210,7 +213,11 @@ fn end_thread_of(list: &mut TaskList, tgid: i32) -> Option<Ended> {
     }
     let leader = entry.task.clone();
     let find = |list: &TaskList, pid| list.tasks.get(&pid).map(|entry| entry.task.clone());
+    let groups = groups_connected_by(list, tgid);
     let orphan_zombie = list.reparent_children(tgid);
+    for group in groups {
+        kill_orphaned_pgrp(list, group);
+    }
     Some(Ended {
         parent: find(list, leader.ppid.load(Ordering::Relaxed)),
         init: find(list, INIT_PID).filter(|_| orphan_zombie),

@@ -6,18 +6,20 @@
 //! SIGKILL wakes who is stopped, and ends him.
 //!
 //! Sending calls [`prepare_signal`], delivery [`do_signal_stop`] and [`join_group_stop`], `exit`
-//! [`group_stop_is_complete`], `wait4` [`GroupStop::take_news`].
+//! [`group_stop_is_complete`] and [`kill_orphaned_pgrp`], `wait4` [`GroupStop::take_news`].
 //!
 //! Book: chapter 11, "Executing the Default Action for the Signal".
 //! Linux: 2.6.38 `prepare_signal`, `do_signal_stop`, `do_notify_parent_cldstop`.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
+use super::kill::kill_pgrp;
 use super::sigframe::SigInfo;
 use super::signal::{SIG_IGN, is_being_ended, is_group_exiting, send_to_process, signal_wake_up};
 use super::signal_group::threads;
 use super::sigset::{
-    DefaultAction, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SigSet,
+    DefaultAction, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SigSet,
     default_action,
 };
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
@@ -211,12 +213,49 @@ pub fn notify_parent_cldstop(task: &TaskStruct, code: i32, signal: u32) {
     parent.wait_chldexit.wake_up();
 }
 
+/// The groups that may have had their only connection in process `tgid`, which ends: its own, by its
+/// parent, and those of its children, by itself.
+pub fn groups_connected_by(list: &TaskList, tgid: i32) -> Vec<i32> {
+    let mut groups = Vec::new();
+    let Some(entry) = list.tasks.get(&tgid) else {
+        return groups;
+    };
+    let me = &entry.task;
+    let parent = list.tasks.get(&entry.parent).map(|parent| (parent, me));
+    let children = entry.children.iter().filter_map(|pid| list.tasks.get(pid));
+    for (other, member) in parent
+        .into_iter()
+        .chain(children.map(|child| (entry, &child.task)))
+    {
+        let other = &other.task;
+        let connects = pgrp(other) != pgrp(member) && session(other) == session(member);
+        if connects && !groups.contains(&pgrp(member)) {
+            groups.push(pgrp(member));
+        }
+    }
+    groups
+}
+
+/// A process has ended that connected `group`: if nobody is left who could let its stopped members go
+/// on, they are told, and go on.
+///
+/// Linux: `kill_orphaned_pgrp`.
+pub fn kill_orphaned_pgrp(list: &TaskList, group: i32) {
+    let has_stopped = || {
+        let mut tasks = list.tasks.values().map(|entry| &entry.task);
+        tasks.any(|task| pgrp(task) == group && task.signal.stop.complete.load(Ordering::Relaxed))
+    };
+    if is_orphaned_pgrp(list, group) && has_stopped() {
+        kill_pgrp(list, group, SIGHUP);
+        kill_pgrp(list, group, SIGCONT);
+    }
+}
+
 /// Whether no member's parent is in another group of the same session: nobody would ever let them
 /// go on.
 ///
 /// Linux: `will_become_orphaned_pgrp`.
 fn is_orphaned_pgrp(list: &TaskList, group: i32) -> bool {
-    let session = |task: &TaskStruct| task.signal.session.load(Ordering::Relaxed);
     !list.tasks.values().any(|entry| {
         let task = &entry.task;
         task.pid() == task.tgid
@@ -231,6 +270,10 @@ fn is_orphaned_pgrp(list: &TaskList, group: i32) -> bool {
 
 fn pgrp(task: &TaskStruct) -> i32 {
     task.signal.pgrp.load(Ordering::Relaxed)
+}
+
+fn session(task: &TaskStruct) -> i32 {
+    task.signal.session.load(Ordering::Relaxed)
 }
 
 fn is_killed(me: Current) -> bool {

@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("clone", "flags and errors of clone"),
     ("ends", "the ends of processes, and who is told"),
     ("stop", "processes that are stopped and go on"),
+    ("orphans", "groups that nobody is left to let go on"),
     ("restart", "interrupted calls go on where they were"),
     ("memory", "brk, mmap, copy on write"),
     ("errors", "which error comes first"),
