@@ -1,6 +1,7 @@
 //! The mutants: for each step of the switch a small change that takes it out, and the
 //! test that must notice. Each file has those of one part of the way.
 
+mod calls;
 mod membarrier;
 mod programs;
 mod rseq;
@@ -168,6 +169,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         programs::PROGRAMS,
         membarrier::MEMBARRIER,
         rseq::RSEQ,
+        calls::CALLS,
         several_cpus::SEVERAL_CPUS,
         strategies::STRATEGIES,
         trace::TRACE,

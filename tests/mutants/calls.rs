@@ -1,0 +1,89 @@
+//! System calls: what they refuse, and how those that a signal interrupts go on.
+
+use super::{Edit, Mutant, Run};
+
+/// In the order of the tests.
+#[rustfmt::skip]
+pub const CALLS: &[Mutant] = &[
+    Mutant {
+        name: "signal_falls_between_parent_and_child",
+        takes_out: "that fork begins anew when a signal went to several processes",
+        edits: &[
+            Edit { file: "src/process/fork.rs", find: "    let pid = match is_late && !kthread {", replace: "    let pid = match is_late && !kthread && false {" },
+        ],
+        red: Run::ring3("restart", "a signal to a group reaches who is just being made"),
+    },
+    Mutant {
+        name: "poll_begins_its_time_anew",
+        takes_out: "when the time of an interrupted poll ends",
+        edits: &[
+            Edit { file: "src/syscall/poll.rs", find: "                keep_end(end_us);", replace: "                let _ = (keep_end, end_us);" },
+        ],
+        red: Run::ring3("restart", "poll ends at its time, however often it was stopped"),
+    },
+    Mutant {
+        name: "time_left_to_the_next_call",
+        takes_out: "that select takes what is left before it can fail",
+        edits: &[
+            Edit { file: "src/syscall/poll.rs", find: "    let taken = take_end();\n    let timeout = match address {", replace: "    let timeout = match address {" },
+            Edit { file: "src/syscall/poll.rs", find: "    let end = timeout.map(|ticks| end_us(taken, ticks));", replace: "    let end = timeout.map(|ticks| end_us(take_end(), ticks));" },
+        ],
+        red: Run::ring3("restart", "select, its time unmapped: EFAULT, and forgotten"),
+    },
+    Mutant {
+        name: "select_waits_on_untold",
+        takes_out: "that a call is not run again with a time that it could not write",
+        edits: &[
+            Edit { file: "src/syscall/poll.rs", find: "        (Err(_), Err(Errno::ERESTARTNOHAND)) => {", replace: "        (Err(_), Err(Errno::ERESTARTNOHAND)) if false => {" },
+        ],
+        red: Run::ring3("restart", "select, its time read-only: EINTR"),
+    },
+    Mutant {
+        name: "orphaned_jobs_stay_stopped",
+        takes_out: "that an orphaned group is told",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "        kill_orphaned_pgrp(list, group);", replace: "        let _ = (kill_orphaned_pgrp, group);" },
+        ],
+        red: Run::ring3("orphans", "when its parent ends, a stopped job gets SIGHUP and goes on"),
+    },
+    Mutant {
+        name: "orphaned_groups_all_hang_up",
+        takes_out: "the look for stopped members",
+        edits: &[
+            Edit { file: "src/process/stop.rs", find: "is_orphaned_pgrp(list, group) && has_stopped()", replace: "is_orphaned_pgrp(list, group) && (has_stopped() || true)" },
+        ],
+        red: Run::ring3("orphans", "a group without stopped members is not told"),
+    },
+    Mutant {
+        name: "read_only_futex_of_ones_own",
+        takes_out: "the question whether a word can be written",
+        edits: &[
+            Edit { file: "src/syscall/futex.rs", find: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared {", replace: "    if !is_shared {" },
+        ],
+        red: Run::ring3("futex", "memory of one's own that cannot be written, untouched: EFAULT"),
+    },
+    Mutant {
+        name: "fork_cleans_pages",
+        takes_out: "that a copy of what was written has been written",
+        edits: &[
+            Edit { file: "src/mm/mmap.rs", find: "            set_pte(copy, pte.0);", replace: "            set_pte(copy, pte.0 & !PteFlags::DIRTY.bits());" },
+        ],
+        red: Run::ring3("futex", "nor is a fork's copy of it"),
+    },
+    Mutant {
+        name: "perf_output_to_any_file",
+        takes_out: "the look at what samples are to go to",
+        edits: &[
+            Edit { file: "src/fs/perf_event.rs", find: "            Some(_) => Err(Errno::EBADF),", replace: "            Some(_) => Ok(())," },
+        ],
+        red: Run::ring3("perf_errors", "to a pipe: EBADF"),
+    },
+    Mutant {
+        name: "names_of_any_length",
+        takes_out: "the length of names",
+        edits: &[
+            Edit { file: "src/fs/initramfs.rs", find: "                name if name.len() > NAME_MAX =>", replace: "                name if name.len() > NAME_MAX && false =>" },
+        ],
+        red: Run::ring3("errors", "open, a name of 256 bytes: ENAMETOOLONG"),
+    },
+];
