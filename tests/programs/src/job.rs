@@ -103,8 +103,8 @@ pub fn job(body: impl FnOnce() -> i32) -> Child {
 
 /// Blocks a signal ([`SIG_BLOCK`]) or lets it through ([`SIG_UNBLOCK`]).
 pub fn change_blocked(how: u32, signal: u32) {
-    let set = [1u32 << (signal - 1), 0];
-    syscall(SYS_RT_SIGPROCMASK, [how, set.as_ptr() as u32, 0, 8]).expect("sigprocmask");
+    let set = 1u64 << (signal - 1);
+    syscall(SYS_RT_SIGPROCMASK, [how, &raw const set as u32, 0, 8]).expect("sigprocmask");
 }
 
 /// Whether a blocked signal was sent to the caller.

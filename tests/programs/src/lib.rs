@@ -24,6 +24,7 @@
 //! - `stack16`   a stack whose segment has 16 bits
 //! - `thread`    clone with shared memory
 //! - `perf`      what is counted of a task
+//! - `proc`      files of `/proc`
 //! - `rseq`      restartable sequences
 //! - `relay`     two or more tasks that provably alternate
 #![cfg(target_os = "none")]
@@ -42,6 +43,7 @@ pub mod machine;
 pub mod memory;
 pub mod perf;
 pub mod ports;
+pub mod proc;
 pub mod process;
 pub mod relay;
 pub mod rseq;
