@@ -21,7 +21,7 @@ use crate::arch::x86::{
 };
 use crate::boot_info::{BootInfo, Rsdt, save_command_line};
 use crate::cmdline::{self, Cmdline, Job, OnPanic};
-use crate::drivers::{printk, serial, tsc};
+use crate::drivers::{printk, rtc, serial, tsc};
 use crate::exit_value::ExitValue;
 use crate::fs::{procfs, rootfs, tty};
 use crate::hw::madt::{Madt, SdtError};
@@ -57,6 +57,7 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
     // SAFETY: the boot CPU, once, interrupts off, areas set up.
     unsafe { gdt::cpu_init(0, (stack + THREAD_SIZE - STACK_TOP_GAP) as u32) };
     traps::trap_init(0);
+    rtc::read_persistent_clock();
     mem_init(boot_info);
     boot_info.symbols.iter().for_each(backtrace::use_symbols);
     // SAFETY: the boot CPU, once, on its boot stack, before any other task.

@@ -5,6 +5,7 @@
 //! - [`serial`]: COM1, the console
 //! - [`vga`]: the 80x25 text screen, a mirror of the log
 //! - [`tsc`]: time since boot, from the time-stamp counter
+//! - [`rtc`]: the time of day
 //! - [`printk`]: the back end of `log`
 //! - [`pic`]: the 8259 pair
 //! - [`pit`]: the tick
@@ -17,6 +18,8 @@ pub mod pit;
 pub mod printk;
 #[cfg(target_os = "none")]
 pub mod qemu_exit;
+#[cfg(target_os = "none")]
+pub mod rtc;
 #[cfg(target_os = "none")]
 pub mod serial;
 #[cfg(target_os = "none")]

@@ -15,6 +15,7 @@
 //! - [`fxsave`] — the image of FXSAVE and FXRSTOR
 //! - [`apic`] — local APIC and I/O APIC
 //! - [`madt`] — the ACPI table of processors
+//! - [`rtc`] — the clock chip's registers
 //! - [`pte`] — page-table entries, the page-fault error code
 
 pub mod apic;
@@ -26,4 +27,5 @@ pub mod fxsave;
 pub mod gates;
 pub mod madt;
 pub mod pte;
+pub mod rtc;
 pub mod tss;

@@ -39,6 +39,8 @@ pub enum Notify {
 /// One timer.
 #[derive(Debug)]
 pub struct PosixTimer {
+    /// Whether its clock is the time of day.
+    pub of_day: bool,
     /// Who is told, and by what signal.
     pub notify: Notify,
     /// The signal.
@@ -84,6 +86,7 @@ impl PosixTimer {
 /// Makes a timer that does not run; its number. `value` none: its number is its value. EAGAIN.
 pub fn timer_create(
     me: Current,
+    of_day: bool,
     notify: Notify,
     signal: u32,
     value: Option<u32>,
@@ -100,6 +103,7 @@ pub fn timer_create(
         }
     };
     timers.0[id] = Some(PosixTimer {
+        of_day,
         notify,
         signal,
         value: value.unwrap_or(id as u32),
@@ -108,6 +112,11 @@ pub fn timer_create(
         overruns: 0,
     });
     Ok(id as u32)
+}
+
+/// Whether a timer's clock is the time of day. EINVAL.
+pub fn is_of_day(me: Current, id: u32) -> Result<bool, Errno> {
+    Ok(me.signal.posix_timers.lock().get(id)?.of_day)
 }
 
 /// How a timer stands. EINVAL.

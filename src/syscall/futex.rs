@@ -16,6 +16,7 @@ use super::errno::Errno;
 use super::restart::{end_us, keep_end, take_end};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::{access_ok, get_user};
+use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::pte::{PAGE_SIZE, Pte, PteFlags};
 use crate::mm::mm_struct::MmStruct;
@@ -139,19 +140,19 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
     let me = current();
     let key = |address| get_futex_key(me, address, private);
     let cmd = op & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
-    // The clocks agree here, but only this one can choose.
-    if op & FUTEX_CLOCK_REALTIME != 0 && cmd != FUTEX_WAIT_BITSET {
+    let of_day = op & FUTEX_CLOCK_REALTIME != 0;
+    if of_day && cmd != FUTEX_WAIT_BITSET {
         return Err(Errno::ENOSYS);
     }
     match cmd {
         FUTEX_WAIT => {
             let taken = take_end();
-            let end = ticks_from(timeout, false)?.map(|ticks| end_us(taken, ticks));
+            let end = ticks_from(timeout, None)?.map(|ticks| end_us(taken, ticks));
             futex_wait(me, key(uaddr)?, uaddr, val, end, MATCH_ANY)
         }
         FUTEX_WAIT_BITSET => {
             let taken = take_end();
-            let end = ticks_from(timeout, true)?.map(|ticks| end_us(taken, ticks));
+            let end = ticks_from(timeout, Some(of_day))?.map(|ticks| end_us(taken, ticks));
             futex_wait(me, key(uaddr)?, uaddr, val, end, val3)
         }
         FUTEX_WAKE => futex_wake(key(uaddr)?, val, MATCH_ANY),
@@ -168,9 +169,9 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
     }
 }
 
-/// A user's `struct timespec` in ticks; none for a null pointer. Absolute ones are of the
-/// monotonic clock.
-fn ticks_from(timeout: u32, absolute: bool) -> Result<Option<u64>, Errno> {
+/// A user's `struct timespec` in ticks; none for a null pointer. It is a time to wait, or, with
+/// `until`, one of the monotonic clock, or of the day.
+fn ticks_from(timeout: u32, until: Option<bool>) -> Result<Option<u64>, Errno> {
     if timeout == 0 {
         return Ok(None);
     }
@@ -179,12 +180,19 @@ fn ticks_from(timeout: u32, absolute: bool) -> Result<Option<u64>, Errno> {
         return Err(Errno::EINVAL);
     }
     let mut ns = u64::from(sec) * 1_000_000_000 + u64::from(nsec);
-    if absolute {
-        ns = ns.saturating_sub(since_boot_us() * 1000);
+    if let Some(of_day) = until {
+        let now_us = if of_day {
+            time_of_day_us()
+        } else {
+            since_boot_us()
+        };
+        ns = ns.saturating_sub(now_us * 1000);
     }
     Ok(Some(ns.div_ceil(u64::from(1_000_000_000 / HZ))))
 }
 
+// A frame of its own, by which `wchan` knows its sleepers.
+#[inline(never)]
 fn futex_wait(
     me: Current,
     key: Key,

@@ -1,6 +1,7 @@
 //! timer_create, timer_settime, timer_gettime, timer_getoverrun, timer_delete.
 //!
-//! The clocks are those of the calendar and of the time since boot, which are one here.
+//! The clocks are those of the day and of the time since boot. Nobody sets the time of day, so a timer
+//! counts the same by either once it runs.
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c`.
 
@@ -9,6 +10,7 @@ use super::errno::Errno;
 use super::signal::find_thread;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{Pod, get_user, put_user};
+use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::itimer::ItimerVal;
 use crate::process::posix_timer::{self, Notify};
@@ -53,7 +55,7 @@ pub fn sys_timer_create(clock: u32, event: u32, id: u32) -> SysResult {
     if notify != Notify::Nobody && !(1..=NSIG).contains(&signal) {
         return Err(Errno::EINVAL);
     }
-    let timer = posix_timer::timer_create(me, notify, signal, value)?;
+    let timer = posix_timer::timer_create(me, clock == CLOCK_REALTIME, notify, signal, value)?;
     put_user(id, timer).inspect_err(|_| _ = posix_timer::timer_delete(me, timer))?;
     Ok(0)
 }
@@ -97,7 +99,11 @@ fn settime(id: u32, flags: u32, words: [u64; 4]) -> Result<ItimerVal, Errno> {
     };
     if flags & TIMER_ABSTIME != 0 && new.value_us != 0 {
         // One of the past ends at once.
-        new.value_us = new.value_us.saturating_sub(since_boot_us()).max(1);
+        let now_us = match posix_timer::is_of_day(current(), id)? {
+            true => time_of_day_us(),
+            false => since_boot_us(),
+        };
+        new.value_us = new.value_us.saturating_sub(now_us).max(1);
     }
     posix_timer::timer_settime(current(), id, new)
 }

@@ -152,7 +152,7 @@ pub fn ticks_of64(sec: u64, nsec: u64) -> Result<u64, Errno> {
 pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
     let taken = take_end();
     let ticks = ticks_of(get_user(request)?, get_user(request.wrapping_add(4))?)?;
-    sleep_ticks(taken, ticks, remaining)
+    do_nanosleep(taken, ticks, remaining)
 }
 
 /// Sleeps for `ticks`, or to the end that was taken; what is left after a signal goes to `remaining`
@@ -160,7 +160,8 @@ pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
 ///
 /// The end is a time of the clock: ticks that come late and then all at once must not end a sleep
 /// early.
-pub fn sleep_ticks(taken: Option<u64>, ticks: u64, remaining: u32) -> SysResult {
+#[inline(never)]
+pub fn do_nanosleep(taken: Option<u64>, ticks: u64, remaining: u32) -> SysResult {
     let me = current();
     let end_us = end_us(taken, ticks);
     loop {

@@ -1,29 +1,33 @@
 //! Clocks and sleeping.
 //!
-//! Time is counted from boot: there is no clock chip driver, so the calendar starts at the epoch.
+//! Time is counted from boot; the time of day is that plus what the clock chip said then.
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c`, `kernel/time.c`.
 
 use super::SysResult;
 use super::errno::Errno;
 use super::restart::take_end;
-use super::sched::sleep_ticks;
+use super::sched::do_nanosleep;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::proc::format::USER_HZ;
 use crate::process::tasklist::TASKLIST;
 use crate::process::usage::Usage;
 use crate::sched::timer::{HZ, jiffies};
 
+const CLOCK_REALTIME: u32 = 0;
 const CLOCK_MONOTONIC: u32 = 1;
 const CLOCK_PROCESS_CPUTIME_ID: u32 = 2;
 const CLOCK_THREAD_CPUTIME_ID: u32 = 3;
+const CLOCK_REALTIME_COARSE: u32 = 5;
 const LAST_CLOCK: u32 = 7;
 const TIMER_ABSTIME: u32 = 1;
 
+/// The time of day, in seconds and microseconds.
 fn now() -> (u64, u32) {
-    let us = since_boot_us();
+    let us = time_of_day_us();
     (us / 1_000_000, (us % 1_000_000) as u32)
 }
 
@@ -59,6 +63,7 @@ fn clock_us(clock: u32) -> Result<u64, Errno> {
     match clock {
         CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_us(Usage::of_process(&TASKLIST.lock(), &me), 2)),
         CLOCK_THREAD_CPUTIME_ID => Ok(cpu_us(Usage::of(&me), 2)),
+        CLOCK_REALTIME | CLOCK_REALTIME_COARSE => Ok(time_of_day_us()),
         0..=LAST_CLOCK => Ok(since_boot_us()),
         _ => {
             let (pid, which) = (!(clock as i32 >> 3), clock & 3);
@@ -142,14 +147,14 @@ fn clock_sleep(
     let tick_ns = u64::from(1_000_000_000 / HZ);
     let mut wait_ns = seconds * 1_000_000_000 + ns;
     if flags & TIMER_ABSTIME != 0 {
-        wait_ns = wait_ns.saturating_sub(since_boot_us() * 1000);
+        wait_ns = wait_ns.saturating_sub(clock_us(clock)? * 1000);
     }
     let remaining = if flags & TIMER_ABSTIME != 0 {
         0
     } else {
         remaining
     };
-    sleep_ticks(taken, wait_ns.div_ceil(tick_ns), remaining)
+    do_nanosleep(taken, wait_ns.div_ceil(tick_ns), remaining)
 }
 
 /// Sleeps for, or until, a time in 32-bit seconds.
