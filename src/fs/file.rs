@@ -183,7 +183,7 @@ impl File {
             Object::Null(_) => Ok(0),
             Object::Zero(_) => clear_user(to, count).map(|()| count),
             Object::Random(_) => random::read(to, count),
-            Object::Tty(_) => tty::read(to, count, self.flags() & O_NONBLOCK != 0),
+            Object::Tty(_) => tty::n_tty_read(to, count, self.flags() & O_NONBLOCK != 0),
             Object::PerfEvent(event) => event.read(to, count),
             Object::Kcov(..) | Object::TraceMarker(_) => Err(Errno::EINVAL),
             Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),

@@ -96,7 +96,7 @@ impl PipeReader {
                 if nonblocking {
                     return Err(Errno::EAGAIN);
                 }
-                self.wait(state)?;
+                self.pipe_wait(state)?;
                 continue;
             }
             // The common case: they lie in one piece, and the page is there.
@@ -137,7 +137,7 @@ impl PipeReader {
 
     /// Waits for bytes, or for the last writer to go.
     #[inline(never)]
-    fn wait(&self, state: SpinLockGuard<'_, State>) -> Result<(), Errno> {
+    fn pipe_wait(&self, state: SpinLockGuard<'_, State>) -> Result<(), Errno> {
         WaitList::sleep_on(&self.0.state, state, |state| &mut state.not_empty)
             .map_err(|_| Errno::ERESTARTSYS)
     }
@@ -212,7 +212,7 @@ impl PipeWriter {
             let room = state.ring.room() as u32;
             let bytes = rest.min(room);
             if room < needed {
-                self.wait(state, nonblocking)?;
+                self.pipe_wait(state, nonblocking)?;
             } else if state.take(from, bytes).is_ok() {
                 state.ring.commit(bytes as usize);
                 state.not_empty.wake_up();
@@ -226,7 +226,7 @@ impl PipeWriter {
 
     /// Waits for room, or for the last reader to go.
     #[inline(never)]
-    fn wait(&self, state: SpinLockGuard<'_, State>, nonblocking: bool) -> Result<(), Errno> {
+    fn pipe_wait(&self, state: SpinLockGuard<'_, State>, nonblocking: bool) -> Result<(), Errno> {
         if nonblocking {
             return Err(Errno::EAGAIN);
         }

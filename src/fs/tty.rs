@@ -80,7 +80,7 @@ pub fn interrupt() {
 
 /// Reads up to `count` bytes to user address `to`. EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
 #[inline(never)]
-pub fn read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
+pub fn n_tty_read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
     if count == 0 {
         return Ok(0);
     }

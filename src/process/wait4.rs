@@ -38,6 +38,7 @@ pub struct Reaped {
 ///
 /// # Errors
 /// ECHILD without such a child, EINVAL for unknown options, ESRCH for a group that cannot be, ERESTARTSYS.
+#[inline(never)]
 pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     if options & !(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE) != 0 {
         return Err(Errno::EINVAL);

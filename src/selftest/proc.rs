@@ -39,9 +39,9 @@ fn wchan_is_read_from_the_saved_ebp() -> Outcome {
         let task = slot.task()?;
         // What actors share besides the scheduler is `crew::sleep`; above it is the place.
         let wchan = get_wchan(&task);
-        let is_there = wchan.as_deref().is_some_and(|name| {
-            ["selftest::crew::sleep", "selftest::proc::a_place_to_sleep"].contains(&name)
-        });
+        let is_there = wchan
+            .as_deref()
+            .is_some_and(|name| ["sleep", "a_place_to_sleep"].contains(&name));
         if !is_there {
             expect(
                 "where it sleeps",

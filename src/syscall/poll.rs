@@ -88,7 +88,7 @@ fn do_poll(fds: u32, count: u32, end: Option<u64>) -> SysResult {
     if count > NR_OPEN {
         return Err(Errno::EINVAL);
     }
-    wait_for(end, || {
+    poll_schedule_timeout(end, || {
         let mut ready = 0;
         for i in 0..count {
             let at = fds.wrapping_add(8 * i);
@@ -120,7 +120,7 @@ fn do_select(count: u32, sets: [u32; 3], end: Option<u64>) -> SysResult {
         copy_from_user(&mut set[..bytes], address)?;
     }
     let mut found = [[0u8; NR_OPEN as usize / 8]; 3];
-    let ready = wait_for(end, || {
+    let ready = poll_schedule_timeout(end, || {
         let mut ready = 0;
         for fd in 0..count {
             let (byte, bit) = (fd as usize / 8, 1 << (fd % 8));
@@ -171,7 +171,8 @@ fn revents(fd: u32, events: u32) -> u32 {
 
 /// Calls `look` until it finds something, fails, or the time ends (in microseconds since boot; none:
 /// never).
-fn wait_for(end: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
+#[inline(never)]
+fn poll_schedule_timeout(end: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
     files()?;
     let me = current();
     loop {

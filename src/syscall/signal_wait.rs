@@ -51,7 +51,7 @@ fn wait_for_signal(
     let mut found = dequeue_signal(me, others);
     let mut errno = Errno::EAGAIN;
     if found.is_none() && ticks != Some(0) {
-        errno = sleep(me, wanted, ticks);
+        errno = do_sigtimedwait(me, wanted, ticks);
         found = dequeue_signal(me, others);
     }
     recalc_sigpending(me);
@@ -63,7 +63,8 @@ fn wait_for_signal(
 }
 
 /// Sleeps with what is wanted unblocked, so that it wakes; says what it is if none of that did.
-fn sleep(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
+#[inline(never)]
+fn do_sigtimedwait(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
     let blocked = {
         let mut own = me.signals.lock();
         own.awaited = own.blocked;

@@ -117,6 +117,13 @@ impl Cred {
         self.uid.effective == 0
     }
 
+    /// Whether it may look into `target`, whose numbers are all its own user's and group's.
+    #[doc(alias = "ptrace_may_access")]
+    pub fn may_trace(&self, target: &Cred) -> bool {
+        let all = |ids: Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
+        self.capable() || all(target.uid, self.uid.fs) && all(target.gid, self.gid.fs)
+    }
+
     /// Whether it may send a signal to `target`.
     pub fn may_signal(&self, target: &Cred) -> bool {
         let mine = [self.uid.effective, self.uid.real];

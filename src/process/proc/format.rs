@@ -174,8 +174,8 @@ pub fn seconds(ms: u64) -> String {
     format!("{}.{:02}", ms / 1000, ms % 1000 / 10)
 }
 
-/// A function's name as `wchan` shows it: without crate, generics and brackets.
-pub fn plain_name(demangled: &str) -> String {
+/// A function's path from a demangled name: without crate, generics, traits and brackets.
+pub fn function_path(demangled: &str) -> String {
     let mut out = String::new();
     let mut depth = 0;
     let mut rest = demangled;
@@ -188,6 +188,8 @@ pub fn plain_name(demangled: &str) -> String {
                 rest = &rest[3..];
                 continue;
             }
+            // `Type as Trait`: the type is enough.
+            ' ' if depth == 0 && rest.starts_with(" as ") => depth += 1,
             '>' if depth > 0 => depth -= 1,
             '<' if depth > 0 => depth += 1,
             '<' | '>' => {}
@@ -196,12 +198,17 @@ pub fn plain_name(demangled: &str) -> String {
         }
         rest = &rest[c.len_utf8()..];
     }
-    // `Type as Trait`: the type is enough.
-    let of_trait = out.split(" as ").next().unwrap_or(&out).to_string();
-    match of_trait.strip_prefix("switch_to::") {
+    match out.strip_prefix("switch_to::") {
         Some(inside) => inside.to_string(),
-        None => of_trait,
+        None => out,
     }
+}
+
+/// The function's own name, as a symbol of Linux's would be; of a closure, that of the function
+/// that it is in.
+pub fn bare_name(path: &str) -> &str {
+    let mut parts = path.rsplit("::");
+    parts.find(|part| !part.starts_with('{')).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -274,20 +281,44 @@ mod tests {
 
     #[test]
     fn names_are_what_a_reader_looks_for() {
-        for (from, to) in [
+        for (from, path, name) in [
             (
-                "<switch_to::fs::pipe::PipeReader>::wait",
-                "fs::pipe::PipeReader::wait",
+                "<switch_to::fs::pipe::PipeReader>::pipe_wait",
+                "fs::pipe::PipeReader::pipe_wait",
+                "pipe_wait",
             ),
             (
-                "switch_to::syscall::time::sys_nanosleep",
-                "syscall::time::sys_nanosleep",
+                "switch_to::syscall::sched::do_nanosleep",
+                "syscall::sched::do_nanosleep",
+                "do_nanosleep",
             ),
-            ("switch_to::a::f::<u32, core::option::Option<u8>>", "a::f"),
-            ("<switch_to::a::T as core::fmt::Display>::fmt", "a::T"),
-            ("schedule", "schedule"),
+            (
+                "switch_to::a::f::<u32, core::option::Option<u8>>",
+                "a::f",
+                "f",
+            ),
+            (
+                "switch_to::a::f::<u32>::{closure#0}",
+                "a::f::{closure#0}",
+                "f",
+            ),
+            (
+                "<switch_to::a::T as core::fmt::Display>::fmt",
+                "a::T::fmt",
+                "fmt",
+            ),
+            (
+                "<switch_to::a::T<u8> as core::cmp::PartialEq<u8>>::eq",
+                "a::T<u8>::eq",
+                "eq",
+            ),
+            ("schedule", "schedule", "schedule"),
         ] {
-            assert_eq!(plain_name(from), to);
+            let demangled = function_path(from);
+            assert_eq!((bare_name(&demangled), from), (name, from));
+            if !path.contains('<') {
+                assert_eq!(demangled, path);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use core::sync::atomic::Ordering;
 
 use super::format::{TaskStat, USER_HZ, cpu_list, state_name};
-use super::task_mm::{get_task_mm, maps};
+use super::task_mm::{get_task_mm, maps, ptrace_may_access};
 use super::wchan::get_wchan;
 use crate::drivers::tsc::cycles_to_ns;
 use crate::fs::procfs::TaskFile;
@@ -41,7 +41,10 @@ pub fn show(task: &TaskRef, process: bool, file: TaskFile) -> Result<String, Err
         TaskFile::Schedstat => schedstat(task),
         TaskFile::Stat => stat(task, process).line(),
         TaskFile::Status => status(task),
-        TaskFile::Wchan => get_wchan(task).unwrap_or_else(|| "0".to_string()),
+        TaskFile::Wchan => Some(task)
+            .filter(|task| ptrace_may_access(task))
+            .and_then(|task| get_wchan(task))
+            .unwrap_or_else(|| "0".to_string()),
     })
 }
 

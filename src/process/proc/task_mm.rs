@@ -44,11 +44,19 @@ pub fn get_task_mm(task: &TaskStruct) -> Option<TaskMm> {
     Some(TaskMm(mm))
 }
 
+/// Whether the running task may know what only `task` itself, its user and root know.
+pub fn ptrace_may_access(task: &TaskStruct) -> bool {
+    let me = current();
+    if me.tgid == task.tgid {
+        return true;
+    }
+    let target = *task.cred.lock();
+    me.cred.lock().may_trace(&target)
+}
+
 /// The areas, a line each. EACCES for another user's.
 pub fn maps(task: &TaskStruct) -> Result<String, Errno> {
-    let owner = task.cred.lock().uid.effective;
-    let reader = current().cred.lock().uid.effective;
-    if reader != 0 && reader != owner {
+    if !ptrace_may_access(task) {
         return Err(Errno::EACCES);
     }
     let mut out = String::new();

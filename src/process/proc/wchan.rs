@@ -7,13 +7,13 @@
 //! Linux: 2.6.38 `get_wchan`, `in_sched_functions`.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::sync::atomic::Ordering;
 
 use arrayvec::ArrayVec;
 use rustc_demangle::demangle;
 
-use super::format::plain_name;
+use super::format::{bare_name, function_path};
 use crate::arch::x86::backtrace::{lookup, return_addresses};
 use crate::arch::x86::extable::probe_kernel_read;
 use crate::sched::rq::task_rq_lock;
@@ -28,9 +28,10 @@ pub fn get_wchan(task: &TaskStruct) -> Option<String> {
     saved_return_addresses(task)
         .into_iter()
         .filter_map(|address| {
-            lookup(address).map(|(name, _)| plain_name(&format!("{:#}", demangle(name))))
+            lookup(address).map(|(name, _)| function_path(&format!("{:#}", demangle(name))))
         })
-        .find(|name| !in_sched_functions(name))
+        .find(|path| !in_sched_functions(path))
+        .map(|path| bare_name(&path).to_string())
 }
 
 /// Where the functions that the task is in will return to, innermost first.
@@ -49,6 +50,6 @@ fn saved_return_addresses(task: &TaskStruct) -> ArrayVec<u32, MAX_DEPTH> {
 }
 
 /// What every sleeper is in.
-fn in_sched_functions(name: &str) -> bool {
-    name.starts_with("sched::") || name.starts_with("schedule") || name.starts_with("preempt_")
+fn in_sched_functions(path: &str) -> bool {
+    path.starts_with("sched::") || path.starts_with("schedule") || path.starts_with("preempt_")
 }
