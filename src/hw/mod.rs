@@ -16,6 +16,7 @@
 //! - [`apic`] — local APIC and I/O APIC
 //! - [`madt`] — the ACPI table of processors
 //! - [`rtc`] — the clock chip's registers
+//! - [`topology`] — what an APIC number says of packages and cores
 //! - [`pte`] — page-table entries, the page-fault error code
 
 pub mod apic;
@@ -28,4 +29,5 @@ pub mod gates;
 pub mod madt;
 pub mod pte;
 pub mod rtc;
+pub mod topology;
 pub mod tss;

@@ -9,6 +9,7 @@
 
 use spin::Once;
 
+use super::percpu::{NR_IRQS, this_cpu};
 use super::{ioapic, lapic};
 use crate::{
     drivers::{pic, pit},
@@ -121,6 +122,13 @@ pub fn get_irq_regs() -> Option<&'static PtRegs> {
 
 fn handle(vector: u8) {
     let irq = u32::from(vector) - u32::from(pic::FIRST_IRQ_VECTOR);
+    if (irq as usize) < NR_IRQS {
+        // SAFETY: this CPU's own word, which nobody else writes: interrupts are off.
+        unsafe {
+            let count = &raw mut (*this_cpu()).irqs[irq as usize];
+            *count = (*count).wrapping_add(1);
+        }
+    }
     // Before the handler: it may switch tasks only after we are gone, but then at once.
     if irq < pic::NR_IRQS && !ioapic::in_use() {
         if pic::is_spurious(irq) {

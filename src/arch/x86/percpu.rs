@@ -58,6 +58,8 @@ pub struct PerCpu {
     pub stack_canary: StackCanary,
     /// How often things happened on this CPU; read by tests and the tour.
     pub count: SwitchCounts,
+    /// Interrupts of each line that this CPU took (Linux: `kstat.irqs`).
+    pub irqs: [u32; NR_IRQS],
     /// Whom the ticks of this CPU found.
     pub cpustat: CpuUsageStat,
     /// Hardware TSS and I/O bitmap. Never per task.
@@ -67,6 +69,9 @@ pub struct PerCpu {
     /// This CPU's run queue.
     pub rq: Rq,
 }
+
+/// Lines of devices: those of the two 8259s, which an I/O APIC has too.
+pub const NR_IRQS: usize = 16;
 
 /// What `%gs` leads to in the kernel, if it is built with the feature `stack_protector`: see `canary`.
 #[repr(C)]

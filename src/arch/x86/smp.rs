@@ -23,6 +23,12 @@ use crate::this_cpu_inc;
 
 /// APIC number of each CPU.
 static APIC_IDS: [AtomicU8; NR_CPUS] = [const { AtomicU8::new(0) }; NR_CPUS];
+
+/// APIC number of `cpu`, which runs; 0 of the only one.
+pub fn cpu_apic_id(cpu: u32) -> u8 {
+    APIC_IDS[cpu as usize].load(Ordering::Relaxed)
+}
+
 /// CPUs that have been called out of their reset, one bit each. The CPU answers by taking its bit; the
 /// boot CPU takes it back when it has waited long enough. Whoever takes it decides for both.
 static CPU_CALLOUT_MASK: AtomicU32 = AtomicU32::new(0);

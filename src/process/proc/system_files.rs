@@ -1,25 +1,25 @@
 //! What `/proc` says of the system.
 //!
-//! Linux: 5.4 `fs/proc/{stat,loadavg,uptime,meminfo}.c`, `arch/x86/kernel/cpu/proc.c`.
+//! Linux: 5.4 `fs/proc/{stat,loadavg,uptime,meminfo}.c`.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
 use core::sync::atomic::Ordering;
 
-use raw_cpuid::CpuId;
-
+use super::cpuinfo::cpuinfo;
 use super::format::{USER_HZ, load, seconds};
-use crate::arch::x86::insn::cpuid;
-use crate::arch::x86::percpu::{CPU_ONLINE_MASK, CpuUsageStat, NR_CPUS, SwitchCounts, per_cpu};
+use crate::arch::x86::percpu::{
+    CPU_ONLINE_MASK, CpuUsageStat, NR_CPUS, NR_IRQS, SwitchCounts, per_cpu,
+};
 use crate::boot_info::saved_command_line;
-use crate::drivers::tsc::{khz, since_boot_us};
+use crate::drivers::rtc::boot_us;
+use crate::drivers::tsc::since_boot_us;
 use crate::fs::procfs::SystemFile;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
 use crate::process::tasklist::TASKLIST;
 use crate::sched::loadavg::{FIXED_1, avenrun, nr_running};
 use crate::sched::timer::HZ;
-use crate::task::state::TASK_UNINTERRUPTIBLE;
 
 /// The contents of `file`.
 pub fn show(file: SystemFile) -> String {
@@ -40,7 +40,8 @@ pub fn show(file: SystemFile) -> String {
     }
 }
 
-fn online() -> impl Iterator<Item = u32> + Clone {
+/// Processors that run.
+pub fn online() -> impl Iterator<Item = u32> + Clone {
     let mask = CPU_ONLINE_MASK.load(Ordering::Relaxed);
     (0..NR_CPUS as u32).filter(move |cpu| mask & 1 << cpu != 0)
 }
@@ -53,6 +54,11 @@ fn cpustat(cpu: u32) -> CpuUsageStat {
 fn counts(cpu: u32) -> SwitchCounts {
     // SAFETY: as above.
     unsafe { (&raw const (*per_cpu(cpu)).count).read_volatile() }
+}
+
+fn irqs(cpu: u32) -> [u32; NR_IRQS] {
+    // SAFETY: as above.
+    unsafe { (&raw const (*per_cpu(cpu)).irqs).read_volatile() }
 }
 
 fn nr_switches(cpu: u32) -> u32 {
@@ -86,19 +92,17 @@ fn stat() -> String {
             fields.map(|field| u64::from(field(cpustat(cpu)))),
         );
     }
-    let (forks, blocked) = {
-        let list = TASKLIST.lock();
-        let blocked = list
-            .tasks
-            .values()
-            .filter(|entry| entry.task.state.load(Ordering::Relaxed) == TASK_UNINTERRUPTIBLE);
-        (list.total_forks, blocked.count())
-    };
+    let forks = TASKLIST.lock().total_forks;
+    let _ = write!(out, "intr {}", sum(|cpu| counts(cpu).interrupts));
+    for irq in 0..NR_IRQS {
+        let _ = write!(out, " {}", sum(|cpu| irqs(cpu)[irq]));
+    }
+    // Nobody waits for a device: there is none that makes one wait.
     let _ = write!(
         out,
-        "intr {}\nctxt {}\nbtime 0\nprocesses {forks}\nprocs_running {}\nprocs_blocked {blocked}\n",
-        sum(|cpu| counts(cpu).interrupts),
+        "\nctxt {}\nbtime {}\nprocesses {forks}\nprocs_running {}\nprocs_blocked 0\n",
         sum(nr_switches),
+        boot_us() / 1_000_000,
         nr_running(),
     );
     out
@@ -134,59 +138,6 @@ fn meminfo() -> String {
         ("SwapFree:", 0),
     ] {
         let _ = writeln!(out, "{name:14} {kb:9} kB");
-    }
-    out
-}
-
-fn cpuinfo() -> String {
-    let cpuid = CpuId::with_cpuid_fn(cpuid);
-    let vendor = cpuid.get_vendor_info();
-    let vendor = vendor.as_ref().map_or("unknown", |vendor| vendor.as_str());
-    let max_leaf = crate::arch::x86::insn::cpuid(0, 0).eax;
-    let Some(features) = cpuid.get_feature_info() else {
-        return String::new();
-    };
-    let flags = [
-        ("fpu", features.has_fpu()),
-        ("de", features.has_de()),
-        ("pse", features.has_pse()),
-        ("tsc", features.has_tsc()),
-        ("msr", features.has_msr()),
-        ("pae", features.has_pae()),
-        ("mce", features.has_mce()),
-        ("cx8", features.has_cmpxchg8b()),
-        ("apic", features.has_apic()),
-        ("sep", features.has_sysenter_sysexit()),
-        ("pge", features.has_pge()),
-        ("cmov", features.has_cmov()),
-        ("mmx", features.has_mmx()),
-        ("fxsr", features.has_fxsave_fxstor()),
-        ("sse", features.has_sse()),
-        ("sse2", features.has_sse2()),
-    ];
-    let mut out = String::new();
-    for cpu in online() {
-        let _ = write!(
-            out,
-            "processor\t: {cpu}\nvendor_id\t: {vendor}\ncpu family\t: {}\nmodel\t\t: {}\nstepping\t: {}\ncpu MHz\t\t: {}.{:03}\n",
-            features.family_id(),
-            features.model_id(),
-            features.stepping_id(),
-            khz() / 1000,
-            khz() % 1000,
-        );
-        let _ = write!(
-            out,
-            "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: {max_leaf}\nwp\t\t: yes\nflags\t\t:"
-        );
-        for (name, _) in flags.iter().filter(|(_, has)| *has) {
-            let _ = write!(out, " {name}");
-        }
-        let _ = write!(
-            out,
-            "\nclflush size\t: {}\n\n",
-            u32::from(features.cflush_cache_line_size()) * 8
-        );
     }
     out
 }

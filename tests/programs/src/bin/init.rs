@@ -63,6 +63,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("itimer", "a signal after a time"),
     ("posix_timer", "a signal of one's choice after a time"),
     ("proc", "what /proc says is so"),
+    ("proc_system", "what it says of the system"),
     ("proc_wchan", "where it says that a task sleeps"),
     ("stress", "many processes and threads, each with its own"),
 ];
