@@ -62,6 +62,25 @@ pub struct Segment {
     pub align: u32,
 }
 
+impl ElfPlan {
+    /// From the first to the last byte of its code in memory.
+    pub fn code(&self) -> Range<u32> {
+        let code = || {
+            let of_code = |it: &&Segment| it.flags.contains(SegmentFlags::X);
+            self.segments.iter().filter(of_code)
+        };
+        let end = code().map(|it| it.vaddr + it.filesz).max().unwrap_or(0);
+        code().map(|it| it.vaddr).min().unwrap_or(0)..end
+    }
+
+    /// From the start of its last segment to the last byte that comes from the file.
+    pub fn data(&self) -> Range<u32> {
+        let end = self.segments.iter().map(|it| it.vaddr + it.filesz).max();
+        let start = self.segments.last().map_or(0, |it| it.vaddr);
+        start..end.unwrap_or(0).max(start)
+    }
+}
+
 impl Segment {
     /// The byte after the segment; at most [`TASK_SIZE`].
     pub const fn end(&self) -> u32 {

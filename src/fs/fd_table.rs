@@ -76,6 +76,11 @@ impl<F> FdTable<F> {
         Ok(old.map(|descriptor| descriptor.file))
     }
 
+    /// Descriptors that there is room for now: more than the highest in use.
+    pub fn size(&self) -> usize {
+        self.slots.len()
+    }
+
     /// What `fd` leads to.
     #[inline(always)]
     pub fn get(&self, fd: u32) -> Result<&F, Errno> {

@@ -7,7 +7,7 @@
 //!
 //! Book: chapter 12, "File Objects". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,6 +15,7 @@ use super::cpio::FileType;
 use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
 use super::pipe::{PipeReader, PipeWriter};
+use super::proc_file::ProcFile;
 use super::procfs::{self, ProcInode};
 use super::rootfs::{self, Inode, KCOV_DEVICE, TRACE_MARKER_DEVICE};
 use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat, d_type, put_dirent64};
@@ -223,7 +224,7 @@ impl File {
             Object::Tty(_) => tty::write(from, count),
             Object::TraceMarker(_) => trace_marker::write(from, count),
             Object::PerfEvent(_) | Object::Kcov(..) => Err(Errno::EINVAL),
-            Object::Proc(_) => Err(Errno::EIO),
+            Object::Proc(file) => Err(file.write_error()),
             Object::Inode(_) | Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
@@ -232,6 +233,8 @@ impl File {
     pub fn seek(&self, offset: i64, whence: u32) -> Result<u64, Errno> {
         let size = match &self.object {
             Object::Inode(inode) => inode.data().len() as i64,
+            // Nobody knows where its end is.
+            Object::Proc(file) if whence == 2 && !file.is_of_memory() => return Err(Errno::EINVAL),
             Object::Proc(_) => 0,
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => return Ok(0),
             _ => return Err(Errno::ESPIPE),
@@ -247,6 +250,9 @@ impl File {
             .checked_add(offset)
             .filter(|new| *new >= 0)
             .ok_or(Errno::EINVAL)?;
+        if let Object::Proc(file) = &self.object {
+            file.seek(new as u64)?;
+        }
         *position = new as u64;
         Ok(new as u64)
     }
@@ -257,7 +263,7 @@ impl File {
             Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => inode.stat(),
             Object::Random(inode) | Object::Tty(inode) => inode.stat(),
             Object::Kcov(inode, _) | Object::TraceMarker(inode) => inode.stat(),
-            Object::Proc(file) => Inode::Proc(file.inode).stat(),
+            Object::Proc(file) => Inode::Proc(file.inode()).stat(),
             Object::PipeReader(_) | Object::PipeWriter(_) => Stat {
                 mode: S_IFIFO | 0o600,
                 ino: 1,
@@ -360,37 +366,8 @@ pub fn permission(inode: Inode, wanted: u32, cred: &Cred) -> Result<(), Errno> {
     }
 }
 
-/// A file of `/proc` in use: what it held when it was last read from its beginning.
-pub struct ProcFile {
-    inode: ProcInode,
-    contents: SpinLock<String>,
-}
-
-impl ProcFile {
-    fn new(inode: ProcInode) -> Self {
-        Self {
-            inode,
-            contents: SpinLock::new(String::new()),
-        }
-    }
-
-    /// Nobody else reads a part of one text and a part of another: who goes on goes on in the text
-    /// of the last beginning.
-    fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
-        if at == 0 {
-            let ops = procfs::ops().ok_or(Errno::EIO)?;
-            let new = (ops.show)(self.inode)?;
-            let old = core::mem::replace(&mut *self.contents.lock(), new);
-            drop(old);
-        }
-        // Copied, for a page of the user may be missing, and the lock forbids to wait for it.
-        let text = self.contents.lock().clone();
-        give(text.as_bytes(), to, count, at)
-    }
-}
-
 /// Copies what of `contents` there is from `at` on, up to `count` bytes, to user address `to`.
-fn give(contents: &[u8], to: u32, count: u32, at: u64) -> Result<u32, Errno> {
+pub fn give(contents: &[u8], to: u32, count: u32, at: u64) -> Result<u32, Errno> {
     let rest = usize::try_from(at)
         .ok()
         .and_then(|at| contents.get(at..))
@@ -467,6 +444,9 @@ impl Dirents {
         let Some(ops) = procfs::ops() else {
             return Ok(());
         };
+        if !(ops.is_there)(directory) {
+            return Err(Errno::ENOENT);
+        }
         if self.position < FIRST_PROCESS {
             let fixed = directory
                 .fixed_children()

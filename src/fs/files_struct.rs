@@ -99,6 +99,11 @@ impl FilesStruct {
         self.table.lock().set_close_on_exec(fd, close)
     }
 
+    /// Descriptors that the table has room for now.
+    pub fn table_size(&self) -> usize {
+        self.table.lock().size()
+    }
+
     /// Closes what exec closes.
     #[doc(alias = "flush_old_files")]
     pub fn exec(&self) {
@@ -145,6 +150,11 @@ impl FsStruct {
     /// Changes the working directory.
     pub fn set_cwd(&self, directory: Inode) {
         self.inner.lock().0 = directory;
+    }
+
+    /// The umask.
+    pub fn current_umask(&self) -> u32 {
+        self.inner.lock().1
     }
 
     /// Sets the umask and returns the old one.

@@ -9,7 +9,7 @@
 //! - [`ring`] — the bytes in a pipe
 //! - [`n_tty`] — the line discipline of the console
 //! - [`stat`] — what is told about a file
-//! - [`procfs`] — the names below `/proc`
+//! - [`procfs`] — the names below `/proc`; `proc_file` — one that is open
 //! - `rootfs` — where all paths begin
 //! - `file`, `files_struct` — open files, and who has them
 //! - `pipe`, `tty`, `random`, `perf_event`, `kcov`, `trace_marker` — what is opened
@@ -29,6 +29,8 @@ pub mod n_tty;
 pub mod perf_event;
 #[cfg(target_os = "none")]
 pub mod pipe;
+#[cfg(target_os = "none")]
+pub mod proc_file;
 pub mod procfs;
 #[cfg(target_os = "none")]
 pub mod random;

@@ -15,6 +15,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use spin::Once;
 
@@ -102,7 +103,7 @@ pub struct ProcOps {
     /// The first number after `after` that a directory lists.
     pub next_id: fn(ProcInode, i32) -> Option<i32>,
     /// What a file holds now. ESRCH, ENOMEM.
-    pub show: fn(ProcInode) -> Result<String, Errno>,
+    pub show: fn(ProcInode) -> Result<Vec<u8>, Errno>,
     /// The path of a process's program, from the root on. ENOENT if it has none, EACCES, ESRCH.
     pub exe: fn(Who) -> Result<&'static [u8], Errno>,
     /// User and group of a process.
@@ -264,7 +265,6 @@ fn number(name: &str) -> Option<i32> {
 mod tests {
     use super::*;
     use std::collections::HashSet;
-    use std::vec::Vec;
 
     fn walk(path: &str) -> Option<ProcInode> {
         path.split('/')

@@ -59,6 +59,7 @@ pub fn handle_mm_fault(
     if pte.is_none() {
         let new = do_no_page(vma, page, write)?;
         slot.store(new.0, Ordering::Release);
+        mm.count_page(new.phys());
     } else if write && !pte.flags().contains(PteFlags::RW) {
         match vma.flags.contains(VmFlags::SHARED) {
             true => make_writable(slot),
@@ -198,6 +199,9 @@ fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<()
         Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY).0,
         Ordering::Release,
     );
+    if old == zero_page() {
+        mm.count_page(new);
+    }
     // Other threads read the old frame until they have forgotten it.
     flush_tlb_page(mm, page);
     put_page(old);

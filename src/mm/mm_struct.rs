@@ -9,6 +9,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+use super::frame::zero_page;
 use super::ldt_struct::LdtStruct;
 use super::mm_count::MmCount;
 use super::vma::MemoryMap;
@@ -34,6 +35,11 @@ pub struct MmStruct {
     pub counts: MmCount,
     /// The mappings.
     pub map: SpinLock<MemoryMap>,
+    /// Pages that are there, without the page of zeroes, and the most that they were. Written with
+    /// `map` locked.
+    rss: AtomicU32,
+    /// See `rss`.
+    hiwater_rss: AtomicU32,
 }
 
 /// `MmStruct::context_flags`: it has an LDT.
@@ -48,6 +54,8 @@ pub static INIT_MM: MmStruct = MmStruct {
     context_flags: AtomicU32::new(0),
     counts: MmCount::new(),
     map: SpinLock::new(MemoryMap::new()),
+    rss: AtomicU32::new(0),
+    hiwater_rss: AtomicU32::new(0),
 };
 
 impl MmStruct {
@@ -64,7 +72,33 @@ impl MmStruct {
             context_flags: AtomicU32::new(0),
             counts: MmCount::new(),
             map: SpinLock::new(MemoryMap::new()),
+            rss: AtomicU32::new(0),
+            hiwater_rss: AtomicU32::new(0),
         })))
+    }
+}
+
+impl MmStruct {
+    /// The frame at `phys` is mapped: one page more, unless it is the page of zeroes. `map` is locked.
+    #[doc(alias = "inc_mm_counter")]
+    pub fn count_page(&self, phys: u32) {
+        if phys != zero_page() {
+            let now = self.rss.load(Ordering::Relaxed) + 1;
+            self.rss.store(now, Ordering::Relaxed);
+            self.hiwater_rss.fetch_max(now, Ordering::Relaxed);
+        }
+    }
+
+    /// It is mapped no more. `map` is locked.
+    pub fn uncount_page(&self, phys: u32) {
+        if phys != zero_page() {
+            self.rss.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The most pages that were there at a time.
+    pub fn hiwater_rss(&self) -> u32 {
+        self.hiwater_rss.load(Ordering::Relaxed)
     }
 }
 

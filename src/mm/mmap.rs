@@ -243,7 +243,14 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
                 protected = true;
             }
             get_page(pte.phys());
-            set_pte(copy, pte.0);
+            new.count_page(pte.phys());
+            // What a private page holds is the process's own, and still so in the copy.
+            let clean = if private {
+                pte.0
+            } else {
+                pte.0 & !PteFlags::DIRTY.bits()
+            };
+            set_pte(copy, clean);
         });
     }
     arch_leave_lazy_mmu_mode();
@@ -330,6 +337,7 @@ impl<'a> Gather<'a> {
             end,
             |_, slot| {
                 let pte = Pte(slot.swap(0, Ordering::AcqRel));
+                self.mm.uncount_page(pte.phys());
                 self.frames.push(pte.phys());
                 if self.frames.is_full() {
                     self.flush();

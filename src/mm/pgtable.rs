@@ -180,6 +180,12 @@ pub fn has_pgtables(pgd: u32) -> bool {
         .any(|entry| entry.load(Ordering::Relaxed) != 0)
 }
 
+/// Page tables of the user part.
+pub fn nr_pgtables(pgd: u32) -> u32 {
+    let used = |entry: &&AtomicU32| entry.load(Ordering::Relaxed) != 0;
+    table(pgd)[..USER_PTRS_PER_PGD].iter().filter(used).count() as u32
+}
+
 /// Frees the page tables of the user part. Their entries are all clear, and no TLB and no
 /// processor that walks tables can still come here.
 pub fn free_pgtables(pgd: u32) {

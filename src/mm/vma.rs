@@ -13,6 +13,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use bitflags::bitflags;
 
@@ -165,10 +166,19 @@ pub struct MemoryMap {
     pub start_brk: u32,
     /// Where it ends just now.
     pub brk: u32,
+    /// Pages of all areas, and the most that they were.
+    total_vm: u32,
+    hiwater_vm: u32,
+    /// Where the program's code and initialised data lie in memory.
+    pub code: Range<u32>,
+    /// See `code`.
+    pub data: Range<u32>,
     /// First address of the arguments' strings.
     pub arg_start: u32,
-    /// First address after them.
+    /// First address after them: the environment's.
     pub arg_end: u32,
+    /// First address after that.
+    pub env_end: u32,
     /// The stack pointer that the program began with.
     pub start_stack: u32,
     /// Path of the program, from the root on; empty before the first.
@@ -182,8 +192,13 @@ impl MemoryMap {
             areas: Vec::new(),
             start_brk: 0,
             brk: 0,
+            total_vm: 0,
+            hiwater_vm: 0,
+            code: 0..0,
+            data: 0..0,
             arg_start: 0,
             arg_end: 0,
+            env_end: 0,
             start_stack: 0,
             exe_file: &[],
         }
@@ -194,14 +209,31 @@ impl MemoryMap {
         &self.areas
     }
 
-    /// A copy, for fork.
+    /// Bytes of all areas, and the most that they were.
+    pub fn size_and_peak(&self) -> (u64, u64) {
+        let bytes = |pages: u32| u64::from(pages) * u64::from(PAGE_SIZE);
+        (bytes(self.total_vm), bytes(self.hiwater_vm))
+    }
+
+    fn grow(&mut self, bytes: u32) {
+        self.total_vm += bytes / PAGE_SIZE;
+        self.hiwater_vm = self.hiwater_vm.max(self.total_vm);
+    }
+
+    /// A copy, for fork. Its peak is its own.
     pub fn try_clone(&self) -> Result<Self, Errno> {
         let mut areas = Vec::new();
         areas
             .try_reserve_exact(self.areas.len())
             .map_err(|_| Errno::ENOMEM)?;
         areas.extend(self.areas.iter().cloned());
-        Ok(Self { areas, ..*self })
+        Ok(Self {
+            areas,
+            hiwater_vm: self.total_vm,
+            code: self.code.clone(),
+            data: self.data.clone(),
+            ..*self
+        })
     }
 
     /// The first area that ends after `addr`; it may begin after it.
@@ -228,6 +260,7 @@ impl MemoryMap {
         assert!(self.is_free(vma.start, vma.end), "BUG: areas overlap");
         self.reserve(1)?;
         let index = self.index_after(vma.start);
+        self.grow(vma.length());
         self.areas.insert(index, vma);
         self.merge_around(index, index + 1);
         Ok(())
@@ -239,7 +272,8 @@ impl MemoryMap {
         self.split_at(start);
         self.split_at(end);
         let (first, last) = (self.index_after(start), self.index_from(end));
-        self.areas.drain(first..last);
+        let gone: u32 = self.areas.drain(first..last).map(|vma| vma.length()).sum();
+        self.total_vm -= gone / PAGE_SIZE;
         Ok(())
     }
 
@@ -329,7 +363,9 @@ impl MemoryMap {
         if !vma.flags.contains(VmFlags::GROWSDOWN) || vma.end - page > STACK_LIMIT || !room {
             return Err(Errno::EFAULT);
         }
-        vma.start = vma.start.min(page);
+        let more = vma.start.saturating_sub(page);
+        vma.start -= more;
+        self.grow(more);
         Ok(())
     }
 

@@ -108,6 +108,8 @@ pub fn do_execve(
         let args = stack.arg_range();
         let mut map = mm.get().map.lock();
         (map.arg_start, map.arg_end, map.start_stack) = (args.start, args.end, sp);
+        map.env_end = stack.env_end();
+        (map.code, map.data) = (plan.code(), plan.data());
         map.exe_file = inode.name();
     }
     drop((contents, argv, envp));

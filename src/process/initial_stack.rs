@@ -147,6 +147,11 @@ impl InitialStack<'_> {
         end - self.argv.bytes.len() as u32..end
     }
 
+    /// First address after the strings of the environment.
+    pub fn env_end(&self) -> u32 {
+        self.execfn_address()
+    }
+
     /// The stack pointer the program starts with, and the bytes from there to the stack's end.
     /// E2BIG, ENOMEM.
     pub fn build(&self) -> Result<(u32, Vec<u8>), Errno> {

@@ -16,7 +16,7 @@ use super::sigset::{SIGRTMIN, SigSet};
 use crate::syscall::errno::Errno;
 
 /// Signals that wait with something told about them, at most.
-const MAX_QUEUED: usize = 1024;
+pub const MAX_QUEUED: usize = 1024;
 /// `SigInfo::code` of kill(2).
 const SI_USER: i32 = 0;
 
@@ -40,6 +40,11 @@ impl SigPending {
     /// Which.
     pub fn set(&self) -> SigSet {
         self.set
+    }
+
+    /// How many wait with something told about them.
+    pub fn queued(&self) -> usize {
+        self.infos.len()
     }
 
     /// One more.

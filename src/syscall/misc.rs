@@ -14,6 +14,7 @@ use crate::exit_value::ExitValue;
 use crate::fs::fd_table::NR_OPEN;
 use crate::fs::random::get_random_bytes;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
+use crate::process::sigpending::MAX_QUEUED;
 use crate::process::tasklist::TASKLIST;
 use crate::process::usage::Usage;
 use crate::task::task_struct::TASKS_LIVE;
@@ -57,6 +58,7 @@ pub fn sys_sysinfo(info: u32) -> SysResult {
 
 const RLIMIT_STACK: u32 = 3;
 const RLIMIT_NOFILE: u32 = 7;
+const RLIMIT_SIGPENDING: u32 = 11;
 const RLIM_NLIMITS: u32 = 16;
 const RLIM_INFINITY: u64 = u64::MAX;
 
@@ -64,6 +66,7 @@ fn limit(resource: u32) -> Result<u64, Errno> {
     match resource {
         RLIMIT_STACK => Ok(u64::from(crate::mm::vma::STACK_LIMIT)),
         RLIMIT_NOFILE => Ok(u64::from(NR_OPEN)),
+        RLIMIT_SIGPENDING => Ok(MAX_QUEUED as u64),
         r if r < RLIM_NLIMITS => Ok(RLIM_INFINITY),
         _ => Err(Errno::EINVAL),
     }

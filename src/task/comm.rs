@@ -6,6 +6,8 @@
 //!
 //! Linux: `task_struct.comm`, TASK_COMM_LEN.
 
+extern crate alloc;
+use alloc::string::String;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -44,6 +46,18 @@ impl TaskComm {
 impl Default for TaskComm {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Comm {
+    /// Its bytes, without the final zero.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// As text, whatever is in it.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.bytes()).into_owned()
     }
 }
 

@@ -41,8 +41,6 @@ pub struct TaskStat {
     pub start_code: u32,
     pub end_code: u32,
     pub start_stack: u32,
-    pub kstkesp: u32,
-    pub kstkeip: u32,
     pub signal: u64,
     pub blocked: u64,
     pub sigignore: u64,
@@ -54,9 +52,12 @@ pub struct TaskStat {
     pub processor: u32,
     pub rt_priority: u32,
     pub policy: u32,
+    pub start_data: u32,
+    pub end_data: u32,
     pub start_brk: u32,
     pub arg_start: u32,
     pub arg_end: u32,
+    pub env_end: u32,
     pub exit_code: i32,
 }
 
@@ -84,18 +85,19 @@ impl TaskStat {
         // vsize to kstkeip
         put(&[self.vsize as i64, of(self.rss), of(u32::MAX)]);
         put(&[of(self.start_code), of(self.end_code), of(self.start_stack)]);
-        put(&[of(self.kstkesp), of(self.kstkeip)]);
+        // kstkesp, kstkeip: of a task that lives nobody could read them at rest.
+        put(&[0, 0]);
         // As in Linux these words have 31 bits: the others are in `status`.
         let set = |set: u64| (set & 0x7fff_ffff) as i64;
         put(&[set(self.signal), set(self.blocked)]);
         put(&[set(self.sigignore), set(self.sigcatch)]);
         put(&[of(self.wchan), 0, 0, of(self.exit_signal)]);
         put(&[of(self.processor), of(self.rt_priority), of(self.policy)]);
-        // delayacct_blkio_ticks, guest_time, cguest_time, start_data, end_data
-        put(&[0, 0, 0, 0, 0]);
+        // delayacct_blkio_ticks, guest_time, cguest_time
+        put(&[0, 0, 0, of(self.start_data), of(self.end_data)]);
         put(&[of(self.start_brk), of(self.arg_start), of(self.arg_end)]);
-        // env_start and env_end: where the environment begins, and nothing more is kept
-        put(&[of(self.arg_end), of(self.arg_end), of(self.exit_code)]);
+        // env_start to exit_code
+        put(&[of(self.arg_end), of(self.env_end), of(self.exit_code)]);
         out.push('\n');
         out
     }
@@ -129,6 +131,11 @@ pub fn area_line(area: &Area) -> String {
     }
     line.push('\n');
     line
+}
+
+/// A task's name on one line, as `Name:` has it.
+pub fn escape_name(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('\n', "\\n")
 }
 
 /// What `State:` says.
@@ -254,6 +261,11 @@ mod tests {
         assert_eq!((field(32), field(38), field(39)), ("4", "17", "2"));
         assert_eq!((field(41), field(52)), ("1", "256"));
         assert!(line.ends_with('\n'));
+    }
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        assert_eq!(escape_name("a\\b c\nd"), "a\\\\b c\\nd");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! - [`format`]: the texts, from plain numbers (pure)
 //! - `ops`: who is there
-//! - `task_files`: what is known of a process or thread; `wchan`: where it sleeps
+//! - `task_files`: what is known of a process or thread; `status`: the same for people; `wchan`: where
+//!   it sleeps
 //! - `task_mm`: its address space
 //! - `system_files`: what is known of the system; `cpuinfo`: of its processors; [`cpu_flags`]: what
 //!   they can do, by name (pure)
@@ -17,6 +18,8 @@ mod cpuinfo;
 pub mod format;
 #[cfg(target_os = "none")]
 pub mod ops;
+#[cfg(target_os = "none")]
+mod status;
 #[cfg(target_os = "none")]
 mod system_files;
 #[cfg(target_os = "none")]

@@ -4,12 +4,11 @@
 //!
 //! Linux: 2.6.38 `fs/proc/base.c` (`pid_revalidate`, `next_tgid`, `proc_pid_readdir`).
 
-use alloc::string::String;
+use alloc::vec::Vec;
 use core::ops::Bound;
 
-use super::task_mm::get_task_mm;
+use super::task_mm::{get_task_mm, ptrace_may_access};
 use super::{system_files, task_files};
-use crate::arch::x86::current::current;
 use crate::fs::procfs::{ProcInode, ProcOps, Who};
 use crate::process::tasklist::{TASKLIST, find_task_by_pid};
 use crate::syscall::errno::Errno;
@@ -68,9 +67,9 @@ fn next_id(inode: ProcInode, after: i32) -> Option<i32> {
     next.map(|task| task.pid())
 }
 
-fn show(inode: ProcInode) -> Result<String, Errno> {
+fn show(inode: ProcInode) -> Result<Vec<u8>, Errno> {
     match inode {
-        ProcInode::System(file) => Ok(system_files::show(file)),
+        ProcInode::System(file) => Ok(system_files::show(file).into_bytes()),
         ProcInode::TaskFile(who, file) => task_files::show(&find(who)?, who.tid.is_none(), file),
         _ => Err(Errno::EISDIR),
     }
@@ -78,9 +77,7 @@ fn show(inode: ProcInode) -> Result<String, Errno> {
 
 fn exe(who: Who) -> Result<&'static [u8], Errno> {
     let task = find(who)?;
-    let owner = task.cred.lock().uid.effective;
-    let reader = current().cred.lock().uid.effective;
-    if reader != 0 && reader != owner {
+    if !ptrace_may_access(&task) {
         return Err(Errno::EACCES);
     }
     let name = get_task_mm(&task).map_or(&[][..], |mm| mm.map.lock().exe_file);

@@ -1,27 +1,24 @@
-//! What `/proc/PID` says of a process, and `/proc/PID/task/TID` of a thread.
+//! What `/proc/PID` says of a process, and `/proc/PID/task/TID` of a thread; see also `status`.
 //!
-//! Linux: 5.4 `fs/proc/array.c` (`do_task_stat`, `proc_pid_status`), `fs/proc/base.c`.
+//! Linux: 5.4 `fs/proc/array.c` (`do_task_stat`), `fs/proc/base.c`.
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use super::format::{TaskStat, USER_HZ, cpu_list, state_name};
-use super::task_mm::{get_task_mm, maps, ptrace_may_access};
+use super::format::{TaskStat, USER_HZ};
+use super::status::{Signals, status};
+use super::task_mm::{Memory, get_task_mm, maps, ptrace_may_access};
 use super::wchan::get_wchan;
 use crate::drivers::tsc::cycles_to_ns;
 use crate::fs::procfs::TaskFile;
+use crate::hw::pte::PAGE_SIZE;
 use crate::mm::fault::read_from_mm;
-use crate::mm::mm_struct::MmStruct;
-use crate::mm::pgtable::for_each_used;
-use crate::mm::vma::{TASK_SIZE, VmFlags};
-use crate::process::signal::{SIG_DFL, SIG_IGN};
 use crate::process::signal_group::threads;
-use crate::process::sigset::SigSet;
 use crate::process::tasklist::TASKLIST;
 use crate::process::usage::Usage;
 use crate::sched::hooks::sched_info::sched_info_of;
-use crate::sched::migration::get_cpus_allowed;
 use crate::sched::policy::get_scheduler;
 use crate::sched::timer::HZ;
 use crate::syscall::errno::Errno;
@@ -33,10 +30,10 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 const CMDLINE_MAX: u32 = 4096;
 
 /// The contents of `file`. For a `process`, times and faults are those of all its threads.
-pub fn show(task: &TaskRef, process: bool, file: TaskFile) -> Result<String, Errno> {
-    Ok(match file {
-        TaskFile::Cmdline => cmdline(task),
-        TaskFile::Comm => format!("{}\n", task.comm.get()),
+pub fn show(task: &TaskRef, process: bool, file: TaskFile) -> Result<Vec<u8>, Errno> {
+    let text = match file {
+        TaskFile::Cmdline => return Ok(cmdline(task)),
+        TaskFile::Comm => return Ok([task.comm.get().bytes(), b"\n"].concat()),
         TaskFile::Maps => maps(task)?,
         TaskFile::Schedstat => schedstat(task),
         TaskFile::Stat => stat(task, process).line(),
@@ -45,27 +42,28 @@ pub fn show(task: &TaskRef, process: bool, file: TaskFile) -> Result<String, Err
             .filter(|task| ptrace_may_access(task))
             .and_then(|task| get_wchan(task))
             .unwrap_or_else(|| "0".to_string()),
-    })
+    };
+    Ok(text.into_bytes())
 }
 
 /// The arguments, each with its final zero; nothing for a kernel thread and a zombie.
-fn cmdline(task: &TaskStruct) -> String {
+fn cmdline(task: &TaskStruct) -> Vec<u8> {
     let Some(mm) = get_task_mm(task) else {
-        return String::new();
+        return Vec::new();
     };
     let (start, end) = {
         let map = mm.map.lock();
         (map.arg_start, map.arg_end)
     };
     let mut bytes = [0; 256];
-    let mut text = String::new();
+    let mut text = Vec::new();
     let mut at = start;
     while at < end.min(start.saturating_add(CMDLINE_MAX)) {
         let chunk = &mut bytes[..((end - at) as usize).min(256)];
         if read_from_mm(&mm, at, chunk).is_err() {
             break;
         }
-        text += &String::from_utf8_lossy(chunk);
+        text.extend_from_slice(chunk);
         at += chunk.len() as u32;
     }
     text
@@ -78,7 +76,8 @@ fn schedstat(task: &TaskStruct) -> String {
     format!("{ran} {waited} {}\n", info.pcount)
 }
 
-fn state(task: &TaskStruct) -> char {
+/// Its letter.
+pub fn state(task: &TaskStruct) -> char {
     match task.exit_state.load(Ordering::Relaxed) {
         0 => state_letter(task.state.load(Ordering::Relaxed)),
         EXIT_ZOMBIE => 'Z',
@@ -87,7 +86,7 @@ fn state(task: &TaskStruct) -> char {
 }
 
 /// Threads of the process, and what they have used.
-fn of_threads(task: &TaskStruct) -> (u32, Usage) {
+pub fn of_threads(task: &TaskStruct) -> (u32, Usage) {
     let list = TASKLIST.lock();
     let count = threads(&list, task.tgid).count();
     (count as u32, Usage::of_process(&list, task))
@@ -101,15 +100,14 @@ fn clock_t(ticks: u32) -> u64 {
 fn stat(task: &TaskStruct, process: bool) -> TaskStat {
     let (num_threads, all) = of_threads(task);
     let used = if process { all } else { Usage::of(task) };
-    let children = match process {
-        true => task.signal.usage.lock().children,
-        false => Usage::default(),
-    };
+    // Each thread tells those of the process.
+    let children = task.signal.usage.lock().children;
+    let permitted = ptrace_may_access(task);
     let (policy, rt_priority, static_prio) = get_scheduler(task);
     let signals = Signals::of(task);
     let mut stat = TaskStat {
         pid: task.pid(),
-        comm: task.comm.get().to_string(),
+        comm: task.comm.get().text(),
         state: state(task),
         ppid: task.ppid.load(Ordering::Relaxed),
         pgrp: task.signal.pgrp.load(Ordering::Relaxed),
@@ -132,7 +130,7 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         blocked: signals.blocked.0,
         sigignore: signals.ignored.0,
         sigcatch: signals.caught.0,
-        wchan: u32::from(get_wchan(task).is_some()),
+        wchan: u32::from(permitted && (!process || num_threads < 2) && get_wchan(task).is_some()),
         exit_signal: match task.pid() == task.tgid {
             true => task.exit_signal.load(Ordering::Relaxed) as i32,
             false => -1,
@@ -140,143 +138,27 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         processor: task.cpu(),
         rt_priority,
         policy,
-        exit_code: task.exit_code.load(Ordering::Relaxed),
+        exit_code: match permitted {
+            true => task.exit_code.load(Ordering::Relaxed),
+            false => 0,
+        },
         ..TaskStat::default()
     };
     if let Some(mm) = get_task_mm(task) {
         let memory = Memory::of(&mm);
         stat.vsize = memory.total;
-        stat.rss = memory.resident;
-        let map = mm.map.lock();
-        let text = map
-            .areas()
-            .iter()
-            .find(|vma| vma.flags.contains(VmFlags::EXEC));
-        (stat.start_code, stat.end_code) = text.map_or((0, 0), |vma| (vma.start, vma.end));
-        stat.start_stack = map.start_stack;
-        stat.start_brk = map.start_brk;
-        (stat.arg_start, stat.arg_end) = (map.arg_start, map.arg_end);
+        stat.rss = (memory.resident() / u64::from(PAGE_SIZE)) as u32;
+        // What whom it is none of their business gets: not 0, which says that there is no code.
+        (stat.start_code, stat.end_code) = (1, 1);
+        if permitted {
+            let map = mm.map.lock();
+            (stat.start_code, stat.end_code) = (map.code.start, map.code.end);
+            (stat.start_data, stat.end_data) = (map.data.start, map.data.end);
+            stat.start_stack = map.start_stack;
+            stat.start_brk = map.start_brk;
+            (stat.arg_start, stat.arg_end) = (map.arg_start, map.arg_end);
+            stat.env_end = map.env_end;
+        }
     }
     stat
-}
-
-/// Which signals wait, and what happens to them.
-struct Signals {
-    /// For this thread.
-    pending: SigSet,
-    /// For the process.
-    shared: SigSet,
-    blocked: SigSet,
-    ignored: SigSet,
-    caught: SigSet,
-}
-
-impl Signals {
-    fn of(task: &TaskStruct) -> Self {
-        let (pending, blocked) = {
-            let signals = task.signals.lock();
-            (signals.pending.set(), signals.blocked)
-        };
-        let with_handler = |wanted: fn(u32) -> bool| {
-            let sighand = task.signal.sighand();
-            let actions = sighand.lock();
-            (1u32..)
-                .zip(actions.iter())
-                .filter(|(_, action)| wanted(action.handler))
-                .fold(SigSet::EMPTY, |set, (signal, _)| {
-                    set.union(SigSet::of(signal))
-                })
-        };
-        Self {
-            pending,
-            shared: task.signal.shared_pending.lock().set(),
-            blocked,
-            ignored: with_handler(|handler| handler == SIG_IGN),
-            caught: with_handler(|handler| handler != SIG_IGN && handler != SIG_DFL),
-        }
-    }
-}
-
-/// How much memory a process has.
-struct Memory {
-    /// Bytes of all areas.
-    total: u64,
-    /// Bytes of the stack, of other writable areas, and of code.
-    stack: u64,
-    data: u64,
-    exec: u64,
-    /// Pages that are there.
-    resident: u32,
-}
-
-impl Memory {
-    fn of(mm: &MmStruct) -> Self {
-        let map = mm.map.lock();
-        let bytes = |wanted: &dyn Fn(VmFlags) -> bool| -> u64 {
-            let areas = map.areas().iter().filter(|vma| wanted(vma.flags));
-            areas.map(|vma| u64::from(vma.length())).sum()
-        };
-        let stack = bytes(&|flags| flags.contains(VmFlags::GROWSDOWN));
-        let mut resident = 0;
-        for_each_used(mm.pgd.load(Ordering::Relaxed), 0, TASK_SIZE, |_, _| {
-            resident += 1
-        });
-        Self {
-            total: bytes(&|_| true),
-            stack,
-            data: bytes(&|flags| flags.contains(VmFlags::WRITE)) - stack,
-            exec: bytes(&|flags| flags.contains(VmFlags::EXEC)),
-            resident,
-        }
-    }
-}
-
-fn status(task: &TaskStruct) -> String {
-    use core::fmt::Write;
-    let mut out = String::new();
-    let cred = *task.cred.lock();
-    let (threads, _) = of_threads(task);
-    let signals = Signals::of(task);
-    let allowed = get_cpus_allowed(task);
-    let ids = |ids: crate::task::cred::Ids| {
-        format!("{}\t{}\t{}\t{}", ids.real, ids.effective, ids.saved, ids.fs)
-    };
-    // Writing to a string never fails.
-    let _ = write!(
-        out,
-        "Name:\t{}\nState:\t{}\nTgid:\t{}\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\nUid:\t{}\nGid:\t{}\n",
-        task.comm.get(),
-        state_name(state(task)),
-        task.tgid,
-        task.pid(),
-        task.ppid.load(Ordering::Relaxed),
-        ids(cred.uid),
-        ids(cred.gid),
-    );
-    if let Some(mm) = get_task_mm(task) {
-        let memory = Memory::of(&mm);
-        let lines = [
-            ("VmSize", memory.total),
-            ("VmRSS", u64::from(memory.resident) * 4096),
-            ("VmData", memory.data),
-            ("VmStk", memory.stack),
-            ("VmExe", memory.exec),
-        ];
-        for (name, bytes) in lines {
-            let _ = writeln!(out, "{name}:\t{:8} kB", bytes / 1024);
-        }
-    }
-    let _ = write!(
-        out,
-        "Threads:\t{threads}\nSigPnd:\t{:016x}\nShdPnd:\t{:016x}\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n",
-        signals.pending.0, signals.shared.0, signals.blocked.0, signals.ignored.0, signals.caught.0,
-    );
-    let _ = write!(
-        out,
-        "Cpus_allowed:\t{allowed:x}\nCpus_allowed_list:\t{}\nvoluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t{}\n",
-        cpu_list(allowed),
-        task.nvcsw.load(Ordering::Relaxed),
-        task.nivcsw.load(Ordering::Relaxed),
-    );
-    out
 }

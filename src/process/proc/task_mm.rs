@@ -1,5 +1,5 @@
-//! `get_task_mm`: another task's address space, kept while somebody looks at it; and `maps`, which
-//! says what is in it.
+//! `get_task_mm`: another task's address space, kept while somebody looks at it; what is in it, and
+//! how much (`maps`, [`Memory`]).
 //!
 //! A C library asks `maps` for the bounds of the first thread's stack (`pthread_getattr_np`).
 //!
@@ -11,7 +11,10 @@ use core::sync::atomic::Ordering;
 
 use super::format::{Area, area_line};
 use crate::arch::x86::current::current;
+use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, Pte, PteFlags};
+use crate::mm::frame::zero_page;
 use crate::mm::mm_struct::{MmStruct, mmput};
+use crate::mm::pgtable::{for_each_used, nr_pgtables};
 use crate::mm::vma::{Backing, MemoryMap, VmFlags, Vma};
 use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskStruct;
@@ -52,6 +55,84 @@ pub fn ptrace_may_access(task: &TaskStruct) -> bool {
     }
     let target = *task.cred.lock();
     me.cred.lock().may_trace(&target)
+}
+
+/// How much memory a process has, in bytes.
+pub struct Memory {
+    /// All areas, and the most that they were.
+    pub total: u64,
+    pub peak: u64,
+    /// Stacks, other private memory that may be written, and code.
+    pub stack: u64,
+    pub data: u64,
+    pub exec: u64,
+    /// The program's own code.
+    pub text: u64,
+    /// Pages that are there: the process's own, those of files, shared memory.
+    pub anonymous: u64,
+    pub file: u64,
+    pub shared: u64,
+    /// The most that they were together.
+    pub resident_peak: u64,
+    pub page_tables: u64,
+}
+
+impl Memory {
+    /// What is there now.
+    pub fn of(mm: &MmStruct) -> Self {
+        let map = mm.map.lock();
+        let bytes = |wanted: &dyn Fn(VmFlags) -> bool| -> u64 {
+            let areas = map.areas().iter().filter(|vma| wanted(vma.flags));
+            areas.map(|vma| u64::from(vma.length())).sum()
+        };
+        let is_stack = |flags: VmFlags| flags.contains(VmFlags::GROWSDOWN);
+        let is_code = |flags: VmFlags| {
+            flags.contains(VmFlags::EXEC) && !flags.contains(VmFlags::WRITE) && !is_stack(flags)
+        };
+        let is_data = |flags: VmFlags| {
+            flags.contains(VmFlags::WRITE) && !flags.contains(VmFlags::SHARED) && !is_stack(flags)
+        };
+        let pgd = mm.pgd.load(Ordering::Relaxed);
+        let page = u64::from(PAGE_SIZE);
+        let (total, peak) = map.size_and_peak();
+        let exec = bytes(&is_code);
+        let text = (map.code.end.next_multiple_of(PAGE_SIZE) - (map.code.start & PAGE_MASK)).into();
+        let mut memory = Self {
+            total,
+            peak,
+            stack: bytes(&is_stack),
+            data: bytes(&is_data),
+            exec,
+            text: exec.min(text),
+            anonymous: 0,
+            file: 0,
+            shared: 0,
+            resident_peak: u64::from(mm.hiwater_rss()) * page,
+            page_tables: u64::from(nr_pgtables(pgd)) * page,
+        };
+        for vma in map.areas() {
+            for_each_used(pgd, vma.start, vma.end, |_, slot| {
+                let pte = Pte(slot.load(Ordering::Relaxed));
+                let kind = match vma.backing {
+                    _ if pte.phys() == zero_page() => return,
+                    Backing::Shared { .. } => &mut memory.shared,
+                    // What is written is the file's no more.
+                    Backing::File { .. } if !pte.flags().contains(PteFlags::DIRTY) => {
+                        &mut memory.file
+                    }
+                    Backing::Special { .. } => &mut memory.file,
+                    Backing::Anonymous | Backing::File { .. } => &mut memory.anonymous,
+                };
+                *kind += page;
+            });
+        }
+        memory
+    }
+
+    /// Pages that are there.
+    pub fn resident(&self) -> u64 {
+        self.anonymous + self.file + self.shared
+    }
 }
 
 /// The areas, a line each. EACCES for another user's.

@@ -63,8 +63,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("itimer", "a signal after a time"),
     ("posix_timer", "a signal of one's choice after a time"),
     ("proc", "what /proc says is so"),
-    ("proc_system", "what it says of the system"),
+    ("proc_status", "what it says of a process"),
+    ("proc_memory", "what it says of a process's memory"),
     ("proc_wchan", "where it says that a task sleeps"),
+    ("proc_system", "what it says of the system"),
     ("stress", "many processes and threads, each with its own"),
 ];
 

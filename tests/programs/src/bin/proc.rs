@@ -6,117 +6,30 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::{self, Write};
-use core::str::from_utf8;
 use rt::{
     Errno, eq, expect_exit,
     gates::syscall,
     ktap, ok,
+    proc::{
+        O_DIRECTORY, SYS_GETDENTS64, SYS_READ, Text, close, each_name, field, link, open, read,
+        read_fd, stat_field, text,
+    },
     process::{NOBODY, child, exec_self, execve, exit, getpid, setuid},
     sched::{sched_yield, set_affinity, stay_on_one_cpu},
     start,
     thread::{gettid, spawn},
 };
 
-const SYS_READ: u32 = 3;
 const SYS_WRITE: u32 = 4;
-const SYS_OPEN: u32 = 5;
-const SYS_CLOSE: u32 = 6;
 const SYS_CHDIR: u32 = 12;
 const SYS_LSEEK: u32 = 19;
 const SYS_KILL: u32 = 37;
 const SYS_PIPE: u32 = 42;
-const SYS_READLINK: u32 = 85;
+const SYS_PRCTL: u32 = 172;
+const SYS_PREAD64: u32 = 180;
 const SYS_GETCWD: u32 = 183;
-const SYS_GETDENTS64: u32 = 220;
 const O_WRONLY: u32 = 1;
-const O_DIRECTORY: u32 = 0o200_000;
 const SIGKILL: u32 = 9;
-
-/// A path with its final zero, or a small text.
-struct Text {
-    bytes: [u8; 96],
-    length: usize,
-}
-
-impl Text {
-    fn as_str(&self) -> &str {
-        from_utf8(&self.bytes[..self.length]).unwrap_or("")
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        let end = self.length + s.len();
-        // The last byte stays the final zero.
-        self.bytes[..95]
-            .get_mut(self.length..end)
-            .ok_or(fmt::Error)?
-            .copy_from_slice(s.as_bytes());
-        self.length = end;
-        Ok(())
-    }
-}
-
-/// Where a link leads.
-fn link(path: fmt::Arguments<'_>) -> Result<Text, Errno> {
-    let path = text(path);
-    let mut target = [0u8; 90];
-    let length = syscall(
-        SYS_READLINK,
-        [path.bytes.as_ptr() as u32, target.as_mut_ptr() as u32, 90],
-    )?;
-    let target = from_utf8(&target[..length as usize]).unwrap_or("");
-    Ok(text(format_args!("{target}")))
-}
-
-fn text(what: fmt::Arguments<'_>) -> Text {
-    let mut text = Text {
-        bytes: [0; 96],
-        length: 0,
-    };
-    text.write_fmt(what).expect("a short text");
-    text
-}
-
-fn open(path: &Text, flags: u32) -> Result<u32, Errno> {
-    syscall(SYS_OPEN, [path.bytes.as_ptr() as u32, flags, 0])
-}
-
-fn close(fd: u32) {
-    syscall(SYS_CLOSE, [fd]).expect("close");
-}
-
-fn read_fd(fd: u32, buffer: &mut [u8]) -> Result<&str, Errno> {
-    let mut used = 0;
-    loop {
-        let rest = &mut buffer[used..];
-        match syscall(SYS_READ, [fd, rest.as_mut_ptr() as u32, rest.len() as u32])? {
-            0 => return Ok(from_utf8(&buffer[..used]).unwrap_or("not UTF-8")),
-            read => used += read as usize,
-        }
-    }
-}
-
-/// The whole file at a path.
-fn read<'b>(buffer: &'b mut [u8; 4096], path: fmt::Arguments<'_>) -> Result<&'b str, Errno> {
-    let fd = open(&text(path), 0)?;
-    let read = read_fd(fd, buffer);
-    close(fd);
-    read
-}
-
-/// What follows `name:` in a text of lines.
-fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .map(str::trim)
-}
-
-/// Field `number` of `/proc/PID/stat`, from 3 on.
-fn stat_field(text: &str, number: usize) -> Option<&str> {
-    text.rsplit_once(')')?.1.split_whitespace().nth(number - 3)
-}
 
 fn names() {
     let mut buffer = [0; 4096];
@@ -193,24 +106,6 @@ fn names() {
         "what cannot be written is EIO"
     );
     close(stat);
-}
-
-/// Calls `visit` with each name in the directory at `path`, read in small pieces.
-fn each_name(path: &str, mut visit: impl FnMut(&str)) {
-    let fd = open(&text(format_args!("{path}")), O_DIRECTORY).expect("a directory");
-    let mut buffer = [0u8; 64];
-    loop {
-        let got = syscall(SYS_GETDENTS64, [fd, buffer.as_mut_ptr() as u32, 64]);
-        let Ok(length @ 1..) = got else { break };
-        let mut rest = &buffer[..length as usize];
-        while let Some(record) = rest.get(16..18) {
-            let bytes = u16::from_le_bytes([record[0], record[1]]) as usize;
-            let name = rest[19..bytes].split(|byte| *byte == 0).next();
-            visit(name.and_then(|name| from_utf8(name).ok()).unwrap_or(""));
-            rest = &rest[bytes..];
-        }
-    }
-    close(fd);
 }
 
 fn listing() {
@@ -335,19 +230,9 @@ fn of_others() {
     let reader = child(|| wait_for_byte(fds[0]));
     let pid = reader.pid;
     // It sleeps sooner or later, and then nowhere else.
-    loop {
-        let wchan = read(&mut buffer, format_args!("/proc/{pid}/wchan")).unwrap_or("");
-        if wchan == "pipe_wait" {
-            break;
-        }
+    while rt::job::state_of(pid) != 'S' {
         sched_yield();
     }
-    let wchan = read(&mut buffer, format_args!("/proc/{pid}/wchan"));
-    eq!(
-        wchan,
-        Ok("pipe_wait"),
-        "wchan of who reads an empty pipe"
-    );
     let stat = read(&mut buffer, format_args!("/proc/{pid}/stat")).expect("stat");
     eq!(
         (
@@ -358,6 +243,8 @@ fn of_others() {
         "it sleeps, and is ours"
     );
     // Opened while it lives, read when it is gone.
+    let directory = open(&text(format_args!("/proc/{pid}")), 0).expect("its directory");
+    let arguments = open(&text(format_args!("/proc/{pid}/cmdline")), 0).expect("cmdline");
     let held = open(&text(format_args!("/proc/{pid}/stat")), 0).expect("stat");
     syscall(SYS_KILL, [pid, SIGKILL]).expect("kill");
     loop {
@@ -377,7 +264,22 @@ fn of_others() {
         Err(Errno::ESRCH),
         "an open file of who is gone: ESRCH"
     );
-    close(held);
+    eq!(
+        (
+            syscall(SYS_LSEEK, [held, 5, 0]),
+            pread(held, &mut buffer[..1], 5),
+            read_fd(arguments, &mut buffer).err()
+        ),
+        (Err(Errno::ESRCH), Err(Errno::ESRCH), Some(Errno::ESRCH)),
+        "whatever its position"
+    );
+    let entries = [directory, buffer.as_mut_ptr() as u32, 4096];
+    eq!(
+        syscall(SYS_GETDENTS64, entries),
+        Err(Errno::ENOENT),
+        "and its directory: ENOENT"
+    );
+    [held, arguments, directory].into_iter().for_each(close);
     eq!(
         read(&mut buffer, format_args!("/proc/{pid}/stat")),
         Err(Errno::ENOENT),
@@ -436,6 +338,61 @@ fn positions() {
         "and it is read from there"
     );
     close(fd);
+    let fresh = open(&text(format_args!("/proc/version")), 0).expect("version");
+    let piece = pread(fresh, &mut pieces[..7], 6);
+    eq!(
+        (piece, &pieces[..7]),
+        (Ok(7), &b"version"[..]),
+        "the first read may begin anywhere"
+    );
+    syscall(SYS_LSEEK, [fresh, 6, 0]).expect("lseek");
+    let piece = syscall(SYS_READ, [fresh, pieces.as_mut_ptr() as u32, 7]);
+    eq!(
+        (piece, &pieces[..7]),
+        (Ok(7), &b"version"[..]),
+        "after a seek too"
+    );
+    eq!(
+        (
+            pread(fresh, &mut pieces, 1_000_000),
+            pread(fresh, &mut pieces[..0], 0)
+        ),
+        (Ok(0), Ok(0)),
+        "behind the end there is nothing"
+    );
+    eq!(
+        syscall(SYS_LSEEK, [fresh, 0, 2]),
+        Err(Errno::EINVAL),
+        "nobody knows where the end is: EINVAL"
+    );
+    close(fresh);
+    let status = open(&text(format_args!("/proc/self/status")), 2).map_err(|_| Errno::EINVAL);
+    let written = status.and_then(|fd| syscall(SYS_WRITE, [fd, b"x".as_ptr() as u32, 1]));
+    eq!(
+        written,
+        Err(Errno::EINVAL),
+        "a process's files are not written: EINVAL"
+    );
+    // What a piece is of does not change with who is asked about.
+    let fd = open(&text(format_args!("/proc/self/comm")), 0).expect("comm");
+    let first = syscall(SYS_READ, [fd, pieces.as_mut_ptr() as u32, 2]);
+    let name = |name: &core::ffi::CStr| {
+        syscall(SYS_PRCTL, [15, name.as_ptr() as u32]).expect("PR_SET_NAME");
+    };
+    name(c"changed");
+    let rest = syscall(SYS_READ, [fd, pieces[2..].as_mut_ptr() as u32, 90]);
+    eq!(
+        (first, rest, &pieces[..5]),
+        (Ok(2), Ok(3), &b"proc\n"[..]),
+        "pieces are of one text"
+    );
+    name(c"proc");
+    close(fd);
+}
+
+fn pread(fd: u32, buffer: &mut [u8], at: u32) -> Result<u32, Errno> {
+    let length = buffer.len() as u32;
+    syscall(SYS_PREAD64, [fd, buffer.as_mut_ptr() as u32, length, at, 0])
 }
 
 fn after_exec() -> ! {
@@ -479,7 +436,7 @@ fn main() -> i32 {
     if start::arg(1) == Some("after-exec") {
         after_exec();
     }
-    ktap::plan(57);
+    ktap::plan(64);
     names();
     listing();
     truth();

@@ -1,0 +1,187 @@
+//! `/proc/PID/status`: what is known of a process, a line each, for people and programs.
+//!
+//! A line is there only if its value is known: nothing is said of a kernel thread's memory, and
+//! nothing of an umask after the end. There are no calls for capabilities: who is root has all that
+//! Linux 5.4 knows, as root has there without such calls, and loses them as there with its number.
+//!
+//! Linux: 5.4 `proc_pid_status`, `task_mem`, `task_sig`.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt::{self, Write};
+use core::sync::atomic::Ordering;
+
+use super::format::{cpu_list, escape_name, state_name};
+use super::task_files::{of_threads, state};
+use super::task_mm::{Memory, get_task_mm};
+use crate::process::signal::{SIG_DFL, SIG_IGN};
+use crate::process::sigpending::MAX_QUEUED;
+use crate::process::sigset::SigSet;
+use crate::sched::migration::get_cpus_allowed;
+use crate::task::cred::{Cred, Ids};
+use crate::task::task_struct::TaskStruct;
+
+/// All capabilities that Linux 5.4 has (`CAP_LAST_CAP` is 37).
+const CAP_FULL_SET: u64 = (1 << 38) - 1;
+
+/// The text.
+pub fn status(task: &TaskStruct) -> String {
+    let mut out = String::new();
+    // Writing to a string never fails.
+    let _ = put_all(&mut out, task);
+    out
+}
+
+fn put_all(out: &mut String, task: &TaskStruct) -> fmt::Result {
+    put_identity(out, task)?;
+    put_memory(out, task)?;
+    writeln!(out, "Threads:\t{}", of_threads(task).0)?;
+    put_signals(out, task)?;
+    let cred = *task.cred.lock();
+    put_rights(out, &cred)?;
+    let allowed = get_cpus_allowed(task);
+    writeln!(out, "Cpus_allowed:\t{allowed:x}")?;
+    writeln!(out, "Cpus_allowed_list:\t{}", cpu_list(allowed))?;
+    let counts = [&task.nvcsw, &task.nivcsw].map(|count| count.load(Ordering::Relaxed));
+    writeln!(out, "voluntary_ctxt_switches:\t{}", counts[0])?;
+    writeln!(out, "nonvoluntary_ctxt_switches:\t{}", counts[1])
+}
+
+fn put_identity(out: &mut String, task: &TaskStruct) -> fmt::Result {
+    let cred = *task.cred.lock();
+    let fs = task.fs.lock().clone();
+    let files = task.files.lock().clone();
+    let load = |number: &core::sync::atomic::AtomicI32| number.load(Ordering::Relaxed);
+    let ids = |ids: Ids| format!("{}\t{}\t{}\t{}", ids.real, ids.effective, ids.saved, ids.fs);
+    writeln!(out, "Name:\t{}", escape_name(&task.comm.get().text()))?;
+    if let Some(fs) = fs {
+        writeln!(out, "Umask:\t{:04o}", fs.current_umask())?;
+    }
+    writeln!(out, "State:\t{}", state_name(state(task)))?;
+    // There are no groups of NUMA, and nobody traces.
+    writeln!(out, "Tgid:\t{}\nNgid:\t0\nPid:\t{}", task.tgid, task.pid())?;
+    writeln!(out, "PPid:\t{}\nTracerPid:\t0", load(&task.ppid))?;
+    writeln!(out, "Uid:\t{}\nGid:\t{}", ids(cred.uid), ids(cred.gid))?;
+    let size = files.map_or(0, |files| files.table_size());
+    // A user has one group.
+    writeln!(out, "FDSize:\t{size}\nGroups:\t ")?;
+    let (pgrp, session) = (load(&task.signal.pgrp), load(&task.signal.session));
+    writeln!(out, "NStgid:\t{}\nNSpid:\t{}", task.tgid, task.pid())?;
+    writeln!(out, "NSpgid:\t{pgrp}\nNSsid:\t{session}")
+}
+
+fn put_memory(out: &mut String, task: &TaskStruct) -> fmt::Result {
+    let Some(mm) = get_task_mm(task) else {
+        return Ok(());
+    };
+    let memory = Memory::of(&mm);
+    let lines = [
+        ("VmPeak", memory.peak),
+        ("VmSize", memory.total),
+        // Nothing can be locked, pinned or swapped out.
+        ("VmLck", 0),
+        ("VmPin", 0),
+        ("VmHWM", memory.resident_peak),
+        ("VmRSS", memory.resident()),
+        ("RssAnon", memory.anonymous),
+        ("RssFile", memory.file),
+        ("RssShmem", memory.shared),
+        ("VmData", memory.data),
+        ("VmStk", memory.stack),
+        ("VmExe", memory.text),
+        ("VmLib", memory.exec - memory.text),
+        ("VmPTE", memory.page_tables),
+        ("VmSwap", 0),
+    ];
+    for (name, bytes) in lines {
+        writeln!(out, "{name}:\t{:8} kB", bytes / 1024)?;
+    }
+    Ok(())
+}
+
+fn put_signals(out: &mut String, task: &TaskStruct) -> fmt::Result {
+    let signals = Signals::of(task);
+    writeln!(out, "SigQ:\t{}/{MAX_QUEUED}", signals.queued)?;
+    let sets = [
+        ("SigPnd", signals.pending),
+        ("ShdPnd", signals.shared),
+        ("SigBlk", signals.blocked),
+        ("SigIgn", signals.ignored),
+        ("SigCgt", signals.caught),
+    ];
+    for (name, set) in sets {
+        writeln!(out, "{name}:\t{:016x}", set.0)?;
+    }
+    Ok(())
+}
+
+fn put_rights(out: &mut String, cred: &Cred) -> fmt::Result {
+    let all_if = |has: bool| if has { CAP_FULL_SET } else { 0 };
+    let Ids {
+        real,
+        effective,
+        saved,
+        ..
+    } = cred.uid;
+    let sets = [
+        ("CapInh", 0),
+        ("CapPrm", all_if([real, effective, saved].contains(&0))),
+        ("CapEff", all_if(cred.capable())),
+        ("CapBnd", CAP_FULL_SET),
+        ("CapAmb", 0),
+    ];
+    for (name, set) in sets {
+        writeln!(out, "{name}:\t{set:016x}")?;
+    }
+    // Neither can be asked for.
+    writeln!(out, "NoNewPrivs:\t0\nSeccomp:\t0")
+}
+
+/// Which signals wait, and what happens to them.
+pub struct Signals {
+    /// For this thread.
+    pub pending: SigSet,
+    /// For the process.
+    pub shared: SigSet,
+    /// How many of both are told of.
+    pub queued: usize,
+    pub blocked: SigSet,
+    pub ignored: SigSet,
+    pub caught: SigSet,
+}
+
+impl Signals {
+    /// Those of a thread and its process.
+    pub fn of(task: &TaskStruct) -> Self {
+        let (pending, own, blocked) = {
+            let signals = task.signals.lock();
+            (
+                signals.pending.set(),
+                signals.pending.queued(),
+                signals.blocked,
+            )
+        };
+        let (shared, of_all) = {
+            let shared = task.signal.shared_pending.lock();
+            (shared.set(), shared.queued())
+        };
+        let with_handler = |wanted: fn(u32) -> bool| {
+            let sighand = task.signal.sighand();
+            let actions = sighand.lock();
+            (1u32..)
+                .zip(actions.iter())
+                .filter(|(_, action)| wanted(action.handler))
+                .fold(SigSet::EMPTY, |set, (signal, _)| {
+                    set.union(SigSet::of(signal))
+                })
+        };
+        Self {
+            pending,
+            shared,
+            queued: own + of_all,
+            blocked,
+            ignored: with_handler(|handler| handler == SIG_IGN),
+            caught: with_handler(|handler| handler != SIG_IGN && handler != SIG_DFL),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `/proc/PID/status`: what memory a process has, and had at most.
+//!
+//! Linux: proc(5).
+//! Red without: the counts of pages and their peaks.
+#![no_std]
+#![no_main]
+
+use rt::{
+    eq, ktap,
+    memory::{MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous, munmap},
+    ok,
+    proc::{field, read, status_number, touch},
+    process::child,
+};
+
+const MIB: u32 = 1 << 20;
+/// Kilobytes by which Linux's counts of pages may be behind: each CPU keeps some for itself.
+const SLACK: u32 = 512;
+
+/// A line of `status` in kilobytes.
+fn kb(name: &str) -> u32 {
+    status_number(name).unwrap_or_else(|| {
+        rt::println!("# no line {name}");
+        0
+    })
+}
+
+/// How much more a line says after 8 MiB were mapped and touched.
+fn grown(name: &str, sharing: u32, write: bool) -> u32 {
+    let address = mmap_anonymous(8 * MIB, PROT_READ | PROT_WRITE, sharing).expect("mmap");
+    let before = kb(name);
+    touch(address, 8 * MIB, write);
+    let after = kb(name);
+    munmap(address, 8 * MIB).expect("munmap");
+    after.saturating_sub(before)
+}
+
+fn is_about(kb: u32, wanted: u32) -> bool {
+    kb.abs_diff(wanted) <= SLACK
+}
+
+fn memory() {
+    let names = ["VmSize", "VmData", "VmPTE"];
+    let before = names.map(kb);
+    let address = mmap_anonymous(8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
+    let mapped = names.map(kb);
+    eq!(mapped[0], before[0] + 8192, "VmSize counts what is mapped");
+    eq!(
+        mapped[1],
+        before[1] + 8192,
+        "VmData what is private and may be written"
+    );
+    touch(address, 8 * MIB, true);
+    ok!(kb("VmPTE") >= before[2] + 8, "VmPTE the page tables");
+    munmap(address, 8 * MIB).expect("munmap");
+    let (size, peak) = (kb("VmSize"), kb("VmPeak"));
+    eq!(size, before[0], "unmapped it is gone");
+    ok!(peak >= before[0] + 8192, "but VmPeak remembers it");
+    let (rss, most) = (kb("VmRSS"), kb("VmHWM"));
+    ok!(most + SLACK >= rss + 8192, "VmHWM remembers the pages");
+    let shared = mmap_anonymous(8 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED).expect("mmap");
+    eq!(kb("VmData"), before[1], "shared memory is no data");
+    munmap(shared, 8 * MIB).expect("munmap");
+    for (name, sharing, write, wanted) in [
+        ("VmRSS", MAP_PRIVATE, true, 8192),
+        ("RssAnon", MAP_PRIVATE, true, 8192),
+        ("RssFile", MAP_PRIVATE, true, 0),
+        ("RssShmem", MAP_PRIVATE, true, 0),
+        ("VmRSS", MAP_SHARED, true, 8192),
+        ("RssAnon", MAP_SHARED, true, 0),
+        ("RssShmem", MAP_SHARED, true, 8192),
+        ("VmRSS", MAP_PRIVATE, false, 0),
+    ] {
+        let grown = grown(name, sharing, write);
+        let sharing = if sharing == MAP_SHARED {
+            "shared"
+        } else {
+            "private"
+        };
+        let access = if write { "written" } else { "read" };
+        ok!(
+            is_about(grown, wanted),
+            "{name}: {sharing} memory that is {access}"
+        );
+    }
+    let mut buffer = [0; 8192];
+    let text = read(&mut buffer, format_args!("/proc/self/status")).expect("status");
+    let kb_in = |name: &str| -> u32 {
+        let line = field(text, name).and_then(|line| line.split(' ').next());
+        line.and_then(|kb| kb.parse().ok()).unwrap_or(0)
+    };
+    let parts = ["RssAnon", "RssFile", "RssShmem"].map(kb_in);
+    eq!(
+        parts.iter().sum::<u32>(),
+        kb_in("VmRSS"),
+        "VmRSS is the sum of its kinds"
+    );
+    ok!(
+        kb_in("VmStk") >= 8 && kb_in("VmExe") >= 4,
+        "stack and code are counted"
+    );
+    let fork = child(|| {
+        let fresh = kb("VmPeak") < before[0] + 8192 && kb("VmHWM") < rss + 8192 - SLACK;
+        i32::from(!fresh)
+    });
+    eq!(
+        fork.wait(),
+        rt::WaitStatus::exited(0),
+        "a forked child's peaks are its own"
+    );
+}
+
+fn main() -> i32 {
+    ktap::plan(18);
+    memory();
+    ktap::finish()
+}
+
+rt::main!(main);
