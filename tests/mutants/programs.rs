@@ -158,6 +158,38 @@ pub const PROGRAMS: &[Mutant] = &[
         red: Run::ring3("proc", "an open file of who is gone: ESRCH"),
     },
     Mutant {
+        name: "proc_text_of_several_moments",
+        takes_out: "that a read goes on in the text of the one before",
+        edits: &[
+            Edit { file: "src/fs/proc_file.rs", find: "        if !goes_on {\n            self.renew(at)?;", replace: "        if !goes_on || true {\n            self.renew(at)?;" },
+        ],
+        red: Run::ring3("proc", "pieces are of one text"),
+    },
+    Mutant {
+        name: "most_pages_forgotten",
+        takes_out: "hiwater_rss",
+        edits: &[
+            Edit { file: "src/mm/mm_struct.rs", find: "            self.hiwater_rss.fetch_max(now, Ordering::Relaxed);\n", replace: "            self.hiwater_rss.store(now, Ordering::Relaxed);\n" },
+        ],
+        red: Run::ring3("proc_memory", "VmHWM remembers the pages"),
+    },
+    Mutant {
+        name: "addresses_told_to_strangers",
+        takes_out: "ptrace_may_access",
+        edits: &[
+            Edit { file: "src/process/proc/task_mm.rs", find: "    if me.tgid == task.tgid {", replace: "    if me.tgid == task.tgid || true {" },
+        ],
+        red: Run::ring3("proc_status", "addresses of another user's are not told"),
+    },
+    Mutant {
+        name: "clock_chip_not_read",
+        takes_out: "read_persistent_clock",
+        edits: &[
+            Edit { file: "src/init.rs", find: "    rtc::read_persistent_clock();\n", replace: "    let _ = rtc::read_persistent_clock;\n" },
+        ],
+        red: Run::ring3("proc_system", "the calendar does not begin at boot"),
+    },
+    Mutant {
         name: "robust_locks_kept_by_the_dead",
         takes_out: "exit_robust_list",
         edits: &[
