@@ -56,6 +56,10 @@ fn memory() {
     let (size, peak) = (kb("VmSize"), kb("VmPeak"));
     eq!(size, before[0], "unmapped it is gone");
     ok!(peak >= before[0] + 8192, "but VmPeak remembers it");
+    // One page more, for who remembers only the last.
+    let page = mmap_anonymous(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
+    touch(page, 4096, true);
+    munmap(page, 4096).expect("munmap");
     let (rss, most) = (kb("VmRSS"), kb("VmHWM"));
     ok!(most + SLACK >= rss + 8192, "VmHWM remembers the pages");
     let shared = mmap_anonymous(8 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED).expect("mmap");

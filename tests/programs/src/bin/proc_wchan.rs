@@ -12,7 +12,7 @@ use rt::{
     ktap,
     machine::is_i386_kernel,
     ok,
-    proc::{SYS_READ, read},
+    proc::{SYS_READ, close, read},
     process::{NOBODY, child, setuid},
     sched::sched_yield,
     skip,
@@ -67,8 +67,13 @@ fn sleepers() {
         ("nanosleep", || rt::clock::sleep_ms(1_000_000)),
         ("futex_wait", || _ = futex_wait(0)),
         ("do_wait", || {
+            // It goes when we do.
+            let mut fds = [0u32; 2];
+            syscall(SYS_PIPE, [fds.as_mut_ptr() as u32]).expect("pipe");
             child(|| {
-                rt::clock::sleep_ms(1_000_000);
+                close(fds[1]);
+                let mut byte = 0u8;
+                let _ = syscall(SYS_READ, [fds[0], &raw mut byte as u32, 1]);
                 0
             })
             .wait();
