@@ -206,6 +206,8 @@ pub fn sys_rename(old: u32, new: u32) -> SysResult {
 
 /// renameat, renameat2.
 pub fn sys_renameat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult {
+    // Both are read before either is looked for.
+    getname(new)?;
     lookup(old_dirfd, old, false)?;
     match lookup(dirfd, new, false) {
         Ok(_) | Err(Errno::ENOENT) => Err(Errno::EROFS),

@@ -387,10 +387,11 @@ fn paths() {
     let too_long = Err(Errno::ENAMETOOLONG);
     let name = path("/", b'x', 256);
     let room = [0u32; 32];
-    // What comes second is a mode, an argument vector of none, or where to store an answer.
+    // What comes second is a mode, an argument vector of none, a path, or where to store an answer.
     for &(call, number) in CALLS {
         let second = match call {
             "readlink" | "stat64" | "lstat64" => room.as_ptr() as u32,
+            "rename" => c"/x".as_ptr() as u32,
             _ => 0,
         };
         eq!(
@@ -401,9 +402,14 @@ fn paths() {
     }
     let root = c"/".as_ptr() as u32;
     eq!(
-        syscall(38, [root, name]),
+        syscall(38, [c"/proc".as_ptr() as u32, name]),
         too_long,
         "rename to such a name: ENAMETOOLONG"
+    );
+    eq!(
+        syscall(38, [name, 0]),
+        Err(Errno::EFAULT),
+        "rename reads both paths first: EFAULT"
     );
     eq!(
         syscall(OPEN, [path("/", b'x', 255), 0]),
@@ -451,7 +457,7 @@ fn paths() {
 }
 
 fn main() -> i32 {
-    ktap::plan(74);
+    ktap::plan(75);
     mapping();
     protection();
     advice();
