@@ -2,6 +2,7 @@
 //! test that must notice. Each file has those of one part of the way.
 
 mod calls;
+mod exec;
 mod membarrier;
 mod programs;
 mod rseq;
@@ -166,6 +167,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
     [
         switch_to::SWITCH_TO,
         schedule::SCHEDULE,
+        exec::EXEC,
         programs::PROGRAMS,
         membarrier::MEMBARRIER,
         rseq::RSEQ,
