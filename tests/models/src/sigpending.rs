@@ -118,9 +118,9 @@ fn a_signal_sent_while_its_taker_ends_goes_to_another() {
     in_order(
         "src/process/signal.rs",
         &[
-            "pub fn send_to_process",
+            "pub fn group_send_sig_info",
             "shared_pending.lock().add(info)",
-            "complete_signal(&list, task, info.signal)",
+            "complete_signal(list, task, info.signal)",
         ],
     );
 }
