@@ -4,6 +4,7 @@
 mod calls;
 mod exec;
 mod membarrier;
+mod procfs;
 mod programs;
 mod rseq;
 mod schedule;
@@ -169,6 +170,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         schedule::SCHEDULE,
         exec::EXEC,
         programs::PROGRAMS,
+        procfs::PROCFS,
         membarrier::MEMBARRIER,
         rseq::RSEQ,
         calls::CALLS,
