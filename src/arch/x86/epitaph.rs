@@ -135,8 +135,8 @@ unsafe extern "C" fn lock_misuse(misuse: *const ()) -> ! {
 /// CPUs that owe a report, one bit each.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
-/// How long a CPU may take over its report.
-const REPORT_US: u64 = 200_000;
+/// How long a CPU may take over its report. A virtual one may have to wait for a real one.
+const REPORT_US: u64 = 5_000_000;
 
 /// Has CPU `cpu` report by NMI, which no disabled interrupt holds back.
 fn ask_cpu(out: &mut impl Write, cpu: u32) {
