@@ -255,6 +255,8 @@ fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16
 /// The point of no return: once we are the only thread there is no old program to give an error to.
 fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Result<(), Errno> {
     de_thread(me)?;
+    // Before a parent in vfork goes on, which may wait for us.
+    me.exit_signal.store(SIGCHLD, Ordering::Relaxed);
     mm_release(me);
     exec_mmap(me, mm);
     clear_flag(me.thread_info(), TIF_LDT);
@@ -270,7 +272,6 @@ fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Re
     }
     let files = me.files.lock().clone();
     files.iter().for_each(|files| files.exec());
-    me.exit_signal.store(SIGCHLD, Ordering::Relaxed);
     me.flags
         .fetch_and(!(PF_FORKNOEXEC | PF_KTHREAD), Ordering::Relaxed);
     Ok(())
