@@ -31,6 +31,21 @@ pub fn sleep_ms(ms: u32) {
     nanosleep(ms / 1000, ms % 1000 * 1_000_000).expect("nanosleep");
 }
 
+/// Longer than anything takes that comes at all, however busy the host is.
+pub const PATIENCE_NS: u64 = 15_000 * NS_PER_MS;
+
+/// Waits until `done`; false if it never comes true.
+pub fn comes_true(mut done: impl FnMut() -> bool) -> bool {
+    let end = monotonic_ns() + PATIENCE_NS;
+    while !done() {
+        if monotonic_ns() > end {
+            return false;
+        }
+        sleep_ms(1);
+    }
+    true
+}
+
 /// The caller's switches: of its own will (`nvcsw`), preempted (`nivcsw`).
 pub fn switch_counts() -> Result<(u32, u32), Errno> {
     let mut rusage = [0u32; 18]; // 18 longs; the last two are the counts

@@ -4,14 +4,14 @@
 
 use crate::{
     Errno, WaitStatus, child,
-    clock::{NS_PER_MS, monotonic_ns},
+    clock::{NS_PER_MS, PATIENCE_NS, monotonic_ns},
     gates::syscall,
     process::{Child, getpid, wait4},
     sched::sched_yield,
-    signals::kill,
+    signals::{Sigcontext, kill, set_handler},
 };
 use core::sync::atomic::{
-    AtomicU32,
+    AtomicBool, AtomicU32,
     Ordering::{Relaxed, SeqCst},
 };
 
@@ -19,8 +19,11 @@ const SYS_READ: u32 = 3;
 const SYS_OPEN: u32 = 5;
 const SYS_CLOSE: u32 = 6;
 const SYS_SETPGID: u32 = 57;
+const SYS_SETITIMER: u32 = 104;
 const SYS_RT_SIGPROCMASK: u32 = 175;
 const SYS_RT_SIGPENDING: u32 = 176;
+
+const SIGALRM: u32 = 14;
 
 /// `wait4`: also of children that have stopped.
 pub const WUNTRACED: u32 = 2;
@@ -41,18 +44,38 @@ pub const fn stopped(signal: u32) -> WaitStatus {
     WaitStatus(signal << 8 | 0x7f)
 }
 
-/// What `wait4` is to say of `child`.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn give_up(_: u32, _: Sigcontext) {
+    IS_OVER.store(true, SeqCst);
+}
+
+/// SIGALRM when the caller has waited for so long that nothing will come; and again, in case it was
+/// not waiting just then. 0 turns it off.
+fn alarm_in(seconds: u32) {
+    let again = u32::from(seconds != 0);
+    let times = [again, 0, seconds, 0];
+    syscall(SYS_SETITIMER, [0, times.as_ptr() as u32, 0]).expect("setitimer");
+}
+
+/// What `wait4` is to say of `child`; ETIMEDOUT if it says nothing.
 pub fn hears(child: Child, options: u32) -> Result<WaitStatus, Errno> {
-    loop {
+    IS_OVER.store(false, SeqCst);
+    set_handler(SIGALRM, give_up).expect("sigaction");
+    alarm_in((PATIENCE_NS / 1_000_000_000) as u32);
+    let said = loop {
         match wait4(child.pid as i32, options) {
+            Err(Errno::EINTR) if IS_OVER.load(SeqCst) => break Err(Errno::ETIMEDOUT),
             // A SIGCHLD that a handler took.
             Err(Errno::EINTR) => (),
-            Ok((0, _)) => return Err(Errno::EAGAIN),
-            Ok((pid, status)) if pid == child.pid => return Ok(status),
-            Ok(_) => return Err(Errno::ESRCH),
-            Err(errno) => return Err(errno),
+            Ok((0, _)) => break Err(Errno::EAGAIN),
+            Ok((pid, status)) if pid == child.pid => break Ok(status),
+            Ok(_) => break Err(Errno::ESRCH),
+            Err(errno) => break Err(errno),
         }
-    }
+    };
+    alarm_in(0);
+    said
 }
 
 /// Stops who sleeps as often as it begins to sleep again, until it ends; what it ended with. After a

@@ -7,6 +7,7 @@
 
 use crate::{
     Errno,
+    clock::{PATIENCE_NS, monotonic_ns},
     gates::{result, syscall},
     memory::{MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous},
     sched::sched_yield,
@@ -54,13 +55,14 @@ pub struct Thread {
 impl Thread {
     /// Waits until the kernel says that the thread is gone. False if it never does.
     pub fn join(self) -> bool {
-        (0..1_000_000).any(|_| {
-            let gone = self.alive.load(SeqCst) == 0;
-            if !gone {
-                sched_yield();
+        let end = monotonic_ns() + PATIENCE_NS;
+        while self.alive.load(SeqCst) != 0 {
+            if monotonic_ns() > end {
+                return false;
             }
-            gone
-        })
+            sched_yield();
+        }
+        true
     }
 }
 

@@ -115,14 +115,8 @@ fn moves(page: SharedPage, spinner: Child, to: u32) -> bool {
     let moved = set_affinity(spinner.pid, 1 << to).is_ok();
     // Whatever it notes from now on, it notes there.
     page[0].store(u32::MAX, SeqCst);
-    let mut seen = u32::MAX;
-    for _ in 0..500 {
-        seen = page[0].load(SeqCst);
-        if seen != u32::MAX {
-            break;
-        }
-        rt::clock::sleep_ms(4);
-    }
+    rt::clock::comes_true(|| page[0].load(SeqCst) != u32::MAX);
+    let seen = page[0].load(SeqCst);
     let killed = kill(spinner.pid, SIGKILL).is_ok();
     moved && seen == to && killed && spinner.wait() == WaitStatus::signaled(SIGKILL)
 }

@@ -11,12 +11,13 @@
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     Errno, WaitStatus, child,
-    clock::sleep_ms,
+    clock::{comes_true, sleep_ms},
     eq,
     gates::syscall,
+    job::state_of,
     ktap,
     memory::shared_page,
-    process::{Child, WNOHANG, exec_self, exit, exit_group, wait4},
+    process::{Child, WNOHANG, exec_self, exit, exit_group, getpid, wait4},
     signals::{Sigcontext, kill, set_handler, set_handler_with},
     start,
     thread::{
@@ -58,8 +59,14 @@ fn pause() {
     let _ = syscall(SYS_NANOSLEEP, [[0u32, 30_000_000].as_ptr() as u32, 0]);
 }
 
-extern "C" fn exit_group_soon(ms: u32) -> i32 {
-    sleep_ms(ms);
+/// The word at this address of a shared page.
+fn word(at: u32) -> &'static AtomicU32 {
+    // SAFETY: the callers' pages stay for good.
+    unsafe { &*(at as *const AtomicU32) }
+}
+
+extern "C" fn exit_group_when_told(told: u32) -> i32 {
+    comes_true(|| word(told).load(SeqCst) != 0);
     exit_group(7)
 }
 
@@ -70,10 +77,16 @@ extern "C" fn sleep_on(_: u32) -> i32 {
 }
 
 /// Waits for the process's child, which its leader has left behind.
-extern "C" fn wait_for_it(_: u32) -> i32 {
-    sleep_ms(30);
+extern "C" fn wait_for_it(may_end: u32) -> i32 {
+    wait_for_leader(getpid());
+    word(may_end).store(1, SeqCst);
     let status = wait4(-1, 0).map(|(_, status)| status);
     exit_group(i32::from(status != Ok(WaitStatus::exited(3))))
+}
+
+/// Waits until the first thread of a process has ended, but others have not.
+fn wait_for_leader(pid: u32) {
+    comes_true(|| state_of(pid) == 'Z');
 }
 
 /// A process whose first thread ends at once, with status 5, while another runs `body`.
@@ -86,14 +99,16 @@ fn without_leader(body: extern "C" fn(u32) -> i32, argument: u32) -> Child {
 
 fn leaders() {
     set_handler(SIGCHLD, told).expect("sigaction");
-    let process = without_leader(exit_group_soon, 80);
-    pause();
+    let page = shared_page();
+    let process = without_leader(exit_group_when_told, page[0].as_ptr() as u32);
+    wait_for_leader(process.pid);
     let early = (TOLD.load(SeqCst), wait4(process.pid as i32, WNOHANG));
     eq!(
         early,
         (0, Ok((0, WaitStatus(0)))),
         "while a thread lives its process has not ended"
     );
+    page[0].store(1, SeqCst);
     let end = wait_through_signals(process.pid);
     eq!(
         end,
@@ -103,7 +118,7 @@ fn leaders() {
     eq!(TOLD.load(SeqCst), 1, "and that is told once");
 
     let process = without_leader(sleep_on, 0);
-    pause();
+    wait_for_leader(process.pid);
     kill(process.pid, SIGTERM).expect("kill");
     eq!(
         wait_through_signals(process.pid),
@@ -112,12 +127,11 @@ fn leaders() {
     );
 
     let process = child(|| {
-        spawn(wait_for_it, 0, None).expect("clone");
-        // Whom the other thread waits for.
         let _ = child(|| {
-            sleep_ms(60);
+            comes_true(|| page[1].load(SeqCst) != 0);
             3
         });
+        spawn(wait_for_it, page[1].as_ptr() as u32, None).expect("clone");
         5
     });
     eq!(
@@ -136,7 +150,7 @@ fn unwanted() {
     let ends = || {
         let ended = child(|| 0);
         pause();
-        wait4(ended.pid as i32, 0)
+        wait_through_signals(ended.pid)
     };
     TOLD.store(0, SeqCst);
     set_sigchld(1);
@@ -252,10 +266,14 @@ fn vforks() {
         let thread = spawn(vfork, 0, None).expect("clone");
         i32::from(!thread.join())
     });
-    sleep_ms(200);
     // Who sleeps in vfork for ever cannot even be killed.
+    let mut end = Ok((0, WaitStatus(0)));
+    comes_true(|| {
+        end = wait4(process.pid as i32, WNOHANG);
+        end != Ok((0, WaitStatus(0)))
+    });
     eq!(
-        wait4(process.pid as i32, WNOHANG),
+        end,
         Ok((process.pid, WaitStatus::exited(0))),
         "a thread goes on after its vfork"
     );
@@ -290,11 +308,12 @@ fn executing() {
         Ok(0),
         "what exec closes stays open for who shared it"
     );
-    match syscall(SYS_CLONE, [SIGUSR2, 0, 0, 0, 0]) {
+    // Or what clone said would end us. We go on when it is the program.
+    set_handler(SIGUSR2, told).expect("sigaction");
+    match syscall(SYS_CLONE, [CLONE_VFORK | SIGUSR2, 0, 0, 0, 0]) {
         Ok(0) => exec_self(c"end"),
         other => other.expect("clone"),
     };
-    sleep_ms(50); // until it is the program
     let status = wait4(-1, 0).map(|(_, status)| status);
     eq!(
         status,

@@ -9,7 +9,7 @@
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     Errno, WaitStatus, child,
-    clock::{NS_PER_MS, clock_gettime, monotonic_ns, sleep_ms},
+    clock::{NS_PER_MS, clock_gettime, comes_true, monotonic_ns, sleep_ms},
     eq,
     gates::syscall,
     insn,
@@ -64,14 +64,10 @@ fn wake(word: usize, op: u32, count: u32) -> Result<u32, Errno> {
 /// Wakes until `count` have been, which may not sleep yet.
 fn wake_all(word: usize, op: u32, count: u32) -> bool {
     let mut woken = 0;
-    for _ in 0..2000 {
+    comes_true(|| {
         woken += wake(word, op, count - woken).unwrap_or(0);
-        if woken == count {
-            return true;
-        }
-        sleep_ms(1);
-    }
-    false
+        woken == count
+    })
 }
 
 /// Sleeps on word `argument & 3` with bitset `argument >> 8` (0: plain), and notes the bit.
@@ -132,6 +128,8 @@ fn answers() {
         Err(Errno::ENOSYS),
         "priority inheritance: ENOSYS"
     );
+    // A kernel that has it has taken the lock.
+    WORDS[0].store(0, SeqCst);
     eq!(
         futex(word, 99, [0; 4]),
         Err(Errno::ENOSYS),
@@ -164,9 +162,13 @@ fn answers() {
 fn sleepers() {
     let three = [start(0), start(0), start(0)];
     ok!(wake_all(0, WAKE, 1), "one of three is woken");
+    comes_true(|| WOKEN.load(SeqCst) != 0);
     sleep_ms(5);
     eq!(WOKEN.load(SeqCst), 1, "and no other");
-    eq!(wake(0, WAKE, 0), Ok(1), "who wakes none wakes one");
+    // They may not sleep yet.
+    comes_true(|| wake(0, WAKE, 0) != Ok(0));
+    comes_true(|| WOKEN.load(SeqCst) != 1);
+    eq!(WOKEN.load(SeqCst), 2, "who wakes none wakes one");
     ok!(wake_all(0, WAKE, 1), "then the last");
     ok!(three.into_iter().all(Thread::join), "each goes on");
 
@@ -236,7 +238,9 @@ extern "C" fn note(_: u32, _: Sigcontext) {
 
 /// A signal while it sleeps.
 extern "C" fn disturb(word: u32) -> i32 {
-    sleep_ms(40);
+    while state_of(getpid()) != 'S' {
+        sleep_ms(1);
+    }
     kill(getpid(), SIGUSR1).expect("kill");
     while DISTURBED.load(SeqCst) != 0 {
         sleep_ms(10);
@@ -274,14 +278,14 @@ fn signals() {
 fn stopped_wait() {
     let [word, ends, ..] = shared_page();
     let waiter = job(|| {
-        // Five seconds, of which none is left over for the sleep behind it.
-        let timeout = [5u32, 0];
+        // Ten seconds, of which none is left over for the sleep behind it.
+        let timeout = [10u32, 0];
         let wait = [0, timeout.as_ptr() as u32, 0, 0];
         let answer = futex(word.as_ptr() as u32, WAIT, wait);
         let begin = monotonic_ns();
         sleep_ms(4);
         let slept_ms = (monotonic_ns() - begin) / NS_PER_MS;
-        ends.store(1 + u32::from(slept_ms >= 4000), SeqCst);
+        ends.store(1 + u32::from(slept_ms >= 8000), SeqCst);
         i32::from(answer != Err(Errno::EAGAIN))
     });
     while state_of(waiter.pid) != 'S' {

@@ -78,8 +78,11 @@ fn waiting() {
         "wait4 with an unknown option: EINVAL"
     );
 
+    let page = shared_page();
     let sleeper = child(|| {
-        clock::sleep_ms(50);
+        while page[0].load(SeqCst) == 0 {
+            sched::sched_yield();
+        }
         3
     });
     eq!(
@@ -87,6 +90,7 @@ fn waiting() {
         Ok((0, WaitStatus(0))),
         "WNOHANG while the child lives: 0"
     );
+    page[0].store(1, SeqCst);
     let end = wait4(-1, 0);
     eq!(
         end,
@@ -151,12 +155,7 @@ fn orphans() {
         "a parent dies before its child"
     );
     page[0].store(1, SeqCst);
-    for _ in 0..100 {
-        if page[1].load(SeqCst) != 0 {
-            break;
-        }
-        clock::sleep_ms(10);
-    }
+    clock::comes_true(|| page[1].load(SeqCst) != 0);
     let new_parent = page[1].load(SeqCst);
     ok!(
         new_parent != 0 && new_parent != parent.pid,

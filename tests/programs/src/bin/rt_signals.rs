@@ -9,9 +9,10 @@
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     Errno, child,
-    clock::{NS_PER_MS, monotonic_ns, sleep_ms},
+    clock::{NS_PER_MS, PATIENCE_NS, monotonic_ns, sleep_ms},
     eq, expect_exit,
     gates::syscall,
+    job::state_of,
     ktap,
     memory::KERNEL_ADDRESS,
     ok,
@@ -26,6 +27,8 @@ const SYS_RT_SIGQUEUEINFO: u32 = 178;
 const SYS_RT_TGSIGQUEUEINFO: u32 = 335;
 const SYS_RT_SIGTIMEDWAIT64: u32 = 421;
 const SIG_BLOCK: u32 = 0;
+/// Nothing that comes takes so long.
+const NEVER_MS: u32 = (PATIENCE_NS / NS_PER_MS) as u32;
 const SIG_UNBLOCK: u32 = 1;
 const SIGUSR1: u32 = 10;
 const SIGUSR2: u32 = 12;
@@ -138,7 +141,7 @@ fn waiting() {
         0
     });
     eq!(
-        wait_ms(&[SIGCHLD], Some(5000)).map(|(signal, _)| signal),
+        wait_ms(&[SIGCHLD], Some(NEVER_MS)).map(|(signal, _)| signal),
         Ok(SIGCHLD),
         "SIGCHLD, which by default does nothing"
     );
@@ -147,11 +150,14 @@ fn waiting() {
     mask(SIG_UNBLOCK, &[SIGUSR1]);
     let me = getpid();
     let sender = child(|| {
-        sleep_ms(30);
+        // Before it waits, the signal would come to nobody who could be interrupted.
+        while state_of(me) != 'S' {
+            sleep_ms(1);
+        }
         kill(me, SIGUSR1).map_or(1, |()| 0)
     });
     eq!(
-        wait_ms(&[FIRST], Some(5000)),
+        wait_ms(&[FIRST], Some(NEVER_MS)),
         Err(Errno::EINTR),
         "another signal: EINTR"
     );

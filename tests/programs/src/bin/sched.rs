@@ -12,10 +12,10 @@
 use core::sync::atomic::Ordering::SeqCst;
 use rt::{
     WaitStatus, child,
-    clock::{NS_PER_MS, monotonic_ns, sleep_ms, switch_counts},
+    clock::{NS_PER_MS, PATIENCE_NS, monotonic_ns, sleep_ms, switch_counts},
     eq, ktap,
     memory::{SharedPage, shared_page},
-    ok, println,
+    ok,
     process::Child,
     relay::{MAX_ROLES, Role, alternate},
     sched::{SCHED_FIFO, SCHED_OTHER, SCHED_RR, sched_setscheduler, stay_on_one_cpu},
@@ -49,9 +49,9 @@ fn spin(ms: u64, page: SharedPage, who: u32) -> u32 {
 }
 
 /// Two spin, words 1 and 2 counting how often each was interrupted by the other, until
-/// both have been so `times`. False if that takes more than 8 s.
+/// both have been so `times`. False if that never comes.
 fn spin_until_both(times: u32, page: SharedPage, who: u32) -> bool {
-    let end = monotonic_ns() + 8_000 * NS_PER_MS;
+    let end = monotonic_ns() + PATIENCE_NS;
     while monotonic_ns() < end {
         let intruded = u32::from(page[0].swap(who, SeqCst) != who);
         page[who as usize].fetch_add(intruded, SeqCst);
@@ -125,8 +125,10 @@ fn priorities() {
         0
     });
     let low = start(SCHED_FIFO, 10, || {
-        let end = monotonic_ns() + 400 * NS_PER_MS;
-        while monotonic_ns() < end {}
+        let end = monotonic_ns() + PATIENCE_NS;
+        while page[0].load(SeqCst) == 0 && monotonic_ns() < end {
+            core::hint::spin_loop();
+        }
         note(page, 10);
         0
     });
@@ -175,10 +177,13 @@ fn preemption() {
     );
 
     let sleeper = start(SCHED_FIFO, 20, || {
-        let (before, involuntary) = switch_counts().expect("getrusage");
-        (0..10).for_each(|_| sleep_ms(10));
-        let (after, still) = switch_counts().expect("getrusage");
-        i32::from(after - before != 10) | i32::from(still != involuntary) << 1
+        // One that is over before it has begun, on a busy host, is none.
+        let is_exact = (0..10).any(|_| {
+            let (before, involuntary) = switch_counts().expect("getrusage");
+            (0..10).for_each(|_| sleep_ms(10));
+            switch_counts() == Ok((before + 10, involuntary))
+        });
+        i32::from(!is_exact)
     });
     eq!(
         sleeper.wait(),
@@ -196,22 +201,24 @@ fn many() {
     );
     ok!(out.passed() >= 32 * 50 - 1, "50 times");
 
-    let start = monotonic_ns();
+    // On one CPU, first come, first served: who wakes waits until all others sleep.
+    let [began, of_the_first, ..] = shared_page();
+    let begin = monotonic_ns();
     let sleepers: [_; 32] = core::array::from_fn(|_| {
         child(|| {
+            began.fetch_add(1, SeqCst);
             sleep_ms(100);
+            let _ = of_the_first.compare_exchange(0, began.load(SeqCst), SeqCst, SeqCst);
             0
         })
     });
     let well = all_well(sleepers);
-    let took_ms = (monotonic_ns() - start) / NS_PER_MS;
-    if !(100..2500).contains(&took_ms) {
-        println!("# all slept for {took_ms} ms");
-    }
+    let took_ms = (monotonic_ns() - begin) / NS_PER_MS;
     ok!(well && took_ms >= 100, "32 tasks sleep");
-    ok!(
-        took_ms < 2500,
-        "at the same time: 100 ms each, not 3.2 s in all"
+    eq!(
+        of_the_first.load(SeqCst),
+        32,
+        "at the same time: all before one wakes"
     );
 }
 

@@ -9,9 +9,10 @@
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     WaitStatus, child,
-    clock::sleep_ms,
+    clock::{comes_true, sleep_ms},
     eq, expect_exit,
     gates::syscall,
+    job::state_of,
     ktap,
     memory::shared_page,
     ok,
@@ -53,11 +54,11 @@ fn is_pending(signal: u32) -> bool {
     set & 1 << (signal - 1) != 0
 }
 
-/// Says which thread it is, and stays for 2 s.
+/// Says which thread it is, and stays.
 extern "C" fn tell_number(page: u32) -> i32 {
     // SAFETY: the shared page that the caller has mapped.
     unsafe { &*(page as *const AtomicU32) }.store(gettid(), SeqCst);
-    sleep_ms(2000);
+    sleep_ms(60_000);
     exit_group(7)
 }
 
@@ -68,7 +69,7 @@ fn headless() {
             spawn(tell_number, page.as_ptr() as u32, None).expect("clone");
             exit(0)
         });
-        sleep_ms(50);
+        comes_true(|| page[0].load(SeqCst) != 0 && state_of(process.pid) == 'Z');
         eq!(
             kill(page[0].load(SeqCst), signal),
             Ok(()),
@@ -79,6 +80,7 @@ fn headless() {
             WaitStatus::signaled(signal),
             "for its process: signal {signal}"
         );
+        page[0].store(0, SeqCst);
     }
 }
 
@@ -96,15 +98,13 @@ fn forgotten() {
     set_action(SIGUSR1, SIG_DFL);
 }
 
-/// The first thread stays in its handler, up to a second, until the other has come to its own.
+/// The first thread stays in its handler until the other has come to its own.
 extern "C" fn take(_: u32, _: Sigcontext) {
     if gettid() != getpid() {
         CALLS.fetch_add(1, SeqCst);
         return;
     }
-    (0..100)
-        .take_while(|_| CALLS.load(SeqCst) == 0)
-        .for_each(|_| sleep_ms(10));
+    comes_true(|| CALLS.load(SeqCst) != 0);
 }
 
 extern "C" fn sleep_on(_: u32) -> i32 {
@@ -134,9 +134,11 @@ fn handed_on() {
 }
 
 extern "C" fn tell_parent(page: u32) -> i32 {
-    sleep_ms(100);
     // SAFETY: the shared page that the caller has mapped.
-    unsafe { &*(page as *const AtomicU32) }.store(getppid(), SeqCst);
+    let [parent, is_orphan, is_there] = unsafe { &*(page as *const [AtomicU32; 3]) };
+    is_there.store(1, SeqCst);
+    comes_true(|| is_orphan.load(SeqCst) != 0);
+    parent.store(getppid(), SeqCst);
     exit_group(0)
 }
 
@@ -147,11 +149,12 @@ fn orphans() {
             spawn(tell_parent, page.as_ptr() as u32, None).expect("clone");
             sleep_on(0)
         });
-        sleep_ms(50);
+        comes_true(|| page[2].load(SeqCst) != 0);
         0
     });
     parent.wait();
-    sleep_ms(200);
+    page[1].store(1, SeqCst);
+    comes_true(|| page[0].load(SeqCst) != 0);
     eq!(
         page[0].load(SeqCst),
         1,

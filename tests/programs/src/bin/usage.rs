@@ -8,7 +8,7 @@
 
 use rt::{
     Errno, child,
-    clock::{clock_gettime, monotonic_ns, sleep_ms},
+    clock::{PATIENCE_NS, clock_gettime, comes_true, monotonic_ns, sleep_ms},
     eq, expect_exit,
     gates::syscall,
     insn, ktap,
@@ -84,11 +84,15 @@ fn faults_of_touching(pages: u32) -> u32 {
 }
 
 extern "C" fn sleeper(_: u32) -> i32 {
-    // A sleep that is over before it has begun, on a busy host, is no switch.
-    while used(THREAD).nvcsw < 20 {
+    sleep_until_switches(20);
+    0
+}
+
+/// A sleep that is over before it has begun, on a busy host, is no switch.
+fn sleep_until_switches(count: u32) {
+    while used(THREAD).nvcsw < count {
         sleep_ms(1);
     }
-    0
 }
 
 fn own() {
@@ -102,8 +106,10 @@ fn own() {
     let _first = faults_of_touching(1);
     eq!(faults_of_touching(32), 32, "each new page is a fault");
     let before = used(THREAD);
-    sleep_ms(2);
-    ok!(used(THREAD).nvcsw > before.nvcsw, "a sleep is a switch");
+    ok!(
+        comes_true(|| used(THREAD).nvcsw > before.nvcsw),
+        "a sleep is a switch"
+    );
     compute_ms(20);
     ok!(
         used(SELF).user_ms >= before.user_ms + 20,
@@ -139,7 +145,7 @@ fn of_children() {
             0
         });
         grandchild.wait();
-        sleep_ms(1);
+        sleep_until_switches(2);
         0
     });
     let mut status = 0u32;
@@ -196,22 +202,24 @@ fn clock_of(pid: u32, of: u32) -> u32 {
 const THREAD_CLOCK: u32 = 4;
 
 fn clocks() {
-    let both = || [2, 3].map(|clock| clock_ms(clock).expect("clock_gettime"));
-    let before = both();
-    sleep_ms(100);
-    let slept = both();
+    // The thread's first: it goes on while the other is read.
+    let both = || [3, 2].map(|clock| clock_ms(clock).expect("clock_gettime"));
+    // A busy host may take the processor away in between: it may need another look.
+    let stand = (0..10).any(|_| {
+        let before = both();
+        sleep_ms(100);
+        let slept = both();
+        (0..2).all(|i| slept[i] - before[i] < 50)
+    });
+    ok!(stand, "the clocks of CPU time stand still in a sleep");
+    let (begin, end) = (both(), monotonic_ns() + PATIENCE_NS);
+    let mut ran = begin;
+    while monotonic_ns() < end && (0..2).any(|i| ran[i] - begin[i] < 50) {
+        ran = both();
+    }
+    ok!(monotonic_ns() < end, "and not while it computes");
     ok!(
-        (0..2).all(|i| slept[i] - before[i] < 50),
-        "the clocks of CPU time stand still in a sleep"
-    );
-    compute_ms(60);
-    let ran = both();
-    ok!(
-        (0..2).all(|i| ran[i] - slept[i] >= 50),
-        "and not while it computes"
-    );
-    ok!(
-        ran[0] >= ran[1],
+        ran[1] >= ran[0],
         "a process has run no less than its thread"
     );
     let [pid, tid] = [getpid(), gettid()];
@@ -222,7 +230,7 @@ fn clocks() {
     ];
     ok!(
         own.iter()
-            .all(|&clock| clock_ms(clock).is_ok_and(|ms| ms >= ran[1])),
+            .all(|&clock| clock_ms(clock).is_ok_and(|ms| ms >= ran[0])),
         "by number it is the same"
     );
     expect_exit(
@@ -239,7 +247,7 @@ fn clocks() {
         "nobody has none: EINVAL"
     );
 
-    let mut time = [1u32, 0];
+    let mut time = [60u32, 0];
     let mut end = [0u32; 2];
     syscall(SYS_PIPE, [end.as_mut_ptr() as u32]).expect("pipe");
     let writable = 1u32 << end[1];
@@ -256,7 +264,7 @@ fn clocks() {
         "select that finds something at once"
     );
     ok!(
-        time == [1, 0] || time[0] == 0 && time[1] > 500_000,
+        time == [60, 0] || (30..60).contains(&time[0]),
         "leaves its time"
     );
     let (mut time, none) = ([0u32, 50_000], 0u32);
