@@ -106,7 +106,7 @@ const TABLE: &[&[Case]] = &[
 ];
 
 /// Ticks that a case may take.
-const DEADLINE: u64 = 10 * HZ as u64;
+const DEADLINE: u64 = 18 * HZ as u64;
 /// Priority of the runner: nobody keeps it from ending a case.
 const RUNNER_PRIO: i32 = 99;
 

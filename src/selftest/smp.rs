@@ -49,7 +49,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// How long an actor waits for another CPU, in microseconds.
-const PATIENCE_US: u64 = 8_000_000;
+pub const PATIENCE_US: u64 = 15_000_000;
 
 /// CPUs that run, if they are at least `wanted`.
 pub fn need_cpus(wanted: u32) -> Result<u32, Verdict> {
@@ -304,6 +304,10 @@ fn cpu_that_comes_too_late() -> Outcome {
     );
     // A processor that is not there.
     expect("another came in its place", cpu_up(1, 0xee), false)?;
+    wait_for("it was let go", || {
+        // SAFETY: as above.
+        unsafe { page.read_volatile() == CODE.load(Ordering::Acquire) }
+    })?;
     expect("it came when called again", cpu_up(1, 1), true)?;
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
     expect_hex("CPUs that run", online, 0b11)

@@ -180,13 +180,13 @@ fn wake_up_waits_for_on_cpu() -> Outcome {
 
 /// As [`wait_for`], but lets others have this CPU.
 fn wait_for_sleeping(what: &str, done: impl Fn() -> bool) -> Outcome {
-    for _ in 0..500 {
-        if done() {
-            return Ok(());
+    wait_for(what, || {
+        let is_done = done();
+        if !is_done {
+            schedule_timeout_uninterruptible(1);
         }
-        schedule_timeout_uninterruptible(1);
-    }
-    expect_true(what, done())
+        is_done
+    })
 }
 
 /// Two tasks on two CPUs wake each other as fast as they can, so that wakers often find the other
