@@ -54,6 +54,8 @@ pub struct Vm {
     pub silence: Duration,
     /// Whether there is a debug console, which takes the kernel's trace.
     pub trace: bool,
+    /// Whether QEMU notes each write to a device, and when.
+    pub writes: bool,
     /// Whether QEMU's gdb server listens, and the CPUs wait for it.
     pub gdb: bool,
 }
@@ -71,6 +73,7 @@ impl Vm {
             timeout: Duration::from_secs(60),
             silence: Duration::from_secs(20),
             trace: false,
+            writes: false,
             gdb: false,
         }
     }
@@ -160,6 +163,11 @@ impl Vm {
         }
         if self.trace {
             qemu.args(debug_console(&dir.join("trace")));
+        }
+        if self.writes {
+            qemu.args(["-trace", "memory_region_ops_write"])
+                .args(["-msg", "timestamp=on", "-D"])
+                .arg(dir.join("writes"));
         }
         if self.gdb {
             let socket = dir.join("gdb");
@@ -299,8 +307,9 @@ impl Running {
             took: self.started.elapsed(),
             command: self.shown.clone(),
             complaints,
-            // There is none without a debug console.
+            // There are none in a machine that was not asked for them.
             trace: std::fs::read(self.dir.path().join("trace")).unwrap_or_default(),
+            writes: std::fs::read_to_string(self.dir.path().join("writes")).unwrap_or_default(),
         })
     }
 

@@ -95,6 +95,8 @@ pub struct Run {
     pub complaints: String,
     /// What the kernel wrote to the debug console, if the machine had one.
     pub trace: Vec<u8>,
+    /// What QEMU noted of writes to devices, a line each, if it was to.
+    pub writes: String,
 }
 
 impl Run {
