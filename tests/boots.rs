@@ -16,7 +16,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use support::compile::{Profile, kernel};
+use support::compile::{Profile, kernel, mutant};
 use support::ktap::{self, Case, Outcome};
 use support::qemu::Vm;
 use support::run::{Exit, Run};
@@ -58,7 +58,10 @@ pub struct Scenario {
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(MACHINES);
-    let symbols = match kernel(Profile::Dev).and_then(|elf| Symbols::read(&elf)) {
+    let symbols = match mutant()
+        .map_or_else(|| kernel(Profile::Dev), Ok)
+        .and_then(|elf| Symbols::read(&elf))
+    {
         Ok(symbols) => Arc::new(symbols),
         Err(error) => {
             eprintln!("there is no kernel to boot: {error:#}");

@@ -2,8 +2,8 @@
 //!
 //! A *mutant* is the kernel with one small change; see `tests/mutants/`. It is
 //! compiled in a copy of the tree and booted with the test that should notice, which
-//! must be red: `not ok`, or never ended because the kernel panicked or hung. That
-//! it is green without the change, `boots` shows.
+//! must be red: `not ok`, or never ended because the kernel panicked or hung; a scenario,
+//! for the reason named. That it is green without the change, `boots` shows.
 //!
 //! All of them take some minutes, so without arguments a few are run, others after
 //! each commit. `just mutants` runs all, `just mutants NAME` those that match.
@@ -13,15 +13,18 @@ mod list;
 #[path = "mutants/tree.rs"]
 mod tree;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use list::{Mutant, Run, mutants};
+use support::compile::MUTANT;
 use support::image::{IsoSpec, try_iso};
 use support::paths;
 use support::qemu::{Medium, Vm};
 use support::run::{End, Exit};
+use support::toolchain::cargo;
 use support::trace::check::hangs_together;
 use support::trace::stream::Trace;
 use support::trial::{Arguments, Trial, run_named, trial};
@@ -88,6 +91,9 @@ fn notice(mutant: &Mutant) -> Result<()> {
         copy.edit(edit)?;
     }
     let kernel = copy.kernel(mutant.red.variant)?;
+    if let Some(name) = mutant.red.scenario() {
+        return fails(mutant, name, &kernel);
+    }
     let boot = IsoSpec {
         kernel: Some(kernel),
         ..IsoSpec::boot(&mutant.red.cmdline())
@@ -110,6 +116,31 @@ fn notice(mutant: &Mutant) -> Result<()> {
             seen.explain(None)
         ),
     }
+    Ok(())
+}
+
+/// Runs a scenario with the mutant: it must be red for the reason that the mutant names.
+fn fails(mutant: &Mutant, scenario: &str, kernel: &Path) -> Result<()> {
+    let mut boots = cargo();
+    boots
+        .args([
+            "test", "--quiet", "--test", "boots", "--", "--exact", scenario,
+        ])
+        .env(MUTANT, kernel);
+    let output = boots.output().context("cannot start cargo")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (out, why) = (mutant.takes_out, mutant.red.test);
+    ensure!(
+        !output.status.success(),
+        "survived: {scenario} is still green ({out} taken out)\n{said}"
+    );
+    let Some(line) = said.lines().find(|line| line.contains(why)) else {
+        bail!(
+            "{scenario} does not say {why:?} ({out} taken out)\n{said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    println!("# {}: {scenario}: {line}", mutant.name);
     Ok(())
 }
 

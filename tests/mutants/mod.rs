@@ -2,8 +2,9 @@
 //! test that must notice. Each file has those of one part of the way.
 
 mod calls;
-mod exec;
+mod checkers;
 mod membarrier;
+mod processes;
 mod procfs;
 mod programs;
 mod rseq;
@@ -48,7 +49,7 @@ pub struct Run {
     words: &'static str,
     /// The kernel that has the step, if not the usual one.
     pub variant: Option<Variant>,
-    /// The KTAP case that must be red, or why the trace cannot be.
+    /// The KTAP case that must be red, why the trace cannot be, or what a scenario says.
     pub test: &'static str,
 }
 
@@ -58,6 +59,7 @@ enum What {
     Init(&'static str),
     Program(&'static str),
     Traced(&'static str),
+    Scenario(&'static str),
 }
 
 impl Run {
@@ -113,6 +115,22 @@ impl Run {
         }
     }
 
+    /// A scenario of `boots`, on its own machine: `why` is what it says when it is red.
+    const fn boots(scenario: &'static str, why: &'static str) -> Run {
+        Run {
+            what: What::Scenario(scenario),
+            ..Run::selftest(why)
+        }
+    }
+
+    /// The name of the scenario that is run, if it is one.
+    pub fn scenario(&self) -> Option<&'static str> {
+        match self.what {
+            What::Scenario(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether the run's trace is looked at, not its report.
     pub fn is_traced(&self) -> bool {
         matches!(self.what, What::Traced(_))
@@ -150,10 +168,11 @@ impl Run {
         }
     }
 
-    /// The kernel command line.
+    /// The kernel command line; that of a scenario is its own.
     pub fn cmdline(&self) -> String {
         let words = self.words;
         match self.what {
+            What::Scenario(_) => String::new(),
             What::Selftest => format!("selftest={} {words}", self.test),
             What::Stress => format!("stress=2 {words}"),
             What::Init(path) => format!("{words} init={path}"),
@@ -168,15 +187,16 @@ pub fn mutants() -> Vec<&'static Mutant> {
     [
         switch_to::SWITCH_TO,
         schedule::SCHEDULE,
-        exec::EXEC,
         programs::PROGRAMS,
         procfs::PROCFS,
+        processes::PROCESSES,
         membarrier::MEMBARRIER,
         rseq::RSEQ,
         calls::CALLS,
         several_cpus::SEVERAL_CPUS,
         strategies::STRATEGIES,
         trace::TRACE,
+        checkers::CHECKERS,
         variants::VARIANTS,
     ]
     .into_iter()

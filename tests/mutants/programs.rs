@@ -230,46 +230,6 @@ pub const PROGRAMS: &[Mutant] = &[
         red: Run::ring3("usage", "which are of the children now"),
     },
     Mutant {
-        name: "process_ends_with_its_leader",
-        takes_out: "the wait for the last thread",
-        edits: &[
-            Edit { file: "src/process/exit.rs", find: "    if entry.live_threads != 0 {", replace: "    if entry.live_threads != 0 && current().pid() != tgid {" },
-        ],
-        red: Run::ring3("ends", "while a thread lives its process has not ended"),
-    },
-    Mutant {
-        name: "signal_for_the_dead_leader",
-        takes_out: "that a signal for a process is for a thread that lives",
-        edits: &[
-            Edit { file: "src/process/signal_group.rs", find: "        if thread.has_flags(PF_EXITING) || !wanted(thread) {", replace: "        if thread.has_flags(PF_EXITING) && false || !wanted(thread) {" },
-        ],
-        red: Run::ring3("ends", "a signal for the process finds the thread that lives"),
-    },
-    Mutant {
-        name: "ignored_children_wait",
-        takes_out: "that children whose end is ignored leave nothing",
-        edits: &[
-            Edit { file: "src/process/signal.rs", find: "        action.handler == SIG_IGN || action.flags", replace: "        action.handler == SIG_IGN && false || action.flags" },
-        ],
-        red: Run::ring3("ends", "who ignores SIGCHLD has nobody to wait for"),
-    },
-    Mutant {
-        name: "exec_closes_what_others_share",
-        takes_out: "descriptors of its own for a new program",
-        edits: &[
-            Edit { file: "src/process/exec.rs", find: "Arc::strong_count(&files) > 2 =>", replace: "Arc::strong_count(&files) > 2 && false =>" },
-        ],
-        red: Run::ring3("ends", "what exec closes stays open for who shared it"),
-    },
-    Mutant {
-        name: "lone_number_cleared",
-        takes_out: "the question whether somebody shares the memory",
-        edits: &[
-            Edit { file: "src/process/exit.rs", find: "mm.counts.users() > 1", replace: "mm.counts.users() > 0" },
-        ],
-        red: Run::ring3("ends", "the number of who has its memory alone is not cleared"),
-    },
-    Mutant {
         name: "mprotect_of_all_or_nothing",
         takes_out: "the part before a hole that mprotect changes",
         edits: &[
@@ -294,107 +254,11 @@ pub const PROGRAMS: &[Mutant] = &[
         red: Run::ring3("errors", "the policy of another user's task: EPERM"),
     },
     Mutant {
-        name: "handlers_copied",
-        takes_out: "that CLONE_SIGHAND shares the handlers",
-        edits: &[
-            Edit { file: "src/process/signal.rs", find: "        true => sighand,", replace: "        true => new_sighand(*sighand.lock())," },
-        ],
-        red: Run::ring3("ends", "with CLONE_SIGHAND they are shared"),
-    },
-    Mutant {
-        name: "blocker_keeps_the_signal",
-        takes_out: "the word to another thread when one blocks a signal it was told of",
-        edits: &[
-            Edit { file: "src/process/signal.rs", find: "        retarget_shared_pending(me, newly);", replace: "        let _ = retarget_shared_pending;" },
-        ],
-        red: Run::ring3("thread_group", "a signal that its taker blocks goes to another"),
-    },
-    Mutant {
-        name: "ignored_signal_waits_on",
-        takes_out: "that what a process comes to ignore is forgotten",
-        edits: &[
-            Edit { file: "src/syscall/signal.rs", find: "    flush_ignored(me, signal);", replace: "    let _ = flush_ignored;" },
-        ],
-        red: Run::ring3("thread_group", "until it is ignored"),
-    },
-    Mutant {
-        name: "threads_of_an_orphan_forgotten",
-        takes_out: "the parent's number in the other threads of an orphan",
-        edits: &[
-            Edit { file: "src/process/tasklist.rs", find: "            if !orphans.contains(&c.task.tgid) {", replace: "            if !orphans.contains(&c.task.pid()) {" },
-        ],
-        red: Run::ring3("thread_group", "each thread of an orphan is init's child"),
-    },
-    Mutant {
-        name: "real_time_signals_wait_once",
-        takes_out: "the queue of real-time signals",
-        edits: &[
-            Edit { file: "src/process/sigpending.rs", find: "        if !real_time && self.set.contains(info.signal) {", replace: "        if self.set.contains(info.signal) {" },
-        ],
-        red: Run::ring3("rt_signals", "by number, then in order; a usual signal once"),
-    },
-    Mutant {
-        name: "awaited_signal_ignored",
-        takes_out: "the blocked signals that rt_sigtimedwait waits for",
-        edits: &[
-            Edit { file: "src/syscall/signal_wait.rs", find: "        own.awaited = own.blocked;", replace: "        own.awaited = SigSet::EMPTY;" },
-        ],
-        red: Run::ring3("rt_signals", "SIGCHLD, which by default does nothing"),
-    },
-    Mutant {
-        name: "overruns_not_counted",
-        takes_out: "the overruns of a timer",
-        edits: &[
-            Edit { file: "src/process/posix_timer.rs", find: "waiting.map(|info| info.fields[1] = info.fields[1].saturating_add(1))", replace: "waiting.map(|info| info.fields[1] = info.fields[1].saturating_add(0))" },
-        ],
-        red: Run::ring3("posix_timer", "one signal waits, and tells of overruns"),
-    },
-    Mutant {
         name: "no_frames_in_the_vdso",
         takes_out: "the tables by which a stack is unwound",
         edits: &[
             Edit { file: "src/arch/x86/vdso.rs", find: "        &[0x6474_e550, hdr, hdr, hdr, bytes, bytes, 4, 4],", replace: "        &[0, hdr, hdr, hdr, bytes, bytes, 4, 4]," },
         ],
         red: Run::init("/bin/threads-glibc", "and cleans up after itself"),
-    },
-    Mutant {
-        name: "stops_one_thread",
-        takes_out: "that a stop wakes the other threads",
-        edits: &[
-            Edit { file: "src/process/stop.rs", find: "filter(|thread| thread.pid() != me.pid()) {", replace: "filter(|_| false) {" },
-        ],
-        red: Run::ring3("stop", "a stop stops all threads, leader true"),
-    },
-    Mutant {
-        name: "sigkill_leaves_stopped",
-        takes_out: "that SIGKILL wakes who is stopped",
-        edits: &[
-            Edit { file: "src/process/signal.rs", find: "        true => TASK_INTERRUPTIBLE | TASK_STOPPED,", replace: "        true => TASK_INTERRUPTIBLE," },
-        ],
-        red: Run::ring3("stop", "SIGKILL ends who is stopped"),
-    },
-    Mutant {
-        name: "stop_outlives_sigcont",
-        takes_out: "that SIGCONT removes stop signals",
-        edits: &[
-            Edit { file: "src/process/stop.rs", find: "            discard_pending(list, task, STOP_SIGNALS);\n", replace: "" },
-        ],
-        red: Run::ring3("stop", "SIGCONT removes a pending stop signal, which removes a pending SIGCONT"),
-    },
-    Mutant {
-        name: "orphans_stop",
-        takes_out: "that nobody stops whom nobody could let go on",
-        edits: &[
-            Edit { file: "src/process/stop.rs", find: "        || signal != SIGSTOP && is_orphaned_pgrp", replace: "        || false && is_orphaned_pgrp" },
-        ],
-        red: Run::ring3("stop", "an orphaned group is stopped by SIGSTOP only"),
-    },
-    Mutant {
-        name: "stop_ends_sleep",
-        takes_out: "that a sleep goes on after a stop",
-        edits: &[
-            Edit { file: "src/syscall/sched.rs", find: "            return Err(Errno::ERESTARTNOHAND);", replace: "            return Err(Errno::EINTR);" },
-        ],
-        red: Run::ring3("stop", "a sleep ends at its time, however often it was stopped"),
     },
 ];

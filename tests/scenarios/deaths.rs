@@ -121,7 +121,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.push(scenario(
         "death::panic_halt_stands_still",
         IsoSpec::boot("panic=halt selftest=panic!"),
-        |vm| vm.silence = Duration::from_secs(5),
+        as_usual,
         |run| {
             run.line("BUG: ")?;
             ensure!(

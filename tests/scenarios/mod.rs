@@ -1,6 +1,7 @@
 //! The boots, one story a file.
 
 mod boot_failures;
+mod cpu_start;
 mod deaths;
 mod harness;
 mod init_failures;
@@ -14,6 +15,7 @@ mod trace;
 use std::time::Duration;
 
 use anyhow::Result;
+use support::compile::mutant;
 use support::image::{IsoSpec, try_iso};
 use support::qemu::{Medium, Vm};
 use support::run::Run;
@@ -30,6 +32,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(deaths::scenarios());
     scenarios.extend(kcov::scenarios());
     scenarios.extend(smp::scenarios());
+    scenarios.extend(cpu_start::scenarios());
     scenarios.extend(tour::scenarios());
     scenarios.extend(trace::scenarios());
     scenarios
@@ -50,6 +53,8 @@ fn scenario(
     Scenario {
         name: name.to_owned(),
         run: Box::new(move || {
+            let mut spec = spec.clone();
+            spec.kernel = spec.kernel.or_else(mutant);
             let mut vm = machine(&spec)?;
             change(&mut vm);
             vm.run()

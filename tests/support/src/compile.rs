@@ -39,6 +39,14 @@ pub fn kernel(profile: Profile) -> Result<PathBuf> {
     Ok(binaries(profile).join("switch_to"))
 }
 
+/// The environment variable in which `mutants` names the kernel that a scenario is to boot.
+pub const MUTANT: &str = "MUTANT";
+
+/// That kernel, if this is such a run.
+pub fn mutant() -> Option<PathBuf> {
+    std::env::var_os(MUTANT).map(PathBuf::from)
+}
+
 /// A kernel that is built apart from the others: with a feature, and other flags for the compiler.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {

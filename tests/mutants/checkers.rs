@@ -1,0 +1,164 @@
+//! What watches the kernel, and what a CPU that starts is waited for: each is seen by a scenario.
+
+use super::{Edit, Mutant, Run};
+
+const SOFT: &str = "smp::a_soft_lockup_shows_every_cpu";
+const HARD: &str = "smp::a_hard_lockup_is_seen_by_its_neighbour";
+const START: &str = "smp::a_cpu_is_given_the_time_that_it_needs";
+
+/// Watchdog, lock checker, start of a CPU.
+#[rustfmt::skip]
+pub const CHECKERS: &[Mutant] = &[
+    Mutant {
+        name: "soft_lockup_not_seen",
+        takes_out: "each CPU's look at its own switches",
+        edits: &[
+            Edit { file: "src/process/watchdog.rs", find: "    } else if me.still_for(switches, now_ms) >= limit_ms {", replace: "    } else if false && me.still_for(switches, now_ms) >= limit_ms {" },
+        ],
+        red: Run::boots(SOFT, "no line has \"BUG: soft lockup: CPU \""),
+    },
+    Mutant {
+        name: "hard_lockup_not_seen",
+        takes_out: "each CPU's look at its neighbour's ticks",
+        edits: &[
+            Edit { file: "src/process/watchdog.rs", find: "        if NEIGHBOUR[cpu as usize]", replace: "        if false && NEIGHBOUR[cpu as usize]" },
+        ],
+        red: Run::boots(HARD, "no line has \"BUG: hard lockup: CPU 1 "),
+    },
+    Mutant {
+        name: "lockup_though_nothing_is_due",
+        takes_out: "the question whether a switch is due",
+        edits: &[
+            Edit { file: "src/process/watchdog.rs", find: "    if !test_flag(current_thread_info(), TIF_NEED_RESCHED) {", replace: "    if false && !test_flag(current_thread_info(), TIF_NEED_RESCHED) {" },
+        ],
+        red: Run::selftest("nice_spinner_is_no_lockup").with("watchdog=1"),
+    },
+    Mutant {
+        name: "lockup_shows_one_cpu",
+        takes_out: "the registers of the other CPUs",
+        edits: &[
+            Edit { file: "src/arch/x86/epitaph.rs", find: "        ask_cpu(out, cpu);\n", replace: "" },
+        ],
+        red: Run::boots(HARD, "no line has \"cpu 1, task locked\""),
+    },
+    Mutant {
+        name: "lockup_shows_no_tasks",
+        takes_out: "the tasks in the watchdog's report",
+        edits: &[
+            Edit { file: "src/arch/x86/epitaph.rs", find: "    show_tasks();\n", replace: "" },
+        ],
+        red: Run::boots(SOFT, "no line has \"runs on cpu\""),
+    },
+    Mutant {
+        name: "lock_owner_not_looked_at",
+        takes_out: "the question who holds a lock that is to be taken",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "        if self.owner.load(Ordering::Relaxed) == cpu + 1 {", replace: "        if false && self.owner.load(Ordering::Relaxed) == cpu + 1 {" },
+        ],
+        red: Run::boots("lockdep::bug_lock_taken_twice", "no line has \"BUG: lock taken twice by one CPU\""),
+    },
+    Mutant {
+        name: "lock_taken_nowhere",
+        takes_out: "the backtrace of who holds a lock",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "        self.taken_at.set(&capture());\n", replace: "" },
+        ],
+        red: Run::boots("lockdep::bug_lock_taken_twice", "the other does not name take_first"),
+    },
+    Mutant {
+        name: "lock_order_not_looked_at",
+        takes_out: "the order of classes",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "            self.check_order(held, class, &trace);", replace: "            let _ = held;" },
+        ],
+        red: Run::boots("lockdep::bug_locks_taken_in_two_orders", "no line has \"BUG: locks taken in two orders\""),
+    },
+    Mutant {
+        name: "lock_order_of_nobody",
+        takes_out: "the backtrace of the first order of two classes",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "            EDGES[before][class].set(trace);", replace: "            let _ = trace;" },
+        ],
+        red: Run::boots("lockdep::bug_locks_taken_in_two_orders", "the other does not name take_both_in_order"),
+    },
+    Mutant {
+        name: "run_queues_in_any_order",
+        takes_out: "the order within a class",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "            if core::ptr::from_ref(held) >= core::ptr::from_ref(self) {", replace: "            if false {" },
+        ],
+        red: Run::boots("lockdep::bug_run_queues_out_of_order", "no line has \"BUG: two locks of a class not in order\""),
+    },
+    Mutant {
+        name: "lock_of_interrupts_not_looked_at",
+        takes_out: "the question whether a lock of interrupts is taken with interrupts on",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "        self.check_interrupts(class, &trace);\n", replace: "" },
+        ],
+        red: Run::boots("lockdep::bug_lock_of_interrupts", "no line has \"BUG: lock taken in an interrupt, and elsewhere with interrupts on\""),
+    },
+    Mutant {
+        name: "lock_of_interrupts_of_nobody",
+        takes_out: "the backtrace of who took a lock with interrupts on",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "            self.trace.set(trace);\n", replace: "" },
+        ],
+        red: Run::boots("lockdep::bug_lock_of_interrupts", "the other does not name take_first"),
+    },
+    Mutant {
+        name: "free_lock_released",
+        takes_out: "the question whether anybody holds a lock that is released",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "            if self.class.load(Ordering::Relaxed) != 0 {", replace: "            if false {" },
+        ],
+        red: Run::boots("lockdep::bug_lock_released_twice", "no line has \"BUG: lock released that nobody holds\""),
+    },
+    Mutant {
+        name: "lock_released_by_anybody",
+        takes_out: "the question whose lock is released",
+        edits: &[
+            Edit { file: "src/sync/lockdep.rs", find: "        if owner != cpu + 1 {", replace: "        if false {" },
+        ],
+        red: Run::boots("lockdep::bug_lock_released_by_another_cpu", "no line has \"BUG: lock released by another CPU than its owner\""),
+    },
+    Mutant {
+        name: "no_pause_after_init",
+        takes_out: "the 10 ms of INIT",
+        edits: &[
+            Edit { file: "src/arch/x86/smp.rs", find: "    udelay(INIT_US);\n    lapic::send_ipi(apic_id, Ipi::InitDeassert);\n    for", replace: "    lapic::send_ipi(apic_id, Ipi::InitDeassert);\n    for" },
+        ],
+        red: Run::boots(START, "after INIT, not 10ms"),
+    },
+    Mutant {
+        name: "no_pause_after_sipi",
+        takes_out: "the 200 µs after the first start-up message",
+        edits: &[
+            Edit { file: "src/arch/x86/smp.rs", find: "        if wait_for(STARTUP_US,", replace: "        if wait_for(0," },
+        ],
+        red: Run::boots(START, "after the first SIPI, not 200µs"),
+    },
+    Mutant {
+        name: "one_sipi",
+        takes_out: "the second start-up message",
+        edits: &[
+            Edit { file: "src/arch/x86/smp.rs", find: "    for _ in 0..2 {", replace: "    for _ in 0..1 {" },
+        ],
+        red: Run::boots(START, "sent INIT, deassert, SIPI, INIT, deassert"),
+    },
+    Mutant {
+        name: "cpu_given_up_early",
+        takes_out: "half of the second that a CPU has to answer",
+        edits: &[
+            Edit { file: "src/arch/x86/smp.rs", find: "    if wait_for(CALLIN_TIMEOUT_US,", replace: "    if wait_for(CALLIN_TIMEOUT_US / 2," },
+        ],
+        red: Run::boots(START, "after the second SIPI, not 1s"),
+    },
+    Mutant {
+        name: "silent_cpu_not_named",
+        takes_out: "the name of a CPU that does not answer",
+        edits: &[
+            Edit { file: "src/sched/smp_init.rs", find: "            log::error!(\"smp: CPU {cpu} (APIC id {apic_id}) did not answer within 1 s\");\n", replace: "" },
+        ],
+        red: Run::boots("smp::a_cpu_that_does_not_answer_is_named", "no line has \"smp: CPU 2 (APIC id 238) did not answer within 1 s\""),
+    },
+];
