@@ -146,13 +146,11 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
     }
     match cmd {
         FUTEX_WAIT => {
-            let taken = take_end();
-            let end = ticks_from(timeout, None)?.map(|ticks| end_us(taken, ticks));
+            let end = wait_end(timeout, None)?;
             futex_wait(me, key(uaddr)?, uaddr, val, end, MATCH_ANY)
         }
         FUTEX_WAIT_BITSET => {
-            let taken = take_end();
-            let end = ticks_from(timeout, Some(of_day))?.map(|ticks| end_us(taken, ticks));
+            let end = wait_end(timeout, Some(of_day))?;
             futex_wait(me, key(uaddr)?, uaddr, val, end, val3)
         }
         FUTEX_WAKE => futex_wake(key(uaddr)?, val, MATCH_ANY),
@@ -169,12 +167,21 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
     }
 }
 
-/// A user's `struct timespec` in ticks; none for a null pointer. It is a time to wait, or, with
-/// `until`, one of the monotonic clock, or of the day.
-fn ticks_from(timeout: u32, until: Option<bool>) -> Result<Option<u64>, Errno> {
-    if timeout == 0 {
-        return Ok(None);
+/// When a wait ends, in microseconds since boot; none for a null pointer: it has no time that a call
+/// run again could have kept.
+#[inline(always)]
+fn wait_end(timeout: u32, until: Option<bool>) -> Result<Option<u64>, Errno> {
+    match timeout {
+        0 => Ok(None),
+        timeout => timed_wait_end(timeout, until).map(Some),
     }
+}
+
+/// The same of a user's `struct timespec`: a time to wait, or, with `until`, one of the monotonic
+/// clock, or of the day.
+#[inline(never)]
+fn timed_wait_end(timeout: u32, until: Option<bool>) -> Result<u64, Errno> {
+    let taken = take_end();
     let [sec, nsec]: [u32; 2] = get_user(timeout)?;
     if (sec as i32) < 0 || nsec >= 1_000_000_000 {
         return Err(Errno::EINVAL);
@@ -188,7 +195,8 @@ fn ticks_from(timeout: u32, until: Option<bool>) -> Result<Option<u64>, Errno> {
         };
         ns = ns.saturating_sub(now_us * 1000);
     }
-    Ok(Some(ns.div_ceil(u64::from(1_000_000_000 / HZ))))
+    let ticks = ns.div_ceil(u64::from(1_000_000_000 / HZ));
+    Ok(end_us(taken, ticks))
 }
 
 // A frame of its own, by which `wchan` knows its sleepers.
