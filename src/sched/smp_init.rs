@@ -63,7 +63,7 @@ pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
         }
         Err(smp::CpuStuck) => {
             // Stack and task stay as they are: nobody knows what that CPU does.
-            log::error!("smp: CPU {cpu} (APIC id {apic_id}) did not answer within 1 s");
+            log::error!("smp: CPU {cpu} (APIC id {apic_id}) did not answer within 5 s");
             false
         }
     }

@@ -39,7 +39,7 @@ pub const CASES: &[Case] = &[
         run: two_contexts_at_one_moment,
     },
     Case {
-        name: "cpu_that_never_answers",
+        name: "cpu_that_never_answers!",
         run: cpu_that_never_answers,
     },
     Case {

@@ -151,14 +151,14 @@ pub const CHECKERS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/smp.rs", find: "    if wait_for(CALLIN_TIMEOUT_US,", replace: "    if wait_for(CALLIN_TIMEOUT_US / 2," },
         ],
-        red: Run::boots(START, "after the second SIPI, not 1s"),
+        red: Run::boots(START, "after the second SIPI, not 5s"),
     },
     Mutant {
         name: "silent_cpu_not_named",
         takes_out: "the name of a CPU that does not answer",
         edits: &[
-            Edit { file: "src/sched/smp_init.rs", find: "            log::error!(\"smp: CPU {cpu} (APIC id {apic_id}) did not answer within 1 s\");\n", replace: "" },
+            Edit { file: "src/sched/smp_init.rs", find: "            log::error!(\"smp: CPU {cpu} (APIC id {apic_id}) did not answer within 5 s\");\n", replace: "" },
         ],
-        red: Run::boots("smp::a_cpu_that_does_not_answer_is_named", "no line has \"smp: CPU 2 (APIC id 238) did not answer within 1 s\""),
+        red: Run::boots("smp::a_cpu_that_does_not_answer_is_named", "no line has \"smp: CPU 2 (APIC id 238) did not answer within 5 s\""),
     },
 ];

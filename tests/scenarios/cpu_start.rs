@@ -24,13 +24,13 @@ const NOBODY: u64 = 0xee;
 
 const INIT: Duration = Duration::from_millis(10);
 const STARTUP: Duration = Duration::from_micros(200);
-const ANSWER: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Every scenario of this file.
 pub fn scenarios() -> Vec<Scenario> {
     vec![scenario(
         "smp::a_cpu_is_given_the_time_that_it_needs",
-        IsoSpec::boot("selftest=cpu_that_never_answers"),
+        IsoSpec::boot("selftest=cpu_that_never_answers!"),
         |vm| {
             vm.cpus = 2;
             vm.writes = true;

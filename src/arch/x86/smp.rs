@@ -33,8 +33,8 @@ pub fn cpu_apic_id(cpu: u32) -> u8 {
 /// boot CPU takes it back when it has waited long enough. Whoever takes it decides for both.
 static CPU_CALLOUT_MASK: AtomicU32 = AtomicU32::new(0);
 
-/// How long a started CPU may take to answer, in microseconds.
-const CALLIN_TIMEOUT_US: u64 = 1_000_000;
+/// How long a started CPU may take to answer, in microseconds; as long as Linux 2.6.38 waits.
+const CALLIN_TIMEOUT_US: u64 = 5_000_000;
 /// SDM: INIT takes 10 ms, a start-up message is repeated after 200 µs.
 const INIT_US: u64 = 10_000;
 const STARTUP_US: u64 = 200;
@@ -56,7 +56,7 @@ pub fn init_ipis() -> Result<(), IrqTaken> {
 /// waits until it has answered.
 ///
 /// # Errors
-/// It did not within a second. It will not come later.
+/// It did not within five seconds. It will not come later.
 pub fn do_boot_cpu(cpu: u32, apic_id: u8, sp0: u32) -> Result<(), CpuStuck> {
     let bit = 1 << cpu;
     APIC_IDS[cpu as usize].store(apic_id, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use rt::{
     clock::{comes_true, sleep_ms},
     eq,
     gates::syscall,
-    job::state_of,
+    job::{hears, state_of},
     ktap,
     memory::shared_page,
     process::{Child, WNOHANG, exec_self, exit, exit_group, getpid, wait4},
@@ -121,8 +121,8 @@ fn leaders() {
     wait_for_leader(process.pid);
     kill(process.pid, SIGTERM).expect("kill");
     eq!(
-        wait_through_signals(process.pid),
-        Ok((process.pid, WaitStatus::signaled(SIGTERM))),
+        hears(process, 0),
+        Ok(WaitStatus::signaled(SIGTERM)),
         "a signal for the process finds the thread that lives"
     );
 
