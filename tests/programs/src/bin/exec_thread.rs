@@ -337,8 +337,10 @@ extern "C" fn execute_await_alarm(_: u32) -> i32 {
     exec_self(c"await_alarm")
 }
 
+/// SIGALRM after a time, and then again and again.
 fn set_alarm(ms: u32) {
-    let it = [0, 0, ms / 1000, ms % 1000 * 1000];
+    let time = [ms / 1000, ms % 1000 * 1000];
+    let it = [time, time];
     syscall(SYS_SETITIMER, [0, it.as_ptr() as u32, 0]).expect("setitimer");
 }
 
@@ -403,7 +405,7 @@ fn timers() {
     );
     let ignore = || {
         set_action(SIGALRM, SIG_IGN);
-        set_alarm(300);
+        set_alarm(100);
     };
     eq!(
         process_of(&[execute_await_alarm], ignore, None),
