@@ -15,7 +15,7 @@ default:
 run *CMDLINE:
     @{{support}} run "$@"
 
-# Every test: host logic, documentation, models, tree, binary, boots, gdb, mutants (or only the suites named)
+# Every test: lints, host logic, documentation, models, tree, binary, boots, gdb, mutants (or only the suites named)
 [no-exit-message]
 test *SUITES:
     @{{support}} test "$@"

@@ -109,7 +109,10 @@ impl BootInfo {
         memblock.reserve(0, LOW_RESERVED_BYTES)?;
         let symbols = self.symbols.iter().flat_map(|s| [&s.symtab, &s.strtab]);
         for range in symbols.chain(&self.modules).chain([&self.kernel]) {
-            memblock.reserve(u64::from(range.start), u64::from(range.end - range.start))?;
+            memblock.reserve(
+                u64::from(range.start),
+                range.end.saturating_sub(range.start).into(),
+            )?;
         }
         Ok(memblock)
     }

@@ -241,11 +241,11 @@ impl<'a> Cmdline<'a> {
                 _ => return bad("on or off"),
             },
             ("maxcpus", _) => match text.as_bytes() {
-                [digit @ b'0'..=b'8'] => self.max_cpus = u32::from(digit - b'0'),
+                [digit @ b'0'..=b'8'] => self.max_cpus = u32::from(digit & 15),
                 _ => return bad("0 to 8"),
             },
             ("loglevel", _) => match text.as_bytes() {
-                [digit @ b'0'..=b'7'] => self.loglevel = digit - b'0',
+                [digit @ b'0'..=b'7'] => self.loglevel = digit & 15,
                 _ => return bad("0 to 7"),
             },
             ("panic", _) => match text {

@@ -55,7 +55,7 @@ pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
     parse_cmdline(boot_info.cmdline);
     percpu::setup_per_cpu_areas();
     // SAFETY: the boot CPU, once, interrupts off, areas set up.
-    unsafe { gdt::cpu_init(0, (stack + THREAD_SIZE - STACK_TOP_GAP) as u32) };
+    unsafe { gdt::cpu_init(0, stack.saturating_add(THREAD_SIZE - STACK_TOP_GAP) as u32) };
     traps::trap_init(0);
     rtc::read_persistent_clock();
     mem_init(boot_info);
@@ -113,8 +113,8 @@ fn mem_init(boot_info: &BootInfo) {
     }
     log::info!(
         "mm: {} KiB free of {} KiB",
-        mm::frame::nr_free_pages() * 4,
-        mm::frame::totalram_pages() * 4
+        mm::frame::nr_free_pages() << 2,
+        mm::frame::totalram_pages() << 2
     );
 }
 
@@ -181,7 +181,7 @@ fn mount_root(initramfs: Option<Range>) {
     let archive = unsafe {
         core::slice::from_raw_parts(
             phys_to_virt(range.start),
-            (range.end - range.start) as usize,
+            range.end.saturating_sub(range.start) as usize,
         )
     };
     match rootfs::mount(archive) {

@@ -4,6 +4,8 @@
 //! `unsafe`, assembly, sizes, and what every file must say. `BLESS=1` writes the
 //! golden file of `unsafe` anew.
 
+#[path = "tree/lints.rs"]
+mod lints;
 #[path = "tree/rooms.rs"]
 mod rooms;
 #[path = "tree/rules.rs"]
@@ -43,6 +45,8 @@ const RULES: &[Rule] = &[
     ("words::nothing_is_left_to_do", words::unfinished),
     ("words::every_allow_has_its_reason", words::allows),
     ("words::nothing_about_the_workplace", words::forbidden),
+    ("lints::sums_say_what_an_overflow_does", lints::sums),
+    ("lints::methods_do_as_well", lints::methods),
     ("docs::name_only_files_that_exist", words::files_exist),
     ("docs::name_only_verbs_that_exist", words::verbs_exist),
     ("docs::name_only_tests_that_exist", words::tests_exist),

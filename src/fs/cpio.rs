@@ -86,12 +86,8 @@ pub struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// The last part of the path: what a directory listing shows.
     pub fn file_name(&self) -> &'a [u8] {
-        let start = self
-            .name
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .map_or(0, |slash| slash + 1);
-        &self.name[start..]
+        let mut parts = self.name.rsplit(|&byte| byte == b'/');
+        parts.next().unwrap_or(self.name)
     }
 
     /// The path without its last part; empty for what lies in the root, and for the root.
@@ -228,8 +224,9 @@ pub fn read_entries(bytes: &[u8]) -> Result<Vec<Found<'_>>, CpioError> {
     while offset < bytes.len() {
         let (raw, next) = read_entry(bytes, offset)?;
         if raw.name == TRAILER {
-            return match bytes[next..].iter().position(|&byte| byte != 0) {
-                Some(at) => Err(CpioError::AfterTrailer { offset: next + at }),
+            let after = bytes.iter().enumerate().skip(next);
+            return match after.into_iter().find(|(_, byte)| **byte != 0) {
+                Some((offset, _)) => Err(CpioError::AfterTrailer { offset }),
                 None => Ok(entries),
             };
         }
@@ -253,7 +250,7 @@ fn read_entry(bytes: &[u8], offset: usize) -> Result<(Raw<'_>, usize), CpioError
     let truncated = CpioError::Truncated {
         offset: bytes.len(),
     };
-    let header = &bytes[offset..];
+    let header = bytes.get(offset..).ok_or(truncated)?;
     match header.first_chunk() {
         Some(MAGIC) => {}
         Some(&found) => return Err(CpioError::Magic { offset, found }),
@@ -261,14 +258,13 @@ fn read_entry(bytes: &[u8], offset: usize) -> Result<(Raw<'_>, usize), CpioError
     }
     let digits = header.get(MAGIC.len()..HEADER).ok_or(truncated)?;
     let mut fields = [0; 13];
-    for (i, (field, digits)) in fields.iter_mut().zip(digits.chunks_exact(8)).enumerate() {
-        *field = number(digits).ok_or(CpioError::Number {
-            offset: offset + MAGIC.len() + i * 8,
-        })?;
+    let starts = (offset.saturating_add(MAGIC.len())..).step_by(8);
+    for ((field, digits), offset) in fields.iter_mut().zip(digits.chunks_exact(8)).zip(starts) {
+        *field = number(digits).ok_or(CpioError::Number { offset })?;
     }
     let (filesize, namesize) = (fields[6] as usize, fields[11] as usize);
 
-    let name_start = offset + HEADER;
+    let name_start = offset.checked_add(HEADER).ok_or(truncated)?;
     let name_end = name_start.checked_add(namesize).ok_or(truncated)?;
     let name = bytes.get(name_start..name_end).ok_or(truncated)?;
     let bad_name = CpioError::Name { offset: name_start };
@@ -314,11 +310,11 @@ fn checked(raw: Raw<'_>, offset: usize) -> Result<Found<'_>, CpioError> {
     ] = raw.fields;
     let file_type = FileType::of_mode(mode).ok_or(CpioError::Mode { offset, mode })?;
     let name = relative(raw.name).ok_or(CpioError::Name {
-        offset: offset + HEADER,
+        offset: offset.saturating_add(HEADER),
     })?;
     if name.is_empty() && file_type != FileType::Directory {
         return Err(CpioError::Name {
-            offset: offset + HEADER,
+            offset: offset.saturating_add(HEADER),
         });
     }
     let data = match file_type {

@@ -21,7 +21,7 @@ use elf::file::{Class, FileHeader, parse_ident};
 use elf::parse::ParseError;
 use elf::segment::{ProgramHeader, SegmentTable};
 
-use crate::hw::pte::{PAGE_MASK, PAGE_SIZE};
+use crate::hw::pte::PAGE_MASK;
 use crate::mm::vma::{MMAP_MIN_ADDR, TASK_SIZE};
 use crate::syscall::errno::Errno;
 
@@ -69,13 +69,13 @@ impl ElfPlan {
             let of_code = |it: &&Segment| it.flags.contains(SegmentFlags::X);
             self.segments.iter().filter(of_code)
         };
-        let end = code().map(|it| it.vaddr + it.filesz).max().unwrap_or(0);
+        let end = code().map(Segment::file_end).max().unwrap_or(0);
         code().map(|it| it.vaddr).min().unwrap_or(0)..end
     }
 
     /// From the start of its last segment to the last byte that comes from the file.
     pub fn data(&self) -> Range<u32> {
-        let end = self.segments.iter().map(|it| it.vaddr + it.filesz).max();
+        let end = self.segments.iter().map(Segment::file_end).max();
         let start = self.segments.last().map_or(0, |it| it.vaddr);
         start..end.unwrap_or(0).max(start)
     }
@@ -84,17 +84,22 @@ impl ElfPlan {
 impl Segment {
     /// The byte after the segment; at most [`TASK_SIZE`].
     pub const fn end(&self) -> u32 {
-        self.vaddr + self.memsz
+        self.vaddr.saturating_add(self.memsz)
+    }
+
+    /// The byte after the last that comes from the file.
+    pub const fn file_end(&self) -> u32 {
+        self.vaddr.saturating_add(self.filesz)
     }
 
     /// The pages it touches, as addresses; the end is exclusive.
     pub const fn pages(&self) -> Range<u32> {
-        self.vaddr & PAGE_MASK..(self.end() + PAGE_SIZE - 1) & PAGE_MASK
+        self.vaddr & PAGE_MASK..self.end().saturating_add(!PAGE_MASK) & PAGE_MASK
     }
 
     /// Its bytes in the file; never out of the file that was parsed.
     pub const fn file_range(&self) -> Range<usize> {
-        self.offset as usize..self.offset as usize + self.filesz as usize
+        self.offset as usize..(self.offset as usize).saturating_add(self.filesz as usize)
     }
 }
 
@@ -373,7 +378,7 @@ fn program_headers<'a>(
             found: header.e_phnum,
         });
     }
-    let size = header.e_phnum as usize * PHENT as usize;
+    let size = usize::from(header.e_phnum).saturating_mul(PHENT.into());
     let bytes = slice(file, header.e_phoff as u32, size as u32).ok_or(ElfError::PhTable {
         offset: header.e_phoff as u32,
         len: file.len(),
@@ -446,12 +451,14 @@ fn load_segment(
 }
 
 fn phdr_vaddr(plan: &ElfPlan, phoff: usize) -> Option<u32> {
-    let table = phoff..phoff + plan.phnum as usize * plan.phent as usize;
+    let bytes = usize::from(plan.phnum).checked_mul(plan.phent.into())?;
+    let table = phoff..phoff.checked_add(bytes)?;
     let holder = plan.segments.iter().find(|segment| {
         let bytes = segment.file_range();
         bytes.start <= table.start && table.end <= bytes.end
     })?;
-    Some(holder.vaddr + (table.start as u32 - holder.offset))
+    let into = (table.start as u32).checked_sub(holder.offset)?;
+    holder.vaddr.checked_add(into)
 }
 
 fn slice(file: &[u8], offset: u32, size: u32) -> Option<&[u8]> {

@@ -62,10 +62,10 @@ impl<F> FdTable<F> {
         if fd >= NR_OPEN {
             return Err(Errno::EBADF);
         }
-        let needed = fd as usize + 1;
+        let needed = (fd as usize).saturating_add(1);
         if self.slots.len() < needed {
             self.slots
-                .try_reserve(needed - self.slots.len())
+                .try_reserve(needed.saturating_sub(self.slots.len()))
                 .map_err(|_| Errno::ENOMEM)?;
             self.slots.resize_with(needed, || None);
         }

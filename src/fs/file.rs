@@ -178,7 +178,7 @@ impl File {
             Object::Inode(_) | Object::Proc(_) => {
                 let at = *self.position.lock();
                 let read = self.read_at(to, count, at)?;
-                *self.position.lock() = at + u64::from(read);
+                *self.position.lock() = at.saturating_add(read.into());
                 Ok(read)
             }
             Object::Null(_) => Ok(0),
@@ -398,7 +398,7 @@ impl Dirents {
     fn put(&mut self, name: &[u8], inode: &Stat, next: u64) -> Result<bool, Errno> {
         let mut buffer = [0; 288];
         let entry = put_dirent64(&mut buffer, 0, inode.ino, next, d_type(inode.mode), name);
-        let room = self.count - self.used;
+        let room = self.count.saturating_sub(self.used);
         let Some(length) = entry.filter(|length| *length as u32 <= room) else {
             return if self.used == 0 {
                 Err(Errno::EINVAL)
@@ -406,8 +406,8 @@ impl Dirents {
                 Ok(false)
             };
         };
-        copy_to_user(self.to + self.used, &buffer[..length])?;
-        self.used += length as u32;
+        copy_to_user(self.to.wrapping_add(self.used), &buffer[..length])?;
+        self.used = self.used.saturating_add(length as u32);
         self.position = next;
         Ok(true)
     }
@@ -419,8 +419,10 @@ impl Dirents {
         entries: impl Iterator<Item = (&'n [u8], Inode)>,
     ) -> Result<bool, Errno> {
         let dots = [(&b"."[..], directory), (&b".."[..], directory.parent())];
-        for (name, inode) in dots.into_iter().chain(entries).skip(self.position as usize) {
-            if !self.put(name, &inode.stat(), self.position + 1)? {
+        // A seek may have gone far beyond the last entry.
+        let first = usize::try_from(self.position).unwrap_or(usize::MAX);
+        for (name, inode) in dots.into_iter().chain(entries).skip(first) {
+            if !self.put(name, &inode.stat(), self.position.saturating_add(1))? {
                 return Ok(false);
             }
         }
@@ -455,10 +457,11 @@ impl Dirents {
                 return Ok(());
             }
         }
-        let mut after = self.position.saturating_sub(FIRST_PROCESS) as i32;
+        let after = self.position.saturating_sub(FIRST_PROCESS);
+        let mut after = i32::try_from(after).unwrap_or(i32::MAX);
         while let Some(id) = (ops.next_id)(directory, after) {
             let inode = Inode::Proc(directory.numbered(id));
-            let next = FIRST_PROCESS + id as u64;
+            let next = FIRST_PROCESS.saturating_add(id as u64);
             if !self.put(id.to_string().as_bytes(), &inode.stat(), next)? {
                 break;
             }

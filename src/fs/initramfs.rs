@@ -97,7 +97,7 @@ impl<'a> Archive<'a> {
             return Err(Errno::ENOENT);
         }
         let mut current = self.start_of(path, self.find(from.name).ok_or(Errno::ENOENT)?);
-        let mut links = 0;
+        let mut links = 0_usize;
         let mut pending = Vec::new();
         push_components(&mut pending, path)?;
         // A final slash asks for a directory, so a link before it is followed.
@@ -114,7 +114,7 @@ impl<'a> Archive<'a> {
                     let child = self.child(current, name).ok_or(Errno::ENOENT)?;
                     let last = pending.is_empty() && !follow && !directory_wanted;
                     if child.file_type == FileType::Symlink && !last {
-                        links += 1;
+                        links = links.saturating_add(1);
                         if links > MAX_LINKS {
                             return Err(Errno::ELOOP);
                         }
@@ -173,11 +173,12 @@ fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
     linked
         .try_reserve_exact(found.len())
         .map_err(|_| CpioError::NoMemory)?;
-    for (i, Found { dev, entry, .. }) in found.iter_mut().enumerate() {
+    // 1 is the root.
+    for ((i, Found { dev, entry, .. }), ino) in found.iter_mut().enumerate().zip(2..) {
         if entry.file_type == FileType::Regular && entry.nlink > 1 {
             linked.push((*dev, entry.ino, i));
         }
-        entry.ino = i as u32 + 2; // 1 is the root
+        entry.ino = ino;
     }
     heap_sort(&mut linked);
     for names in linked.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
@@ -239,7 +240,8 @@ fn add_directories(found: &mut Vec<Found<'_>>) -> Result<(), CpioError> {
     }
     heap_sort(&mut missing);
     missing.dedup_by_key(|missing| missing.entry.name);
-    let free = found.iter().map(|found| found.entry.ino).max().unwrap_or(1) + 1;
+    let used = found.iter().map(|found| found.entry.ino).max();
+    let free = used.unwrap_or(1).saturating_add(1);
     for (ino, directory) in (free..).zip(&mut missing) {
         directory.entry.ino = if directory.entry.name.is_empty() {
             1

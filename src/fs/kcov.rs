@@ -146,7 +146,7 @@ impl Kcov {
         let mut state = self.state.lock();
         if state.size == 0
             || state.traces
-            || length != state.size * 4
+            || Some(length) != state.size.checked_mul(4)
             || !length.is_multiple_of(PAGE_SIZE)
         {
             return Err(Errno::EINVAL);

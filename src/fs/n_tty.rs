@@ -91,8 +91,12 @@ impl Termios {
 
     /// As the caller of `TCSETS` gave it.
     pub fn from_bytes(bytes: &[u8; TERMIOS_BYTES]) -> Self {
-        let word =
-            |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+        let (words, _) = bytes.as_chunks::<4>();
+        let word = |at: usize| {
+            words
+                .get(at / 4)
+                .map_or(0, |word| u32::from_le_bytes(*word))
+        };
         let mut cc = [0; 19];
         cc.copy_from_slice(&bytes[17..]);
         Self {
@@ -187,7 +191,7 @@ impl NTty {
                 self.output(&[byte], &mut echo);
             }
             self.finish_line(Some(byte));
-        } else if self.line.len() + self.ready.len() + 1 < INPUT_MAX {
+        } else if self.line.len().saturating_add(self.ready.len()) < INPUT_MAX - 1 {
             // One place is kept, so that the line can still be finished.
             self.line.push(byte);
             self.echo(byte, &mut echo);
@@ -209,19 +213,19 @@ impl NTty {
     /// Takes what can be read: in canonical mode at most one line. 0: end of file, or nothing.
     pub fn read(&mut self, buffer: &mut [u8]) -> usize {
         let canonical = self.termios.lflag & ICANON != 0;
-        let (mut count, mut taken) = (0, 0);
+        let (mut count, mut taken) = (0_usize, 0_usize);
         for &item in &self.ready {
             // The mark goes with the line it ends, even if the buffer is just full.
             if item == EOF_MARK {
-                taken += 1;
+                taken = taken.saturating_add(1);
                 break;
             }
-            if count == buffer.len() {
+            let Some(to) = buffer.get_mut(count) else {
                 break;
-            }
-            taken += 1;
-            buffer[count] = item as u8;
-            count += 1;
+            };
+            *to = item as u8;
+            taken = taken.saturating_add(1);
+            count = count.saturating_add(1);
             if canonical
                 && (item == u16::from(b'\n') || item as u8 == self.termios.cc[VEOL] && item != 0)
             {
@@ -275,19 +279,18 @@ impl NTty {
 
     /// Bytes of the last word of the line and the blanks after it.
     fn last_word(&self) -> usize {
-        let blanks = self
-            .line
-            .iter()
-            .rev()
-            .take_while(|byte| byte.is_ascii_whitespace())
-            .count();
-        let rest = &self.line[..self.line.len() - blanks];
-        blanks
-            + rest
-                .iter()
-                .rev()
-                .take_while(|byte| !byte.is_ascii_whitespace())
-                .count()
+        let mut rest = self.line.as_slice();
+        while let [before @ .., b] = rest
+            && b.is_ascii_whitespace()
+        {
+            rest = before;
+        }
+        while let [before @ .., b] = rest
+            && !b.is_ascii_whitespace()
+        {
+            rest = before;
+        }
+        self.line.len().saturating_sub(rest.len())
     }
 
     fn erase(&mut self, count: usize, echo: &mut impl FnMut(&[u8])) {

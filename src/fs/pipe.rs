@@ -39,7 +39,7 @@ impl State {
         copy_to_user(to, first)?;
         match second {
             [] => Ok(()),
-            second => copy_to_user(to + first.len() as u32, second),
+            second => copy_to_user(to.wrapping_add(first.len() as u32), second),
         }
     }
 
@@ -51,7 +51,7 @@ impl State {
         copy_from_user(first, from)?;
         match second {
             [] => Ok(()),
-            second => copy_from_user(second, from + first.len() as u32),
+            second => copy_from_user(second, from.wrapping_add(first.len() as u32)),
         }
     }
 }
@@ -180,13 +180,13 @@ impl PipeWriter {
     #[cold]
     #[inline(never)]
     fn write_slowly(&self, from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
-        let mut written = 0;
+        let mut written = 0_u32;
         while written < count {
-            let rest = count - written;
+            let rest = count.saturating_sub(written);
             // What fits into the pipe goes in as one piece.
             let needed = if count <= PIPE_BUF as u32 { rest } else { 1 };
-            match self.write_some(from + written, rest, needed, nonblocking) {
-                Ok(bytes) => written += bytes,
+            match self.write_some(from.wrapping_add(written), rest, needed, nonblocking) {
+                Ok(bytes) => written = written.saturating_add(bytes),
                 Err(_) if written > 0 => break,
                 Err(errno) => return Err(errno),
             }
@@ -247,7 +247,7 @@ impl PipeWriter {
 impl Drop for PipeReader {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        state.readers -= 1;
+        state.readers = state.readers.saturating_sub(1);
         state.not_full.wake_up();
     }
 }
@@ -255,7 +255,7 @@ impl Drop for PipeReader {
 impl Drop for PipeWriter {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
-        state.writers -= 1;
+        state.writers = state.writers.saturating_sub(1);
         state.not_empty.wake_up();
     }
 }

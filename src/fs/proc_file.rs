@@ -70,7 +70,7 @@ impl ProcFile {
         // Copied, for a page of the user may be missing, and the lock forbids to wait for it.
         let bytes = self.text.lock().bytes.clone();
         let given = give(&bytes, to, count, at)?;
-        self.text.lock().position = at + u64::from(given);
+        self.text.lock().position = at.saturating_add(given.into());
         Ok(given)
     }
 

@@ -223,14 +223,14 @@ impl ProcInode {
             id << 9 | u64::from(who.tid.is_some()) << 8
         };
         OF_PROC
-            + match self {
+            | match self {
                 Self::Root => 1,
                 Self::SelfLink => 2,
-                Self::System(file) => 3 + file as u64,
+                Self::System(file) => 3_u64.saturating_add(file as u64),
                 Self::Task(task) => who(task),
                 Self::Threads(pid) => who(Who { pid, tid: None }) | 1,
                 Self::Exe(task) => who(task) | 2,
-                Self::TaskFile(task, file) => who(task) | (3 + file as u64),
+                Self::TaskFile(task, file) => who(task) | 3_u64.saturating_add(file as u64),
             }
     }
 

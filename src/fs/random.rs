@@ -38,13 +38,13 @@ fn next() -> u64 {
 /// EFAULT.
 #[inline(never)]
 pub fn read(to: u32, count: u32) -> Result<u32, Errno> {
-    let mut done = 0;
+    let mut done = 0_u32;
     while done < count {
         let mut bytes = [0; 64];
-        let chunk = (count - done).min(64);
+        let chunk = count.saturating_sub(done).min(64);
         get_random_bytes(&mut bytes);
-        copy_to_user(to + done, &bytes[..chunk as usize])?;
-        done += chunk;
+        copy_to_user(to.wrapping_add(done), &bytes[..chunk as usize])?;
+        done = done.saturating_add(chunk);
     }
     Ok(done)
 }

@@ -50,7 +50,7 @@ impl Ring {
 
     /// Bytes that still fit.
     pub fn room(&self) -> usize {
-        PIPE_BUF - self.length
+        PIPE_BUF.saturating_sub(self.length)
     }
 
     /// The first `count` bytes, or all if there are fewer: those up to the end of the buffer, and
@@ -61,7 +61,7 @@ impl Ring {
         let (start, rest) = self.bytes.split_at(self.first % PIPE_BUF);
         match rest.get(..count) {
             Some(bytes) => (bytes, &[]),
-            None => (rest, &start[..count - rest.len()]),
+            None => (rest, &start[..count.saturating_sub(rest.len())]),
         }
     }
 
@@ -69,15 +69,15 @@ impl Ring {
     #[inline(always)]
     pub fn front(&self, count: usize) -> Option<&[u8]> {
         let first = self.first % PIPE_BUF;
-        self.bytes.get(first..first + count.min(self.length))
+        self.bytes.get(first..)?.get(..count.min(self.length))
     }
 
     /// Takes the first `count` bytes out. There are as many.
     #[inline(always)]
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.length);
-        self.first = (self.first + count) % PIPE_BUF;
-        self.length -= count;
+        self.first = self.first.wrapping_add(count) % PIPE_BUF;
+        self.length = self.length.saturating_sub(count);
     }
 
     /// Room for `count` bytes more, or all that is left: up to the end of the buffer, and at its
@@ -85,7 +85,7 @@ impl Ring {
     #[inline(always)]
     pub fn free(&mut self, count: usize) -> (&mut [u8], &mut [u8]) {
         let count = count.min(self.room());
-        let end = (self.first + self.length) % PIPE_BUF;
+        let end = self.first.wrapping_add(self.length) % PIPE_BUF;
         let (start, rest) = self.bytes.split_at_mut(end);
         match count.checked_sub(rest.len()) {
             None | Some(0) => (&mut rest[..count], &mut []),
@@ -99,15 +99,15 @@ impl Ring {
         if count > self.room() {
             return None;
         }
-        let end = (self.first + self.length) % PIPE_BUF;
-        self.bytes.get_mut(end..end + count)
+        let end = self.first.wrapping_add(self.length) % PIPE_BUF;
+        self.bytes.get_mut(end..)?.get_mut(..count)
     }
 
     /// The next `count` bytes of what was free have been filled.
     #[inline(always)]
     pub fn commit(&mut self, count: usize) {
         debug_assert!(count <= self.room());
-        self.length += count;
+        self.length = self.length.wrapping_add(count);
     }
 }
 

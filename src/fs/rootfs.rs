@@ -205,7 +205,7 @@ pub fn lookup(from: Inode, path: &[u8], follow: bool) -> Result<Inode, Errno> {
 fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<&'p [u8]> {
     let mut depth = match from.name {
         [] => 0,
-        name => 1 + name.iter().filter(|byte| **byte == b'/').count(),
+        name => name.split(|byte| *byte == b'/').count(),
     };
     let mut rest = path;
     while !rest.is_empty() {
@@ -214,7 +214,7 @@ fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<&'p [u8]> {
             b"" | b"." => {}
             b".." => depth = depth.saturating_sub(1),
             b"proc" if depth == 0 => return Some(after),
-            _ => depth += 1,
+            _ => depth = depth.saturating_add(1),
         }
         rest = after;
     }
@@ -223,10 +223,9 @@ fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<&'p [u8]> {
 
 /// The first component of `path`, and what follows the slash behind it.
 fn first_component(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().position(|byte| *byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (path, &[]),
-    }
+    let mut parts = path.splitn(2, |byte| *byte == b'/');
+    let first = parts.next().unwrap_or(path);
+    (first, parts.next().unwrap_or_default())
 }
 
 /// Walks `path` from directory `from` of `/proc`.
@@ -301,7 +300,7 @@ const fn device(name: &'static [u8], permissions: u32, rdev: (u32, u32)) -> Entr
         uid: 0,
         gid: 0,
         mtime: 0,
-        ino: 0x1_0000 + rdev.0 * 0x100 + rdev.1,
+        ino: 0x1_0000 | rdev.0 << 8 | rdev.1,
         nlink: 1,
         rdev,
         data: &[],

@@ -44,7 +44,8 @@ impl Stat {
     /// As `struct stat64`.
     pub fn to_stat64(&self) -> [u8; STAT64_BYTES] {
         let mut bytes = [0; STAT64_BYTES];
-        let mut put = |at: usize, word: u32| bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        let (words, _) = bytes.as_chunks_mut::<4>();
+        let mut put = |at: usize, word: u32| words[at / 4] = word.to_le_bytes();
         put(0, 1); // st_dev: the initramfs is device 0:1
         put(12, self.ino as u32); // __st_ino
         put(16, self.mode);
@@ -83,15 +84,19 @@ pub fn put_dirent64(
     d_type: u8,
     name: &[u8],
 ) -> Option<usize> {
-    let length = (19 + name.len() + 1).next_multiple_of(8);
-    let entry = buffer.get_mut(at..at + length)?;
+    let length = name
+        .len()
+        .checked_add(19 + 1)?
+        .checked_next_multiple_of(8)?;
+    let end = at.checked_add(length)?;
+    let entry = buffer.get_mut(at..end)?;
     entry.fill(0);
     entry[..8].copy_from_slice(&ino.to_le_bytes());
     entry[8..16].copy_from_slice(&next.to_le_bytes());
     entry[16..18].copy_from_slice(&(length as u16).to_le_bytes());
     entry[18] = d_type;
-    entry[19..19 + name.len()].copy_from_slice(name);
-    Some(at + length)
+    entry[19..].get_mut(..name.len())?.copy_from_slice(name);
+    Some(end)
 }
 
 #[cfg(test)]

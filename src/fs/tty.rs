@@ -107,18 +107,18 @@ pub fn n_tty_read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> 
 /// Writes `count` bytes from user address `from`. EFAULT.
 #[inline(never)]
 pub fn write(from: u32, count: u32) -> Result<u32, Errno> {
-    let mut written = 0;
+    let mut written = 0_u32;
     while written < count {
         let mut buffer = [0; 256];
-        let chunk = (count - written).min(buffer.len() as u32);
+        let chunk = count.saturating_sub(written).min(buffer.len() as u32);
         let bytes = &mut buffer[..chunk as usize];
-        match copy_from_user(bytes, from + written) {
+        match copy_from_user(bytes, from.wrapping_add(written)) {
             Ok(()) => {}
             Err(_) if written > 0 => break,
             Err(errno) => return Err(errno),
         }
         DISCIPLINE.lock().output(bytes, serial::write);
-        written += chunk;
+        written = written.saturating_add(chunk);
     }
     Ok(written)
 }

@@ -82,11 +82,12 @@ pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), Faul
             continue;
         }
         let offset = address & !PAGE_MASK;
-        let (now, later) = rest.split_at(rest.len().min((PAGE_SIZE - offset) as usize));
+        let room = PAGE_SIZE.saturating_sub(offset) as usize;
+        let (now, later) = rest.split_at(rest.len().min(room));
         // SAFETY: a frame of a user's page, in the direct map; it cannot go while the lock is
         // held. Whoever else writes there races with us as two writers of user memory do.
-        unsafe { phys_to_virt(pte.phys() + offset).copy_from(now.as_ptr(), now.len()) };
-        address += now.len() as u32;
+        unsafe { phys_to_virt(pte.phys() | offset).copy_from(now.as_ptr(), now.len()) };
+        address = address.wrapping_add(now.len() as u32);
         rest = later;
     }
     Ok(())
@@ -105,11 +106,11 @@ pub fn read_from_mm(mm: &MmStruct, address: u32, bytes: &mut [u8]) -> Result<(),
             continue;
         }
         let offset = address & !PAGE_MASK;
-        let length = rest.len().min((PAGE_SIZE - offset) as usize);
+        let length = rest.len().min(PAGE_SIZE.saturating_sub(offset) as usize);
         let (now, later) = rest.split_at_mut(length);
         // SAFETY: as in `write_to_mm`.
-        unsafe { phys_to_virt(pte.phys() + offset).copy_to(now.as_mut_ptr(), length) };
-        address += length as u32;
+        unsafe { phys_to_virt(pte.phys() | offset).copy_to(now.as_mut_ptr(), length) };
+        address = address.wrapping_add(length as u32);
         rest = later;
     }
     Ok(())
@@ -127,7 +128,7 @@ fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> 
 
 /// The entry for a page that has none.
 fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
-    let offset = page - vma.start;
+    let offset = page.saturating_sub(vma.start);
     let flags = match vma.flags.contains(VmFlags::WRITE) {
         true => PteFlags::SHARED,
         false => PteFlags::READONLY,
@@ -143,7 +144,7 @@ fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
             Ok(Pte::new(*frame, PteFlags::READONLY))
         }
         Backing::Shared { object, first } => {
-            let index = (first + offset / PAGE_SIZE) as usize;
+            let index = first.saturating_add(offset / PAGE_SIZE) as usize;
             let frame = match object.get(index) {
                 Some(frame) => frame,
                 None => {
@@ -225,6 +226,7 @@ fn fill_page(frame: u32, bytes: &[u8]) {
     // SAFETY: at most a page is copied and the rest of it cleared; the frame is ours alone.
     unsafe {
         page.copy_from_nonoverlapping(bytes.as_ptr(), length);
-        page.add(length).write_bytes(0, PAGE_SIZE as usize - length);
+        page.add(length)
+            .write_bytes(0, (PAGE_SIZE as usize).saturating_sub(length));
     }
 }

@@ -31,7 +31,7 @@ impl LdtStruct {
     pub fn with_entry(old: Option<&Self>, number: u32, desc: DescStruct) -> Result<Self, Errno> {
         assert!(number < LDT_ENTRIES, "BUG: LDT entry {number}");
         let old = old.map_or(&[][..], |old| &old.entries);
-        let length = old.len().max(number as usize + 1);
+        let length = old.len().max((number as usize).saturating_add(1));
         let mut entries = Vec::new();
         entries
             .try_reserve_exact(length)

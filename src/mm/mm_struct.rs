@@ -83,7 +83,7 @@ impl MmStruct {
     #[doc(alias = "inc_mm_counter")]
     pub fn count_page(&self, phys: u32) {
         if phys != zero_page() {
-            let now = self.rss.load(Ordering::Relaxed) + 1;
+            let now = self.rss.load(Ordering::Relaxed).saturating_add(1);
             self.rss.store(now, Ordering::Relaxed);
             self.hiwater_rss.fetch_max(now, Ordering::Relaxed);
         }

@@ -112,7 +112,7 @@ pub fn do_mmap(
     };
     map.insert(Vma {
         start,
-        end: start + length,
+        end: start.checked_add(length).ok_or(Errno::ENOMEM)?,
         flags: vm_flags,
         backing,
     })?;
@@ -176,7 +176,9 @@ fn protect_pages(mm: &MmStruct, map: &MemoryMap, start: u32, end: u32) {
 /// written without a copy is for the next write fault to find out.
 fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
     match flags & VmFlags::PROT {
-        none if none.is_empty() => (PteFlags::SHARED - PteFlags::PRESENT - PteFlags::RW) | PROTNONE,
+        none if none.is_empty() => PteFlags::SHARED
+            .difference(PteFlags::PRESENT | PteFlags::RW)
+            .union(PROTNONE),
         prot if prot.contains(VmFlags::WRITE) && flags.contains(VmFlags::SHARED) => {
             PteFlags::SHARED
         }

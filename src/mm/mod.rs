@@ -17,14 +17,30 @@
 pub mod active_mm;
 #[cfg(target_os = "none")]
 pub mod fault;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "frames of the machine's memory, which no program numbers"
+)]
 #[cfg(target_os = "none")]
 pub mod frame;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "frames of the machine's memory, which no program numbers"
+)]
 #[cfg(target_os = "none")]
 pub mod heap;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "frames of the machine's memory, which no program numbers"
+)]
 #[cfg(target_os = "none")]
 pub mod ioremap;
 pub mod ldt_struct;
 pub mod membarrier;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "frames of the machine's memory, which no program numbers"
+)]
 pub mod memblock;
 pub mod mm_count;
 #[cfg(target_os = "none")]
@@ -33,12 +49,24 @@ pub mod mm_struct;
 pub mod mmap;
 #[cfg(target_os = "none")]
 pub mod pgtable;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "frames of the machine's memory, which no program numbers"
+)]
 #[cfg(target_os = "none")]
 pub mod quicklist;
 #[cfg(target_os = "none")]
 pub mod setup;
 pub mod shared_pages;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "frames of the machine's memory, which no program numbers"
+)]
 #[cfg(target_os = "none")]
 pub mod thread_stack;
 pub mod vma;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "frames of the machine's memory, which no program numbers"
+)]
 pub mod zone;

@@ -23,7 +23,7 @@ use super::quicklist::{PAGE_DIRECTORIES, PTE_TABLES};
 use super::vma::TASK_SIZE;
 use crate::arch::x86::insn;
 use crate::hw::cr::Cr4;
-use crate::hw::pte::{PGDIR_SIZE, PTRS_PER_PGD, Pte, PteFlags, pgd_index, pte_index};
+use crate::hw::pte::{PAGE_SHIFT, PGDIR_SIZE, PTRS_PER_PGD, Pte, PteFlags, pgd_index, pte_index};
 
 /// A page directory or a page table. The processor sets A and D bits at any time.
 pub type Table = [AtomicU32; PTRS_PER_PGD];
@@ -62,7 +62,7 @@ pub fn map_lowmem(end: u32) {
     // SAFETY: PSE is one of the features the boot code asked for.
     unsafe { insn::write_cr4(insn::read_cr4() | Cr4::PSE.bits()) };
     for phys in (BOOT_MAPPED..end).step_by(PGDIR_SIZE as usize) {
-        let entry = &swapper()[pgd_index(PAGE_OFFSET + phys)];
+        let entry = &swapper()[pgd_index(PAGE_OFFSET.wrapping_add(phys))];
         entry.store(Pte::large(phys, flags).0, Ordering::Relaxed);
     }
     // SAFETY: as for `swapper_pg_dir`.
@@ -162,10 +162,11 @@ pub fn for_each_used(
         let next_table = (address | (PGDIR_SIZE - 1)).saturating_add(1).min(end);
         let entry = Pte(table(pgd)[pgd_index(address)].load(Ordering::Relaxed));
         if entry.present() {
-            let entries = &table(entry.phys())[pte_index(address)..=pte_index(next_table - 1)];
+            let entries =
+                &table(entry.phys())[pte_index(address)..=pte_index(next_table.saturating_sub(1))];
             for (page, slot) in entries.iter().enumerate() {
                 if slot.load(Ordering::Relaxed) != 0 {
-                    visit(address + ((page as u32) << 12), slot);
+                    visit(address.wrapping_add((page as u32) << PAGE_SHIFT), slot);
                 }
             }
         }

@@ -18,7 +18,7 @@ use core::ops::Range;
 use bitflags::bitflags;
 
 use super::shared_pages::SharedPages;
-use crate::hw::pte::PAGE_SIZE;
+use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
 use crate::syscall::errno::Errno;
 
 /// First address that is not the user's.
@@ -92,11 +92,11 @@ impl Backing {
         match self {
             Backing::Shared { object, first } => Backing::Shared {
                 object: object.clone(),
-                first: first + delta / PAGE_SIZE,
+                first: first.saturating_add(delta / PAGE_SIZE),
             },
             Backing::File { data, offset } => Backing::File {
                 data,
-                offset: offset + delta,
+                offset: offset.saturating_add(delta),
             },
             other => other.clone(),
         }
@@ -115,7 +115,7 @@ impl Backing {
                     object: b,
                     first: j,
                 },
-            ) => Arc::ptr_eq(a, b) && i + length / PAGE_SIZE == *j,
+            ) => Arc::ptr_eq(a, b) && i.checked_add(length / PAGE_SIZE) == Some(*j),
             (Backing::File { data: a, offset: i }, Backing::File { data: b, offset: j }) => {
                 core::ptr::eq(*a, *b) && i.checked_add(length) == Some(*j)
             }
@@ -140,7 +140,7 @@ pub struct Vma {
 impl Vma {
     /// Length in bytes.
     pub fn length(&self) -> u32 {
-        self.end - self.start
+        self.end.saturating_sub(self.start)
     }
 
     /// Start of the area and of what must stay free below it.
@@ -211,12 +211,12 @@ impl MemoryMap {
 
     /// Bytes of all areas, and the most that they were.
     pub fn size_and_peak(&self) -> (u64, u64) {
-        let bytes = |pages: u32| u64::from(pages) * u64::from(PAGE_SIZE);
+        let bytes = |pages: u32| u64::from(pages) << PAGE_SHIFT;
         (bytes(self.total_vm), bytes(self.hiwater_vm))
     }
 
     fn grow(&mut self, bytes: u32) {
-        self.total_vm += bytes / PAGE_SIZE;
+        self.total_vm = self.total_vm.saturating_add(bytes / PAGE_SIZE);
         self.hiwater_vm = self.hiwater_vm.max(self.total_vm);
     }
 
@@ -262,7 +262,7 @@ impl MemoryMap {
         let index = self.index_after(vma.start);
         self.grow(vma.length());
         self.areas.insert(index, vma);
-        self.merge_around(index, index + 1);
+        self.merge_around(index, index.saturating_add(1));
         Ok(())
     }
 
@@ -272,8 +272,9 @@ impl MemoryMap {
         self.split_at(start);
         self.split_at(end);
         let (first, last) = (self.index_after(start), self.index_from(end));
-        let gone: u32 = self.areas.drain(first..last).map(|vma| vma.length()).sum();
-        self.total_vm -= gone / PAGE_SIZE;
+        for vma in self.areas.drain(first..last) {
+            self.total_vm = self.total_vm.saturating_sub(vma.length() / PAGE_SIZE);
+        }
         Ok(())
     }
 
@@ -334,15 +335,16 @@ impl MemoryMap {
             0 => 0,
             hint => hint.max(MMAP_MIN_ADDR),
         };
-        if hint >= MMAP_MIN_ADDR && hint <= TASK_SIZE - length {
+        let end = hint.checked_add(length).filter(|end| *end <= TASK_SIZE);
+        if let Some(end) = end.filter(|_| hint >= MMAP_MIN_ADDR) {
             let next = self.find_vma(hint);
-            if next.is_none_or(|vma| vma.start_with_gap() >= hint + length) {
+            if next.is_none_or(|vma| vma.start_with_gap() >= end) {
                 return Ok(hint);
             }
         }
         let mut ceiling = MMAP_BASE;
         for vma in self.areas.iter().rev() {
-            if vma.end < ceiling && ceiling - vma.end >= length {
+            if vma.end < ceiling && ceiling.saturating_sub(vma.end) >= length {
                 break;
             }
             ceiling = ceiling.min(vma.start_with_gap());
@@ -353,18 +355,24 @@ impl MemoryMap {
         }
     }
 
-    /// Lets the stack above `addr` grow down to the page of `addr`.
+    /// Lets the stack above `addr` grow down to the page of `addr`. EFAULT: that is too far, or there is
+    /// none; ENOMEM: the file that it shows begins later.
     pub fn expand_stack(&mut self, addr: u32) -> Result<(), Errno> {
         let page = addr & !(PAGE_SIZE - 1);
         let index = self.index_after(addr);
         let below = index.checked_sub(1).map_or(0, |i| self.areas[i].end);
         let vma = self.areas.get_mut(index).ok_or(Errno::EFAULT)?;
-        let room = page >= MMAP_MIN_ADDR && (below == 0 || page - below >= STACK_GUARD_GAP);
-        if !vma.flags.contains(VmFlags::GROWSDOWN) || vma.end - page > STACK_LIMIT || !room {
+        let room =
+            page >= MMAP_MIN_ADDR && (below == 0 || page.saturating_sub(below) >= STACK_GUARD_GAP);
+        let length = vma.end.saturating_sub(page);
+        if !vma.flags.contains(VmFlags::GROWSDOWN) || length > STACK_LIMIT || !room {
             return Err(Errno::EFAULT);
         }
         let more = vma.start.saturating_sub(page);
-        vma.start -= more;
+        if let Backing::File { offset, .. } = &mut vma.backing {
+            *offset = offset.checked_sub(more).ok_or(Errno::ENOMEM)?;
+        }
+        vma.start = vma.start.min(page);
         self.grow(more);
         Ok(())
     }
@@ -375,7 +383,7 @@ impl MemoryMap {
         if brk < self.start_brk || brk > TASK_SIZE {
             return Err(Errno::ENOMEM);
         }
-        let page_up = |addr: u32| addr.next_multiple_of(PAGE_SIZE);
+        let page_up = |addr: u32| addr.saturating_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1);
         let (old_end, new_end) = (page_up(self.brk), page_up(brk));
         let mut removed = None;
         if new_end < old_end {
@@ -404,8 +412,7 @@ impl MemoryMap {
         self.areas
             .iter()
             .filter(own)
-            .map(|vma| u64::from(vma.length()))
-            .sum()
+            .fold(0, |sum, vma| sum.saturating_add(vma.length().into()))
     }
 
     /// Index of the first area that ends after `addr`.
@@ -419,7 +426,7 @@ impl MemoryMap {
     }
 
     fn reserve(&mut self, more: usize) -> Result<(), Errno> {
-        if self.areas.len() + more > MAX_MAP_COUNT {
+        if self.areas.len().saturating_add(more) > MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);
         }
         self.areas.try_reserve(more).map_err(|_| Errno::ENOMEM)
@@ -432,23 +439,27 @@ impl MemoryMap {
             return;
         };
         let mut high = vma.clone();
-        high.backing = vma.backing.advanced(addr - vma.start);
+        high.backing = vma.backing.advanced(addr.saturating_sub(vma.start));
         high.start = addr;
         // Only the highest part of a stack goes on growing by the fault handler; a lower part
         // keeps the flag, so that it can grow too once the middle was unmapped, as in Linux.
         vma.end = addr;
-        self.areas.insert(index + 1, high);
+        self.areas.insert(index.saturating_add(1), high);
     }
 
     /// Joins what can be joined at the borders of areas `first..last` and inside.
     fn merge_around(&mut self, first: usize, last: usize) {
         let mut index = last.min(self.areas.len().saturating_sub(1));
-        while index > 0 && index >= first {
-            if self.areas[index - 1].continues_in(&self.areas[index]) {
-                self.areas[index - 1].end = self.areas[index].end;
+        while index >= first
+            && let Some(before) = index.checked_sub(1)
+        {
+            if let Ok([low, high]) = self.areas.get_disjoint_mut([before, index])
+                && low.continues_in(high)
+            {
+                low.end = high.end;
                 self.areas.remove(index);
             }
-            index -= 1;
+            index = before;
         }
     }
 }

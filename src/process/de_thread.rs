@@ -73,7 +73,7 @@ fn become_leader(me: Current) {
             let born = old.start_time.load(Ordering::Relaxed);
             me.start_time.store(born, Ordering::Relaxed);
             let mut others = me.signal.usage.lock();
-            others.threads = others.threads + Usage::of(old);
+            others.threads = others.threads.plus(Usage::of(old));
         }
         old
     };

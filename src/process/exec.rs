@@ -127,7 +127,7 @@ pub fn do_execve(
     trace_sched_process_exec(path, old_pid);
     me.thread_info()
         .sysenter_return
-        .set(vdso + VDSO_SYSENTER_RETURN);
+        .set(vdso.wrapping_add(VDSO_SYSENTER_RETURN));
     start_thread(regs, plan.entry, sp);
     Ok(())
 }
@@ -233,7 +233,7 @@ fn new_cred(inode: Inode, old: &Cred) -> Cred {
 
 fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16] {
     [
-        (AT_SYSINFO, vdso + VDSO_KERNEL_VSYSCALL),
+        (AT_SYSINFO, vdso.wrapping_add(VDSO_KERNEL_VSYSCALL)),
         (AT_SYSINFO_EHDR, vdso),
         (AT_HWCAP, insn::cpuid(1, 0).edx),
         (AT_PAGESZ, PAGE_SIZE),

@@ -161,7 +161,7 @@ fn exit_notify(me: Current, code: i32) {
             me.exit_state.store(EXIT_ZOMBIE, Ordering::Relaxed);
         } else {
             let mut others = me.signal.usage.lock();
-            others.threads = others.threads + Usage::of(&me);
+            others.threads = others.threads.plus(Usage::of(&me));
             me.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
             released.extend(list.release(me.pid()));
         }
@@ -207,7 +207,7 @@ fn exit_notify(me: Current, code: i32) {
 /// One thread less; the process, if it was the last.
 fn end_thread_of(list: &mut TaskList, tgid: i32) -> Option<Ended> {
     let entry = list.tasks.get_mut(&tgid)?;
-    entry.live_threads -= 1;
+    entry.live_threads = entry.live_threads.saturating_sub(1);
     if entry.live_threads != 0 {
         return None;
     }

@@ -92,20 +92,22 @@ impl Strings {
 
     /// Bytes that they and their pointers take on the stack.
     pub fn size(&self) -> usize {
-        self.bytes.len() + 4 * self.count
+        self.bytes
+            .len()
+            .saturating_add(self.count.saturating_mul(4))
     }
 
     /// Adds a string, given without its zero. E2BIG, ENOMEM.
     pub fn push(&mut self, string: &[u8]) -> Result<(), Errno> {
-        if self.size() + string.len() + 5 > ARG_MAX {
+        // With its zero, and its pointer.
+        let bytes = string.len().saturating_add(1);
+        if self.size().saturating_add(bytes).saturating_add(4) > ARG_MAX {
             return Err(Errno::E2BIG);
         }
-        self.bytes
-            .try_reserve(string.len() + 1)
-            .map_err(|_| Errno::ENOMEM)?;
+        self.bytes.try_reserve(bytes).map_err(|_| Errno::ENOMEM)?;
         self.bytes.extend_from_slice(string);
         self.bytes.push(0);
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         Ok(())
     }
 
@@ -113,7 +115,7 @@ impl Strings {
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes
             .split_inclusive(|byte| *byte == 0)
-            .map(|string| &string[..string.len() - 1])
+            .map(|string| string.strip_suffix(b"\0").unwrap_or(string))
     }
 }
 
@@ -137,14 +139,14 @@ pub struct InitialStack<'a> {
 
 impl InitialStack<'_> {
     fn execfn_address(&self) -> u32 {
-        self.top - 4 - (self.execfn.len() as u32 + 1)
+        below(below(self.top, 4), self.execfn.len().saturating_add(1))
     }
 
     /// Addresses of the arguments' strings; those of the environment follow. What
     /// [`InitialStack::build`] has accepted fits.
     pub fn arg_range(&self) -> Range<u32> {
-        let end = self.execfn_address() - self.envp.bytes.len() as u32;
-        end - self.argv.bytes.len() as u32..end
+        let end = below(self.execfn_address(), self.envp.bytes.len());
+        below(end, self.argv.bytes.len())..end
     }
 
     /// First address after the strings of the environment.
@@ -155,7 +157,7 @@ impl InitialStack<'_> {
     /// The stack pointer the program starts with, and the bytes from there to the stack's end.
     /// E2BIG, ENOMEM.
     pub fn build(&self) -> Result<(u32, Vec<u8>), Errno> {
-        if self.argv.size() + self.envp.size() > ARG_MAX {
+        if self.argv.size().saturating_add(self.envp.size()) > ARG_MAX {
             return Err(Errno::E2BIG);
         }
         let execfn = self.execfn_address();
@@ -163,14 +165,19 @@ impl InitialStack<'_> {
             start: arg_start,
             end: env_start,
         } = self.arg_range();
-        let platform = arg_start - (self.platform.len() as u32 + 1);
-        let random = platform - 16;
-        let words = 1 + (self.argv.count + 1) + (self.envp.count + 1) + 2 * (self.auxv.len() + 4);
-        let sp = (random - 4 * words as u32) & !15;
+        let platform = below(arg_start, self.platform.len().saturating_add(1));
+        let random = below(platform, self.random.len());
+        let pointers = self.argv.count.saturating_add(self.envp.count);
+        let pairs = self.auxv.len().saturating_add(4);
+        // argc, and the zero behind each list of pointers.
+        let words = pairs.saturating_mul(2).saturating_add(pointers);
+        let words = words.saturating_add(3);
+        let sp = below(random, words.saturating_mul(4)) & !15;
+        let bytes_to = |end: u32| end.saturating_sub(sp) as usize;
 
         let mut bytes = Vec::new();
         bytes
-            .try_reserve_exact((self.top - sp) as usize)
+            .try_reserve_exact(bytes_to(self.top))
             .map_err(|_| Errno::ENOMEM)?;
         put(&mut bytes, self.argv.count as u32);
         put_pointers(&mut bytes, arg_start, self.argv);
@@ -185,16 +192,21 @@ impl InitialStack<'_> {
             put(&mut bytes, *key);
             put(&mut bytes, *value);
         }
-        bytes.resize((random - sp) as usize, 0);
+        bytes.resize(bytes_to(random), 0);
         bytes.extend_from_slice(&self.random);
         bytes.extend_from_slice(self.platform);
         bytes.push(0);
         bytes.extend_from_slice(&self.argv.bytes);
         bytes.extend_from_slice(&self.envp.bytes);
         bytes.extend_from_slice(self.execfn);
-        bytes.resize((self.top - sp) as usize, 0);
+        bytes.resize(bytes_to(self.top), 0);
         Ok((sp, bytes))
     }
+}
+
+/// The address so many bytes below `at`; what [`InitialStack::build`] accepts fits below the stack's end.
+fn below(at: u32, bytes: usize) -> u32 {
+    u32::try_from(bytes).map_or(0, |bytes| at.saturating_sub(bytes))
 }
 
 fn put(bytes: &mut Vec<u8>, word: u32) {
@@ -205,7 +217,7 @@ fn put_pointers(bytes: &mut Vec<u8>, start: u32, strings: &Strings) {
     let mut at = start;
     for string in strings.iter() {
         put(bytes, at);
-        at += string.len() as u32 + 1;
+        at = at.saturating_add(string.len() as u32).saturating_add(1);
     }
     put(bytes, 0);
 }

@@ -93,7 +93,7 @@ pub fn exit_itimers(task: &TaskStruct) {
 /// for.
 pub fn next_expiry_us(ended: TimerKey, incr_us: u64) -> Option<u64> {
     let late_us = since_boot_us().saturating_sub(ended.expires_us);
-    let intervals = late_us.checked_div(incr_us)? + 1;
+    let intervals = late_us.checked_div(incr_us)?.saturating_add(1);
     Some(
         ended
             .expires_us

@@ -50,9 +50,7 @@ fn map_segment(
     let data = &file[..bytes.end];
     let file_end = match segment.filesz {
         0 => start,
-        size => (segment.vaddr + size)
-            .next_multiple_of(PAGE_SIZE)
-            .max(start),
+        _ => (segment.file_end().saturating_add(!PAGE_MASK) & PAGE_MASK).max(start),
     };
     let offset = segment
         .offset
@@ -86,11 +84,13 @@ fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Res
     {
         rights |= vm_flags(segment.flags);
         let first = segment.vaddr.max(page);
-        let last = (segment.vaddr + segment.filesz).min(page + PAGE_SIZE);
+        let last = segment.file_end().min(page.saturating_add(PAGE_SIZE));
         if first < last {
-            let from = (segment.offset + (first - segment.vaddr)) as usize;
-            write_to_mm(mm, first, &file[from..from + (last - first) as usize])
-                .map_err(no_memory)?;
+            let bytes = file.get(segment.file_range()).unwrap_or_default();
+            let bytes = bytes
+                .get(first.saturating_sub(segment.vaddr) as usize..)
+                .and_then(|rest| rest.get(..last.saturating_sub(first) as usize));
+            write_to_mm(mm, first, bytes.ok_or(Errno::ENOEXEC)?).map_err(no_memory)?;
         }
     }
     do_mprotect(mm, page, PAGE_SIZE, Some(rights))

@@ -98,8 +98,9 @@ pub fn timer_create(
         None if timers.0.len() >= MAX_TIMERS => return Err(Errno::EAGAIN),
         None => {
             timers.0.try_reserve(1).map_err(|_| Errno::EAGAIN)?;
+            let id = timers.0.len();
             timers.0.push(None);
-            timers.0.len() - 1
+            id
         }
     };
     timers.0[id] = Some(PosixTimer {

@@ -69,14 +69,14 @@ fn rseq_ip_fixup(me: Current, rseq: u32, events: u32, regs: &mut PtRegs) -> Resu
         return Ok(());
     };
     if section.contains(regs.ip) {
-        let flags = get_user(rseq + RSEQ_FLAGS)?;
+        let flags = get_user(rseq.wrapping_add(RSEQ_FLAGS))?;
         if !section.needs_restart(flags, events)? {
             return Ok(());
         }
         regs.ip = section.abort_ip;
     }
     // The section is over, or was left without a word.
-    put_user(rseq + RSEQ_RSEQ_CS, 0u64)
+    put_user(rseq.wrapping_add(RSEQ_RSEQ_CS), 0u64)
 }
 
 /// The section that the thread says it is in, if any.
@@ -84,7 +84,7 @@ fn rseq_ip_fixup(me: Current, rseq: u32, events: u32, regs: &mut PtRegs) -> Resu
 /// # Errors
 /// EFAULT, and EINVAL for one that makes no sense or whose abort handler has not the signature.
 fn rseq_get_rseq_cs(me: Current, rseq: u32) -> Result<Option<RseqCs>, Errno> {
-    let pointer: u64 = get_user(rseq + RSEQ_RSEQ_CS)?;
+    let pointer: u64 = get_user(rseq.wrapping_add(RSEQ_RSEQ_CS))?;
     if pointer == 0 {
         return Ok(None);
     }

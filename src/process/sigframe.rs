@@ -87,7 +87,7 @@ impl SigInfo {
 
 /// What a frame is made of.
 pub struct FrameParts<'a> {
-    /// Address of the frame.
+    /// Address of the frame: any, since the program chooses its stack; what it is copied to is checked then.
     pub at: u32,
     /// The program's own way back, if it has one.
     pub restorer: Option<u32>,
@@ -111,7 +111,7 @@ impl FrameParts<'_> {
     /// The frame of a handler without `SA_SIGINFO`.
     pub fn sigframe(&self) -> [u8; SIGFRAME_BYTES] {
         let mut frame = [0; SIGFRAME_BYTES];
-        let retcode = self.at + SIGFRAME_RETCODE as u32;
+        let retcode = self.at.wrapping_add(SIGFRAME_RETCODE as u32);
         put_words(
             &mut frame,
             0,
@@ -130,10 +130,10 @@ impl FrameParts<'_> {
     /// The frame of a handler with `SA_SIGINFO`.
     pub fn rt_sigframe(&self) -> [u8; RT_SIGFRAME_BYTES] {
         let mut frame = [0; RT_SIGFRAME_BYTES];
-        let retcode = self.at + RT_SIGFRAME_RETCODE as u32;
+        let retcode = self.at.wrapping_add(RT_SIGFRAME_RETCODE as u32);
         let (info, uc) = (
-            self.at + RT_SIGFRAME_INFO as u32,
-            self.at + RT_SIGFRAME_UC as u32,
+            self.at.wrapping_add(RT_SIGFRAME_INFO as u32),
+            self.at.wrapping_add(RT_SIGFRAME_UC as u32),
         );
         put_words(
             &mut frame,
@@ -214,14 +214,8 @@ const USER_FLAGS: u32 = Eflags::AC.bits()
 
 /// The registers in a sigcontext, laid over `now`, whose other flags stay.
 pub fn restore_sigcontext(bytes: &[u8; SIGCONTEXT_BYTES], now: &PtRegs) -> Restored {
-    let word = |i: usize| {
-        u32::from_le_bytes([
-            bytes[4 * i],
-            bytes[4 * i + 1],
-            bytes[4 * i + 2],
-            bytes[4 * i + 3],
-        ])
-    };
+    let (words, _) = bytes.as_chunks::<4>();
+    let word = |i: usize| words.get(i).map_or(0, |word| u32::from_le_bytes(*word));
     let selector = |i: usize| word(i) & 0xffff;
     let regs = PtRegs {
         fs: selector(1),
@@ -254,21 +248,21 @@ pub fn restore_sigcontext(bytes: &[u8; SIGCONTEXT_BYTES], now: &PtRegs) -> Resto
 
 /// The header of the FPU state for an FXSAVE image: what a handler of old expects.
 pub fn fpstate_header(fxsave: &[u8; 512]) -> [u8; FPSTATE_FXSAVE] {
-    let half = |at: usize| u32::from(u16::from_le_bytes([fxsave[at], fxsave[at + 1]]));
+    let (words, _) = fxsave.as_chunks::<4>();
     let word = |at: usize| {
-        u32::from_le_bytes([fxsave[at], fxsave[at + 1], fxsave[at + 2], fxsave[at + 3]])
+        words
+            .get(at / 4)
+            .map_or(0, |word| u32::from_le_bytes(*word))
+    };
+    let half = |at: usize| match at & 2 {
+        0 => word(at) & 0xffff,
+        _ => word(at) >> 16,
     };
     let mut bytes = [0; FPSTATE_FXSAVE];
     // Two bits a register instead of one: 0 for any number, 3 for none.
-    let tags = (0..8)
-        .map(|i| {
-            if half(4) >> i & 1 == 0 {
-                3 << (2 * i)
-            } else {
-                0
-            }
-        })
-        .sum::<u32>();
+    let tags = (0..8_u32)
+        .filter(|i| half(4) >> i & 1 == 0)
+        .fold(0, |tags, i| tags | 3 << (i << 1));
     let head = [half(0), half(2), tags].map(|word| word | 0xffff_0000);
     put_words(&mut bytes, 0, &head);
     put_words(
@@ -276,9 +270,11 @@ pub fn fpstate_header(fxsave: &[u8; 512]) -> [u8; FPSTATE_FXSAVE] {
         12,
         &[word(8), half(12) | half(6) << 16, word(16), half(20)],
     );
-    for register in 0..8 {
-        let from = 32 + 16 * register;
-        bytes[28 + 10 * register..38 + 10 * register].copy_from_slice(&fxsave[from..from + 10]);
+    // Eight registers: 10 bytes each, in the image 16.
+    let (registers, _) = fxsave.as_chunks::<16>();
+    let (places, _) = bytes[28..108].as_chunks_mut::<10>();
+    for (to, from) in places.iter_mut().zip(&registers[2..]) {
+        to.copy_from_slice(&from[..10]);
     }
     // Status, then 0: an FXSAVE image follows.
     put_words(&mut bytes, 108, &[half(2)]);
@@ -404,5 +400,32 @@ mod tests {
             ]
         );
         assert_eq!(&header[108..], &[0; 4]);
+    }
+
+    #[test]
+    fn each_field_of_the_fpu_has_its_place() {
+        let image: [u8; 512] = core::array::from_fn(|at| (at % 251) as u8);
+        let header = fpstate_header(&image);
+        // cwd, swd, then fip, opcode and fcs, foo, fos.
+        assert_eq!((&header[..2], &header[4..6]), (&image[..2], &image[2..4]));
+        assert_eq!(
+            (&header[12..16], &header[16..18]),
+            (&image[8..12], &image[12..14])
+        );
+        assert_eq!(
+            (&header[18..20], &header[20..24]),
+            (&image[6..8], &image[16..20])
+        );
+        assert_eq!(
+            (&header[24..26], &header[26..28]),
+            (&image[20..22], &[0; 2][..])
+        );
+        for i in 0..8 {
+            let (to, from) = (28 + 10 * i, 32 + 16 * i);
+            assert_eq!(&header[to..to + 10], &image[from..from + 10]);
+        }
+        assert_eq!(&header[108..110], &image[2..4]);
+        // Bit 2 of the byte at 4 is the only one: all registers but that are empty.
+        assert_eq!(&header[8..10], &[0xcf, 0xff]);
     }
 }

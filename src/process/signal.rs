@@ -176,7 +176,12 @@ impl SignalStruct {
 
     /// What is to happen at `signal`.
     pub fn action(&self, signal: u32) -> SigAction {
-        self.sighand().lock()[signal as usize - 1]
+        self.sighand().lock()[index(signal)]
+    }
+
+    /// `signal` has no handler any more.
+    pub fn set_default(&self, signal: u32) {
+        self.sighand().lock()[index(signal)].handler = SIG_DFL;
     }
 
     /// For exec: what had a handler is default again; what was ignored still is. Who shared the
@@ -306,7 +311,7 @@ pub fn group_send_sig_info(list: &TaskList, info: SigInfo, task: &TaskStruct) ->
 pub fn force_sig_info(info: SigInfo, me: Current) {
     let sighand = me.signal.sighand();
     let mut actions = sighand.lock();
-    let action = &mut actions[info.signal as usize - 1];
+    let action = &mut actions[index(info.signal)];
     let mut own = me.signals.lock();
     if own.blocked.contains(info.signal) || action.handler == SIG_IGN {
         action.handler = SIG_DFL;
@@ -317,6 +322,11 @@ pub fn force_sig_info(info: SigInfo, me: Current) {
     drop(own);
     drop(actions);
     set_flag(me.thread_info(), TIF_SIGPENDING);
+}
+
+/// Where the action of `signal` (1 to NSIG) stands.
+pub fn index(signal: u32) -> usize {
+    (signal.saturating_sub(1) as usize).min(NSIG as usize - 1)
 }
 
 /// As [`force_sig_info`], from the kernel, with nothing to tell.
@@ -335,7 +345,7 @@ pub fn force_sig(signal: u32, me: Current) {
 /// handler is of no use.
 pub fn force_sigsegv(signal: u32, me: Current) {
     if signal == SIGSEGV {
-        me.signal.sighand().lock()[SIGSEGV as usize - 1].handler = SIG_DFL;
+        me.signal.set_default(SIGSEGV);
     }
     force_sig(SIGSEGV, me);
 }

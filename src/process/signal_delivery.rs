@@ -94,7 +94,7 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
             SIG_DFL => default(me, info.signal),
             _ => {
                 if action.flags & SA_RESETHAND != 0 {
-                    me.signal.sighand().lock()[info.signal as usize - 1].handler = SIG_DFL;
+                    me.signal.set_default(info.signal);
                 }
                 return Some((info, action));
             }
@@ -209,8 +209,8 @@ fn setup_frame(
         true => {
             copy_to_user(at, &parts.rt_sigframe())?;
             (
-                at + super::sigframe::RT_SIGFRAME_INFO as u32,
-                at + super::sigframe::RT_SIGFRAME_UC as u32,
+                at.wrapping_add(super::sigframe::RT_SIGFRAME_INFO as u32),
+                at.wrapping_add(super::sigframe::RT_SIGFRAME_UC as u32),
             )
         }
         false => {
@@ -318,7 +318,7 @@ fn old_frame(sp: u32) -> Result<Frame, Errno> {
 fn rt_frame(sp: u32) -> Result<Frame, Errno> {
     let at = sp.wrapping_sub(4);
     let sigcontext = get_user(at.wrapping_add(RT_SIGFRAME_SC as u32))?;
-    let upper = get_user(at.wrapping_add(RT_SIGFRAME_MASK as u32 + 4))?;
+    let upper = get_user(at.wrapping_add(RT_SIGFRAME_MASK as u32).wrapping_add(4))?;
     let mut altstack = get_user::<[u32; 3]>(at.wrapping_add(RT_SIGFRAME_STACK as u32))?;
     altstack[1] &= SS_DISABLE;
     Ok((sigcontext, upper, Some(altstack)))

@@ -131,9 +131,12 @@ impl SigSet {
             | 1 << (SIGFPE - 1),
     );
 
-    /// The set of one signal (1 to [`NSIG`]).
+    /// The set of one signal (1 to [`NSIG`]); of any other number, the empty set.
     pub const fn of(signal: u32) -> SigSet {
-        SigSet(1 << (signal - 1))
+        match 1_u64.checked_shl(signal.wrapping_sub(1)) {
+            Some(bit) => SigSet(bit),
+            None => SigSet::EMPTY,
+        }
     }
 
     /// Whether `signal` is in it.
@@ -165,7 +168,7 @@ impl SigSet {
             self.0
         } {
             0 => None,
-            bits => Some(bits.trailing_zeros() + 1),
+            bits => Some(bits.trailing_zeros().wrapping_add(1)),
         }
     }
 }
@@ -194,5 +197,6 @@ mod tests {
         assert_eq!(set.without(SigSet::of(SIGSEGV)).first(), Some(SIGHUP));
         assert_eq!(SigSet::of(64).first(), Some(64));
         assert_eq!(SigSet::EMPTY.first(), None);
+        assert_eq!([0, 65].map(SigSet::of), [SigSet::EMPTY; 2]);
     }
 }

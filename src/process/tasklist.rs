@@ -37,7 +37,7 @@ pub struct TaskList {
     /// By number.
     pub tasks: BTreeMap<i32, Entry>,
     last_pid: i32,
-    /// Tasks that were ever made.
+    /// Tasks that were ever made; goes on at 0 after 2³², as Linux's on i386.
     pub total_forks: u32,
 }
 
@@ -55,10 +55,9 @@ impl TaskList {
     /// EAGAIN when all are taken.
     pub fn alloc_pid(&mut self) -> Result<i32, Errno> {
         for _ in 1..PID_MAX {
-            self.last_pid = if self.last_pid + 1 < PID_MAX {
-                self.last_pid + 1
-            } else {
-                300
+            self.last_pid = match self.last_pid.wrapping_add(1) {
+                next @ 1..PID_MAX => next,
+                _ => 300,
             };
             if !self.tasks.contains_key(&self.last_pid) {
                 return Ok(self.last_pid);
@@ -75,13 +74,13 @@ impl TaskList {
     /// Adds a task: a child process of group `parent`, or a thread of its own group.
     pub fn link(&mut self, task: TaskRef, parent: i32) {
         let (pid, tgid) = (task.pid(), task.tgid);
-        self.total_forks += 1;
+        self.total_forks = self.total_forks.wrapping_add(1);
         if pid == tgid {
             if let Some(p) = self.tasks.get_mut(&parent) {
                 p.children.push(pid);
             }
         } else if let Some(leader) = self.tasks.get_mut(&tgid) {
-            leader.live_threads += 1;
+            leader.live_threads = leader.live_threads.wrapping_add(1);
             // Whose child the process is may have changed since the thread was made.
             let parent = leader.task.ppid.load(Ordering::Relaxed);
             task.ppid.store(parent, Ordering::Relaxed);

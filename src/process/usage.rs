@@ -6,9 +6,6 @@
 //! Book: ch. 6, "Updating Local CPU Statistics".
 //! Linux: 2.6.38 `k_getrusage`, `thread_group_times`, `__exit_signal`.
 
-use core::ops::Add;
-use core::sync::atomic::Ordering;
-
 use super::signal_group::threads;
 use super::tasklist::TaskList;
 use crate::task::task_struct::TaskStruct;
@@ -28,10 +25,9 @@ pub struct Usage {
     pub nivcsw: u32,
 }
 
-impl Add for Usage {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
+impl Usage {
+    /// The sum; each figure goes on at 0 when it is full, as an `unsigned long` of Linux/i386.
+    pub fn plus(self, other: Self) -> Self {
         Self {
             utime: self.utime.wrapping_add(other.utime),
             stime: self.stime.wrapping_add(other.stime),
@@ -55,17 +51,17 @@ impl Usage {
     /// What one thread has used.
     pub fn of(task: &TaskStruct) -> Self {
         Self {
-            utime: task.utime.load(Ordering::Relaxed),
-            stime: task.stime.load(Ordering::Relaxed),
-            min_flt: task.min_flt.load(Ordering::Relaxed),
-            nvcsw: task.nvcsw.load(Ordering::Relaxed),
-            nivcsw: task.nivcsw.load(Ordering::Relaxed),
+            utime: task.utime.get(),
+            stime: task.stime.get(),
+            min_flt: task.min_flt.get(),
+            nvcsw: task.nvcsw.get(),
+            nivcsw: task.nivcsw.get(),
         }
     }
 
     /// What the process of `task` has used, its ended threads included.
     pub fn of_process(list: &TaskList, task: &TaskStruct) -> Self {
         let ended = task.signal.usage.lock().threads;
-        threads(list, task.tgid).fold(ended, |sum, thread| sum + Self::of(thread))
+        threads(list, task.tgid).fold(ended, |sum, thread| sum.plus(Self::of(thread)))
     }
 }

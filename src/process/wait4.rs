@@ -68,7 +68,7 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     // neither stopped nor going on
     {
         let mut others = me.signal.usage.lock();
-        others.children = others.children + reaped.usage;
+        others.children = others.children.plus(reaped.usage);
     }
     found
 }
@@ -121,7 +121,7 @@ fn look_once(
             return Ok(Some(Reaped {
                 pid: child,
                 status,
-                usage: Usage::of_process(list, &c.task) + of_others.children,
+                usage: Usage::of_process(list, &c.task).plus(of_others.children),
                 task: c.task.clone(),
             }));
         }
@@ -129,7 +129,9 @@ fn look_once(
     match zombie {
         Some((pid, status)) => Ok(list.release(pid).map(|task| {
             let of_others = *task.signal.usage.lock();
-            let usage = Usage::of(&task) + of_others.threads + of_others.children;
+            let usage = Usage::of(&task)
+                .plus(of_others.threads)
+                .plus(of_others.children);
             Reaped {
                 pid,
                 status,

@@ -60,7 +60,7 @@ fn cpus(mask: u32) -> impl Iterator<Item = u32> {
 /// Tasks on the queue of `cpu`. It may be another number by now.
 fn nr_running(cpu: u32) -> u32 {
     // SAFETY: the area exists for ever; only the atomic is touched.
-    unsafe { (*cpu_rq(cpu)).nr_running.load(Ordering::Relaxed) }
+    unsafe { (*cpu_rq(cpu)).nr_running.get() }
 }
 
 fn is_idle(cpu: u32) -> bool {
@@ -89,13 +89,13 @@ pub unsafe fn idle_balance(this: *mut Rq) {
 /// 1. As [`idle_balance`].
 pub unsafe fn rebalance_tick(this: *mut Rq, tick: u32) {
     // SAFETY: by 1.
-    let mine = unsafe { (*this).nr_running.load(Ordering::Relaxed) };
+    let mine = unsafe { (*this).nr_running.get() };
     if mine == 0 {
         // SAFETY: by 1.
         unsafe { idle_balance(this) };
     } else if tick.is_multiple_of(BUSY_INTERVAL) && CPU_ONLINE_MASK.load(Ordering::Relaxed) != 1 {
         // SAFETY: by 1.
-        unsafe { pull_task(this, mine + 2) };
+        unsafe { pull_task(this, mine.saturating_add(2)) };
     }
 }
 

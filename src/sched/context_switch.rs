@@ -146,7 +146,7 @@ fn check_switch(rq: *mut Rq, prev: &TaskStruct, next: &TaskStruct) {
     let esp = insn::read_esp() as usize;
     let stack = prev.stack as usize;
     assert!(
-        (stack..stack + THREAD_SIZE).contains(&esp),
+        (stack..stack.saturating_add(THREAD_SIZE)).contains(&esp),
         "BUG: switch from {} with esp {esp:#x} outside its stack {stack:#x}",
         prev.pid()
     );

@@ -51,7 +51,7 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     task.active_mm
         .store((&raw const INIT_MM).cast_mut(), Ordering::Relaxed);
     task.thread.get_mut().set_work(TIF_PARAVIRT, is_batching());
-    task.thread.get_mut().sp0 = (stack + THREAD_SIZE - STACK_TOP_GAP) as u32;
+    task.thread.get_mut().sp0 = stack.saturating_add(THREAD_SIZE - STACK_TOP_GAP) as u32;
     task.se.get_mut().cpus_allowed = 1 << cpu;
     task.comm.set(b"swapper");
     let p = Box::into_raw(Box::new(task));

@@ -34,8 +34,8 @@ pub fn nr_running() -> u32 {
     (0..NR_CPUS as u32)
         .filter(|cpu| online & 1 << cpu != 0)
         // SAFETY: an atomic of an area that exists for ever.
-        .map(|cpu| unsafe { (*cpu_rq(cpu)).nr_running.load(Ordering::Relaxed) })
-        .sum()
+        .map(|cpu| unsafe { (*cpu_rq(cpu)).nr_running.get() })
+        .fold(0, u32::saturating_add)
 }
 
 /// The tick's part.
@@ -43,7 +43,7 @@ pub fn calc_global_load(jiffies: u64) {
     if !jiffies.is_multiple_of(LOAD_FREQ) {
         return;
     }
-    let active = nr_running() * FIXED_1;
+    let active = nr_running().saturating_mul(FIXED_1);
     for (average, exp) in AVENRUN.iter().zip(EXP) {
         let load = average.load(Ordering::Relaxed);
         average.store(calc_load(load, exp, active), Ordering::Relaxed);
@@ -52,7 +52,9 @@ pub fn calc_global_load(jiffies: u64) {
 
 /// What of `load` is left, and the rest of the way to `active`.
 const fn calc_load(load: u32, exp: u32, active: u32) -> u32 {
-    ((load as u64 * exp as u64 + active as u64 * (FIXED_1 - exp) as u64) >> 11) as u32
+    let (load, exp, active, one) = (load as u64, exp as u64, active as u64, FIXED_1 as u64);
+    let rest = active.saturating_mul(one.saturating_sub(exp));
+    (load.saturating_mul(exp).saturating_add(rest) >> 11) as u32
 }
 
 const _: () = {

@@ -13,7 +13,9 @@ use core::sync::atomic::Ordering;
 use crate::arch::x86::current::current;
 use crate::sync::irq::local_irq_disable;
 use crate::syscall::errno::Errno;
-use crate::task::sched_entity::{MAX_RT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR, SchedEntity};
+use crate::task::sched_entity::{
+    DEFAULT_PRIO, MAX_RT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR, SchedEntity,
+};
 use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::TaskStruct;
 
@@ -57,7 +59,7 @@ pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<()
         se.prio = if policy == SCHED_NORMAL {
             se.static_prio
         } else {
-            MAX_RT_PRIO - se.rt_priority
+            MAX_RT_PRIO.saturating_sub(se.rt_priority)
         };
         se.time_slice = task_timeslice(se);
     });
@@ -67,7 +69,7 @@ pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<()
 /// Gives `p` the nice value `nice`, -20..=19.
 pub fn set_user_nice(p: &TaskStruct, nice: i32) {
     change(p, |se| {
-        se.static_prio = (120 + nice.clamp(-20, 19)) as u32;
+        se.static_prio = DEFAULT_PRIO.saturating_add_signed(nice.clamp(-20, 19));
         if se.policy == SCHED_NORMAL {
             se.prio = se.static_prio;
         }
@@ -92,7 +94,7 @@ pub fn make_thread_of_cpu(p: &TaskStruct, rt_priority: u32, cpu: u32) {
         let se = &mut *p.se.get();
         se.policy = SCHED_FIFO;
         se.rt_priority = rt_priority;
-        se.prio = MAX_RT_PRIO - 1 - rt_priority;
+        se.prio = (MAX_RT_PRIO - 1).saturating_sub(rt_priority);
         se.cpus_allowed = 1 << cpu;
     }
 }

@@ -43,7 +43,7 @@ impl PrioArray {
     #[inline(always)]
     pub unsafe fn enqueue_task(&mut self, link: *mut RunList, prio: u32) {
         debug_assert!(prio < MAX_PRIO);
-        self.nr_active += 1;
+        self.nr_active = self.nr_active.wrapping_add(1);
         // SAFETY: by 1.
         let head = unsafe { self.queue.get_unchecked_mut(prio as usize) };
         if !head.is_null() {
@@ -68,7 +68,7 @@ impl PrioArray {
     #[inline(always)]
     pub unsafe fn dequeue_task(&mut self, link: *mut RunList, prio: u32) {
         debug_assert!(self.nr_active > 0 && prio < MAX_PRIO);
-        self.nr_active -= 1;
+        self.nr_active = self.nr_active.wrapping_sub(1);
         // SAFETY: `link` and its neighbours are on the list of `prio` by 1.
         unsafe {
             let head = self.queue.get_unchecked_mut(prio as usize);
@@ -140,7 +140,7 @@ impl PrioArray {
     fn find_first_bit(&self) -> u32 {
         let word = self.bitmap.iter().position(|&word| word != 0);
         word.map_or(MAX_PRIO, |at| {
-            at as u32 * 32 + self.bitmap[at].trailing_zeros()
+            (at as u32) << 5 | self.bitmap[at].trailing_zeros()
         })
     }
 }

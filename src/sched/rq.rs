@@ -19,6 +19,7 @@ use super::prio_array::PrioArray;
 use crate::arch::x86::percpu::per_cpu;
 use crate::mm::mm_struct::MmStruct;
 use crate::sync::LockMap;
+use crate::sync::counter::{Counter, Counter64};
 use crate::sync::lock_word;
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
 use crate::sync::spinlock::IrqSpinLockGuard;
@@ -47,9 +48,9 @@ pub struct Rq {
     /// Runs when no other can; on no list.
     pub idle: *mut TaskStruct,
     /// Tasks on both arrays. Read without the lock for statistics.
-    pub nr_running: AtomicU32,
-    /// Switches on this CPU.
-    pub nr_switches: AtomicU32,
+    pub nr_running: Counter,
+    /// Switches on this CPU; the tick carries.
+    pub nr_switches: Counter64,
     /// The array that tasks are picked from: one of `arrays`.
     active: *mut PrioArray,
     /// The other one.
@@ -73,8 +74,8 @@ impl Rq {
                 prev_mm: core::ptr::null_mut(),
                 membarrier_state: AtomicU32::new(0),
                 idle: core::ptr::null_mut(),
-                nr_running: AtomicU32::new(0),
-                nr_switches: AtomicU32::new(0),
+                nr_running: Counter::new(0),
+                nr_switches: Counter64::new(0),
                 active: &raw mut (*rq).arrays[0],
                 expired: &raw mut (*rq).arrays[1],
                 arrays: [const { PrioArray::new() }; 2],
@@ -98,10 +99,7 @@ impl Rq {
                 sched_info_queued(&*p);
             }
         }
-        self.nr_running.store(
-            self.nr_running.load(Ordering::Relaxed) + 1,
-            Ordering::Relaxed,
-        );
+        self.nr_running.inc();
     }
 
     /// Takes a task off.
@@ -116,10 +114,7 @@ impl Rq {
             (*(*se).array.cast::<PrioArray>()).dequeue_task(&raw mut (*se).run_list, (*se).prio);
             (*p).on_rq.store(0, Ordering::Release);
         }
-        self.nr_running.store(
-            self.nr_running.load(Ordering::Relaxed) - 1,
-            Ordering::Relaxed,
-        );
+        self.nr_running.dec();
     }
 
     /// Lets others of its priority go first: a real-time task goes to the end of its list, a
@@ -352,7 +347,7 @@ pub unsafe fn set_task_cpu(p: *mut TaskStruct, cpu: u32) {
     if p.cpu() != cpu {
         trace_sched_migrate_task(p, cpu);
         p.thread_info().cpu.store(cpu, Ordering::Relaxed);
-        p.nr_migrations.fetch_add(1, Ordering::Relaxed);
+        p.nr_migrations.inc();
         rseq_migrate(p);
     }
 }

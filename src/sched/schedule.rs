@@ -77,10 +77,9 @@ fn __schedule(preempt: bool) {
     };
     clear_flag(current_thread_info(), TIF_NEED_RESCHED);
     if next != prev_p {
-        q.nr_switches
-            .store(q.nr_switches.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        q.nr_switches.inc();
         q.curr = next;
-        switch_count.store(switch_count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        switch_count.inc();
         // SAFETY: interrupts are off and the lock is held; next is runnable here, so no CPU
         // runs it. The lock is released on the other side.
         unsafe { context_switch(rq, Prev::new(prev_p), next) };

@@ -27,12 +27,12 @@ pub fn smp_init(madt: &Madt, max_cpus: u32) -> u32 {
     }
     let boot_id = lapic::apic_id();
     let limit = (max_cpus as usize).clamp(1, NR_CPUS);
-    let mut cpus = 1;
+    let mut cpus = 1_u32;
     for &apic_id in madt.apic_ids.iter().filter(|&&id| id != boot_id) {
         if cpus as usize == limit {
             log::warn!("smp: CPU with APIC id {apic_id} stays off: {limit} run already");
         } else if cpu_up(cpus, apic_id) {
-            cpus += 1;
+            cpus = cpus.saturating_add(1);
         }
     }
     log::info!("smp: {cpus} of {} CPUs run", madt.apic_ids.len().max(1));
@@ -53,7 +53,7 @@ pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
             .write(ThreadInfo::new(core::ptr::null_mut(), cpu, 0));
         fork_idle(cpu, foot);
     }
-    let sp0 = (foot + THREAD_SIZE - STACK_TOP_GAP) as u32;
+    let sp0 = foot.saturating_add(THREAD_SIZE - STACK_TOP_GAP) as u32;
     match smp::do_boot_cpu(cpu, apic_id, sp0) {
         Ok(()) => {
             while CPU_ONLINE_MASK.load(Ordering::Acquire) & 1 << cpu == 0 {

@@ -25,8 +25,9 @@ pub fn task_timeslice(se: &SchedEntity) -> u32 {
     if se.policy != SCHED_NORMAL {
         return HZ / 10;
     }
-    let nice = se.static_prio as i32 - DEFAULT_PRIO as i32;
-    ((20 - nice).max(1) as u32 * HZ / 200).max(1)
+    // 40 at nice -20, 20 at nice 0.
+    let share = (DEFAULT_PRIO + 20).saturating_sub(se.static_prio).max(1);
+    (share.saturating_mul(HZ) / 200).max(1)
 }
 
 /// One tick of this CPU.
@@ -55,14 +56,14 @@ fn account_process_tick() {
     if me.pid() == 0 {
         this_cpu_inc!(cpustat.idle);
     } else if in_user {
-        me.utime.fetch_add(1, Ordering::Relaxed);
+        me.utime.inc();
         // SAFETY: the running task's own, and a word: who changes it has interrupts off.
         match unsafe { (*me.se.get()).static_prio } > DEFAULT_PRIO {
             true => this_cpu_inc!(cpustat.nice),
             false => this_cpu_inc!(cpustat.user),
         }
     } else {
-        me.stime.fetch_add(1, Ordering::Relaxed);
+        me.stime.inc();
         this_cpu_inc!(cpustat.system);
     }
 }
@@ -89,6 +90,7 @@ fn scheduler_tick() {
                 set_flag((*curr).thread_info(), TIF_NEED_RESCHED);
             }
         }
+        q.nr_switches.carry();
         rebalance_tick(rq, this_cpu_read!(count.ticks));
         rq_unlock(rq);
     }

@@ -8,7 +8,7 @@
 
 extern crate alloc;
 use alloc::collections::BTreeMap;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::schedule::schedule;
 use super::wake_up::wake_up_process;
@@ -22,7 +22,8 @@ use crate::task::task_struct::TaskRef;
 pub use crate::drivers::pit::HZ;
 
 static JIFFIES: AtomicU64 = AtomicU64::new(0);
-static SEQUENCE: AtomicU32 = AtomicU32::new(0);
+/// 64 bits: were a number given twice, a timer of the same moment would replace another.
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 /// Length of a tick in microseconds.
 pub const TICK_US: u64 = 1_000_000 / HZ as u64;
 
@@ -31,7 +32,7 @@ pub const TICK_US: u64 = 1_000_000 / HZ as u64;
 pub struct TimerKey {
     /// When it ends.
     pub expires_us: u64,
-    sequence: u32,
+    sequence: u64,
     /// Whose tick ends it.
     cpu: u32,
 }
@@ -67,6 +68,12 @@ pub fn del_timer(key: TimerKey) -> Option<TaskRef> {
 /// Ticks since boot.
 pub fn jiffies() -> u64 {
     JIFFIES.load(Ordering::Relaxed)
+}
+
+/// How many units that is of which a second has `per_second`.
+pub fn ticks_in(per_second: u64, ticks: u64) -> u64 {
+    const TICKS: u64 = HZ as u64;
+    ticks.saturating_mul(per_second) / TICKS
 }
 
 /// Sleeps for at most `ticks`, in the state that the caller has set; returns what is left when

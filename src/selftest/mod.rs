@@ -9,7 +9,7 @@
 //! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
-//!   [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`smp_balance`], [`tick`], [`paravirt`],
+//!   [`counters`], [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`smp_balance`], [`tick`], [`paravirt`],
 //!   [`hooks`], [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
@@ -24,7 +24,8 @@ use core::sync::atomic::Ordering;
 
 pub mod canary;
 pub mod check;
-pub mod cpu;
+pub mod counters;
+mod cpu;
 pub mod crew;
 pub mod deaths;
 pub mod debugreg;
@@ -82,6 +83,7 @@ const LAZY_GS_CASES: &[Case] = if STACK_PROTECTOR { &[] } else { tls_gs::CASES }
 
 const TABLE: &[&[Case]] = &[
     switch::CASES,
+    counters::CASES,
     mm::CASES,
     LAZY_GS_CASES,
     flags::CASES,

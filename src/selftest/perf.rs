@@ -39,7 +39,7 @@ fn open(task: &TaskRef, what: SwEvent) -> Result<Arc<PerfEvent>, super::check::V
 fn perf_counts_each_switch_of_its_task() -> Outcome {
     let one = || {
         let me = current().get_task_struct();
-        let switches = || me.nvcsw.load(Ordering::Relaxed) + me.nivcsw.load(Ordering::Relaxed);
+        let switches = || me.nvcsw.get() + me.nivcsw.get();
         let has_hook = || me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0;
         let before = switches();
         let event = open(&me, SwEvent::ContextSwitches)?;

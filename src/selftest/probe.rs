@@ -3,8 +3,6 @@
 //! Called by actors on their own stacks. All are pinned to one CPU, and those that look at what
 //! the timer interrupt might change say so.
 
-use core::sync::atomic::Ordering;
-
 use crate::arch::x86::current::current;
 use crate::arch::x86::insn;
 use crate::arch::x86::load_tls::load_tls;
@@ -28,7 +26,7 @@ pub fn counts() -> SwitchCounts {
 /// Switches on this CPU.
 pub fn nr_switches() -> u32 {
     // SAFETY: an atomic of this CPU's own run queue.
-    unsafe { (*this_cpu()).rq.nr_switches.load(Ordering::Relaxed) }
+    unsafe { (*this_cpu()).rq.nr_switches.low() }
 }
 
 /// What the CPU's run queue still owes to an address space; none outside of a switch.

@@ -82,10 +82,7 @@ pub const CASES: &[Case] = &[
 
 fn switches() -> (u32, u32) {
     let me = current();
-    (
-        me.nvcsw.load(Ordering::Relaxed),
-        me.nivcsw.load(Ordering::Relaxed),
-    )
+    (me.nvcsw.get(), me.nivcsw.get())
 }
 
 /// A task that is still runnable when it leaves is counted as preempted, as in Linux.

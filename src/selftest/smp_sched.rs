@@ -240,14 +240,10 @@ fn setaffinity_moves_a_running_task() -> Outcome {
     let mover = || {
         wait_for("the spinner runs", || seen.load(Ordering::Acquire) == 1)?;
         let spinner = slot.task()?;
-        let moves = spinner.nr_migrations.load(Ordering::Relaxed);
+        let moves = spinner.nr_migrations.get();
         set_cpus_allowed(&spinner, 1)?;
         expect("its CPU when the call returned", spinner.cpu(), 0)?;
-        expect(
-            "times it moved",
-            spinner.nr_migrations.load(Ordering::Relaxed) - moves,
-            1,
-        )?;
+        expect("times it moved", spinner.nr_migrations.get() - moves, 1)?;
         pass();
         expect(
             "its CPU by its own account",

@@ -195,7 +195,7 @@ fn is_online(cpu: u32) -> bool {
 fn nr_switches() -> Vec<u32> {
     (0..NR_CPUS as u32)
         // SAFETY: the area exists for ever; only the atomic is touched.
-        .map(|cpu| unsafe { (*cpu_rq(cpu)).nr_switches.load(Ordering::Relaxed) })
+        .map(|cpu| unsafe { (*cpu_rq(cpu)).nr_switches.low() })
         .collect()
 }
 
@@ -209,7 +209,7 @@ fn busy_queues() -> usize {
         })
     };
     // SAFETY: as above.
-    let queued = |cpu: u32| unsafe { (*cpu_rq(cpu)).nr_running.load(Ordering::Relaxed) };
+    let queued = |cpu: u32| unsafe { (*cpu_rq(cpu)).nr_running.get() };
     let cpus = || (0..NR_CPUS as u32).filter(|&cpu| is_online(cpu));
     let waiting: u32 = cpus().map(queued).sum();
     cpus().filter(|&cpu| is_locked_for_long(cpu)).count() + waiting as usize - 1

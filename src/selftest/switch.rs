@@ -231,7 +231,7 @@ fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
             return registers;
         }
         (*rq).curr = next;
-        (*rq).nr_switches.fetch_add(1, Ordering::Relaxed);
+        (*rq).nr_switches.inc();
         prepare_task_switch(&current(), &*next);
         let lent = current().active_mm.swap(ptr::null_mut(), Ordering::Relaxed);
         (*next).active_mm.store(lent, Ordering::Relaxed);

@@ -5,17 +5,23 @@
 //! - `preempt`: the preemption count in `thread_info`
 //! - [`lock_word`]: the word that is locked; a run queue has it bare
 //! - `spinlock`: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
+//! - [`counter`]: counters that one context writes and anyone reads
 //! - [`list`]: lists through links that lie in what they list
 //! - [`lock_order`], `lockdep`: the checker of kernels with debug assertions; `no_lockdep`: others
 //!
 //! What is ours of a lock is its word, the preemption count and the interrupt flag around it, and the
 //! checker; the crate `lock_api` makes a mutex of them.
 
+pub mod counter;
 #[cfg(target_os = "none")]
 pub mod irq;
 pub mod list;
 pub mod lock_order;
 pub mod lock_word;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "numbers of CPUs and lock classes, bounded by its tables"
+)]
 #[cfg(all(target_os = "none", debug_assertions))]
 pub mod lockdep;
 #[cfg(all(target_os = "none", not(debug_assertions)))]

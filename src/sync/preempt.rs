@@ -25,7 +25,7 @@ pub fn preempt_count() -> i32 {
 #[inline(always)]
 pub fn add_preempt_count(n: i32) {
     let ti = current_thread_info();
-    ti.set_preempt_count(ti.preempt_count() + n);
+    ti.set_preempt_count(ti.preempt_count().wrapping_add(n));
     compiler_fence(Ordering::SeqCst);
 }
 
@@ -35,7 +35,7 @@ pub fn sub_preempt_count(n: i32) {
     compiler_fence(Ordering::SeqCst);
     let ti = current_thread_info();
     debug_assert!(ti.preempt_count() >= n, "BUG: preemption count underflow");
-    ti.set_preempt_count(ti.preempt_count() - n);
+    ti.set_preempt_count(ti.preempt_count().wrapping_sub(n));
 }
 
 /// One more reason not to be preempted.

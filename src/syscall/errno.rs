@@ -115,7 +115,7 @@ errnos! {
 impl Errno {
     /// The value a system call returns in `eax` for this error.
     pub const fn to_ret(self) -> i32 {
-        -(self as i32)
+        (self as i32).wrapping_neg()
     }
 }
 

@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use super::SysResult;
 use super::errno::Errno;
 use super::restart::{end_us, keep_end, take_end};
+use super::sched::{ns_to_ticks, timespec_to_ns};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::{access_ok, get_user};
 use crate::drivers::rtc::time_of_day_us;
@@ -23,7 +24,7 @@ use crate::mm::mm_struct::MmStruct;
 use crate::mm::pgtable::walk_pte;
 use crate::mm::vma::{Backing, VmFlags};
 use crate::sched::schedule::schedule;
-use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
+use crate::sched::timer::{TICK_US, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::list::{List, ListHead};
 use crate::sync::spinlock::IrqSpinLockGuard;
@@ -124,7 +125,10 @@ fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
         // Unless the process had written there: then it is no longer the file's.
         Backing::File { data, offset } if !pte.flags().contains(PteFlags::DIRTY) => {
             let start = (data.as_ptr() as u32).wrapping_add(*offset);
-            Ok((OF_A_FILE, start.wrapping_add(address - vma.start)))
+            Ok((
+                OF_A_FILE,
+                start.wrapping_add(address.wrapping_sub(vma.start)),
+            ))
         }
         _ => Err(Errno::EFAULT),
     }
@@ -183,20 +187,17 @@ fn wait_end(timeout: u32, until: Option<bool>) -> Result<Option<u64>, Errno> {
 fn timed_wait_end(timeout: u32, until: Option<bool>) -> Result<u64, Errno> {
     let taken = take_end();
     let [sec, nsec]: [u32; 2] = get_user(timeout)?;
-    if (sec as i32) < 0 || nsec >= 1_000_000_000 {
-        return Err(Errno::EINVAL);
-    }
-    let mut ns = u64::from(sec) * 1_000_000_000 + u64::from(nsec);
+    // The sign goes along, so that negative seconds are refused.
+    let mut ns = timespec_to_ns(sec as i32 as u64, nsec.into())?;
     if let Some(of_day) = until {
         let now_us = if of_day {
             time_of_day_us()
         } else {
             since_boot_us()
         };
-        ns = ns.saturating_sub(now_us * 1000);
+        ns = ns.saturating_sub(now_us.saturating_mul(1000));
     }
-    let ticks = ns.div_ceil(u64::from(1_000_000_000 / HZ));
-    Ok(end_us(taken, ticks))
+    Ok(end_us(taken, ns_to_ticks(ns)))
 }
 
 // A frame of its own, by which `wchan` knows its sleepers.
@@ -296,7 +297,7 @@ fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
 /// Wakes at most `count` sleepers, not 0, of a bucket.
 #[inline(always)]
 fn wake_waiters(list: &mut List, key: Key, count: u32, bitset: u32) -> u32 {
-    let mut woken = 0;
+    let mut woken = 0_u32;
     list.visit(|list, link| {
         // SAFETY: it is on this bucket, whose lock is held.
         let q = unsafe { futex_q(link) };
@@ -306,7 +307,7 @@ fn wake_waiters(list: &mut List, key: Key, count: u32, bitset: u32) -> u32 {
             unsafe { list.remove(link) };
             try_to_wake_up(&q.task, TASK_NORMAL);
             q.bucket.store(ptr::null_mut(), Ordering::Release);
-            woken += 1;
+            woken = woken.wrapping_add(1);
         }
         woken == count
     });
@@ -342,7 +343,8 @@ fn futex_requeue(
                         wake => wake_waiters(&mut source, from, wake, MATCH_ANY),
                     };
                     let target = target.as_deref_mut().map(|list| (bucket(to), list));
-                    return Ok(woken + move_waiters(&mut source, target, from, to, most));
+                    let moved = move_waiters(&mut source, target, from, to, most);
+                    return Ok(woken.wrapping_add(moved));
                 }
             }
         }
@@ -377,7 +379,7 @@ fn move_waiters(
     to: Key,
     most: u32,
 ) -> u32 {
-    let mut moved = 0;
+    let mut moved = 0_u32;
     source.visit(|source, link| {
         if moved == most {
             return true;
@@ -398,7 +400,7 @@ fn move_waiters(
                 q.bucket
                     .store(ptr::from_ref(*bucket).cast_mut(), Ordering::Relaxed);
             }
-            moved += 1;
+            moved = moved.wrapping_add(1);
         }
         moved == most
     });

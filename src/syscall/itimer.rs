@@ -23,12 +23,12 @@ pub fn sys_alarm(seconds: u32) -> SysResult {
         current(),
         ItimerVal {
             interval_us: 0,
-            value_us: u64::from(seconds.min(i32::MAX as u32)) * US_PER_S,
+            value_us: u64::from(seconds.min(i32::MAX as u32)).saturating_mul(US_PER_S),
         },
     );
     let (whole, rest) = (old.value_us / US_PER_S, old.value_us % US_PER_S);
     let up = rest >= US_PER_S / 2 || whole == 0 && rest != 0;
-    Ok(whole as u32 + u32::from(up))
+    Ok((whole as u32).saturating_add(up.into()))
 }
 
 /// How a timer stands, as two `struct timeval`: the interval, and the time to the next signal.
@@ -74,7 +74,9 @@ pub fn sys_setitimer(which: u32, value: u32, old: u32) -> SysResult {
 fn get_itimer(address: u32) -> Result<ItimerVal, Errno> {
     let [interval_s, interval_us, value_s, value_us]: [u32; 4] = get_user(address)?;
     let us = |seconds: u32, us: u32| match (seconds as i32, us) {
-        (0.., 0..1_000_000) => Ok(u64::from(seconds) * US_PER_S + u64::from(us)),
+        (0.., 0..1_000_000) => Ok(u64::from(seconds)
+            .saturating_mul(US_PER_S)
+            .saturating_add(us.into())),
         _ => Err(Errno::EINVAL),
     };
     Ok(ItimerVal {

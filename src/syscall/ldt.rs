@@ -48,14 +48,14 @@ fn read_ldt(mm: &MmStruct, pointer: u32, bytes: u32) -> SysResult {
             Some(ldt) => ldt.try_clone()?,
         }
     };
-    let mut at = 0;
+    let mut at = 0_u32;
     for desc in table.entries() {
         let raw = desc.as_u64().to_le_bytes();
-        let part = &raw[..raw.len().min((bytes - at) as usize)];
+        let part = &raw[..raw.len().min(bytes.saturating_sub(at) as usize)];
         copy_to_user(pointer.wrapping_add(at), part)?;
-        at += part.len() as u32;
+        at = at.saturating_add(part.len() as u32);
     }
-    clear_user(pointer.wrapping_add(at), bytes - at)?;
+    clear_user(pointer.wrapping_add(at), bytes.saturating_sub(at))?;
     Ok(bytes)
 }
 

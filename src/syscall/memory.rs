@@ -87,7 +87,7 @@ pub fn sys_mmap2(
         true => prot | VmFlags::NEVER_WRITE,
         false => prot,
     };
-    let flags = (flags - MapFlags::SHARED) | MapFlags::PRIVATE;
+    let flags = flags.difference(MapFlags::SHARED) | MapFlags::PRIVATE;
     do_mmap(
         mm()?,
         address,

@@ -13,6 +13,7 @@ use crate::drivers::tsc::since_boot_us;
 use crate::exit_value::ExitValue;
 use crate::fs::fd_table::NR_OPEN;
 use crate::fs::random::get_random_bytes;
+use crate::hw::pte::PAGE_SHIFT;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
 use crate::process::sigpending::MAX_QUEUED;
 use crate::process::tasklist::TASKLIST;
@@ -48,8 +49,8 @@ pub fn sys_uname(buffer: u32) -> SysResult {
 pub fn sys_sysinfo(info: u32) -> SysResult {
     let mut words = [0u32; 16];
     words[0] = (since_boot_us() / 1_000_000) as u32;
-    words[4] = totalram_pages() * 4096;
-    words[5] = nr_free_pages() * 4096;
+    words[4] = totalram_pages() << PAGE_SHIFT;
+    words[5] = nr_free_pages() << PAGE_SHIFT;
     words[10] = TASKS_LIVE.load(Ordering::Relaxed) & 0xffff;
     words[13] = 1;
     put_user(info, words)?;

@@ -124,13 +124,13 @@ fn set_cwd(inode: Inode) -> SysResult {
 /// The path of the working directory; returns its length with the final zero. ERANGE.
 pub fn sys_getcwd(buffer: u32, size: u32) -> SysResult {
     let name = fs()?.cwd().path();
-    let length = name.len() as u32 + 2;
+    let length = (name.len() as u32).saturating_add(2);
     if length > size {
         return Err(Errno::ERANGE);
     }
     copy_to_user(buffer, b"/")?;
-    copy_to_user(buffer + 1, &name)?;
-    copy_to_user(buffer + length - 1, &[0])?;
+    copy_to_user(buffer.wrapping_add(1), &name)?;
+    copy_to_user(buffer.wrapping_add(length).wrapping_sub(1), &[0])?;
     Ok(length)
 }
 

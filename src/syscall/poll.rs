@@ -9,13 +9,15 @@ use super::SysResult;
 use super::errno::Errno;
 use super::read_write::{fget, files};
 use super::restart::{end_us, keep_end, take_end};
+use super::sched::{ns_to_ticks, ticks_of};
+use super::time::timespec_of;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::drivers::tsc::since_boot_us;
 use crate::fs::fd_table::NR_OPEN;
 use crate::process::signal::{set_blocked, signal_pending};
 use crate::process::sigset::SigSet;
-use crate::sched::timer::{HZ, schedule_timeout};
+use crate::sched::timer::schedule_timeout;
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use core::sync::atomic::Ordering;
 
@@ -32,7 +34,10 @@ pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
     let taken = take_end();
     let end = match timeout_ms as i32 {
         ..0 => None,
-        ms => Some(end_us(taken, ticks(u64::from(ms as u32) * 1_000_000))),
+        ms => Some(end_us(
+            taken,
+            ns_to_ticks(u64::from(ms as u32).saturating_mul(1_000_000)),
+        )),
     };
     do_poll(fds, count, end)
 }
@@ -51,9 +56,10 @@ pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, address: u3
     let timeout = match address {
         0 => None,
         address => match get_user::<[i32; 2]>(address)? {
-            [seconds @ 0..=i32::MAX, micros @ 0..1_000_000] => {
-                Some(ticks(seconds as u64 * 1_000_000_000 + micros as u64 * 1000))
-            }
+            [seconds @ 0..=i32::MAX, micros @ 0..1_000_000] => Some(ticks_of(
+                seconds as u32,
+                (micros as u32).saturating_mul(1000),
+            )?),
             _ => return Err(Errno::EINVAL),
         },
     };
@@ -89,9 +95,9 @@ fn do_poll(fds: u32, count: u32, end: Option<u64>) -> SysResult {
         return Err(Errno::EINVAL);
     }
     poll_schedule_timeout(end, || {
-        let mut ready = 0;
+        let mut ready = 0_u32;
         for i in 0..count {
-            let at = fds.wrapping_add(8 * i);
+            let at = fds.wrapping_add(i.wrapping_mul(8));
             let [fd, events] = get_user::<[u32; 2]>(at)?;
             let result = if (fd as i32) < 0 {
                 0
@@ -99,7 +105,7 @@ fn do_poll(fds: u32, count: u32, end: Option<u64>) -> SysResult {
                 revents(fd, events & 0xffff)
             };
             put_user(at.wrapping_add(6), result as u16)?;
-            ready += u32::from(result != 0);
+            ready = ready.wrapping_add(u32::from(result != 0));
         }
         Ok(ready)
     })
@@ -110,7 +116,7 @@ fn do_select(count: u32, sets: [u32; 3], end: Option<u64>) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let count = count.min(NR_OPEN);
-    let bytes = count.div_ceil(32) as usize * 4;
+    let bytes = (count.div_ceil(32) as usize) << 2;
     let mut wanted = [[0u8; NR_OPEN as usize / 8]; 3];
     for (set, address) in wanted
         .iter_mut()
@@ -121,7 +127,7 @@ fn do_select(count: u32, sets: [u32; 3], end: Option<u64>) -> SysResult {
     }
     let mut found = [[0u8; NR_OPEN as usize / 8]; 3];
     let ready = poll_schedule_timeout(end, || {
-        let mut ready = 0;
+        let mut ready = 0_u32;
         for fd in 0..count {
             let (byte, bit) = (fd as usize / 8, 1 << (fd % 8));
             let asked = [0, 1, 2].map(|set: usize| wanted[set][byte] & bit != 0);
@@ -139,7 +145,7 @@ fn do_select(count: u32, sets: [u32; 3], end: Option<u64>) -> SysResult {
             ];
             for set in (0..3).filter(|set| asked[*set] && is[*set]) {
                 found[set][byte] |= bit;
-                ready += 1;
+                ready = ready.wrapping_add(1);
             }
         }
         Ok(ready)
@@ -201,7 +207,7 @@ fn tell_rest(
 ) -> SysResult {
     let Some(end_us) = end else { return result };
     let left_us = end_us.saturating_sub(since_boot_us());
-    let rest = [left_us / 1_000_000, left_us % 1_000_000 * 1000];
+    let rest = timespec_of(left_us);
     match (put(rest.map(|part| part as u32)), result) {
         (Err(_), Err(Errno::ERESTARTNOHAND)) => {
             let _forgotten = take_end();
@@ -236,15 +242,9 @@ fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> SysResu
 fn timespec(address: u32) -> Result<Option<u64>, Errno> {
     match address {
         0 => Ok(None),
-        _ => match get_user::<[i32; 2]>(address)? {
-            [seconds @ 0..=i32::MAX, nanos @ 0..1_000_000_000] => {
-                Ok(Some(ticks(seconds as u64 * 1_000_000_000 + nanos as u64)))
-            }
-            _ => Err(Errno::EINVAL),
-        },
+        _ => {
+            let [seconds, nanos] = get_user::<[u32; 2]>(address)?;
+            ticks_of(seconds, nanos).map(Some)
+        }
     }
-}
-
-fn ticks(ns: u64) -> u64 {
-    ns.div_ceil(1_000_000_000 / u64::from(HZ))
 }

@@ -7,7 +7,9 @@
 
 use super::SysResult;
 use super::errno::Errno;
+use super::sched::timespec_to_ns;
 use super::signal::find_thread;
+use super::time::timespec_of;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{Pod, get_user, put_user};
 use crate::drivers::rtc::time_of_day_us;
@@ -24,8 +26,6 @@ const SIGEV_SIGNAL: u32 = 0;
 const SIGEV_NONE: u32 = 1;
 const SIGEV_THREAD: u32 = 2;
 const SIGEV_THREAD_ID: u32 = 4;
-/// A time that is far away, in seconds: 100 years.
-const FOREVER_S: u64 = 100 * 366 * 86_400;
 
 /// Makes a timer; `event` is a `struct sigevent`, or null for SIGALRM.
 ///
@@ -89,10 +89,7 @@ fn new_setting<T: Pod>(new: u32) -> Result<T, Errno> {
 
 fn settime(id: u32, flags: u32, words: [u64; 4]) -> Result<ItimerVal, Errno> {
     let [interval_s, interval_ns, value_s, value_ns] = words;
-    let us = |s: u64, ns: u64| match (s as i64, ns) {
-        (0.., 0..1_000_000_000) => Ok(s.min(FOREVER_S) * 1_000_000 + ns.div_ceil(1000)),
-        _ => Err(Errno::EINVAL),
-    };
+    let us = |s, ns| timespec_to_ns(s, ns).map(|ns| ns.div_ceil(1000));
     let mut new = ItimerVal {
         interval_us: us(interval_s, interval_ns)?,
         value_us: us(value_s, value_ns)?,
@@ -109,14 +106,9 @@ fn settime(id: u32, flags: u32, words: [u64; 4]) -> Result<ItimerVal, Errno> {
 }
 
 fn timespecs(it: ItimerVal) -> [u64; 4] {
-    let [interval, value] = [it.interval_us, it.value_us];
-    let ns = |us: u64| us % 1_000_000 * 1000;
-    [
-        interval / 1_000_000,
-        ns(interval),
-        value / 1_000_000,
-        ns(value),
-    ]
+    let [[interval_s, interval_ns], [value_s, value_ns]] =
+        [it.interval_us, it.value_us].map(timespec_of);
+    [interval_s, interval_ns, value_s, value_ns]
 }
 
 /// How a timer stands: interval, and the time to its end. EINVAL, EFAULT.

@@ -77,15 +77,15 @@ const RUSAGE_WORDS: usize = 18;
 
 /// Stores a `struct rusage`: times, page faults, voluntary and involuntary switches. The rest is 0.
 pub fn put_rusage(address: u32, usage: Usage) -> Result<(), Errno> {
-    let time = |ticks: u32| [ticks / HZ, ticks % HZ * (1_000_000 / HZ)];
+    let time = |ticks: u32| [ticks / HZ, (ticks % HZ).saturating_mul(1_000_000 / HZ)];
     let mut words = [0u32; RUSAGE_WORDS];
     [words[0], words[1]] = time(usage.utime);
     [words[2], words[3]] = time(usage.stime);
     words[8] = usage.min_flt;
     words[16] = usage.nvcsw;
     words[17] = usage.nivcsw;
-    for (i, word) in words.into_iter().enumerate() {
-        put_user(address.wrapping_add(4 * i as u32), word)?;
+    for (at, word) in (0..).step_by(4).zip(words) {
+        put_user(address.wrapping_add(at), word)?;
     }
     Ok(())
 }

@@ -140,16 +140,16 @@ fn for_each_piece(
     }
     let mut total = 0u32;
     for piece in 0..pieces {
-        let [buffer, count] = get_user::<[u32; 2]>(vector.wrapping_add(8 * piece))?;
+        let [buffer, count] = get_user::<[u32; 2]>(vector.wrapping_add(piece.wrapping_mul(8)))?;
         if count > i32::MAX as u32 {
             return Err(Errno::EINVAL);
         }
         if count == 0 {
             continue;
         }
-        match io(buffer, count.min(MAX_RW_COUNT - total)) {
+        match io(buffer, count.min(MAX_RW_COUNT.saturating_sub(total))) {
             Ok(done) => {
-                total += done;
+                total = total.saturating_add(done);
                 if done < count {
                     break;
                 }

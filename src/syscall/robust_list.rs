@@ -81,7 +81,7 @@ fn give_up_locks(me: Current, head: u32) -> Result<(), Errno> {
             handle_futex_death(me, at.wrapping_add(offset), pi, false)?;
         }
         (at, pi) = entry(next?);
-        limit -= 1;
+        limit = limit.saturating_sub(1);
     }
     if pending != 0 {
         handle_futex_death(me, pending.wrapping_add(offset), pending_pi, true)?;

@@ -113,7 +113,7 @@ pub fn sys_sched_rr_get_interval(pid: u32, interval: u32) -> SysResult {
     let (policy, _, _) = get_scheduler(&*find(pid)?);
     let ns = if policy == SCHED_FIFO { 0 } else { 100_000_000 };
     put_user(interval, 0u32)?;
-    put_user(interval + 4, ns)?;
+    put_user(interval.wrapping_add(4), ns)?;
     Ok(0)
 }
 
@@ -124,7 +124,10 @@ pub fn sys_nice(increment: u32) -> SysResult {
     if increment < 0 && !me.cred.lock().capable() {
         return Err(Errno::EPERM);
     }
-    let nice = get_scheduler(&me).2 as i32 - DEFAULT_PRIO as i32 + increment;
+    let nice = get_scheduler(&me).2 as i32;
+    let nice = nice
+        .saturating_sub(DEFAULT_PRIO as i32)
+        .saturating_add(increment);
     set_user_nice(&me, nice);
     Ok(0)
 }
@@ -135,14 +138,24 @@ pub fn ticks_of(sec: u32, nsec: u32) -> Result<u64, Errno> {
     ticks_of64(sec as i32 as u64, u64::from(nsec))
 }
 
-/// A 64-bit `struct timespec` in ticks rounded up, at most those of 100 years. EINVAL.
+/// A 64-bit `struct timespec` in ticks rounded up. EINVAL.
 pub fn ticks_of64(sec: u64, nsec: u64) -> Result<u64, Errno> {
-    const FOREVER_S: u64 = 100 * 366 * 86_400;
+    timespec_to_ns(sec, nsec).map(ns_to_ticks)
+}
+
+/// Nanoseconds in ticks rounded up.
+pub fn ns_to_ticks(ns: u64) -> u64 {
+    ns.div_ceil(u64::from(1_000_000_000 / HZ))
+}
+
+/// A 64-bit `struct timespec` in nanoseconds, at most 292 years (Linux: KTIME_MAX). EINVAL for one
+/// that is negative or has a whole second or more in `nsec`.
+pub fn timespec_to_ns(sec: u64, nsec: u64) -> Result<u64, Errno> {
     if (sec as i64) < 0 || nsec >= 1_000_000_000 {
         return Err(Errno::EINVAL);
     }
-    let ns = sec.min(FOREVER_S) * 1_000_000_000 + nsec;
-    Ok(ns.div_ceil(u64::from(1_000_000_000 / HZ)))
+    let ns = sec.saturating_mul(1_000_000_000).saturating_add(nsec);
+    Ok(ns.min(i64::MAX as u64))
 }
 
 /// Sleeps for the time at `request`; what is left after a signal goes to `remaining`.
@@ -174,7 +187,7 @@ pub fn do_nanosleep(taken: Option<u64>, ticks: u64, remaining: u32) -> SysResult
                 put_user(remaining, (left_us / 1_000_000) as u32)?;
                 put_user(
                     remaining.wrapping_add(4),
-                    (left_us % 1_000_000 * 1000) as u32,
+                    (left_us % 1_000_000).saturating_mul(1000) as u32,
                 )?;
             }
             keep_end(end_us);

@@ -11,7 +11,7 @@ use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::process::kill::{Target, check_kill_permission, kill};
 use crate::process::sigframe::SigInfo;
 use crate::process::signal::{
-    SI_TKILL, SI_USER, SS_DISABLE, SigAction, send_to_thread, set_blocked,
+    SI_TKILL, SI_USER, SS_DISABLE, SigAction, index, send_to_thread, set_blocked,
 };
 use crate::process::signal_delivery::{SA_NODEFER, SA_RESETHAND, sigreturn};
 use crate::process::signal_group::flush_ignored;
@@ -93,7 +93,7 @@ fn do_sigaction(signal: u32, new: Option<SigAction>) -> Result<SigAction, Errno>
     };
     action.mask = action.mask.without(SigSet::UNBLOCKABLE);
     let sighand = me.signal.sighand();
-    let was = core::mem::replace(&mut sighand.lock()[signal as usize - 1], action);
+    let was = core::mem::replace(&mut sighand.lock()[index(signal)], action);
     flush_ignored(me, signal);
     Ok(was)
 }

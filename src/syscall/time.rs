@@ -7,7 +7,7 @@
 use super::SysResult;
 use super::errno::Errno;
 use super::restart::take_end;
-use super::sched::do_nanosleep;
+use super::sched::{do_nanosleep, ns_to_ticks, timespec_to_ns};
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::drivers::rtc::time_of_day_us;
@@ -15,7 +15,7 @@ use crate::drivers::tsc::since_boot_us;
 use crate::process::proc::format::USER_HZ;
 use crate::process::tasklist::TASKLIST;
 use crate::process::usage::Usage;
-use crate::sched::timer::{HZ, jiffies};
+use crate::sched::timer::{HZ, jiffies, ticks_in};
 
 const CLOCK_REALTIME: u32 = 0;
 const CLOCK_MONOTONIC: u32 = 1;
@@ -95,24 +95,29 @@ fn cpu_us(usage: Usage, which: u32) -> u64 {
         1 => usage.utime,
         _ => usage.utime.wrapping_add(usage.stime),
     };
-    u64::from(ticks) * u64::from(1_000_000 / HZ)
+    u64::from(ticks).saturating_mul((1_000_000 / HZ).into())
+}
+
+/// Microseconds as seconds and nanoseconds.
+pub fn timespec_of(us: u64) -> [u64; 2] {
+    [us / 1_000_000, (us % 1_000_000).saturating_mul(1000)]
 }
 
 /// A clock, in 32-bit seconds and nanoseconds.
 pub fn sys_clock_gettime(clock: u32, tp: u32) -> SysResult {
     let us = clock_us(clock)?;
-    let (seconds, us) = (us / 1_000_000, (us % 1_000_000) as u32);
+    let [seconds, ns] = timespec_of(us);
     put_user(tp, seconds as u32)?;
-    put_user(tp.wrapping_add(4), us * 1000)?;
+    put_user(tp.wrapping_add(4), ns as u32)?;
     Ok(0)
 }
 
 /// A clock, in 64-bit seconds and nanoseconds.
 pub fn sys_clock_gettime64(clock: u32, tp: u32) -> SysResult {
     let us = clock_us(clock)?;
-    let (seconds, us) = (us / 1_000_000, us % 1_000_000);
+    let [seconds, ns] = timespec_of(us);
     put_user(tp, seconds)?;
-    put_user(tp.wrapping_add(8), us * 1000)?;
+    put_user(tp.wrapping_add(8), ns)?;
     Ok(0)
 }
 
@@ -141,20 +146,19 @@ fn clock_sleep(
     remaining: u32,
 ) -> SysResult {
     let [seconds, ns] = time;
-    if clock > CLOCK_MONOTONIC || seconds > u64::from(u32::MAX) || ns >= 1_000_000_000 {
+    if clock > CLOCK_MONOTONIC {
         return Err(Errno::EINVAL);
     }
-    let tick_ns = u64::from(1_000_000_000 / HZ);
-    let mut wait_ns = seconds * 1_000_000_000 + ns;
+    let mut wait_ns = timespec_to_ns(seconds, ns)?;
     if flags & TIMER_ABSTIME != 0 {
-        wait_ns = wait_ns.saturating_sub(clock_us(clock)? * 1000);
+        wait_ns = wait_ns.saturating_sub(clock_us(clock)?.saturating_mul(1000));
     }
     let remaining = if flags & TIMER_ABSTIME != 0 {
         0
     } else {
         remaining
     };
-    do_nanosleep(taken, wait_ns.div_ceil(tick_ns), remaining)
+    do_nanosleep(taken, ns_to_ticks(wait_ns), remaining)
 }
 
 /// Sleeps for, or until, a time in 32-bit seconds.
@@ -181,10 +185,12 @@ pub fn sys_times(buffer: u32) -> SysResult {
         let own = Usage::of_process(&TASKLIST.lock(), &me);
         let children = me.signal.usage.lock().children;
         let times = [own.utime, own.stime, children.utime, children.stime];
-        put_user(
-            buffer,
-            times.map(|ticks| (u64::from(ticks) * USER_HZ / u64::from(HZ)) as u32),
-        )?;
+        put_user(buffer, times.map(|ticks| clock_t(ticks.into())))?;
     }
-    Ok((jiffies() * USER_HZ / u64::from(HZ)) as u32)
+    Ok(clock_t(jiffies()))
+}
+
+/// Ticks in hundredths of a second; what is more than a `clock_t` holds goes on at 0.
+fn clock_t(ticks: u64) -> u32 {
+    ticks_in(USER_HZ, ticks) as u32
 }

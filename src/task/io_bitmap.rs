@@ -35,7 +35,13 @@ pub struct IoBitmap {
 static SEQUENCE: AtomicU32 = AtomicU32::new(0);
 
 fn next_sequence() -> u32 {
-    SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1
+    loop {
+        // It begins anew after 2³² changes, and passes over 0.
+        match SEQUENCE.fetch_add(1, Ordering::Relaxed).wrapping_add(1) {
+            0 => {}
+            number => return number,
+        }
+    }
 }
 
 impl IoBitmap {
@@ -79,7 +85,7 @@ impl IoBitmap {
     }
 
     fn set(&mut self, from: usize, num: usize, granted: bool) {
-        for port in from..from + num {
+        for port in from..from.saturating_add(num) {
             let bit = 1 << (port % 8);
             match granted {
                 true => self.bits[port / 8] &= !bit,
@@ -90,7 +96,7 @@ impl IoBitmap {
             .bits
             .chunks_exact(4)
             .rposition(|word| word != [0xff; 4]);
-        self.io_bitmap_max = (last.unwrap_or(0) + 1) * 4;
+        self.io_bitmap_max = last.unwrap_or(0).saturating_add(1) << 2;
         self.sequence = next_sequence();
     }
 }

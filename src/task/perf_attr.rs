@@ -122,7 +122,9 @@ impl PerfEventAttr {
     pub fn from_bytes(bytes: &[u8; ATTR_SIZE as usize]) -> Result<Self, Errno> {
         let u64_at = |at: usize| {
             let mut word = [0; 8];
-            word.copy_from_slice(&bytes[at..at + 8]);
+            if let Some(field) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+                word = *field;
+            }
             u64::from_le_bytes(word)
         };
         let attr = Self {

@@ -18,7 +18,6 @@
 //! Linux: 5.4 `struct perf_event_context`, `kernel/events/core.c`.
 
 use alloc::vec::Vec;
-use core::ops::AddAssign;
 
 use super::perf_attr::{PerfEventAttr, SwEvent};
 use crate::syscall::errno::Errno;
@@ -37,11 +36,16 @@ pub struct Counts {
     pub time_running: u64,
 }
 
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.count += other.count;
-        self.time_enabled += other.time_enabled;
-        self.time_running += other.time_running;
+impl Counts {
+    fn add_count(&mut self, more: u64) {
+        self.count = self.count.wrapping_add(more);
+    }
+
+    /// Adds what another event has counted. What is full goes on at 0.
+    pub fn add(&mut self, other: Self) {
+        self.add_count(other.count);
+        self.time_enabled = self.time_enabled.wrapping_add(other.time_enabled);
+        self.time_running = self.time_running.wrapping_add(other.time_running);
     }
 }
 
@@ -163,7 +167,7 @@ impl<E> PerfEventContext<E> {
                 slot.exclude_kernel
             };
             if slot.what == what && !excluded && self.is_active(slot) {
-                self.slots[at].counts.count += times;
+                self.slots[at].counts.add_count(times);
             }
         }
     }
@@ -180,12 +184,12 @@ impl<E> PerfEventContext<E> {
             let (enabled, active) = (self.is_enabled(slot), self.is_active(slot));
             let slot = &mut self.slots[at];
             if enabled {
-                slot.counts.time_enabled += passed;
+                slot.counts.time_enabled = slot.counts.time_enabled.wrapping_add(passed);
             }
             if active {
-                slot.counts.time_running += passed;
+                slot.counts.time_running = slot.counts.time_running.wrapping_add(passed);
                 if slot.what.is_clock() {
-                    slot.counts.count += passed;
+                    slot.counts.add_count(passed);
                 }
             }
         }

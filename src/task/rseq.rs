@@ -58,9 +58,14 @@ impl RseqCs {
     /// EINVAL: a version that is not 0, a section that is not all the user's or wraps round, an abort
     /// handler outside of user space or within the section.
     pub fn from_bytes(bytes: &[u8; RSEQ_CS_BYTES]) -> Result<Self, Errno> {
-        let word = |at: usize| u32::from_le_bytes(core::array::from_fn(|i| bytes[at + i]));
+        let (words, _) = bytes.as_chunks::<4>();
+        let word = |at: usize| {
+            words
+                .get(at / 4)
+                .map_or(0, |word| u32::from_le_bytes(*word))
+        };
         // In user space, so the upper half of 64 bits is 0.
-        let address = |at: usize| match word(at + 4) {
+        let address = |at: usize| match word(at.saturating_add(4)) {
             0 if word(at) < TASK_SIZE => Ok(word(at)),
             _ => Err(Errno::EINVAL),
         };

@@ -2,7 +2,7 @@
 //! `sched_info`: how long a task ran, and how long it waited to run.
 //!
 //! Times are counts of the time-stamp counter, summed as they are and converted when somebody
-//! reads them. Guarded by the lock of the run queue of the task's CPU.
+//! reads them; counts and sums that are full go on at 0. Guarded by the lock of the run queue of the task's CPU.
 //!
 //! Linux: 5.4 `struct sched_info`, `sched_info_queued`, `sched_info_arrive`, `sched_info_depart`.
 
@@ -32,17 +32,19 @@ impl SchedInfo {
     /// It comes onto a CPU.
     pub fn arrive(&mut self, now: u64) {
         if self.last_queued != 0 {
-            self.run_delay += now.saturating_sub(self.last_queued);
+            let waited = now.saturating_sub(self.last_queued);
+            self.run_delay = self.run_delay.wrapping_add(waited);
             self.last_queued = 0;
         }
         self.last_arrival = now;
-        self.pcount += 1;
+        self.pcount = self.pcount.wrapping_add(1);
     }
 
     /// It leaves the CPU, runnable or not.
     pub fn depart(&mut self, now: u64, is_runnable: bool) {
         if self.last_arrival != 0 {
-            self.cpu_time += now.saturating_sub(self.last_arrival);
+            let ran = now.saturating_sub(self.last_arrival);
+            self.cpu_time = self.cpu_time.wrapping_add(ran);
         }
         if is_runnable {
             self.queued(now);
@@ -70,5 +72,19 @@ mod tests {
         info.queued(1000);
         info.arrive(1001);
         assert_eq!(info.run_delay, 51);
+    }
+
+    #[test]
+    fn what_is_full_goes_on_at_0() {
+        let mut info = SchedInfo {
+            pcount: u32::MAX,
+            run_delay: u64::MAX,
+            cpu_time: u64::MAX,
+            ..SchedInfo::default()
+        };
+        info.queued(1);
+        info.arrive(4);
+        info.depart(9, false);
+        assert_eq!((info.pcount, info.run_delay, info.cpu_time), (0, 2, 4));
     }
 }

@@ -32,6 +32,7 @@ use crate::mm::mm_struct::MmStruct;
 use crate::process::signal::{SignalStruct, TaskSignals};
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::sched::wait_queue::WaitQueue;
+use crate::sync::counter::Counter;
 use crate::sync::{IrqSpinLock, SpinLock};
 
 /// Process descriptor.
@@ -73,17 +74,17 @@ pub struct TaskStruct {
     /// Wait status of a zombie.
     pub exit_code: AtomicI32,
     /// Voluntary switches.
-    pub nvcsw: AtomicU32,
+    pub nvcsw: Counter,
     /// Preemptions.
-    pub nivcsw: AtomicU32,
+    pub nivcsw: Counter,
     /// Times the task was given to another CPU.
-    pub nr_migrations: AtomicU32,
+    pub nr_migrations: Counter,
     /// Ticks that found it in ring 3.
-    pub utime: AtomicU32,
+    pub utime: Counter,
     /// Ticks that found it in the kernel.
-    pub stime: AtomicU32,
+    pub stime: Counter,
     /// Page faults that brought it a page, or a right to one.
-    pub min_flt: AtomicU32,
+    pub min_flt: Counter,
     /// When it began, in microseconds since boot.
     pub start_time: AtomicU64,
 
@@ -182,12 +183,12 @@ impl TaskStruct {
             ppid: AtomicI32::new(0),
             exit_state: AtomicU32::new(0),
             exit_code: AtomicI32::new(0),
-            nvcsw: AtomicU32::new(0),
-            nivcsw: AtomicU32::new(0),
-            nr_migrations: AtomicU32::new(0),
-            utime: AtomicU32::new(0),
-            stime: AtomicU32::new(0),
-            min_flt: AtomicU32::new(0),
+            nvcsw: Counter::new(0),
+            nivcsw: Counter::new(0),
+            nr_migrations: Counter::new(0),
+            utime: Counter::new(0),
+            stime: Counter::new(0),
+            min_flt: Counter::new(0),
             start_time: AtomicU64::new(0),
             mm: AtomicPtr::new(core::ptr::null_mut()),
             active_mm: AtomicPtr::new(core::ptr::null_mut()),

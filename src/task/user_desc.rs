@@ -60,8 +60,12 @@ const _: () = assert!(size_of::<UserDesc>() == 16);
 impl UserDesc {
     /// From the bytes a program passed; bits of no field are dropped.
     pub fn from_bytes(bytes: &[u8; 16]) -> Self {
-        let word =
-            |i: usize| u32::from_le_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+        let (words, _) = bytes.as_chunks::<4>();
+        let word = |at: usize| {
+            words
+                .get(at / 4)
+                .map_or(0, |word| u32::from_le_bytes(*word))
+        };
         UserDesc {
             entry_number: word(0),
             base_addr: word(4),
@@ -163,7 +167,7 @@ pub fn do_set_thread_area(
         true => DescStruct::EMPTY,
         false => info.fill_ldt(),
     };
-    Ok((GDT_ENTRY_TLS_MIN + slot) as u32)
+    Ok(GDT_ENTRY_TLS_MIN.saturating_add(slot) as u32)
 }
 
 /// Reads GDT entry `entry_number` out of `tls_array`; EINVAL outside 6–8.
@@ -190,7 +194,9 @@ fn get_free_idx(tls_array: &TlsArray) -> Option<usize> {
 
 fn slot_of(entry_number: u32) -> Result<usize, Errno> {
     match entry_number as usize {
-        entry @ GDT_ENTRY_TLS_MIN..=GDT_ENTRY_TLS_MAX => Ok(entry - GDT_ENTRY_TLS_MIN),
+        entry @ GDT_ENTRY_TLS_MIN..=GDT_ENTRY_TLS_MAX => {
+            Ok(entry.saturating_sub(GDT_ENTRY_TLS_MIN))
+        }
         _ => Err(Errno::EINVAL),
     }
 }

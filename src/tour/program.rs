@@ -53,10 +53,7 @@ pub fn run(guide: &mut Guide) {
             .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
         schedule_timeout(1);
     }
-    let (waited, forced) = (
-        task.nvcsw.load(Ordering::Relaxed),
-        task.nivcsw.load(Ordering::Relaxed),
-    );
+    let (waited, forced) = (task.nvcsw.get(), task.nivcsw.get());
     let status = task.exit_code.load(Ordering::Relaxed);
     guide.show(format_args!(
         "wait status {status:#x}; it slept {waited} times, was preempted {forced} times"

@@ -45,9 +45,9 @@ impl Ring {
     ) {
         let head = self.head.load(Ordering::Relaxed);
         let used = head.wrapping_sub(self.tail.load(Ordering::Acquire));
-        let room = slots.len() as u32 - used;
+        let room = (slots.len() as u32).saturating_sub(used);
         let missing = self.lost.load(Ordering::Relaxed);
-        if room < 1 + u32::from(missing != 0) {
+        if room <= u32::from(missing != 0) {
             self.lost
                 .store(missing.saturating_add(1), Ordering::Relaxed);
             return;
@@ -68,7 +68,7 @@ impl Ring {
         if tail == self.head.load(Ordering::Acquire) {
             return None;
         }
-        let slot = &slots[tail as usize & (slots.len() - 1)];
+        let slot = &slots[tail as usize & slots.len().saturating_sub(1)];
         let words = core::array::from_fn(|i| slot[i].load(Ordering::Relaxed));
         self.tail.store(tail.wrapping_add(1), Ordering::Release);
         Some(words)
@@ -94,7 +94,7 @@ impl Default for Ring {
 }
 
 fn store(slots: &[Slot], number: u32, words: &[u32; RECORD_WORDS]) {
-    let slot = &slots[number as usize & (slots.len() - 1)];
+    let slot = &slots[number as usize & slots.len().saturating_sub(1)];
     for (place, word) in slot.iter().zip(words) {
         place.store(*word, Ordering::Relaxed);
     }

@@ -34,7 +34,7 @@ static ALL_SLOTS: Once<Vec<Slot>> = Once::new();
 static OUTPUT: IrqSpinLock<()> = IrqSpinLock::new(());
 
 fn slots(cpu: usize) -> Option<&'static [Slot]> {
-    Some(&ALL_SLOTS.get()?[cpu * SLOTS..][..SLOTS])
+    Some(&ALL_SLOTS.get()?[cpu.saturating_mul(SLOTS)..][..SLOTS])
 }
 
 /// Whether events are recorded.
@@ -92,7 +92,10 @@ fn record(irqs_off: bool, pid: i32, comm: [u8; NAME_BYTES], event: Event) -> Rec
     Record {
         tsc: rdtsc(),
         cpu: smp_processor_id() as u8,
-        flags: flags.iter().filter(|flag| flag.0).map(|flag| flag.1).sum(),
+        flags: flags
+            .iter()
+            .filter(|flag| flag.0)
+            .fold(0, |all, flag| all | flag.1),
         preempt_count: (preempt_count() & !PREEMPT_ACTIVE) as u8,
         pid,
         comm,

@@ -4,6 +4,7 @@
 mod calls;
 mod checkers;
 mod membarrier;
+mod numbers;
 mod processes;
 mod procfs;
 mod programs;
@@ -193,6 +194,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         membarrier::MEMBARRIER,
         rseq::RSEQ,
         calls::CALLS,
+        numbers::NUMBERS,
         several_cpus::SEVERAL_CPUS,
         strategies::STRATEGIES,
         trace::TRACE,

@@ -97,7 +97,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "times_of_the_old_leader_forgotten",
         takes_out: "what the old leader has used",
         edits: &[
-            Edit { file: "src/process/de_thread.rs", find: "others.threads + Usage::of(old)", replace: "others.threads + Usage::default()" },
+            Edit { file: "src/process/de_thread.rs", find: "others.threads.plus(Usage::of(old))", replace: "others.threads.plus(Usage::default())" },
         ],
         red: Run::ring3("exec_thread", "what the old leader used is its process's"),
     },

@@ -217,7 +217,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "thread_leaves_nothing",
         takes_out: "what an ended thread has used, in its process",
         edits: &[
-            Edit { file: "src/process/exit.rs", find: "            others.threads = others.threads + Usage::of(&me);", replace: "            others.threads = others.threads + Usage::default();" },
+            Edit { file: "src/process/exit.rs", find: "            others.threads = others.threads.plus(Usage::of(&me));", replace: "            others.threads = others.threads.plus(Usage::default());" },
         ],
         red: Run::ring3("usage", "its switches are its process's"),
     },
@@ -225,7 +225,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "child_leaves_nothing",
         takes_out: "what a child has used, in its parent",
         edits: &[
-            Edit { file: "src/process/wait4.rs", find: "        others.children = others.children + reaped.usage;", replace: "        others.children = others.children + Usage::default();" },
+            Edit { file: "src/process/wait4.rs", find: "        others.children = others.children.plus(reaped.usage);", replace: "        others.children = others.children.plus(Usage::default());" },
         ],
         red: Run::ring3("usage", "which are of the children now"),
     },

@@ -41,7 +41,7 @@ pub const RSEQ: &[Mutant] = &[
         name: "rseq_section_not_forgotten",
         takes_out: "rseq_cs being cleared",
         edits: &[
-            Edit { file: "src/process/rseq.rs", find: "    put_user(rseq + RSEQ_RSEQ_CS, 0u64)\n", replace: "    put_user(rseq + RSEQ_RSEQ_CS, pointer)\n" },
+            Edit { file: "src/process/rseq.rs", find: "    put_user(rseq.wrapping_add(RSEQ_RSEQ_CS), 0u64)\n", replace: "    put_user(rseq + RSEQ_RSEQ_CS, pointer)\n" },
             Edit { file: "src/process/rseq.rs", find: "    let Some(section) = rseq_get_rseq_cs(me, rseq)? else {\n", replace: "    let pointer: u64 = get_user(rseq + RSEQ_RSEQ_CS)?;\n    let Some(section) = rseq_get_rseq_cs(me, rseq)? else {\n" },
         ],
         red: Run::ring3("rseq", "one that the thread is not in is forgotten"),

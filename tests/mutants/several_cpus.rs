@@ -109,7 +109,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "busy_cpus_do_not_pull",
         takes_out: "the periodic balance",
         edits: &[
-            Edit { file: "src/sched/balance.rs", find: "        unsafe { pull_task(this, mine + 2) };", replace: "" },
+            Edit { file: "src/sched/balance.rs", find: "        unsafe { pull_task(this, mine.saturating_add(2)) };", replace: "" },
         ],
         red: Run::on_two_cpus("smp_busy_cpus_even_out"),
     },
@@ -157,7 +157,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "migration_thread_waits_for_others",
         takes_out: "the migration thread's priority above all others",
         edits: &[
-            Edit { file: "src/sched/policy.rs", find: "        se.prio = MAX_RT_PRIO - 1 - rt_priority;", replace: "        se.prio = MAX_RT_PRIO - rt_priority;" },
+            Edit { file: "src/sched/policy.rs", find: "        se.prio = (MAX_RT_PRIO - 1).saturating_sub(rt_priority);", replace: "        se.prio = MAX_RT_PRIO - rt_priority;" },
         ],
         red: Run::ring3_on_two_cpus("affinity", "of the best priority, too").on_cpus(3),
     },

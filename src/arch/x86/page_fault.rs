@@ -62,12 +62,12 @@ fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), Fau
     let mm = unsafe { mm.as_ref() }.ok_or(FaultSignal::NotMapped)?;
     if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS == 0 {
         handle_mm_fault(mm, address, error)?;
-        me.min_flt.fetch_add(1, Ordering::Relaxed);
+        me.min_flt.inc();
         return Ok(());
     }
     perf_sw_event(me, SwEvent::PageFaults, regs.user_mode());
     handle_mm_fault(mm, address, error).inspect(|()| {
-        me.min_flt.fetch_add(1, Ordering::Relaxed);
+        me.min_flt.inc();
         perf_sw_event(me, SwEvent::PageFaultsMin, regs.user_mode());
     })
 }

@@ -65,7 +65,7 @@ fn put_processor(out: &mut String, cpu: u32) -> fmt::Result {
     writeln!(out, "bogomips\t: {}.{:02}", khz / 500, khz / 5 % 100)?;
     let line = match edx & CLFLUSH {
         0 => 32,
-        _ => (ebx >> 8 & 0xff) * 8,
+        _ => (ebx >> 8 & 0xff) << 3,
     };
     writeln!(out, "clflush size\t: {line}\ncache_alignment\t: {line}")?;
     let (physical, linear) = address_bits(edx);
@@ -100,13 +100,11 @@ fn family_model_stepping(signature: u32) -> (u32, u32, u32) {
     let of_extension = signature >> 16 & 15;
     let model = signature >> 4 & 15;
     (
-        family
-            + if family == 15 {
-                signature >> 20 & 0xff
-            } else {
-                0
-            },
-        model + if family >= 6 { of_extension << 4 } else { 0 },
+        family.wrapping_add(match family {
+            15 => signature >> 20 & 0xff,
+            _ => 0,
+        }),
+        model | if family >= 6 { of_extension << 4 } else { 0 },
         signature & 15,
     )
 }
@@ -132,9 +130,14 @@ fn cache_size_kb(vendor: &[u8], max_leaf: u32) -> u32 {
     let caches = caches.take_while(|[eax, ..]| eax & 31 != 0);
     let size = |[_, ebx, ecx, _]: Leaf| {
         let (ways, partitions, line) = (ebx >> 22, ebx >> 12 & 0x3ff, ebx & 0xfff);
-        (ways + 1) * (partitions + 1) * (line + 1) / 1024 * (ecx + 1)
+        [ways, partitions, line, ecx]
+            .map(|most| u64::from(most).saturating_add(1))
+            .into_iter()
+            .fold(1, u64::saturating_mul)
+            / 1024
     };
-    caches.map(size).max().unwrap_or(0)
+    let largest = caches.map(size).max().unwrap_or(0);
+    u32::try_from(largest).unwrap_or(u32::MAX)
 }
 
 /// Of several processors: which package and core each is.

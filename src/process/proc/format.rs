@@ -126,7 +126,7 @@ pub fn area_line(area: &Area) -> String {
         // Names stand below each other.
         line = format!("{line:<49}");
         for piece in area.name {
-            line += &piece.escape_ascii().to_string();
+            line.push_str(&piece.escape_ascii().to_string());
         }
     }
     line.push('\n');
@@ -162,18 +162,24 @@ pub fn cpu_list(mask: u32) -> String {
             let comma = if out.is_empty() { "" } else { "," };
             let _ = match run {
                 1 => write!(out, "{comma}{cpu}"),
-                _ => write!(out, "{comma}{cpu}-{}", cpu + run - 1),
+                _ => write!(
+                    out,
+                    "{comma}{cpu}-{}",
+                    cpu.saturating_add(run).saturating_sub(1)
+                ),
             };
         }
-        cpu += run.max(1);
+        cpu = cpu.saturating_add(run.max(1));
     }
     out
 }
 
 /// A load average with two digits behind the point; `one` is 1.0.
 pub fn load(value: u32, one: u32) -> String {
-    let value = value + one / 200;
-    format!("{}.{:02}", value / one, value % one * 100 / one)
+    let (value, one) = (u64::from(value), u64::from(one));
+    let rounded = value.saturating_mul(100).saturating_add(one / 2);
+    let hundredths = rounded.checked_div(one).unwrap_or(0);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 /// Milliseconds as seconds with two digits behind the point.
@@ -184,21 +190,21 @@ pub fn seconds(ms: u64) -> String {
 /// A function's path from a demangled name: without crate, generics, traits and brackets.
 pub fn function_path(demangled: &str) -> String {
     let mut out = String::new();
-    let mut depth = 0;
+    let mut depth = 0_u32;
     let mut rest = demangled;
     while let Some(c) = rest.chars().next() {
         // What follows `::<` are the generics; `<` alone begins a path of its own.
         let is_generics = rest.starts_with("::<");
         match c {
             ':' if is_generics => {
-                depth += 1;
+                depth = depth.saturating_add(1);
                 rest = &rest[3..];
                 continue;
             }
             // `Type as Trait`: the type is enough.
-            ' ' if depth == 0 && rest.starts_with(" as ") => depth += 1,
-            '>' if depth > 0 => depth -= 1,
-            '<' if depth > 0 => depth += 1,
+            ' ' if depth == 0 && rest.starts_with(" as ") => depth = 1,
+            '>' if depth > 0 => depth = depth.saturating_sub(1),
+            '<' if depth > 0 => depth = depth.saturating_add(1),
             '<' | '>' => {}
             _ if depth == 0 => out.push(c),
             _ => {}

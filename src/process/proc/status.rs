@@ -42,7 +42,7 @@ fn put_all(out: &mut String, task: &TaskStruct) -> fmt::Result {
     let allowed = get_cpus_allowed(task);
     writeln!(out, "Cpus_allowed:\t{allowed:x}")?;
     writeln!(out, "Cpus_allowed_list:\t{}", cpu_list(allowed))?;
-    let counts = [&task.nvcsw, &task.nivcsw].map(|count| count.load(Ordering::Relaxed));
+    let counts = [&task.nvcsw, &task.nivcsw].map(|count| count.get());
     writeln!(out, "voluntary_ctxt_switches:\t{}", counts[0])?;
     writeln!(out, "nonvoluntary_ctxt_switches:\t{}", counts[1])
 }
@@ -89,7 +89,7 @@ fn put_memory(out: &mut String, task: &TaskStruct) -> fmt::Result {
         ("VmData", memory.data),
         ("VmStk", memory.stack),
         ("VmExe", memory.text),
-        ("VmLib", memory.exec - memory.text),
+        ("VmLib", memory.exec.saturating_sub(memory.text)),
         ("VmPTE", memory.page_tables),
         ("VmSwap", 0),
     ];
@@ -178,7 +178,7 @@ impl Signals {
         Self {
             pending,
             shared,
-            queued: own + of_all,
+            queued: own.saturating_add(of_all),
             blocked,
             ignored: with_handler(|handler| handler == SIG_IGN),
             caught: with_handler(|handler| handler != SIG_IGN && handler != SIG_DFL),

@@ -19,7 +19,7 @@ use crate::fs::procfs::SystemFile;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
 use crate::process::tasklist::TASKLIST;
 use crate::sched::loadavg::{FIXED_1, avenrun, nr_running};
-use crate::sched::timer::HZ;
+use crate::sched::timer::ticks_in;
 
 /// The contents of `file`.
 pub fn show(file: SystemFile) -> String {
@@ -61,17 +61,18 @@ fn irqs(cpu: u32) -> [u32; NR_IRQS] {
     unsafe { (&raw const (*per_cpu(cpu)).irqs).read_volatile() }
 }
 
-fn nr_switches(cpu: u32) -> u32 {
+fn nr_switches(cpu: u32) -> u64 {
     // SAFETY: an atomic of an area that exists for ever.
-    unsafe { (*per_cpu(cpu)).rq.nr_switches.load(Ordering::Relaxed) }
+    unsafe { (*per_cpu(cpu)).rq.nr_switches.get() }
 }
 
-fn sum(each: impl Fn(u32) -> u32) -> u64 {
-    online().map(|cpu| u64::from(each(cpu))).sum()
+/// Over all CPUs; what is full goes on at 0.
+fn sum<T: Into<u64>>(each: impl Fn(u32) -> T) -> u64 {
+    online().fold(0, |sum: u64, cpu| sum.wrapping_add(each(cpu).into()))
 }
 
 fn clock_t(ticks: u64) -> u64 {
-    ticks * USER_HZ / u64::from(HZ)
+    ticks_in(USER_HZ, ticks)
 }
 
 fn stat() -> String {
@@ -121,12 +122,12 @@ fn loadavg() -> String {
 }
 
 fn uptime() -> String {
-    let idle_ms = sum(|cpu| cpustat(cpu).idle) * 1000 / u64::from(HZ);
+    let idle_ms = ticks_in(1000, sum(|cpu| cpustat(cpu).idle));
     format!("{} {}\n", seconds(since_boot_us() / 1000), seconds(idle_ms))
 }
 
 fn meminfo() -> String {
-    let [total, free] = [totalram_pages(), nr_free_pages()].map(|pages| pages * 4);
+    let [total, free] = [totalram_pages(), nr_free_pages()].map(|pages| u64::from(pages) << 2);
     let mut out = String::new();
     for (name, kb) in [
         ("MemTotal:", total),

@@ -13,14 +13,14 @@ use super::task_mm::{Memory, get_task_mm, maps, ptrace_may_access};
 use super::wchan::get_wchan;
 use crate::drivers::tsc::cycles_to_ns;
 use crate::fs::procfs::TaskFile;
-use crate::hw::pte::PAGE_SIZE;
+use crate::hw::pte::PAGE_SHIFT;
 use crate::mm::fault::read_from_mm;
 use crate::process::signal_group::threads;
 use crate::process::tasklist::TASKLIST;
 use crate::process::usage::Usage;
 use crate::sched::hooks::sched_info::sched_info_of;
 use crate::sched::policy::get_scheduler;
-use crate::sched::timer::HZ;
+use crate::sched::timer::ticks_in;
 use crate::syscall::errno::Errno;
 use crate::task::sched_entity::{DEFAULT_PRIO, MAX_RT_PRIO, SCHED_NORMAL};
 use crate::task::state::{EXIT_ZOMBIE, state_letter};
@@ -59,12 +59,13 @@ fn cmdline(task: &TaskStruct) -> Vec<u8> {
     let mut text = Vec::new();
     let mut at = start;
     while at < end.min(start.saturating_add(CMDLINE_MAX)) {
-        let chunk = &mut bytes[..((end - at) as usize).min(256)];
+        let rest = end.saturating_sub(at) as usize;
+        let chunk = &mut bytes[..rest.min(256)];
         if read_from_mm(&mm, at, chunk).is_err() {
             break;
         }
         text.extend_from_slice(chunk);
-        at += chunk.len() as u32;
+        at = at.saturating_add(chunk.len() as u32);
     }
     text
 }
@@ -94,7 +95,7 @@ pub fn of_threads(task: &TaskStruct) -> (u32, Usage) {
 
 /// Ticks in units of 1 / `USER_HZ`.
 fn clock_t(ticks: u32) -> u64 {
-    u64::from(ticks) * USER_HZ / u64::from(HZ)
+    ticks_in(USER_HZ, ticks.into())
 }
 
 fn stat(task: &TaskStruct, process: bool) -> TaskStat {
@@ -120,12 +121,12 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         cutime: clock_t(children.utime),
         cstime: clock_t(children.stime),
         priority: match policy {
-            SCHED_NORMAL => static_prio as i32 - MAX_RT_PRIO as i32,
-            _ => -1 - rt_priority as i32,
+            SCHED_NORMAL => static_prio.wrapping_sub(MAX_RT_PRIO) as i32,
+            _ => !rt_priority as i32,
         },
-        nice: static_prio as i32 - DEFAULT_PRIO as i32,
+        nice: static_prio.wrapping_sub(DEFAULT_PRIO) as i32,
         num_threads,
-        start_time: task.start_time.load(Ordering::Relaxed) * USER_HZ / 1_000_000,
+        start_time: task.start_time.load(Ordering::Relaxed) / (1_000_000 / USER_HZ),
         signal: signals.pending.0,
         blocked: signals.blocked.0,
         sigignore: signals.ignored.0,
@@ -147,7 +148,7 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
     if let Some(mm) = get_task_mm(task) {
         let memory = Memory::of(&mm);
         stat.vsize = memory.total;
-        stat.rss = (memory.resident() / u64::from(PAGE_SIZE)) as u32;
+        stat.rss = (memory.resident() >> PAGE_SHIFT) as u32;
         // What whom it is none of their business gets: not 0, which says that there is no code.
         (stat.start_code, stat.end_code) = (1, 1);
         if permitted {

@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 
 use super::format::{Area, area_line};
 use crate::arch::x86::current::current;
-use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, Pte, PteFlags};
+use crate::hw::pte::{PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pte, PteFlags};
 use crate::mm::frame::zero_page;
 use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::pgtable::{for_each_used, nr_pgtables};
@@ -83,7 +83,7 @@ impl Memory {
         let map = mm.map.lock();
         let bytes = |wanted: &dyn Fn(VmFlags) -> bool| -> u64 {
             let areas = map.areas().iter().filter(|vma| wanted(vma.flags));
-            areas.map(|vma| u64::from(vma.length())).sum()
+            areas.fold(0, |sum: u64, vma| sum.saturating_add(vma.length().into()))
         };
         let is_stack = |flags: VmFlags| flags.contains(VmFlags::GROWSDOWN);
         let is_code = |flags: VmFlags| {
@@ -93,10 +93,11 @@ impl Memory {
             flags.contains(VmFlags::WRITE) && !flags.contains(VmFlags::SHARED) && !is_stack(flags)
         };
         let pgd = mm.pgd.load(Ordering::Relaxed);
-        let page = u64::from(PAGE_SIZE);
+        let bytes_of = |pages: u32| u64::from(pages) << PAGE_SHIFT;
         let (total, peak) = map.size_and_peak();
         let exec = bytes(&is_code);
-        let text = (map.code.end.next_multiple_of(PAGE_SIZE) - (map.code.start & PAGE_MASK)).into();
+        let text = map.code.end.saturating_add(!PAGE_MASK) & PAGE_MASK;
+        let text = text.saturating_sub(map.code.start & PAGE_MASK).into();
         let mut memory = Self {
             total,
             peak,
@@ -107,8 +108,8 @@ impl Memory {
             anonymous: 0,
             file: 0,
             shared: 0,
-            resident_peak: u64::from(mm.hiwater_rss()) * page,
-            page_tables: u64::from(nr_pgtables(pgd)) * page,
+            resident_peak: bytes_of(mm.hiwater_rss()),
+            page_tables: bytes_of(nr_pgtables(pgd)),
         };
         for vma in map.areas() {
             for_each_used(pgd, vma.start, vma.end, |_, slot| {
@@ -123,7 +124,7 @@ impl Memory {
                     Backing::Special { .. } => &mut memory.file,
                     Backing::Anonymous | Backing::File { .. } => &mut memory.anonymous,
                 };
-                *kind += page;
+                *kind = kind.saturating_add(PAGE_SIZE.into());
             });
         }
         memory
@@ -131,7 +132,9 @@ impl Memory {
 
     /// Pages that are there.
     pub fn resident(&self) -> u64 {
-        self.anonymous + self.file + self.shared
+        self.anonymous
+            .saturating_add(self.file)
+            .saturating_add(self.shared)
     }
 }
 
@@ -166,7 +169,7 @@ pub fn maps(task: &TaskStruct) -> Result<String, Errno> {
                 },
                 name: name(&map, vma),
             };
-            out += &area_line(&area);
+            out.push_str(&area_line(&area));
         }
     }
     Ok(out)

@@ -68,7 +68,7 @@ static LAST_ID: AtomicU64 = AtomicU64::new(0);
 /// prev leaves this CPU.
 pub fn perf_event_task_sched_out(prev: &TaskStruct) {
     if prev.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0 {
-        let migrations = prev.nr_migrations.load(Ordering::Relaxed);
+        let migrations = prev.nr_migrations.get();
         prev.perf_events.lock().sched_out(rdtsc(), migrations);
     }
 }
@@ -76,7 +76,7 @@ pub fn perf_event_task_sched_out(prev: &TaskStruct) {
 /// `curr` has come onto this CPU.
 pub fn perf_event_task_sched_in(curr: &TaskStruct) {
     if curr.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0 {
-        let migrations = curr.nr_migrations.load(Ordering::Relaxed);
+        let migrations = curr.nr_migrations.get();
         curr.perf_events
             .lock()
             .sched_in(rdtsc(), smp_processor_id(), migrations);
@@ -119,7 +119,7 @@ impl PerfEvent {
         parent: Weak<PerfEvent>,
     ) -> Self {
         Self {
-            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed).wrapping_add(1),
             attr,
             what,
             cpu,
@@ -154,7 +154,7 @@ impl PerfEvent {
         // SAFETY: the lock is held.
         let runs = unsafe { (*locked.rq).curr } == task.as_ptr();
         let cpu = runs.then(|| task.cpu());
-        let migrations = task.nr_migrations.load(Ordering::Relaxed);
+        let migrations = task.nr_migrations.get();
         let mut context = task.perf_events.lock();
         if task.has_flags(PF_EXITING) {
             return Err(Errno::ESRCH);
@@ -168,9 +168,9 @@ impl PerfEvent {
     pub fn read(&self) -> Counts {
         let mut sum = self.read_own();
         let children = self.children.lock();
-        sum += children.gone;
+        sum.add(children.gone);
         for child in &children.events {
-            sum += child.read_own();
+            sum.add(child.read_own());
         }
         sum
     }
@@ -262,7 +262,7 @@ impl PerfEvent {
         let listed = children.as_mut().and_then(|children| {
             let at = children.events.iter().position(|it| Arc::ptr_eq(it, self));
             at.map(|at| {
-                children.gone += at_end;
+                children.gone.add(at_end);
                 children.events.swap_remove(at)
             })
         });

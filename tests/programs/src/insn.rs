@@ -90,6 +90,21 @@ pub fn int3_with_esp(esp: u32) {
     unsafe { asm!("movl {0}, %esp; int3", in(reg) esp, options(att_syntax)) }
 }
 
+/// #GP while esp is not the user's to use.
+pub fn hlt_with_esp(esp: u32) {
+    // SAFETY: the program dies before it misses its stack.
+    unsafe { asm!("movl {0}, %esp; hlt", in(reg) esp, options(att_syntax)) }
+}
+
+/// A system call without arguments while esp is not the user's to use.
+pub fn call_with_esp(esp: u32, number: u32) {
+    // SAFETY: the program dies before it misses its stack.
+    unsafe {
+        asm!("movl {0}, %esp; int $0x80; hlt", in(reg) esp, in("eax") number,
+            options(att_syntax));
+    }
+}
+
 pub fn outb(port: u16, value: u8) {
     // SAFETY: as this file's head says.
     unsafe { asm!("outb %al, %dx", in("dx") port, in("al") value, options(att_syntax)) }

@@ -25,6 +25,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("restart", "interrupted calls go on where they were"),
     ("memory", "brk, mmap, copy on write"),
     ("errors", "which error comes first"),
+    ("edges", "numbers that wrap around or never end"),
     ("vdso", "AT_SYSINFO and its image"),
     ("faults", "each exception kills its program only"),
     ("sched", "FIFO, RR, priorities, preemption, sleeping"),

@@ -1,0 +1,48 @@
+//! Numbers at their edges: sums that wrap, counters that are full.
+
+use super::{Edit, Mutant, Run};
+
+/// In no order.
+#[rustfmt::skip]
+pub const NUMBERS: &[Mutant] = &[
+    Mutant {
+        name: "frame_address_overflows",
+        takes_out: "that the address of a signal's frame wraps",
+        edits: &[
+            Edit { file: "src/process/sigframe.rs", find: "self.at.wrapping_add(SIGFRAME_RETCODE as u32)", replace: "self.at + SIGFRAME_RETCODE as u32" },
+        ],
+        red: Run::ring3("edges", "no stack for the handler, plain, flags 0x0: SIGSEGV"),
+    },
+    Mutant {
+        name: "rt_frame_address_overflows",
+        takes_out: "the same for a frame with siginfo",
+        edits: &[
+            Edit { file: "src/process/sigframe.rs", find: "self.at.wrapping_add(RT_SIGFRAME_UC as u32)", replace: "self.at + RT_SIGFRAME_UC as u32" },
+        ],
+        red: Run::ring3("edges", "no stack for the handler, SA_SIGINFO, flags 0x4: SIGSEGV"),
+    },
+    Mutant {
+        name: "counters_overflow",
+        takes_out: "that a counter goes on at 0",
+        edits: &[
+            Edit { file: "src/sync/counter.rs", find: "self.get().wrapping_add(more)", replace: "self.get() + more" },
+        ],
+        red: Run::selftest("switch_counters_wrap_around"),
+    },
+    Mutant {
+        name: "file_stays_while_its_area_grows",
+        takes_out: "that an area which grows down shows what comes before in its file",
+        edits: &[
+            Edit { file: "src/mm/vma.rs", find: "            *offset = offset.checked_sub(more).ok_or(Errno::ENOMEM)?;\n", replace: "            let _same = offset;\n" },
+        ],
+        red: Run::ring3("edges", "nothing is before a file's first page"),
+    },
+    Mutant {
+        name: "directory_position_of_32_bits",
+        takes_out: "the upper half of a directory's position",
+        edits: &[
+            Edit { file: "src/fs/file.rs", find: "usize::try_from(self.position).unwrap_or(usize::MAX)", replace: "self.position as usize" },
+        ],
+        red: Run::ring3("edges", "the root has nothing at 0x1:00000000"),
+    },
+];

@@ -1,0 +1,101 @@
+//! Lints that hold for the whole kernel, and where they do not.
+
+use std::path::Path;
+
+use crate::rules::Tree;
+
+/// The lint against sums that can overflow: such a sum ends a kernel that checks them.
+const LINT: &str = "clippy::arithmetic_side_effects";
+
+/// Modules in which it is not asked for, by the file that declares them. None is given a number by a
+/// program.
+const EXEMPT: &[(&str, &[&str])] = &[
+    ("src/lib.rs", &["arch", "drivers", "hw", "selftest", "tour"]),
+    (
+        "src/mm/mod.rs",
+        &[
+            "frame",
+            "heap",
+            "ioremap",
+            "memblock",
+            "quicklist",
+            "thread_stack",
+            "zone",
+        ],
+    ),
+    ("src/sync/mod.rs", &["lockdep"]),
+];
+
+/// Methods that overflow as `+` does, of which clippy says nothing.
+const OVERFLOW: &[&str] = &[
+    ".next_multiple_of(",
+    ".next_power_of_two(",
+    ".pow(",
+    ".abs()",
+    ".sum()",
+    ".sum::<",
+    ".product()",
+];
+
+/// The file belongs to a module that is exempt.
+fn is_exempt(path: &Path) -> bool {
+    EXEMPT.iter().any(|(file, modules)| {
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        modules.iter().any(|module| {
+            let module = folder.join(module);
+            path.starts_with(&module) || path == module.with_extension("rs")
+        })
+    })
+}
+
+/// Nor do they use a method that overflows, but in unit tests.
+pub fn methods(tree: &Tree) -> Vec<String> {
+    let mut violations = Vec::new();
+    for source in &tree.kernel {
+        if is_exempt(&source.path) || tree.is_test(source) {
+            continue;
+        }
+        let code = source.text.split("#[cfg(test)]").next().unwrap_or("");
+        for (number, line) in code.lines().enumerate() {
+            for method in OVERFLOW.iter().filter(|method| line.contains(*method)) {
+                let place = format!("{}:{}", source.path.display(), number + 1);
+                violations.push(format!(
+                    "{place}: `{method}` overflows: say what it does then"
+                ));
+            }
+        }
+    }
+    violations
+}
+
+/// Sums of the kernel are checked, wrapping or saturating by their own word.
+pub fn sums(tree: &Tree) -> Vec<String> {
+    let mut violations = Vec::new();
+    for source in &tree.kernel {
+        let path = &source.path;
+        let denied = format!("deny({LINT})");
+        if path == Path::new("src/lib.rs") && !source.text.contains(&denied) {
+            violations.push(format!("{}: no `{denied}`", path.display()));
+        }
+        let allowed = EXEMPT
+            .iter()
+            .find(|(file, _)| path == Path::new(file))
+            .map_or(&[][..], |(_, modules)| modules);
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            if !line.contains(LINT) || line.contains(&denied) {
+                continue;
+            }
+            // The module that the attribute stands before.
+            let module = lines[number..].iter().find_map(|line| {
+                let name = line.trim().strip_prefix("pub mod ")?;
+                name.strip_suffix(';')
+            });
+            if !module.is_some_and(|module| allowed.contains(&module)) {
+                let place = format!("{}:{}", path.display(), number + 1);
+                violations.push(format!("{place}: {LINT} is off for what is not exempt"));
+            }
+        }
+    }
+    violations
+}
