@@ -295,31 +295,26 @@ def tasks():
             continue
         if idle:
             seen.append(Task(idle))
-    seen.extend(Task(address) for address in _tree(find_field(_rust(TASKLIST), "tasks")))
+    seen.extend(Task(address) for address in _listed(find_field(_rust(TASKLIST), "pids")))
     return seen
 
 
-def _tree(tree):
-    """The task of each entry of the list, which is a B-tree of the standard library: nodes with
-    `len`, `keys` and `vals`, and in those of a height above 0 `len + 1` edges."""
-    if int(find_field(tree, "length")) == 0:
-        return
-    height, node = find_field(tree, "height"), find_field(tree, "node")
-    if height is None or node is None:
+def _listed(pids):
+    """The task of each number that has one. Numbers lie in leaves: vectors, empty if none is in use."""
+    leaves = find_field(pids, "leaves")
+    if leaves is None:
         raise gdb.GdbError("the task list is not laid out as expected")
-    leaf = find_field(node, "pointer").dereference().type
-    internal = gdb.lookup_type(leaf.name.replace("::LeafNode<", "::InternalNode<", 1))
-    yield from _node(scalar(node), int(height), leaf, internal)
-
-
-def _node(address, height, leaf, internal):
-    data = gdb.Value(address).cast(leaf.pointer()).dereference()
-    edges = gdb.Value(address).cast(internal.pointer()).dereference()["edges"] if height else None
-    for index in range(int(data["len"]) + 1):
-        if height:
-            yield from _node(scalar(edges[index]), height - 1, leaf, internal)
-        if index < int(data["len"]):
-            yield scalar(find_field(data["vals"][index], "task"))
+    for index in range(leaves.type.range()[1] + 1):
+        leaf = leaves[index]
+        length = int(find_field(leaf, "len"))
+        if length == 0:
+            continue
+        number = leaf.type.strip_typedefs().template_argument(0).pointer()
+        numbers = gdb.Value(scalar(find_field(leaf, "ptr"))).cast(number)
+        for slot in range(length):
+            task = find_field(find_field(numbers[slot], "task"), "task")
+            if task is not None:
+                yield scalar(task)
 
 
 def stack_owner(esp, known=()):

@@ -9,7 +9,6 @@ extern crate alloc;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 
 use spin::Once;
 
@@ -30,6 +29,7 @@ use crate::mm::frame::phys_to_virt;
 use crate::mm::memblock::Range;
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::{kernel_thread, new_kernel_thread};
+use crate::process::tasklist::TASKLIST;
 use crate::process::{proc, tty_signal, watchdog};
 use crate::sched::hooks::sched_info::force_schedstat_enabled;
 use crate::sched::hooks::trace::trace_all_tasks;
@@ -231,8 +231,7 @@ fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
         .chain(arguments.iter().map(String::as_str))
         .collect();
     let me = current();
-    me.signal.pgrp.store(me.pid(), Ordering::Relaxed);
-    me.signal.session.store(me.pid(), Ordering::Relaxed);
+    TASKLIST.lock().change_pgrp(&me, me.pid(), me.pid());
     tty::set_foreground(me.pid());
     log::info!("init: {path}");
     match kernel_execve(&argv) {

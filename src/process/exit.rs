@@ -14,8 +14,7 @@ use super::signal::{begin_group_exit, notify_parent};
 use super::signal_group::exit_signals;
 use super::sigset::SIGCHLD;
 use super::stop::{
-    CLD_STOPPED, group_stop_is_complete, groups_connected_by, kill_orphaned_pgrp,
-    notify_parent_cldstop,
+    CLD_STOPPED, disconnects, group_stop_is_complete, kill_orphaned_pgrps, notify_parent_cldstop,
 };
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::usage::Usage;
@@ -34,6 +33,7 @@ use crate::sched::hooks::trace::trace_sched_process_exit;
 use crate::sched::schedule::schedule;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
+use crate::sync::spinlock::IrqSpinLockGuard;
 use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD};
 use crate::task::task_struct::TaskRef;
 
@@ -145,8 +145,6 @@ fn exit_mm(me: Current) {
 struct Ended {
     leader: TaskRef,
     parent: Option<TaskRef>,
-    /// Init, if it has got a zombie to wait for.
-    init: Option<TaskRef>,
 }
 
 /// Becomes a zombie, or nothing, if it does not lead its process. With the last thread the process
@@ -154,8 +152,8 @@ struct Ended {
 fn exit_notify(me: Current, code: i32) {
     me.exit_code.store(code, Ordering::Relaxed);
     let (ended, stopped, released) = {
-        let mut list = TASKLIST.lock();
-        let mut ended = end_thread_of(&mut list, me.tgid);
+        let mut list = forget_original_parent(me);
+        let ended = end_thread_of(&mut list, me.tgid);
         let mut released = ArrayVec::<TaskRef, 2>::new();
         if me.pid() == me.tgid {
             me.exit_state.store(EXIT_ZOMBIE, Ordering::Relaxed);
@@ -171,9 +169,13 @@ fn exit_notify(me: Current, code: i32) {
             let by_sigchld = ended.leader.exit_signal.load(Ordering::Relaxed) == SIGCHLD;
             is_nobodys || by_sigchld && ended.parent.iter().any(|it| it.signal.ignores_children())
         };
-        if let Some(ended) = ended.as_mut().filter(|ended| unwanted(ended)) {
-            ended.leader.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
-            released.extend(list.release(ended.leader.pid()));
+        match &ended {
+            Some(ended) if unwanted(ended) => {
+                ended.leader.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
+                released.extend(list.release(ended.leader.pid()));
+            }
+            Some(ended) => list.becomes_zombie(ended.leader.pid()),
+            None => {}
         }
         let stopped = group_stop_is_complete(&list, &me);
         (ended, stopped, released)
@@ -184,43 +186,58 @@ fn exit_notify(me: Current, code: i32) {
     if let Some(signal) = stopped {
         notify_parent_cldstop(&me, CLD_STOPPED, signal);
     }
-    let Some(Ended {
-        leader,
-        parent,
-        init,
-    }) = ended
-    else {
+    let Some(Ended { leader, parent }) = ended else {
         return;
     };
+    kill_orphaned_pgrps();
     if leader.pid() == INIT_PID {
         init_exits(wait_status(&leader));
     }
     exit_itimers(&leader);
     if let Some(parent) = &parent {
         notify_parent(parent, &leader, wait_status(&leader));
+        parent.wait_chldexit.wake_up();
     }
-    for task in parent.iter().chain(&init) {
-        task.wait_chldexit.wake_up();
+}
+
+/// Gives the children of the running task's process to init, if it is the last thread, some at a time; with
+/// the list locked all the while since the last of them went.
+fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
+    loop {
+        let mut list = TASKLIST.lock();
+        let is_last = list
+            .pids
+            .get(me.tgid)
+            .is_some_and(|entry| entry.live_threads == 1);
+        if !is_last {
+            return list;
+        }
+        let Some(has_zombie) = list.reparent_children(me.tgid, disconnects) else {
+            return list;
+        };
+        let init = list
+            .find_task_by_pid(INIT_PID)
+            .filter(|_| has_zombie)
+            .cloned();
+        drop(list);
+        if let Some(init) = init {
+            init.wait_chldexit.wake_up();
+        }
     }
 }
 
 /// One thread less; the process, if it was the last.
 fn end_thread_of(list: &mut TaskList, tgid: i32) -> Option<Ended> {
-    let entry = list.tasks.get_mut(&tgid)?;
+    let entry = list.pids.get_mut(tgid)?;
     entry.live_threads = entry.live_threads.saturating_sub(1);
     if entry.live_threads != 0 {
         return None;
     }
     let leader = entry.task.clone();
-    let find = |list: &TaskList, pid| list.tasks.get(&pid).map(|entry| entry.task.clone());
-    let groups = groups_connected_by(list, tgid);
-    let orphan_zombie = list.reparent_children(tgid);
-    for group in groups {
-        kill_orphaned_pgrp(list, group);
-    }
+    disconnects(list, tgid);
+    let parent = list.find_task_by_pid(leader.ppid.load(Ordering::Relaxed));
     Some(Ended {
-        parent: find(list, leader.ppid.load(Ordering::Relaxed)),
-        init: find(list, INIT_PID).filter(|_| orphan_zombie),
+        parent: parent.cloned(),
         leader,
     })
 }

@@ -165,8 +165,8 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     publish(me, args.flags, sent_to_many, task, stack)
 }
 
-/// Gives the task its number and its place in the list. `sent_to_many` is how many signals the parent
-/// had got with others when the copy began.
+/// Gives the task its number and its place in the list. `sent_to_many` is what the parent's was when the
+/// copy began.
 fn publish(
     me: Current,
     flags: u32,
@@ -185,7 +185,7 @@ fn publish(
             set_flag(me.thread_info(), TIF_SIGPENDING);
             Err(Errno::ERESTARTNOINTR)
         }
-        false => list.alloc_pid(),
+        false => list.pids.alloc_pid(),
     };
     let pid = match pid {
         Ok(pid) => pid,
@@ -203,6 +203,17 @@ fn publish(
         () => me.tgid,
     };
     task.ppid.store(parent, Ordering::Relaxed);
+    if !is_thread {
+        // Now: they may have changed since the copy began.
+        let signal = (&task.signal, &me.signal);
+        for (child, parent) in [
+            (&signal.0.pgrp, &signal.1.pgrp),
+            (&signal.0.session, &signal.1.session),
+        ] {
+            child.store(parent.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        signal.0.sent_to_many.store(sent_to_many, Ordering::Relaxed);
+    }
     task.exit_signal = AtomicU32::new(if is_thread { 0 } else { flags & 0xff });
     let p = Box::into_raw(task);
     // SAFETY: the foot of the new stack, which nobody else knows yet. The count is what

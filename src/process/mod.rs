@@ -1,7 +1,7 @@
 //! The life of a process.
 //!
 //! In reading order:
-//! - `tasklist`: who is whose child
+//! - [`pid`]: numbers, and the lists of the tasks that share one; `tasklist`: who is whose child
 //! - `fork`: a new task; `kthread`: one without user mode
 //! - [`initial_stack`]: what a program finds on its stack
 //! - `load_elf`, `exec`: how a task becomes another program; `de_thread`: the only one of its
@@ -35,6 +35,7 @@ pub mod kill;
 pub mod kthread;
 #[cfg(target_os = "none")]
 pub mod load_elf;
+pub mod pid;
 #[cfg(target_os = "none")]
 pub mod posix_timer;
 pub mod proc;

@@ -12,16 +12,18 @@
 //! Linux: 2.6.38 `kernel/signal.c`.
 
 use alloc::sync::Arc;
+use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::itimer::ItReal;
+use super::pid::PidType;
 use super::posix_timer::PosixTimers;
 use super::sigframe::SigInfo;
-use super::signal_group::{complete_signal, retarget_shared_pending, threads};
+use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
 use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
 use super::stop::{GroupStop, prepare_signal};
-use super::tasklist::{INIT_PID, TASKLIST, TaskList};
+use super::tasklist::{INIT_PID, TASKLIST, TaskList, do_each_task_pid};
 use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
@@ -106,7 +108,8 @@ pub struct SignalStruct {
     group_exit_code: AtomicU32,
     /// The thread that executes a program: all others end, but not the process. 0: none.
     pub exec_pid: AtomicI32,
-    /// How many signals were sent to it and to others at one moment. Written under the task-list lock.
+    /// The last of those sendings of a signal to several processes that have reached it, or its parent
+    /// before it was made; 0: none. Written under the task-list lock.
     pub sent_to_many: AtomicU32,
     /// Whether it is stopped.
     pub stop: GroupStop,
@@ -423,19 +426,22 @@ pub fn is_being_ended(me: Current) -> bool {
     is_group_exiting(&me) || exec_pid != 0 && exec_pid != me.pid()
 }
 
-/// Sends SIGKILL to every other thread of the running task's process.
+/// Sends SIGKILL to every other thread of the running task's process. One that is just being made finds
+/// out itself that all are to end.
 pub fn zap_other_threads(me: Current) {
-    let list = TASKLIST.lock();
-    for thread in threads(&list, me.tgid).filter(|thread| thread.pid() != me.pid()) {
-        let info = SigInfo {
-            signal: SIGKILL,
-            code: SI_KERNEL,
-            fields: [0; 3],
-        };
-        // Only real-time signals are refused.
-        let _queued = thread.signals.lock().pending.add(info);
-        signal_wake_up(thread, true);
-    }
+    let info = SigInfo {
+        signal: SIGKILL,
+        code: SI_KERNEL,
+        fields: [0; 3],
+    };
+    let _all = do_each_task_pid(PidType::Tgid, me.tgid, |_, thread| {
+        if thread.pid() != me.pid() {
+            // Only real-time signals are refused.
+            let _queued = thread.signals.lock().pending.add(info);
+            signal_wake_up(thread, true);
+        }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 /// Whether a signal that does nothing need not even wait: nobody has it blocked who may want it later.

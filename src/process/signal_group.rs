@@ -14,6 +14,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::pid::PidType;
 use super::signal::{signal_wake_up, without_effect};
 use super::sigset::{SIGKILL, SigSet};
 use super::tasklist::{TASKLIST, TaskList};
@@ -23,8 +24,7 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// The threads of process `tgid`.
 pub fn threads(list: &TaskList, tgid: i32) -> impl Iterator<Item = &TaskRef> {
-    let tasks = list.tasks.values().map(|entry| &entry.task);
-    tasks.filter(move |task| task.tgid == tgid)
+    list.each(PidType::Tgid, tgid)
 }
 
 /// Tells threads of process `tgid` to come by, until each of `signals` has one that takes it.

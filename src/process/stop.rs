@@ -6,15 +6,16 @@
 //! SIGKILL wakes who is stopped, and ends him.
 //!
 //! Sending calls [`prepare_signal`], delivery [`do_signal_stop`] and [`join_group_stop`], `exit`
-//! [`group_stop_is_complete`] and [`kill_orphaned_pgrp`], `wait4` [`GroupStop::take_news`].
+//! [`group_stop_is_complete`] and [`kill_orphaned_pgrps`], `wait4` [`GroupStop::take_news`].
 //!
 //! Book: chapter 11, "Executing the Default Action for the Signal".
 //! Linux: 2.6.38 `prepare_signal`, `do_signal_stop`, `do_notify_parent_cldstop`.
 
-use alloc::vec::Vec;
+use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::kill::kill_pgrp;
+use super::pid::{PidType, Pids};
 use super::sigframe::SigInfo;
 use super::signal::{SIG_IGN, is_being_ended, is_group_exiting, send_to_process, signal_wake_up};
 use super::signal_group::threads;
@@ -22,7 +23,7 @@ use super::sigset::{
     DefaultAction, SIGCHLD, SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SigSet,
     default_action,
 };
-use super::tasklist::{INIT_PID, TASKLIST, TaskList};
+use super::tasklist::{Entry, INIT_PID, TASKLIST, TaskList, do_each_task_pid};
 use crate::arch::x86::current::Current;
 use crate::sched::schedule::schedule;
 use crate::sched::wake_up::try_to_wake_up;
@@ -117,13 +118,13 @@ fn discard_pending(list: &TaskList, task: &TaskStruct, set: SigSet) {
 /// The default action of a stop signal that the running thread has taken: from now on its process
 /// stops. Init does not, nor, by a signal of the terminal, who has no shell that could let him go on.
 pub fn do_signal_stop(me: Current, signal: u32) {
-    let list = TASKLIST.lock();
+    let mut list = TASKLIST.lock();
     let stop = &me.signal.stop;
     let is_wanted = stop.wanted.load(Ordering::Relaxed) && !is_being_ended(me);
     if me.tgid == INIT_PID
         || !is_wanted
         || stop.is_under_way()
-        || signal != SIGSTOP && is_orphaned_pgrp(&list, pgrp(&me))
+        || signal != SIGSTOP && is_orphaned_pgrp(&mut list, pgrp(&me))
     {
         return;
     }
@@ -193,10 +194,7 @@ pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32>
 pub fn notify_parent_cldstop(task: &TaskStruct, code: i32, signal: u32) {
     let parent = {
         let list = TASKLIST.lock();
-        let leader = list.tasks.get(&task.tgid);
-        leader
-            .and_then(|leader| list.tasks.get(&leader.parent))
-            .map(|parent| parent.task.clone())
+        list.parent_of(task.tgid).cloned()
     };
     let Some(parent) = parent else { return };
     let action = parent.signal.action(SIGCHLD);
@@ -213,41 +211,51 @@ pub fn notify_parent_cldstop(task: &TaskStruct, code: i32, signal: u32) {
     parent.wait_chldexit.wake_up();
 }
 
-/// The groups that may have had their only connection in process `tgid`, which ends: its own, by its
-/// parent, and those of its children, by itself.
-pub fn groups_connected_by(list: &TaskList, tgid: i32) -> Vec<i32> {
-    let mut groups = Vec::new();
-    let Some(entry) = list.tasks.get(&tgid) else {
-        return groups;
-    };
-    let me = &entry.task;
-    let parent = list.tasks.get(&entry.parent).map(|parent| (parent, me));
-    let children = entry.children.iter().filter_map(|pid| list.tasks.get(pid));
-    for (other, member) in parent
-        .into_iter()
-        .chain(children.map(|child| (entry, &child.task)))
-    {
-        let other = &other.task;
-        let connects = pgrp(other) != pgrp(member) && session(other) == session(member);
-        if connects && !groups.contains(&pgrp(member)) {
-            groups.push(pgrp(member));
-        }
-    }
-    groups
+/// Whether process `tgid` and its parent are in different groups of one session: the parent's group can
+/// let the process's go on.
+fn connects(list: &TaskList, tgid: i32) -> bool {
+    let pair = list.find_task_by_pid(tgid).zip(list.parent_of(tgid));
+    pair.is_some_and(|(task, parent)| {
+        pgrp(parent) != pgrp(task) && session(parent) == session(task)
+    })
 }
 
-/// A process has ended that connected `group`: if nobody is left who could let its stopped members go
-/// on, they are told, and go on.
+/// Process `tgid` is about to lose its parent, or to end: if it connected its group with another, the group
+/// is to be looked at by [`kill_orphaned_pgrps`].
+pub fn disconnects(list: &mut TaskList, tgid: i32) {
+    if connects(list, tgid)
+        && let Some(group) = list.pids.head_of(PidType::Pgid, tgid)
+    {
+        list.pids.queue_pgrp(group);
+    }
+}
+
+/// Looks at the groups that have lost a connection: if nobody is left who could let the stopped members of
+/// one go on, they are told, and go on. Process context, no lock held.
 ///
 /// Linux: `kill_orphaned_pgrp`.
-pub fn kill_orphaned_pgrp(list: &TaskList, group: i32) {
-    let has_stopped = || {
-        let mut tasks = list.tasks.values().map(|entry| &entry.task);
-        tasks.any(|task| pgrp(task) == group && task.signal.stop.complete.load(Ordering::Relaxed))
-    };
-    if is_orphaned_pgrp(list, group) && has_stopped() {
-        kill_pgrp(list, group, SIGHUP);
-        kill_pgrp(list, group, SIGCONT);
+pub fn kill_orphaned_pgrps() {
+    while let Some(group) = next_orphaned_pgrp() {
+        let has_stopped = do_each_task_pid(PidType::Pgid, group, |_, task| {
+            match task.signal.stop.complete.load(Ordering::Relaxed) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        if has_stopped.is_some() {
+            kill_pgrp(group, SIGHUP);
+            kill_pgrp(group, SIGCONT);
+        }
+    }
+}
+
+fn next_orphaned_pgrp() -> Option<i32> {
+    loop {
+        let mut list = TASKLIST.lock();
+        let group = list.pids.next_queued_pgrp()?;
+        if is_orphaned_pgrp(&mut list, group) {
+            return Some(group);
+        }
     }
 }
 
@@ -255,17 +263,16 @@ pub fn kill_orphaned_pgrp(list: &TaskList, group: i32) {
 /// go on.
 ///
 /// Linux: `will_become_orphaned_pgrp`.
-fn is_orphaned_pgrp(list: &TaskList, group: i32) -> bool {
-    !list.tasks.values().any(|entry| {
-        let task = &entry.task;
-        task.pid() == task.tgid
-            && pgrp(task) == group
-            && entry.live_threads != 0
-            && entry.parent != INIT_PID
-            && list.tasks.get(&entry.parent).is_some_and(|parent| {
-                pgrp(&parent.task) != group && session(&parent.task) == session(task)
+fn is_orphaned_pgrp(list: &mut TaskList, group: i32) -> bool {
+    let is_connection = |pids: &Pids<Entry>, tgid: i32, entry: &Entry| {
+        let parent = pids.head_of(PidType::Child, tgid).unwrap_or(INIT_PID);
+        entry.live_threads != 0
+            && parent != INIT_PID
+            && pids.get(parent).is_some_and(|parent| {
+                pgrp(&parent.task) != group && session(&parent.task) == session(&entry.task)
             })
-    })
+    };
+    !list.pids.any_in_pgrp(group, is_connection)
 }
 
 fn pgrp(task: &TaskStruct) -> i32 {

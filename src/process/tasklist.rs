@@ -1,151 +1,273 @@
-//! The task list: every task by its number, and who is whose child.
+//! The task list: every task by its number, its threads, groups and children.
 //!
-//! One lock guards it all: births, deaths and waits are rare beside switches. The number of the
-//! parent is also in the child, as an atomic, for `getppid`.
+//! One lock guards it all: births, deaths and waits are rare beside switches. Interrupts are off while it
+//! is held, since timers send signals; so nobody holds it for longer than a few tasks take. What has to
+//! be done to all tasks of a list goes by [`do_each_task_pid`], which lets others have the lock in between.
+//! The number of the parent is also in the child, as an atomic, for `getppid`.
 //!
 //! Book: ch. 3, "Relationships Among Processes". Linux: 2.6.38 `tasklist_lock`.
 
-extern crate alloc;
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::ops::ControlFlow;
+use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::pid::{PidType, Pids, Walk};
 use super::sigset::SIGCHLD;
+use crate::arch::x86::current::current;
+use crate::sched::timer::schedule_timeout;
 use crate::sync::IrqSpinLock;
-use crate::syscall::errno::Errno;
+use crate::task::state::{EXIT_ZOMBIE, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// Highest task number plus one (Linux: PID_MAX_DEFAULT).
-pub const PID_MAX: i32 = 0x8000;
 /// Number of init, which adopts orphans.
 pub const INIT_PID: i32 = 1;
+/// Tasks that one holding of the lock does something to, at most.
+pub const BATCH: usize = 32;
 
 /// What the list knows of one task.
 pub struct Entry {
     /// The reaper's reference.
     pub task: TaskRef,
-    /// Thread group of the parent; 0 for kernel threads and for init.
-    pub parent: i32,
-    /// Leaders of the child processes; kept by thread-group leaders.
-    pub children: Vec<i32>,
     /// Threads of the group that have not exited; kept by leaders.
     pub live_threads: u32,
 }
 
 /// All tasks but the idle ones.
 pub struct TaskList {
-    /// By number.
-    pub tasks: BTreeMap<i32, Entry>,
-    last_pid: i32,
+    /// By number, and who belongs to whom.
+    pub pids: Pids<Entry>,
     /// Tasks that were ever made; goes on at 0 after 2³², as Linux's on i386.
     pub total_forks: u32,
 }
 
 /// The list. Read by timers too, hence the interrupts.
 pub static TASKLIST: IrqSpinLock<TaskList> = IrqSpinLock::new(TaskList {
-    tasks: BTreeMap::new(),
-    last_pid: 0,
+    pids: Pids::new(),
     total_forks: 0,
 });
 
 impl TaskList {
-    /// A number that no task has, upwards from the last one given out.
-    ///
-    /// # Errors
-    /// EAGAIN when all are taken.
-    pub fn alloc_pid(&mut self) -> Result<i32, Errno> {
-        for _ in 1..PID_MAX {
-            self.last_pid = match self.last_pid.wrapping_add(1) {
-                next @ 1..PID_MAX => next,
-                _ => 300,
-            };
-            if !self.tasks.contains_key(&self.last_pid) {
-                return Ok(self.last_pid);
-            }
-        }
-        Err(Errno::EAGAIN)
+    /// The task with number `pid`.
+    #[inline(always)]
+    pub fn find_task_by_pid(&self, pid: i32) -> Option<&TaskRef> {
+        self.pids.get(pid).map(|entry| &entry.task)
     }
 
-    /// The number given out last.
-    pub fn last_pid(&self) -> i32 {
-        self.last_pid
+    /// The leader of the parent of process `tgid`; none for those of the kernel.
+    pub fn parent_of(&self, tgid: i32) -> Option<&TaskRef> {
+        self.find_task_by_pid(self.pids.head_of(PidType::Child, tgid)?)
     }
 
-    /// Adds a task: a child process of group `parent`, or a thread of its own group.
+    /// The tasks on a list of `head`. For those that are short, and for looks that end soon; see
+    /// [`do_each_task_pid`].
+    pub fn each(&self, kind: PidType, head: i32) -> impl Iterator<Item = &TaskRef> {
+        self.pids.each(kind, head).map(|(_, entry)| &entry.task)
+    }
+
+    /// Adds a task whose number is [`alloc_pid`](Pids::alloc_pid)'s: a child process of group `parent`, or
+    /// a thread of its own group.
     pub fn link(&mut self, task: TaskRef, parent: i32) {
         let (pid, tgid) = (task.pid(), task.tgid);
+        let pgrp = task.signal.pgrp.load(Ordering::Relaxed);
+        let session = task.signal.session.load(Ordering::Relaxed);
         self.total_forks = self.total_forks.wrapping_add(1);
-        if pid == tgid {
-            if let Some(p) = self.tasks.get_mut(&parent) {
-                p.children.push(pid);
-            }
-        } else if let Some(leader) = self.tasks.get_mut(&tgid) {
+        if pid != tgid
+            && let Some(leader) = self.pids.get_mut(tgid)
+        {
             leader.live_threads = leader.live_threads.wrapping_add(1);
             // Whose child the process is may have changed since the thread was made.
             let parent = leader.task.ppid.load(Ordering::Relaxed);
             task.ppid.store(parent, Ordering::Relaxed);
         }
-        self.tasks.insert(
+        self.pids.insert(
             pid,
             Entry {
                 task,
-                parent,
-                children: Vec::new(),
                 live_threads: 1,
             },
         );
+        self.pids.attach_pid(PidType::Tgid, pid, tgid);
+        if pid == tgid {
+            self.pids.attach_pid(PidType::Child, pid, parent);
+            self.pids.attach_pid(PidType::Pgid, pid, pgrp);
+            self.pids.attach_pid(PidType::Sid, pid, session);
+            self.pids.attach_pid(PidType::Process, pid, 0);
+        }
     }
 
     /// Removes a task that nobody will wait for any more (`release_task`); the caller drops the
     /// reference after it has released the lock.
     pub fn release(&mut self, pid: i32) -> Option<TaskRef> {
-        let entry = self.tasks.remove(&pid)?;
-        if let Some(p) = self.tasks.get_mut(&entry.parent) {
-            p.children.retain(|&c| c != pid);
-        }
-        Some(entry.task)
+        self.pids.remove(pid).map(|entry| entry.task)
     }
 
-    /// The last thread of a process takes the number and the place of its leader, who has ended; returns
+    /// The last thread of a process takes the number and the place of its leader, which has ended; returns
     /// the old leader. The caller drops the reference after it has released the lock.
     pub fn replace_leader(&mut self, thread: &TaskStruct) -> Option<TaskRef> {
-        let own = self.tasks.remove(&thread.pid())?;
-        let place = self.tasks.get_mut(&thread.tgid)?;
+        let own = self.pids.remove(thread.pid())?;
+        let place = self.pids.get_mut(thread.tgid)?;
         thread.set_pid(thread.tgid);
         Some(core::mem::replace(&mut place.task, own.task))
     }
 
-    /// Gives the children of a dying process to init; returns whether one of them is a zombie.
-    pub fn reparent_children(&mut self, pid: i32) -> bool {
-        let Some(entry) = self.tasks.get_mut(&pid) else {
-            return false;
+    /// The process of `leader` is in process group `pgrp` of `session` from now on. There is such a group,
+    /// or the number is the leader's own.
+    pub fn change_pgrp(&mut self, leader: &TaskStruct, pgrp: i32, session: i32) {
+        let pid = leader.pid();
+        let signal = &leader.signal;
+        if signal.pgrp.swap(pgrp, Ordering::Relaxed) != pgrp {
+            self.pids.detach_pid(PidType::Pgid, pid);
+            self.pids.attach_pid(PidType::Pgid, pid, pgrp);
+        }
+        if signal.session.swap(session, Ordering::Relaxed) != session {
+            self.pids.detach_pid(PidType::Sid, pid);
+            self.pids.attach_pid(PidType::Sid, pid, session);
+        }
+    }
+
+    /// Process `tgid` has ended, and its parent can wait for it.
+    pub fn becomes_zombie(&mut self, tgid: i32) {
+        if let Some(parent) = self.pids.head_of(PidType::Child, tgid) {
+            self.pids.attach_pid(PidType::Zombie, tgid, parent);
+        }
+    }
+
+    /// Gives a child of a dying process to init; says whether it is a zombie.
+    fn reparent(&mut self, child: i32) -> bool {
+        let reaper = match self.pids.get(INIT_PID) {
+            Some(_) => INIT_PID,
+            None => 0,
         };
-        let orphans = core::mem::take(&mut entry.children);
-        if orphans.is_empty() {
-            return false;
+        let is_zombie = self.pids.head_of(PidType::Zombie, child).is_some();
+        for kind in [PidType::Child, PidType::Zombie] {
+            if kind == PidType::Child || is_zombie {
+                self.pids.detach_pid(kind, child);
+                self.pids.attach_pid(kind, child, reaper);
+            }
         }
+        // All its threads.
+        for thread in self.each(PidType::Tgid, child) {
+            thread.ppid.store(reaper, Ordering::Relaxed);
+        }
+        if let Some(leader) = self.find_task_by_pid(child) {
+            // Init waits for all that it has in one way.
+            leader.exit_signal.store(SIGCHLD, Ordering::Relaxed);
+            return leader.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE;
+        }
+        false
+    }
+
+    /// Gives some of the children of a dying process to init, each after `before` was told of it; says
+    /// whether one of them is a zombie. None when it has no children.
+    pub fn reparent_children(
+        &mut self,
+        pid: i32,
+        mut before: impl FnMut(&mut Self, i32),
+    ) -> Option<bool> {
+        self.pids.first(PidType::Child, pid)?;
         let mut zombie = false;
-        // All threads of each.
-        for c in self.tasks.values_mut() {
-            if !orphans.contains(&c.task.tgid) {
-                continue;
-            }
-            c.parent = INIT_PID;
-            c.task.ppid.store(INIT_PID, Ordering::Relaxed);
-            if c.task.pid() == c.task.tgid {
-                // Init waits for all that it has in one way.
-                c.task.exit_signal.store(SIGCHLD, Ordering::Relaxed);
-                zombie |= c.task.exit_state.load(Ordering::Relaxed) != 0;
-            }
+        for _ in 0..BATCH {
+            let Some(child) = self.pids.first(PidType::Child, pid) else {
+                break;
+            };
+            before(self, child);
+            zombie |= self.reparent(child);
         }
-        if let Some(init) = self.tasks.get_mut(&INIT_PID) {
-            init.children.extend(orphans);
-        }
-        zombie
+        Some(zombie)
     }
 }
 
 /// The task with number `pid`.
 pub fn find_task_by_pid(pid: i32) -> Option<TaskRef> {
-    TASKLIST.lock().tasks.get(&pid).map(|e| e.task.clone())
+    TASKLIST.lock().find_task_by_pid(pid).cloned()
+}
+
+/// Times that the lock was taken anew in the middle of a list, for tests.
+pub static BREAKS: AtomicU32 = AtomicU32::new(0);
+
+/// Calls `visit` with each task of a list, first to last, until it breaks off; it may release the task.
+/// The list is locked during each call, and others may have it, and interrupts may come, between one
+/// batch of tasks and the next. A task that comes meanwhile is last; one that goes is not seen.
+///
+/// Process context, with no lock held.
+pub fn do_each_task_pid<R>(
+    kind: PidType,
+    head: i32,
+    mut visit: impl FnMut(&mut TaskList, &TaskRef) -> ControlFlow<R>,
+) -> Option<R> {
+    let mut passed = Passed::new();
+    let (mut list, walk) = begin_walk(kind, head);
+    let result = loop {
+        match walk_batch(&mut list, &walk, &mut passed, &mut visit) {
+            ControlFlow::Break(result) => break result,
+            ControlFlow::Continue(()) => {
+                drop(list);
+                passed.clear();
+                BREAKS.fetch_add(1, Ordering::Relaxed);
+                list = TASKLIST.lock();
+            }
+        }
+    };
+    list.pids.end_walk(walk);
+    result
+}
+
+type ListGuard = crate::sync::spinlock::IrqSpinLockGuard<'static, TaskList>;
+
+fn begin_walk(kind: PidType, head: i32) -> (ListGuard, Walk) {
+    loop {
+        let mut list = TASKLIST.lock();
+        match list.pids.walk(kind, head) {
+            Some(walk) => return (list, walk),
+            // So many walk already: some of them are done soon.
+            None => drop(list),
+        }
+        current()
+            .state
+            .store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
+        schedule_timeout(1);
+    }
+}
+
+/// References that are to be dropped with the list unlocked.
+type Passed = arrayvec::ArrayVec<TaskRef, BATCH>;
+
+/// `Break` with the answer, or with none at the end of the list.
+fn walk_batch<R>(
+    list: &mut TaskList,
+    walk: &Walk,
+    passed: &mut Passed,
+    visit: &mut impl FnMut(&mut TaskList, &TaskRef) -> ControlFlow<R>,
+) -> ControlFlow<Option<R>> {
+    while !passed.is_full() {
+        let Some(pid) = list.pids.walk_next(walk) else {
+            return ControlFlow::Break(None);
+        };
+        let Some(task) = list.find_task_by_pid(pid).cloned() else {
+            continue;
+        };
+        let seen = visit(list, &task);
+        passed.push(task);
+        if let ControlFlow::Break(result) = seen {
+            return ControlFlow::Break(Some(result));
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Calls `visit` with each task by number, the list locked, and unlocked now and then. A task that comes
+/// meanwhile need not be seen.
+pub fn for_each_task(mut visit: impl FnMut(&TaskRef)) {
+    let mut at = 0;
+    while at < super::pid::PID_MAX {
+        let list = TASKLIST.lock();
+        for _ in 0..BATCH {
+            match list.pids.find_ge_pid(at, BATCH) {
+                Ok((pid, entry)) => {
+                    visit(&entry.task);
+                    at = pid.wrapping_add(1);
+                }
+                Err(next) => at = next,
+            }
+        }
+    }
 }

@@ -6,7 +6,6 @@
 
 use super::kill::kill_pgrp;
 use super::kthread::kernel_thread;
-use super::tasklist::TASKLIST;
 use crate::fs::tty;
 use crate::syscall::errno::Errno;
 
@@ -20,7 +19,7 @@ extern "C" fn send_keys(_: u32) -> i32 {
         let (pgrp, keys) = tty::wait_for_keys();
         for signal in (1..32).filter(|signal| keys & 1 << signal != 0) {
             // The group may have gone meanwhile: then nobody is meant.
-            kill_pgrp(&TASKLIST.lock(), pgrp, signal);
+            kill_pgrp(pgrp, signal);
         }
     }
 }

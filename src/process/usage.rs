@@ -6,8 +6,10 @@
 //! Book: ch. 6, "Updating Local CPU Statistics".
 //! Linux: 2.6.38 `k_getrusage`, `thread_group_times`, `__exit_signal`.
 
-use super::signal_group::threads;
-use super::tasklist::TaskList;
+use core::ops::ControlFlow;
+
+use super::pid::PidType;
+use super::tasklist::{BATCH, TASKLIST, do_each_task_pid};
 use crate::task::task_struct::TaskStruct;
 
 /// Sums.
@@ -59,9 +61,44 @@ impl Usage {
         }
     }
 
-    /// What the process of `task` has used, its ended threads included.
-    pub fn of_process(list: &TaskList, task: &TaskStruct) -> Self {
+    /// What the process of `task` has used, its ended threads included. Process context, no lock held.
+    ///
+    /// Of a process of many threads the sum is taken some at a time; it is taken again if threads have ended
+    /// meanwhile, which might be counted twice, but not for ever.
+    pub fn of_process(task: &TaskStruct) -> Self {
+        const TRIES: u32 = 3;
+        if let Some(sum) = Self::of_few_threads(task) {
+            return sum;
+        }
+        let ended = || task.signal.usage.lock().threads;
+        let mut before = ended();
+        for _ in 1..TRIES {
+            let sum = Self::of_live_threads(task);
+            let after = ended();
+            if before == after {
+                return sum.plus(after);
+            }
+            before = after;
+        }
+        Self::of_live_threads(task).plus(before)
+    }
+
+    /// The same at one moment; none if there are too many threads for that.
+    fn of_few_threads(task: &TaskStruct) -> Option<Self> {
+        let list = TASKLIST.lock();
         let ended = task.signal.usage.lock().threads;
-        threads(list, task.tgid).fold(ended, |sum, thread| sum.plus(Self::of(thread)))
+        let mut threads = list.each(PidType::Tgid, task.tgid);
+        let few = threads.by_ref().take(BATCH);
+        let sum = few.fold(ended, |sum, thread| sum.plus(Self::of(thread)));
+        threads.next().is_none().then_some(sum)
+    }
+
+    fn of_live_threads(task: &TaskStruct) -> Self {
+        let mut sum = Self::default();
+        let _all = do_each_task_pid(PidType::Tgid, task.tgid, |_, thread| {
+            sum = sum.plus(Self::of(thread));
+            ControlFlow::<()>::Continue(())
+        });
+        sum
     }
 }

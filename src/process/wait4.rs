@@ -2,14 +2,15 @@
 //!
 //! Book: ch. 3, "Process Removal". Linux: 2.6.38 `do_wait`, `release_task`.
 
+use core::ops::ControlFlow;
 use core::sync::atomic::Ordering;
 
+use super::pid::PidType;
 use super::sigset::SIGCHLD;
-use super::tasklist::{TASKLIST, TaskList};
+use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
 use super::usage::Usage;
 use crate::arch::x86::current::{Current, current};
 use crate::syscall::errno::Errno;
-use crate::task::state::EXIT_ZOMBIE;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Do not sleep.
@@ -48,27 +49,33 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     }
     let me = current();
     let leader = leader_of(me)?;
+    let wanted = Wanted {
+        leader: leader.pid(),
+        pid,
+        options,
+        pgrp: match pid {
+            0 => me.signal.pgrp.load(Ordering::Relaxed),
+            pid => pid.wrapping_neg(),
+        },
+    };
     let mut found = Ok(None);
     let mut look = || {
-        found = look_once(
-            &mut TASKLIST.lock(),
-            leader.pid(),
-            me.signal.pgrp.load(Ordering::Relaxed),
-            pid,
-            options,
-        );
+        found = wanted.look_once();
         !matches!(found, Ok(None))
     };
     if !look() && options & WNOHANG == 0 {
         let slept = leader.wait_chldexit.wait_until(&mut look);
         slept.map_err(|_| Errno::ERESTARTSYS)?;
     }
-    if let Ok(Some(reaped)) = &found
-        && reaped.status & 0x7f != 0x7f
-    // neither stopped nor going on
-    {
-        let mut others = me.signal.usage.lock();
-        others.children = others.children.plus(reaped.usage);
+    if let Ok(Some(reaped)) = &mut found {
+        if reaped.status & 0x7f == 0x7f {
+            // Stopped or going on.
+            let children = reaped.task.signal.usage.lock().children;
+            reaped.usage = Usage::of_process(&reaped.task).plus(children);
+        } else {
+            let mut others = me.signal.usage.lock();
+            others.children = others.children.plus(reaped.usage);
+        }
     }
     found
 }
@@ -83,63 +90,108 @@ fn leader_of(me: Current) -> Result<TaskRef, Errno> {
     super::tasklist::find_task_by_pid(me.tgid).ok_or(Errno::ECHILD)
 }
 
-fn look_once(
-    list: &mut TaskList,
+/// Whose end or stop a call is about.
+struct Wanted {
     leader: i32,
-    pgrp: i32,
     pid: i32,
     options: u32,
-) -> Result<Option<Reaped>, Errno> {
-    let entry = list.tasks.get(&leader).ok_or(Errno::ECHILD)?;
-    let mut any = false;
-    let mut zombie = None;
-    for &child in &entry.children {
-        let Some(c) = list.tasks.get(&child) else {
-            continue;
-        };
-        let group = c.task.signal.pgrp.load(Ordering::Relaxed);
-        let is_meant = match pid {
+    /// The process group, for `pid` 0 and below -1.
+    pgrp: i32,
+}
+
+impl Wanted {
+    fn is_meant(&self, child: &TaskStruct) -> bool {
+        let is_meant = match self.pid {
             -1 => true,
-            0 => group == pgrp,
-            ..-1 => group == pid.wrapping_neg(),
-            1.. => child == pid,
+            1.. => child.pid() == self.pid,
+            _ => child.signal.pgrp.load(Ordering::Relaxed) == self.pgrp,
         };
-        // Children whose end is told by another signal are the business of who asks for them.
-        let is_clone = c.task.exit_signal.load(Ordering::Relaxed) != SIGCHLD;
-        let is_asked_for = options & __WALL != 0 || is_clone == (options & __WCLONE != 0);
-        if !is_meant || !is_asked_for {
-            continue;
-        }
-        any = true;
-        if c.task.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE && c.live_threads == 0 {
-            zombie = Some((child, wait_status(&c.task)));
-            break;
-        }
-        let stop = &c.task.signal.stop;
-        if let Some(status) = stop.take_news(options & WUNTRACED != 0, options & WCONTINUED != 0) {
-            let of_others = *c.task.signal.usage.lock();
-            return Ok(Some(Reaped {
-                pid: child,
-                status,
-                usage: Usage::of_process(list, &c.task).plus(of_others.children),
-                task: c.task.clone(),
-            }));
-        }
+        // Children whose end is told by another signal are the business of whoever asks for them.
+        let is_clone = child.exit_signal.load(Ordering::Relaxed) != SIGCHLD;
+        let is_asked_for = self.options & __WALL != 0 || is_clone == (self.options & __WCLONE != 0);
+        is_meant && is_asked_for
     }
-    match zombie {
-        Some((pid, status)) => Ok(list.release(pid).map(|task| {
-            let of_others = *task.signal.usage.lock();
-            let usage = Usage::of(&task)
-                .plus(of_others.threads)
-                .plus(of_others.children);
-            Reaped {
-                pid,
-                status,
-                usage,
-                task,
+
+    fn look_once(&self) -> Result<Option<Reaped>, Errno> {
+        if self.pid > 0 {
+            return self.look_at_one();
+        }
+        let zombie = self.first(PidType::Zombie, reap);
+        if zombie.is_some() {
+            return Ok(zombie);
+        }
+        if self.options & (WUNTRACED | WCONTINUED) != 0 {
+            let news = self.first(PidType::Child, |_, child| take_news(child, self.options));
+            if news.is_some() {
+                return Ok(news);
             }
-        })),
-        None if any => Ok(None),
-        None => Err(Errno::ECHILD),
+        }
+        match self.first(PidType::Child, |_, _| Some(())) {
+            Some(()) => Ok(None),
+            None => Err(Errno::ECHILD),
+        }
     }
+
+    /// A child that is named is found at once.
+    fn look_at_one(&self) -> Result<Option<Reaped>, Errno> {
+        let mut list = TASKLIST.lock();
+        if list.pids.head_of(PidType::Child, self.pid) != Some(self.leader) {
+            return Err(Errno::ECHILD);
+        }
+        let child = list
+            .find_task_by_pid(self.pid)
+            .ok_or(Errno::ECHILD)?
+            .clone();
+        if !self.is_meant(&child) {
+            return Err(Errno::ECHILD);
+        }
+        Ok(match list.pids.head_of(PidType::Zombie, self.pid) {
+            Some(_) => reap(&mut list, &child),
+            None => take_news(&child, self.options),
+        })
+    }
+
+    /// What `found` says of the first that is meant of a list of children, and of which it says something.
+    fn first<R>(
+        &self,
+        kind: PidType,
+        found: impl Fn(&mut TaskList, &TaskRef) -> Option<R>,
+    ) -> Option<R> {
+        do_each_task_pid(kind, self.leader, |list, child| {
+            let is_meant = self.is_meant(child);
+            match Some(child)
+                .filter(|_| is_meant)
+                .and_then(|child| found(list, child))
+            {
+                Some(found) => ControlFlow::Break(found),
+                None => ControlFlow::Continue(()),
+            }
+        })
+    }
+}
+
+/// Takes a zombie off the list.
+fn reap(list: &mut TaskList, child: &TaskRef) -> Option<Reaped> {
+    let task = list.release(child.pid())?;
+    let of_others = *task.signal.usage.lock();
+    Some(Reaped {
+        pid: task.pid(),
+        status: wait_status(&task),
+        usage: Usage::of(&task)
+            .plus(of_others.threads)
+            .plus(of_others.children),
+        task,
+    })
+}
+
+/// That a child has stopped or goes on. What it has used is summed up by the caller.
+fn take_news(child: &TaskRef, options: u32) -> Option<Reaped> {
+    let stop = &child.signal.stop;
+    let status = stop.take_news(options & WUNTRACED != 0, options & WCONTINUED != 0)?;
+    Some(Reaped {
+        pid: child.pid(),
+        status,
+        usage: Usage::default(),
+        task: child.clone(),
+    })
 }

@@ -125,7 +125,7 @@ fn show_tasks() {
         let _ = writeln!(out, "  (the list is locked)");
         return;
     };
-    for entry in list.tasks.values() {
+    for (_, entry) in list.pids.all() {
         let task = &entry.task;
         let (pid, cpu) = (task.pid(), task.cpu());
         let state = state_letter(task.state.load(Ordering::Relaxed));

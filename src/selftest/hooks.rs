@@ -177,9 +177,9 @@ fn sched_info_adds_up() -> Outcome {
     let total = || -> u64 {
         let tasks: Vec<TaskRef> = TASKLIST
             .lock()
-            .tasks
-            .values()
-            .map(|e| e.task.clone())
+            .pids
+            .all()
+            .map(|(_, e)| e.task.clone())
             .collect();
         let listed: u64 = tasks.iter().map(|task| sched_info_of(task).cpu_time).sum();
         let idle = |cpu| {

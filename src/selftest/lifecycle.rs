@@ -166,7 +166,7 @@ fn census() -> [(&'static str, u32); 6] {
         ("tasks", TASKS_LIVE.load(Ordering::Relaxed)),
         (
             "entries of the task list",
-            TASKLIST.lock().tasks.len() as u32,
+            TASKLIST.lock().pids.len() as u32,
         ),
         ("address spaces", MM_LIVE.load(Ordering::Relaxed)),
         ("stacks in use", made - free),

@@ -180,7 +180,7 @@ fn hung(case: &Case, number: u32) -> ! {
         "# expected an end within {} seconds, got none; the tasks:\n",
         DEADLINE / u64::from(HZ)
     ));
-    for entry in TASKLIST.lock().tasks.values() {
+    for (_, entry) in TASKLIST.lock().pids.all() {
         let task = &entry.task;
         let state = state_letter(task.state.load(Ordering::Relaxed));
         // SAFETY: one word of a live task, which is only shown.

@@ -163,7 +163,7 @@ fn migration_threads_stay_what_they_are() -> Outcome {
 
 fn migration_thread() -> Result<TaskRef, Verdict> {
     let list = TASKLIST.lock();
-    let mut tasks = list.tasks.values().map(|entry| &entry.task);
+    let mut tasks = list.pids.all().map(|(_, entry)| &entry.task);
     let found = tasks.find(|task| task.comm.get().0.starts_with(b"migration/0"));
     found
         .cloned()

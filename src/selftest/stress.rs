@@ -27,7 +27,7 @@ use crate::mm::quicklist;
 use crate::mm::thread_stack::thread_stack_counts;
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::kernel_thread;
-use crate::process::tasklist::TASKLIST;
+use crate::process::tasklist::find_task_by_pid;
 use crate::sched::policy::set_scheduler;
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::HZ;
@@ -133,7 +133,7 @@ fn run_program(rounds: u32) -> Option<i32> {
     let pid = task.pid();
     for _ in 0..SECONDS_PER_ROUND * u64::from(rounds + 1) * u64::from(HZ) {
         // Nobody waits for a kernel thread's process: it is reaped when it ends.
-        if !TASKLIST.lock().tasks.contains_key(&pid) {
+        if find_task_by_pid(pid).is_none() {
             return Some(task.exit_code.load(Ordering::Relaxed));
         }
         schedule_timeout_uninterruptible(1);

@@ -8,7 +8,8 @@ use super::SysResult;
 use super::errno::Errno;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::put_user;
-use crate::process::tasklist::find_task_by_pid;
+use crate::process::pid::PidType;
+use crate::process::tasklist::{TASKLIST, find_task_by_pid};
 use crate::task::cred::{Cred, Ids};
 use crate::task::task_struct::TaskRef;
 
@@ -39,11 +40,13 @@ pub fn sys_getpgrp() -> SysResult {
 /// EPERM when it leads a group already.
 pub fn sys_setsid() -> SysResult {
     let me = current();
-    if me.signal.pgrp.load(Ordering::Relaxed) == me.tgid {
+    let mut list = TASKLIST.lock();
+    // Another process may be in a group of this number, which an earlier program made.
+    if list.pids.first(PidType::Pgid, me.tgid).is_some() {
         return Err(Errno::EPERM);
     }
-    me.signal.session.store(me.tgid, Ordering::Relaxed);
-    me.signal.pgrp.store(me.tgid, Ordering::Relaxed);
+    let leader = list.find_task_by_pid(me.tgid).ok_or(Errno::ESRCH)?.clone();
+    list.change_pgrp(&leader, me.tgid, me.tgid);
     Ok(me.tgid as u32)
 }
 
@@ -57,13 +60,19 @@ fn process(pid: u32) -> Result<TaskRef, Errno> {
 /// Moves the caller or a child of it to a process group.
 ///
 /// # Errors
-/// EINVAL, ESRCH for another process, EPERM for one of another session or that leads one.
+/// EINVAL, also for a thread that leads no process; ESRCH for another process; EPERM for one of another
+/// session or that leads one, and for a group that is not in the session.
 pub fn sys_setpgid(pid: u32, pgid: u32) -> SysResult {
     if (pgid as i32) < 0 {
         return Err(Errno::EINVAL);
     }
     let me = current();
-    let task = process(pid)?;
+    let pid = if pid == 0 { me.tgid } else { pid as i32 };
+    let mut list = TASKLIST.lock();
+    let task = list.find_task_by_pid(pid).ok_or(Errno::ESRCH)?.clone();
+    if task.pid() != task.tgid {
+        return Err(Errno::EINVAL);
+    }
     if task.tgid != me.tgid && task.ppid.load(Ordering::Relaxed) != me.tgid {
         return Err(Errno::ESRCH);
     }
@@ -72,7 +81,13 @@ pub fn sys_setpgid(pid: u32, pgid: u32) -> SysResult {
         return Err(Errno::EPERM);
     }
     let pgid = if pgid == 0 { task.tgid } else { pgid as i32 };
-    task.signal.pgrp.store(pgid, Ordering::Relaxed);
+    if pgid != task.tgid {
+        let member = list.each(PidType::Pgid, pgid).next();
+        if member.is_none_or(|it| it.signal.session.load(Ordering::Relaxed) != session) {
+            return Err(Errno::EPERM);
+        }
+    }
+    list.change_pgrp(&task, pgid, session);
     Ok(0)
 }
 

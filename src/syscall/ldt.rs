@@ -14,7 +14,7 @@ use crate::arch::x86::uaccess::{clear_user, copy_from_user, copy_to_user};
 use crate::hw::desc::DescStruct;
 use crate::mm::ldt_struct::{LDT_ENTRIES, LDT_ENTRY_SIZE, LdtStruct};
 use crate::mm::mm_struct::MmStruct;
-use crate::process::tasklist::TASKLIST;
+use crate::process::tasklist::for_each_task;
 use crate::task::thread_info::{TIF_LDT, set_flag};
 use crate::task::user_desc::{UserDesc, UserDescFlags};
 
@@ -90,11 +90,11 @@ fn write_ldt(mm: &MmStruct, pointer: u32, bytes: u32, old_mode: bool) -> SysResu
 /// Tells the ways back to ring 3 that the address space of these tasks has an LDT. One that is just
 /// being made finds out itself.
 fn set_tif_ldt(mm: &MmStruct) {
-    for entry in TASKLIST.lock().tasks.values() {
-        if ptr::eq(entry.task.mm.load(Ordering::Relaxed), mm) {
-            set_flag(entry.task.thread_info(), TIF_LDT);
+    for_each_task(|task| {
+        if ptr::eq(task.mm.load(Ordering::Relaxed), mm) {
+            set_flag(task.thread_info(), TIF_LDT);
         }
-    }
+    });
 }
 
 /// What goes into the table. EINVAL.

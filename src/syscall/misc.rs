@@ -16,7 +16,6 @@ use crate::fs::random::get_random_bytes;
 use crate::hw::pte::PAGE_SHIFT;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
 use crate::process::sigpending::MAX_QUEUED;
-use crate::process::tasklist::TASKLIST;
 use crate::process::usage::Usage;
 use crate::task::task_struct::TASKS_LIVE;
 
@@ -108,7 +107,7 @@ pub fn sys_prlimit64(_pid: u32, resource: u32, new: u32, old: u32) -> SysResult 
 pub fn sys_getrusage(who: u32, usage: u32) -> SysResult {
     let me = current();
     let used = match who as i32 {
-        RUSAGE_SELF => Usage::of_process(&TASKLIST.lock(), &me),
+        RUSAGE_SELF => Usage::of_process(&me),
         RUSAGE_CHILDREN => me.signal.usage.lock().children,
         RUSAGE_THREAD => Usage::of(&me),
         _ => return Err(Errno::EINVAL),

@@ -13,7 +13,7 @@ use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::proc::format::USER_HZ;
-use crate::process::tasklist::TASKLIST;
+use crate::process::tasklist::find_task_by_pid;
 use crate::process::usage::Usage;
 use crate::sched::timer::{HZ, jiffies, ticks_in};
 
@@ -61,16 +61,15 @@ pub fn sys_gettimeofday(tv: u32, tz: u32) -> SysResult {
 fn clock_us(clock: u32) -> Result<u64, Errno> {
     let me = current();
     match clock {
-        CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_us(Usage::of_process(&TASKLIST.lock(), &me), 2)),
+        CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_us(Usage::of_process(&me), 2)),
         CLOCK_THREAD_CPUTIME_ID => Ok(cpu_us(Usage::of(&me), 2)),
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE => Ok(time_of_day_us()),
         0..=LAST_CLOCK => Ok(since_boot_us()),
         _ => {
             let (pid, which) = (!(clock as i32 >> 3), clock & 3);
-            let list = TASKLIST.lock();
             let task = match pid {
-                0 => &*me,
-                _ => &*list.tasks.get(&pid).ok_or(Errno::EINVAL)?.task,
+                0 => me.get_task_struct(),
+                _ => find_task_by_pid(pid).ok_or(Errno::EINVAL)?,
             };
             let of_thread = clock & 4 != 0;
             let foreign = if of_thread {
@@ -82,8 +81,8 @@ fn clock_us(clock: u32) -> Result<u64, Errno> {
                 return Err(Errno::EINVAL);
             }
             let usage = match of_thread {
-                true => Usage::of(task),
-                false => Usage::of_process(&list, task),
+                true => Usage::of(&task),
+                false => Usage::of_process(&task),
             };
             Ok(cpu_us(usage, which))
         }
@@ -182,7 +181,7 @@ pub fn sys_clock_nanosleep64(clock: u32, flags: u32, request: u32, _remaining: u
 pub fn sys_times(buffer: u32) -> SysResult {
     if buffer != 0 {
         let me = current();
-        let own = Usage::of_process(&TASKLIST.lock(), &me);
+        let own = Usage::of_process(&me);
         let children = me.signal.usage.lock().children;
         let times = [own.utime, own.stime, children.utime, children.stime];
         put_user(buffer, times.map(|ticks| clock_t(ticks.into())))?;

@@ -55,6 +55,9 @@ pub enum SwEvent {
 }
 
 impl SwEvent {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
     const ALL: [SwEvent; 10] = [
         SwEvent::CpuClock,
         SwEvent::TaskClock,

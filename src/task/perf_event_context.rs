@@ -11,6 +11,10 @@
 //!    clocks go               clocks stand                  clocks go
 //!    a switch is counted                                   a migration is, if the CPU is another
 //! ```
+//! The switch counts for the task, not for each of its events: it costs the same however many there are. An
+//! event remembers the task's sums of the moment when it began to count, and takes the difference when it is
+//! read, or ends to count.
+//!
 //! Generic over what stands for the event, so that it is the same on a host.
 //!
 //! Called by the switch, by page faults and by who reads, with the task's own lock held.
@@ -37,13 +41,9 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add_count(&mut self, more: u64) {
-        self.count = self.count.wrapping_add(more);
-    }
-
     /// Adds what another event has counted. What is full goes on at 0.
     pub fn add(&mut self, other: Self) {
-        self.add_count(other.count);
+        self.count = self.count.wrapping_add(other.count);
         self.time_enabled = self.time_enabled.wrapping_add(other.time_enabled);
         self.time_running = self.time_running.wrapping_add(other.time_running);
     }
@@ -66,7 +66,40 @@ pub struct Slot<E> {
     cpu: Option<u32>,
     exclude_user: bool,
     exclude_kernel: bool,
+    /// Until the sums were as `seen`.
     counts: Counts,
+    seen: Seen,
+    /// Enabled, and so is the leader of its group.
+    is_counting: bool,
+}
+
+/// What concerns an event of the sums of its task.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// Time that the task ran.
+    time: u64,
+    /// Time that it ran where the event counts.
+    time_here: u64,
+    /// Occurrences there; time, for a clock.
+    count: u64,
+}
+
+/// What has happened to a task, on one CPU or on all.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    time: u64,
+    /// By event: in the kernel, in ring 3.
+    events: [[u64; 2]; SwEvent::COUNT],
+}
+
+/// CPUs that there may be.
+const CPUS: usize = 8;
+/// All of them, and each.
+const PLACES: usize = CPUS + 1;
+
+/// Where the sums of a CPU are; those of all are first.
+fn place_of(cpu: u32) -> usize {
+    (cpu as usize).saturating_add(1)
 }
 
 impl<E> Slot<E> {
@@ -90,6 +123,47 @@ impl<E> Slot<E> {
             exclude_user: attr.exclude_user(),
             exclude_kernel: attr.exclude_kernel(),
             counts: Counts::default(),
+            seen: Seen::default(),
+            is_counting: false,
+        }
+    }
+
+    /// Which of the sums it counts.
+    fn place(&self) -> usize {
+        self.cpu.map_or(0, place_of)
+    }
+
+    /// What the sums are for this event.
+    fn look(&self, sums: &[Sums]) -> Seen {
+        let of = |at: usize| sums.get(at).copied().unwrap_or_default();
+        let here = of(self.place());
+        let [kernel, user] = here.events[self.what as usize];
+        let occurrences = match (self.exclude_kernel, self.exclude_user) {
+            (false, false) => kernel.wrapping_add(user),
+            (false, true) => kernel,
+            (true, false) => user,
+            (true, true) => 0,
+        };
+        Seen {
+            time: of(0).time,
+            time_here: here.time,
+            count: match self.what.is_clock() {
+                true => here.time,
+                false => occurrences,
+            },
+        }
+    }
+
+    /// Takes what has been counted since the last look.
+    fn settle(&mut self, sums: &[Sums]) {
+        let now = self.look(sums);
+        let before = core::mem::replace(&mut self.seen, now);
+        if self.is_counting {
+            self.counts.add(Counts {
+                count: now.count.wrapping_sub(before.count),
+                time_enabled: now.time.wrapping_sub(before.time),
+                time_running: now.time_here.wrapping_sub(before.time_here),
+            });
         }
     }
 
@@ -101,7 +175,10 @@ impl<E> Slot<E> {
 
 /// All events of a task.
 pub struct PerfEventContext<E> {
+    /// In the order of their numbers.
     slots: Vec<Slot<E>>,
+    /// Of all CPUs, then of each. Empty until the first event came.
+    sums: Vec<Sums>,
     /// Where the task runs, if it does.
     cpu: Option<u32>,
     /// Until when all times are counted.
@@ -115,6 +192,7 @@ impl<E> PerfEventContext<E> {
     pub const fn new() -> Self {
         Self {
             slots: Vec::new(),
+            sums: Vec::new(),
             cpu: None,
             since: 0,
             migrations: None,
@@ -123,7 +201,12 @@ impl<E> PerfEventContext<E> {
 
     /// Room for one more. ENOMEM.
     pub fn reserve(&mut self) -> Result<(), Errno> {
-        self.slots.try_reserve(1).map_err(|_| Errno::ENOMEM)
+        let sums = PLACES.saturating_sub(self.sums.len());
+        let reserved = self
+            .slots
+            .try_reserve(1)
+            .and(self.sums.try_reserve_exact(sums));
+        reserved.map_err(|_| Errno::ENOMEM)
     }
 
     /// The events.
@@ -159,61 +242,56 @@ impl<E> PerfEventContext<E> {
 
     /// `what` has happened `times` to the task, which runs; in ring 3 if `user`.
     pub fn sw_event(&mut self, what: SwEvent, times: u64, user: bool) {
-        for at in 0..self.slots.len() {
-            let slot = &self.slots[at];
-            let excluded = if user {
-                slot.exclude_user
-            } else {
-                slot.exclude_kernel
-            };
-            if slot.what == what && !excluded && self.is_active(slot) {
-                self.slots[at].counts.add_count(times);
-            }
-        }
+        self.add(|sums| {
+            let count = &mut sums.events[what as usize][usize::from(user)];
+            *count = count.wrapping_add(times);
+        });
     }
 
     /// Counts all times until `now`.
     pub fn update(&mut self, now: u64) {
         let passed = now.saturating_sub(self.since);
         self.since = now;
-        if self.cpu.is_none() {
-            return;
-        }
-        for at in 0..self.slots.len() {
-            let slot = &self.slots[at];
-            let (enabled, active) = (self.is_enabled(slot), self.is_active(slot));
-            let slot = &mut self.slots[at];
-            if enabled {
-                slot.counts.time_enabled = slot.counts.time_enabled.wrapping_add(passed);
-            }
-            if active {
-                slot.counts.time_running = slot.counts.time_running.wrapping_add(passed);
-                if slot.what.is_clock() {
-                    slot.counts.add_count(passed);
-                }
+        self.add(|sums| sums.time = sums.time.wrapping_add(passed));
+    }
+
+    /// Adds to the sums of all CPUs and of the one that the task runs on, if it runs.
+    fn add(&mut self, add: impl Fn(&mut Sums)) {
+        let Some(cpu) = self.cpu else { return };
+        for at in [0, place_of(cpu)] {
+            if let Some(sums) = self.sums.get_mut(at) {
+                add(sums);
             }
         }
     }
 
     /// Adds an event. With the first one, `cpu` and `migrations` say what the task does now.
-    pub fn install(&mut self, slot: Slot<E>, now: u64, cpu: Option<u32>, migrations: Option<u32>) {
+    pub fn install(
+        &mut self,
+        mut slot: Slot<E>,
+        now: u64,
+        cpu: Option<u32>,
+        migrations: Option<u32>,
+    ) {
         if self.slots.is_empty() {
             (self.cpu, self.migrations, self.since) = (cpu, migrations, now);
+            self.sums.resize(PLACES, Sums::default());
         }
         self.update(now);
-        self.slots.push(slot);
+        slot.is_counting = false;
+        slot.settle(&self.sums);
+        let at = self.slots.partition_point(|other| other.id < slot.id);
+        self.slots.insert(at, slot);
+        self.decide(at);
     }
 
     /// Takes an event out, and says what it has counted. If it led a group, the others go on alone.
     pub fn remove(&mut self, id: u64, now: u64) -> Option<(Slot<E>, Counts)> {
         self.update(now);
-        let at = self.slots.iter().position(|slot| slot.id == id)?;
-        let slot = self.slots.remove(at);
-        for other in &mut self.slots {
-            if other.leader == id {
-                other.leader = other.id;
-            }
-        }
+        let at = self.find(id)?;
+        let mut slot = self.slots.remove(at);
+        slot.settle(&self.sums);
+        self.each_member(id, |member| member.leader = member.id);
         if self.slots.is_empty() {
             self.cpu = None;
         }
@@ -224,17 +302,24 @@ impl<E> PerfEventContext<E> {
     /// What an event has counted until `now`.
     pub fn read(&mut self, id: u64, now: u64) -> Option<Counts> {
         self.update(now);
-        self.slots
-            .iter()
-            .find(|slot| slot.id == id)
-            .map(|slot| slot.counts)
+        let at = self.find(id)?;
+        let slot = self.slots.get_mut(at)?;
+        slot.settle(&self.sums);
+        Some(slot.counts)
     }
 
     /// Lets `change` change an event, after its times until `now` were counted.
     pub fn change(&mut self, id: u64, now: u64, change: impl FnOnce(&mut Slot<E>)) {
         self.update(now);
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) {
-            change(slot);
+        let Some(at) = self.find(id) else { return };
+        let slot = &mut self.slots[at];
+        slot.settle(&self.sums);
+        let was_enabled = slot.enabled;
+        change(slot);
+        let leads = slot.leader == id && slot.enabled != was_enabled;
+        self.decide(at);
+        if leads {
+            self.each_member(id, |_| ());
         }
     }
 
@@ -242,23 +327,38 @@ impl<E> PerfEventContext<E> {
     pub fn exec(&mut self, now: u64) {
         self.update(now);
         for slot in &mut self.slots {
+            slot.settle(&self.sums);
             slot.enabled |= core::mem::take(&mut slot.enable_on_exec);
+        }
+        (0..self.slots.len()).for_each(|at| self.decide(at));
+    }
+
+    fn find(&self, id: u64) -> Option<usize> {
+        self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
+    }
+
+    /// Changes each other event of the group of `leader`, which has changed, after it was settled.
+    fn each_member(&mut self, leader: u64, change: impl Fn(&mut Slot<E>)) {
+        for at in 0..self.slots.len() {
+            let slot = &mut self.slots[at];
+            if slot.leader == leader && slot.id != leader {
+                slot.settle(&self.sums);
+                change(slot);
+                self.decide(at);
+            }
         }
     }
 
-    /// Enabled, and so is the leader of its group.
-    fn is_enabled(&self, slot: &Slot<E>) -> bool {
-        let leads = |other: &&Slot<E>| other.id == slot.leader;
-        slot.enabled && self.slots.iter().find(leads).is_none_or(|it| it.enabled)
-    }
-
-    fn is_active(&self, slot: &Slot<E>) -> bool {
-        let here = match (self.cpu, slot.cpu) {
-            (Some(cpu), Some(wanted)) => cpu == wanted,
-            (Some(_), None) => true,
-            (None, _) => false,
+    /// Whether an event that is settled counts from now on: it is enabled, and so is the leader of its group.
+    fn decide(&mut self, at: usize) {
+        let Some(slot) = self.slots.get(at) else {
+            return;
         };
-        here && self.is_enabled(slot)
+        let leader = self
+            .find(slot.leader)
+            .and_then(|leader| self.slots.get(leader));
+        let is_counting = slot.enabled && leader.is_none_or(|leader| leader.enabled);
+        self.slots[at].is_counting = is_counting;
     }
 }
 

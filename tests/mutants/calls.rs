@@ -42,7 +42,7 @@ pub const CALLS: &[Mutant] = &[
         name: "orphaned_jobs_stay_stopped",
         takes_out: "that an orphaned group is told",
         edits: &[
-            Edit { file: "src/process/exit.rs", find: "        kill_orphaned_pgrp(list, group);", replace: "        let _ = (kill_orphaned_pgrp, group);" },
+            Edit { file: "src/process/exit.rs", find: "    kill_orphaned_pgrps();", replace: "    let _ = kill_orphaned_pgrps;" },
         ],
         red: Run::ring3("orphans", "when its parent ends, a stopped job gets SIGHUP and goes on"),
     },
@@ -50,7 +50,7 @@ pub const CALLS: &[Mutant] = &[
         name: "orphaned_groups_all_hang_up",
         takes_out: "the look for stopped members",
         edits: &[
-            Edit { file: "src/process/stop.rs", find: "is_orphaned_pgrp(list, group) && has_stopped()", replace: "is_orphaned_pgrp(list, group) && (has_stopped() || true)" },
+            Edit { file: "src/process/stop.rs", find: "if has_stopped.is_some() {", replace: "if has_stopped.is_some() || true {" },
         ],
         red: Run::ring3("orphans", "a group without stopped members is not told"),
     },

@@ -145,7 +145,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "threads_of_an_orphan_forgotten",
         takes_out: "the parent's number in the other threads of an orphan",
         edits: &[
-            Edit { file: "src/process/tasklist.rs", find: "            if !orphans.contains(&c.task.tgid) {", replace: "            if !orphans.contains(&c.task.pid()) {" },
+            Edit { file: "src/process/tasklist.rs", find: "for thread in self.each(PidType::Tgid, child) {", replace: "for thread in self.each(PidType::Tgid, child).take(1) {" },
         ],
         red: Run::ring3("thread_group", "each thread of an orphan is init's child"),
     },

@@ -209,7 +209,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "other_threads_not_told_of_the_ldt",
         takes_out: "TIF_LDT of the other threads",
         edits: &[
-            Edit { file: "src/syscall/ldt.rs", find: "        if ptr::eq(entry.task.mm.load(Ordering::Relaxed), mm) {", replace: "        if ptr::eq(entry.task.mm.load(Ordering::Relaxed), mm) && entry.task.pid() == current().pid() {" },
+            Edit { file: "src/syscall/ldt.rs", find: "        if ptr::eq(task.mm.load(Ordering::Relaxed), mm) {", replace: "        if ptr::eq(task.mm.load(Ordering::Relaxed), mm) && task.pid() == current().pid() {" },
         ],
         red: Run::ring3("ldt", "nor one of a thread that was there before"),
     },

@@ -5,12 +5,12 @@
 //! Linux: 2.6.38 `fs/proc/base.c` (`pid_revalidate`, `next_tgid`, `proc_pid_readdir`).
 
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use super::task_mm::{get_task_mm, ptrace_may_access};
 use super::{system_files, task_files};
 use crate::fs::procfs::{ProcInode, ProcOps, Who};
-use crate::process::tasklist::{TASKLIST, find_task_by_pid};
+use crate::process::pid::PID_MAX;
+use crate::process::tasklist::{BATCH, TASKLIST, find_task_by_pid};
 use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskRef;
 
@@ -53,18 +53,25 @@ fn owner(inode: ProcInode) -> (u32, u32) {
     })
 }
 
+/// The list is locked for a few numbers at a time.
 fn next_id(inode: ProcInode, after: i32) -> Option<i32> {
-    let list = TASKLIST.lock();
-    let mut rest = list
-        .tasks
-        .range((Bound::Excluded(after), Bound::Unbounded))
-        .map(|(_, entry)| &entry.task);
-    let next = match inode {
-        ProcInode::Root => rest.find(|task| task.pid() == task.tgid),
-        ProcInode::Threads(pid) => rest.find(|task| task.tgid == pid),
-        _ => None,
+    let is_listed = |task: &TaskRef| match inode {
+        ProcInode::Root => task.pid() == task.tgid,
+        ProcInode::Threads(pid) => task.tgid == pid,
+        _ => false,
     };
-    next.map(|task| task.pid())
+    let mut at = after.saturating_add(1);
+    while at < PID_MAX {
+        let list = TASKLIST.lock();
+        for _ in 0..BATCH {
+            match list.pids.find_ge_pid(at, BATCH) {
+                Ok((pid, entry)) if is_listed(&entry.task) => return Some(pid),
+                Ok((pid, _)) => at = pid.wrapping_add(1),
+                Err(next) => at = next,
+            }
+        }
+    }
+    None
 }
 
 fn show(inode: ProcInode) -> Result<Vec<u8>, Errno> {

@@ -113,7 +113,7 @@ fn loadavg() -> String {
     let [one, five, fifteen] = avenrun().map(|value| load(value, FIXED_1));
     let (threads, last_pid) = {
         let list = TASKLIST.lock();
-        (list.tasks.len(), list.last_pid())
+        (list.pids.len(), list.pids.last_pid())
     };
     format!(
         "{one} {five} {fifteen} {}/{threads} {last_pid}\n",

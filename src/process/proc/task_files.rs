@@ -5,6 +5,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 use core::sync::atomic::Ordering;
 
 use super::format::{TaskStat, USER_HZ};
@@ -15,8 +16,8 @@ use crate::drivers::tsc::cycles_to_ns;
 use crate::fs::procfs::TaskFile;
 use crate::hw::pte::PAGE_SHIFT;
 use crate::mm::fault::read_from_mm;
-use crate::process::signal_group::threads;
-use crate::process::tasklist::TASKLIST;
+use crate::process::pid::PidType;
+use crate::process::tasklist::do_each_task_pid;
 use crate::process::usage::Usage;
 use crate::sched::hooks::sched_info::sched_info_of;
 use crate::sched::policy::get_scheduler;
@@ -88,9 +89,12 @@ pub fn state(task: &TaskStruct) -> char {
 
 /// Threads of the process, and what they have used.
 pub fn of_threads(task: &TaskStruct) -> (u32, Usage) {
-    let list = TASKLIST.lock();
-    let count = threads(&list, task.tgid).count();
-    (count as u32, Usage::of_process(&list, task))
+    let mut count = 0u32;
+    let _all = do_each_task_pid(PidType::Tgid, task.tgid, |_, _| {
+        count = count.wrapping_add(1);
+        ControlFlow::<()>::Continue(())
+    });
+    (count, Usage::of_process(task))
 }
 
 /// Ticks in units of 1 / `USER_HZ`.

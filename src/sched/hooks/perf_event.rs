@@ -298,8 +298,9 @@ pub fn perf_event_init_task(me: Current, child: &TaskRef) {
         let (attr, parent) = (event.attr, Arc::downgrade(&opened));
         let new = Arc::new(PerfEvent::new(child, attr, event.what, event.cpu, parent));
         ids.push((slot.id, new.id));
-        let leader = ids.iter().find(|(old, _)| *old == slot.leader);
-        let mut its = new.slot(leader.map_or(new.id, |(_, new)| *new));
+        // They come in the order of their numbers.
+        let leader = ids.binary_search_by_key(&slot.leader, |(old, _)| *old);
+        let mut its = new.slot(leader.map_or(new.id, |at| ids[at].1));
         (its.enabled, its.enable_on_exec) = (slot.enabled, slot.enable_on_exec);
         let mut children = opened.children.lock();
         if !children.is_closed {
@@ -319,16 +320,17 @@ pub fn perf_event_enable_on_exec(me: Current) {
     }
 }
 
-/// The running task ends, or may not be looked at any more: its events leave it.
+/// The running task ends, or may not be looked at any more: its events leave it, the last first, which
+/// nothing has to move for.
 pub fn perf_event_exit_task(me: Current) {
     loop {
-        let first = me
+        let last = me
             .perf_events
             .lock()
             .slots()
-            .first()
+            .last()
             .map(|it| it.event.clone());
-        match first {
+        match last {
             Some(event) => event.end(),
             None => break,
         }
