@@ -10,6 +10,8 @@
 
 use core::mem::offset_of;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// x87 control word after `fninit`: all exceptions masked, 64-bit precision.
 pub const INIT_CWD: u16 = 0x37f;
 /// MXCSR after reset: all exceptions masked, round to nearest.
@@ -19,7 +21,7 @@ pub const DEFAULT_MXCSR_MASK: u32 = 0xffbf;
 
 /// x87, MMX and SSE registers in the 32-bit layout. FXSAVE and FXRSTOR raise
 /// #GP unless it is 16-byte aligned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 #[repr(C, align(16))]
 pub struct FxsaveArea {
     /// x87 control word.
@@ -82,6 +84,14 @@ impl FxsaveArea {
     /// program could have written.
     pub const fn sanitize(&mut self, mask: u32) {
         self.mxcsr &= if mask == 0 { DEFAULT_MXCSR_MASK } else { mask };
+    }
+
+    /// The MXCSR bits of the processor that stored this image.
+    pub const fn mxcsr_bits(&self) -> u32 {
+        match self.mxcsr_mask {
+            0 => DEFAULT_MXCSR_MASK,
+            mask => mask,
+        }
     }
 }
 

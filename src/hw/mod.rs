@@ -13,6 +13,7 @@
 //! - [`cr`] — CR0, CR3, CR4
 //! - [`debugreg`] — DR6 and DR7, which breakpoints a program may have
 //! - [`fxsave`] — the image of FXSAVE and FXRSTOR
+//! - [`math_error`] — which floating-point exception an image tells of
 //! - [`apic`] — local APIC and I/O APIC
 //! - [`madt`] — the ACPI table of processors
 //! - [`rtc`] — the clock chip's registers
@@ -27,6 +28,7 @@ pub mod eflags;
 pub mod fxsave;
 pub mod gates;
 pub mod madt;
+pub mod math_error;
 pub mod pte;
 pub mod rtc;
 pub mod topology;

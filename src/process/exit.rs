@@ -23,7 +23,7 @@ use arrayvec::ArrayVec;
 
 use crate::arch::x86::copy_thread::exit_thread;
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::math_state::clear_fpu;
+use crate::arch::x86::math_state::exit_fpu;
 use crate::arch::x86::mmu_context::enter_lazy_tlb;
 use crate::arch::x86::uaccess::put_user;
 use crate::fs::kcov::kcov_task_exit;
@@ -56,7 +56,7 @@ pub fn do_exit(code: i32) -> ! {
     exit_mm(me);
     exit_files(me);
     exit_thread(me);
-    clear_fpu(me);
+    exit_fpu(me);
     kcov_task_exit(me);
     perf_event_exit_task(me);
     exit_notify(me, code);

@@ -310,7 +310,8 @@ fn copy_signals(me: Current, flags: u32, task: &TaskStruct) {
     };
     let mut signals = task.signals.lock();
     signals.blocked = blocked;
-    if flags & CLONE_VM == 0 {
+    // vfork's child borrows the memory only: its parent does not run meanwhile.
+    if flags & (CLONE_VM | CLONE_VFORK) != CLONE_VM {
         signals.altstack = altstack;
     }
 }

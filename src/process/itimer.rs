@@ -7,8 +7,8 @@
 //! `it_real_fn`.
 
 use super::posix_timer::exit_posix_timers;
-use super::sigframe::SigInfo;
-use super::signal::{SI_KERNEL, send_to_process};
+use super::siginfo::SigInfo;
+use super::signal::send_to_process;
 use super::sigset::SIGALRM;
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
@@ -110,11 +110,7 @@ fn it_real_fn(leader: &TaskRef, ended: TimerKey) {
         let next_us = next_expiry_us(ended, it.incr_us);
         it.timer = next_us.map(|at| add_timer(at, leader.clone(), it_real_fn));
     }
-    let info = SigInfo {
-        signal: SIGALRM,
-        code: SI_KERNEL,
-        fields: [0; 3],
-    };
+    let info = SigInfo::kernel(SIGALRM);
     // Only real-time signals are refused.
     let _queued = send_to_process(info, leader);
 }

@@ -9,8 +9,8 @@ use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::pid::PidType;
-use super::sigframe::SigInfo;
-use super::signal::{SI_KERNEL, group_send_sig_info};
+use super::siginfo::SigInfo;
+use super::signal::group_send_sig_info;
 use super::sigset::{NSIG, SIGCONT};
 use super::tasklist::{INIT_PID, TASKLIST, TaskList, do_each_task_pid};
 use crate::arch::x86::current::{Current, current};
@@ -138,11 +138,7 @@ pub fn check_kill_permission(me: Current, task: &TaskStruct, signal: u32) -> Res
 
 /// Sends a signal of the kernel's to all processes of group `pgrp`. Process context, no lock held.
 pub fn kill_pgrp(pgrp: i32, signal: u32) {
-    let info = SigInfo {
-        signal,
-        code: SI_KERNEL,
-        fields: [0; 3],
-    };
+    let info = SigInfo::kernel(signal);
     let _all = for_each_process(PidType::Pgid, pgrp, |list, task| {
         // Only real-time signals are refused.
         let _queued = group_send_sig_info(list, info, task);

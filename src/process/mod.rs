@@ -6,8 +6,8 @@
 //! - [`initial_stack`]: what a program finds on its stack
 //! - `load_elf`, `exec`: how a task becomes another program; `de_thread`: the only one of its
 //!   process; `kernel_execve`: a thread of the kernel, the first
-//! - [`sigset`]: signals and their defaults; [`sigpending`]: those that wait; [`sigframe`]: what a
-//!   handler finds on the stack
+//! - [`sigset`]: signals and their defaults; [`sigpending`]: those that wait; [`siginfo`]: what is told
+//!   of one; [`sigframe`], [`fpstate`], [`altstack`]: what a handler finds on the stack, and on which
 //! - `signal`, `signal_delivery`: sending one, and what it does; `signal_group`: to which thread;
 //!   `tty_signal`: by a key; `kill`: whom it is for
 //! - `stop`: what a stop signal does, and SIGCONT; `itimer`, `posix_timer`: a signal after a time
@@ -16,6 +16,7 @@
 //! - [`proc`]: what `/proc` says of it
 //! - `watchdog`: what all tasks do when switching has stopped
 
+pub mod altstack;
 #[cfg(target_os = "none")]
 pub mod de_thread;
 #[cfg(target_os = "none")]
@@ -24,6 +25,7 @@ pub mod exec;
 pub mod exit;
 #[cfg(target_os = "none")]
 pub mod fork;
+pub mod fpstate;
 pub mod initial_stack;
 #[cfg(target_os = "none")]
 pub mod itimer;
@@ -42,6 +44,7 @@ pub mod proc;
 #[cfg(target_os = "none")]
 pub mod rseq;
 pub mod sigframe;
+pub mod siginfo;
 #[cfg(target_os = "none")]
 pub mod signal;
 #[cfg(target_os = "none")]

@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 
 use super::itimer::{ItimerVal, next_expiry_us};
-use super::sigframe::SigInfo;
+use super::siginfo::SigInfo;
 use super::signal::{SignalStruct, send_to_process, send_to_thread};
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
@@ -22,8 +22,6 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Timers of a process, at most.
 const MAX_TIMERS: usize = 1024;
-/// `SigInfo::code`: of a timer. The fields are its number, overruns and value.
-const SI_TIMER: i32 = -2;
 
 /// Who is told when a timer ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -184,11 +182,7 @@ fn timer_fn(leader: &TaskRef, ended: TimerKey) {
         };
         let next_us = next_expiry_us(ended, timer.incr_us);
         timer.timer = next_us.map(|at| add_timer(at, leader.clone(), timer_fn));
-        let info = SigInfo {
-            signal: timer.signal,
-            code: SI_TIMER,
-            fields: [id, 0, timer.value],
-        };
+        let info = SigInfo::timer(timer.signal, id, 0, timer.value);
         match timer.notify {
             Notify::Nobody => None,
             _ if overrun(leader, timer.notify, info) => {

@@ -15,16 +15,17 @@ use alloc::sync::Arc;
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
+use super::altstack::AltStack;
 use super::itimer::ItReal;
 use super::pid::PidType;
 use super::posix_timer::PosixTimers;
-use super::sigframe::SigInfo;
+use super::siginfo::{SI_USER, SigInfo};
 use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
 use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
 use super::stop::{GroupStop, prepare_signal};
 use super::tasklist::{INIT_PID, TASKLIST, TaskList, do_each_task_pid};
-use super::usage::UsageOfOthers;
+use super::usage::{Usage, UsageOfOthers};
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::IrqSpinLock;
@@ -37,14 +38,8 @@ use crate::task::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
 pub const SIG_DFL: u32 = 0;
 /// Handler value: nothing happens.
 pub const SIG_IGN: u32 = 1;
-/// `SigInfo::code`: sent by kill(2).
-pub const SI_USER: i32 = 0;
-/// Sent by the kernel.
-pub const SI_KERNEL: i32 = 0x80;
 /// `sa_flags` of SIGCHLD: children that end leave nothing to wait for.
 const SA_NOCLDWAIT: u32 = 2;
-/// Sent by tkill(2).
-pub const SI_TKILL: i32 = -6;
 
 /// What a process wants to happen at a signal: `struct k_sigaction`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -70,25 +65,22 @@ pub struct TaskSignals {
     pub awaited: SigSet,
     /// Set to be blocked again once a signal was handled: `sigsuspend` is waiting.
     pub saved_blocked: Option<SigSet>,
-    /// Alternate stack: address, SS_* flags, size in bytes.
-    pub altstack: [u32; 3],
+    /// Alternate stack.
+    pub altstack: AltStack,
 }
 
 impl TaskSignals {
-    /// Nothing pending or blocked, no alternate stack (`SS_DISABLE`).
+    /// Nothing pending or blocked, no alternate stack.
     pub const fn none() -> Self {
         Self {
             pending: SigPending::new(),
             blocked: SigSet::EMPTY,
             awaited: SigSet::EMPTY,
             saved_blocked: None,
-            altstack: [0, SS_DISABLE, 0],
+            altstack: AltStack::NONE,
         }
     }
 }
-
-/// `ss_flags`: there is no alternate stack.
-pub const SS_DISABLE: u32 = 2;
 
 /// What is to happen, by signal number minus one. Of one process, or of several
 /// (`CLONE_SIGHAND`).
@@ -334,14 +326,7 @@ pub fn index(signal: u32) -> usize {
 
 /// As [`force_sig_info`], from the kernel, with nothing to tell.
 pub fn force_sig(signal: u32, me: Current) {
-    force_sig_info(
-        SigInfo {
-            signal,
-            code: SI_KERNEL,
-            fields: [0; 3],
-        },
-        me,
-    );
+    force_sig_info(SigInfo::kernel(signal), me);
 }
 
 /// SIGSEGV, while `signal` could not be delivered (0: none was). If that was a SIGSEGV itself, its
@@ -356,11 +341,7 @@ pub fn force_sigsegv(signal: u32, me: Current) {
 /// For the trap handlers: `addr` is where the fault was.
 #[unsafe(no_mangle)]
 extern "C" fn force_sig_fault(sig: i32, code: i32, addr: u32) {
-    let info = SigInfo {
-        signal: sig as u32,
-        code,
-        fields: [addr, 0, 0],
-    };
+    let info = SigInfo::fault(sig as u32, code, addr);
     match sig as u32 {
         // Cannot be handled, so it goes the plain way.
         SIGKILL => _ = send_to_thread(info, &current()),
@@ -387,11 +368,10 @@ pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
     };
     let code = if signal == SIGCHLD { code } else { SI_USER };
     let uid = child.cred.lock().uid.real;
-    let info = SigInfo {
-        signal,
-        code,
-        fields: [child.pid() as u32, uid, value as u32],
-    };
+    // Its threads are all in the sum but the one that leads it.
+    let used = child.signal.usage.lock().threads.plus(Usage::of(child));
+    let times = used.clock_ticks();
+    let info = SigInfo::child(signal, code, child.pid(), uid, value as u32, times);
     // Only a real-time signal is refused, and who wants one of many is told by wait4 anyway.
     let _queued = send_to_process(info, parent);
 }
@@ -429,11 +409,7 @@ pub fn is_being_ended(me: Current) -> bool {
 /// Sends SIGKILL to every other thread of the running task's process. One that is just being made finds
 /// out itself that all are to end.
 pub fn zap_other_threads(me: Current) {
-    let info = SigInfo {
-        signal: SIGKILL,
-        code: SI_KERNEL,
-        fields: [0; 3],
-    };
+    let info = SigInfo::kernel(SIGKILL);
     let _all = do_each_task_pid(PidType::Tgid, me.tgid, |_, thread| {
         if thread.pid() != me.pid() {
             // Only real-time signals are refused.

@@ -11,34 +11,39 @@
 //! Book: chapter 11, "Delivering a Signal", "Reexecution of System Calls".
 //! Linux: 2.6.38 `arch/x86/kernel/signal.c`, `get_signal_to_deliver`.
 
-use alloc::boxed::Box;
+use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
+use zerocopy::IntoBytes;
+
 use super::exit::{do_exit, do_group_exit};
+use super::fpstate::FpState;
 use super::rseq::rseq_signal_deliver;
 use super::sigframe::{
-    FPSTATE_BYTES, FPSTATE_FXSAVE, FrameParts, RT_SIGFRAME_BYTES, RT_SIGFRAME_MASK, RT_SIGFRAME_SC,
-    RT_SIGFRAME_STACK, SIGCONTEXT_BYTES, SIGFRAME_BYTES, SIGFRAME_EXTRAMASK, SIGFRAME_SC, SigInfo,
-    fpstate_header, restore_sigcontext,
+    Interrupted, RtSigframe, Sigcontext, Sigframe, StackChoice, Ucontext, sigset,
 };
+use super::siginfo::{SI_TKILL, SigInfo};
 use super::signal::{
-    SI_TKILL, SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, force_sig, force_sigsegv, is_group_exiting,
-    recalc_sigpending, set_blocked,
+    SIG_DFL, SIG_IGN, SigAction, force_sig, force_sigsegv, is_group_exiting, recalc_sigpending,
+    set_blocked,
 };
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
 use super::stop::{do_signal_stop, join_group_stop};
 use super::tasklist::INIT_PID;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
-use crate::arch::x86::math_state::{clear_fpu, flush_fpu, load_if_eager, unlazy_fpu};
+use crate::arch::x86::math_state::{
+    current_fpu_state, fresh_fpu, mxcsr_feature_mask, set_fpu_state,
+};
 use crate::arch::x86::uaccess::{copy_to_user, get_user};
 use crate::hw::desc::{USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::hw::fxsave::FxsaveArea;
+use crate::sync::PreemptGuard;
 use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
-use crate::task::state::PF_USED_MATH;
 use crate::task::thread_info::{TIF_IRET, set_flag};
+use crate::task::thread_struct::TrapInfo;
 
 /// `sa_flags`: the handler wants siginfo and ucontext.
 pub const SA_SIGINFO: u32 = 0x4;
@@ -136,11 +141,10 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
     me.restart_end.store(0, Ordering::Relaxed);
     rseq_signal_deliver(me, info.signal, regs);
     let (blocked, to_restore) = {
-        let mut own = me.signals.lock();
-        let to_restore = own.saved_blocked.take().unwrap_or(own.blocked);
-        (own.blocked, to_restore)
+        let own = me.signals.lock();
+        (own.blocked, own.saved_blocked.unwrap_or(own.blocked))
     };
-    if setup_frame(me, info, action, to_restore, regs).is_err() {
+    if setup_frame(me, &info, action, to_restore, regs).is_err() {
         log::info!(
             "signal: {}[{}]: no stack for the handler of {}",
             me.comm.get(),
@@ -149,6 +153,8 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
         );
         return force_sigsegv(info.signal, me);
     }
+    // Only now: without a frame, nobody has the set to be blocked again.
+    me.signals.lock().saved_blocked = None;
     let this = if action.flags & SA_NODEFER != 0 {
         SigSet::EMPTY
     } else {
@@ -157,69 +163,61 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
     set_blocked(me, blocked.union(action.mask).union(this));
 }
 
+/// Builds the frame and makes the registers lead to the handler, which starts with a fresh FPU.
+///
+/// # Errors
+/// EFAULT when there is no room for the frame; the registers, the FPU's too, are then as they were.
 fn setup_frame(
     me: Current,
-    info: SigInfo,
+    info: &SigInfo,
     action: &SigAction,
     blocked: SigSet,
     regs: &mut PtRegs,
 ) -> Result<(), Errno> {
-    let altstack = me.signals.lock().altstack;
-    let on_altstack =
-        regs.sp.wrapping_sub(altstack[0]) <= altstack[2] && altstack[1] & SS_DISABLE == 0;
-    let top = match action.flags & SA_ONSTACK != 0 && altstack[1] & SS_DISABLE == 0 && !on_altstack
-    {
-        true => altstack[0].wrapping_add(altstack[2]),
-        false => regs.sp,
-    };
-    let (fpstate, below) = save_fpu(me, top)?;
     let siginfo = action.flags & SA_SIGINFO != 0;
-    let size = if siginfo {
-        RT_SIGFRAME_BYTES
-    } else {
-        SIGFRAME_BYTES
-    } as u32;
-    // So that (esp + 4) is a multiple of 16 where the handler begins, as after a call.
-    let at = (below.wrapping_sub(size).wrapping_add(4) & !15).wrapping_sub(4);
-    let state = if altstack[1] & SS_DISABLE != 0 {
-        SS_DISABLE
-    } else {
-        u32::from(on_altstack)
-    };
-    let parts = FrameParts {
-        at,
-        restorer: (action.flags & SA_RESTORER != 0).then_some(action.restorer),
-        info,
+    let restorer = (action.flags & SA_RESTORER != 0).then_some(action.restorer);
+    let interrupted = Interrupted {
         regs,
-        gs: u32::from(get_user_gs(regs)),
-        trap: [
-            0,
-            0,
-            if SigSet::SYNCHRONOUS.contains(info.signal) {
-                info.fields[0]
-            } else {
-                0
-            },
-        ],
-        fpstate,
+        gs: get_user_gs(regs),
+        trap: trap_info(me),
         blocked,
-        altstack: [altstack[0], state, altstack[2]],
+        altstack: me.signals.lock().altstack,
     };
+    let choice = StackChoice {
+        onstack: action.flags & SA_ONSTACK != 0,
+        legacy: if restorer.is_none() {
+            action.restorer
+        } else {
+            0
+        },
+    };
+    let size = match siginfo {
+        true => size_of::<RtSigframe>(),
+        false => size_of::<Sigframe>(),
+    };
+    let fpu = current_fpu_state(me);
+    let place = interrupted.place(choice, fpu.is_some(), size as u32);
+    let place = place.ok_or(Errno::EFAULT)?;
+    if let Some(fpu) = &fpu {
+        save_fpu(place.fpstate, fpu)?;
+    }
     let (dx, cx) = match siginfo {
         true => {
-            copy_to_user(at, &parts.rt_sigframe())?;
-            (
-                at.wrapping_add(super::sigframe::RT_SIGFRAME_INFO as u32),
-                at.wrapping_add(super::sigframe::RT_SIGFRAME_UC as u32),
-            )
+            let frame = interrupted.rt_sigframe(place, restorer, info);
+            copy_to_user(place.frame, frame.as_bytes())?;
+            (frame.pinfo, frame.puc)
         }
         false => {
-            copy_to_user(at, &parts.sigframe())?;
+            let frame = interrupted.sigframe(place, restorer, info.signal);
+            copy_to_user(place.frame, frame.as_bytes())?;
             (0, 0)
         }
     };
+    if fpu.is_some() {
+        fresh_fpu(me);
+    }
     let ds = u32::from(USER_DS.0);
-    regs.sp = at;
+    regs.sp = place.frame;
     regs.ip = action.handler;
     (regs.ax, regs.dx, regs.cx) = (info.signal, dx, cx);
     (regs.ds, regs.es, regs.ss, regs.cs) = (ds, ds, ds, u32::from(USER_CS.0));
@@ -228,100 +226,85 @@ fn setup_frame(
     Ok(())
 }
 
-/// Copies the FPU state, if the task has any, below `top`; returns its address, or 0, and the
-/// lowest address used.
-fn save_fpu(me: Current, top: u32) -> Result<(u32, u32), Errno> {
-    if !me.has_flags(PF_USED_MATH) {
-        return Ok((0, top));
-    }
-    unlazy_fpu(me);
-    let mut image = [0; 512];
-    // SAFETY: our own context; nothing else borrows it here.
-    if let Some(fpu) = unsafe { me.thread_mut() }.fpu.as_deref() {
-        // SAFETY: an FxsaveArea is 512 bytes without padding.
-        image = unsafe { core::ptr::from_ref(fpu).cast::<[u8; 512]>().read() };
-    }
-    let at = top.wrapping_sub(FPSTATE_BYTES as u32) & !15;
-    copy_to_user(at, &fpstate_header(&image))?;
-    copy_to_user(at.wrapping_add(FPSTATE_FXSAVE as u32), &image)?;
-    Ok((at, at))
+/// Stores the FPU state of a frame. A function of its own: the two formats need the stack only here.
+#[inline(never)]
+fn save_fpu(to: u32, fpu: &FxsaveArea) -> Result<(), Errno> {
+    copy_to_user(to, FpState::from_fxsave(fpu).as_bytes())
 }
 
-/// Loads what `save_fpu` stored at `fpstate`; 0: the handler's caller had none.
+/// The last exception of the running task.
+fn trap_info(me: Current) -> TrapInfo {
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: our own context, preemption off.
+    unsafe { me.thread_mut() }.trap
+}
+
+/// Loads what `save_fpu` stored at `fpstate`; 0: what the signal interrupted had no state.
+#[inline(never)]
 fn restore_fpu(me: Current, fpstate: u32) -> Result<(), Errno> {
     if fpstate == 0 {
-        flush_fpu(me);
+        // Not with `fpu=eager` either: the handler's registers are not the program's.
+        fresh_fpu(me);
         return Ok(());
     }
-    let image = get_user::<[u8; 512]>(fpstate.wrapping_add(FPSTATE_FXSAVE as u32))?;
-    let mut area = Box::new(FxsaveArea::INIT);
-    // SAFETY: the area is 512 bytes, any bytes are one, and `sanitize` takes out what FXRSTOR
-    // would refuse.
-    unsafe {
-        core::ptr::from_mut(&mut *area)
-            .cast::<[u8; 512]>()
-            .write(image)
-    };
-    area.sanitize(0);
-    clear_fpu(me);
-    // SAFETY: our own context; the live registers are nobody's now.
-    unsafe { me.thread_mut() }.fpu = Some(area);
-    me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
-    load_if_eager(me);
-    Ok(())
+    let state: FpState = get_user(fpstate)?;
+    set_fpu_state(me, &state.to_fxsave(mxcsr_feature_mask()))
 }
 
-/// sigreturn(2), rt_sigreturn(2): back to where the signal came. Returns the eax to go on with.
-pub fn sigreturn(me: Current, regs: &mut PtRegs, rt: bool) -> i32 {
-    let result = if rt {
-        rt_frame(regs.sp)
-    } else {
-        old_frame(regs.sp)
+/// sigreturn(2): back to where the signal came. Returns the eax to go on with. The restorer has popped
+/// the return address and the signal.
+pub fn sigreturn(me: Current, regs: &mut PtRegs) -> i32 {
+    let frame = regs.sp.wrapping_sub(8);
+    let field = |offset: usize| frame.wrapping_add(offset as u32);
+    let read = || {
+        let sc: Sigcontext = get_user(field(offset_of!(Sigframe, sc)))?;
+        let upper = get_user(field(offset_of!(Sigframe, extramask)))?;
+        Ok((sc, sigset(sc.oldmask, upper)))
     };
-    let result = result.and_then(|(sigcontext, mask, altstack)| {
-        let restored = restore_sigcontext(&sigcontext, regs);
-        restore_fpu(me, restored.fpstate)?;
-        Ok((restored, mask, altstack))
+    let result = read().and_then(|(sc, blocked)| restore_sigcontext(me, regs, &sc, blocked));
+    result.unwrap_or_else(|_: Errno| bad_frame(me))
+}
+
+/// rt_sigreturn(2): the same with siginfo; only the return address was popped. The alternate stack is
+/// set as sigaltstack(2) would.
+pub fn rt_sigreturn(me: Current, regs: &mut PtRegs) -> i32 {
+    let frame = regs.sp.wrapping_sub(4);
+    let uc = get_user(frame.wrapping_add(offset_of!(RtSigframe, uc) as u32));
+    let result = uc.and_then(|uc: Ucontext| {
+        let blocked = sigset(uc.sigmask[0], uc.sigmask[1]);
+        let ax = restore_sigcontext(me, regs, &uc.mcontext, blocked)?;
+        let mut own = me.signals.lock();
+        // Whoever left a stack there that cannot be had keeps the old one.
+        if let Ok(altstack) = own.altstack.changed_to(&uc.stack, regs.sp) {
+            own.altstack = altstack;
+        }
+        Ok(ax)
     });
-    let Ok((restored, upper, altstack)) = result else {
-        force_sig(SIGSEGV, me);
-        return 0;
-    };
+    result.unwrap_or_else(|_: Errno| bad_frame(me))
+}
+
+/// The registers and the blocked set of a frame become the running task's. Returns eax.
+///
+/// # Errors
+/// EFAULT for an FPU state that cannot be read; everything else is then as the frame says.
+fn restore_sigcontext(
+    me: Current,
+    regs: &mut PtRegs,
+    sc: &Sigcontext,
+    blocked: SigSet,
+) -> Result<i32, Errno> {
     set_flag(me.thread_info(), TIF_IRET);
-    if let Some(altstack) = altstack {
-        me.signals.lock().altstack = altstack;
-    }
-    set_blocked(
-        me,
-        SigSet(u64::from(restored.oldmask) | u64::from(upper) << 32),
-    );
-    *regs = restored.regs;
-    set_user_gs(regs, restored.gs);
-    regs.ax as i32
+    me.restart_end.store(0, Ordering::Relaxed);
+    set_blocked(me, blocked);
+    *regs = sc.restore(regs);
+    set_user_gs(regs, sc.gs as u16);
+    restore_fpu(me, sc.fpstate)?;
+    Ok(sc.ax as i32)
 }
 
-/// Sigcontext, upper half of the blocked set, alternate stack.
-type Frame = ([u8; SIGCONTEXT_BYTES], u32, Option<[u32; 3]>);
-
-/// The frame that the restorer left: it has popped the return address and the signal.
-fn old_frame(sp: u32) -> Result<Frame, Errno> {
-    let at = sp.wrapping_sub(8);
-    let sigcontext = get_user(at.wrapping_add(SIGFRAME_SC as u32))?;
-    Ok((
-        sigcontext,
-        get_user(at.wrapping_add(SIGFRAME_EXTRAMASK as u32))?,
-        None,
-    ))
-}
-
-/// The same with siginfo: only the return address was popped.
-fn rt_frame(sp: u32) -> Result<Frame, Errno> {
-    let at = sp.wrapping_sub(4);
-    let sigcontext = get_user(at.wrapping_add(RT_SIGFRAME_SC as u32))?;
-    let upper = get_user(at.wrapping_add(RT_SIGFRAME_MASK as u32).wrapping_add(4))?;
-    let mut altstack = get_user::<[u32; 3]>(at.wrapping_add(RT_SIGFRAME_STACK as u32))?;
-    altstack[1] &= SS_DISABLE;
-    Ok((sigcontext, upper, Some(altstack)))
+fn bad_frame(me: Current) -> i32 {
+    force_sig(SIGSEGV, me);
+    0
 }
 
 /// Decides what an interrupted system call does: run again, or answer EINTR. `handler`: one is

@@ -9,23 +9,21 @@
 //! Book: chapter 11, "The pending signal queues". Linux: 2.6.38 `struct sigpending`, `__send_signal`,
 //! `collect_signal`.
 
-use alloc::vec::Vec;
+use alloc::collections::VecDeque;
 
-use super::sigframe::SigInfo;
+use super::siginfo::{SI_USER, SigInfo};
 use super::sigset::{SIGRTMIN, SigSet};
 use crate::syscall::errno::Errno;
 
 /// Signals that wait with something told about them, at most.
 pub const MAX_QUEUED: usize = 1024;
-/// `SigInfo::code` of kill(2).
-const SI_USER: i32 = 0;
 
 /// The signals that wait for a thread, or for a process.
 #[derive(Debug, Default)]
 pub struct SigPending {
     set: SigSet,
     /// In the order in which they were sent.
-    infos: Vec<SigInfo>,
+    infos: VecDeque<SigInfo>,
 }
 
 impl SigPending {
@@ -33,7 +31,7 @@ impl SigPending {
     pub const fn new() -> Self {
         Self {
             set: SigSet::EMPTY,
-            infos: Vec::new(),
+            infos: VecDeque::new(),
         }
     }
 
@@ -58,7 +56,7 @@ impl SigPending {
             return Ok(());
         }
         if self.infos.len() < MAX_QUEUED && self.infos.try_reserve(1).is_ok() {
-            self.infos.push(info);
+            self.infos.push_back(info);
         } else if real_time && info.code != SI_USER {
             return Err(Errno::EAGAIN);
         }
@@ -75,13 +73,9 @@ impl SigPending {
     pub fn dequeue(&mut self, blocked: SigSet) -> Option<SigInfo> {
         let signal = self.set.without(blocked).first()?;
         let first = self.infos.iter().position(|info| info.signal == signal);
-        let info = match first {
-            Some(at) => self.infos.remove(at),
-            None => SigInfo {
-                signal,
-                code: SI_USER,
-                fields: [0; 3],
-            },
+        let info = match first.and_then(|at| self.infos.remove(at)) {
+            Some(info) => info,
+            None => SigInfo::sent(signal, SI_USER, 0, 0),
         };
         if !self.infos.iter().any(|info| info.signal == signal) {
             self.set = self.set.without(SigSet::of(signal));
@@ -99,13 +93,12 @@ impl SigPending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     fn info(signal: u32, code: i32, value: u32) -> SigInfo {
-        SigInfo {
-            signal,
-            code,
-            fields: [0, 0, value],
-        }
+        let mut info = SigInfo::sent(signal, code, 0, 0);
+        info.fields[2] = value;
+        info
     }
 
     fn drain(pending: &mut SigPending) -> Vec<(u32, u32)> {

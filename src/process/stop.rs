@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::kill::kill_pgrp;
 use super::pid::{PidType, Pids};
-use super::sigframe::SigInfo;
+use super::siginfo::SigInfo;
 use super::signal::{SIG_IGN, is_being_ended, is_group_exiting, send_to_process, signal_wake_up};
 use super::signal_group::threads;
 use super::sigset::{
@@ -24,6 +24,7 @@ use super::sigset::{
     default_action,
 };
 use super::tasklist::{Entry, INIT_PID, TASKLIST, TaskList, do_each_task_pid};
+use super::usage::Usage;
 use crate::arch::x86::current::Current;
 use crate::sched::schedule::schedule;
 use crate::sched::wake_up::try_to_wake_up;
@@ -200,11 +201,8 @@ pub fn notify_parent_cldstop(task: &TaskStruct, code: i32, signal: u32) {
     let action = parent.signal.action(SIGCHLD);
     if action.handler != SIG_IGN && action.flags & SA_NOCLDSTOP == 0 {
         let uid = task.cred.lock().uid.real;
-        let info = SigInfo {
-            signal: SIGCHLD,
-            code,
-            fields: [task.tgid as u32, uid, signal],
-        };
+        let times = Usage::of(task).clock_ticks();
+        let info = SigInfo::child(SIGCHLD, code, task.tgid, uid, signal, times);
         // Only real-time signals are refused.
         let _queued = send_to_process(info, &parent);
     }

@@ -16,8 +16,6 @@ use crate::arch::x86::insn;
 use crate::arch::x86::math_state::{FPU_PRELOAD_AFTER, is_eager, math_state_restore};
 use crate::hw::fxsave::{FxsaveArea, INIT_MXCSR};
 use crate::sync::PreemptGuard;
-use crate::task::state::PF_USED_MATH;
-use crate::task::thread_struct::TS_USEDFPU;
 
 pub const CASES: &[Case] = &[
     Case {
@@ -188,13 +186,7 @@ fn fpu_not_saved_without_use() -> Outcome {
 }
 
 fn fpu_ts_clear_exactly_with_usedfpu() -> Outcome {
-    let agree = || {
-        expect(
-            "TS clear",
-            !ts(),
-            my_thread(|thread| thread.work & TS_USEDFPU != 0),
-        )
-    };
+    let agree = || expect("TS clear", !ts(), my_thread(|thread| thread.fpu_is_live()));
     let user = || {
         for turn in 0..10 {
             agree()?;
@@ -378,11 +370,11 @@ fn fpu_fork_copies_live_registers() -> Outcome {
         load(&wanted);
         let child = crate::process::kthread::new_kernel_thread(nothing, 0, "child")?;
         let (copy, own) = thread_of(&child, |thread| {
-            (thread.fpu.as_deref().map(visible), thread.work & TS_USEDFPU)
+            (thread.saved_fpu().map(visible), thread.fpu_is_live())
         });
         crate::sched::wake_up::wake_up_new_task(&child);
         expect("registers of the child", copy, Some(visible(&wanted)))?;
-        expect("TS_USEDFPU of the child", own, 0)?;
+        expect("TS_USEDFPU of the child", own, false)?;
         expect_true("TS is set once the state is in memory", ts())?;
         expect(
             "registers of the parent",
@@ -406,9 +398,8 @@ fn fpu_exec_discards() -> Outcome {
         saves.store(counts().fpu_saves, Ordering::Relaxed);
         flush_thread(current());
         expect_true("TS is set", ts())?;
-        expect("state", my_thread(|thread| thread.fpu.is_some()), false)?;
+        expect("used_math", my_thread(|thread| thread.used_math()), false)?;
         expect("fpu_counter", my_thread(|thread| thread.fpu_counter), 0)?;
-        expect("PF_USED_MATH", current().has_flags(PF_USED_MATH), false)?;
         pass();
         expect(
             "states saved",

@@ -11,8 +11,8 @@ use super::crew::{Crew, Slot, pass, sleep};
 use super::smp::{cpu, need_cpus, wait_for};
 use super::smp_mm::counts_of;
 use crate::arch::x86::current::current;
-use crate::process::sigframe::SigInfo;
-use crate::process::signal::{SI_KERNEL, send_to_thread};
+use crate::process::siginfo::SigInfo;
+use crate::process::signal::send_to_thread;
 use crate::process::tasklist::TASKLIST;
 use crate::sched::migration::set_cpus_allowed;
 use crate::sched::policy::set_scheduler;
@@ -137,11 +137,7 @@ fn signal_interrupts_who_runs() -> Outcome {
             wait_for("the runner came", || slot.task().is_ok())?;
             let runner = slot.task()?;
             let ipis = counts_of(1).reschedule_ipis;
-            let info = SigInfo {
-                signal: SIGUSR1,
-                code: SI_KERNEL,
-                fields: [0; 3],
-            };
+            let info = SigInfo::kernel(SIGUSR1);
             send_to_thread(info, &runner).expect("only real-time signals are refused");
             let seen = wait_for("its CPU was interrupted", || {
                 counts_of(1).reschedule_ipis != ipis

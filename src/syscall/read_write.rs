@@ -10,8 +10,8 @@ use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::fs::file::{File, MAX_RW_COUNT};
 use crate::fs::files_struct::FilesStruct;
-use crate::process::sigframe::SigInfo;
-use crate::process::signal::{SI_KERNEL, send_to_thread};
+use crate::process::siginfo::{SI_USER, SigInfo};
+use crate::process::signal::send_to_thread;
 use crate::process::sigset::SIGPIPE;
 
 /// Pieces of readv and writev, at most.
@@ -118,13 +118,11 @@ fn write(file: &File, buffer: u32, count: u32) -> SysResult {
 #[inline(never)]
 fn write_failed(errno: Errno) -> Errno {
     if errno == Errno::EPIPE {
-        let info = SigInfo {
-            signal: SIGPIPE,
-            code: SI_KERNEL,
-            fields: [0; 3],
-        };
+        let me = current();
+        // As if it had sent the signal to itself.
+        let info = SigInfo::sent(SIGPIPE, SI_USER, me.tgid, me.cred.lock().uid.real);
         // Only real-time signals are refused.
-        let _queued = send_to_thread(info, &current());
+        let _queued = send_to_thread(info, &me);
     }
     errno
 }

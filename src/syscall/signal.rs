@@ -7,13 +7,12 @@ use core::sync::atomic::Ordering;
 use super::SysResult;
 use super::errno::Errno;
 use crate::arch::x86::current::{current, current_pt_regs};
-use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::arch::x86::uaccess::{copy_to_user, get_user, put_user};
+use crate::process::altstack::StackT;
 use crate::process::kill::{Target, check_kill_permission, kill};
-use crate::process::sigframe::SigInfo;
-use crate::process::signal::{
-    SI_TKILL, SI_USER, SS_DISABLE, SigAction, index, send_to_thread, set_blocked,
-};
-use crate::process::signal_delivery::{SA_NODEFER, SA_RESETHAND, sigreturn};
+use crate::process::siginfo::{SI_TKILL, SI_USER, SigInfo};
+use crate::process::signal::{SigAction, index, send_to_thread, set_blocked};
+use crate::process::signal_delivery::{SA_NODEFER, SA_RESETHAND, rt_sigreturn, sigreturn};
 use crate::process::signal_group::flush_ignored;
 use crate::process::sigset::{NSIG, SIGKILL, SIGSTOP, SigSet};
 use crate::process::tasklist::find_task_by_pid;
@@ -29,11 +28,7 @@ pub const SIGSET_BYTES: u32 = 8;
 fn info(signal: u32, code: i32) -> SigInfo {
     let me = current();
     let uid = me.cred.lock().uid.real;
-    SigInfo {
-        signal,
-        code,
-        fields: [me.tgid as u32, uid, 0],
-    }
+    SigInfo::sent(signal, code, me.tgid, uid)
 }
 
 /// Sends a signal to a process; to a process group for 0 and below -1; to all but init and the
@@ -208,7 +203,7 @@ pub fn sys_sigprocmask(how: u32, set: u32, old: u32) -> SysResult {
     Ok(0)
 }
 
-/// Blocked signals that have been sent.
+/// Blocked signals that have been sent: the first `bytes` of the set, at most 8.
 pub fn sys_rt_sigpending(set: u32, bytes: u32) -> SysResult {
     if bytes > SIGSET_BYTES {
         return Err(Errno::EINVAL);
@@ -219,7 +214,7 @@ pub fn sys_rt_sigpending(set: u32, bytes: u32) -> SysResult {
         let own = me.signals.lock();
         own.pending.set().union(shared).0 & own.blocked.0
     };
-    put_user(set, pending)?;
+    copy_to_user(set, &pending.to_le_bytes()[..bytes as usize])?;
     Ok(0)
 }
 
@@ -250,32 +245,28 @@ pub fn sys_rt_sigsuspend(set: u32, bytes: u32) -> SysResult {
 /// Ends a signal handler.
 pub fn sys_sigreturn() -> SysResult {
     // SAFETY: the frame of the system call that we are in.
-    Ok(sigreturn(current(), unsafe { &mut *current_pt_regs() }, false) as u32)
+    Ok(sigreturn(current(), unsafe { &mut *current_pt_regs() }) as u32)
 }
 
 /// As `sigreturn`, for handlers with `siginfo`.
 pub fn sys_rt_sigreturn() -> SysResult {
     // SAFETY: the frame of the system call that we are in.
-    Ok(sigreturn(current(), unsafe { &mut *current_pt_regs() }, true) as u32)
+    Ok(rt_sigreturn(current(), unsafe { &mut *current_pt_regs() }) as u32)
 }
 
-/// Sets and reads the alternate stack for handlers.
+/// Sets and reads the alternate stack for handlers. EFAULT, EPERM while a handler runs on it, EINVAL,
+/// ENOMEM when it is too small.
 pub fn sys_sigaltstack(new: u32, old: u32) -> SysResult {
-    const MINSIGSTKSZ: u32 = 2048;
     let me = current();
+    // SAFETY: the frame of the system call that we are in; only read.
+    let sp = unsafe { &*current_pt_regs() }.sp;
     let was = me.signals.lock().altstack;
     if new != 0 {
-        let [ss_sp, ss_flags, ss_size]: [u32; 3] = get_user(new)?;
-        let altstack = match ss_flags {
-            SS_DISABLE => [0, SS_DISABLE, 0],
-            0 | 1 if ss_size < MINSIGSTKSZ => return Err(Errno::ENOMEM),
-            0 | 1 => [ss_sp, 0, ss_size],
-            _ => return Err(Errno::EINVAL),
-        };
+        let altstack = was.changed_to(&get_user::<StackT>(new)?, sp)?;
         me.signals.lock().altstack = altstack;
     }
     if old != 0 {
-        put_user(old, was)?;
+        put_user(old, was.seen_from(sp))?;
     }
     Ok(0)
 }

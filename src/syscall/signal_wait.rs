@@ -9,10 +9,10 @@ use super::errno::Errno;
 use super::sched::{ticks_of, ticks_of64};
 use super::signal::{SIGSET_BYTES, find_thread, kill_thread};
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::uaccess::{copy_to_user, get_user};
+use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::process::kill::{Target, kill};
-use crate::process::sigframe::SigInfo;
-use crate::process::signal::{SI_TKILL, recalc_sigpending, set_blocked};
+use crate::process::siginfo::{SI_TKILL, SigInfo};
+use crate::process::signal::{recalc_sigpending, set_blocked};
 use crate::process::signal_delivery::dequeue_signal;
 use crate::process::sigset::SigSet;
 use crate::sched::schedule::schedule;
@@ -57,7 +57,7 @@ fn wait_for_signal(
     recalc_sigpending(me);
     let found = found.ok_or(errno)?;
     if info != 0 {
-        copy_to_user(info, &found.to_bytes())?;
+        put_user(info, found)?;
     }
     Ok(found.signal)
 }
@@ -88,18 +88,14 @@ fn do_sigtimedwait(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
     }
 }
 
-/// The first words of a `siginfo_t`, for `signal`. EPERM when it claims to be of the kernel, or of
+/// `info`, for `signal`. EPERM when it claims to be of the kernel, or of
 /// kill or tgkill, and not to be for the caller itself.
-fn siginfo(signal: u32, words: [u32; 6], to_myself: bool) -> Result<SigInfo, Errno> {
-    let code = words[2] as i32;
+fn siginfo(signal: u32, info: SigInfo, to_myself: bool) -> Result<SigInfo, Errno> {
+    let code = info.code;
     if (code >= 0 || code == SI_TKILL) && !to_myself {
         return Err(Errno::EPERM);
     }
-    Ok(SigInfo {
-        signal,
-        code,
-        fields: [words[3], words[4], words[5]],
-    })
+    Ok(SigInfo { signal, ..info })
 }
 
 /// Sends a signal to a process, with what is told of it. EFAULT, EPERM, ESRCH, EINVAL, EAGAIN.
@@ -111,11 +107,11 @@ pub fn sys_rt_sigqueueinfo(pid: u32, signal: u32, info: u32) -> SysResult {
 
 /// The same to one thread.
 pub fn sys_rt_tgsigqueueinfo(tgid: u32, tid: u32, signal: u32, info: u32) -> SysResult {
-    let words = get_user(info)?;
+    let info = get_user(info)?;
     let thread = find_thread(tgid, tid);
     if thread.as_ref().err() == Some(&Errno::EINVAL) {
         return Err(Errno::EINVAL);
     }
-    let info = siginfo(signal, words, current().pid() as u32 == tid)?;
+    let info = siginfo(signal, info, current().pid() as u32 == tid)?;
     kill_thread(&*thread?, info)
 }

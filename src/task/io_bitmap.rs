@@ -46,21 +46,19 @@ fn next_sequence() -> u32 {
 
 impl IoBitmap {
     /// Grants nothing; ENOMEM.
-    fn new() -> Result<Self, Errno> {
+    pub fn new() -> Result<Self, Errno> {
         Ok(IoBitmap {
-            bits: filled_with(&[])?,
+            bits: all_ones()?,
             io_bitmap_max: 0,
             sequence: next_sequence(),
         })
     }
 
-    /// The copy that fork gives the child; ENOMEM.
-    pub fn duplicate(&self) -> Result<Self, Errno> {
-        Ok(IoBitmap {
-            bits: filled_with(&self.bits[..])?,
-            io_bitmap_max: self.io_bitmap_max,
-            sequence: next_sequence(),
-        })
+    /// Grants what `other` grants: the copy that fork gives the child.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.bits.copy_from_slice(&other.bits[..]);
+        self.io_bitmap_max = other.io_bitmap_max;
+        self.sequence = next_sequence();
     }
 
     /// Bytes from the start up to the end of the last 4-byte word that grants a
@@ -101,14 +99,12 @@ impl IoBitmap {
     }
 }
 
-/// A heap copy of `start`, filled up with ones. Made on the heap directly: the
-/// array would take the whole of a kernel stack.
-fn filled_with(start: &[u8]) -> Result<Box<Bits>, Errno> {
+/// A bitmap of ones. Made on the heap directly: the array would take the whole of a kernel stack.
+fn all_ones() -> Result<Box<Bits>, Errno> {
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(IO_BITMAP_BYTES)
         .map_err(|_| Errno::ENOMEM)?;
-    bytes.extend_from_slice(start);
     bytes.resize(IO_BITMAP_BYTES, 0xff);
     bytes
         .into_boxed_slice()
@@ -260,7 +256,8 @@ mod tests {
     #[test]
     fn a_duplicate_is_a_copy_of_its_own() {
         let mut parent = Some(granting(0x80, 1));
-        let child = parent.as_ref().unwrap().duplicate().unwrap();
+        let mut child = IoBitmap::new().unwrap();
+        child.copy_from(parent.as_ref().unwrap());
         let (own, copy) = (parent.as_ref().unwrap().sequence(), child.sequence());
         assert_eq!(parent.as_ref().unwrap().bits(), child.bits());
         assert_ne!(own, copy);

@@ -4,6 +4,7 @@
 //! - [`task_struct`]: the process descriptor
 //! - [`thread_info`]: the foot of the kernel stack
 //! - [`thread_struct`]: the hardware context while off the CPU
+//! - [`fpu_state`]: its x87 and SSE registers while they are in memory
 //! - [`pt_regs`]: the user's registers at the top of the stack
 //! - [`last`]: the switch's three parameters as types
 //! - [`comm`]: its name
@@ -19,6 +20,7 @@
 
 pub mod comm;
 pub mod cred;
+pub mod fpu_state;
 pub mod io_bitmap;
 pub mod kcov;
 pub mod last;

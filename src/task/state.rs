@@ -26,8 +26,6 @@ pub const EXIT_DEAD: u32 = 32;
 pub const PF_EXITING: u32 = 0x4;
 /// Has not executed a program since it was forked.
 pub const PF_FORKNOEXEC: u32 = 0x40;
-/// Has used the FPU at least once, so its state is in `thread.fpu`.
-pub const PF_USED_MATH: u32 = 0x2000;
 /// Is a kernel thread: has no address space of its own.
 pub const PF_KTHREAD: u32 = 0x20_0000;
 /// Bound to its CPU for good, at its priority.

@@ -7,13 +7,11 @@
 //!
 //! Book: ch. 3, "The thread field". Linux: 2.6.38 `struct thread_struct` (x86-32).
 
-extern crate alloc;
-use alloc::boxed::Box;
 use core::mem::offset_of;
 
+use super::fpu_state::FpuState;
 use super::io_bitmap::IoBitmap;
 use crate::hw::desc::{DescStruct, KERNEL_CS};
-use crate::hw::fxsave::FxsaveArea;
 
 /// The live x87/SSE registers belong to this task and CR0.TS is clear (Linux: thread_info.status).
 pub const TS_USEDFPU: u32 = 1 << 0;
@@ -66,8 +64,22 @@ pub struct ThreadStruct {
     pub fpu_counter: u32,
     /// Ports the task may use, from its first successful `ioperm` on.
     pub io_bitmap: Option<IoBitmap>,
-    /// x87/SSE state, from the first use on (Linux: `xstate`).
-    pub fpu: Option<Box<FxsaveArea>>,
+    /// Vector, error code and address of its last exception in ring 3. A signal frame shows them, so
+    /// they are inherited and outlive exec.
+    pub trap: TrapInfo,
+    /// x87/SSE state. Changed by the transitions of `fpu_state` only.
+    pub(super) fpu: FpuState,
+}
+
+/// What a signal handler is told about an exception: the fields of 2.6.38's `thread_struct`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TrapInfo {
+    /// Vector.
+    pub trap_no: u32,
+    /// The processor's error code; 0 for vectors without one.
+    pub error_code: u32,
+    /// Address of the last page fault that became a signal.
+    pub cr2: u32,
 }
 
 const _: () = assert!(offset_of!(ThreadStruct, sp0) == 24);
@@ -92,7 +104,12 @@ impl ThreadStruct {
             debugreg7: 0,
             fpu_counter: 0,
             io_bitmap: None,
-            fpu: None,
+            trap: TrapInfo {
+                trap_no: 0,
+                error_code: 0,
+                cr2: 0,
+            },
+            fpu: FpuState::NONE,
         }
     }
 

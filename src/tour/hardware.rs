@@ -4,7 +4,9 @@
 
 use super::guide::Guide;
 use crate::arch::x86::current::current;
-use crate::arch::x86::math_state::{FPU_PRELOAD_AFTER, clear_fpu, is_eager, math_state_restore};
+use crate::arch::x86::math_state::{
+    FPU_PRELOAD_AFTER, clear_used_math, is_eager, math_state_restore,
+};
 use crate::arch::x86::{insn, io_bitmap};
 use crate::cmdline::IoBitmapMode;
 use crate::hw::cr::Cr4;
@@ -109,7 +111,7 @@ pub fn fpu(guide: &mut Guide) {
             seen.note((slice, preloaded, counts().fpu_saves));
             pass();
         }
-        clear_fpu(current());
+        clear_used_math(current());
         Ok(())
     };
     let other = || {

@@ -6,15 +6,12 @@
 //! Book: ch. 3, "The copy_process() function", "Process Termination".
 //! Linux: 2.6.38 `arch/x86/kernel/process_32.c`, `process.c`.
 
-extern crate alloc;
-use alloc::boxed::Box;
-
 use super::canary::STACK_PROTECTOR;
 use super::current::{Current, current};
 use super::insn;
 use super::io_bitmap::ports_gone;
 use super::lazy_gs::set_user_gs;
-use super::math_state::{flush_fpu, must_preload, unlazy_fpu};
+use super::math_state::{copy_fpu_state, current_fpu_state, fresh_fpu};
 use super::paravirt::is_batching;
 use super::ret_from_fork::ret_from_fork;
 use super::switch_to_xtra::set_cr4_tsd;
@@ -22,13 +19,12 @@ use crate::hw::desc::{DescStruct, USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
 use crate::syscall::errno::Errno;
+use crate::task::io_bitmap::IoBitmap;
 use crate::task::pt_regs::PtRegs;
 use crate::task::thread_info::{
     STACK_TOP_GAP, THREAD_SIZE, TIF_IRET, current_thread_info, set_flag,
 };
-use crate::task::thread_struct::{
-    TIF_IO_BITMAP, TIF_NOTSC, TIF_PARAVIRT, TS_FPU_COUNTED, ThreadStruct,
-};
+use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, TIF_PARAVIRT, ThreadStruct};
 
 /// Builds the context of a child of `parent` on the stack at `stack`, whose first instruction
 /// will be `ret_from_fork`, with `regs` as its `pt_regs`, eax 0, and `sp` as user stack unless 0.
@@ -41,10 +37,13 @@ pub fn copy_thread(
     regs: &PtRegs,
     sp: u32,
 ) -> Result<ThreadStruct, Errno> {
-    // The parent's FPU registers may be newer than its memory copy.
-    unlazy_fpu(parent);
-    // SAFETY: our own context; nothing below calls anything that borrows it.
-    let old = unsafe { parent.thread_mut() };
+    let mut new = ThreadStruct::new();
+    // What allocates comes first: while it does, the parent may be switched away, and then its
+    // context is the switch's.
+    if let Some(fpu) = current_fpu_state(parent) {
+        copy_fpu_state(&mut new, &fpu)?;
+    }
+    new.io_bitmap = copy_io_bitmap(parent)?;
 
     let sp0 = stack + THREAD_SIZE - STACK_TOP_GAP;
     let childregs = (sp0 - size_of::<PtRegs>()) as *mut PtRegs;
@@ -56,30 +55,43 @@ pub fn copy_thread(
     // SAFETY: the top of a fresh stack that nobody else knows, aligned to 4.
     unsafe { childregs.write(r) };
 
-    let mut new = ThreadStruct {
-        sp0: sp0 as u32,
-        sp: childregs as u32,
-        ip: ret_from_fork as *const () as u32,
-        tls_array: old.tls_array,
-        // Under lazy gs the selector is in the register, not in memory.
-        gs: if regs.user_mode() && !STACK_PROTECTOR {
-            u32::from(insn::read_gs())
-        } else {
-            0
-        },
-        ..ThreadStruct::new()
-    };
-    new.work = old.work & (crate::task::thread_struct::TIF_TLS_ALL | TIF_NOTSC);
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: our own context, preemption off.
+    let old = unsafe { parent.thread_mut() };
+    new.sp0 = sp0 as u32;
+    new.sp = childregs as u32;
+    new.ip = ret_from_fork as *const () as u32;
+    new.tls_array = old.tls_array;
+    new.trap = old.trap;
+    // Under lazy gs the selector is in the register, not in memory.
+    if regs.user_mode() && !STACK_PROTECTOR {
+        new.gs = u32::from(insn::read_gs());
+    }
+    new.work |= old.work & (crate::task::thread_struct::TIF_TLS_ALL | TIF_NOTSC);
     new.set_work(TIF_PARAVIRT, is_batching());
-    if let Some(fpu) = old.fpu.as_deref() {
-        new.fpu = Some(Box::new(*fpu));
-        new.set_work(TS_FPU_COUNTED, must_preload(&new));
-    }
-    if let Some(bitmap) = &old.io_bitmap {
-        new.io_bitmap = Some(bitmap.duplicate()?);
-        new.set_work(TIF_IO_BITMAP, true);
-    }
+    new.set_work(TIF_IO_BITMAP, new.io_bitmap.is_some());
     Ok(new)
+}
+
+/// The child's copy of the parent's ports, in memory that is had before the parent's are looked at.
+fn copy_io_bitmap(parent: Current) -> Result<Option<IoBitmap>, Errno> {
+    let mut copy = None;
+    loop {
+        {
+            let _no_preempt = PreemptGuard::new();
+            // SAFETY: our own context, preemption off.
+            match (&unsafe { parent.thread_mut() }.io_bitmap, &mut copy) {
+                (None, _) => return Ok(None),
+                (Some(_), None) => {}
+                (Some(bitmap), Some(copy)) => {
+                    IoBitmap::copy_from(copy, bitmap);
+                    break;
+                }
+            }
+        }
+        copy = Some(IoBitmap::new()?);
+    }
+    Ok(copy)
 }
 
 /// Takes the ports away from the running task: called when it exits.
@@ -100,7 +112,7 @@ pub fn exit_thread(me: Current) {
 
 /// A new program starts without breakpoints, TLS and FPU state. It keeps its ports.
 pub fn flush_thread(me: Current) {
-    flush_fpu(me);
+    fresh_fpu(me);
     let _no_preempt = PreemptGuard::new();
     // SAFETY: our own context, preemption off.
     let thread = unsafe { me.thread_mut() };

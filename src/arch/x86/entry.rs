@@ -18,7 +18,7 @@
 //! the frame (exec, sigreturn, iopl) sets TIF_IRET: then the way out is `restore_all`, which takes
 //! all of it and leaves by `iret`. `syscall_exit` expects esp at the frame, and so does that. A
 //! selector that the user spoiled while we were here becomes 0; a spoilt `iret` frame becomes
-//! SIGSEGV; both through the exception table. A task with an LDT may have a stack of 16 bits, and then
+//! SIGILL; both through the exception table. A task with an LDT may have a stack of 16 bits, and then
 //! leaves by `espfix.S`.
 //!
 //! `sysenter` arrives with interrupts off, the user's other flags still set (those that matter are

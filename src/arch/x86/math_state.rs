@@ -17,7 +17,8 @@
 
 extern crate alloc;
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::alloc::Layout;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::current::{Current, current};
 use super::insn::{self, clts};
@@ -27,8 +28,8 @@ use crate::hw::fxsave::FxsaveArea;
 use crate::sync::PreemptGuard;
 use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
 use crate::sync::preempt::preempt_count;
-use crate::task::state::PF_USED_MATH;
-use crate::task::thread_struct::{TS_FPU_COUNTED, TS_USEDFPU, ThreadStruct};
+use crate::syscall::errno::Errno;
+use crate::task::thread_struct::{TS_FPU_COUNTED, ThreadStruct};
 use crate::this_cpu_inc;
 
 /// Above this many slices in a row the switch loads the FPU itself.
@@ -53,14 +54,14 @@ pub fn is_eager() -> bool {
 /// Whether next is to have the FPU at once.
 #[inline(always)]
 pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
-    next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed) && next.fpu.is_some()
+    next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed) && next.used_math()
 }
 
 /// Saves prev's registers if it used them in this slice and takes the FPU away; otherwise its
 /// run of slices with FPU use is over.
 #[inline(always)]
 pub fn __unlazy_fpu<const BATCH: bool>(prev: &mut ThreadStruct) {
-    if prev.work & TS_USEDFPU != 0 {
+    if prev.fpu_is_live() {
         __save_init_fpu(prev);
         paravirt::stts::<BATCH>();
     } else {
@@ -71,22 +72,22 @@ pub fn __unlazy_fpu<const BATCH: bool>(prev: &mut ThreadStruct) {
 /// Stores the live registers, which are this task's, and ends its ownership.
 #[inline(always)]
 fn __save_init_fpu(task: &mut ThreadStruct) {
-    if let Some(fpu) = task.fpu.as_deref_mut() {
+    if let Some(fpu) = task.saved_fpu_mut() {
         // SAFETY: the area is 512 bytes, aligned to 16, and ours.
         unsafe { insn::fxsave((&raw mut *fpu).cast()) };
     }
-    task.set_work(TS_USEDFPU, false);
+    task.mark_saved();
     this_cpu_inc!(count.fpu_saves);
 }
 
 /// Loads a task's registers; CR0.TS is clear already.
 #[inline(always)]
 pub fn __math_state_restore(task: &mut ThreadStruct) {
-    if let Some(fpu) = task.fpu.as_deref() {
-        // SAFETY: the area was written by fxsave, or is the initial state.
+    if let Some(fpu) = task.saved_fpu() {
+        // SAFETY: the area was written by fxsave, or is the initial state, or `to_fxsave` has made it.
         unsafe { insn::fxrstor(core::ptr::from_ref(fpu).cast()) };
     }
-    task.set_work(TS_USEDFPU | TS_FPU_COUNTED, true);
+    task.mark_live();
     // Eight bits, so that a task which always uses the FPU is lazy again now and then.
     task.fpu_counter = (task.fpu_counter + 1) & 0xff;
 }
@@ -99,7 +100,16 @@ fn set_fpu_counter(task: &mut ThreadStruct, counter: u32) {
 
 /// Whether the switch to this task has to load its registers, however rarely it uses them.
 pub fn must_preload(task: &ThreadStruct) -> bool {
-    is_eager() && task.fpu.is_some()
+    is_eager() && task.used_math()
+}
+
+/// Calls `f` with the running task's own context, which nobody else borrows meanwhile: preemption is
+/// off. `f` neither sleeps nor allocates, and asks for no context.
+fn with_thread<R>(me: Current, f: impl FnOnce(&mut ThreadStruct) -> R) -> R {
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: `__switch_to` cannot borrow it while we are not switched away, and the callers in this
+    // file do not nest.
+    f(unsafe { me.thread_mut() })
 }
 
 /// #NM: the running task wants the FPU. Called with interrupts or preemption off; the first use
@@ -112,95 +122,157 @@ pub fn math_state_restore() -> bool {
         "BUG: math_state_restore may be switched away"
     );
     let me = current();
-    // SAFETY: nobody else borrows our context: an interrupt does not touch it, and preemption
-    // in `first_use` switches us as a task without TS_USEDFPU.
-    let thread = unsafe { me.thread_mut() };
-    if thread.fpu.is_none() && !first_use(me, thread) {
+    if !with_thread(me, |thread| thread.used_math()) && !first_use(me) {
         return false;
     }
     this_cpu_inc!(count.fpu_nm);
     clts();
-    __math_state_restore(thread);
+    with_thread(me, __math_state_restore);
     true
 }
 
 /// Gives the running task a state of its own. False: no memory.
 #[cold]
 #[inline(never)]
-fn first_use(me: Current, thread: &mut ThreadStruct) -> bool {
+fn first_use(me: Current) -> bool {
     let in_trap = irqs_disabled();
     if in_trap {
         local_irq_enable();
     }
-    let state = init_fpu();
+    let done = init_fpu(me, &FxsaveArea::INIT);
     if in_trap {
         local_irq_disable();
     }
-    let Some(state) = state else { return false };
-    thread.fpu = Some(state);
-    me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
-    true
+    done.is_ok()
 }
 
-/// Fresh state: FCW 0x37f, MXCSR 0x1f80, everything else empty.
-fn init_fpu() -> Option<Box<FxsaveArea>> {
-    Some(Box::new(FxsaveArea::INIT))
+/// Gives the running task the state `image`, in memory. May be preempted while it allocates: nothing
+/// is borrowed then.
+///
+/// # Errors
+/// ENOMEM.
+fn init_fpu(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
+    let memory = match with_thread(me, |thread| thread.has_fpu_memory()) {
+        true => None,
+        false => alloc_area(),
+    };
+    let (done, spare) = with_thread(me, |thread| thread.init_fpu(image, memory));
+    drop(spare);
+    match done {
+        true => Ok(()),
+        false => Err(Errno::ENOMEM),
+    }
 }
 
-/// Makes the memory copy of the running task's registers complete (`unlazy_fpu`): before a
-/// fork copies it. Linux: `prepare_to_copy`.
-pub fn unlazy_fpu(me: Current) {
-    let _no_preempt = PreemptGuard::new();
-    // SAFETY: our own context, with preemption off.
-    let thread = unsafe { me.thread_mut() };
-    if thread.work & TS_USEDFPU != 0 {
+/// Memory for a state.
+fn alloc_area() -> Option<Box<FxsaveArea>> {
+    // SAFETY: the layout's size is not 0; the memory is ours and initialised before it is a Box.
+    unsafe {
+        let area = alloc::alloc::alloc(Layout::new::<FxsaveArea>()).cast::<FxsaveArea>();
+        if area.is_null() {
+            return None;
+        }
+        area.write(FxsaveArea::INIT);
+        Some(Box::from_raw(area))
+    }
+}
+
+/// Makes the memory copy of the running task's registers complete (`unlazy_fpu`).
+fn unlazy_fpu(thread: &mut ThreadStruct) {
+    if thread.fpu_is_live() {
         __save_init_fpu(thread);
         if is_eager() {
             // FXSAVE leaves the registers as they are.
-            thread.set_work(TS_USEDFPU, true);
+            thread.mark_live();
         } else {
             insn::stts();
         }
     }
 }
 
-/// Gives the running task, whose state in memory is new, its registers at once if that is how
-/// they are always given.
-pub fn load_if_eager(me: Current) {
-    let _no_preempt = PreemptGuard::new();
-    // SAFETY: our own context, with preemption off.
-    let thread = unsafe { me.thread_mut() };
-    if must_preload(thread) && thread.work & TS_USEDFPU == 0 {
-        clts();
-        __math_state_restore(thread);
+/// The running task's FPU state as it is now; `None` if it has none. Before a fork copies it (Linux:
+/// `prepare_to_copy`), for a signal frame, and to see which exception it raised.
+pub fn current_fpu_state(me: Current) -> Option<FxsaveArea> {
+    with_thread(me, |thread| {
+        unlazy_fpu(thread);
+        thread.saved_fpu().copied()
+    })
+}
+
+/// Gives `new`, the context of a child that has not run, the FPU state `image`.
+///
+/// # Errors
+/// ENOMEM.
+pub fn copy_fpu_state(new: &mut ThreadStruct, image: &FxsaveArea) -> Result<(), Errno> {
+    match new.init_fpu(image, alloc_area()) {
+        (true, _) => {
+            new.set_work(TS_FPU_COUNTED, must_preload(new));
+            Ok(())
+        }
+        (false, _) => Err(Errno::ENOMEM),
     }
 }
 
-/// A new program's state: none until its first FPU instruction, or with `fpu=eager` a fresh one.
-pub fn flush_fpu(me: Current) {
-    clear_fpu(me);
-    if is_eager() {
-        // SAFETY: our own context; the live registers are nobody's now.
-        unsafe { me.thread_mut() }.fpu = init_fpu();
-        me.flags.fetch_or(PF_USED_MATH, Ordering::Relaxed);
+/// Gives the running task the FPU state `image` (sigreturn).
+///
+/// # Errors
+/// ENOMEM, unless it has ever had a state: then the memory is there.
+pub fn set_fpu_state(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
+    clear_used_math(me);
+    init_fpu(me, image)?;
+    load_if_eager(me);
+    Ok(())
+}
+
+/// Gives the running task, whose state in memory is new, its registers at once if that is how
+/// they are always given.
+fn load_if_eager(me: Current) {
+    with_thread(me, |thread| {
+        if must_preload(thread) && !thread.fpu_is_live() {
+            clts();
+            __math_state_restore(thread);
+        }
+    });
+}
+
+/// A program, or a signal handler, starts without FPU state, and with `fpu=eager` with a fresh one.
+/// Should there be no memory for that, its first FPU instruction asks again.
+pub fn fresh_fpu(me: Current) {
+    clear_used_math(me);
+    if is_eager() && init_fpu(me, &FxsaveArea::INIT).is_ok() {
         load_if_eager(me);
     }
 }
 
-/// Forgets the running task's FPU state: at exec, and at exit (`clear_fpu`, `free_thread_xstate`).
-pub fn clear_fpu(me: Current) {
-    let state = {
-        let _no_preempt = PreemptGuard::new();
-        // SAFETY: our own context, with preemption off.
-        let thread = unsafe { me.thread_mut() };
-        if thread.work & TS_USEDFPU != 0 {
-            thread.set_work(TS_USEDFPU, false);
+/// Forgets the running task's FPU state; the memory stays (Linux: `clear_fpu`, `clear_used_math`).
+pub fn clear_used_math(me: Current) {
+    with_thread(me, |thread| {
+        if thread.forget_fpu() {
             insn::stts();
         }
-        me.flags.fetch_and(!PF_USED_MATH, Ordering::Relaxed);
-        let state = thread.fpu.take();
         set_fpu_counter(thread, 0);
-        state
-    };
-    drop(state);
+    });
+}
+
+/// The running task exits: neither state nor memory stay (Linux: `free_thread_xstate`).
+pub fn exit_fpu(me: Current) {
+    clear_used_math(me);
+    let memory = with_thread(me, |thread| thread.take_fpu_memory());
+    drop(memory);
+}
+
+/// Bits that MXCSR has on every CPU of this machine (Linux: `mxcsr_feature_mask`).
+static MXCSR_FEATURE_MASK: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Bits of MXCSR that FXRSTOR does not refuse.
+pub fn mxcsr_feature_mask() -> u32 {
+    MXCSR_FEATURE_MASK.load(Ordering::Relaxed)
+}
+
+/// Asks this CPU which bits its MXCSR has. Once per CPU, while CR0.TS is clear.
+pub fn mxcsr_feature_mask_init() {
+    let mut area = FxsaveArea::INIT;
+    // SAFETY: 512 bytes of ours, aligned by their type.
+    unsafe { insn::fxsave((&raw mut area).cast()) };
+    MXCSR_FEATURE_MASK.fetch_and(area.mxcsr_bits(), Ordering::Relaxed);
 }

@@ -17,7 +17,7 @@ use crate::{
         extable::fixup_exception,
         head::PAGE_OFFSET,
         insn,
-        traps::{FaultSig, SI_KERNEL, UserFault, conditional_sti, die, send_fault},
+        traps::{FaultSig, PAGE_FAULT, SI_KERNEL, UserFault, conditional_sti, die, send_fault},
     },
     hw::pte::{PAGE_SIZE, PageFaultError},
     mm::fault::{FaultSignal, handle_mm_fault},
@@ -95,14 +95,20 @@ fn bad_area(regs: &PtRegs, error_code: u32, address: u32, signal: FaultSignal) {
         FaultSignal::BeyondFile => format_args!("access beyond the file at {address:08x}"),
         _ => format_args!("segfault at {address:08x}"),
     };
+    // Whether the kernel has something there is its own business: always "not allowed".
+    let told = match address < PAGE_OFFSET {
+        true => error_code,
+        false => error_code | PageFaultError::PROT.bits(),
+    };
     send_fault(
         regs,
-        error_code,
+        told,
         &UserFault {
             what: fault,
             sig,
             code,
             address,
+            trap_no: PAGE_FAULT,
         },
     );
 }

@@ -16,7 +16,7 @@
 //! | #NM no FPU: gets it |         |   | #XM SIMD error           | SIGFPE  |
 //!
 //! Book: chapter 4, "Exception Handling".
-//! Linux: 2.6.38 `traps.c` (`do_trap`, `do_debug`, `math_state_restore`).
+//! Linux: 2.6.38 `traps.c` (`do_trap`, `do_debug`, `math_error`, `math_state_restore`).
 //! SDM: volume 3, 6.15 "Exception and Interrupt Reference".
 
 use core::fmt;
@@ -27,8 +27,8 @@ use crate::{
         load_sp0, math_state,
     },
     drivers::printk::PanicConsole,
-    hw::{cr::Cr4, debugreg::Dr6, eflags::Eflags},
-    sync::preempt::preempt_count,
+    hw::{cr::Cr4, debugreg::Dr6, eflags::Eflags, math_error::MathError},
+    sync::{PreemptGuard, preempt::preempt_count},
     task::{
         pt_regs::PtRegs,
         thread_info::{TIF_SINGLESTEP, current_thread_info, set_flag},
@@ -51,6 +51,7 @@ pub enum FaultSig {
 pub(super) const SI_KERNEL: i32 = 0x80;
 const FPE_INTDIV: i32 = 1;
 const ILL_ILLOPN: i32 = 2;
+const ILL_BADSTK: i32 = 8;
 const BUS_ADRALN: i32 = 1;
 const TRAP_BRKPT: i32 = 1;
 const TRAP_TRACE: i32 = 2;
@@ -79,64 +80,122 @@ fn fpu_init() {
     let cr4 = insn::read_cr4() | (Cr4::OSFXSR | Cr4::OSXMMEXCPT).bits();
     // SAFETY: FXSR and SSE are among the features that the boot code asked for.
     unsafe { insn::write_cr4(cr4) };
+    insn::clts();
+    math_state::mxcsr_feature_mask_init();
     insn::stts();
 }
 
-/// The exceptions that need nothing but a signal.
+/// The exceptions that need nothing but a signal: vector, Linux's words, signal, `si_code`, and
+/// whether the handler is told where. Without an address there is nothing to tell but SI_KERNEL.
 macro_rules! simple_exceptions {
-    ($($handler:ident $what:literal $sig:ident $code:expr;)*) => {
+    ($($handler:ident $vector:literal $what:literal $sig:ident $code:ident $at:ident;)*) => {
         $(
             #[unsafe(no_mangle)]
             extern "C" fn $handler(regs: &mut PtRegs, error_code: u32) {
-                do_trap(regs, error_code, $what, FaultSig::$sig, $code);
+                let told = Told { sig: FaultSig::$sig, code: $code, at: At::$at };
+                do_trap(regs, $vector, error_code, $what, told);
             }
         )*
     };
 }
 
 simple_exceptions! {
-    do_divide_error "divide error" SIGFPE FPE_INTDIV;
-    do_overflow "overflow" SIGSEGV SI_KERNEL;
-    do_bounds "bounds" SIGSEGV SI_KERNEL;
-    do_invalid_op "invalid opcode" SIGILL ILL_ILLOPN;
-    do_coprocessor_segment_overrun "coprocessor segment overrun" SIGFPE SI_KERNEL;
-    do_invalid_TSS "invalid TSS" SIGSEGV SI_KERNEL;
-    do_segment_not_present "segment not present" SIGBUS SI_KERNEL;
-    do_stack_segment "stack segment" SIGBUS SI_KERNEL;
-    do_coprocessor_error "fpu exception" SIGFPE SI_KERNEL;
-    do_alignment_check "alignment check" SIGBUS BUS_ADRALN;
-    do_simd_coprocessor_error "simd exception" SIGFPE SI_KERNEL;
-    do_iret_error "iret exception" SIGSEGV SI_KERNEL;
-    do_reserved_exception "reserved exception" SIGSEGV SI_KERNEL;
+    do_divide_error 0 "divide error" SIGFPE FPE_INTDIV Instruction;
+    do_overflow 4 "overflow" SIGSEGV SI_KERNEL Nowhere;
+    do_bounds 5 "bounds" SIGSEGV SI_KERNEL Nowhere;
+    do_invalid_op 6 "invalid opcode" SIGILL ILL_ILLOPN Instruction;
+    do_coprocessor_segment_overrun 9 "coprocessor segment overrun" SIGFPE SI_KERNEL Nowhere;
+    do_invalid_TSS 10 "invalid TSS" SIGSEGV SI_KERNEL Nowhere;
+    do_segment_not_present 11 "segment not present" SIGBUS SI_KERNEL Nowhere;
+    do_stack_segment 12 "stack segment" SIGBUS SI_KERNEL Nowhere;
+    do_alignment_check 17 "alignment check" SIGBUS BUS_ADRALN Nowhere;
+    do_iret_error 32 "iret exception" SIGILL ILL_BADSTK Nowhere;
+    do_reserved_exception 15 "reserved exception" SIGSEGV SI_KERNEL Nowhere;
+}
+
+/// What a program is told about an exception.
+struct Told {
+    sig: FaultSig,
+    code: i32,
+    at: At,
+}
+
+/// Where a program is told that an exception was.
+enum At {
+    /// `si_addr` is the address of the instruction.
+    Instruction,
+    /// `si_addr` is 0.
+    Nowhere,
 }
 
 /// #GP: perhaps only the ports of the running task are not in the TSS yet.
 #[unsafe(no_mangle)]
 extern "C" fn do_general_protection(regs: &mut PtRegs, error_code: u32) {
     if !(regs.user_mode() && error_code == 0 && io_bitmap::fill_lazy_io_bitmap()) {
-        do_trap(
-            regs,
-            error_code,
-            "general protection",
-            FaultSig::SIGSEGV,
-            SI_KERNEL,
-        );
+        let told = Told {
+            sig: FaultSig::SIGSEGV,
+            code: SI_KERNEL,
+            at: At::Nowhere,
+        };
+        do_trap(regs, 13, error_code, "general protection", told);
     }
 }
 
-fn do_trap(regs: &mut PtRegs, error_code: u32, what: &str, sig: FaultSig, code: i32) {
+fn do_trap(regs: &mut PtRegs, trap_no: u32, error_code: u32, what: &str, told: Told) {
     if regs.user_mode() {
         conditional_sti(regs);
         let fault = UserFault {
             what: format_args!("{what}"),
-            sig,
-            code,
-            address: regs.ip,
+            sig: told.sig,
+            code: told.code,
+            address: match told.at {
+                At::Instruction => regs.ip,
+                At::Nowhere => 0,
+            },
+            trap_no,
         };
         send_fault(regs, error_code, &fault);
     } else if !fixup_exception(regs) {
         die(format_args!("{what}"), regs, error_code);
     }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn do_coprocessor_error(regs: &mut PtRegs, error_code: u32) {
+    math_error(regs, error_code, MathError::X87);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn do_simd_coprocessor_error(regs: &mut PtRegs, error_code: u32) {
+    math_error(regs, error_code, MathError::Simd);
+}
+
+/// #MF, #XM: which exception it was stands in the FPU's registers. One that stands there no more is
+/// forgotten.
+fn math_error(regs: &mut PtRegs, error_code: u32, error: MathError) {
+    let what = match error {
+        MathError::X87 => "fpu exception",
+        MathError::Simd => "simd exception",
+    };
+    if !regs.user_mode() {
+        if !fixup_exception(regs) {
+            die(format_args!("{what}"), regs, error_code);
+        }
+        return;
+    }
+    conditional_sti(regs);
+    let state = math_state::current_fpu_state(current());
+    let Some(code) = state.and_then(|state| error.si_code(&state)) else {
+        return;
+    };
+    let fault = UserFault {
+        what: format_args!("{what}"),
+        sig: FaultSig::SIGFPE,
+        code,
+        address: regs.ip,
+        trap_no: error.vector(),
+    };
+    send_fault(regs, error_code, &fault);
 }
 
 /// A fault of a program, on its way to becoming a signal.
@@ -148,11 +207,26 @@ pub struct UserFault<'a> {
     pub code: i32,
     /// `si_addr`.
     pub address: u32,
+    /// Vector.
+    pub trap_no: u32,
 }
 
-/// Logs a fault that will end the program, and sends its signal. Interrupts on.
+/// Vector of #PF.
+pub(super) const PAGE_FAULT: u32 = 14;
+
+/// Logs a fault that will end the program, notes it for the signal frame, and sends its signal.
+/// Interrupts on.
 pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
     let sig = fault.sig as i32;
+    {
+        let _no_preempt = PreemptGuard::new();
+        // SAFETY: our own context, preemption off.
+        let trap = &mut unsafe { current().thread_mut() }.trap;
+        (trap.trap_no, trap.error_code) = (fault.trap_no, error_code);
+        if fault.trap_no == PAGE_FAULT {
+            trap.cr2 = fault.address;
+        }
+    }
     // SAFETY: in process context, as both want it.
     unsafe {
         if unhandled_signal(sig) {
@@ -202,8 +276,9 @@ extern "C" fn do_int3(regs: &mut PtRegs, error_code: u32) {
     let fault = UserFault {
         what: format_args!("int3"),
         sig: FaultSig::SIGTRAP,
-        code: TRAP_BRKPT,
-        address: regs.ip,
+        code: SI_KERNEL,
+        address: 0,
+        trap_no: 3,
     };
     send_fault(regs, error_code, &fault);
 }
@@ -249,7 +324,9 @@ extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
         what: format_args!("debug"),
         sig: FaultSig::SIGTRAP,
         code,
-        address: regs.ip,
+        // A breakpoint on the user's memory may be hit by the kernel, whose addresses are its own.
+        address: if from_user { regs.ip } else { 0 },
+        trap_no: 1,
     };
     send_fault(regs, error_code, &fault);
 }
@@ -266,7 +343,8 @@ extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
             what: format_args!("no memory for the FPU state"),
             sig: FaultSig::SIGKILL,
             code: SI_KERNEL,
-            address: regs.ip,
+            address: 0,
+            trap_no: 7,
         };
         send_fault(regs, error_code, &fault);
     }

@@ -13,6 +13,8 @@
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 use crate::arch::x86::usercopy::{
     __clear_user, __cmpxchg_user_4, __copy_user, __get_user_4, __put_user_4,
 };
@@ -23,26 +25,11 @@ use crate::syscall::errno::Errno;
 /// Longest path, with its final zero, in bytes (`PATH_MAX`).
 pub const PATH_MAX: u32 = 4096;
 
-/// A type that is nothing but its bytes.
-///
-/// # Safety
-/// 1. Every bit pattern is a value of it. 2. It has no padding.
-pub unsafe trait Pod: Copy {}
+/// A type that is nothing but its bytes: any bytes are a value of it, and it has no padding, which
+/// would tell ring 3 what lay on the kernel's stack. The compiler checks both.
+pub trait Pod: FromBytes + IntoBytes + Immutable + Copy {}
 
-// SAFETY: integers.
-unsafe impl Pod for u8 {}
-// SAFETY: integers.
-unsafe impl Pod for u16 {}
-// SAFETY: integers.
-unsafe impl Pod for u32 {}
-// SAFETY: integers.
-unsafe impl Pod for i32 {}
-// SAFETY: integers.
-unsafe impl Pod for u64 {}
-// SAFETY: integers.
-unsafe impl Pod for i64 {}
-// SAFETY: elements of an array lie side by side.
-unsafe impl<T: Pod, const N: usize> Pod for [T; N] {}
+impl<T: FromBytes + IntoBytes + Immutable + Copy> Pod for T {}
 
 /// EFAULT unless `length` bytes from `address` are all the user's.
 #[inline]
