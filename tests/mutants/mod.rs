@@ -11,6 +11,7 @@ mod programs;
 mod rseq;
 mod schedule;
 mod several_cpus;
+mod signals;
 mod strategies;
 mod switch_to;
 mod trace;
@@ -196,6 +197,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         calls::CALLS,
         numbers::NUMBERS,
         several_cpus::SEVERAL_CPUS,
+        signals::SIGNALS,
         strategies::STRATEGIES,
         trace::TRACE,
         checkers::CHECKERS,

@@ -17,7 +17,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "fork_drops_ports",
         takes_out: "the copy of the I/O bitmap at fork",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "        new.io_bitmap = Some(bitmap.duplicate()?);", replace: "        let _ = bitmap;" },
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    new.io_bitmap = copy_io_bitmap(parent)?;", replace: "    let _ = copy_io_bitmap;" },
         ],
         red: Run::selftest("io_bitmap_fork_copies"),
     },
@@ -25,7 +25,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "fork_copies_stale_fpu",
         takes_out: "unlazy_fpu before the copy",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    unlazy_fpu(parent);", replace: "" },
+            Edit { file: "src/arch/x86/math_state.rs", find: "        unlazy_fpu(thread);", replace: "        let _ = unlazy_fpu;" },
         ],
         red: Run::selftest("fpu_fork_copies_live_registers"),
     },
@@ -41,7 +41,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exec_keeps_fpu",
         takes_out: "clear_fpu at exec",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    flush_fpu(me);\n", replace: "" },
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    fresh_fpu(me);\n", replace: "    let _ = fresh_fpu;\n" },
         ],
         red: Run::selftest("fpu_exec_discards"),
     },
@@ -49,7 +49,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "fork_loses_gs",
         takes_out: "%gs at fork",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "            u32::from(insn::read_gs())\n        } else {", replace: "            0\n        } else {" },
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "        new.gs = u32::from(insn::read_gs());", replace: "        new.gs = 0;" },
         ],
         red: Run::ring3("set_thread_area", "set_thread_area"),
     },
@@ -97,7 +97,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exec_drops_ports",
         takes_out: "that exec keeps the I/O bitmap",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    flush_fpu(me);\n", replace: "    flush_fpu(me);\n    exit_thread(me);\n" },
+            Edit { file: "src/arch/x86/copy_thread.rs", find: "    fresh_fpu(me);\n", replace: "    fresh_fpu(me);\n    exit_thread(me);\n" },
         ],
         red: Run::ring3("ioperm", "exec keeps the bitmap"),
     },

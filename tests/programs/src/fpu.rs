@@ -26,6 +26,12 @@ pub fn x87_load(seed: i32, cwd: u16) {
     }
 }
 
+/// `fninit`: an empty stack, [`FRESH_CWD`], no exception pending.
+pub fn x87_reset() {
+    // SAFETY: changes x87 registers only.
+    unsafe { asm!("fninit") }
+}
+
 /// Takes the eight values off the x87 stack: the last loaded comes first.
 pub fn x87_take() -> [i32; 8] {
     let mut values = [0i32; 8];

@@ -156,6 +156,13 @@ pub fn cpuid(leaf: u32) -> [u32; 4] {
     [a, b, c, d]
 }
 
+pub fn ss() -> u16 {
+    let selector: u32;
+    // SAFETY: as this file's head says.
+    unsafe { asm!("movl %ss, {0}", out(reg) selector, options(att_syntax)) };
+    selector as u16
+}
+
 pub fn cs() -> u16 {
     let selector: u32;
     // SAFETY: as this file's head says.

@@ -19,6 +19,7 @@
 //! - `fast`      system calls inline, to be measured
 //! - `fpu`       x87 and SSE registers
 //! - `signals`   handlers, kill
+//! - `frame`     a handler that shows its frame
 //! - `job`       processes that are stopped and go on
 //! - `string`    memcpy and its like, for the compiler
 //! - `stack16`   a stack whose segment has 16 bits
@@ -34,6 +35,7 @@ pub mod clock;
 pub mod errno;
 pub mod fast;
 pub mod fpu;
+pub mod frame;
 pub mod gates;
 pub mod insn;
 pub mod io;

@@ -3,7 +3,11 @@
 //! switch_to has the selectors and slots of 32-bit Linux. Under a 64-bit Linux the
 //! same program runs with other numbers; few cases depend on them, and ask here.
 
-use crate::{gates::syscall, insn};
+use crate::{
+    gates::syscall,
+    insn,
+    process::signal::{SIGILL, SIGSEGV},
+};
 
 const SYS_UNAME: u32 = 122;
 
@@ -15,6 +19,11 @@ pub const USER_DS: u16 = 0x7b;
 /// A 32-bit kernel: Linux/i386 or switch_to.
 pub fn is_i386_kernel() -> bool {
     insn::cs() == USER_CS
+}
+
+/// How a program ends whose registers no return to ring 3 can load: a 32-bit kernel says SIGILL.
+pub fn signal_of_bad_iret() -> u32 {
+    if is_i386_kernel() { SIGILL } else { SIGSEGV }
 }
 
 /// The first of the three TLS slots in the GDT: 6, or 12 under a 64-bit kernel.

@@ -9,6 +9,13 @@ const SYS_KILL: u32 = 37;
 const SYS_RT_SIGACTION: u32 = 174;
 const SA_RESTORER: u32 = 0x0400_0000;
 
+/// The handler is told more, and has a `ucontext` to return through.
+pub const SA_SIGINFO: u32 = 0x4;
+/// The handler runs on the alternate stack.
+pub const SA_ONSTACK: u32 = 0x0800_0000;
+/// The signal is not blocked while its handler runs.
+pub const SA_NODEFER: u32 = 0x4000_0000;
+
 /// Calls that the signal interrupts go on after it.
 pub const SA_RESTART: u32 = 0x1000_0000;
 
@@ -51,17 +58,44 @@ pub fn set_handler(signal: u32, handler: Handler) -> Result<(), Errno> {
     set_handler_with(signal, handler, 0)
 }
 
+/// An action as rt_sigaction takes it.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Action {
+    /// Address of the handler.
+    pub handler: u32,
+    pub flags: u32,
+    /// Where the handler returns to, with SA_RESTORER.
+    pub restorer: u32,
+    /// Blocked meanwhile: signals 1 to 32, 33 to 64.
+    pub mask: [u32; 2],
+}
+
+impl Action {
+    /// `handler` with `flags`, and the restorer for them.
+    pub fn new(handler: u32, flags: u32) -> Self {
+        let restorer = match flags & SA_SIGINFO {
+            0 => rt_restorer as *const () as u32,
+            _ => rt_restorer_siginfo as *const () as u32,
+        };
+        Self {
+            handler,
+            flags: flags | SA_RESTORER,
+            restorer,
+            mask: [0; 2],
+        }
+    }
+
+    /// Makes it the action at `signal`.
+    pub fn set(&self, signal: u32) -> Result<(), Errno> {
+        let action = core::ptr::from_ref(self) as u32;
+        syscall(SYS_RT_SIGACTION, [signal, action, 0, 8]).map(drop)
+    }
+}
+
 /// The same with flags.
 pub fn set_handler_with(signal: u32, handler: Handler, flags: u32) -> Result<(), Errno> {
-    // Handler, flags, restorer, mask.
-    let action = [
-        handler as usize as u32,
-        SA_RESTORER | flags,
-        rt_restorer as *const () as u32,
-        0,
-        0,
-    ];
-    syscall(SYS_RT_SIGACTION, [signal, action.as_ptr() as u32, 0, 8]).map(drop)
+    Action::new(handler as usize as u32, flags).set(signal)
 }
 
 pub fn kill(pid: u32, signal: u32) -> Result<(), Errno> {
@@ -70,6 +104,7 @@ pub fn kill(pid: u32, signal: u32) -> Result<(), Errno> {
 
 unsafe extern "C" {
     fn rt_restorer();
+    fn rt_restorer_siginfo();
 }
 
 global_asm!(
@@ -82,6 +117,13 @@ global_asm!(
     "int $0x80",
     "ud2",
     ".size rt_restorer, . - rt_restorer",
+    ".globl rt_restorer_siginfo",
+    ".type rt_restorer_siginfo, @function",
+    "rt_restorer_siginfo:",
+    "movl $173, %eax", // rt_sigreturn
+    "int $0x80",
+    "ud2",
+    ".size rt_restorer_siginfo, . - rt_restorer_siginfo",
     ".popsection",
     options(att_syntax)
 );

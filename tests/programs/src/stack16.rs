@@ -7,6 +7,7 @@ use crate::tls::UserDesc;
 use core::arch::global_asm;
 
 const SYS_GETPID: u32 = 20;
+const SYS_KILL: u32 = 37;
 const SYS_MODIFY_LDT: u32 = 123;
 const SYS_SCHED_YIELD: u32 = 158;
 const SPIN: u32 = u32::MAX;
@@ -22,6 +23,11 @@ impl Stack {
     /// esp after a system call.
     pub fn after_getpid(self) -> u32 {
         self.after(SYS_GETPID, [0; 3])
+    }
+
+    /// esp after a signal to oneself, whose handler has returned.
+    pub fn after_kill(self, pid: u32, signal: u32) -> u32 {
+        self.after(SYS_KILL, [pid, signal, 0])
     }
 
     /// esp after one in which others have run.

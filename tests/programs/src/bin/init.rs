@@ -50,6 +50,16 @@ const PROGRAMS: &[(&str, &str)] = &[
         "a thread that executes a program becomes the process",
     ),
     ("thread_group", "a signal reaches a thread that can take it"),
+    (
+        "signal_frame",
+        "each register has its word in a frame, there and back",
+    ),
+    (
+        "signal_info",
+        "what handlers are told, and frames that are forged",
+    ),
+    ("signal_fpu", "the FPU of handlers, forks and returns"),
+    ("signal_stack", "the stacks that handlers run on"),
     ("rt_signals", "each real-time signal arrives, in order"),
     ("rseq", "restartable sequences start over"),
     ("rseq_counter", "counters without locks are exact"),

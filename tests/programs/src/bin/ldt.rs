@@ -12,7 +12,7 @@ use rt::{
     clock::{PATIENCE_NS, monotonic_ns, sleep_ms},
     eq, expect_exit, expect_signal,
     gates::syscall,
-    insn, ktap,
+    insn, ktap, machine,
     memory::{
         KERNEL_ADDRESS, MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous, munmap,
     },
@@ -120,12 +120,12 @@ fn stacks() {
     );
     expect_signal(
         "a stack whose segment is gone ends the program",
-        SIGSEGV,
+        machine::signal_of_bad_iret(),
         || one.after_writing_ldt(&UserDesc::empty(3)),
     );
     expect_signal(
         "so does code that is gone, above a 16-bit stack",
-        SIGSEGV,
+        machine::signal_of_bad_iret(),
         || {
             set_handler(SIGUSR1, return_to_nowhere).expect("sigaction");
             kill(getpid(), SIGUSR1)
