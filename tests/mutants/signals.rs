@@ -46,7 +46,7 @@ macro_rules! step {
 pub const SIGNALS: &[Mutant] = &[
     shown!("frame_shows_fs_as_gs", "            gs: u32::from(self.gs),", "            gs: r.fs,"),
     shown!("frame_shows_es_as_fs", "            fs: r.fs & 0xffff,", "            fs: r.es,"),
-    shown!("frame_shows_fs_as_es", "            es: r.es & 0xffff,", "            es: r.fs,"),
+    shown!("frame_shows_ds_as_es", "            es: r.es & 0xffff,", "            es: r.ds,"),
     shown!("frame_shows_es_as_ds", "            ds: r.ds & 0xffff,", "            ds: r.es,"),
     shown!("frame_shows_ds_as_di", "            di: r.di,", "            di: r.ds,"),
     shown!("frame_shows_di_as_si", "            si: r.si,", "            si: r.di,"),
@@ -66,7 +66,7 @@ pub const SIGNALS: &[Mutant] = &[
     shown!("frame_shows_no_flags", "            flags: r.flags,", "            flags: 0x202,"),
     shown!("frame_shows_upper_half_as_oldmask", "            oldmask: self.blocked.0 as u32,", "            oldmask: upper(self.blocked),"),
     taken!("sigreturn_takes_es_as_fs", "            fs: self.fs & 0xffff,", "            fs: self.es & 0xffff,"),
-    taken!("sigreturn_takes_fs_as_es", "            es: self.es & 0xffff,", "            es: self.fs & 0xffff,"),
+    taken!("sigreturn_takes_ds_as_es", "            es: self.es & 0xffff,", "            es: self.ds & 0xffff,"),
     taken!("sigreturn_takes_es_as_ds", "            ds: self.ds & 0xffff,", "            ds: self.es & 0xffff,"),
     taken!("sigreturn_takes_ds_as_di", "            di: self.di,", "            di: self.ds,"),
     taken!("sigreturn_takes_di_as_si", "            si: self.si,", "            si: self.di,"),

@@ -1,5 +1,6 @@
 //! Words that must not stand in the tree, and names that must mean something.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use support::golden::without_numbers;
@@ -206,16 +207,16 @@ pub fn tests_exist(tree: &Tree) -> Vec<String> {
     if cells.is_empty() {
         return vec![format!("{} has no table", document.display())];
     }
+    let sources = tree.texts.iter();
+    let sources = sources.filter(|(path, _)| path.extension().is_some_and(|it| it == "rs"));
+    let known: HashSet<&str> = sources
+        .clone()
+        .flat_map(|(_, text)| literals_and_functions(text))
+        .collect();
     let exists = |name: &str| {
-        let literal = format!("\"{name}\"");
-        let function = format!("fn {name}(");
         let program = format!("tests/programs/src/bin/{name}.rs");
-        let sources = tree.texts.iter();
-        sources
-            .filter(|(path, _)| path.extension().is_some_and(|extension| extension == "rs"))
-            .any(|(path, text)| {
-                path == Path::new(&program) || text.contains(&literal) || text.contains(&function)
-            })
+        let program = Path::new(&program);
+        known.contains(name) || sources.clone().any(|(path, _)| path == program)
     };
     cells
         .into_iter()
@@ -226,6 +227,13 @@ pub fn tests_exist(tree: &Tree) -> Vec<String> {
         .filter(|(_, name)| is_test(name) && !exists(name))
         .map(|(number, name)| format!("{}:{number}: no test {name}", document.display()))
         .collect()
+}
+
+/// What stands between two quotes in a source, and the names of its functions.
+fn literals_and_functions(text: &str) -> impl Iterator<Item = &str> {
+    let functions = text.split("fn ").skip(1);
+    let names = functions.filter_map(|rest| Some(rest.split_once('(')?.0));
+    text.split('"').chain(names)
 }
 
 /// Whether a word in backquotes can be the name of a test: not a path, and more than one word in one.
