@@ -65,7 +65,7 @@ const STACKS: &[u32] = &[
     0x2dc,
     0x2e0,
     0xfff,
-    0xc000_0000,
+    0xc000_1000,
     0xffff_f000,
     0xffff_fffc,
     0xffff_ffff,
@@ -358,7 +358,7 @@ fn growing_down() {
 }
 
 fn main() -> i32 {
-    ktap::plan(64);
+    ktap::plan(70);
     handlers();
     times();
     ranges();
