@@ -1,11 +1,13 @@
 //! The rules of the source tree, each a test of its own.
 //!
 //! `tests/tree/rooms.rs` is the table of who may use whom; the rest is about
-//! `unsafe`, assembly, sizes, and what every file must say. `BLESS=1` writes the
+//! `unsafe`, locks, assembly, sizes, and what every file must say. `BLESS=1` writes the
 //! golden file of `unsafe` anew.
 
 #[path = "tree/lints.rs"]
 mod lints;
+#[path = "tree/locks.rs"]
+mod locks;
 #[path = "tree/rooms.rs"]
 mod rooms;
 #[path = "tree/rules.rs"]
@@ -42,6 +44,11 @@ const RULES: &[Rule] = &[
     ("unsafe::counts_are_the_blessed_ones", rules::unsafe_counts),
     ("unsafe::every_block_has_a_safety_comment", rules::safety),
     ("unsafe::no_static_mut", rules::static_mut),
+    ("locks::docs_show_the_table", locks::docs),
+    ("locks::classes_are_where_the_table_says", locks::classes),
+    ("locks::no_statement_has_two_guards", locks::guards),
+    ("locks::two_guards_are_seen", locks::guards_are_seen),
+    ("locks::only_two_classes_are_nested", locks::several),
     ("words::nothing_is_left_to_do", words::unfinished),
     ("words::every_allow_has_its_reason", words::allows),
     ("words::nothing_about_the_workplace", words::forbidden),

@@ -8,7 +8,7 @@
 
 use crate::{
     arch::x86::insn::{inb, outb},
-    sync::IrqSpinLock,
+    sync::{IrqSpinLock, LockClass},
 };
 
 /// Vector of line 0.
@@ -24,9 +24,11 @@ const SLAVE_DATA: u16 = 0xa1;
 const CASCADE: u32 = 2;
 const EOI: u8 = 0x20;
 const READ_IN_SERVICE: u8 = 0x0b;
+/// The next read acknowledges, as the processor would, and tells the line.
+const POLL: u8 = 0x0c;
 
 /// Which lines are masked: bit n for line n. What both chips' mask registers hold.
-static MASK: IrqSpinLock<u16> = IrqSpinLock::new(!(1 << CASCADE));
+static MASK: IrqSpinLock<u16> = IrqSpinLock::new(LockClass::Pic, !(1 << CASCADE));
 
 /// Sets both chips up; every line is masked afterwards.
 pub fn init() {
@@ -62,6 +64,15 @@ pub fn mask(irq: u32) {
     set_mask(irq, true);
 }
 
+/// Holds every line back, for a machine that stops: nobody is waited for.
+pub fn mask_all() {
+    // SAFETY: the chips' own mask registers.
+    unsafe {
+        outb(MASTER_DATA, 0xff);
+        outb(SLAVE_DATA, 0xff);
+    }
+}
+
 fn set_mask(irq: u32, is_masked: bool) {
     debug_assert!(irq < NR_IRQS);
     let mut mask = MASK.lock();
@@ -86,6 +97,23 @@ pub fn end_of_interrupt(irq: u32) {
         }
         outb(MASTER_COMMAND, EOI);
     }
+}
+
+/// Acknowledges what the master asks for just now, where no processor does, since its request comes
+/// as an NMI; says which line it was. The request falls, so that the next one is seen.
+///
+/// On a machine whose interrupts come by the I/O APIC: nobody else talks to the chips there.
+pub fn poll() -> Option<u32> {
+    // SAFETY: the master's own command register.
+    let answer = unsafe {
+        outb(MASTER_COMMAND, POLL);
+        inb(MASTER_COMMAND)
+    };
+    (answer & 0x80 != 0).then(|| {
+        let irq = u32::from(answer & 7);
+        end_of_interrupt(irq);
+        irq
+    })
 }
 
 /// Whether the interrupt on line 7 or 15 is nobody's: a line fell silent before

@@ -1,4 +1,5 @@
-//! The 8254 timer: channel 0 is the tick, channel 2 a yardstick.
+//! The 8254 timer: channel 0 is the tick, or the watchdog's where the local APICs tick; channel 2 a
+//! yardstick.
 //!
 //! Book: chapter 6, "Programmable Interval Timer (PIT)".
 //! Linux: 2.6.38 `i8253.c`, `HZ`.
@@ -17,6 +18,9 @@ pub const MODE_TERMINAL_COUNT: u8 = 0;
 /// Counts down again and again, with a pulse at each end.
 const MODE_RATE: u8 = 2;
 
+/// The count that the high byte alone gives: 54.7 ms.
+const LONGEST_HIGH_BYTE: u8 = 0xff;
+
 const CHANNEL_0: u16 = 0x40;
 const COMMAND: u16 = 0x43;
 
@@ -24,6 +28,20 @@ const COMMAND: u16 = 0x43;
 pub fn start_tick() {
     // SAFETY: channel 0 only raises its interrupt, which stays masked until it is asked for.
     unsafe { load_channel(0, MODE_RATE, (PIT_HZ / HZ) as u16) };
+}
+
+/// Makes channel 0 a one-shot: its output goes up once, when nobody has called [`postpone_one_shot`]
+/// for 54.7 ms. It begins with the first such call.
+pub fn start_one_shot() {
+    // SAFETY: channel 0 only raises its interrupt. Access mode 2: the high byte of the count alone.
+    unsafe { outb(COMMAND, 0b10 << 4 | MODE_TERMINAL_COUNT << 1) };
+}
+
+/// Lets the one-shot begin again. One access, so that an NMI may come between any two.
+#[inline]
+pub fn postpone_one_shot() {
+    // SAFETY: the channel is in that mode, and only raises its interrupt.
+    unsafe { outb(CHANNEL_0, LONGEST_HIGH_BYTE) };
 }
 
 /// Loads channel `channel` with `mode` and `count`.

@@ -3,7 +3,7 @@
 //! Called last of all, from any stack. On a machine without the device the write
 //! goes nowhere and the CPU halts.
 
-use super::serial;
+use super::{pic, serial};
 use crate::{
     arch::x86::insn::{self, outl},
     exit_value::ExitValue,
@@ -22,8 +22,9 @@ pub fn exit(value: ExitValue) -> ! {
     halt()
 }
 
-/// Stops this CPU for ever.
+/// Stops this CPU for ever. The watchdog's NMI is not to wake it.
 pub fn halt() -> ! {
+    pic::mask_all();
     loop {
         insn::cli();
         insn::hlt();

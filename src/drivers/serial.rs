@@ -13,7 +13,7 @@ use uart_16550::{
     spec::registers::{IER, LSR},
 };
 
-use crate::sync::{IrqSpinLock, spinlock::IrqSpinLockGuard};
+use crate::sync::{IrqSpinLock, LockClass, spinlock::IrqSpinLockGuard};
 
 /// I/O port of COM1.
 pub const COM1: u16 = 0x3f8;
@@ -32,12 +32,15 @@ struct Com1 {
     received: ArrayVec<u8, RX_RING_BYTES>,
 }
 
-static PORT: IrqSpinLock<Com1> = IrqSpinLock::new(Com1 {
-    uart: com1(),
-    is_present: false,
-    is_at_line_start: true,
-    received: ArrayVec::new_const(),
-});
+static PORT: IrqSpinLock<Com1> = IrqSpinLock::new(
+    LockClass::Port,
+    Com1 {
+        uart: com1(),
+        is_present: false,
+        is_at_line_start: true,
+        received: ArrayVec::new_const(),
+    },
+);
 
 const fn com1() -> Uart16550<PioBackend> {
     // SAFETY: COM1's eight registers are at this port on every PC, and only this file uses them.

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 
 use volatile::VolatilePtr;
 
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 
 /// Physical address of the text buffer.
 pub const VGA_TEXT_PHYS: usize = 0xb8000;
@@ -24,10 +24,13 @@ struct Screen {
     shadow: [[u16; COLUMNS]; ROWS],
 }
 
-static SCREEN: IrqSpinLock<Screen> = IrqSpinLock::new(Screen {
-    column: 0,
-    shadow: [[BLANK; COLUMNS]; ROWS],
-});
+static SCREEN: IrqSpinLock<Screen> = IrqSpinLock::new(
+    LockClass::Screen,
+    Screen {
+        column: 0,
+        shadow: [[BLANK; COLUMNS]; ROWS],
+    },
+);
 
 const BLANK: u16 = (NORMAL as u16) << 8 | b' ' as u16;
 

@@ -21,7 +21,7 @@ use super::rootfs::{self, Inode, KCOV_DEVICE, TRACE_MARKER_DEVICE};
 use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat, d_type, put_dirent64};
 use super::{random, trace_marker, tty};
 use crate::arch::x86::uaccess::{access_ok, clear_user, copy_to_user, put_user};
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 use crate::syscall::errno::Errno;
 use crate::task::cred::Cred;
 
@@ -94,7 +94,7 @@ impl File {
         Self {
             object,
             flags,
-            position: SpinLock::new(0),
+            position: SpinLock::new(LockClass::FilePosition, 0),
         }
     }
 

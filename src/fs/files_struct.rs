@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use super::fd_table::FdTable;
 use super::file::{File, Object};
 use super::rootfs::{self, Inode};
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 use crate::syscall::errno::Errno;
 
 /// Descriptors.
@@ -23,7 +23,7 @@ impl FilesStruct {
     /// No descriptors.
     pub fn new() -> Self {
         Self {
-            table: SpinLock::new(FdTable::new()),
+            table: SpinLock::new(LockClass::FilesTable, FdTable::new()),
         }
     }
 
@@ -49,7 +49,7 @@ impl FilesStruct {
     /// A copy, for fork without `CLONE_FILES`. The open files themselves stay shared.
     pub fn try_clone(&self) -> Result<Self, Errno> {
         Ok(Self {
-            table: SpinLock::new(self.table.lock().try_clone()?),
+            table: SpinLock::new(LockClass::FilesTable, self.table.lock().try_clone()?),
         })
     }
 
@@ -131,14 +131,14 @@ impl FsStruct {
     /// At the root, umask 022.
     pub fn new() -> Self {
         Self {
-            inner: SpinLock::new((rootfs::root(), 0o022)),
+            inner: SpinLock::new(LockClass::FsInner, (rootfs::root(), 0o022)),
         }
     }
 
     /// A copy, for fork without `CLONE_FS`.
     pub fn copy(&self) -> Self {
         Self {
-            inner: SpinLock::new(*self.inner.lock()),
+            inner: SpinLock::new(LockClass::FsInner, *self.inner.lock()),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::hw::pte::PAGE_SIZE;
 use crate::mm::frame::{alloc_user_page, clear_page, phys_to_virt, put_page, totalram_pages};
 use crate::mm::shared_pages::SharedPages;
 use crate::mm::vma::Backing;
-use crate::sync::{PreemptGuard, SpinLock};
+use crate::sync::{LockClass, PreemptGuard, SpinLock};
 use crate::syscall::errno::Errno;
 use crate::task::kcov::{HOOK_KCOV, KCOV_MODE_TRACE_PC};
 
@@ -64,7 +64,7 @@ impl Kcov {
     /// Disabled.
     pub fn open() -> Arc<Self> {
         Arc::new(Self {
-            state: SpinLock::new(State::default()),
+            state: SpinLock::new(LockClass::KcovState, State::default()),
         })
     }
 

@@ -83,7 +83,7 @@ impl PerfEventFile {
             IOC_SET_FILTER => set_filter(argument)?,
             // No file is a program.
             IOC_SET_BPF => return fget(argument).and(Err(Errno::EINVAL)),
-            IOC_QUERY_BPF if !current().cred.lock().capable() => return Err(Errno::EPERM),
+            IOC_QUERY_BPF if !current().cred().capable() => return Err(Errno::EPERM),
             IOC_REFRESH | IOC_PERIOD | IOC_PAUSE_OUTPUT | IOC_QUERY_BPF => {
                 return Err(Errno::EINVAL);
             }

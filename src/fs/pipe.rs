@@ -16,8 +16,8 @@ use crate::arch::x86::uaccess::{
     copy_from_user, copy_to_user, fault_in_readable, fault_in_writeable,
 };
 use crate::sched::wait_queue::WaitList;
-use crate::sync::SpinLock;
 use crate::sync::spinlock::SpinLockGuard;
+use crate::sync::{LockClass, SpinLock};
 use crate::syscall::errno::Errno;
 
 struct State {
@@ -68,13 +68,16 @@ pub struct PipeWriter(Arc<Pipe>);
 
 /// A pipe with one end each. ENOMEM.
 pub fn pipe() -> Result<(PipeReader, PipeWriter), Errno> {
-    let state = SpinLock::new(State {
-        ring: Ring::new()?,
-        readers: 1,
-        writers: 1,
-        not_empty: WaitList::new(),
-        not_full: WaitList::new(),
-    });
+    let state = SpinLock::new(
+        LockClass::PipeState,
+        State {
+            ring: Ring::new()?,
+            readers: 1,
+            writers: 1,
+            not_empty: WaitList::new(),
+            not_full: WaitList::new(),
+        },
+    );
     let pipe = Arc::new(Pipe { state });
     Ok((PipeReader(pipe.clone()), PipeWriter(pipe)))
 }

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use super::file::give;
 use super::procfs::{self, ProcInode, TaskFile};
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 use crate::syscall::errno::Errno;
 
 /// The open file.
@@ -36,7 +36,7 @@ impl ProcFile {
         };
         Self {
             inode,
-            text: SpinLock::new(text),
+            text: SpinLock::new(LockClass::ProcText, text),
         }
     }
 

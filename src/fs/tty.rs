@@ -14,7 +14,7 @@ use super::n_tty::{KeySignal, NTty, TERMIOS_BYTES, Termios};
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::drivers::serial;
 use crate::sched::wait_queue::WaitQueue;
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 use crate::syscall::errno::Errno;
 
 const TCGETS: u32 = 0x5401;
@@ -32,12 +32,13 @@ const TIOCSWINSZ: u32 = 0x5414;
 const TIOCNOTTY: u32 = 0x5422;
 const TIOCGSID: u32 = 0x5429;
 
-static DISCIPLINE: IrqSpinLock<NTty> = IrqSpinLock::new(NTty::new());
+static DISCIPLINE: IrqSpinLock<NTty> = IrqSpinLock::new(LockClass::TtyDiscipline, NTty::new());
 static READERS: WaitQueue = WaitQueue::new();
 /// The foreground process group; 0: none yet, so that keys are no signals.
 static FOREGROUND: AtomicI32 = AtomicI32::new(0);
 /// Rows and columns, and the same in pixels.
-static WINDOW: IrqSpinLock<[u8; 8]> = IrqSpinLock::new([25, 0, 80, 0, 0, 0, 0, 0]);
+static WINDOW: IrqSpinLock<[u8; 8]> =
+    IrqSpinLock::new(LockClass::TtyWindow, [25, 0, 80, 0, 0, 0, 0, 0]);
 
 /// Signals of keys that were pressed, a bit each by number, for `process::tty_signal` to send: in
 /// an interrupt the task list cannot be looked at.

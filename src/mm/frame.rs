@@ -16,13 +16,13 @@ use super::memblock::Memblock;
 use super::zone::{Page, Zone};
 use super::{quicklist, vma::TASK_SIZE};
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 
 /// Where the direct map begins: linear address of physical address 0.
 pub const PAGE_OFFSET: u32 = TASK_SIZE;
 
 static MEM_MAP: Once<&'static [Page]> = Once::new();
-static ZONE: IrqSpinLock<Zone> = IrqSpinLock::new(Zone::empty());
+static ZONE: IrqSpinLock<Zone> = IrqSpinLock::new(LockClass::Zone, Zone::empty());
 static ZERO_PAGE: AtomicU32 = AtomicU32::new(0);
 static TOTAL: AtomicU32 = AtomicU32::new(0);
 /// Frames that only the kernel may take, so that what it cannot refuse still succeeds.

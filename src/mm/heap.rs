@@ -17,7 +17,7 @@ use talc::{DefaultBinning, source::Source};
 
 use super::frame::{self, phys_to_virt};
 use crate::hw::pte::PAGE_SIZE;
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 
 /// Frames the heap grows by when it must grow.
 const GROW_PAGES: u32 = 16;
@@ -25,7 +25,7 @@ const GROW_PAGES: u32 = 16;
 const OVERHEAD: usize = 64;
 
 #[global_allocator]
-static HEAP: KernelHeap = KernelHeap(IrqSpinLock::new(Heap(Talc::new(Frames))));
+static HEAP: KernelHeap = KernelHeap(IrqSpinLock::new(LockClass::Heap, Heap(Talc::new(Frames))));
 
 struct KernelHeap(IrqSpinLock<Heap>);
 

@@ -10,12 +10,12 @@ use core::ptr::NonNull;
 
 use super::pgtable::{add_kernel_tables, set_kernel_pte};
 use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, Pte, PteFlags};
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 
 const AREA: u32 = 0xffc0_0000;
 const AREA_END: u32 = 0xffff_f000;
 
-static NEXT: IrqSpinLock<u32> = IrqSpinLock::new(AREA);
+static NEXT: IrqSpinLock<u32> = IrqSpinLock::new(LockClass::Ioremap, AREA);
 
 /// Makes the page table. Once, at boot.
 pub fn init() -> bool {

@@ -14,7 +14,7 @@ use super::ldt_struct::LdtStruct;
 use super::mm_count::MmCount;
 use super::vma::MemoryMap;
 use crate::arch::x86::insn::read_cr3;
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 
 /// An address space.
 #[repr(C)]
@@ -49,11 +49,11 @@ pub const MM_CONTEXT_LDT: u32 = 1 << 31;
 pub static INIT_MM: MmStruct = MmStruct {
     pgd: AtomicU32::new(0),
     ldt: AtomicPtr::new(core::ptr::null_mut()),
-    ldt_lock: SpinLock::new(()),
+    ldt_lock: SpinLock::new(LockClass::MmLdt, ()),
     cpu_vm_mask: AtomicU32::new(0),
     context_flags: AtomicU32::new(0),
     counts: MmCount::new(),
-    map: SpinLock::new(MemoryMap::new()),
+    map: SpinLock::new(LockClass::MmMap, MemoryMap::new()),
     rss: AtomicU32::new(0),
     hiwater_rss: AtomicU32::new(0),
 };
@@ -67,11 +67,11 @@ impl MmStruct {
         Some(Box::into_raw(Box::new(MmStruct {
             pgd: AtomicU32::new(pgd),
             ldt: AtomicPtr::new(core::ptr::null_mut()),
-            ldt_lock: SpinLock::new(()),
+            ldt_lock: SpinLock::new(LockClass::MmLdt, ()),
             cpu_vm_mask: AtomicU32::new(0),
             context_flags: AtomicU32::new(0),
             counts: MmCount::new(),
-            map: SpinLock::new(MemoryMap::new()),
+            map: SpinLock::new(LockClass::MmMap, MemoryMap::new()),
             rss: AtomicU32::new(0),
             hiwater_rss: AtomicU32::new(0),
         })))

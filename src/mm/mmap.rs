@@ -219,8 +219,7 @@ pub fn do_madvise(mm: &MmStruct, address: u32, length: u32, dontneed: bool) -> R
 #[doc(alias = "copy_page_range")]
 pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     let map = old.map.lock();
-    // Nobody else knows the new one yet.
-    *new.map.lock_nested() = map.try_clone()?;
+    let copy = map.try_clone()?;
     let (old_pgd, new_pgd) = (
         old.pgd.load(Ordering::Relaxed),
         new.pgd.load(Ordering::Relaxed),
@@ -259,6 +258,9 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     if protected {
         flush_tlb_mm(old);
     }
+    // Not two at once: nobody looks at the new one yet.
+    drop(map);
+    *new.map.lock() = copy;
     result
 }
 

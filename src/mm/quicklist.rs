@@ -9,7 +9,7 @@
 //! Linux: 2.6.11 `pgtable_cache`, 2.6.38 `mm/quicklist.c`.
 
 use super::frame::{phys_to_virt, put_page};
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 
 /// Frames a list keeps at most; more go back to the zone.
 const LIMIT: u32 = 64;
@@ -33,7 +33,7 @@ pub static PAGE_DIRECTORIES: Quicklist = Quicklist::new();
 impl Quicklist {
     const fn new() -> Self {
         Self {
-            list: IrqSpinLock::new(List { head: 0, length: 0 }),
+            list: IrqSpinLock::new(LockClass::Quicklist, List { head: 0, length: 0 }),
         }
     }
 

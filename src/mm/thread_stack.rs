@@ -18,7 +18,7 @@ use core::ptr::NonNull;
 use super::frame::{alloc_page, may_alloc, put_page, totalram_pages};
 use super::pgtable::{add_kernel_tables, set_kernel_pte};
 use crate::hw::pte::{PAGE_SIZE, PGDIR_SIZE, Pte, PteFlags};
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::thread_info::THREAD_SIZE;
 
 /// Where the slots begin.
@@ -38,12 +38,15 @@ struct Pool {
     end: u32,
 }
 
-static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(Pool {
-    free: 0,
-    nr_free: 0,
-    next: STACK_AREA,
-    end: STACK_AREA,
-});
+static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(
+    LockClass::ThreadStacks,
+    Pool {
+        free: 0,
+        nr_free: 0,
+        next: STACK_AREA,
+        end: STACK_AREA,
+    },
+);
 
 /// Makes page tables for as many stacks as a fourth of memory holds. Once, at boot.
 pub fn init() -> bool {

@@ -72,7 +72,7 @@ pub fn do_execve(
     if !may_alloc(EXEC_PAGES) {
         return Err(Errno::ENOMEM);
     }
-    let cred = *me.cred.lock();
+    let cred = me.cred();
     let files = unshare_files(me)?;
     let inode = open_exec(me, path, &cred)?;
     let (argv, envp) = strings()?;
@@ -121,7 +121,7 @@ pub fn do_execve(
         perf_event_exit_task(me);
     }
     perf_event_enable_on_exec(me);
-    *me.cred.lock() = new_cred;
+    me.set_cred(new_cred);
     me.comm
         .set(path.rsplit(|byte| *byte == b'/').next().unwrap_or(path));
     trace_sched_process_exec(path, old_pid);

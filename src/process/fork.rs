@@ -32,7 +32,7 @@ use crate::sched::hooks::perf_event::perf_event_init_task;
 use crate::sched::hooks::rseq::rseq_migrate;
 use crate::sched::hooks::trace::trace_sched_process_fork;
 use crate::sched::wake_up::wake_up_new_task;
-use crate::sync::{IrqGuard, SpinLock};
+use crate::sync::IrqGuard;
 use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
@@ -132,7 +132,7 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         Some(name) => task.comm.set(name.as_bytes()),
         None => task.comm.set(&me.comm.get().0),
     }
-    task.cred = SpinLock::new(*me.cred.lock());
+    task.set_cred(me.cred());
     copy_files(me, args.flags, &task)?;
     let has = |flag| args.flags & flag != 0;
     task.signal = copy_signal(&me.signal, has(CLONE_THREAD), has(CLONE_SIGHAND));
@@ -270,7 +270,7 @@ fn check_flags(me: Current, flags: u32) -> Result<(), Errno> {
     }
     match flags & CLONE_NEW_ANY {
         0 => Ok(()),
-        _ if me.cred.lock().capable() => Err(Errno::EINVAL),
+        _ if me.cred().capable() => Err(Errno::EINVAL),
         _ => Err(Errno::EPERM),
     }
 }
@@ -319,15 +319,17 @@ fn copy_signals(me: Current, flags: u32, task: &TaskStruct) {
 /// Open files and working directory: the parent's own for CLONE_FILES and CLONE_FS, or copies.
 fn copy_files(me: Current, flags: u32, task: &TaskStruct) -> Result<(), Errno> {
     let files = me.files.lock().clone();
-    *task.files.lock() = match files {
+    let files = match files {
         Some(files) if flags & CLONE_FILES == 0 => Some(Arc::new(files.try_clone()?)),
         shared => shared,
     };
+    *task.files.lock() = files;
     let fs = me.fs.lock().clone();
-    *task.fs.lock() = match fs {
+    let fs = match fs {
         Some(fs) if flags & CLONE_FS == 0 => Some(Arc::new(fs.copy())),
         shared => shared,
     };
+    *task.fs.lock() = fs;
     Ok(())
 }
 

@@ -126,8 +126,8 @@ pub fn check_kill_permission(me: Current, task: &TaskStruct, signal: u32) -> Res
         return Err(Errno::EINVAL);
     }
     // One after the other: the two may be the same task.
-    let mine = *me.cred.lock();
-    let theirs = *task.cred.lock();
+    let mine = me.cred();
+    let theirs = task.cred();
     let same_session =
         || me.signal.session.load(Ordering::Relaxed) == task.signal.session.load(Ordering::Relaxed);
     match mine.may_signal(&theirs) || signal == SIGCONT && same_session() {

@@ -28,7 +28,7 @@ use super::tasklist::{INIT_PID, TASKLIST, TaskList, do_each_task_pid};
 use super::usage::{Usage, UsageOfOthers};
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 use crate::syscall::errno::Errno;
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED};
 use crate::task::task_struct::TaskStruct;
@@ -119,34 +119,37 @@ impl SignalStruct {
     /// All default, in process group and session 0.
     pub fn new() -> Self {
         Self {
-            sighand: IrqSpinLock::new(new_sighand([SigAction::default(); NSIG as usize])),
-            shared_pending: IrqSpinLock::new(SigPending::new()),
+            sighand: IrqSpinLock::new(
+                LockClass::Sighand,
+                new_sighand([SigAction::default(); NSIG as usize]),
+            ),
+            shared_pending: IrqSpinLock::new(LockClass::SharedPending, SigPending::new()),
             pgrp: AtomicI32::new(0),
             session: AtomicI32::new(0),
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
             sent_to_many: AtomicU32::new(0),
             stop: GroupStop::default(),
-            real_timer: IrqSpinLock::new(ItReal::default()),
-            posix_timers: IrqSpinLock::new(PosixTimers::new()),
-            usage: IrqSpinLock::new(UsageOfOthers::default()),
+            real_timer: IrqSpinLock::new(LockClass::RealTimer, ItReal::default()),
+            posix_timers: IrqSpinLock::new(LockClass::PosixTimers, PosixTimers::new()),
+            usage: IrqSpinLock::new(LockClass::Usage, UsageOfOthers::default()),
         }
     }
 
     /// For a forked process: the same group, nothing pending, and `sighand`.
     fn copy(&self, sighand: Arc<SigHand>) -> Self {
         Self {
-            sighand: IrqSpinLock::new(sighand),
-            shared_pending: IrqSpinLock::new(SigPending::new()),
+            sighand: IrqSpinLock::new(LockClass::Sighand, sighand),
+            shared_pending: IrqSpinLock::new(LockClass::SharedPending, SigPending::new()),
             pgrp: AtomicI32::new(self.pgrp.load(Ordering::Relaxed)),
             session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
             sent_to_many: AtomicU32::new(0),
             stop: GroupStop::default(),
-            real_timer: IrqSpinLock::new(ItReal::default()),
-            posix_timers: IrqSpinLock::new(PosixTimers::new()),
-            usage: IrqSpinLock::new(UsageOfOthers::default()),
+            real_timer: IrqSpinLock::new(LockClass::RealTimer, ItReal::default()),
+            posix_timers: IrqSpinLock::new(LockClass::PosixTimers, PosixTimers::new()),
+            usage: IrqSpinLock::new(LockClass::Usage, UsageOfOthers::default()),
         }
     }
 
@@ -224,7 +227,7 @@ impl Default for SignalStruct {
 }
 
 fn new_sighand(actions: [SigAction; NSIG as usize]) -> Arc<SigHand> {
-    Arc::new(IrqSpinLock::new(actions))
+    Arc::new(IrqSpinLock::new(LockClass::SigActions, actions))
 }
 
 /// A new task's part in its process: the parent's own for a thread, else a copy, whose actions are
@@ -367,7 +370,7 @@ pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
         signal => (2, signal),                       // CLD_KILLED
     };
     let code = if signal == SIGCHLD { code } else { SI_USER };
-    let uid = child.cred.lock().uid.real;
+    let uid = child.cred().uid.real;
     // Its threads are all in the sum but the one that leads it.
     let used = child.signal.usage.lock().threads.plus(Usage::of(child));
     let times = used.clock_ticks();

@@ -200,7 +200,7 @@ pub fn notify_parent_cldstop(task: &TaskStruct, code: i32, signal: u32) {
     let Some(parent) = parent else { return };
     let action = parent.signal.action(SIGCHLD);
     if action.handler != SIG_IGN && action.flags & SA_NOCLDSTOP == 0 {
-        let uid = task.cred.lock().uid.real;
+        let uid = task.cred().uid.real;
         let times = Usage::of(task).clock_ticks();
         let info = SigInfo::child(SIGCHLD, code, task.tgid, uid, signal, times);
         // Only real-time signals are refused.

@@ -14,7 +14,7 @@ use super::pid::{PidType, Pids, Walk};
 use super::sigset::SIGCHLD;
 use crate::arch::x86::current::current;
 use crate::sched::timer::schedule_timeout;
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::state::{EXIT_ZOMBIE, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
@@ -40,10 +40,13 @@ pub struct TaskList {
 }
 
 /// The list. Read by timers too, hence the interrupts.
-pub static TASKLIST: IrqSpinLock<TaskList> = IrqSpinLock::new(TaskList {
-    pids: Pids::new(),
-    total_forks: 0,
-});
+pub static TASKLIST: IrqSpinLock<TaskList> = IrqSpinLock::new(
+    LockClass::Tasklist,
+    TaskList {
+        pids: Pids::new(),
+        total_forks: 0,
+    },
+);
 
 impl TaskList {
     /// The task with number `pid`.

@@ -2,24 +2,28 @@
 //!
 //! ```text
 //!   soft lockup   a CPU takes its ticks, a switch is due, and none has come for so long
-//!   hard lockup   a CPU takes no ticks: its interrupts are off. The next CPU sees it
+//!   hard lockup   a CPU takes no ticks: its interrupts are off. The next CPU sees it; and the boot
+//!                 CPU itself, by NMI, should the others be no better off
 //! ```
 //! Either ends the kernel, with the registers of every CPU, fetched by NMI, and all tasks.
 //! `watchdog=SECONDS` on the command line; 0 turns it off.
 //!
-//! Called by each CPU's tick, on the stack of the task that it interrupted.
+//! Called by each CPU's tick, and by the boot CPU's NMI when that does not come (`nmi_watchdog`), on
+//! the stack of the task that it interrupted.
 //!
 //! Book: ch. 6, "Checking the NMI Watchdogs".
-//! Linux: 2.6.38 `kernel/watchdog.c` (soft lockup); 6.5 `watchdog_buddy.c` (the neighbour).
+//! Linux: 2.6.38 `kernel/watchdog.c` (soft lockup), `nmi_watchdog=1`; 6.5 `watchdog_buddy.c` (the neighbour).
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::tasklist::TASKLIST;
-use crate::arch::x86::epitaph;
 use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
+use crate::arch::x86::{epitaph, nmi_watchdog};
 use crate::drivers::printk::PanicConsole;
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::rq::cpu_rq;
+use crate::sched::timer::HZ;
+use crate::task::pt_regs::PtRegs;
 use crate::task::state::state_letter;
 use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
 
@@ -56,6 +60,11 @@ static SWITCHES: [Pulse; NR_CPUS] = [const { Pulse::new() }; NR_CPUS];
 /// Ticks of each CPU's neighbour; looked at by the CPU.
 static NEIGHBOUR: [Pulse; NR_CPUS] = [const { Pulse::new() }; NR_CPUS];
 
+/// Ticks of the boot CPU; looked at by its NMI.
+static BOOT_CPU: Pulse = Pulse::new();
+/// Ticks of the boot CPU until it looks for a lost NMI.
+const TICKS_TO_ACKNOWLEDGE: u32 = HZ;
+
 /// Lets a CPU stand for so many seconds; 0: for ever.
 pub fn set_seconds(seconds: u32) {
     LIMIT_MS.store(seconds.saturating_mul(1000), Ordering::Relaxed);
@@ -76,6 +85,12 @@ extern "C" fn watchdog_tick() {
     }
     let now_ms = (since_boot_us() / 1000) as u32;
     let cpu = smp_processor_id();
+    if cpu == 0 {
+        nmi_watchdog::postpone();
+        if ticks_of(cpu).is_multiple_of(TICKS_TO_ACKNOWLEDGE) {
+            nmi_watchdog::acknowledge();
+        }
+    }
     let me = &SWITCHES[cpu as usize];
     // SAFETY: an atomic of this CPU's own run queue.
     let switches = unsafe { (*cpu_rq(cpu)).nr_switches.low() };
@@ -83,16 +98,31 @@ extern "C" fn watchdog_tick() {
         // Nothing is due: the time starts anew.
         me.count.store(!switches, Ordering::Relaxed);
     } else if me.still_for(switches, now_ms) >= limit_ms {
-        bark("soft", cpu, limit_ms);
+        bark("soft", cpu, limit_ms, None);
     }
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
-    if let Some(next) = neighbour(cpu, online) {
-        // SAFETY: one word of a live area, only looked at.
-        let ticks = unsafe { (&raw const (*per_cpu(next)).count.ticks).read_volatile() };
-        if NEIGHBOUR[cpu as usize].still_for(ticks, now_ms) >= limit_ms {
-            bark("hard", next, limit_ms);
-        }
+    if let Some(next) = neighbour(cpu, online)
+        && NEIGHBOUR[cpu as usize].still_for(ticks_of(next), now_ms) >= limit_ms
+    {
+        bark("hard", next, limit_ms, None);
     }
+}
+
+/// An NMI of the boot CPU, whose tick is late: has it been for too long?
+#[unsafe(no_mangle)]
+extern "C" fn watchdog_nmi(regs: &PtRegs) {
+    let limit_ms = LIMIT_MS.load(Ordering::Relaxed);
+    let cpu = smp_processor_id();
+    let now_ms = (since_boot_us() / 1000) as u32;
+    if limit_ms != 0 && BOOT_CPU.still_for(ticks_of(cpu), now_ms) >= limit_ms {
+        bark("hard", cpu, limit_ms, Some(regs));
+    }
+}
+
+/// Ticks that a CPU has taken.
+fn ticks_of(cpu: u32) -> u32 {
+    // SAFETY: one word of a live area, only looked at.
+    unsafe { (&raw const (*per_cpu(cpu)).count.ticks).read_volatile() }
 }
 
 /// The CPU after `cpu`, round about; none if there is no other.
@@ -102,8 +132,8 @@ fn neighbour(cpu: u32, online: u32) -> Option<u32> {
     Some(mask.trailing_zeros()).filter(|&next| next != cpu)
 }
 
-fn bark(kind: &str, cpu: u32, ms: u32) {
-    if IS_BARKING.swap(true, Ordering::AcqRel) {
+fn bark(kind: &str, cpu: u32, ms: u32, nmi: Option<&PtRegs>) {
+    if epitaph::is_dying() || IS_BARKING.swap(true, Ordering::AcqRel) {
         return;
     }
     epitaph::lockup(
@@ -111,6 +141,7 @@ fn bark(kind: &str, cpu: u32, ms: u32) {
             "{kind} lockup: CPU {cpu} has not switched for {} s",
             ms / 1000
         ),
+        nmi,
         show_tasks,
     )
 }

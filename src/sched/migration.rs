@@ -16,7 +16,7 @@ use super::rq::{cpu_rq, double_rq_lock, rq_unlock, set_task_cpu, task_rq_lock};
 use super::wait_queue::WaitQueue;
 use super::wake_up::check_preempt_curr;
 use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 use crate::syscall::errno::Errno;
 use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::{TaskRef, TaskStruct};
@@ -40,7 +40,7 @@ struct Stopper {
 
 static STOPPERS: [Stopper; NR_CPUS] = [const {
     Stopper {
-        requests: IrqSpinLock::new(VecDeque::new()),
+        requests: IrqSpinLock::new(LockClass::MigrationRequests, VecDeque::new()),
         waiting: WaitQueue::new(),
     }
 }; NR_CPUS];

@@ -18,11 +18,11 @@ use super::hooks::trace::trace_sched_migrate_task;
 use super::prio_array::PrioArray;
 use crate::arch::x86::percpu::per_cpu;
 use crate::mm::mm_struct::MmStruct;
-use crate::sync::LockMap;
 use crate::sync::counter::{Counter, Counter64};
 use crate::sync::lock_word;
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
 use crate::sync::spinlock::IrqSpinLockGuard;
+use crate::sync::{LockClass, LockMap};
 use crate::task::sched_entity::{MAX_RT_PRIO, RunList, SchedEntity};
 use crate::task::task_struct::TaskStruct;
 use crate::this_cpu_read;
@@ -68,7 +68,7 @@ impl Rq {
         unsafe {
             rq.write(Self {
                 locked: AtomicU32::new(0),
-                map: LockMap::new(),
+                map: LockMap::new(LockClass::RunQueue),
                 cpu,
                 curr: core::ptr::null_mut(),
                 prev_mm: core::ptr::null_mut(),

@@ -15,7 +15,7 @@ use super::wake_up::wake_up_process;
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
 use crate::drivers::tsc::since_boot_us;
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::state::TASK_RUNNING;
 use crate::task::task_struct::TaskRef;
 
@@ -43,7 +43,8 @@ type Function = fn(&TaskRef, TimerKey);
 type Timers = IrqSpinLock<BTreeMap<TimerKey, (TaskRef, Function)>>;
 
 /// Each CPU's (Linux: `tvec_bases`).
-static TIMERS: [Timers; NR_CPUS] = [const { IrqSpinLock::new(BTreeMap::new()) }; NR_CPUS];
+static TIMERS: [Timers; NR_CPUS] =
+    [const { IrqSpinLock::new(LockClass::Timers, BTreeMap::new()) }; NR_CPUS];
 
 /// Has `function` called for `task` when the clock has reached `expires_us`, on this CPU.
 pub fn add_timer(expires_us: u64, task: TaskRef, function: Function) -> TimerKey {

@@ -19,7 +19,7 @@ use super::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::arch::x86::current::{Current, current};
 use crate::sync::list::{List, ListHead};
 use crate::sync::spinlock::SpinLockGuard;
-use crate::sync::{IrqSpinLock, SpinLock};
+use crate::sync::{IrqSpinLock, LockClass, SpinLock};
 use crate::syscall::errno::Errno;
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
@@ -61,7 +61,7 @@ impl WaitQueueEntry {
 impl WaitQueue {
     /// A queue with nobody on it.
     pub const fn new() -> Self {
-        Self(IrqSpinLock::new(WaitList::new()))
+        Self(IrqSpinLock::new(LockClass::WaitQueue, WaitList::new()))
     }
 
     /// Sleeps until `condition` holds.

@@ -25,7 +25,7 @@ use crate::sched::policy::{set_scheduler, yield_current};
 use crate::sched::schedule::schedule;
 use crate::sched::timer::{HZ, jiffies, schedule_timeout};
 use crate::sched::wake_up::{wake_up_new_task, wake_up_process};
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 use crate::task::sched_entity::{SCHED_FIFO, SCHED_NORMAL};
 use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
@@ -70,7 +70,7 @@ impl Thread {
     ) -> Result<Self, Verdict> {
         let waiter = current().get_task_struct();
         let done = Arc::new(Done {
-            outcome: SpinLock::new(None),
+            outcome: SpinLock::new(LockClass::Selftest, None),
             waiter,
         });
         let start = Box::into_raw(Box::new(Start {
@@ -269,7 +269,7 @@ pub struct Slot(SpinLock<Option<TaskRef>>);
 impl Slot {
     /// Empty.
     pub const fn new() -> Self {
-        Self(SpinLock::new(None))
+        Self(SpinLock::new(LockClass::Selftest, None))
     }
 
     /// The running task steps in.
@@ -303,7 +303,7 @@ pub struct Journal<T>(SpinLock<Vec<T>>);
 impl<T: Clone> Journal<T> {
     /// Nothing yet.
     pub const fn new() -> Self {
-        Self(SpinLock::new(Vec::new()))
+        Self(SpinLock::new(LockClass::Selftest, Vec::new()))
     }
 
     /// One thing more.

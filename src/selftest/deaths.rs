@@ -5,18 +5,18 @@ use super::check::{Outcome, Verdict};
 use super::crew::{Crew, me, pass};
 use super::smp::{need_cpus, wait_for};
 use crate::arch::x86::current::current;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::arch::x86::insn;
 use crate::arch::x86::paravirt::{arch_enter_lazy_mmu_mode, is_batching};
-use crate::arch::x86::percpu::NR_CPUS;
+use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
 use crate::arch::x86::smp::smp_call_function_many;
 use crate::mm::mm_struct::MmStruct;
 use crate::sched::context_switch::context_switch;
 use crate::sched::prepare_task_switch::prepare_task_switch;
 use crate::sched::rq::{cpu_rq, rq_lock, rq_unlock, this_rq};
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
-use crate::sync::{PreemptGuard, SpinLock};
+use crate::sync::{LockClass, PreemptGuard, SpinLock};
 use crate::task::last::Prev;
 use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, set_flag};
 
@@ -62,12 +62,16 @@ pub const CASES: &[Case] = &[
         run: bug_lock_taken_twice,
     },
     Case {
-        name: "bug_locks_taken_in_two_orders!",
-        run: bug_locks_taken_in_two_orders,
+        name: "bug_locks_taken_out_of_order!",
+        run: bug_locks_taken_out_of_order,
     },
     Case {
         name: "bug_lock_of_interrupts!",
         run: bug_lock_of_interrupts,
+    },
+    Case {
+        name: "bug_lock_with_interrupts_off!",
+        run: bug_lock_with_interrupts_off,
     },
     Case {
         name: "bug_run_queues_out_of_order!",
@@ -98,6 +102,10 @@ pub const CASES: &[Case] = &[
         run: hard_lockup,
     },
     Case {
+        name: "all_cpus_locked_up!",
+        run: all_cpus_locked_up,
+    },
+    Case {
         name: "hang!",
         run: hang,
     },
@@ -109,8 +117,8 @@ fn survived() -> Outcome {
     ))
 }
 
-static FIRST: SpinLock<()> = SpinLock::new(());
-static SECOND: SpinLock<()> = SpinLock::new(());
+static FIRST: SpinLock<()> = SpinLock::new(LockClass::SelftestFirst, ());
+static SECOND: SpinLock<()> = SpinLock::new(LockClass::SelftestSecond, ());
 
 /// It would wait for itself for ever.
 fn bug_lock_taken_twice() -> Outcome {
@@ -124,30 +132,35 @@ fn take_first() -> impl Sized {
     FIRST.lock()
 }
 
-/// No deadlock has come of it: nobody else is there. The checker needs only to see both orders.
-fn bug_locks_taken_in_two_orders() -> Outcome {
-    take_both_in_order();
-    let _second = SECOND.lock();
+/// No deadlock has come of it: nobody else is there. The checker needs to see this order only.
+fn bug_locks_taken_out_of_order() -> Outcome {
+    let _second = take_second();
     let _first = FIRST.lock();
     survived()
 }
 
 #[inline(never)]
-fn take_both_in_order() {
-    let _first = FIRST.lock();
-    let _second = SECOND.lock();
+fn take_second() -> impl Sized {
+    SECOND.lock()
 }
 
 /// An interrupt handler wants what this CPU could hold when it comes.
 fn bug_lock_of_interrupts() -> Outcome {
     need_cpus(2)?;
-    drop(take_first());
     Crew::new()
         .actor_on(1, "caller", || {
             smp_call_function_many(1, |_| drop(FIRST.lock()), 0);
             Ok(())
         })
         .run()?;
+    survived()
+}
+
+/// No interrupt wants it; but one may want what we hold, interrupts off, while we wait for whoever
+/// that has interrupted.
+fn bug_lock_with_interrupts_off() -> Outcome {
+    local_irq_disable();
+    let _held = take_first();
     survived()
 }
 
@@ -234,6 +247,22 @@ fn hard_lockup() -> Outcome {
     Crew::new()
         .actor_on(1, "locked up", || spin_with(local_irq_disable))
         .run()
+}
+
+/// No CPU takes interrupts any more: there is no neighbour who could see it.
+fn all_cpus_locked_up() -> Outcome {
+    let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
+    let missing = AtomicU32::new(online.count_ones());
+    let mut crew = Crew::new();
+    for cpu in (0..NR_CPUS as u32).filter(|cpu| online & 1 << cpu != 0) {
+        let missing = &missing;
+        crew = crew.actor_on(cpu, "locked up", move || {
+            missing.fetch_sub(1, Ordering::AcqRel);
+            wait_for("all are there", || missing.load(Ordering::Acquire) == 0)?;
+            spin_with(local_irq_disable)
+        });
+    }
+    crew.run()
 }
 
 #[inline(never)]

@@ -12,6 +12,7 @@ use super::user::Mm;
 use crate::arch::x86::percpu::TLBSTATE_LAZY;
 use crate::mm::membarrier::MembarrierCmd;
 use crate::sched::wake_up::wake_up_process;
+use crate::sync::LockClass;
 use crate::syscall::errno::Errno;
 use crate::syscall::membarrier::sys_membarrier;
 
@@ -96,7 +97,11 @@ fn syncs_core_where_no_cr3_is_written() -> Outcome {
 /// process runs.
 fn interrupts_exactly_its_users() -> Outcome {
     need_cpus(3)?;
-    let (mm, sleeper, ready) = (Place::new(None), Slot::new(), Rendezvous::new(3));
+    let (mm, sleeper, ready) = (
+        Place::new(LockClass::Selftest, None),
+        Slot::new(),
+        Rendezvous::new(3),
+    );
     let asleep = AtomicBool::new(false);
     Crew::new()
         .actor_on(0, "caller", || {
@@ -142,7 +147,7 @@ fn interrupts_exactly_its_users() -> Outcome {
 /// have to reach it.
 fn spares_a_lazy_cpu() -> Outcome {
     need_cpus(2)?;
-    let (mm, slot) = (Place::new(None), Slot::new());
+    let (mm, slot) = (Place::new(LockClass::Selftest, None), Slot::new());
     Crew::new()
         .actor_on(0, "caller", || {
             let own = Mm::move_into_new()?;
@@ -233,7 +238,11 @@ fn registration_follows_the_switch() -> Outcome {
 /// nothing, so CPU 1 must have been told.
 fn registration_reaches_a_lazy_cpu() -> Outcome {
     need_cpus(2)?;
-    let (mm, slot, ready) = (Place::new(None), Slot::new(), Rendezvous::new(2));
+    let (mm, slot, ready) = (
+        Place::new(LockClass::Selftest, None),
+        Slot::new(),
+        Rendezvous::new(2),
+    );
     Crew::new()
         .actor_on(0, "caller", || {
             let own = Mm::move_into_new()?;

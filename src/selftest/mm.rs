@@ -11,7 +11,7 @@ use super::user::{Mm, active_mm, my_active_mm};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::{TLBSTATE_LAZY, TLBSTATE_OK};
 use crate::mm::mm_struct::MM_LIVE;
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 use crate::this_cpu_read;
 
 pub const CASES: &[Case] = &[
@@ -64,7 +64,7 @@ fn at(place: &Place) -> Mm {
 
 /// prev borrows: what it borrowed moves on to next; no count changes, no CR3 is written.
 fn kernel_to_kernel_counts() -> Outcome {
-    let (mm, first) = (Place::new(None), Slot::new());
+    let (mm, first) = (Place::new(LockClass::Selftest, None), Slot::new());
     let written = AtomicU32::new(0);
     let user = || {
         *mm.lock() = Some(Mm::move_into_new()?);
@@ -106,7 +106,7 @@ fn kernel_to_kernel_counts() -> Outcome {
 
 /// next borrows prev's address space: one count more, no CR3 is written.
 fn user_to_kernel_counts() -> Outcome {
-    let (mm, user_slot) = (Place::new(None), Slot::new());
+    let (mm, user_slot) = (Place::new(LockClass::Selftest, None), Slot::new());
     let (written, lazy) = (AtomicU32::new(0), AtomicU32::new(0));
     let user = || {
         user_slot.enter();
@@ -154,7 +154,7 @@ fn user_to_kernel_counts() -> Outcome {
 
 /// CR3 becomes next's; what prev had borrowed loses one count, after the switch.
 fn kernel_to_user_counts() -> Outcome {
-    let (lent, kernel_slot) = (Place::new(None), Slot::new());
+    let (lent, kernel_slot) = (Place::new(LockClass::Selftest, None), Slot::new());
     let written = AtomicU32::new(0);
     let lender = || {
         *lent.lock() = Some(Mm::move_into_new()?);
@@ -200,7 +200,7 @@ fn kernel_to_user_counts() -> Outcome {
 
 /// CR3 is written, no count changes, and each keeps its `active_mm`.
 fn user_to_user_counts() -> Outcome {
-    let places = [const { Place::new(None) }; 2];
+    let places = [const { Place::new(LockClass::Selftest, None) }; 2];
     let slots = [const { Slot::new() }; 2];
     let written = AtomicU32::new(0);
     let play = |n: usize| {
@@ -237,7 +237,7 @@ fn user_to_user_counts() -> Outcome {
 
 /// Two threads of one process: the directory is the same, so the TLB is kept.
 fn same_mm_switch_writes_no_cr3() -> Outcome {
-    let mm = Place::new(None);
+    let mm = Place::new(LockClass::Selftest, None);
     let written = AtomicU32::new(0);
     let play = |first: bool| {
         let (mm, written) = (&mm, &written);
@@ -339,7 +339,7 @@ fn active_mm_never_none() -> Outcome {
 /// A dead process's directory stays loaded under the kernel task after it, and goes when the
 /// next user task has loaded its own.
 fn page_directory_freed_by_next_task_after_cr3_moved() -> Outcome {
-    let place = Place::new(None);
+    let place = Place::new(LockClass::Selftest, None);
     let live = AtomicU32::new(0);
     let dying = || {
         *place.lock() = Some(Mm::move_into_new()?);
@@ -380,7 +380,7 @@ fn page_directory_freed_by_next_task_after_cr3_moved() -> Outcome {
 
 /// The first of two users leaves: the address space stays as it is; the last takes it along.
 fn mm_goes_with_its_last_user() -> Outcome {
-    let place = Place::new(None);
+    let place = Place::new(LockClass::Selftest, None);
     let live = AtomicU32::new(0);
     let first = || {
         *place.lock() = Some(Mm::move_into_new()?);

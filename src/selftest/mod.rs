@@ -10,7 +10,8 @@
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
 //!   [`counters`], [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`smp_balance`], [`tick`], [`paravirt`],
-//!   [`hooks`], [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`], [`deaths`]
+//!   [`hooks`], [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`], [`locks`],
+//!   [`deaths`]
 //!
 //! [`stress`] is a run of its own.
 //!
@@ -33,6 +34,7 @@ pub mod flags;
 pub mod fpu;
 pub mod hooks;
 pub mod lifecycle;
+pub mod locks;
 pub mod membarrier;
 pub mod mm;
 pub mod paravirt;
@@ -104,6 +106,7 @@ const TABLE: &[&[Case]] = &[
     smp_mm::CASES,
     membarrier::CASES,
     proc::CASES,
+    locks::CASES,
     deaths::CASES,
 ];
 
@@ -180,7 +183,8 @@ fn hung(case: &Case, number: u32) -> ! {
         "# expected an end within {} seconds, got none; the tasks:\n",
         DEADLINE / u64::from(HZ)
     ));
-    for (_, entry) in TASKLIST.lock().pids.all() {
+    let list = TASKLIST.lock();
+    for (_, entry) in list.pids.all() {
         let task = &entry.task;
         let state = state_letter(task.state.load(Ordering::Relaxed));
         // SAFETY: one word of a live task, which is only shown.

@@ -19,7 +19,7 @@ use crate::mm::mmap::{MapFlags, do_mmap};
 use crate::mm::pgtable::swapper_phys;
 use crate::mm::vma::VmFlags;
 use crate::sched::wake_up::wake_up_process;
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 
 pub const CASES: &[Case] = &[
     Case {
@@ -92,7 +92,11 @@ fn cr3_of(cpu: u32) -> u32 {
 /// Two users of one address space run at once: a flush by one is one interrupt of the other.
 fn flush_reaches_the_other_user() -> Outcome {
     need_cpus(2)?;
-    let (mm, ready, done) = (Place::new(None), Rendezvous::new(2), Rendezvous::new(2));
+    let (mm, ready, done) = (
+        Place::new(LockClass::Selftest, None),
+        Rendezvous::new(2),
+        Rendezvous::new(2),
+    );
     Crew::new()
         .actor_on(0, "flusher", || {
             let own = Mm::move_into_new()?;
@@ -119,7 +123,11 @@ fn flush_reaches_the_other_user() -> Outcome {
 /// answered by leaving it; the owner comes back and has to load it again.
 fn flush_of_a_borrowed_mm() -> Outcome {
     need_cpus(2)?;
-    let (mm, slot, ready) = (Place::new(None), Slot::new(), Rendezvous::new(2));
+    let (mm, slot, ready) = (
+        Place::new(LockClass::Selftest, None),
+        Slot::new(),
+        Rendezvous::new(2),
+    );
     let (written, is_back) = (AtomicU32::new(0), AtomicBool::new(false));
     Crew::new()
         .actor_on(0, "flusher", || {
@@ -212,7 +220,7 @@ fn freed_after_last_lazy_cpu() -> Outcome {
     };
     let_go(online)?;
     let before = MM_LIVE.load(Ordering::Relaxed);
-    let (mm, ready) = (Place::new(None), Rendezvous::new(2));
+    let (mm, ready) = (Place::new(LockClass::Selftest, None), Rendezvous::new(2));
     Crew::new()
         .actor_on(0, "first", || {
             let own = Mm::move_into_new()?;
@@ -251,7 +259,7 @@ fn freed_after_last_lazy_cpu() -> Outcome {
 /// Once another address space is loaded the old one's flushes are none of this CPU's business.
 fn switched_away_cpu_gets_no_flush() -> Outcome {
     need_cpus(2)?;
-    let (mm, ready) = (Place::new(None), Rendezvous::new(2));
+    let (mm, ready) = (Place::new(LockClass::Selftest, None), Rendezvous::new(2));
     Crew::new()
         .actor_on(0, "flusher", || {
             let own = Mm::move_into_new()?;

@@ -1,34 +1,35 @@
-//! The lock checker of kernels with debug assertions: who holds a lock, since where, and whether
-//! taking it here can end in a deadlock.
+//! The lock checker of kernels with debug assertions: who holds a lock, since where, and whether it
+//! may be waited for here.
 //!
 //! ```text
-//!   owner        the same CPU takes it again; another than its owner releases it, or it is free
-//!   order        a class is taken while another is held that was once taken the other way round
-//!   interrupts   a class is taken in an interrupt handler, and elsewhere with interrupts on
+//!   owner     the same CPU takes it again; another than its owner releases it, or it is free
+//!   order     a lock of a class is waited for while one further down in the table is held
+//!   context   a `Task` lock is waited for with interrupts off, or any lock in an NMI
 //! ```
-//! A misuse ends the kernel with two backtraces: here, and where the other half happened. Locks made
-//! at one place in the source are one class. What a CPU holds is noted per CPU, not per task: the
-//! lock of a run queue is taken by prev and released by next.
+//! The last two are `lock_order`'s rules, by the table of `lock_class`. A misuse ends the kernel with
+//! two backtraces: here, and where the other lock was taken. What a CPU holds is noted per CPU, not
+//! per task: the lock of a run queue is taken by prev and released by next.
 //!
 //! Called by every lock, on any stack. In a kernel without debug assertions there is nothing of it.
 //!
 //! Linux: 2.6.38 `kernel/lockdep.c`, `lib/spinlock_debug.c`.
 
 use core::cell::UnsafeCell;
-use core::panic::Location;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use super::irq::{IrqGuard, irqs_disabled};
-use super::lock_order::{LockOrder, MAX_CLASSES};
-use super::preempt::in_interrupt;
+use super::lock_class::{Context, LOCK_CLASSES, LockClass};
+use super::lock_order::{self, Here, Lock};
+use super::preempt::in_nmi;
 use crate::arch::x86::insn;
 use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
 use crate::task::thread_info::THREAD_SIZE;
 
 /// Return addresses that are kept of a backtrace.
 pub const TRACE_DEPTH: usize = 8;
-/// Locks that a CPU may hold at once.
-const MAX_HELD: usize = 16;
+/// Locks that a CPU may hold at once: a self-test holds one of each class.
+const MAX_HELD: usize = 64;
+const _: () = assert!(LOCK_CLASSES.len() < MAX_HELD);
 
 /// Return addresses, innermost first; 0 after the last.
 pub type Trace = [u32; TRACE_DEPTH];
@@ -38,11 +39,11 @@ pub type Trace = [u32; TRACE_DEPTH];
 pub struct Misuse {
     /// In words.
     pub what: &'static str,
-    /// Where the lock was made.
-    pub lock: &'static Location<'static>,
-    /// Where the other lock was made, if it takes two.
-    pub other: Option<&'static Location<'static>>,
-    /// Where the other half happened.
+    /// Class of the lock.
+    pub lock: LockClass,
+    /// Class of the lock that is held here, if it takes two.
+    pub other: Option<LockClass>,
+    /// Where the other lock, or this one, was taken; zeros if nowhere.
     pub there: Trace,
 }
 
@@ -53,20 +54,18 @@ unsafe extern "C" {
 
 /// What the checker keeps in each lock.
 pub struct LockMap {
-    made_at: &'static Location<'static>,
-    /// Number of the class and 1; 0 until the lock is first taken.
-    class: AtomicU32,
+    class: LockClass,
     /// Number of the CPU that holds it and 1; 0 while it is free.
     owner: AtomicU32,
     /// Where that took it.
     taken_at: TraceCell,
 }
 
-/// A backtrace that is written by who has just taken a lock, or found a class's first use.
+/// A backtrace that is written by whoever has just taken a lock.
 struct TraceCell(UnsafeCell<Trace>);
 
-// SAFETY: written under the lock that it belongs to, or once; a reader for a report may get a mixture
-// of two, which are return addresses all the same.
+// SAFETY: written under the lock that it belongs to; a reader for a report may get a mixture of two,
+// which are return addresses all the same.
 unsafe impl Sync for TraceCell {}
 // SAFETY: plain words.
 unsafe impl Send for TraceCell {}
@@ -87,50 +86,8 @@ impl TraceCell {
     }
 }
 
-/// What is known of a class.
-struct Class {
-    made_at: AtomicPtr<Location<'static>>,
-    /// Where it was first taken in an interrupt handler, and first with interrupts on.
-    in_irq: Usage,
-    irqs_on: Usage,
-}
-
-struct Usage {
-    seen: AtomicU32,
-    trace: TraceCell,
-}
-
-impl Usage {
-    const fn new() -> Self {
-        Self {
-            seen: AtomicU32::new(0),
-            trace: TraceCell::new(),
-        }
-    }
-
-    fn note(&self, trace: &Trace) {
-        if self.seen.load(Ordering::Relaxed) == 0 {
-            self.trace.set(trace);
-            self.seen.store(1, Ordering::Release);
-        }
-    }
-
-    fn get(&self) -> Option<Trace> {
-        (self.seen.load(Ordering::Acquire) != 0).then(|| self.trace.get())
-    }
-}
-
-static CLASSES: [Class; MAX_CLASSES] = [const {
-    Class {
-        made_at: AtomicPtr::new(core::ptr::null_mut()),
-        in_irq: Usage::new(),
-        irqs_on: Usage::new(),
-    }
-}; MAX_CLASSES];
-static ORDER: LockOrder = LockOrder::new();
-/// Where the second of two classes was first taken while the first was held.
-static EDGES: [[TraceCell; MAX_CLASSES]; MAX_CLASSES] =
-    [const { [const { TraceCell::new() }; MAX_CLASSES] }; MAX_CLASSES];
+/// Whether interrupts were ever on: before, the one CPU that runs has nothing to fear from them.
+static INTERRUPTS_BEGUN: AtomicBool = AtomicBool::new(false);
 
 /// The locks that a CPU holds, in no order after a release out of turn.
 struct Held {
@@ -146,30 +103,38 @@ static HELD: [Held; NR_CPUS] = [const {
 }; NR_CPUS];
 
 impl LockMap {
-    /// For a lock that is made where this is called from.
-    #[track_caller]
-    pub const fn new() -> Self {
+    /// For a lock of `class`.
+    pub const fn new(class: LockClass) -> Self {
         Self {
-            made_at: Location::caller(),
-            class: AtomicU32::new(0),
+            class,
             owner: AtomicU32::new(0),
             taken_at: TraceCell::new(),
         }
     }
 
-    /// Before waiting for the lock: may it be taken here? Preemption is off.
+    /// Before waiting for the lock: may it be waited for here? Preemption is off.
     #[inline(never)]
     pub fn acquire(&self) {
         let Some(cpu) = this_cpu() else { return };
-        let trace = capture();
         if self.owner.load(Ordering::Relaxed) == cpu + 1 {
             self.misuse("lock taken twice by one CPU", None, self.taken_at.get());
         }
-        let Some(class) = self.class() else { return };
-        self.check_interrupts(class, &trace);
-        for held in held_by(cpu) {
-            self.check_order(held, class, &trace);
-        }
+        let here = Here {
+            interrupts_on: self.class.row().context == Context::Any || interrupts_on(),
+            in_nmi: in_nmi(),
+        };
+        let held = held_by(cpu).map(LockMap::lock);
+        let Err(wrong) = lock_order::may_wait_for(self.lock(), here, held) else {
+            return;
+        };
+        let other = match wrong {
+            lock_order::Misuse::OutOfOrder(index) | lock_order::Misuse::SameClass(index) => {
+                held_by(cpu).nth(index)
+            }
+            lock_order::Misuse::InNmi | lock_order::Misuse::InterruptsOff => None,
+        };
+        let there = other.map_or([0; TRACE_DEPTH], |other| other.taken_at.get());
+        self.misuse(wrong.what(), other.map(|other| other.class), there);
     }
 
     /// The lock is ours now.
@@ -195,8 +160,8 @@ impl LockMap {
         let Some(cpu) = this_cpu() else { return };
         let owner = self.owner.swap(0, Ordering::Relaxed);
         if owner == 0 {
-            // Taken before the CPU had its number; then it has no class yet either.
-            if self.class.load(Ordering::Relaxed) != 0 {
+            // Taken before the CPU had its number: then it was taken nowhere.
+            if self.taken_at.get()[0] != 0 {
                 self.misuse("lock released that nobody holds", None, self.taken_at.get());
             }
             return;
@@ -219,83 +184,18 @@ impl LockMap {
         }
     }
 
-    /// The class's number, given at the first call; none if there are too many.
-    fn class(&self) -> Option<usize> {
-        if let Some(known) = self.class.load(Ordering::Relaxed).checked_sub(1) {
-            return Some(known as usize);
-        }
-        let place = core::ptr::from_ref(self.made_at).cast_mut();
-        let number = CLASSES.iter().position(|class| {
-            let free = core::ptr::null_mut();
-            match class
-                .made_at
-                .compare_exchange(free, place, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => true,
-                // SAFETY: only locations, which are static, are ever stored.
-                Err(other) => unsafe { *other == *place },
-            }
-        })?;
-        self.class.store(number as u32 + 1, Ordering::Relaxed);
-        Some(number)
-    }
-
-    fn check_interrupts(&self, class: usize, trace: &Trace) {
-        let Class {
-            in_irq, irqs_on, ..
-        } = &CLASSES[class];
-        if in_interrupt() {
-            in_irq.note(trace);
-            if let Some(there) = irqs_on.get() {
-                self.misuse(
-                    "lock taken in an interrupt, and elsewhere with interrupts on",
-                    None,
-                    there,
-                );
-            }
-        } else if !irqs_disabled() {
-            irqs_on.note(trace);
-            if let Some(there) = in_irq.get() {
-                self.misuse(
-                    "lock taken with interrupts on, and elsewhere in an interrupt",
-                    None,
-                    there,
-                );
-            }
-        }
-    }
-
-    fn check_order(&self, held: &LockMap, class: usize, trace: &Trace) {
-        let Some(before) = held.class() else { return };
-        if before == class {
-            // Several of one class have to be taken in the order of their addresses, as those of
-            // two run queues are.
-            if core::ptr::from_ref(held) >= core::ptr::from_ref(self) {
-                self.misuse(
-                    "two locks of a class not in order",
-                    None,
-                    held.taken_at.get(),
-                );
-            }
-            return;
-        }
-        if let Some(step) = ORDER.first_step(class, before) {
-            self.misuse(
-                "locks taken in two orders",
-                Some(held.made_at),
-                EDGES[class][step].get(),
-            );
-        }
-        if ORDER.add(before, class) {
-            EDGES[before][class].set(trace);
+    fn lock(&self) -> Lock {
+        Lock {
+            class: self.class,
+            address: core::ptr::from_ref(self) as usize,
         }
     }
 
     #[cold]
-    fn misuse(&self, what: &'static str, other: Option<&'static Location<'static>>, there: Trace) {
+    fn misuse(&self, what: &'static str, other: Option<LockClass>, there: Trace) {
         let misuse = Misuse {
             what,
-            lock: self.made_at,
+            lock: self.class,
             other,
             there,
         };
@@ -304,10 +204,13 @@ impl LockMap {
     }
 }
 
-impl Default for LockMap {
-    fn default() -> Self {
-        Self::new()
+/// Whether interrupts are on here. Before they were ever on, nothing can interrupt: then as well.
+fn interrupts_on() -> bool {
+    let on = !irqs_disabled();
+    if on && !INTERRUPTS_BEGUN.load(Ordering::Relaxed) {
+        INTERRUPTS_BEGUN.store(true, Ordering::Relaxed);
     }
+    on || !INTERRUPTS_BEGUN.load(Ordering::Relaxed)
 }
 
 /// Locks that this CPU holds just now.

@@ -7,6 +7,7 @@
 //! - `spinlock`: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
 //! - [`counter`]: counters that one context writes and anyone reads
 //! - [`list`]: lists through links that lie in what they list
+//! - [`lock_class`]: the table of all locks, in their order
 //! - [`lock_order`], `lockdep`: the checker of kernels with debug assertions; `no_lockdep`: others
 //!
 //! What is ours of a lock is its word, the preemption count and the interrupt flag around it, and the
@@ -16,6 +17,7 @@ pub mod counter;
 #[cfg(target_os = "none")]
 pub mod irq;
 pub mod list;
+pub mod lock_class;
 pub mod lock_order;
 pub mod lock_word;
 #[expect(
@@ -33,6 +35,7 @@ pub mod spinlock;
 
 #[cfg(target_os = "none")]
 pub use irq::IrqGuard;
+pub use lock_class::LockClass;
 #[cfg(all(target_os = "none", debug_assertions))]
 pub use lockdep::LockMap;
 #[cfg(all(target_os = "none", not(debug_assertions)))]

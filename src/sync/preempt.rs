@@ -1,7 +1,8 @@
 //! The preemption count: how many reasons there are not to switch here.
 //!
 //! It lies in `thread_info`, so it travels with the stack, as in the book's kernel:
-//! low byte, nested `preempt_disable` and spin locks; bits 16 up, nested hard interrupts.
+//! low byte, nested `preempt_disable` and spin locks; bits 16 to 25, nested hard interrupts; bit 26, an
+//! NMI.
 //!
 //! Book: ch. 5, "Kernel Preemption"; ch. 4, "Interrupt Handling" (`preempt_count`).
 //! Linux: 2.6.38 `preempt_disable`, `preempt_enable`, `add_preempt_count`.
@@ -12,6 +13,8 @@ use crate::task::thread_info::{self, TIF_NEED_RESCHED, current_thread_info};
 
 /// What one hard interrupt adds to the count.
 pub const HARDIRQ_OFFSET: i32 = 1 << 16;
+/// What an NMI adds to the count.
+pub const NMI_OFFSET: i32 = 1 << 26;
 /// Set while the kernel itself preempts a task: `schedule` must not put it to sleep.
 pub const PREEMPT_ACTIVE: i32 = 1 << 28;
 
@@ -75,6 +78,12 @@ unsafe extern "C" {
 #[inline(always)]
 pub fn in_interrupt() -> bool {
     preempt_count() & (0xfff * HARDIRQ_OFFSET) != 0
+}
+
+/// Whether this context is an NMI, which may have hit the holder of any lock.
+#[inline(always)]
+pub fn in_nmi() -> bool {
+    preempt_count() & NMI_OFFSET != 0
 }
 
 /// No preemption while this lives.

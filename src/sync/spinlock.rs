@@ -1,6 +1,8 @@
 //! Spin locks that also hold off preemption, or interrupts as well.
 //!
-//! `SpinLock` is for data that no interrupt handler touches; `IrqSpinLock` for the rest.
+//! `SpinLock` is for data that no interrupt handler touches, and that nobody waits for who holds what
+//! an interrupt handler wants; `IrqSpinLock` for the rest. Each lock has a class, which stands in the
+//! table of all locks, `lock_class`, with the kind of lock that it must be: another does not compile.
 //! The word is that of a run queue's lock, [`lock_word`]; around it is the `lock_api` crate.
 //!
 //! Book: ch. 5, "Spin Locks".
@@ -10,6 +12,7 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::lock_class::{Context, LockClass};
 use super::{IrqGuard, LockMap, PreemptGuard, lock_word};
 
 /// The word, as `lock_api` wants it.
@@ -52,6 +55,20 @@ pub type IrqSpinLock<T> = Lock<T, IrqPreemptGuard>;
 /// Proof that an [`IrqSpinLock`] is held.
 pub type IrqSpinLockGuard<'a, T> = LockGuard<'a, T, IrqPreemptGuard>;
 
+/// What a lock holds off while it is held.
+pub trait HeldOff: Default {
+    /// Where such a lock may be taken.
+    const CONTEXT: Context;
+}
+
+impl HeldOff for PreemptGuard {
+    const CONTEXT: Context = Context::Task;
+}
+
+impl HeldOff for IrqPreemptGuard {
+    const CONTEXT: Context = Context::Any;
+}
+
 /// Interrupts and preemption off. Fields drop in order: what was turned off last is on again first.
 pub struct IrqPreemptGuard {
     _irq: IrqGuard,
@@ -83,17 +100,23 @@ pub struct LockGuard<'a, T, H> {
     _held_off: H,
 }
 
-impl<T, H> Lock<T, H> {
-    /// An unlocked lock around `value`.
-    #[track_caller]
-    pub const fn new(value: T) -> Self {
+impl<T, H: HeldOff> Lock<T, H> {
+    /// An unlocked lock of `class` around `value`. A class of the other context does not compile
+    /// where the lock is a static, and is a panic elsewhere.
+    pub const fn new(class: LockClass, value: T) -> Self {
+        assert!(
+            class.row().context as u8 == H::CONTEXT as u8,
+            "BUG: a lock of the other kind than the table says"
+        );
         Self {
-            map: LockMap::new(),
+            map: LockMap::new(class),
             lock: lock_api::Mutex::from_raw(lock_api::RawMutex::INIT, value),
             held_off: PhantomData,
         }
     }
+}
 
+impl<T, H> Lock<T, H> {
     /// What the lock guards, for who need not take it: says at each use why.
     #[inline(always)]
     pub fn as_ptr(&self) -> *mut T {
@@ -106,7 +129,7 @@ impl<T, H> Lock<T, H> {
     }
 }
 
-impl<T, H: Default> Lock<T, H> {
+impl<T, H: HeldOff> Lock<T, H> {
     /// Spins until the lock is ours.
     #[inline(always)]
     pub fn lock(&self) -> LockGuard<'_, T, H> {
@@ -115,13 +138,23 @@ impl<T, H: Default> Lock<T, H> {
         self.taken(self.lock.lock(), held_off)
     }
 
-    /// As [`lock`](Self::lock), while another lock of the same kind is held: nobody takes the two the
-    /// other way round, since nobody else knows one of them yet, or since all take them in the order
-    /// of their addresses (Linux: `spin_lock_nested`).
+    /// Two locks of a class, in the order of their addresses, so that nobody who takes them the other
+    /// way round waits for us (Linux: `double_lock_hb`). The second is none if both are one lock. The
+    /// guards may be released in any order, so the caller keeps interrupts as they are until both are.
     #[inline(always)]
-    pub fn lock_nested(&self) -> LockGuard<'_, T, H> {
-        let held_off = H::default();
-        self.taken(self.lock.lock(), held_off)
+    pub fn lock_both<'a>(
+        first: &'a Self,
+        second: &'a Self,
+    ) -> (LockGuard<'a, T, H>, Option<LockGuard<'a, T, H>>) {
+        if core::ptr::eq(first, second) {
+            return (first.lock(), None);
+        }
+        if core::ptr::from_ref(first) < core::ptr::from_ref(second) {
+            let first = first.lock();
+            return (first, Some(second.lock()));
+        }
+        let second = second.lock();
+        (first.lock(), Some(second))
     }
 
     /// The lock if it is free; for a report or a panic that must not wait.

@@ -34,7 +34,7 @@ pub fn sys_open(path: u32, flags: u32, mode: u32) -> SysResult {
 /// Opens a path from directory `dirfd` on.
 pub fn sys_openat(dirfd: u32, path: u32, flags: u32, _mode: u32) -> SysResult {
     let path = getname(path)?;
-    let cred = *current().cred.lock();
+    let cred = current().cred();
     let file = File::open(start_of(dirfd, &path)?, &path, flags, &cred)?;
     files()?.install(Arc::new(file), 0, flags & O_CLOEXEC != 0)
 }

@@ -27,8 +27,7 @@ use crate::sched::schedule::schedule;
 use crate::sched::timer::{TICK_US, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::list::{List, ListHead};
-use crate::sync::spinlock::IrqSpinLockGuard;
-use crate::sync::{IrqGuard, IrqSpinLock};
+use crate::sync::{IrqGuard, IrqSpinLock, LockClass};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
@@ -66,7 +65,8 @@ struct FutexQ {
 type Bucket = IrqSpinLock<List>;
 
 const BUCKETS: usize = 64;
-static QUEUES: [Bucket; BUCKETS] = [const { IrqSpinLock::new(List::new()) }; BUCKETS];
+static QUEUES: [Bucket; BUCKETS] =
+    [const { IrqSpinLock::new(LockClass::FutexBucket, List::new()) }; BUCKETS];
 
 #[doc(alias = "hash_futex")]
 fn bucket(key: Key) -> &'static Bucket {
@@ -328,7 +328,7 @@ fn futex_requeue(
         {
             // The two are released in any order.
             let _irq = IrqGuard::new();
-            let (mut source, mut target) = lock_two(bucket(from), bucket(to));
+            let (mut source, mut target) = IrqSpinLock::lock_both(bucket(from), bucket(to));
             // Under the locks: nobody can begin to sleep on the old value any more.
             let value = compare.map(|(address, _)| get_user::<u32>(address));
             match (value, compare) {
@@ -352,22 +352,6 @@ fn futex_requeue(
             get_user::<u32>(address)?;
         }
     }
-}
-
-type Locked = IrqSpinLockGuard<'static, List>;
-
-/// Both buckets; the second is none if it is the same. In the order of their addresses, so that two
-/// requeues cannot wait for each other.
-fn lock_two(source: &'static Bucket, target: &'static Bucket) -> (Locked, Option<Locked>) {
-    if ptr::eq(source, target) {
-        return (source.lock(), None);
-    }
-    if ptr::from_ref(source) < ptr::from_ref(target) {
-        let source = source.lock();
-        return (source, Some(target.lock_nested()));
-    }
-    let target = target.lock();
-    (source.lock_nested(), Some(target))
 }
 
 /// Gives at most `most` sleepers of `from` the word `to`; they move to the list of `target`, or to

@@ -102,11 +102,15 @@ pub fn sys_getsid(pid: u32) -> SysResult {
 }
 
 fn cred() -> Cred {
-    *current().cred.lock()
+    current().cred()
 }
 
 fn change(set: impl FnOnce(&mut Cred) -> Result<(), Errno>) -> SysResult {
-    set(&mut current().cred.lock())?;
+    let me = current();
+    // Nobody else writes them, so the copy is still true when it is written back.
+    let mut cred = me.cred();
+    set(&mut cred)?;
+    me.set_cred(cred);
     Ok(0)
 }
 

@@ -57,5 +57,5 @@ pub fn sys_iopl(level: u32) -> SysResult {
 
 /// CAP_SYS_RAWIO: here, being the superuser.
 fn capable_rawio() -> bool {
-    current().cred.lock().capable()
+    current().cred().capable()
 }

@@ -140,7 +140,7 @@ const CMD_CAD: [u32; 2] = [0, 0x89ab_cdef];
 /// # Errors
 /// EPERM without privilege, EINVAL for wrong magic numbers or an unknown command.
 pub fn sys_reboot(magic1: u32, magic2: u32, command: u32, _argument: u32) -> SysResult {
-    if !current().cred.lock().capable() {
+    if !current().cred().capable() {
         return Err(Errno::EPERM);
     }
     if magic1 != LINUX_REBOOT_MAGIC1 || !LINUX_REBOOT_MAGIC2.contains(&magic2) {

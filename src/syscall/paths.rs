@@ -89,7 +89,7 @@ pub fn sys_faccessat(dirfd: u32, path: u32, mode: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let inode = lookup(dirfd, path, true)?;
-    let mut cred = *current().cred.lock();
+    let mut cred = current().cred();
     (cred.uid.effective, cred.uid.fs, cred.gid.fs) = (cred.uid.real, cred.uid.real, cred.gid.real);
     permission(inode, mode, &cred)?;
     match mode & MAY_WRITE != 0 && inode.file_type() != FileType::CharDevice {
@@ -115,7 +115,7 @@ fn set_cwd(inode: Inode) -> SysResult {
     if inode.file_type() != FileType::Directory {
         return Err(Errno::ENOTDIR);
     }
-    let cred = *current().cred.lock();
+    let cred = current().cred();
     permission(inode, MAY_EXEC, &cred)?;
     fs()?.set_cwd(inode);
     Ok(0)

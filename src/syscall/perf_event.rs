@@ -36,7 +36,7 @@ pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: 
         return Err(Errno::EINVAL);
     }
     let attr = perf_copy_attr(attr)?;
-    let privileged = current().cred.lock().capable();
+    let privileged = current().cred().capable();
     if !attr.exclude_kernel() && !privileged {
         return Err(Errno::EACCES);
     }
@@ -110,8 +110,8 @@ fn ptrace_may_access(task: &TaskRef) -> bool {
     if me.tgid == task.tgid {
         return true;
     }
-    let mine = *me.cred.lock();
-    let theirs = *task.cred.lock();
+    let mine = me.cred();
+    let theirs = task.cred();
     let all = |ids: [u32; 3], id| ids.iter().all(|it| *it == id);
     let (uid, gid) = (&theirs.uid, &theirs.gid);
     mine.capable()

@@ -120,7 +120,7 @@ fn write_failed(errno: Errno) -> Errno {
     if errno == Errno::EPIPE {
         let me = current();
         // As if it had sent the signal to itself.
-        let info = SigInfo::sent(SIGPIPE, SI_USER, me.tgid, me.cred.lock().uid.real);
+        let info = SigInfo::sent(SIGPIPE, SI_USER, me.tgid, me.cred().uid.real);
         // Only real-time signals are refused.
         let _queued = send_to_thread(info, &me);
     }

@@ -47,7 +47,7 @@ pub fn sys_get_robust_list(pid: u32, head: u32, length: u32) -> SysResult {
         me.robust_list.load(Ordering::Relaxed)
     } else {
         let task = find_task_by_pid(pid as i32).ok_or(Errno::ESRCH)?;
-        let (mine, theirs) = (*me.cred.lock(), *task.cred.lock());
+        let (mine, theirs) = (me.cred(), task.cred());
         if !mine.capable() && mine.uid.real != theirs.uid.real {
             return Err(Errno::EPERM);
         }

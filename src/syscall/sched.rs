@@ -47,8 +47,8 @@ fn change(pid: u32, policy: Option<u32>, param: u32) -> SysResult {
     // Before it is asked who may, as in Linux.
     check_scheduler(policy, priority)?;
     // One after the other: the two may be the same task.
-    let mine = *current().cred.lock();
-    let theirs = *task.cred.lock();
+    let mine = current().cred();
+    let theirs = task.cred();
     if !mine.capable() {
         let (was, was_priority, _) = get_scheduler(&task);
         let gains = policy != SCHED_NORMAL && (policy != was || priority > was_priority as i32);
@@ -121,7 +121,7 @@ pub fn sys_sched_rr_get_interval(pid: u32, interval: u32) -> SysResult {
 pub fn sys_nice(increment: u32) -> SysResult {
     let me = current();
     let increment = (increment as i32).clamp(-40, 40);
-    if increment < 0 && !me.cred.lock().capable() {
+    if increment < 0 && !me.cred().capable() {
         return Err(Errno::EPERM);
     }
     let nice = get_scheduler(&me).2 as i32;
@@ -212,8 +212,8 @@ pub fn sys_sched_setaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     let used = bytes.len().min(length as usize);
     copy_from_user(&mut bytes[..used], mask)?;
     let task = find_any(pid)?;
-    let mine = *current().cred.lock();
-    let theirs = *task.cred.lock();
+    let mine = current().cred();
+    let theirs = task.cred();
     if !mine.capable() && !mine.check_same_owner(&theirs) {
         return Err(Errno::EPERM);
     }

@@ -27,7 +27,7 @@ pub const SIGSET_BYTES: u32 = 8;
 
 fn info(signal: u32, code: i32) -> SigInfo {
     let me = current();
-    let uid = me.cred.lock().uid.real;
+    let uid = me.cred().uid.real;
     SigInfo::sent(signal, code, me.tgid, uid)
 }
 

@@ -33,7 +33,7 @@ use crate::process::signal::{SignalStruct, TaskSignals};
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::counter::Counter;
-use crate::sync::{IrqSpinLock, SpinLock};
+use crate::sync::{IrqSpinLock, LockClass, SpinLock};
 
 /// Process descriptor.
 #[repr(C)]
@@ -122,8 +122,8 @@ pub struct TaskStruct {
     pub alloc_lock: SpinLock<()>,
     /// Name of the program.
     pub comm: TaskComm,
-    /// Whose the task is.
-    pub cred: SpinLock<Cred>,
+    /// See [`cred`](Self::cred). Others read it in interrupts, and with the task list locked.
+    cred: IrqSpinLock<Cred>,
     /// Open files; none for kernel threads and after exit.
     pub files: SpinLock<Option<Arc<FilesStruct>>>,
     /// Where paths begin; none for kernel threads and after exit.
@@ -179,7 +179,7 @@ impl TaskStruct {
             flags: AtomicU32::new(0),
             on_cpu: AtomicU32::new(0),
             on_rq: AtomicU32::new(0),
-            pi_lock: IrqSpinLock::new(()),
+            pi_lock: IrqSpinLock::new(LockClass::PiLock, ()),
             ppid: AtomicI32::new(0),
             exit_state: AtomicU32::new(0),
             exit_code: AtomicI32::new(0),
@@ -194,22 +194,22 @@ impl TaskStruct {
             active_mm: AtomicPtr::new(core::ptr::null_mut()),
             hooks: AtomicU32::new(0),
             preempt_notifiers: UnsafeCell::new(core::ptr::null()),
-            kcov: SpinLock::new(None),
+            kcov: SpinLock::new(LockClass::TaskKcov, None),
             kcov_task: KcovTask::default(),
-            perf_events: IrqSpinLock::new(PerfEventContext::new()),
+            perf_events: IrqSpinLock::new(LockClass::PerfEvents, PerfEventContext::new()),
             rseq: AtomicU32::new(0),
             rseq_sig: AtomicU32::new(0),
             rseq_event_mask: AtomicU32::new(0),
             sched_info: UnsafeCell::new(SchedInfo::default()),
             se: UnsafeCell::new(SchedEntity::new()),
-            alloc_lock: SpinLock::new(()),
+            alloc_lock: SpinLock::new(LockClass::AllocLock, ()),
             comm: TaskComm::new(),
-            cred: SpinLock::new(Cred::ROOT),
-            files: SpinLock::new(None),
-            fs: SpinLock::new(None),
+            cred: IrqSpinLock::new(LockClass::Cred, Cred::ROOT),
+            files: SpinLock::new(LockClass::TaskFiles, None),
+            fs: SpinLock::new(LockClass::TaskFs, None),
             signal: Arc::new(SignalStruct::new()),
             restart_end: AtomicU64::new(0),
-            signals: IrqSpinLock::new(TaskSignals::none()),
+            signals: IrqSpinLock::new(LockClass::TaskSignals, TaskSignals::none()),
             exit_signal: AtomicU32::new(0),
             vfork_done: AtomicU32::new(0),
             wait_chldexit: WaitQueue::new(),
@@ -229,6 +229,17 @@ impl TaskStruct {
     /// Gives the task another number: before it is on the task list, or with the list locked.
     pub fn set_pid(&self, pid: i32) {
         self.pid.store(pid, Ordering::Relaxed);
+    }
+
+    /// A copy of the credentials. No guard leaves this function, so that two tasks' credentials, or
+    /// one task's twice, may be compared in one expression.
+    pub fn cred(&self) -> Cred {
+        *self.cred.lock()
+    }
+
+    /// Changes the credentials: the task itself does, or whoever makes the task, before it runs.
+    pub fn set_cred(&self, cred: Cred) {
+        *self.cred.lock() = cred;
     }
 
     /// The task's thread_info.

@@ -7,13 +7,13 @@ use crate::selftest::check::Verdict;
 use crate::selftest::crew::{Crew, Journal, pass};
 use crate::selftest::probe::{counts, cr3};
 use crate::selftest::user::{Mm, my_active_mm};
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 
 /// U1 -> K1 -> K2 -> U2 -> U1.
 pub fn four_kinds(guide: &mut Guide) {
     guide.say("U1 and U2 have address spaces, K1 and K2 are kernel threads: they borrow what");
     guide.say("is loaded. The order is U1 -> K1 -> K2 -> U2 -> U1. mm_count is that of U1's.");
-    let (lent, seen) = (SpinLock::new(None), Journal::new());
+    let (lent, seen) = (SpinLock::new(LockClass::Selftest, None), Journal::new());
     let note = |who: &'static str| {
         let mm: Option<Mm> = *lent.lock();
         let mm = mm.ok_or(Verdict::Failed("U1 was not first".into()))?;
@@ -27,7 +27,7 @@ pub fn four_kinds(guide: &mut Guide) {
         ));
         Ok::<(), Verdict>(())
     };
-    let u2_ready = SpinLock::new(false);
+    let u2_ready = SpinLock::new(LockClass::Selftest, false);
     let u1 = || {
         *lent.lock() = Some(Mm::move_into_new()?);
         pass(); // K1, K2, and U2, which moves into its own; then back here

@@ -8,7 +8,7 @@ use super::guide::Guide;
 use crate::mm::mm_struct::MM_LIVE;
 use crate::selftest::crew::{Crew, Journal, Slot, pass};
 use crate::selftest::user::{Mm, my_active_mm};
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 use crate::task::state::TASK_DEAD;
 use crate::task::task_struct::TASKS_LIVE;
 
@@ -64,7 +64,7 @@ pub fn stack(guide: &mut Guide) {
 pub fn page_directory(guide: &mut Guide) {
     guide.say("exit_mm grabs mm_count before it gives up mm: the dying process goes on as a");
     guide.say("kernel task that borrows. Its page directory goes when CR3 has moved on.");
-    let (place, seen) = (SpinLock::new(None), Journal::new());
+    let (place, seen) = (SpinLock::new(LockClass::Selftest, None), Journal::new());
     let live = || MM_LIVE.load(Ordering::Relaxed);
     let lent = || {
         place

@@ -12,7 +12,7 @@ use crate::sched::wake_up::wake_up_new_task;
 use crate::selftest::check::needs_debug_assertions;
 use crate::selftest::crew::{Crew, Journal, Slot, pass};
 use crate::selftest::probe::{debug_last, saved_word, thread_of};
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::THREAD_SIZE;
 
@@ -98,7 +98,10 @@ pub fn sleeping(guide: &mut Guide) {
     guide.say("A yields to B. The switch pushes eflags and ebp on A's stack, stores esp in");
     guide.say("A's thread.sp, loads B's thread.sp into esp - that is the process switch -");
     guide.say("and stores label 1 in A's thread.ip. Now B looks at A:");
-    let (slot, seen) = (Slot::new(), SpinLock::new(Sleeping::default()));
+    let (slot, seen) = (
+        Slot::new(),
+        SpinLock::new(LockClass::Selftest, Sleeping::default()),
+    );
     let a = || {
         slot.enter();
         pass();

@@ -16,7 +16,7 @@ use crate::arch::x86::insn::rdtsc;
 use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
 use crate::sync::irq::irqs_disabled;
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
-use crate::sync::{IrqGuard, IrqSpinLock};
+use crate::sync::{IrqGuard, IrqSpinLock, LockClass};
 use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
 use crate::this_cpu_read;
 
@@ -31,7 +31,7 @@ static RINGS: [Ring; NR_CPUS] = [const { Ring::new() }; NR_CPUS];
 /// The slots of all rings; none as long as nothing is traced.
 static ALL_SLOTS: Once<Vec<Slot>> = Once::new();
 /// Whoever takes records holds it, one record at a time.
-static OUTPUT: IrqSpinLock<()> = IrqSpinLock::new(());
+static OUTPUT: IrqSpinLock<()> = IrqSpinLock::new(LockClass::TraceOutput, ());
 
 fn slots(cpu: usize) -> Option<&'static [Slot]> {
     Some(&ALL_SLOTS.get()?[cpu.saturating_mul(SLOTS)..][..SLOTS])

@@ -21,7 +21,7 @@ pub const CHECKERS: &[Mutant] = &[
         name: "hard_lockup_not_seen",
         takes_out: "each CPU's look at its neighbour's ticks",
         edits: &[
-            Edit { file: "src/process/watchdog.rs", find: "        if NEIGHBOUR[cpu as usize]", replace: "        if false && NEIGHBOUR[cpu as usize]" },
+            Edit { file: "src/process/watchdog.rs", find: "        && NEIGHBOUR[cpu as usize]", replace: "        && false && NEIGHBOUR[cpu as usize]" },
         ],
         red: Run::boots(HARD, "no line has \"BUG: hard lockup: CPU 1 "),
     },
@@ -69,47 +69,57 @@ pub const CHECKERS: &[Mutant] = &[
         name: "lock_order_not_looked_at",
         takes_out: "the order of classes",
         edits: &[
-            Edit { file: "src/sync/lockdep.rs", find: "            self.check_order(held, class, &trace);", replace: "            let _ = held;" },
+            Edit { file: "src/sync/lock_order.rs", find: "        if old.class > new.class {", replace: "        if false {" },
         ],
-        red: Run::boots("lockdep::bug_locks_taken_in_two_orders", "no line has \"BUG: locks taken in two orders\""),
-    },
-    Mutant {
-        name: "lock_order_of_nobody",
-        takes_out: "the backtrace of the first order of two classes",
-        edits: &[
-            Edit { file: "src/sync/lockdep.rs", find: "            EDGES[before][class].set(trace);", replace: "            let _ = trace;" },
-        ],
-        red: Run::boots("lockdep::bug_locks_taken_in_two_orders", "the other does not name take_both_in_order"),
+        red: Run::boots("lockdep::bug_locks_taken_out_of_order", "no line has \"BUG: locks taken out of order\""),
     },
     Mutant {
         name: "run_queues_in_any_order",
         takes_out: "the order within a class",
         edits: &[
-            Edit { file: "src/sync/lockdep.rs", find: "            if core::ptr::from_ref(held) >= core::ptr::from_ref(self) {", replace: "            if false {" },
+            Edit { file: "src/sync/lock_order.rs", find: "        if old.class == new.class && !by_address {", replace: "        if false {" },
         ],
         red: Run::boots("lockdep::bug_run_queues_out_of_order", "no line has \"BUG: two locks of a class not in order\""),
     },
     Mutant {
         name: "lock_of_interrupts_not_looked_at",
-        takes_out: "the question whether a lock of interrupts is taken with interrupts on",
+        takes_out: "the question whether interrupts are on where a lock wants them on",
         edits: &[
-            Edit { file: "src/sync/lockdep.rs", find: "        self.check_interrupts(class, &trace);\n", replace: "" },
+            Edit { file: "src/sync/lock_order.rs", find: "    if row.context == Context::Task && !here.interrupts_on {", replace: "    if false {" },
         ],
-        red: Run::boots("lockdep::bug_lock_of_interrupts", "no line has \"BUG: lock taken in an interrupt, and elsewhere with interrupts on\""),
+        red: Run::boots("lockdep::bug_lock_of_interrupts", "no line has \"BUG: lock of task context taken with interrupts off\""),
     },
     Mutant {
-        name: "lock_of_interrupts_of_nobody",
-        takes_out: "the backtrace of who took a lock with interrupts on",
+        name: "all_cpus_locked_up_not_seen",
+        takes_out: "the boot CPU's NMI when its tick does not come",
         edits: &[
-            Edit { file: "src/sync/lockdep.rs", find: "            self.trace.set(trace);\n", replace: "" },
+            Edit { file: "src/arch/x86/nmi_watchdog.rs", find: "    lapic::let_8259s_send_nmis();\n", replace: "" },
         ],
-        red: Run::boots("lockdep::bug_lock_of_interrupts", "the other does not name take_first"),
+        red: Run::boots("smp::4_cpus_locked_up_are_seen_by_nmi", "no line has \"BUG: hard lockup: CPU 0 "),
+    },
+    Mutant {
+        name: "nmi_comes_once",
+        takes_out: "the acknowledgement by which the next NMI can come",
+        edits: &[
+            Edit { file: "src/drivers/pic.rs", find: "        end_of_interrupt(irq);\n        irq\n", replace: "        irq\n" },
+        ],
+        red: Run::boots("smp::1_cpus_locked_up_are_seen_by_nmi", "no line has \"BUG: hard lockup: CPU 0 "),
+    },
+    Mutant {
+        name: "cred_taken_with_interrupts_on",
+        takes_out: "the interrupts off while credentials are locked, and the row that asks for it",
+        edits: &[
+            Edit { file: "src/task/task_struct.rs", find: "    cred: IrqSpinLock<Cred>,", replace: "    cred: SpinLock<Cred>," },
+            Edit { file: "src/task/task_struct.rs", find: "            cred: IrqSpinLock::new(LockClass::Cred, Cred::ROOT),", replace: "            cred: SpinLock::new(LockClass::Cred, Cred::ROOT)," },
+            Edit { file: "src/sync/lock_class.rs", find: "    Cred Any No ", replace: "    Cred Task No " },
+        ],
+        red: Run::ring3("lock_storm", "afterwards a process is made, and ends"),
     },
     Mutant {
         name: "free_lock_released",
         takes_out: "the question whether anybody holds a lock that is released",
         edits: &[
-            Edit { file: "src/sync/lockdep.rs", find: "            if self.class.load(Ordering::Relaxed) != 0 {", replace: "            if false {" },
+            Edit { file: "src/sync/lockdep.rs", find: "            if self.taken_at.get()[0] != 0 {", replace: "            if false {" },
         ],
         red: Run::boots("lockdep::bug_lock_released_twice", "no line has \"BUG: lock released that nobody holds\""),
     },

@@ -1,7 +1,7 @@
 //! Processors: all that the firmware lists are started; one that does not come is named; without a
 //! list there is one; and `maxcpus=` is heeded.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use support::image::IsoSpec;
 use support::run::{Exit, Run};
 
@@ -75,7 +75,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 ensure!(line.ends_with(" has not switched for 5 s"), "{line:?}");
                 let cpu = line.split_whitespace().nth(4).unwrap_or_default();
                 let stuck = format!("cpu {cpu}, task soft_lockup![");
-                lockup(run, &stuck, "deaths::spin_with")
+                lockup(run, 3, &stuck, "deaths::spin_with")
             },
         ),
         scenario(
@@ -93,38 +93,46 @@ pub fn scenarios() -> Vec<Scenario> {
             |vm| vm.cpus = 3,
             |run| {
                 run.line("BUG: hard lockup: CPU 1 has not switched for 5 s")?;
-                lockup(run, "cpu 1, task locked", "deaths::spin_with")
+                lockup(run, 3, "cpu 1, task locked", "deaths::spin_with")
             },
         ),
+        all_locked_up("smp::1_cpus_locked_up_are_seen_by_nmi", 1),
+        all_locked_up("smp::2_cpus_locked_up_are_seen_by_nmi", 2),
+        all_locked_up("smp::4_cpus_locked_up_are_seen_by_nmi", 4),
         misuse(
             "bug_lock_taken_twice!",
             "lock taken twice by one CPU",
-            "take_first",
+            Some("take_first"),
         ),
         misuse(
-            "bug_locks_taken_in_two_orders!",
-            "locks taken in two orders",
-            "take_both_in_order",
+            "bug_locks_taken_out_of_order!",
+            "locks taken out of order",
+            Some("take_second"),
         ),
         misuse(
             "bug_lock_of_interrupts!",
-            "lock taken in an interrupt, and elsewhere with interrupts on",
-            "take_first",
+            "lock of task context taken with interrupts off",
+            None,
+        ),
+        misuse(
+            "bug_lock_with_interrupts_off!",
+            "lock of task context taken with interrupts off",
+            None,
         ),
         misuse(
             "bug_run_queues_out_of_order!",
             "two locks of a class not in order",
-            "deaths::take_run_queue",
+            Some("deaths::take_run_queue"),
         ),
         misuse(
             "bug_lock_released_twice!",
             "lock released that nobody holds",
-            "deaths::take_run_queue",
+            Some("deaths::take_run_queue"),
         ),
         misuse(
             "bug_lock_released_by_another_cpu!",
             "lock released by another CPU than its owner",
-            "deaths::bug_lock_released_by_another_cpu",
+            Some("deaths::bug_lock_released_by_another_cpu"),
         ),
         scenario(
             "paravirt::nested_lazy_modes_are_a_bug",
@@ -140,8 +148,8 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The lock checker's report: which lock, who uses it now, and who used it before.
-fn misuse(selftest: &str, says: &'static str, before: &'static str) -> Scenario {
+/// The lock checker's report: which lock, who uses it now, and who took the other, if it takes two.
+fn misuse(selftest: &str, says: &'static str, before: Option<&'static str>) -> Scenario {
     scenario(
         &format!("lockdep::{}", selftest.trim_end_matches('!')),
         IsoSpec::boot(&format!("selftest={selftest}")),
@@ -149,42 +157,68 @@ fn misuse(selftest: &str, says: &'static str, before: &'static str) -> Scenario 
         move |run| {
             run.line(&format!("BUG: {says}"))?;
             run.ends(Exit::Panic)?;
-            run.line("the lock made at src/")?;
-            let (now, there) = run
-                .log
-                .split_once("the other backtrace:")
-                .ok_or_else(|| anyhow::anyhow!("there is no other backtrace"))?;
+            run.line("a lock of class ")?;
+            let (now, there) = match (run.log.split_once("the other backtrace:"), before) {
+                (Some(two), Some(_)) => two,
+                (None, None) => (run.log.as_str(), ""),
+                (Some(_), None) => bail!("there is another backtrace"),
+                (None, Some(_)) => bail!("there is no other backtrace"),
+            };
             ensure!(
                 ["kernel_thread_helper+", "do_IRQ+"]
                     .iter()
                     .any(|end| now.contains(end)),
                 "the first is cut off"
             );
-            ensure!(there.contains(before), "the other does not name {before}");
-            Ok(())
+            match before {
+                Some(before) if !there.contains(before) => {
+                    bail!("the other does not name {before}")
+                }
+                _ => Ok(()),
+            }
         },
     )
 }
 
-/// Registers and task of every CPU, where the culprit is, and all tasks.
-fn lockup(run: &Run, culprit: &str, function: &str) -> Result<()> {
-    for text in [
-        culprit,
-        function,
-        "cpu 0, task ",
-        "cpu 1, task ",
-        "cpu 2, task ",
-        "runs on cpu",
-    ] {
+/// No CPU takes its ticks any more: only an NMI shows where all of them are.
+fn all_locked_up(name: &str, cpus: u32) -> Scenario {
+    scenario(
+        name,
+        IsoSpec::boot("watchdog=5 selftest=all_cpus_locked_up!"),
+        move |vm| vm.cpus = cpus,
+        move |run| {
+            run.line("BUG: hard lockup: CPU 0 has not switched for 5 s")?;
+            for cpu in 0..cpus {
+                run.line(&format!("cpu {cpu}, task locked up["))?;
+            }
+            let spinning = run.log.matches("deaths::spin_with").count();
+            ensure!(
+                spinning >= cpus as usize,
+                "{spinning} CPUs are where they spin"
+            );
+            lockup(run, cpus, "cpu 0, task locked", "deaths::spin_with")
+        },
+    )
+}
+
+/// Registers and task of each of `cpus` CPUs, where the culprit is, and all tasks.
+fn lockup(run: &Run, cpus: u32, culprit: &str, function: &str) -> Result<()> {
+    for text in [culprit, function, "runs on cpu"] {
         run.line(text)?;
+    }
+    for cpu in 0..cpus {
+        run.line(&format!("cpu {cpu}, task "))?;
     }
     let registers = run
         .log
         .lines()
         .filter(|line| line.starts_with("eip "))
         .count();
-    ensure!(registers == 3, "the registers of {registers} CPUs");
-    run.line("  migration/2[")?;
+    ensure!(
+        registers == cpus as usize,
+        "the registers of {registers} CPUs"
+    );
+    run.line(&format!("  migration/{}[", cpus - 1))?;
     run.ends(Exit::Panic)
 }
 

@@ -46,6 +46,11 @@ const NOBODY: u32 = u32::MAX;
 /// `panic=halt`: stop instead of ending QEMU, so that one can look.
 static HALT: AtomicBool = AtomicBool::new(false);
 
+/// Whether a CPU is on its way to its end: it says why itself.
+pub fn is_dying() -> bool {
+    DYING.load(Ordering::Acquire) != NOBODY
+}
+
 /// What to do after a panic: stop (`panic=halt`) or end QEMU (`panic=exit`, the default).
 pub fn set_panic_halt(halt: bool) {
     HALT.store(halt, Ordering::Relaxed);
@@ -83,13 +88,13 @@ pub fn die(message: fmt::Arguments<'_>, regs: &PtRegs, esp: u32) -> ! {
 }
 
 /// The end of a kernel in which switching stopped: every CPU's registers, then `show_tasks`. In an
-/// interrupt, interrupts off.
-pub fn lockup(message: fmt::Arguments<'_>, show_tasks: fn()) -> ! {
+/// interrupt or an NMI, interrupts off; `nmi` is what that has interrupted.
+pub fn lockup(message: fmt::Arguments<'_>, nmi: Option<&PtRegs>, show_tasks: fn()) -> ! {
     insn::cli();
     let out = &mut PanicConsole;
     headline(out, message);
-    // Not ourselves, but whom the tick has interrupted.
-    match get_irq_regs() {
+    // Not ourselves, but whatever the tick or the NMI has interrupted.
+    match nmi.or(get_irq_regs()) {
         Some(regs) => show_interrupted(out, regs),
         None => {
             let regs = registers_now();
@@ -118,14 +123,16 @@ unsafe extern "C" fn lock_misuse(misuse: *const ()) -> ! {
     begin();
     let out = &mut PanicConsole;
     headline(out, format_args!("{}", misuse.what));
-    let _ = writeln!(out, "the lock made at {}", misuse.lock);
+    let _ = writeln!(out, "a lock of class {:?}", misuse.lock);
     if let Some(other) = misuse.other {
-        let _ = writeln!(out, "and the lock made at {other}, held here");
+        let _ = writeln!(out, "and one of class {other:?}, held here");
     }
     show_task(out);
     show_regs(out, &regs, regs.sp);
     show_backtrace(out, regs.bp);
-    let _ = writeln!(out, "the other backtrace:");
+    if misuse.there[0] != 0 {
+        let _ = writeln!(out, "the other backtrace:");
+    }
     for address in misuse.there.into_iter().take_while(|&address| address != 0) {
         let _ = writeln!(out, "  {}", Symbolised(address));
     }

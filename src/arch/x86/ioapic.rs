@@ -17,7 +17,7 @@ use crate::hw::apic::{
 };
 use crate::hw::madt::{ISA_IRQS, IsaIrq};
 use crate::mm::ioremap::ioremap;
-use crate::sync::IrqSpinLock;
+use crate::sync::{IrqSpinLock, LockClass};
 
 struct IoApic {
     /// Linear address of the registers: an index and a window, so one user at a time.
@@ -39,7 +39,7 @@ pub fn init(phys: u32, isa_irqs: &[IsaIrq; ISA_IRQS], apic_id: u8) -> bool {
     let base = base.as_ptr() as u32;
     let lines = ioapic_lines(read(base, IOAPICVER));
     let io_apic = IOAPIC.call_once(|| IoApic {
-        registers: IrqSpinLock::new(base),
+        registers: IrqSpinLock::new(LockClass::IoApic, base),
         lines,
         isa_irqs: *isa_irqs,
         apic_id,

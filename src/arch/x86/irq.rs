@@ -10,7 +10,7 @@
 use spin::Once;
 
 use super::percpu::{NR_IRQS, this_cpu};
-use super::{ioapic, lapic};
+use super::{ioapic, lapic, nmi_watchdog};
 use crate::{
     drivers::{pic, pit},
     hw::{
@@ -64,6 +64,8 @@ fn init_apics(madt: &Madt) -> bool {
     if !has_ioapic {
         log::warn!("irq: no I/O APIC: device interrupts come by the 8259s");
         lapic::let_8259s_through();
+    } else {
+        nmi_watchdog::init();
     }
     // Nobody else installs handlers for these.
     let _installed = set_intr_handler(SPURIOUS_APIC_VECTOR, spurious);

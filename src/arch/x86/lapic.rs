@@ -70,6 +70,11 @@ pub fn let_8259s_through() {
     write(APIC_LVT0, APIC_MODE_EXTINT);
 }
 
+/// Takes what the 8259s ask for as an NMI: for the watchdog. On the boot CPU.
+pub fn let_8259s_send_nmis() {
+    write(APIC_LVT0, APIC_MODE_NMI);
+}
+
 /// Number of this CPU's APIC.
 pub fn apic_id() -> u8 {
     (read(APIC_ID) >> 24) as u8

@@ -39,6 +39,7 @@
 //! - [`irq`]: device interrupts
 //! - [`acpi`]: the firmware's table of processors
 //! - [`lapic`], [`ioapic`]: the interrupt controllers
+//! - [`nmi_watchdog`]: an NMI when the boot CPU's tick does not come
 //! - [`smp`]: starting other CPUs and calling them; [`trampoline`]: where they begin
 //! - [`kcov`]: edge coverage
 //! - [`backtrace`]: who called whom
@@ -96,6 +97,8 @@ pub mod load_tls;
 pub mod math_state;
 #[cfg(target_os = "none")]
 pub mod mmu_context;
+#[cfg(target_os = "none")]
+pub mod nmi_watchdog;
 #[cfg(target_os = "none")]
 pub mod notify_resume;
 #[cfg(target_os = "none")]

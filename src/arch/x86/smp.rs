@@ -18,7 +18,7 @@ use super::trampoline::{TRAMPOLINE_PAGE, set_secondary};
 use crate::drivers::tsc;
 use crate::hw::apic::{CALL_FUNCTION_VECTOR, Ipi, REBOOT_VECTOR, RESCHEDULE_VECTOR};
 use crate::sync::irq::irqs_disabled;
-use crate::sync::{PreemptGuard, SpinLock};
+use crate::sync::{LockClass, PreemptGuard, SpinLock};
 use crate::this_cpu_inc;
 
 /// APIC number of each CPU.
@@ -166,7 +166,7 @@ fn stop_this_cpu() {
 pub type SmpFunction = fn(usize);
 
 /// One call at a time; `PENDING` says who has not run it yet.
-static CALL: SpinLock<()> = SpinLock::new(());
+static CALL: SpinLock<()> = SpinLock::new(LockClass::SmpCall, ());
 static FUNCTION: AtomicUsize = AtomicUsize::new(0);
 static ARGUMENT: AtomicUsize = AtomicUsize::new(0);
 static PENDING: AtomicU32 = AtomicU32::new(0);

@@ -27,14 +27,14 @@ use super::smp::send_ipi;
 use crate::hw::apic::INVALIDATE_TLB_VECTOR_START;
 use crate::mm::mm_struct::MmStruct;
 use crate::sync::irq::irqs_disabled;
-use crate::sync::{PreemptGuard, SpinLock};
+use crate::sync::{LockClass, PreemptGuard, SpinLock};
 use crate::{this_cpu_inc, this_cpu_read};
 
 /// Instead of an address: all of them.
 const TLB_FLUSH_ALL: u32 = u32::MAX;
 
 /// One flush at a time. What is published belongs to who holds the lock.
-static SLOT: SpinLock<()> = SpinLock::new(());
+static SLOT: SpinLock<()> = SpinLock::new(LockClass::TlbSlot, ());
 static FLUSH_MM: AtomicPtr<MmStruct> = AtomicPtr::new(ptr::null_mut());
 static FLUSH_VA: AtomicU32 = AtomicU32::new(0);
 /// CPUs that have not flushed yet.

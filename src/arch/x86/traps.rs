@@ -24,11 +24,14 @@ use core::fmt;
 use crate::{
     arch::x86::{
         current::current, doublefault, epitaph, extable::fixup_exception, idt, insn, io_bitmap,
-        load_sp0, math_state,
+        load_sp0, math_state, nmi_watchdog,
     },
     drivers::printk::PanicConsole,
     hw::{cr::Cr4, debugreg::Dr6, eflags::Eflags, math_error::MathError},
-    sync::{PreemptGuard, preempt::preempt_count},
+    sync::{
+        PreemptGuard,
+        preempt::{NMI_OFFSET, add_preempt_count, preempt_count, sub_preempt_count},
+    },
     task::{
         pt_regs::PtRegs,
         thread_info::{TIF_SINGLESTEP, current_thread_info, set_flag},
@@ -63,6 +66,8 @@ unsafe extern "C" {
     fn force_sig_fault(sig: i32, code: i32, addr: u32);
     /// Upward: `process::signal`. Whether `sig` would end the running task: it has no handler.
     fn unhandled_signal(sig: i32) -> bool;
+    /// Upward: `process::watchdog`. The boot CPU's tick is late.
+    fn watchdog_nmi(regs: &PtRegs);
 }
 
 /// Makes this CPU `cpu` take exceptions, `int $0x80`, interrupts and `sysenter`. Once per CPU,
@@ -354,7 +359,16 @@ extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
 #[unsafe(no_mangle)]
 extern "C" fn do_nmi(regs: &mut PtRegs) {
     use core::fmt::Write;
-    if epitaph::nmi_report(regs) {
+    // Neither a preemption nor a lock: what this CPU does just now may be anything.
+    add_preempt_count(NMI_OFFSET);
+    let is_asked_for = epitaph::nmi_report(regs);
+    let is_shot = nmi_watchdog::is_shot();
+    if is_shot {
+        // SAFETY: in an NMI of the boot CPU, as it wants it.
+        unsafe { watchdog_nmi(regs) };
+    }
+    sub_preempt_count(NMI_OFFSET);
+    if is_asked_for || is_shot {
         return;
     }
     // Writing never fails.

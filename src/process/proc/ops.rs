@@ -48,7 +48,7 @@ fn is_there(inode: ProcInode) -> bool {
 fn owner(inode: ProcInode) -> (u32, u32) {
     let task = who(inode).and_then(|who| find(who).ok());
     task.map_or((0, 0), |task| {
-        let cred = *task.cred.lock();
+        let cred = task.cred();
         (cred.uid.effective, cred.gid.effective)
     })
 }

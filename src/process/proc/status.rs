@@ -37,7 +37,7 @@ fn put_all(out: &mut String, task: &TaskStruct) -> fmt::Result {
     put_memory(out, task)?;
     writeln!(out, "Threads:\t{}", of_threads(task).0)?;
     put_signals(out, task)?;
-    let cred = *task.cred.lock();
+    let cred = task.cred();
     put_rights(out, &cred)?;
     let allowed = get_cpus_allowed(task);
     writeln!(out, "Cpus_allowed:\t{allowed:x}")?;
@@ -48,7 +48,7 @@ fn put_all(out: &mut String, task: &TaskStruct) -> fmt::Result {
 }
 
 fn put_identity(out: &mut String, task: &TaskStruct) -> fmt::Result {
-    let cred = *task.cred.lock();
+    let cred = task.cred();
     let fs = task.fs.lock().clone();
     let files = task.files.lock().clone();
     let load = |number: &core::sync::atomic::AtomicI32| number.load(Ordering::Relaxed);

@@ -53,8 +53,8 @@ pub fn ptrace_may_access(task: &TaskStruct) -> bool {
     if me.tgid == task.tgid {
         return true;
     }
-    let target = *task.cred.lock();
-    me.cred.lock().may_trace(&target)
+    let target = task.cred();
+    me.cred().may_trace(&target)
 }
 
 /// How much memory a process has, in bytes.

@@ -21,7 +21,7 @@ use crate::arch::x86::current::Current;
 use crate::arch::x86::insn::rdtsc;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::sched::rq::task_rq_lock;
-use crate::sync::SpinLock;
+use crate::sync::{LockClass, SpinLock};
 use crate::syscall::errno::Errno;
 use crate::task::perf_attr::{PerfEventAttr, SwEvent};
 use crate::task::perf_event_context::{Counts, HOOK_PERF_EVENTS, Slot};
@@ -124,19 +124,28 @@ impl PerfEvent {
             what,
             cpu,
             parent,
-            home: SpinLock::new(Home {
-                task: Some(task.clone()),
-                at_end: Counts::default(),
-            }),
-            children: SpinLock::new(Children {
-                events: Vec::new(),
-                gone: Counts::default(),
-                is_closed: false,
-            }),
-            group: SpinLock::new(Group {
-                leader: Weak::new(),
-                siblings: Vec::new(),
-            }),
+            home: SpinLock::new(
+                LockClass::PerfHome,
+                Home {
+                    task: Some(task.clone()),
+                    at_end: Counts::default(),
+                },
+            ),
+            children: SpinLock::new(
+                LockClass::PerfChildren,
+                Children {
+                    events: Vec::new(),
+                    gone: Counts::default(),
+                    is_closed: false,
+                },
+            ),
+            group: SpinLock::new(
+                LockClass::PerfGroup,
+                Group {
+                    leader: Weak::new(),
+                    siblings: Vec::new(),
+                },
+            ),
         }
     }
 
@@ -200,13 +209,15 @@ impl PerfEvent {
 
     fn for_each_child(&self, change: impl Fn(&mut Slot<Arc<Self>>)) {
         self.change(&change);
-        for child in &self.children.lock().events {
+        let children = self.children.lock();
+        for child in &children.events {
             child.change(&change);
         }
     }
 
     fn change(&self, change: impl Fn(&mut Slot<Arc<Self>>)) {
-        if let Some(task) = &self.home.lock().task {
+        let home = self.home.lock();
+        if let Some(task) = &home.task {
             task.perf_events.lock().change(self.id, rdtsc(), change);
         }
     }

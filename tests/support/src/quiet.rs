@@ -26,6 +26,7 @@ const QUIET: &[&str] = &[
     "switch_to::arch::x86::load_tls::",
     "switch_to::arch::x86::math_state::",
     "switch_to::arch::x86::mmu_context::",
+    "switch_to::arch::x86::nmi_watchdog::",
     "switch_to::arch::x86::paravirt::",
     "switch_to::arch::x86::switch_to_xtra::",
     "switch_to::arch::x86::traps::do_nmi",
@@ -40,6 +41,7 @@ const QUIET_NAMES: &[&str] = &[
     "schedule",
     "schedule_tail",
     "timer_tick",
+    "watchdog_nmi",
 ];
 
 /// Whether a function's coverage is never recorded.

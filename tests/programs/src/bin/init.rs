@@ -78,6 +78,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("proc_memory", "what it says of a process's memory"),
     ("proc_wchan", "where it says that a task sleeps"),
     ("proc_system", "what it says of the system"),
+    (
+        "lock_storm",
+        "calls, timers and signals that want the same locks",
+    ),
     ("stress", "many processes and threads, each with its own"),
 ];
 

@@ -269,6 +269,11 @@ fn robust_list() {
         "set_robust_list"
     );
     eq!(get(0), Ok((address, 12)), "get_robust_list gives it back");
+    eq!(
+        get(getpid()),
+        Ok((address, 12)),
+        "to a caller that gives its own number"
+    );
     eq!(get(32_767), Err(Errno::ESRCH), "of nobody: ESRCH");
     // Whoever ends with a list that leads nowhere, or round in a circle, just ends.
     expect_exit("a list that cannot be read", 5, || {
@@ -299,7 +304,7 @@ fn getcpu() {
 }
 
 fn main() -> i32 {
-    ktap::plan(61);
+    ktap::plan(62);
     unknown_numbers();
     file_descriptors();
     bad_pointers();

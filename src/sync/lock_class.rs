@@ -1,0 +1,133 @@
+#![forbid(unsafe_code)]
+//! The table of all locks: what each guards, in which context it is taken, and their order.
+//!
+//! A lock belongs to a *class*, named where the lock is made. The classes stand in the one order in
+//! which they may be taken: while a lock is held, only locks of classes further down may be waited
+//! for. So no circle of CPUs, each waiting for the next one's lock, can form.
+//!
+//! ```text
+//!   Task   a `SpinLock`: waited for with interrupts on, never in an interrupt
+//!   Any    an `IrqSpinLock`: interrupts are off while it is held; for whatever an interrupt wants,
+//!          and for whatever is taken while such a lock is held
+//! ```
+//! The second half of the last line is what a pair of orders hides: a lock that no interrupt wants
+//! itself still stops an interrupt, if whoever holds what that wants waits for it. With `Task` locks
+//! only ever waited for with interrupts on, that cannot be. The lock checker holds every lock that is
+//! taken against this table; `docs/locks.md` shows it.
+//!
+//! Linux: 2.6.38 `kernel/lockdep.c` finds the order from what happens; here it is laid down.
+
+/// Where locks of a class may be taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Context {
+    /// Interrupts on, in no interrupt: a `SpinLock`.
+    Task,
+    /// Anywhere but in an NMI: an `IrqSpinLock`, or a lock word with interrupts off.
+    Any,
+}
+
+/// Whether a CPU may hold several locks of one class.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Several {
+    /// One at a time.
+    No,
+    /// In the order of their addresses.
+    ByAddress,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The class, as the source has it.
+    pub name: &'static str,
+    /// Where it may be taken.
+    pub context: Context,
+    /// Whether several may be held.
+    pub several: Several,
+    /// The files, or folders, that make locks of the class.
+    pub files: &'static [&'static str],
+    /// What it guards.
+    pub guards: &'static str,
+}
+
+macro_rules! lock_classes {
+    ($($name:ident $context:ident $several:ident $files:expr, $guards:literal;)*) => {
+        /// The class of a lock. A class further down has a greater number.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        #[repr(u8)]
+        pub enum LockClass {
+            $(#[doc = $guards] $name,)*
+        }
+
+        /// All classes, in their order.
+        pub const LOCK_CLASSES: &[LockClass] = &[$(LockClass::$name,)*];
+
+        const ROWS: &[Row] = &[
+            $(Row {
+                name: stringify!($name),
+                context: Context::$context,
+                several: Several::$several,
+                files: &$files,
+                guards: $guards,
+            },)*
+        ];
+    };
+}
+
+lock_classes! {
+    SelftestFirst Task No ["src/selftest"], "nothing: the first lock of the checker's own cases";
+    SelftestSecond Task No ["src/selftest"], "nothing: the second lock of the checker's own cases";
+    Selftest Task No ["src/selftest", "src/tour"], "what the tasks of a self-test or of the tour hand one another";
+    TaskFiles Task No ["src/task/task_struct.rs"], "which table of open files a task has";
+    TaskFs Task No ["src/task/task_struct.rs"], "which directory and mask a task has";
+    FilesTable Task No ["src/fs/files_struct.rs"], "a table of open files";
+    FsInner Task No ["src/fs/files_struct.rs"], "a working directory and a mask";
+    FilePosition Task No ["src/fs/file.rs"], "the position of an open file";
+    ProcText Task No ["src/fs/proc_file.rs"], "the text that an open file of /proc shows";
+    PipeState Task No ["src/fs/pipe.rs"], "a pipe's bytes, its ends, and who waits for them";
+    PerfChildren Task No ["src/sched/hooks/perf_event.rs"], "the events that children of a counted task have inherited";
+    PerfHome Task No ["src/sched/hooks/perf_event.rs"], "the task of a perf event, or what it counted until its end";
+    PerfGroup Task No ["src/sched/hooks/perf_event.rs"], "leader and siblings of a perf event";
+    KcovState Task No ["src/fs/kcov.rs"], "the buffer of an open kcov file";
+    TaskKcov Task No ["src/task/task_struct.rs"], "where a task's coverage goes";
+    AllocLock Task No ["src/task/task_struct.rs"], "which address space a task has, for others";
+    MmLdt Task No ["src/mm/mm_struct.rs"], "an address space's LDT";
+    MmMap Task No ["src/mm/mm_struct.rs"], "the areas and page tables of an address space";
+    SmpCall Task No ["src/arch/x86/smp.rs"], "the one call that other CPUs are asked to run, until they have";
+    TlbSlot Task No ["src/arch/x86/tlb_flush.rs"], "the one TLB flush that other CPUs are asked for, until they have";
+    TraceOutput Any No ["src/trace/rings.rs"], "the port that trace records go to";
+    TtyWindow Any No ["src/fs/tty.rs"], "the size of the terminal's window";
+    TtyDiscipline Any No ["src/fs/tty.rs"], "the terminal's line, settings and input";
+    MigrationRequests Any No ["src/sched/migration.rs"], "the tasks that a CPU's migration thread is to move";
+    FutexBucket Any ByAddress ["src/syscall/futex.rs"], "the sleepers of the futexes of one bucket";
+    PosixTimers Any No ["src/process/signal.rs"], "a process's POSIX timers";
+    RealTimer Any No ["src/process/signal.rs"], "a process's ITIMER_REAL";
+    Tasklist Any No ["src/process/tasklist.rs"], "all tasks, by number, and their kinship, groups and sessions";
+    Usage Any No ["src/process/signal.rs"], "what ended threads and children of a process have used";
+    Sighand Any No ["src/process/signal.rs"], "which table of signal actions a process has";
+    SigActions Any No ["src/process/signal.rs"], "a table of signal actions";
+    TaskSignals Any No ["src/task/task_struct.rs"], "a task's blocked and pending signals, and its alternate stack";
+    SharedPending Any No ["src/process/signal.rs"], "the pending signals of a process";
+    Cred Any No ["src/task/task_struct.rs"], "whose a task is";
+    WaitQueue Any No ["src/sched/wait_queue.rs"], "the sleepers of a wait queue";
+    PiLock Any No ["src/task/task_struct.rs"], "a task's wake-up, and the CPUs that it may run on";
+    RunQueue Any ByAddress ["src/sched/rq.rs"], "a CPU's run queue, and the scheduler's part of its tasks; goes from prev to next";
+    PerfEvents Any No ["src/task/task_struct.rs"], "what is counted of a task";
+    Timers Any No ["src/sched/timer.rs"], "a CPU's timers";
+    ThreadStacks Any No ["src/mm/thread_stack.rs"], "free kernel stacks";
+    Heap Any No ["src/mm/heap.rs"], "the heap";
+    Ioremap Any No ["src/mm/ioremap.rs"], "free addresses for device registers";
+    Quicklist Any No ["src/mm/quicklist.rs"], "page tables kept clean for the next use";
+    Zone Any No ["src/mm/frame.rs"], "free page frames";
+    IoApic Any No ["src/arch/x86/ioapic.rs"], "the registers of the I/O APIC";
+    Pic Any No ["src/drivers/pic.rs"], "the registers of the 8259s";
+    Port Any No ["src/drivers/serial.rs"], "the serial port";
+    Screen Any No ["src/drivers/vga.rs"], "the screen";
+}
+
+impl LockClass {
+    /// What the table says of the class.
+    pub const fn row(self) -> &'static Row {
+        &ROWS[self as usize]
+    }
+}
