@@ -9,7 +9,7 @@ pub const NUMBERS: &[Mutant] = &[
         name: "frame_address_overflows",
         takes_out: "that the address of a signal's frame wraps",
         edits: &[
-            Edit { file: "src/process/sigframe.rs", find: "self.at.wrapping_add(SIGFRAME_RETCODE as u32)", replace: "self.at + SIGFRAME_RETCODE as u32" },
+            Edit { file: "src/process/sigframe.rs", find: "            .wrapping_add(offset_of!(Sigframe, retcode) as u32);", replace: "            .checked_add(offset_of!(Sigframe, retcode) as u32)\n            .unwrap();" },
         ],
         red: Run::ring3("edges", "no stack for the handler, plain, flags 0x0: SIGSEGV"),
     },
@@ -17,7 +17,7 @@ pub const NUMBERS: &[Mutant] = &[
         name: "rt_frame_address_overflows",
         takes_out: "the same for a frame with siginfo",
         edits: &[
-            Edit { file: "src/process/sigframe.rs", find: "self.at.wrapping_add(RT_SIGFRAME_UC as u32)", replace: "self.at + RT_SIGFRAME_UC as u32" },
+            Edit { file: "src/process/sigframe.rs", find: "place.frame.wrapping_add(offset as u32)", replace: "place.frame + offset as u32" },
         ],
         red: Run::ring3("edges", "no stack for the handler, SA_SIGINFO, flags 0x4: SIGSEGV"),
     },
