@@ -1,15 +1,46 @@
-//! Hands the kernel's linker script to the linker, and to no other target's.
+//! Makes the vDSO, and hands the kernel's linker script to the linker, and to no other target's.
 
-use std::{env, path::Path};
+use std::path::{Path, PathBuf};
+use std::{env, process::Command};
 
 fn main() {
     println!("cargo:rerun-if-changed=linker.ld");
     println!("cargo:rerun-if-changed=build.rs");
+    let root =
+        PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    // The host's tests read it too.
+    build_vdso(&root.join("src/arch/x86/vdso"));
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
-    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
-    let script = Path::new(&root).join("linker.ld");
+    let script = root.join("linker.ld");
     println!("cargo:rustc-link-arg-bins=-T{}", script.display());
     println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
+}
+
+/// Assembles and links `vdso.S` to `vdso.so` in cargo's output folder, with binutils and lld.
+fn build_vdso(sources: &Path) {
+    println!("cargo:rerun-if-changed={}", sources.display());
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let (object, image) = (out.join("vdso.o"), out.join("vdso.so"));
+    run(Command::new("as")
+        .args(["--32", "--fatal-warnings", "-o"])
+        .arg(&object)
+        .arg(sources.join("vdso.S")));
+    run(Command::new("ld.lld")
+        .args(["-m", "elf_i386", "-shared", "-Bsymbolic", "-z", "rodynamic"])
+        .args(["-soname", "linux-gate.so.1", "--hash-style=both"])
+        .args(["--eh-frame-hdr", "--build-id=none", "-T"])
+        .arg(sources.join("vdso.lds"))
+        .arg("-o")
+        .args([&image, &object]));
+}
+
+/// Runs a tool; ends the build if it cannot be run or fails.
+fn run(command: &mut Command) {
+    let status = command.status();
+    assert!(
+        status.as_ref().is_ok_and(|status| status.success()),
+        "{command:?}: {status:?}: the vDSO needs an assembler for i386 (binutils) and ld.lld (lld)"
+    );
 }

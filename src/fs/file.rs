@@ -14,7 +14,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::cpio::FileType;
 use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
-use super::pipe::{PipeReader, PipeWriter};
+use super::pipe::{Pipe, PipeReader, PipeWriter};
+use super::poll_events::PollEvents;
 use super::proc_file::ProcFile;
 use super::procfs::{self, ProcInode};
 use super::rootfs::{self, Inode, KCOV_DEVICE, TRACE_MARKER_DEVICE};
@@ -288,8 +289,16 @@ impl File {
                 self.set_flags(if on { flags | O_NONBLOCK } else { flags });
                 Ok(0)
             }
-            (Object::PipeReader(pipe), FIONREAD) => {
-                put_user(argument, pipe.available() as u32).map(|()| 0)
+            (Object::PipeReader(_) | Object::PipeWriter(_), FIONREAD) => {
+                let available = self.pipe().map_or(0, Pipe::available);
+                put_user(argument, available).map(|()| 0)
+            }
+            // What is left of a regular file; of one of `/proc` nobody knows its size.
+            (Object::Inode(_) | Object::Proc(_), FIONREAD)
+                if self.stat().mode & S_IFMT == S_IFREG =>
+            {
+                let left = self.stat().size.wrapping_sub(*self.position.lock());
+                put_user(argument, left as u32).map(|()| 0)
             }
             (Object::PerfEvent(event), _) => event.ioctl(command, argument),
             (Object::Kcov(_, kcov), _) => kcov.ioctl(command, argument),
@@ -320,21 +329,24 @@ impl File {
         Ok(out.used)
     }
 
-    /// Readable without waiting, writable without waiting, the other end is gone.
-    pub fn poll(&self) -> (bool, bool, bool) {
+    /// What poll and select tell of it.
+    pub fn poll(&self) -> PollEvents {
         match &self.object {
-            Object::Tty(_) => (tty::is_readable(), true, false),
-            Object::PipeReader(pipe) => {
-                let (readable, hung_up) = pipe.poll();
-                (readable, false, hung_up)
-            }
-            Object::PipeWriter(pipe) => {
-                let (writable, hung_up) = pipe.poll();
-                (false, writable, hung_up)
-            }
+            Object::Tty(_) => tty::poll(),
+            Object::PipeReader(pipe) => pipe.poll(),
+            Object::PipeWriter(pipe) => pipe.poll(),
             // There are no samples to wait for.
-            Object::PerfEvent(_) => (false, false, true),
-            _ => (true, true, false),
+            Object::PerfEvent(_) => PollEvents::POLLHUP,
+            _ => PollEvents::ALWAYS,
+        }
+    }
+
+    /// The pipe that it is an end of.
+    pub fn pipe(&self) -> Option<&Pipe> {
+        match &self.object {
+            Object::PipeReader(end) => Some(end.pipe()),
+            Object::PipeWriter(end) => Some(end.pipe()),
+            _ => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`elf`] — what to map for a static program
 //! - [`fd_table`] — descriptors
 //! - [`ring`] — the bytes in a pipe
+//! - [`poll_events`] — what poll tells of a file
 //! - [`n_tty`] — the line discipline of the console
 //! - [`stat`] — what is told about a file
 //! - [`procfs`] — the names below `/proc`; `proc_file` — one that is open
@@ -29,6 +30,7 @@ pub mod n_tty;
 pub mod perf_event;
 #[cfg(target_os = "none")]
 pub mod pipe;
+pub mod poll_events;
 #[cfg(target_os = "none")]
 pub mod proc_file;
 pub mod procfs;

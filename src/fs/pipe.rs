@@ -1,6 +1,7 @@
 //! Pipes: bytes from who writes to who reads, in order, with either waiting for the other.
 //!
-//! A write of up to [`PIPE_BUF`] bytes goes in as one piece. When the last reader is gone a write
+//! A pipe holds 64 KiB, if nobody asks for another size. A write of up to [`PIPE_BUF`] bytes goes in as
+//! one piece. When the last reader is gone a write
 //! is EPIPE and SIGPIPE; when the last writer is gone a read gets what is left, then 0.
 //!
 //! Called by read, write and close in process context. Bytes go straight between user memory and
@@ -11,7 +12,8 @@
 
 use alloc::sync::Arc;
 
-use super::ring::{PIPE_BUF, Ring};
+use super::poll_events::PollEvents;
+use super::ring::{PIPE_BUF, PIPE_CAPACITY, Ring, buffer};
 use crate::arch::x86::uaccess::{
     copy_from_user, copy_to_user, fault_in_readable, fault_in_writeable,
 };
@@ -56,8 +58,64 @@ impl State {
     }
 }
 
-struct Pipe {
+/// What both ends lead to.
+pub struct Pipe {
     state: SpinLock<State>,
+}
+
+/// No more bytes than these are written while the lock is held once: what a pipe usually holds.
+const CHUNK: u32 = PIPE_CAPACITY as u32;
+/// More than these a pipe cannot hold, in bytes; who has no privilege may not ask for more
+/// (`pipe-max-size`).
+const PIPE_MAX_SIZE: u32 = 1 << 20;
+
+impl Pipe {
+    /// Gives the ring a buffer of `size` bytes. ENOMEM.
+    #[cold]
+    fn give_buffer(&self, size: usize) -> Result<(), Errno> {
+        let new = buffer(size)?;
+        // Dropped with the lock released.
+        let _unused = self.state.lock().ring.give(new);
+        Ok(())
+    }
+
+    /// F_SETPIPE_SZ: lets the pipe hold `size` bytes, rounded up to a power of two of pages; returns how
+    /// many.
+    ///
+    /// # Errors
+    /// EINVAL for more than 2 GiB; EPERM for more than [`PIPE_MAX_SIZE`] without privilege (`capable`), and
+    /// ENOMEM with it; EBUSY if more is in it; ENOMEM.
+    pub fn set_size(&self, size: u32, capable: bool) -> Result<u32, Errno> {
+        if size > 1 << 31 {
+            return Err(Errno::EINVAL);
+        }
+        let size = size.max(PIPE_BUF as u32);
+        let size = size.checked_next_power_of_two().ok_or(Errno::EINVAL)?;
+        match size > PIPE_MAX_SIZE {
+            true if !capable => return Err(Errno::EPERM),
+            true => return Err(Errno::ENOMEM),
+            false => {}
+        }
+        loop {
+            let mut state = self.state.lock();
+            let Some(smaller) = state.ring.set_capacity(size as usize)? else {
+                state.not_full.wake_up();
+                return Ok(size);
+            };
+            drop(state);
+            self.give_buffer(smaller)?;
+        }
+    }
+
+    /// F_GETPIPE_SZ: bytes that it can hold.
+    pub fn size(&self) -> u32 {
+        self.state.lock().ring.capacity() as u32
+    }
+
+    /// FIONREAD: bytes that wait to be read.
+    pub fn available(&self) -> u32 {
+        self.state.lock().ring.len() as u32
+    }
 }
 
 /// The end to read from.
@@ -145,24 +203,24 @@ impl PipeReader {
             .map_err(|_| Errno::ERESTARTSYS)
     }
 
-    /// Whether a read would not wait, and whether all writers are gone.
-    pub fn poll(&self) -> (bool, bool) {
+    /// Something to read, and whether all writers are gone.
+    pub fn poll(&self) -> PollEvents {
         let state = self.0.state.lock();
-        (
-            !state.ring.is_empty() || state.writers == 0,
-            state.writers == 0,
-        )
+        let mut events = PollEvents::empty();
+        events.set(PollEvents::READABLE, !state.ring.is_empty());
+        events.set(PollEvents::POLLHUP, state.writers == 0);
+        events
     }
 
-    /// Bytes that wait to be read.
-    pub fn available(&self) -> usize {
-        self.0.state.lock().ring.len()
+    /// The pipe.
+    pub fn pipe(&self) -> &Pipe {
+        &self.0
     }
 }
 
 impl PipeWriter {
     /// Writes `count` bytes from user address `from`.
-    /// EPIPE, EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
+    /// EPIPE, EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT, ENOMEM.
     #[inline(always)]
     pub fn write(&self, from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         let mut state = self.0.state.lock();
@@ -213,9 +271,12 @@ impl PipeWriter {
                 return Err(Errno::EPIPE);
             }
             let room = state.ring.room() as u32;
-            let bytes = rest.min(room);
+            let bytes = rest.min(room).min(CHUNK);
             if room < needed {
                 self.pipe_wait(state, nonblocking)?;
+            } else if let Some(size) = state.ring.wants(bytes as usize) {
+                drop(state);
+                self.0.give_buffer(size)?;
             } else if state.take(from, bytes).is_ok() {
                 state.ring.commit(bytes as usize);
                 state.not_empty.wake_up();
@@ -237,13 +298,18 @@ impl PipeWriter {
             .map_err(|_| Errno::ERESTARTSYS)
     }
 
-    /// Whether a write would not wait, and whether all readers are gone.
-    pub fn poll(&self) -> (bool, bool) {
+    /// Room for what is written in one piece, and whether all readers are gone.
+    pub fn poll(&self) -> PollEvents {
         let state = self.0.state.lock();
-        (
-            state.ring.room() > 0 || state.readers == 0,
-            state.readers == 0,
-        )
+        let mut events = PollEvents::empty();
+        events.set(PollEvents::WRITABLE, state.ring.room() >= PIPE_BUF);
+        events.set(PollEvents::POLLERR, state.readers == 0);
+        events
+    }
+
+    /// The pipe.
+    pub fn pipe(&self) -> &Pipe {
+        &self.0
     }
 }
 

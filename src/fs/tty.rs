@@ -11,6 +11,7 @@
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::n_tty::{KeySignal, NTty, TERMIOS_BYTES, Termios};
+use super::poll_events::PollEvents;
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::drivers::serial;
 use crate::sched::wait_queue::WaitQueue;
@@ -124,9 +125,11 @@ pub fn write(from: u32, count: u32) -> Result<u32, Errno> {
     Ok(written)
 }
 
-/// Whether a read would not wait.
-pub fn is_readable() -> bool {
-    DISCIPLINE.lock().is_readable()
+/// What poll tells: output never waits.
+pub fn poll() -> PollEvents {
+    let mut events = PollEvents::WRITABLE;
+    events.set(PollEvents::READABLE, DISCIPLINE.lock().is_readable());
+    events
 }
 
 /// ioctl(2); `session` is the caller's. ENOTTY for what a terminal does not know, EINVAL, EFAULT.

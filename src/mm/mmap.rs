@@ -198,14 +198,48 @@ pub fn do_brk(mm: &MmStruct, brk: u32) -> u32 {
     map.brk
 }
 
-/// Advice on a range. `dontneed` gives back the frames of its private pages; they read as at first
-/// when touched again (`MADV_DONTNEED`). ENOMEM if a page is not mapped, after the others were heeded.
-pub fn do_madvise(mm: &MmStruct, address: u32, length: u32, dontneed: bool) -> Result<(), Errno> {
+/// What madvise(2) is told about a range, as far as it means something here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// Nothing to be done.
+    Nothing,
+    /// Its pages go, and come anew when touched again.
+    DontNeed,
+    /// Its areas get these flags among those of the second.
+    Flags(VmFlags, VmFlags),
+}
+
+/// Heeds advice about a range.
+///
+/// Errors: EINVAL (odd address, range too long; memory that cannot be wiped at fork), ENOMEM if a page is
+/// not mapped, after the others were heeded, EAGAIN (too many areas).
+pub fn do_madvise(mm: &MmStruct, address: u32, length: u32, advice: Advice) -> Result<(), Errno> {
     let end = page_end(address, length).filter(|_| address.is_multiple_of(PAGE_SIZE));
     let end = end.ok_or(Errno::EINVAL)?;
-    let map = mm.map.lock();
-    if dontneed {
-        zap_page_range(mm, address.min(TASK_SIZE), end.min(TASK_SIZE));
+    let mut map = mm.map.lock();
+    let (start, last) = (address.min(TASK_SIZE), end.min(TASK_SIZE));
+    match advice {
+        Advice::Nothing => {}
+        Advice::DontNeed => zap_page_range(mm, start, last),
+        Advice::Flags(flags, mask) => {
+            let fits = |vma: &&Vma| {
+                let own = matches!(vma.backing, Backing::Anonymous);
+                own || !flags.contains(VmFlags::WIPEONFORK)
+            };
+            let in_range = map
+                .areas()
+                .iter()
+                .filter(|vma| vma.end > start && vma.start < last);
+            let unfit = in_range.clone().find(|vma| !fits(vma));
+            let stop = unfit.map_or(last, |vma| vma.start.max(start));
+            if start < stop {
+                map.change_flags(start, stop, flags, mask)
+                    .map_err(|_| Errno::EAGAIN)?;
+            }
+            if stop < last {
+                return Err(Errno::EINVAL);
+            }
+        }
     }
     match map.is_covered(address, end) {
         true => Ok(()),
@@ -226,7 +260,11 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     );
     let (mut protected, mut result) = (false, Ok(()));
     arch_enter_lazy_mmu_mode();
+    let not_copied = VmFlags::DONTCOPY | VmFlags::WIPEONFORK;
     for vma in map.areas() {
+        if vma.flags.intersects(not_copied) {
+            continue;
+        }
         let private = !vma.flags.contains(VmFlags::SHARED);
         for_each_used(old_pgd, vma.start, vma.end, |address, slot| {
             let Some(copy) = result.is_ok().then(|| pte_alloc(new_pgd, address)) else {

@@ -49,6 +49,10 @@ bitflags! {
         /// Shows a file that nobody may write: `mprotect` cannot make it writable
         /// (Linux: no `VM_MAYWRITE`).
         const NEVER_WRITE = 1 << 5;
+        /// Not in the copy that fork makes (`MADV_DONTFORK`).
+        const DONTCOPY = 1 << 6;
+        /// Zeroes in the copy that fork makes (`MADV_WIPEONFORK`).
+        const WIPEONFORK = 1 << 7;
         /// Grows downwards by itself: the stack.
         const GROWSDOWN = 1 << 8;
     }
@@ -220,16 +224,21 @@ impl MemoryMap {
         self.hiwater_vm = self.hiwater_vm.max(self.total_vm);
     }
 
-    /// A copy, for fork. Its peak is its own.
+    /// A copy, for fork, without the areas that say so. Its peak is its own.
     pub fn try_clone(&self) -> Result<Self, Errno> {
         let mut areas = Vec::new();
         areas
             .try_reserve_exact(self.areas.len())
             .map_err(|_| Errno::ENOMEM)?;
-        areas.extend(self.areas.iter().cloned());
+        let copied = |vma: &&Vma| !vma.flags.contains(VmFlags::DONTCOPY);
+        areas.extend(self.areas.iter().filter(copied).cloned());
+        let total_vm = areas.iter().fold(0_u32, |sum, vma: &Vma| {
+            sum.saturating_add(vma.length() / PAGE_SIZE)
+        });
         Ok(Self {
             areas,
-            hiwater_vm: self.total_vm,
+            total_vm,
+            hiwater_vm: total_vm,
             code: self.code.clone(),
             data: self.data.clone(),
             ..*self
@@ -283,12 +292,23 @@ impl MemoryMap {
         if !self.is_covered(start, end) {
             return Err(Errno::ENOMEM);
         }
+        self.change_flags(start, end, prot & VmFlags::PROT, VmFlags::PROT)
+    }
+
+    /// Gives all areas in `start..end`, which may have holes, these `flags` among those of `mask`.
+    pub fn change_flags(
+        &mut self,
+        start: u32,
+        end: u32,
+        flags: VmFlags,
+        mask: VmFlags,
+    ) -> Result<(), Errno> {
         self.reserve(2)?;
         self.split_at(start);
         self.split_at(end);
         let (first, last) = (self.index_after(start), self.index_from(end));
         for vma in &mut self.areas[first..last] {
-            vma.flags = vma.flags.difference(VmFlags::PROT) | prot.intersection(VmFlags::PROT);
+            vma.flags = vma.flags.difference(mask) | flags;
         }
         self.merge_around(first, last);
         Ok(())

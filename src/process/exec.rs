@@ -120,6 +120,10 @@ pub fn do_execve(
         // Who counted the old program may not look at one with other rights.
         perf_event_exit_task(me);
     }
+    if (new_cred.uid.effective, new_cred.gid.effective) != (cred.uid.effective, cred.gid.effective)
+    {
+        me.pdeath_signal.store(0, Ordering::Relaxed);
+    }
     perf_event_enable_on_exec(me);
     me.set_cred(new_cred);
     me.comm

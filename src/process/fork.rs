@@ -133,6 +133,10 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         None => task.comm.set(&me.comm.get().0),
     }
     task.set_cred(me.cred());
+    let copied = |word: &AtomicU32| AtomicU32::new(word.load(Ordering::Relaxed));
+    task.personality = copied(&me.personality);
+    task.timer_slack_ns = copied(&me.timer_slack_ns);
+    task.default_timer_slack_ns = copied(&me.timer_slack_ns);
     copy_files(me, args.flags, &task)?;
     let has = |flag| args.flags & flag != 0;
     task.signal = copy_signal(&me.signal, has(CLONE_THREAD), has(CLONE_SIGHAND));

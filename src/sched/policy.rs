@@ -14,7 +14,8 @@ use crate::arch::x86::current::current;
 use crate::sync::irq::local_irq_disable;
 use crate::syscall::errno::Errno;
 use crate::task::sched_entity::{
-    DEFAULT_PRIO, MAX_RT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR, SchedEntity,
+    DEFAULT_PRIO, MAX_RT_PRIO, SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL, SCHED_RR,
+    SchedEntity, normal_prio,
 };
 use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::TaskStruct;
@@ -38,7 +39,7 @@ pub fn yield_current() {
 pub fn check_scheduler(policy: u32, rt_priority: i32) -> Result<(), Errno> {
     let valid = match policy {
         SCHED_FIFO | SCHED_RR => (1..=99).contains(&rt_priority),
-        SCHED_NORMAL => rt_priority == 0,
+        SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE => rt_priority == 0,
         _ => false,
     };
     if valid { Ok(()) } else { Err(Errno::EINVAL) }
@@ -56,11 +57,7 @@ pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<()
     change(p, |se| {
         se.policy = policy;
         se.rt_priority = rt_priority as u32;
-        se.prio = if policy == SCHED_NORMAL {
-            se.static_prio
-        } else {
-            MAX_RT_PRIO.saturating_sub(se.rt_priority)
-        };
+        se.prio = normal_prio(policy, se.rt_priority, se.static_prio);
         se.time_slice = task_timeslice(se);
     });
     Ok(())
@@ -70,9 +67,7 @@ pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<()
 pub fn set_user_nice(p: &TaskStruct, nice: i32) {
     change(p, |se| {
         se.static_prio = DEFAULT_PRIO.saturating_add_signed(nice.clamp(-20, 19));
-        if se.policy == SCHED_NORMAL {
-            se.prio = se.static_prio;
-        }
+        se.prio = normal_prio(se.policy, se.rt_priority, se.static_prio);
     });
 }
 

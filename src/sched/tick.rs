@@ -14,7 +14,7 @@ use crate::arch::x86::irq::get_irq_regs;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::sync::IrqGuard;
 use crate::task::pt_regs::PtRegs;
-use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SchedEntity};
+use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SchedEntity, rt_policy};
 use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 use crate::{this_cpu_inc, this_cpu_read};
 use core::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ use core::sync::atomic::Ordering;
 /// A full time slice in ticks: 100 ms at nice 0 and 5 ms at nice 19, as in the book; 200 ms at nice
 /// -20, where the book's kernel has 800.
 pub fn task_timeslice(se: &SchedEntity) -> u32 {
-    if se.policy != SCHED_NORMAL {
+    if rt_policy(se.policy) {
         return HZ / 10;
     }
     // 40 at nice -20, 20 at nice 0.

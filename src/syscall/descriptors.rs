@@ -12,7 +12,7 @@ use super::errno::Errno;
 use super::paths::{AT_FDCWD, start_of};
 use super::read_write::{fget, files};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{getname, put_user};
+use crate::arch::x86::uaccess::{get_user, getname, put_user};
 use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, Object};
 use crate::fs::pipe::pipe;
 
@@ -22,6 +22,12 @@ const F_SETFD: u32 = 2;
 const F_GETFL: u32 = 3;
 const F_SETFL: u32 = 4;
 const F_DUPFD_CLOEXEC: u32 = 1030;
+const F_GETLK: u32 = 5;
+const F_SETLKW: u32 = 7;
+const F_GETLK64: u32 = 12;
+const F_SETLKW64: u32 = 14;
+const F_SETPIPE_SZ: u32 = 1031;
+const F_GETPIPE_SZ: u32 = 1032;
 const FD_CLOEXEC: u32 = 1;
 const FIOCLEX: u32 = 0x5451;
 const FIONCLEX: u32 = 0x5450;
@@ -102,7 +108,7 @@ pub fn sys_pipe2(fds: u32, flags: u32) -> SysResult {
     stored.map(|()| 0)
 }
 
-/// fcntl64: duplicates, flags. Locks are EINVAL.
+/// fcntl64: duplicates, flags, the size of a pipe. Locks are EINVAL.
 pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
     let file = fget(fd)?;
     let files = files()?;
@@ -119,6 +125,16 @@ pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
             file.set_flags(argument);
             Ok(0)
         }
+        // Where nobody can write there is nothing to lock; but the lock is looked at first.
+        F_GETLK..=F_SETLKW | F_GETLK64..=F_SETLKW64 => {
+            get_user::<[u32; 4]>(argument)?;
+            Err(Errno::EINVAL)
+        }
+        F_SETPIPE_SZ => {
+            let capable = current().cred().capable();
+            file.pipe().ok_or(Errno::EBADF)?.set_size(argument, capable)
+        }
+        F_GETPIPE_SZ => Ok(file.pipe().ok_or(Errno::EBADF)?.size()),
         _ => Err(Errno::EINVAL),
     }
 }

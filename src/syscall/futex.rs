@@ -13,10 +13,12 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::SysResult;
 use super::errno::Errno;
+use super::futex_op::FutexOp;
 use super::restart::{end_us, keep_end, take_end};
-use super::sched::{ns_to_ticks, timespec_to_ns};
+use super::timespec::{Timespec32, Timespec64, UserTime};
+use super::user_time::{get_ns, ticks};
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::uaccess::{access_ok, get_user};
+use crate::arch::x86::uaccess::{Pod, access_ok, cmpxchg_user, fault_in_writeable, get_user};
 use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::pte::{PAGE_SIZE, Pte, PteFlags};
@@ -35,6 +37,7 @@ const FUTEX_WAIT: u32 = 0;
 const FUTEX_WAKE: u32 = 1;
 const FUTEX_REQUEUE: u32 = 3;
 const FUTEX_CMP_REQUEUE: u32 = 4;
+const FUTEX_WAKE_OP: u32 = 5;
 const FUTEX_WAIT_BITSET: u32 = 9;
 const FUTEX_WAKE_BITSET: u32 = 10;
 const FUTEX_PRIVATE_FLAG: u32 = 128;
@@ -140,6 +143,30 @@ fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
 /// ENOSYS for operations that are not here, EINVAL, EFAULT, EAGAIN when the word has another
 /// value, ETIMEDOUT, ERESTARTNOHAND with a time, ERESTARTSYS without.
 pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3: u32) -> SysResult {
+    futex::<Timespec32>(uaddr, op, val, timeout, uaddr2, val3)
+}
+
+/// The same with a 64-bit time.
+pub fn sys_futex64(
+    uaddr: u32,
+    op: u32,
+    val: u32,
+    timeout: u32,
+    uaddr2: u32,
+    val3: u32,
+) -> SysResult {
+    futex::<Timespec64>(uaddr, op, val, timeout, uaddr2, val3)
+}
+
+#[inline(always)]
+fn futex<T: UserTime + Pod>(
+    uaddr: u32,
+    op: u32,
+    val: u32,
+    timeout: u32,
+    uaddr2: u32,
+    val3: u32,
+) -> SysResult {
     let private = op & FUTEX_PRIVATE_FLAG != 0;
     let me = current();
     let key = |address| get_futex_key(me, address, private);
@@ -150,11 +177,11 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
     }
     match cmd {
         FUTEX_WAIT => {
-            let end = wait_end(timeout, None)?;
+            let end = wait_end::<T>(timeout, None)?;
             futex_wait(me, key(uaddr)?, uaddr, val, end, MATCH_ANY)
         }
         FUTEX_WAIT_BITSET => {
-            let end = wait_end(timeout, Some(of_day))?;
+            let end = wait_end::<T>(timeout, Some(of_day))?;
             futex_wait(me, key(uaddr)?, uaddr, val, end, val3)
         }
         FUTEX_WAKE => futex_wake(key(uaddr)?, val, MATCH_ANY),
@@ -167,6 +194,10 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
             let compare = (cmd == FUTEX_CMP_REQUEUE).then_some((uaddr, val3));
             futex_requeue(key(uaddr)?, key(uaddr2)?, val, timeout, compare)
         }
+        FUTEX_WAKE_OP => {
+            let op = FutexOp::decode(val3);
+            futex_wake_op(key(uaddr)?, key(uaddr2)?, uaddr2, [val, timeout], op)
+        }
         _ => Err(Errno::ENOSYS),
     }
 }
@@ -174,21 +205,19 @@ pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3:
 /// When a wait ends, in microseconds since boot; none for a null pointer: it has no time that a call
 /// run again could have kept.
 #[inline(always)]
-fn wait_end(timeout: u32, until: Option<bool>) -> Result<Option<u64>, Errno> {
+fn wait_end<T: UserTime + Pod>(timeout: u32, until: Option<bool>) -> Result<Option<u64>, Errno> {
     match timeout {
         0 => Ok(None),
-        timeout => timed_wait_end(timeout, until).map(Some),
+        timeout => timed_wait_end::<T>(timeout, until).map(Some),
     }
 }
 
 /// The same of a user's `struct timespec`: a time to wait, or, with `until`, one of the monotonic
 /// clock, or of the day.
 #[inline(never)]
-fn timed_wait_end(timeout: u32, until: Option<bool>) -> Result<u64, Errno> {
+fn timed_wait_end<T: UserTime + Pod>(timeout: u32, until: Option<bool>) -> Result<u64, Errno> {
     let taken = take_end();
-    let [sec, nsec]: [u32; 2] = get_user(timeout)?;
-    // The sign goes along, so that negative seconds are refused.
-    let mut ns = timespec_to_ns(sec as i32 as u64, nsec.into())?;
+    let mut ns = get_ns::<T>(timeout)?;
     if let Some(of_day) = until {
         let now_us = if of_day {
             time_of_day_us()
@@ -197,7 +226,7 @@ fn timed_wait_end(timeout: u32, until: Option<bool>) -> Result<u64, Errno> {
         };
         ns = ns.saturating_sub(now_us.saturating_mul(1000));
     }
-    Ok(end_us(taken, ns_to_ticks(ns)))
+    Ok(end_us(taken, ticks(ns)))
 }
 
 // A frame of its own, by which `wchan` knows its sleepers.
@@ -351,6 +380,59 @@ fn futex_requeue(
         if let Some((address, _)) = compare {
             get_user::<u32>(address)?;
         }
+    }
+}
+
+/// Changes the word at `address` as `op` says; wakes sleepers of `first`, and of `second`, which is that
+/// word's key, if `op` says so of its old value: at most so many of either, and one at least.
+#[inline(never)]
+fn futex_wake_op(
+    first: Key,
+    second: Key,
+    address: u32,
+    counts: [u32; 2],
+    op: FutexOp,
+) -> SysResult {
+    let [count, second_count] = counts.map(|count| (count as i32).max(1) as u32);
+    access_ok(address, 4)?;
+    loop {
+        {
+            // The two are released in any order.
+            let _irq = IrqGuard::new();
+            let (mut list, mut other) = IrqSpinLock::lock_both(bucket(first), bucket(second));
+            match futex_atomic_op_inuser(op, address) {
+                // The page is missing, and cannot be brought in here.
+                Err(Errno::EFAULT) => {}
+                Err(errno) => return Err(errno),
+                Ok(both) => {
+                    let mut woken = wake_waiters(&mut list, first, count, MATCH_ANY);
+                    if both {
+                        let other = other.as_deref_mut().unwrap_or(&mut list);
+                        woken = woken.wrapping_add(wake_waiters(
+                            other,
+                            second,
+                            second_count,
+                            MATCH_ANY,
+                        ));
+                    }
+                    return Ok(woken);
+                }
+            }
+        }
+        fault_in_writeable(address, 4)?;
+    }
+}
+
+/// Changes the user's word at `address`, atomically against all processors; says whether its old value
+/// is as `op` asks. EFAULT, ENOSYS.
+fn futex_atomic_op_inuser(op: FutexOp, address: u32) -> Result<bool, Errno> {
+    let mut old = get_user::<u32>(address)?;
+    loop {
+        let was = cmpxchg_user(address, old, op.apply(old)?)?;
+        if was == old {
+            return op.compare(old);
+        }
+        old = was;
     }
 }
 

@@ -11,6 +11,7 @@ use crate::arch::x86::uaccess::put_user;
 use crate::process::pid::PidType;
 use crate::process::tasklist::{TASKLIST, find_task_by_pid};
 use crate::task::cred::{Cred, Ids};
+use crate::task::state::PF_FORKNOEXEC;
 use crate::task::task_struct::TaskRef;
 
 /// Number of the process.
@@ -60,7 +61,8 @@ fn process(pid: u32) -> Result<TaskRef, Errno> {
 /// Moves the caller or a child of it to a process group.
 ///
 /// # Errors
-/// EINVAL, also for a thread that leads no process; ESRCH for another process; EPERM for one of another
+/// EINVAL, also for a thread that leads no process; ESRCH for another process; EACCES for a child that has
+/// called execve; EPERM for one of another
 /// session or that leads one, and for a group that is not in the session.
 pub fn sys_setpgid(pid: u32, pgid: u32) -> SysResult {
     if (pgid as i32) < 0 {
@@ -77,7 +79,14 @@ pub fn sys_setpgid(pid: u32, pgid: u32) -> SysResult {
         return Err(Errno::ESRCH);
     }
     let session = task.signal.session.load(Ordering::Relaxed);
-    if session != me.signal.session.load(Ordering::Relaxed) || session == task.tgid {
+    if session != me.signal.session.load(Ordering::Relaxed) {
+        return Err(Errno::EPERM);
+    }
+    // A child that has executed a program is beyond its parent.
+    if task.tgid != me.tgid && !task.has_flags(PF_FORKNOEXEC) {
+        return Err(Errno::EACCES);
+    }
+    if session == task.tgid {
         return Err(Errno::EPERM);
     }
     let pgid = if pgid == 0 { task.tgid } else { pgid as i32 };

@@ -14,13 +14,16 @@ use crate::fs::cpio::FileType;
 use crate::fs::file::Object;
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::mm_struct::MmStruct;
-use crate::mm::mmap::{MapFlags, do_brk, do_madvise, do_mmap, do_mprotect, do_munmap};
+use crate::mm::mmap::{Advice, MapFlags, do_brk, do_madvise, do_mmap, do_mprotect, do_munmap};
 use crate::mm::vma::{Backing, VmFlags};
 
 /// Memory for atomic operations: what all memory is here.
 const PROT_SEM: u32 = 8;
 const MADV_DONTNEED: u32 = 4;
-const MADV_LAST: u32 = 25;
+const MADV_DONTFORK: u32 = 10;
+const MADV_DOFORK: u32 = 11;
+const MADV_WIPEONFORK: u32 = 18;
+const MADV_KEEPONFORK: u32 = 19;
 
 fn mm() -> Result<&'static MmStruct, Errno> {
     // SAFETY: the running task is a user of its address space until it exits, and no system
@@ -126,11 +129,24 @@ pub fn sys_mprotect(address: u32, length: u32, prot: u32) -> SysResult {
     Ok(0)
 }
 
-/// Advice; only MADV_DONTNEED has an effect.
+/// Advice about memory. What means nothing here but speed is accepted; what would have to be heeded, and
+/// is not, is refused.
+///
+/// # Errors
+/// EINVAL for advice that is none, or not known here; see [`do_madvise`].
 pub fn sys_madvise(address: u32, length: u32, advice: u32) -> SysResult {
-    if advice > MADV_LAST {
-        return Err(Errno::EINVAL);
-    }
-    do_madvise(mm()?, address, length, advice == MADV_DONTNEED)?;
+    let set = |flag| Advice::Flags(flag, flag);
+    let clear = |flag| Advice::Flags(VmFlags::empty(), flag);
+    let advice = match advice {
+        // MADV_NORMAL, RANDOM, SEQUENTIAL, WILLNEED; DONTDUMP, DODUMP: nothing is ever dumped.
+        0..=3 | 16 | 17 => Advice::Nothing,
+        MADV_DONTNEED => Advice::DontNeed,
+        MADV_DONTFORK => set(VmFlags::DONTCOPY),
+        MADV_DOFORK => clear(VmFlags::DONTCOPY),
+        MADV_WIPEONFORK => set(VmFlags::WIPEONFORK),
+        MADV_KEEPONFORK => clear(VmFlags::WIPEONFORK),
+        _ => return Err(Errno::EINVAL),
+    };
+    do_madvise(mm()?, address, length, advice)?;
     Ok(0)
 }

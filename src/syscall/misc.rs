@@ -79,6 +79,13 @@ pub fn sys_getrlimit(resource: u32, rlim: u32) -> SysResult {
     Ok(0)
 }
 
+/// The old call, of programs to which a limit is a `long`: it cannot say more than 0x7fffffff.
+pub fn sys_old_getrlimit(resource: u32, rlim: u32) -> SysResult {
+    let word = limit(resource)?.min(i32::MAX as u64) as u32;
+    put_user(rlim, [word, word])?;
+    Ok(0)
+}
+
 /// Limits are fixed.
 ///
 /// # Errors
@@ -114,6 +121,22 @@ pub fn sys_getrusage(who: u32, usage: u32) -> SysResult {
     };
     put_rusage(usage, used)?;
     Ok(0)
+}
+
+/// Linux's own personality, and the bit for no random addresses, as they never are here.
+const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
+
+/// Chooses how the process sees the system; returns how it did. `u32::MAX` only asks.
+///
+/// # Errors
+/// EINVAL for a system, or a way, that is not there.
+pub fn sys_personality(personality: u32) -> SysResult {
+    let mine = &current().personality;
+    match personality {
+        u32::MAX => Ok(mine.load(Ordering::Relaxed)),
+        new if new & !ADDR_NO_RANDOMIZE == 0 => Ok(mine.swap(new, Ordering::Relaxed)),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// Fills a buffer, at most 256 bytes: see [`get_random_bytes`].

@@ -6,10 +6,11 @@
 //! - `process`, `sched`: births, deaths, who runs; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
 //! - `restart`: what is left of an interrupted call's time
+//! - [`timespec`], `user_time`: times in 32 and in 64 bits
 //! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `misc`
 //! - `perf_event`: counting
 //! - `thread_area`, `ldt`, `ioport`, `prctl`: TLS, segments, ports, the time-stamp counter
-//! - `rseq`: restartable sequences; `futex`, `robust_list`: sleeping locks
+//! - `rseq`: restartable sequences; `futex`, [`futex_op`], `robust_list`: sleeping locks
 
 #[cfg(target_os = "none")]
 pub mod descriptors;
@@ -18,6 +19,7 @@ pub mod errno;
 pub mod exec;
 #[cfg(target_os = "none")]
 pub mod futex;
+pub mod futex_op;
 #[cfg(target_os = "none")]
 pub mod identity;
 #[cfg(target_os = "none")]
@@ -65,6 +67,9 @@ pub mod table;
 pub mod thread_area;
 #[cfg(target_os = "none")]
 pub mod time;
+pub mod timespec;
+#[cfg(target_os = "none")]
+pub mod user_time;
 
 /// What a system call answers: a value, or the error number whose negative goes to eax.
 pub type SysResult = Result<u32, errno::Errno>;

@@ -9,25 +9,18 @@ use super::SysResult;
 use super::errno::Errno;
 use super::read_write::{fget, files};
 use super::restart::{end_us, keep_end, take_end};
-use super::sched::{ns_to_ticks, ticks_of};
-use super::time::timespec_of;
+use super::timespec::{Timespec32, Timespec64, Timeval32, UserTime};
+use super::user_time::{get_ticks, put_us, ticks};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
+use crate::arch::x86::uaccess::{Pod, copy_from_user, copy_to_user, get_user, put_user};
 use crate::drivers::tsc::since_boot_us;
 use crate::fs::fd_table::NR_OPEN;
+use crate::fs::poll_events::PollEvents;
 use crate::process::signal::{set_blocked, signal_pending};
 use crate::process::sigset::SigSet;
 use crate::sched::timer::schedule_timeout;
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use core::sync::atomic::Ordering;
-
-const POLLIN: u32 = 0x1;
-const POLLOUT: u32 = 0x4;
-const POLLERR: u32 = 0x8;
-const POLLHUP: u32 = 0x10;
-const POLLNVAL: u32 = 0x20;
-const POLLRDNORM: u32 = 0x40;
-const POLLWRNORM: u32 = 0x100;
 
 /// poll: `timeout_ms` negative waits for ever.
 pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
@@ -36,7 +29,7 @@ pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
         ..0 => None,
         ms => Some(end_us(
             taken,
-            ns_to_ticks(u64::from(ms as u32).saturating_mul(1_000_000)),
+            ticks(u64::from(ms as u32).saturating_mul(1_000_000)),
         )),
     };
     do_poll(fds, count, end)
@@ -44,30 +37,31 @@ pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
 
 /// ppoll with 32-bit times: a timespec, and a set of signals to block meanwhile.
 pub fn sys_ppoll(fds: u32, count: u32, address: u32, mask: u32, mask_bytes: u32) -> SysResult {
-    let taken = take_end();
-    let end = timespec(address)?.map(|ticks| end_us(taken, ticks));
+    ppoll::<Timespec32>(fds, count, address, mask, mask_bytes)
+}
+
+/// The same with 64-bit times.
+pub fn sys_ppoll64(fds: u32, count: u32, address: u32, mask: u32, mask_bytes: u32) -> SysResult {
+    ppoll::<Timespec64>(fds, count, address, mask, mask_bytes)
+}
+
+fn ppoll<T: UserTime + Pod>(
+    fds: u32,
+    count: u32,
+    address: u32,
+    mask: u32,
+    mask_bytes: u32,
+) -> SysResult {
+    let end = wait_end::<T>(address)?;
     let result = with_mask(mask, mask_bytes, || do_poll(fds, count, end));
-    tell_rest(result, end, |rest| put_user(address, rest))
+    tell_rest::<T>(result, end, address)
 }
 
 /// _newselect: three sets of descriptors, and a timeval, in which the time that was left is stored.
 pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, address: u32) -> SysResult {
-    let taken = take_end();
-    let timeout = match address {
-        0 => None,
-        address => match get_user::<[i32; 2]>(address)? {
-            [seconds @ 0..=i32::MAX, micros @ 0..1_000_000] => Some(ticks_of(
-                seconds as u32,
-                (micros as u32).saturating_mul(1000),
-            )?),
-            _ => return Err(Errno::EINVAL),
-        },
-    };
-    let end = timeout.map(|ticks| end_us(taken, ticks));
+    let end = wait_end::<Timeval32>(address)?;
     let result = do_select(count, [read, write, except], end);
-    tell_rest(result, end, |[seconds, nanos]| {
-        put_user(address, [seconds, nanos / 1000])
-    })
+    tell_rest::<Timeval32>(result, end, address)
 }
 
 /// pselect6: the same with a timespec, and a pointer to a set of signals and its size.
@@ -79,15 +73,41 @@ pub fn sys_pselect6(
     address: u32,
     signals: u32,
 ) -> SysResult {
-    let taken = take_end();
-    let end = timespec(address)?.map(|ticks| end_us(taken, ticks));
+    pselect6::<Timespec32>(count, [read, write, except], address, signals)
+}
+
+/// The same with a 64-bit time.
+pub fn sys_pselect6_64(
+    count: u32,
+    read: u32,
+    write: u32,
+    except: u32,
+    address: u32,
+    signals: u32,
+) -> SysResult {
+    pselect6::<Timespec64>(count, [read, write, except], address, signals)
+}
+
+fn pselect6<T: UserTime + Pod>(
+    count: u32,
+    sets: [u32; 3],
+    address: u32,
+    signals: u32,
+) -> SysResult {
+    let end = wait_end::<T>(address)?;
     let [mask, bytes] = if signals != 0 {
         get_user::<[u32; 2]>(signals)?
     } else {
         [0, 0]
     };
-    let result = with_mask(mask, bytes, || do_select(count, [read, write, except], end));
-    tell_rest(result, end, |rest| put_user(address, rest))
+    let result = with_mask(mask, bytes, || do_select(count, sets, end));
+    tell_rest::<T>(result, end, address)
+}
+
+/// When a wait of the time at `address` ends, in microseconds since boot; none for a null pointer.
+fn wait_end<T: UserTime + Pod>(address: u32) -> Result<Option<u64>, Errno> {
+    let taken = take_end();
+    Ok(get_ticks::<T>(address)?.map(|ticks| end_us(taken, ticks)))
 }
 
 fn do_poll(fds: u32, count: u32, end: Option<u64>) -> SysResult {
@@ -100,12 +120,12 @@ fn do_poll(fds: u32, count: u32, end: Option<u64>) -> SysResult {
             let at = fds.wrapping_add(i.wrapping_mul(8));
             let [fd, events] = get_user::<[u32; 2]>(at)?;
             let result = if (fd as i32) < 0 {
-                0
+                PollEvents::empty()
             } else {
-                revents(fd, events & 0xffff)
+                revents(fd, PollEvents::from_bits_truncate(events & 0xffff))
             };
-            put_user(at.wrapping_add(6), result as u16)?;
-            ready = ready.wrapping_add(u32::from(result != 0));
+            put_user(at.wrapping_add(6), result.bits() as u16)?;
+            ready += u32::from(!result.is_empty());
         }
         Ok(ready)
     })
@@ -134,13 +154,13 @@ fn do_select(count: u32, sets: [u32; 3], end: Option<u64>) -> SysResult {
             if asked == [false; 3] {
                 continue;
             }
-            let events = revents(fd, POLLIN | POLLOUT);
-            if events & POLLNVAL != 0 {
+            let events = revents(fd, PollEvents::ALWAYS);
+            if events.contains(PollEvents::POLLNVAL) {
                 return Err(Errno::EBADF);
             }
             let is = [
-                events & (POLLIN | POLLHUP | POLLERR) != 0,
-                events & (POLLOUT | POLLERR) != 0,
+                events.intersects(PollEvents::READABLE | PollEvents::UNASKED),
+                events.intersects(PollEvents::WRITABLE | PollEvents::POLLERR),
                 false,
             ];
             for set in (0..3).filter(|set| asked[*set] && is[*set]) {
@@ -157,22 +177,11 @@ fn do_select(count: u32, sets: [u32; 3], end: Option<u64>) -> SysResult {
 }
 
 /// Which of `events` hold for a descriptor, and what is told unasked.
-fn revents(fd: u32, events: u32) -> u32 {
-    let Ok(file) = fget(fd) else { return POLLNVAL };
-    let (readable, writable, hung_up) = file.poll();
-    let mut result = 0;
-    if readable {
-        result |= POLLIN | POLLRDNORM;
+fn revents(fd: u32, events: PollEvents) -> PollEvents {
+    match fget(fd) {
+        Ok(file) => file.poll() & (events | PollEvents::UNASKED),
+        Err(_) => PollEvents::POLLNVAL,
     }
-    if writable {
-        result |= POLLOUT | POLLWRNORM;
-    }
-    let unasked = match (hung_up, writable) {
-        (false, _) => 0,
-        (true, false) => POLLHUP,
-        (true, true) => POLLERR,
-    };
-    result & events | unasked
 }
 
 /// Calls `look` until it finds something, fails, or the time ends (in microseconds since boot; none:
@@ -198,17 +207,12 @@ fn poll_schedule_timeout(end: Option<u64>, mut look: impl FnMut() -> SysResult) 
     }
 }
 
-/// Has what is left of a time stored, in seconds and nanoseconds. Who gave one that cannot be written
-/// does not want to know; but then the call is not run again either, as in Linux.
-fn tell_rest(
-    result: SysResult,
-    end: Option<u64>,
-    put: impl FnOnce([u32; 2]) -> Result<(), Errno>,
-) -> SysResult {
+/// Stores at `address` what is left of a time. A caller whose time cannot be written does not want to
+/// know; but then the call is not run again either, as in Linux.
+fn tell_rest<T: UserTime + Pod>(result: SysResult, end: Option<u64>, address: u32) -> SysResult {
     let Some(end_us) = end else { return result };
     let left_us = end_us.saturating_sub(since_boot_us());
-    let rest = timespec_of(left_us);
-    match (put(rest.map(|part| part as u32)), result) {
+    match (put_us::<T>(address, left_us), result) {
         (Err(_), Err(Errno::ERESTARTNOHAND)) => {
             let _forgotten = take_end();
             Err(Errno::EINTR)
@@ -236,15 +240,4 @@ fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> SysResu
         _ => set_blocked(me, old),
     }
     result
-}
-
-/// A timespec as ticks; none if `address` is 0.
-fn timespec(address: u32) -> Result<Option<u64>, Errno> {
-    match address {
-        0 => Ok(None),
-        _ => {
-            let [seconds, nanos] = get_user::<[u32; 2]>(address)?;
-            ticks_of(seconds, nanos).map(Some)
-        }
-    }
 }

@@ -7,9 +7,8 @@
 
 use super::SysResult;
 use super::errno::Errno;
-use super::sched::timespec_to_ns;
 use super::signal::find_thread;
-use super::time::timespec_of;
+use super::timespec::{Timespec32, Timespec64, UserTime};
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{Pod, get_user, put_user};
 use crate::drivers::rtc::time_of_day_us;
@@ -62,37 +61,22 @@ pub fn sys_timer_create(clock: u32, event: u32, id: u32) -> SysResult {
 
 /// Starts or stops a timer: two 32-bit timespecs, interval and value. EINVAL, EFAULT.
 pub fn sys_timer_settime(id: u32, flags: u32, new: u32, old: u32) -> SysResult {
-    let words: [u32; 4] = new_setting(new)?;
-    // Negative seconds are far away in 64 bits, too.
-    let was = settime(id, flags, words.map(|word| word as i32 as u64))?;
-    if old != 0 {
-        put_user(old, timespecs(was).map(|word| word as u32))?;
-    }
-    Ok(0)
+    timer_settime::<Timespec32>(id, flags, new, old)
 }
 
 /// The same with 64-bit times.
 pub fn sys_timer_settime64(id: u32, flags: u32, new: u32, old: u32) -> SysResult {
-    let was = settime(id, flags, new_setting(new)?)?;
-    if old != 0 {
-        put_user(old, timespecs(was))?;
-    }
-    Ok(0)
+    timer_settime::<Timespec64>(id, flags, new, old)
 }
 
-fn new_setting<T: Pod>(new: u32) -> Result<T, Errno> {
-    match new {
-        0 => Err(Errno::EINVAL),
-        at => get_user(at),
+fn timer_settime<T: UserTime + Pod>(id: u32, flags: u32, new: u32, old: u32) -> SysResult {
+    if new == 0 {
+        return Err(Errno::EINVAL);
     }
-}
-
-fn settime(id: u32, flags: u32, words: [u64; 4]) -> Result<ItimerVal, Errno> {
-    let [interval_s, interval_ns, value_s, value_ns] = words;
-    let us = |s, ns| timespec_to_ns(s, ns).map(|ns| ns.div_ceil(1000));
+    let [interval, value] = get_user::<[T; 2]>(new)?;
     let mut new = ItimerVal {
-        interval_us: us(interval_s, interval_ns)?,
-        value_us: us(value_s, value_ns)?,
+        interval_us: interval.ns()?.div_ceil(1000),
+        value_us: value.ns()?.div_ceil(1000),
     };
     if flags & TIMER_ABSTIME != 0 && new.value_us != 0 {
         // One of the past ends at once.
@@ -102,25 +86,26 @@ fn settime(id: u32, flags: u32, words: [u64; 4]) -> Result<ItimerVal, Errno> {
         };
         new.value_us = new.value_us.saturating_sub(now_us).max(1);
     }
-    posix_timer::timer_settime(current(), id, new)
+    let was = posix_timer::timer_settime(current(), id, new)?;
+    if old != 0 {
+        put_itimerspec::<T>(old, was)?;
+    }
+    Ok(0)
 }
 
-fn timespecs(it: ItimerVal) -> [u64; 4] {
-    let [[interval_s, interval_ns], [value_s, value_ns]] =
-        [it.interval_us, it.value_us].map(timespec_of);
-    [interval_s, interval_ns, value_s, value_ns]
+fn put_itimerspec<T: UserTime + Pod>(to: u32, it: ItimerVal) -> Result<(), Errno> {
+    put_user(to, [it.interval_us, it.value_us].map(T::from_us))
 }
 
 /// How a timer stands: interval, and the time to its end. EINVAL, EFAULT.
 pub fn sys_timer_gettime(id: u32, value: u32) -> SysResult {
-    let now = timespecs(posix_timer::timer_gettime(current(), id)?);
-    put_user(value, now.map(|word| word as u32))?;
+    put_itimerspec::<Timespec32>(value, posix_timer::timer_gettime(current(), id)?)?;
     Ok(0)
 }
 
 /// The same with 64-bit times.
 pub fn sys_timer_gettime64(id: u32, value: u32) -> SysResult {
-    put_user(value, timespecs(posix_timer::timer_gettime(current(), id)?))?;
+    put_itimerspec::<Timespec64>(value, posix_timer::timer_gettime(current(), id)?)?;
     Ok(0)
 }
 

@@ -1,13 +1,27 @@
-//! `prctl`: the time-stamp counter, and a task's name.
+//! `prctl`: the time-stamp counter, a task's name, and what else can be asked of a task.
+//!
+//! Where a setting would mean nothing here it is refused, not accepted and forgotten. A timer's slack is
+//! kept: every timer here is later than that by up to a tick, as one may be.
 //!
 //! Linux: 2.6.38 `kernel/sys.c`; PR_SET_TSC since 2.6.26.
+
+use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
 use crate::arch::x86::copy_thread::{set_tsc_mode, tsc_allowed};
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, put_user};
+use crate::process::sigset::NSIG;
 
+const PR_SET_PDEATHSIG: u32 = 1;
+const PR_GET_PDEATHSIG: u32 = 2;
+const PR_GET_KEEPCAPS: u32 = 7;
+const PR_SET_KEEPCAPS: u32 = 8;
+const PR_GET_TIMING: u32 = 13;
+const PR_SET_TIMING: u32 = 14;
+const PR_SET_TIMERSLACK: u32 = 29;
+const PR_GET_TIMERSLACK: u32 = 30;
 const PR_SET_NAME: u32 = 15;
 const PR_GET_NAME: u32 = 16;
 const PR_GET_TSC: u32 = 25;
@@ -34,6 +48,23 @@ pub fn sys_prctl(option: u32, arg2: u32) -> SysResult {
                 },
             )?;
         }
+        PR_SET_PDEATHSIG => match arg2 {
+            0..=NSIG => current().pdeath_signal.store(arg2, Ordering::Relaxed),
+            _ => return Err(Errno::EINVAL),
+        },
+        PR_GET_PDEATHSIG => put_user(arg2, current().pdeath_signal.load(Ordering::Relaxed))?,
+        // Another user than 0 has no capabilities that could be kept.
+        PR_GET_KEEPCAPS | PR_GET_TIMING => {}
+        PR_SET_KEEPCAPS | PR_SET_TIMING if arg2 == 0 => {}
+        PR_SET_TIMERSLACK => {
+            let me = current();
+            let slack_ns = match arg2 as i32 {
+                ..=0 => me.default_timer_slack_ns.load(Ordering::Relaxed),
+                _ => arg2,
+            };
+            me.timer_slack_ns.store(slack_ns, Ordering::Relaxed);
+        }
+        PR_GET_TIMERSLACK => return Ok(current().timer_slack_ns.load(Ordering::Relaxed)),
         PR_SET_NAME => {
             let mut name = [0u8; 16];
             for (i, byte) in name[..15].iter_mut().enumerate() {

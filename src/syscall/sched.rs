@@ -7,6 +7,8 @@ use core::sync::atomic::Ordering;
 use super::SysResult;
 use super::errno::Errno;
 use super::restart::{end_us, keep_end, take_end};
+use super::timespec::{Timespec32, Timespec64};
+use super::user_time::{get_ns, put_us, ticks};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
@@ -16,8 +18,10 @@ use crate::sched::migration::{get_cpus_allowed, set_cpus_allowed};
 use crate::sched::policy::{
     check_scheduler, get_scheduler, set_scheduler, set_user_nice, yield_current,
 };
-use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
-use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SCHED_NORMAL, SCHED_RR};
+use crate::sched::timer::{TICK_US, schedule_timeout};
+use crate::task::sched_entity::{
+    DEFAULT_PRIO, SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL, SCHED_RR, rt_policy,
+};
 use crate::task::state::TASK_INTERRUPTIBLE;
 use crate::task::task_struct::TaskRef;
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
@@ -51,7 +55,11 @@ fn change(pid: u32, policy: Option<u32>, param: u32) -> SysResult {
     let theirs = task.cred();
     if !mine.capable() {
         let (was, was_priority, _) = get_scheduler(&task);
-        let gains = policy != SCHED_NORMAL && (policy != was || priority > was_priority as i32);
+        // Leaving SCHED_IDLE is a gain as a lower nice value is one.
+        let gains = match rt_policy(policy) {
+            true => policy != was || priority > was_priority as i32,
+            false => was == SCHED_IDLE && policy != SCHED_IDLE,
+        };
         if gains || !mine.check_same_owner(&theirs) {
             return Err(Errno::EPERM);
         }
@@ -94,7 +102,7 @@ pub fn sys_sched_getparam(pid: u32, param: u32) -> SysResult {
 pub fn sys_sched_get_priority_max(policy: u32) -> SysResult {
     match policy {
         SCHED_FIFO | SCHED_RR => Ok(99),
-        SCHED_NORMAL => Ok(0),
+        SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE => Ok(0),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -103,18 +111,26 @@ pub fn sys_sched_get_priority_max(policy: u32) -> SysResult {
 pub fn sys_sched_get_priority_min(policy: u32) -> SysResult {
     match policy {
         SCHED_FIFO | SCHED_RR => Ok(1),
-        SCHED_NORMAL => Ok(0),
+        SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE => Ok(0),
         _ => Err(Errno::EINVAL),
     }
 }
 
 /// Length of the round-robin slice.
 pub fn sys_sched_rr_get_interval(pid: u32, interval: u32) -> SysResult {
-    let (policy, _, _) = get_scheduler(&*find(pid)?);
-    let ns = if policy == SCHED_FIFO { 0 } else { 100_000_000 };
-    put_user(interval, 0u32)?;
-    put_user(interval.wrapping_add(4), ns)?;
+    put_us::<Timespec32>(interval, slice_us(pid)?)?;
     Ok(0)
+}
+
+/// The same in 64 bits.
+pub fn sys_sched_rr_get_interval64(pid: u32, interval: u32) -> SysResult {
+    put_us::<Timespec64>(interval, slice_us(pid)?)?;
+    Ok(0)
+}
+
+fn slice_us(pid: u32) -> Result<u64, Errno> {
+    let (policy, _, _) = get_scheduler(&*find(pid)?);
+    Ok(if policy == SCHED_FIFO { 0 } else { 100_000 })
 }
 
 /// Adds to the nice value; lowering it needs privilege.
@@ -132,49 +148,28 @@ pub fn sys_nice(increment: u32) -> SysResult {
     Ok(0)
 }
 
-/// A 32-bit `struct timespec` in ticks rounded up. EINVAL.
-pub fn ticks_of(sec: u32, nsec: u32) -> Result<u64, Errno> {
-    // Negative seconds are far away in 64 bits, too.
-    ticks_of64(sec as i32 as u64, u64::from(nsec))
-}
-
-/// A 64-bit `struct timespec` in ticks rounded up. EINVAL.
-pub fn ticks_of64(sec: u64, nsec: u64) -> Result<u64, Errno> {
-    timespec_to_ns(sec, nsec).map(ns_to_ticks)
-}
-
-/// Nanoseconds in ticks rounded up.
-pub fn ns_to_ticks(ns: u64) -> u64 {
-    ns.div_ceil(u64::from(1_000_000_000 / HZ))
-}
-
-/// A 64-bit `struct timespec` in nanoseconds, at most 292 years (Linux: KTIME_MAX). EINVAL for one
-/// that is negative or has a whole second or more in `nsec`.
-pub fn timespec_to_ns(sec: u64, nsec: u64) -> Result<u64, Errno> {
-    if (sec as i64) < 0 || nsec >= 1_000_000_000 {
-        return Err(Errno::EINVAL);
-    }
-    let ns = sec.saturating_mul(1_000_000_000).saturating_add(nsec);
-    Ok(ns.min(i64::MAX as u64))
-}
-
 /// Sleeps for the time at `request`; what is left after a signal goes to `remaining`.
 ///
 /// # Errors
 /// EFAULT, EINVAL for a time that is none, ERESTARTNOHAND.
 pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
     let taken = take_end();
-    let ticks = ticks_of(get_user(request)?, get_user(request.wrapping_add(4))?)?;
-    do_nanosleep(taken, ticks, remaining)
+    let ticks = ticks(get_ns::<Timespec32>(request)?);
+    do_nanosleep(taken, ticks, remaining, put_us::<Timespec32>)
 }
 
-/// Sleeps for `ticks`, or to the end that was taken; what is left after a signal goes to `remaining`
-/// as a timespec.
+/// Sleeps for `ticks`, or to the end that was taken; what is left after a signal goes to `remaining`,
+/// unless that is null, by `put_us`.
 ///
 /// The end is a time of the clock: ticks that come late and then all at once must not end a sleep
 /// early.
 #[inline(never)]
-pub fn do_nanosleep(taken: Option<u64>, ticks: u64, remaining: u32) -> SysResult {
+pub fn do_nanosleep(
+    taken: Option<u64>,
+    ticks: u64,
+    remaining: u32,
+    put_us: fn(u32, u64) -> Result<(), Errno>,
+) -> SysResult {
     let me = current();
     let end_us = end_us(taken, ticks);
     loop {
@@ -184,11 +179,7 @@ pub fn do_nanosleep(taken: Option<u64>, ticks: u64, remaining: u32) -> SysResult
         }
         if test_flag(me.thread_info(), TIF_SIGPENDING) {
             if remaining != 0 {
-                put_user(remaining, (left_us / 1_000_000) as u32)?;
-                put_user(
-                    remaining.wrapping_add(4),
-                    (left_us % 1_000_000).saturating_mul(1000) as u32,
-                )?;
+                put_us(remaining, left_us)?;
             }
             keep_end(end_us);
             return Err(Errno::ERESTARTNOHAND);

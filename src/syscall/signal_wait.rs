@@ -6,8 +6,9 @@ use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::errno::Errno;
-use super::sched::{ticks_of, ticks_of64};
 use super::signal::{SIGSET_BYTES, find_thread, kill_thread};
+use super::timespec::{Timespec32, Timespec64};
+use super::user_time::get_ticks;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::process::kill::{Target, kill};
@@ -25,27 +26,25 @@ use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 /// # Errors
 /// EINVAL, EFAULT, EAGAIN when the time is over, EINTR when another signal comes.
 pub fn sys_rt_sigtimedwait(set: u32, info: u32, timeout: u32, bytes: u32) -> SysResult {
-    let ticks = || get_user::<[u32; 2]>(timeout).and_then(|[sec, nsec]| ticks_of(sec, nsec));
-    wait_for_signal(set, info, bytes, (timeout != 0).then_some(&ticks))
+    wait_for_signal(set, info, bytes, || get_ticks::<Timespec32>(timeout))
 }
 
 /// The same with a 64-bit timespec.
 pub fn sys_rt_sigtimedwait64(set: u32, info: u32, timeout: u32, bytes: u32) -> SysResult {
-    let ticks = || get_user::<[u64; 2]>(timeout).and_then(|[sec, nsec]| ticks_of64(sec, nsec));
-    wait_for_signal(set, info, bytes, (timeout != 0).then_some(&ticks))
+    wait_for_signal(set, info, bytes, || get_ticks::<Timespec64>(timeout))
 }
 
 fn wait_for_signal(
     set: u32,
     info: u32,
     bytes: u32,
-    timeout: Option<&dyn Fn() -> Result<u64, Errno>>,
+    timeout: impl FnOnce() -> Result<Option<u64>, Errno>,
 ) -> SysResult {
     if bytes != SIGSET_BYTES {
         return Err(Errno::EINVAL);
     }
     let wanted = SigSet(get_user(set)?).without(SigSet::UNBLOCKABLE);
-    let ticks = timeout.map(|ticks| ticks()).transpose()?;
+    let ticks = timeout()?;
     let me = current();
     let others = SigSet(!wanted.0);
     let mut found = dequeue_signal(me, others);

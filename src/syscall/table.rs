@@ -128,7 +128,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     66  identity::sys_setsid, 0;
     67  signal::sys_sigaction, 3;
     75  misc::sys_setrlimit, 2;
-    76  misc::sys_getrlimit, 2;
+    76  misc::sys_old_getrlimit, 2;
     77  misc::sys_getrusage, 2;
     78  time::sys_gettimeofday, 2;
     83  paths::sys_symlink, 2;
@@ -155,6 +155,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     126 signal::sys_sigprocmask, 3;
     132 identity::sys_getpgid, 1;
     133 paths::sys_fchdir, 1;
+    136 misc::sys_personality, 1;
     140 read_write::sys_llseek, 5;
     142 poll::sys_newselect, 5;
     145 read_write::sys_readv, 3;
@@ -254,10 +255,16 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     386 rseq::sys_rseq, 4;
     375 membarrier::sys_membarrier, 2;
     403 time::sys_clock_gettime64, 2;
+    406 time::sys_clock_getres64, 2;
     407 time::sys_clock_nanosleep64, 4;
     408 posix_timer::sys_timer_gettime64, 2;
     409 posix_timer::sys_timer_settime64, 4;
+    412 paths::sys_change_at, 2;
+    413 poll::sys_pselect6_64, 6;
+    414 poll::sys_ppoll64, 5;
     421 signal_wait::sys_rt_sigtimedwait64, 4;
+    422 futex::sys_futex64, 6;
+    423 sched::sys_sched_rr_get_interval64, 2;
 };
 
 /// Numbers that have been named in the log.

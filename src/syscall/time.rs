@@ -4,25 +4,34 @@
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c`, `kernel/time.c`.
 
+use core::sync::atomic::Ordering;
+
 use super::SysResult;
 use super::errno::Errno;
-use super::restart::take_end;
-use super::sched::{do_nanosleep, ns_to_ticks, timespec_to_ns};
+use super::restart::{keep_end, take_end};
+use super::sched::do_nanosleep;
+use super::timespec::{Timespec32, Timespec64, UserTime};
+use super::user_time::{get_ns, put_us, ticks};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::arch::x86::uaccess::{Pod, put_user};
 use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::proc::format::USER_HZ;
+use crate::process::signal::signal_pending;
 use crate::process::tasklist::find_task_by_pid;
 use crate::process::usage::Usage;
-use crate::sched::timer::{HZ, jiffies, ticks_in};
+use crate::sched::timer::{HZ, TICK_US, jiffies, schedule_timeout, ticks_in};
+use crate::task::state::TASK_INTERRUPTIBLE;
 
 const CLOCK_REALTIME: u32 = 0;
 const CLOCK_MONOTONIC: u32 = 1;
 const CLOCK_PROCESS_CPUTIME_ID: u32 = 2;
 const CLOCK_THREAD_CPUTIME_ID: u32 = 3;
+const CLOCK_MONOTONIC_RAW: u32 = 4;
 const CLOCK_REALTIME_COARSE: u32 = 5;
-const LAST_CLOCK: u32 = 7;
+const CLOCK_MONOTONIC_COARSE: u32 = 6;
+const CLOCK_BOOTTIME: u32 = 7;
+const LAST_CLOCK: u32 = CLOCK_BOOTTIME;
 const TIMER_ABSTIME: u32 = 1;
 
 /// The time of day, in seconds and microseconds.
@@ -97,83 +106,113 @@ fn cpu_us(usage: Usage, which: u32) -> u64 {
     u64::from(ticks).saturating_mul((1_000_000 / HZ).into())
 }
 
-/// Microseconds as seconds and nanoseconds.
-pub fn timespec_of(us: u64) -> [u64; 2] {
-    [us / 1_000_000, (us % 1_000_000).saturating_mul(1000)]
-}
-
 /// A clock, in 32-bit seconds and nanoseconds.
 pub fn sys_clock_gettime(clock: u32, tp: u32) -> SysResult {
-    let us = clock_us(clock)?;
-    let [seconds, ns] = timespec_of(us);
-    put_user(tp, seconds as u32)?;
-    put_user(tp.wrapping_add(4), ns as u32)?;
+    put_us::<Timespec32>(tp, clock_us(clock)?)?;
     Ok(0)
 }
 
 /// A clock, in 64-bit seconds and nanoseconds.
 pub fn sys_clock_gettime64(clock: u32, tp: u32) -> SysResult {
-    let us = clock_us(clock)?;
-    let [seconds, ns] = timespec_of(us);
-    put_user(tp, seconds)?;
-    put_user(tp.wrapping_add(8), ns)?;
+    put_us::<Timespec64>(tp, clock_us(clock)?)?;
     Ok(0)
 }
 
 /// Resolution of a clock.
 pub fn sys_clock_getres(clock: u32, tp: u32) -> SysResult {
+    clock_getres::<Timespec32>(clock, tp)
+}
+
+/// The same in 64 bits.
+pub fn sys_clock_getres64(clock: u32, tp: u32) -> SysResult {
+    clock_getres::<Timespec64>(clock, tp)
+}
+
+fn clock_getres<T: UserTime + Pod>(clock: u32, tp: u32) -> SysResult {
     clock_us(clock)?;
     let of_cpu_time =
         clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID || clock > LAST_CLOCK;
     if tp != 0 {
-        let ns = if of_cpu_time {
-            1_000_000_000 / HZ
-        } else {
-            1000
-        };
-        put_user(tp, [0, ns])?;
+        put_us::<T>(tp, if of_cpu_time { TICK_US } else { 1 })?;
     }
     Ok(0)
 }
 
-/// `time` is seconds and nanoseconds; `taken` is when the call ends if it is run again.
-fn clock_sleep(
-    taken: Option<u64>,
-    clock: u32,
-    flags: u32,
-    time: [u64; 2],
-    remaining: u32,
-) -> SysResult {
-    let [seconds, ns] = time;
-    if clock > CLOCK_MONOTONIC {
-        return Err(Errno::EINVAL);
-    }
-    let mut wait_ns = timespec_to_ns(seconds, ns)?;
-    if flags & TIMER_ABSTIME != 0 {
-        wait_ns = wait_ns.saturating_sub(clock_us(clock)?.saturating_mul(1000));
-    }
-    let remaining = if flags & TIMER_ABSTIME != 0 {
-        0
-    } else {
-        remaining
-    };
-    do_nanosleep(taken, ns_to_ticks(wait_ns), remaining)
-}
-
 /// Sleeps for, or until, a time in 32-bit seconds.
 pub fn sys_clock_nanosleep(clock: u32, flags: u32, request: u32, remaining: u32) -> SysResult {
-    let taken = take_end();
-    let time: [u32; 2] = get_user(request)?;
-    if (time[0] as i32) < 0 {
-        return Err(Errno::EINVAL);
-    }
-    clock_sleep(taken, clock, flags, time.map(u64::from), remaining)
+    clock_nanosleep::<Timespec32>(clock, flags, request, remaining)
 }
 
-/// Sleeps for, or until, a time in 64-bit seconds. What is left is not told.
-pub fn sys_clock_nanosleep64(clock: u32, flags: u32, request: u32, _remaining: u32) -> SysResult {
+/// Sleeps for, or until, a time in 64-bit seconds.
+pub fn sys_clock_nanosleep64(clock: u32, flags: u32, request: u32, remaining: u32) -> SysResult {
+    clock_nanosleep::<Timespec64>(clock, flags, request, remaining)
+}
+
+/// Sleeps by `clock`. What is left of a time, not of an appointment, goes to `remaining` when a signal
+/// comes.
+///
+/// # Errors
+/// EINVAL for a clock that is none, for the caller's own CPU time, which stands still meanwhile, and for
+/// a time that is none; EOPNOTSUPP for a clock by which nobody sleeps; EFAULT, ERESTARTNOHAND.
+fn clock_nanosleep<T: UserTime + Pod>(
+    clock: u32,
+    flags: u32,
+    request: u32,
+    remaining: u32,
+) -> SysResult {
+    // Before anything else can end the call.
     let taken = take_end();
-    clock_sleep(taken, clock, flags, get_user(request)?, 0)
+    let now_us = clock_us(clock)?;
+    let of_cpu_time = match clock {
+        CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME => false,
+        CLOCK_THREAD_CPUTIME_ID | CLOCK_MONOTONIC_RAW..=CLOCK_MONOTONIC_COARSE => {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        _ => true,
+    };
+    let time_ns = get_ns::<T>(request)?;
+    let is_absolute = flags & TIMER_ABSTIME != 0;
+    let remaining = if is_absolute { 0 } else { remaining };
+    if of_cpu_time {
+        let from_us = if is_absolute { 0 } else { now_us };
+        let end_us = from_us.saturating_add(time_ns.div_ceil(1000));
+        return cpu_nanosleep(clock, taken.unwrap_or(end_us), remaining, put_us::<T>);
+    }
+    let wait_ns = match is_absolute {
+        true => time_ns.saturating_sub(now_us.saturating_mul(1000)),
+        false => time_ns,
+    };
+    do_nanosleep(taken, ticks(wait_ns), remaining, put_us::<T>)
+}
+
+/// Sleeps until a clock of CPU time shows `end_us`, looking at each tick: that clock counts in ticks.
+fn cpu_nanosleep(
+    clock: u32,
+    end_us: u64,
+    remaining: u32,
+    put_us: fn(u32, u64) -> Result<(), Errno>,
+) -> SysResult {
+    let me = current();
+    let of_thread = (clock as i32) < 0 && clock & 4 != 0;
+    if of_thread && matches!(!(clock as i32 >> 3), pid if pid == 0 || pid == me.pid()) {
+        return Err(Errno::EINVAL);
+    }
+    loop {
+        // A process that has ended adds nothing more.
+        let left_us = end_us.saturating_sub(clock_us(clock)?);
+        if left_us == 0 {
+            return Ok(0);
+        }
+        if signal_pending(&me) {
+            if remaining != 0 {
+                put_us(remaining, left_us)?;
+            }
+            keep_end(end_us);
+            return Err(Errno::ERESTARTNOHAND);
+        }
+        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        schedule_timeout(1);
+    }
 }
 
 /// Time in ring 3 and in the kernel, of the process and of the children that it has waited for;

@@ -15,6 +15,25 @@ pub const SCHED_NORMAL: u32 = 0;
 pub const SCHED_FIFO: u32 = 1;
 /// Real-time, round robin: as FIFO, with time slices.
 pub const SCHED_RR: u32 = 2;
+/// As normal, for programs that nobody waits for.
+pub const SCHED_BATCH: u32 = 3;
+/// Time-shared, behind all that are normal.
+pub const SCHED_IDLE: u32 = 5;
+
+/// Whether a policy is a real-time one.
+pub const fn rt_policy(policy: u32) -> bool {
+    matches!(policy, SCHED_FIFO | SCHED_RR)
+}
+
+/// Priority of a task that has this policy and real-time priority, and the static priority by its nice
+/// value.
+pub const fn normal_prio(policy: u32, rt_priority: u32, static_prio: u32) -> u32 {
+    match policy {
+        SCHED_FIFO | SCHED_RR => MAX_RT_PRIO.saturating_sub(rt_priority),
+        SCHED_IDLE => MAX_PRIO - 1,
+        _ => static_prio,
+    }
+}
 
 /// Priorities below this are real-time; 0, the best, is the migration threads' alone.
 pub const MAX_RT_PRIO: u32 = 100;

@@ -137,6 +137,8 @@ pub struct TaskStruct {
     pub signals: IrqSpinLock<TaskSignals>,
     /// Signal that the parent gets at the end; 0 for a thread.
     pub exit_signal: AtomicU32,
+    /// Signal that the task's process gets when its parent ends; 0: none. Written by the task.
+    pub pdeath_signal: AtomicU32,
     /// 1 once the parent of a vfork may go on.
     pub vfork_done: AtomicU32,
     /// Where this process waits for its children; and its parent, after vfork, for `vfork_done`.
@@ -147,6 +149,13 @@ pub struct TaskStruct {
     pub robust_list: AtomicU32,
     /// User pointer that `schedule_tail` stores the thread number at.
     pub set_child_tid: AtomicU32,
+    /// What `personality` set. Written by the task, or at fork.
+    pub personality: AtomicU32,
+    /// How late a timer of the task may be, in nanoseconds, and what a 0 stands for: its parent's.
+    /// Written by the task, or at fork.
+    pub timer_slack_ns: AtomicU32,
+    /// See `timer_slack_ns`.
+    pub default_timer_slack_ns: AtomicU32,
 }
 
 // SAFETY: the `UnsafeCell`s are written only by the holder of what their field docs name;
@@ -211,11 +220,15 @@ impl TaskStruct {
             restart_end: AtomicU64::new(0),
             signals: IrqSpinLock::new(LockClass::TaskSignals, TaskSignals::none()),
             exit_signal: AtomicU32::new(0),
+            pdeath_signal: AtomicU32::new(0),
             vfork_done: AtomicU32::new(0),
             wait_chldexit: WaitQueue::new(),
             clear_child_tid: AtomicU32::new(0),
             robust_list: AtomicU32::new(0),
             set_child_tid: AtomicU32::new(0),
+            personality: AtomicU32::new(0),
+            timer_slack_ns: AtomicU32::new(50_000),
+            default_timer_slack_ns: AtomicU32::new(50_000),
         }
     }
 

@@ -25,8 +25,7 @@ pub const CALLS: &[Mutant] = &[
         name: "time_left_to_the_next_call",
         takes_out: "that select takes what is left before it can fail",
         edits: &[
-            Edit { file: "src/syscall/poll.rs", find: "    let taken = take_end();\n    let timeout = match address {", replace: "    let timeout = match address {" },
-            Edit { file: "src/syscall/poll.rs", find: "    let end = timeout.map(|ticks| end_us(taken, ticks));", replace: "    let end = timeout.map(|ticks| end_us(take_end(), ticks));" },
+            Edit { file: "src/syscall/poll.rs", find: "    let taken = take_end();\n    Ok(get_ticks::<T>(address)?.map(|ticks| end_us(taken, ticks)))", replace: "    Ok(get_ticks::<T>(address)?.map(|ticks| end_us(take_end(), ticks)))" },
         ],
         red: Run::ring3("restart", "select, its time unmapped: EFAULT, and forgotten"),
     },

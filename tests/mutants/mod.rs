@@ -1,6 +1,7 @@
 //! The mutants: for each step of the switch a small change that takes it out, and the
 //! test that must notice. Each file has those of one part of the way.
 
+mod answers;
 mod calls;
 mod checkers;
 mod membarrier;
@@ -196,6 +197,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         rseq::RSEQ,
         calls::CALLS,
         numbers::NUMBERS,
+        answers::ANSWERS,
         several_cpus::SEVERAL_CPUS,
         signals::SIGNALS,
         strategies::STRATEGIES,

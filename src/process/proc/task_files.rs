@@ -23,7 +23,7 @@ use crate::sched::hooks::sched_info::sched_info_of;
 use crate::sched::policy::get_scheduler;
 use crate::sched::timer::ticks_in;
 use crate::syscall::errno::Errno;
-use crate::task::sched_entity::{DEFAULT_PRIO, MAX_RT_PRIO, SCHED_NORMAL};
+use crate::task::sched_entity::{DEFAULT_PRIO, MAX_RT_PRIO, rt_policy};
 use crate::task::state::{EXIT_ZOMBIE, state_letter};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
@@ -125,8 +125,8 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         cutime: clock_t(children.utime),
         cstime: clock_t(children.stime),
         priority: match policy {
-            SCHED_NORMAL => static_prio.wrapping_sub(MAX_RT_PRIO) as i32,
-            _ => !rt_priority as i32,
+            policy if rt_policy(policy) => !rt_priority as i32,
+            _ => static_prio.wrapping_sub(MAX_RT_PRIO) as i32,
         },
         nice: static_prio.wrapping_sub(DEFAULT_PRIO) as i32,
         num_threads,

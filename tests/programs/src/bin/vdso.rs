@@ -5,7 +5,7 @@
 //!
 //! Book: ch. 10, the sysenter instruction. Linux: vdso32/sysenter.S, entry_32.S.
 //! Red without: SYSENTER_ESP or sp0 (a call lands on another's stack); the sixth
-//! argument, which lies on the user's stack.
+//! argument, which lies on the user's stack; the version table.
 #![no_std]
 #![no_main]
 
@@ -34,6 +34,8 @@ const PT_DYNAMIC: u32 = 2;
 const DT_HASH: u32 = 4;
 const DT_STRTAB: u32 = 5;
 const DT_SYMTAB: u32 = 6;
+const DT_VERSYM: u32 = 0x6fff_fff0;
+const DT_VERDEF: u32 = 0x6fff_fffc;
 
 fn calls() {
     eq!(
@@ -128,20 +130,7 @@ fn image() {
         "32-bit, shared object, i386"
     );
 
-    let (headers, count) = (base + insn::read(base + 28), half(44));
-    let header = (0..count)
-        .map(|i| headers + 32 * i)
-        .find(|&h| insn::read(h) == PT_DYNAMIC);
-    ok!(header.is_some(), "it has a PT_DYNAMIC header");
-    let dynamic = header.map_or(0, |h| base + insn::read(h + 8));
-    let tag = |wanted: u32| {
-        (0..64)
-            .map(|i| dynamic + 8 * i)
-            .take_while(|&entry| insn::read(entry) != 0)
-            .find(|&entry| insn::read(entry) == wanted)
-            .map(|entry| insn::read(entry + 4))
-            .map(|value| if value < base { base + value } else { value })
-    };
+    let tag = |wanted: u32| dynamic_entry(base, wanted);
     let tables = (tag(DT_SYMTAB), tag(DT_STRTAB), tag(DT_HASH));
     let (Some(symbols), Some(strings), Some(hash)) = tables else {
         return ok!(
@@ -160,16 +149,72 @@ fn image() {
     );
 }
 
+/// The version table, as Go's runtime reads it before `main`: without asking whether it is there.
+fn versions() {
+    let base = getauxval(at::SYSINFO_EHDR).expect("AT_SYSINFO_EHDR");
+    let [symbols, strings, hash, versym, verdef] =
+        [DT_SYMTAB, DT_STRTAB, DT_HASH, DT_VERSYM, DT_VERDEF]
+            .map(|wanted| dynamic_entry(base, wanted).unwrap_or(0));
+    ok!(verdef != 0 && versym != 0, "it has DT_VERDEF and DT_VERSYM");
+    if verdef == 0 || versym == 0 {
+        return;
+    }
+    let (mut def, mut number) = (verdef, None);
+    loop {
+        let version = name(strings + insn::read(def + insn::read(def + 12)));
+        if version == c"LINUX_2.5" {
+            eq!(insn::read(def + 8), 0x3ae_75f5, "LINUX_2.5 has its hash");
+            number = Some(insn::read(def + 4) & 0xffff);
+        }
+        match insn::read(def + 16) {
+            0 => break,
+            next => def += next,
+        }
+    }
+    ok!(number.is_some(), "a version is LINUX_2.5");
+    for wanted in [
+        c"__kernel_vsyscall",
+        c"__kernel_sigreturn",
+        c"__kernel_rt_sigreturn",
+    ] {
+        let found = (1..insn::read(hash + 4))
+            .find(|i| name(strings + insn::read(symbols + 16 * i)) == wanted);
+        let version = found.map(|i| insn::read(versym + 2 * i) & 0x7fff);
+        eq!(
+            version,
+            number,
+            "{} is of it",
+            wanted.to_str().expect("ASCII")
+        );
+    }
+}
+
+/// What a tag of the image's dynamic section says, as an address.
+fn dynamic_entry(base: u32, wanted: u32) -> Option<u32> {
+    let (headers, count) = (base + insn::read(base + 28), insn::read(base + 44) & 0xffff);
+    let header = (0..count)
+        .map(|i| headers + 32 * i)
+        .find(|&h| insn::read(h) == PT_DYNAMIC)?;
+    let dynamic = base + insn::read(header + 8);
+    (0..64)
+        .map(|i| dynamic + 8 * i)
+        .take_while(|&entry| insn::read(entry) != 0)
+        .find(|&entry| insn::read(entry) == wanted)
+        .map(|entry| insn::read(entry + 4))
+        .map(|value| if value < base { base + value } else { value })
+}
+
 fn name(address: u32) -> &'static CStr {
     // SAFETY: a string table of the kernel's image, mapped for the program's life.
     unsafe { CStr::from_ptr(address as *const _) }
 }
 
 fn main() -> i32 {
-    ktap::plan(15);
+    ktap::plan(20);
     calls();
     switching();
     image();
+    versions();
     ktap::finish()
 }
 

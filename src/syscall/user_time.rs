@@ -1,0 +1,33 @@
+//! Times in user memory, read and stored.
+//!
+//! Called by the system calls that take or tell a time, each by the type that its number stands for.
+//!
+//! Linux: 5.4 `get_timespec64`, `put_timespec64`, `get_old_timespec32`.
+
+use super::errno::Errno;
+use super::timespec::UserTime;
+use crate::arch::x86::uaccess::{Pod, get_user, put_user};
+use crate::sched::timer::HZ;
+
+/// The time at user address `at`, in nanoseconds. EFAULT, EINVAL.
+pub fn get_ns<T: UserTime + Pod>(at: u32) -> Result<u64, Errno> {
+    get_user::<T>(at)?.ns()
+}
+
+/// The same in ticks, rounded up; none for a null pointer.
+pub fn get_ticks<T: UserTime + Pod>(at: u32) -> Result<Option<u64>, Errno> {
+    match at {
+        0 => Ok(None),
+        at => get_ns::<T>(at).map(|ns| Some(ticks(ns))),
+    }
+}
+
+/// Stores a time of `us` microseconds at user address `to`. EFAULT.
+pub fn put_us<T: UserTime + Pod>(to: u32, us: u64) -> Result<(), Errno> {
+    put_user(to, T::from_us(us))
+}
+
+/// Nanoseconds in ticks, rounded up.
+pub fn ticks(ns: u64) -> u64 {
+    ns.div_ceil(1_000_000_000 / u64::from(HZ))
+}

@@ -1,0 +1,56 @@
+//! Answers of system calls, seen from ring 3.
+
+use super::{Edit, Mutant, Run};
+
+/// By the call.
+#[rustfmt::skip]
+pub const ANSWERS: &[Mutant] = &[
+    Mutant {
+        name: "hung_up_pipe_is_readable",
+        takes_out: "the difference between a pipe that has bytes and one that has hung up",
+        edits: &[
+            Edit { file: "src/fs/pipe.rs", find: "PollEvents::READABLE, !state.ring.is_empty());", replace: "PollEvents::READABLE, !state.ring.is_empty() || state.writers == 0);" },
+        ],
+        red: Run::ring3("pipe", "no writer, and no bytes: POLLHUP alone"),
+    },
+    Mutant {
+        name: "pipe_does_not_grow",
+        takes_out: "the buffer for what fits into a pipe, and not into its memory",
+        edits: &[
+            Edit { file: "src/fs/ring.rs", find: "            capacity: PIPE_CAPACITY,", replace: "            capacity: PIPE_BUF," },
+        ],
+        red: Run::ring3("pipe", "a pipe holds 64 KiB in pieces of 4096"),
+    },
+    Mutant {
+        name: "futex_op_wakes_one_word",
+        takes_out: "the sleepers of FUTEX_WAKE_OP's second word",
+        edits: &[
+            Edit { file: "src/syscall/futex.rs", find: "                    if both {", replace: "                    if both && false {" },
+        ],
+        red: Run::ring3("futex_wake_op", "one of the first word and two of the second wake, shared"),
+    },
+    Mutant {
+        name: "time_left_in_32_bits",
+        takes_out: "the 64-bit form of what is left of clock_nanosleep's time",
+        edits: &[
+            Edit { file: "src/syscall/time.rs", find: "    do_nanosleep(taken, ticks(wait_ns), remaining, put_us::<T>)", replace: "    do_nanosleep(taken, ticks(wait_ns), remaining, put_us::<Timespec32>)" },
+        ],
+        red: Run::ring3("times", "clock_nanosleep tells what is left"),
+    },
+    Mutant {
+        name: "memory_not_wiped_at_fork",
+        takes_out: "MADV_WIPEONFORK in dup_mmap",
+        edits: &[
+            Edit { file: "src/mm/mmap.rs", find: "    let not_copied = VmFlags::DONTCOPY | VmFlags::WIPEONFORK;", replace: "    let not_copied = VmFlags::DONTCOPY;" },
+        ],
+        red: Run::ring3("small_answers", "and zeroes where it was to be wiped"),
+    },
+    Mutant {
+        name: "vdso_without_its_version",
+        takes_out: "the version of the vDSO's symbols",
+        edits: &[
+            Edit { file: "src/arch/x86/vdso/vdso.lds", find: "\tLINUX_2.5 {", replace: "\tLINUX_0.0 {" },
+        ],
+        red: Run::ring3("vdso", "a version is LINUX_2.5"),
+    },
+];
