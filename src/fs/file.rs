@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::cpio::FileType;
 use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
+use super::permission::{MAY_READ, MAY_WRITE, permission};
 use super::pipe::{Pipe, PipeReader, PipeWriter};
 use super::poll_events::PollEvents;
 use super::proc_file::ProcFile;
@@ -103,7 +104,7 @@ impl File {
     ///
     /// Errors: ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, EEXIST, EROFS, ENXIO, ENAMETOOLONG.
     pub fn open(from: Inode, path: &[u8], flags: u32, cred: &Cred) -> Result<Self, Errno> {
-        let inode = match rootfs::lookup(from, path, flags & O_NOFOLLOW == 0) {
+        let inode = match rootfs::lookup(from, path, flags & O_NOFOLLOW == 0, cred) {
             Err(Errno::ENOENT) if flags & O_CREAT != 0 && !path.is_empty() => {
                 return Err(Errno::EROFS);
             }
@@ -125,7 +126,7 @@ impl File {
             1 => MAY_WRITE,
             _ => MAY_READ | MAY_WRITE,
         };
-        permission(inode, wanted, cred)?;
+        permission(&inode.stat(), wanted, cred)?;
         if writes && matches!(inode, Inode::File(entry) if entry.file_type == FileType::Regular) {
             return Err(Errno::EROFS);
         }
@@ -348,33 +349,6 @@ impl File {
             Object::PipeWriter(end) => Some(end.pipe()),
             _ => None,
         }
-    }
-}
-
-/// To read.
-pub const MAY_READ: u32 = 4;
-/// To write.
-pub const MAY_WRITE: u32 = 2;
-/// To execute, or to search.
-pub const MAY_EXEC: u32 = 1;
-
-/// EACCES unless `cred` may do all of `wanted` (MAY_*) with the file.
-pub fn permission(inode: Inode, wanted: u32, cred: &Cred) -> Result<(), Errno> {
-    let inode = inode.stat();
-    let granted = match () {
-        // Root may do all, but executes only what somebody may execute.
-        () if cred.capable() => match inode.mode & 0o111 {
-            0 if inode.mode & S_IFMT == S_IFREG => MAY_READ | MAY_WRITE,
-            _ => MAY_READ | MAY_WRITE | MAY_EXEC,
-        },
-        () if cred.uid.fs == inode.uid => inode.mode >> 6,
-        () if cred.gid.fs == inode.gid => inode.mode >> 3,
-        () => inode.mode,
-    };
-    if wanted & !granted == 0 {
-        Ok(())
-    } else {
-        Err(Errno::EACCES)
     }
 }
 

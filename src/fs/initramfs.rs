@@ -90,9 +90,17 @@ impl<'a> Archive<'a> {
     }
 
     /// Walks `path` from directory `from` (from the root if it begins with a
-    /// slash), following symbolic links, the last one only if `follow`.
-    /// ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, ENOMEM.
-    pub fn lookup(&self, from: &Entry<'a>, path: &[u8], follow: bool) -> Result<&Entry<'a>, Errno> {
+    /// slash), following symbolic links, the last one only if `follow`. `may_search`
+    /// is asked about each directory that a name is looked for in, `.` and `..`
+    /// among them, before it is.
+    /// ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, ENOMEM; what `may_search` says.
+    pub fn lookup(
+        &self,
+        from: &Entry<'a>,
+        path: &[u8],
+        follow: bool,
+        may_search: impl Fn(&Entry<'a>) -> Result<(), Errno>,
+    ) -> Result<&Entry<'a>, Errno> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -106,6 +114,7 @@ impl<'a> Archive<'a> {
             if current.file_type != FileType::Directory {
                 return Err(Errno::ENOTDIR);
             }
+            may_search(current)?;
             current = match component {
                 b"." => continue,
                 b".." => self.find(current.parent()).ok_or(Errno::ENOENT)?,

@@ -73,7 +73,7 @@ fn lookups_follow_links() {
     let bin = archive.find(b"bin").unwrap();
     let name = |from, path: &str, follow| {
         archive
-            .lookup(from, path.as_bytes(), follow)
+            .lookup(from, path.as_bytes(), follow, |_| Ok(()))
             .map(|entry| str::from_utf8(entry.name).unwrap())
     };
     assert_eq!(name(root, "/bin/sh", true), Ok("bin/busybox"));
@@ -117,17 +117,17 @@ fn circles_and_loose_ends() {
     let archive = Archive::index(&bytes).unwrap();
     for circle in [&b"a"[..], b"b/x", b"me"] {
         assert_eq!(
-            archive.lookup(archive.root(), circle, true),
+            archive.lookup(archive.root(), circle, true, |_| Ok(())),
             Err(Errno::ELOOP)
         );
     }
     assert_eq!(
-        archive.lookup(archive.root(), b"loose", true),
+        archive.lookup(archive.root(), b"loose", true, |_| Ok(())),
         Err(Errno::ENOENT)
     );
     assert_eq!(
         archive
-            .lookup(archive.root(), b"loose", false)
+            .lookup(archive.root(), b"loose", false, |_| Ok(()))
             .unwrap()
             .data,
         b"gone"
@@ -142,11 +142,14 @@ fn forty_links_are_followed_and_no_more() {
     let bytes = archive(&files);
     let archive = Archive::index(&bytes).unwrap();
     assert_eq!(
-        archive.lookup(archive.root(), b"l1", true).unwrap().data,
+        archive
+            .lookup(archive.root(), b"l1", true, |_| Ok(()))
+            .unwrap()
+            .data,
         b"end"
     );
     assert_eq!(
-        archive.lookup(archive.root(), b"l0", true),
+        archive.lookup(archive.root(), b"l0", true, |_| Ok(())),
         Err(Errno::ELOOP)
     );
 }
@@ -210,10 +213,12 @@ fn check(archive: &Archive<'_>) -> Result<(), TestCaseError> {
             FileType::Directory
         );
         prop_assert_eq!(
-            archive.lookup(archive.root(), &[b"/", entry.name].concat(), false),
+            archive.lookup(archive.root(), &[b"/", entry.name].concat(), false, |_| Ok(
+                ()
+            )),
             Ok(entry)
         );
-        if let Ok(end) = archive.lookup(archive.root(), entry.name, true) {
+        if let Ok(end) = archive.lookup(archive.root(), entry.name, true, |_| Ok(())) {
             prop_assert!(end.file_type != FileType::Symlink);
         }
         listed += archive.children(entry).count();

@@ -9,7 +9,7 @@
 //! - [`ring`] — the bytes in a pipe
 //! - [`poll_events`] — what poll tells of a file
 //! - [`n_tty`] — the line discipline of the console
-//! - [`stat`] — what is told about a file
+//! - [`stat`] — what is told about a file; [`permission`] — whether a user may use it
 //! - [`procfs`] — the names below `/proc`; `proc_file` — one that is open
 //! - `rootfs` — where all paths begin
 //! - `file`, `files_struct` — open files, and who has them
@@ -28,6 +28,7 @@ pub mod kcov;
 pub mod n_tty;
 #[cfg(target_os = "none")]
 pub mod perf_event;
+pub mod permission;
 #[cfg(target_os = "none")]
 pub mod pipe;
 pub mod poll_events;

@@ -16,10 +16,12 @@ use spin::Once;
 
 use super::cpio::{CpioError, Entry, FileType};
 use super::initramfs::Archive;
+use super::permission::{MAY_EXEC, permission};
 use super::procfs::{self, ProcInode, Who};
 use super::stat::{S_IFCHR, Stat};
 use crate::arch::x86::current::current;
 use crate::syscall::errno::Errno;
+use crate::task::cred::Cred;
 use crate::task::kcov::KCOV;
 use crate::trace::rings;
 
@@ -36,16 +38,7 @@ impl Inode {
     /// What is told about it.
     pub fn stat(self) -> Stat {
         match self {
-            Self::File(entry) => Stat {
-                mode: entry.mode,
-                ino: u64::from(entry.ino),
-                nlink: entry.nlink,
-                uid: entry.uid,
-                gid: entry.gid,
-                rdev: entry.rdev,
-                size: entry.data.len() as u64,
-                mtime: entry.mtime,
-            },
+            Self::File(entry) => stat_of(entry),
             Self::Proc(inode) => {
                 let (uid, gid) = procfs::ops().map_or((0, 0), |ops| (ops.owner)(inode));
                 Stat {
@@ -127,6 +120,19 @@ impl Inode {
     }
 }
 
+fn stat_of(entry: &Entry<'_>) -> Stat {
+    Stat {
+        mode: entry.mode,
+        ino: u64::from(entry.ino),
+        nlink: entry.nlink,
+        uid: entry.uid,
+        gid: entry.gid,
+        rdev: entry.rdev,
+        size: entry.data.len() as u64,
+        mtime: entry.mtime,
+    }
+}
+
 static ROOT: Once<Archive<'static>> = Once::new();
 
 /// Number of the coverage file, which has none in Linux: of its own.
@@ -182,18 +188,26 @@ pub fn archive() -> &'static Archive<'static> {
 }
 
 /// Walks `path` from directory `from`, following symbolic links, the last one only if `follow`; see
-/// [`Archive::lookup`].
-pub fn lookup(from: Inode, path: &[u8], follow: bool) -> Result<Inode, Errno> {
+/// [`Archive::lookup`]. EACCES for a directory on the way that `cred` may not search.
+pub fn lookup(from: Inode, path: &[u8], follow: bool, cred: &Cred) -> Result<Inode, Errno> {
     let from = if path.starts_with(b"/") { root() } else { from };
     let entry = match from {
-        Inode::Proc(inode) => return lookup_proc(inode, path, follow),
+        Inode::Proc(inode) => return lookup_proc(inode, path, follow, cred),
         Inode::File(entry) => entry,
     };
-    if let Some(rest) = below_proc(entry, path) {
-        return lookup_proc(ProcInode::Root, rest, follow);
+    let may_search = |entry: &Entry<'static>| permission(&stat_of(entry), MAY_EXEC, cred);
+    if let Some((before, rest)) = below_proc(entry, path) {
+        let before = if before.is_empty() { b"." } else { before };
+        let end = archive().lookup(entry, before, true, may_search)?;
+        may_search(end)?;
+        return match end.name.is_empty() {
+            true => lookup_proc(ProcInode::Root, rest, follow, cred),
+            // A link led away from where the words lead.
+            false => Err(Errno::ENOENT),
+        };
     }
     archive()
-        .lookup(entry, path, follow)
+        .lookup(entry, path, follow, may_search)
         .or_else(|errno| match errno {
             Errno::ENOENT => builtin_device(entry, path).ok_or(errno),
             other => Err(other),
@@ -201,8 +215,9 @@ pub fn lookup(from: Inode, path: &[u8], follow: bool) -> Result<Inode, Errno> {
         .map(Inode::File)
 }
 
-/// What of `path`, which begins in `from`, is left behind `/proc`, if it leads there by its words.
-fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<&'p [u8]> {
+/// What of `path`, which begins in `from`, comes before `/proc` and what is left behind it, if it
+/// leads there by its words.
+fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
     let mut depth = match from.name {
         [] => 0,
         name => name.split(|byte| *byte == b'/').count(),
@@ -213,7 +228,10 @@ fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<&'p [u8]> {
         match component {
             b"" | b"." => {}
             b".." => depth = depth.saturating_sub(1),
-            b"proc" if depth == 0 => return Some(after),
+            b"proc" if depth == 0 => {
+                let before = path.len().saturating_sub(rest.len());
+                return Some((path.get(..before).unwrap_or_default(), after));
+            }
             _ => depth = depth.saturating_add(1),
         }
         rest = after;
@@ -228,8 +246,8 @@ fn first_component(path: &[u8]) -> (&[u8], &[u8]) {
     (first, parts.next().unwrap_or_default())
 }
 
-/// Walks `path` from directory `from` of `/proc`.
-fn lookup_proc(from: ProcInode, path: &[u8], follow: bool) -> Result<Inode, Errno> {
+/// Walks `path` from directory `from` of `/proc`, whose directories everybody may search.
+fn lookup_proc(from: ProcInode, path: &[u8], follow: bool, cred: &Cred) -> Result<Inode, Errno> {
     let mut at = from;
     let mut rest = path;
     let is_there = |inode| procfs::ops().is_some_and(|ops| (ops.is_there)(inode));
@@ -246,7 +264,9 @@ fn lookup_proc(from: ProcInode, path: &[u8], follow: bool) -> Result<Inode, Errn
             && ends_here
             && follow
         {
-            return lookup(root(), exe(who)?, true);
+            // To the file itself, wherever it lies: no directory is searched on the way.
+            let found = archive().find(exe(who)?).ok_or(Errno::ENOENT);
+            return found.map(Inode::File);
         }
         if !ends_here && !at.is_directory() {
             return Err(Errno::ENOTDIR);
@@ -260,7 +280,7 @@ fn lookup_proc(from: ProcInode, path: &[u8], follow: bool) -> Result<Inode, Errn
             (b"" | b".", _) => at,
             (b"..", Some(parent)) => parent,
             (b"..", None) if rest.is_empty() => return Ok(root()),
-            (b"..", None) => return lookup(root(), rest, follow),
+            (b"..", None) => return lookup(root(), rest, follow, cred),
             (name, _) => at.child(name).ok_or(Errno::ENOENT)?,
         };
     }

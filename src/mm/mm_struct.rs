@@ -7,7 +7,7 @@
 
 extern crate alloc;
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use super::frame::zero_page;
 use super::ldt_struct::LdtStruct;
@@ -31,6 +31,8 @@ pub struct MmStruct {
     /// What a switch from or to it has to do besides CR3: [`MM_CONTEXT_LDT`], and the
     /// MEMBARRIER_STATE_* that its process has registered for.
     pub context_flags: AtomicU32,
+    /// Whether only root may look into the programs that run in it: one of them has had other rights.
+    pub not_dumpable: AtomicBool,
     /// `mm_users` and `mm_count`.
     pub counts: MmCount,
     /// The mappings.
@@ -52,6 +54,7 @@ pub static INIT_MM: MmStruct = MmStruct {
     ldt_lock: SpinLock::new(LockClass::MmLdt, ()),
     cpu_vm_mask: AtomicU32::new(0),
     context_flags: AtomicU32::new(0),
+    not_dumpable: AtomicBool::new(false),
     counts: MmCount::new(),
     map: SpinLock::new(LockClass::MmMap, MemoryMap::new()),
     rss: AtomicU32::new(0),
@@ -70,6 +73,7 @@ impl MmStruct {
             ldt_lock: SpinLock::new(LockClass::MmLdt, ()),
             cpu_vm_mask: AtomicU32::new(0),
             context_flags: AtomicU32::new(0),
+            not_dumpable: AtomicBool::new(false),
             counts: MmCount::new(),
             map: SpinLock::new(LockClass::MmMap, MemoryMap::new()),
             rss: AtomicU32::new(0),

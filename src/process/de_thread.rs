@@ -36,7 +36,7 @@ pub fn de_thread(me: Current) -> Result<(), Errno> {
         .map_err(|_| Errno::EAGAIN)?;
     zap_other_threads(me);
     while !is_last(&TASKLIST.lock(), &me) {
-        me.state.store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
+        me.state.set_current_state(TASK_UNINTERRUPTIBLE);
         schedule_timeout(1);
     }
     // One of them may have been on its way to end us all.

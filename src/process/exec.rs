@@ -22,6 +22,7 @@ use super::initial_stack::*;
 use super::load_elf::{arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
 use super::posix_timer::exit_posix_timers;
 use super::proc::format::USER_HZ;
+use super::ptrace::set_not_dumpable;
 use super::rseq::rseq_execve;
 use super::signal::TaskSignals;
 use super::sigset::SIGCHLD;
@@ -32,8 +33,8 @@ use crate::arch::x86::mmu_context::switch_mm_irqs_off;
 use crate::arch::x86::vdso::{VDSO_KERNEL_VSYSCALL, VDSO_SYSENTER_RETURN};
 use crate::fs::cpio::FileType;
 use crate::fs::elf::{self, ElfPlan};
-use crate::fs::file::{MAY_EXEC, permission};
 use crate::fs::files_struct::FilesStruct;
+use crate::fs::permission::{MAY_EXEC, permission};
 use crate::fs::random::get_random_bytes;
 use crate::fs::rootfs::{self, Inode};
 use crate::hw::pte::PAGE_SIZE;
@@ -85,12 +86,7 @@ pub fn do_execve(
     let mm = NewMm::alloc()?;
     load_elf_binary(mm.get(), inode.data(), &plan)?;
     let vdso = arch_setup_additional_pages(mm.get())?;
-    let auxv = auxv(
-        &plan,
-        vdso,
-        &new_cred,
-        new_cred.uid.effective != cred.uid.effective,
-    );
+    let auxv = auxv(&plan, vdso, &new_cred, new_cred.is_set_id());
     let mut random = [0; 16];
     get_random_bytes(&mut random);
     let stack = InitialStack {
@@ -116,7 +112,11 @@ pub fn do_execve(
 
     let old_pid = me.pid();
     flush_old_exec(me, mm, files)?;
-    if new_cred.uid.effective != cred.uid.effective {
+    if new_cred.acts_otherwise_than(&cred) {
+        set_not_dumpable(me);
+    }
+    if new_cred.uid.effective != cred.uid.effective || new_cred.gid.effective != cred.gid.effective
+    {
         // Who counted the old program may not look at one with other rights.
         perf_event_exit_task(me);
     }
@@ -154,11 +154,11 @@ fn open_exec(me: Current, path: &[u8], cred: &Cred) -> Result<Inode, Errno> {
         .lock()
         .as_ref()
         .map_or_else(rootfs::root, |fs| fs.cwd());
-    let inode = rootfs::lookup(cwd, path, true)?;
+    let inode = rootfs::lookup(cwd, path, true, cred)?;
     if inode.file_type() != FileType::Regular {
         return Err(Errno::EACCES);
     }
-    permission(inode, MAY_EXEC, cred)?;
+    permission(&inode.stat(), MAY_EXEC, cred)?;
     Ok(inode)
 }
 
@@ -261,6 +261,7 @@ fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Re
     de_thread(me)?;
     // Before a parent in vfork goes on, which may wait for us.
     me.exit_signal.store(SIGCHLD, Ordering::Relaxed);
+    me.signal.exec_id.count_exec();
     mm_release(me);
     exec_mmap(me, mm);
     clear_flag(me.thread_info(), TIF_LDT);

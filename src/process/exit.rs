@@ -30,6 +30,7 @@ use crate::fs::kcov::kcov_task_exit;
 use crate::mm::mm_struct::{mmgrab, mmput};
 use crate::sched::hooks::perf_event::perf_event_exit_task;
 use crate::sched::hooks::trace::trace_sched_process_exit;
+use crate::sched::sched_fork::sched_exit;
 use crate::sched::schedule::schedule;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
@@ -63,7 +64,8 @@ pub fn do_exit(code: i32) -> ! {
 
     // From here on nobody may preempt us: with TASK_DEAD set, any switch is the last.
     local_irq_disable();
-    me.state.store(TASK_DEAD, Ordering::Relaxed);
+    // A waker that has seen an earlier sleep would make us runnable again.
+    me.set_special_state(TASK_DEAD);
     schedule();
     unreachable!("BUG: a dead task runs");
 }
@@ -163,6 +165,9 @@ fn exit_notify(me: Current, code: i32) {
             me.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
             released.extend(list.release(me.pid()));
         }
+        if let Some(ended) = &ended {
+            forget_exit_signal(ended);
+        }
         let unwanted = |ended: &Ended| {
             // Nobody waits for a thread of the kernel, nor for the program that one became.
             let is_nobodys = ended.leader.ppid.load(Ordering::Relaxed) == 0;
@@ -195,6 +200,7 @@ fn exit_notify(me: Current, code: i32) {
     }
     exit_itimers(&leader);
     if let Some(parent) = &parent {
+        sched_exit(me, parent);
         notify_parent(parent, &leader, wait_status(&leader));
         parent.wait_chldexit.wake_up();
     }
@@ -223,6 +229,16 @@ fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
         if let Some(init) = init {
             init.wait_chldexit.wake_up();
         }
+    }
+}
+
+/// A parent that executes another program, or whose child does, gets SIGCHLD at the child's end: the
+/// signal agreed on before was for other programs, which may have had other rights.
+fn forget_exit_signal(ended: &Ended) {
+    let leader = &ended.leader;
+    let changed = |parent: &TaskRef| !leader.signal.exec_id.is_as_at_birth(&parent.signal.exec_id);
+    if ended.parent.as_ref().is_some_and(changed) {
+        leader.exit_signal.store(SIGCHLD, Ordering::Relaxed);
     }
 }
 

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::rseq::rseq_fork;
 use super::signal::{copy_signal, is_being_ended, recalc_sigpending, signal_pending};
+use super::sigset::SIGCHLD;
 use super::tasklist::{INIT_PID, TASKLIST};
 use crate::arch::x86::canary::STACK_PROTECTOR;
 use crate::arch::x86::copy_thread::copy_thread;
@@ -31,8 +32,8 @@ use crate::sched::hooks::hooks_of_new_task;
 use crate::sched::hooks::perf_event::perf_event_init_task;
 use crate::sched::hooks::rseq::rseq_migrate;
 use crate::sched::hooks::trace::trace_sched_process_fork;
+use crate::sched::sched_fork::sched_fork;
 use crate::sched::wake_up::wake_up_new_task;
-use crate::sync::IrqGuard;
 use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
@@ -41,6 +42,8 @@ use crate::task::thread_info::{TIF_LDT, TIF_SIGPENDING, ThreadInfo, set_flag};
 use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
 use crate::task::user_desc::{UserDesc, do_set_thread_area};
 
+/// The signal that the parent gets at the child's end.
+const CSIGNAL: u32 = 0xff;
 /// Share the address space.
 pub const CLONE_VM: u32 = 0x100;
 /// Share root and working directory.
@@ -72,7 +75,8 @@ pub const CLONE_CHILD_SETTID: u32 = 0x100_0000;
 /// What clone was asked for. Pointers are the user's.
 #[derive(Clone, Copy, Default)]
 pub struct CloneArgs {
-    /// CLONE_*; the low byte is the signal that the parent gets at the child's end.
+    /// CLONE_*; the low byte is the signal that the parent gets at the child's end. With CLONE_PARENT
+    /// it is the caller's own, whatever is asked for.
     pub flags: u32,
     /// Stack pointer of the child; 0: the parent's.
     pub stack: u32,
@@ -138,10 +142,9 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     task.timer_slack_ns = copied(&me.timer_slack_ns);
     task.default_timer_slack_ns = copied(&me.timer_slack_ns);
     copy_files(me, args.flags, &task)?;
-    let has = |flag| args.flags & flag != 0;
-    task.signal = copy_signal(&me.signal, has(CLONE_THREAD), has(CLONE_SIGHAND));
+    task.signal = copy_signal(&me.signal, args.flags);
     copy_signals(me, args.flags, &task);
-    copy_sched(me, &mut task);
+    sched_fork(me, &mut task);
     if STACK_PROTECTOR {
         let mut canary = [0; 4];
         get_random_bytes(&mut canary);
@@ -218,7 +221,14 @@ fn publish(
         }
         signal.0.sent_to_many.store(sent_to_many, Ordering::Relaxed);
     }
-    task.exit_signal = AtomicU32::new(if is_thread { 0 } else { flags & 0xff });
+    task.exit_signal = AtomicU32::new(match () {
+        () if is_thread => 0,
+        // Not for the caller to choose what signal its own parent gets.
+        () if flags & CLONE_PARENT != 0 => list
+            .find_task_by_pid(me.tgid)
+            .map_or(SIGCHLD, |leader| leader.exit_signal.load(Ordering::Relaxed)),
+        () => flags & CSIGNAL,
+    });
     let p = Box::into_raw(task);
     // SAFETY: the foot of the new stack, which nobody else knows yet. The count is what
     // `schedule` has at a switch: one for its own disabling, one for the run-queue lock.
@@ -277,23 +287,6 @@ fn check_flags(me: Current, flags: u32) -> Result<(), Errno> {
         _ if me.cred().capable() => Err(Errno::EINVAL),
         _ => Err(Errno::EPERM),
     }
-}
-
-/// Policy and priority are inherited; the parent's time slice is shared, so that a process
-/// cannot get more of the CPU by forking (book: ch. 7, "The do_fork() Function").
-fn copy_sched(me: Current, task: &mut TaskStruct) {
-    let _irq = IrqGuard::new();
-    // SAFETY: our own entity; the tick is the only other writer of the slice, and it is off.
-    let mine = unsafe { &mut *me.se.get() };
-    let se = task.se.get_mut();
-    se.policy = mine.policy;
-    se.prio = mine.prio;
-    se.static_prio = mine.static_prio;
-    se.rt_priority = mine.rt_priority;
-    // The idle task that makes the first tasks is bound to its CPU; they are not.
-    se.cpus_allowed = if me.pid() == 0 { !0 } else { mine.cpus_allowed };
-    se.time_slice = mine.time_slice.div_ceil(2);
-    mine.time_slice = (mine.time_slice / 2).max(1);
 }
 
 /// CLONE_SETTLS: the descriptor must name its entry; -1 is EINVAL here.
@@ -363,7 +356,11 @@ fn copy_mm(me: Current, flags: u32) -> Result<*mut MmStruct, Errno> {
     }
     let context = old_mm.context_flags.load(Ordering::Relaxed) & !MM_CONTEXT_LDT;
     // SAFETY: as above.
-    unsafe { (*new).context_flags.fetch_or(context, Ordering::Relaxed) };
+    unsafe {
+        (*new).context_flags.fetch_or(context, Ordering::Relaxed);
+        let not_dumpable = old_mm.not_dumpable.load(Ordering::Relaxed);
+        (*new).not_dumpable.store(not_dumpable, Ordering::Relaxed);
+    }
     Ok(new)
 }
 

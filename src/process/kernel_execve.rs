@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 
 use super::exec::do_execve;
 use super::initial_stack::Strings;
+use super::tasklist::INIT_PID;
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::ret_from_fork::ret_from_kernel_execve;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
@@ -44,6 +45,9 @@ fn execute(argv: &[&str]) -> Result<(), Errno> {
     *me.files.lock() = Some(Arc::new(FilesStruct::console()?));
     *me.fs.lock() = Some(Arc::new(FsStruct::new()));
     me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
+    if me.pid() == INIT_PID {
+        me.signal.make_unkillable();
+    }
     let path = argv.first().ok_or(Errno::ENOENT)?;
     // SAFETY: the frame at the top of our own stack, kept free by `kernel_thread_helper`.
     do_execve(path.as_bytes(), || Ok((args, envp)), unsafe {

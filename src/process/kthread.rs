@@ -2,8 +2,6 @@
 //!
 //! Book: ch. 3, "Kernel Threads". Linux: 2.6.38 `kernel_thread` (function in si, argument in di).
 
-use core::sync::atomic::Ordering;
-
 use super::exit::do_exit;
 use super::fork::{CLONE_VM, CloneArgs, copy_process};
 use crate::arch::x86::canary::KERNEL_GS;
@@ -53,9 +51,7 @@ pub fn new_kernel_thread(
         flags: CLONE_VM,
         ..CloneArgs::default()
     };
-    let task = copy_process(&args, &regs, Some(name))?;
-    task.state.store(0, Ordering::Relaxed);
-    Ok(task)
+    copy_process(&args, &regs, Some(name))
 }
 
 /// End of every kernel thread, from `kernel_thread_helper`: its function has returned.

@@ -4,7 +4,7 @@
 //! - [`pid`]: numbers, and the lists of the tasks that share one; `tasklist`: who is whose child
 //! - `fork`: a new task; `kthread`: one without user mode
 //! - [`initial_stack`]: what a program finds on its stack
-//! - `load_elf`, `exec`: how a task becomes another program; `de_thread`: the only one of its
+//! - `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: that it has; `de_thread`: the only one of its
 //!   process; `kernel_execve`: a thread of the kernel, the first
 //! - [`sigset`]: signals and their defaults; [`sigpending`]: those that wait; [`siginfo`]: what is told
 //!   of one; [`sigframe`], [`fpstate`], [`altstack`]: what a handler finds on the stack, and on which
@@ -13,7 +13,7 @@
 //! - `stop`: what a stop signal does, and SIGCONT; `itimer`, `posix_timer`: a signal after a time
 //! - `exit`: the end of one; `wait4`: who hears of it; `usage`: what it has used
 //! - `rseq`: restartable sequences on the way back to ring 3
-//! - [`proc`]: what `/proc` says of it
+//! - [`proc`]: what `/proc` says of it; `ptrace`: which tasks may look into it
 //! - `watchdog`: what all tasks do when switching has stopped
 
 pub mod altstack;
@@ -21,6 +21,7 @@ pub mod altstack;
 pub mod de_thread;
 #[cfg(target_os = "none")]
 pub mod exec;
+pub mod exec_id;
 #[cfg(target_os = "none")]
 pub mod exit;
 #[cfg(target_os = "none")]
@@ -41,6 +42,8 @@ pub mod pid;
 #[cfg(target_os = "none")]
 pub mod posix_timer;
 pub mod proc;
+#[cfg(target_os = "none")]
+pub mod ptrace;
 #[cfg(target_os = "none")]
 pub mod rseq;
 pub mod sigframe;

@@ -13,9 +13,11 @@
 
 use alloc::sync::Arc;
 use core::ops::ControlFlow;
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::altstack::AltStack;
+use super::exec_id::ExecId;
+use super::fork::{CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD};
 use super::itimer::ItReal;
 use super::pid::PidType;
 use super::posix_timer::PosixTimers;
@@ -24,7 +26,7 @@ use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
 use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
 use super::stop::{GroupStop, prepare_signal};
-use super::tasklist::{INIT_PID, TASKLIST, TaskList, do_each_task_pid};
+use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
 use super::usage::{Usage, UsageOfOthers};
 use crate::arch::x86::current::{Current, current};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
@@ -103,6 +105,10 @@ pub struct SignalStruct {
     /// The last of those sendings of a signal to several processes that have reached it, or its parent
     /// before it was made; 0: none. Written under the task-list lock.
     pub sent_to_many: AtomicU32,
+    /// SIGNAL_UNKILLABLE: init gets only the signals that it handles, until a fault ends it.
+    unkillable: AtomicBool,
+    /// Whether it and its parent still are the programs that they were at its birth.
+    pub exec_id: ExecId,
     /// Whether it is stopped.
     pub stop: GroupStop,
     /// Its alarm.
@@ -118,17 +124,20 @@ const NOT_EXITING: u32 = u32::MAX;
 impl SignalStruct {
     /// All default, in process group and session 0.
     pub fn new() -> Self {
+        Self::with(new_sighand([SigAction::default(); NSIG as usize]))
+    }
+
+    fn with(sighand: Arc<SigHand>) -> Self {
         Self {
-            sighand: IrqSpinLock::new(
-                LockClass::Sighand,
-                new_sighand([SigAction::default(); NSIG as usize]),
-            ),
+            sighand: IrqSpinLock::new(LockClass::Sighand, sighand),
             shared_pending: IrqSpinLock::new(LockClass::SharedPending, SigPending::new()),
             pgrp: AtomicI32::new(0),
             session: AtomicI32::new(0),
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
             sent_to_many: AtomicU32::new(0),
+            unkillable: AtomicBool::new(false),
+            exec_id: ExecId::new(),
             stop: GroupStop::default(),
             real_timer: IrqSpinLock::new(LockClass::RealTimer, ItReal::default()),
             posix_timers: IrqSpinLock::new(LockClass::PosixTimers, PosixTimers::new()),
@@ -136,20 +145,14 @@ impl SignalStruct {
         }
     }
 
-    /// For a forked process: the same group, nothing pending, and `sighand`.
-    fn copy(&self, sighand: Arc<SigHand>) -> Self {
+    /// For a forked process: the same group, nothing pending, and `sighand`. A sibling of the caller
+    /// has the caller's parent.
+    fn copy(&self, sighand: Arc<SigHand>, is_sibling: bool) -> Self {
         Self {
-            sighand: IrqSpinLock::new(LockClass::Sighand, sighand),
-            shared_pending: IrqSpinLock::new(LockClass::SharedPending, SigPending::new()),
             pgrp: AtomicI32::new(self.pgrp.load(Ordering::Relaxed)),
             session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
-            group_exit_code: AtomicU32::new(NOT_EXITING),
-            exec_pid: AtomicI32::new(0),
-            sent_to_many: AtomicU32::new(0),
-            stop: GroupStop::default(),
-            real_timer: IrqSpinLock::new(LockClass::RealTimer, ItReal::default()),
-            posix_timers: IrqSpinLock::new(LockClass::PosixTimers, PosixTimers::new()),
-            usage: IrqSpinLock::new(LockClass::Usage, UsageOfOthers::default()),
+            exec_id: self.exec_id.copy(is_sibling),
+            ..Self::with(sighand)
         }
     }
 
@@ -164,6 +167,17 @@ impl SignalStruct {
             NOT_EXITING => None,
             code => Some(code as i32),
         }
+    }
+
+    /// The process is init from now on: no signal ends it that it does not handle.
+    pub fn make_unkillable(&self) {
+        self.unkillable.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is init, and gets only the signals that it handles.
+    #[doc(alias = "SIGNAL_UNKILLABLE")]
+    pub fn is_unkillable(&self) -> bool {
+        self.unkillable.load(Ordering::Relaxed)
     }
 
     /// Whether the ends of children need not be waited for.
@@ -204,7 +218,8 @@ impl SignalStruct {
 
     /// Whether `signal` does nothing to this process.
     fn ignores(&self, signal: u32) -> bool {
-        without_effect(signal, self.action(signal).handler)
+        let handler = self.action(signal).handler;
+        self.is_unkillable() && handler == SIG_DFL || without_effect(signal, handler)
     }
 }
 
@@ -231,17 +246,18 @@ fn new_sighand(actions: [SigAction; NSIG as usize]) -> Arc<SigHand> {
 }
 
 /// A new task's part in its process: the parent's own for a thread, else a copy, whose actions are
-/// the parent's own if `share`.
-pub fn copy_signal(parent: &Arc<SignalStruct>, thread: bool, share: bool) -> Arc<SignalStruct> {
-    if thread {
+/// the parent's own with CLONE_SIGHAND.
+pub fn copy_signal(parent: &Arc<SignalStruct>, flags: u32) -> Arc<SignalStruct> {
+    let has = |flag| flags & flag != 0;
+    if has(CLONE_THREAD) {
         return parent.clone();
     }
     let sighand = parent.sighand();
-    let sighand = match share {
+    let sighand = match has(CLONE_SIGHAND) {
         true => sighand,
         false => new_sighand(*sighand.lock()),
     };
-    Arc::new(parent.copy(sighand))
+    Arc::new(parent.copy(sighand, has(CLONE_PARENT)))
 }
 
 /// Whether a wait of this task should end for a signal.
@@ -292,12 +308,7 @@ pub fn send_to_process(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
 /// The same, with the list locked.
 pub fn group_send_sig_info(list: &TaskList, info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
     prepare_signal(list, info.signal, task);
-    let init_protected =
-        task.tgid == INIT_PID && task.signal.action(info.signal).handler == SIG_DFL;
-    if task.has_flags(PF_KTHREAD)
-        || is_dropped(task, info.signal)
-        || init_protected && !is_held(task, info.signal)
-    {
+    if task.has_flags(PF_KTHREAD) || is_dropped(task, info.signal) {
         return Ok(());
     }
     task.signal.shared_pending.lock().add(info)?;
@@ -305,7 +316,7 @@ pub fn group_send_sig_info(list: &TaskList, info: SigInfo, task: &TaskStruct) ->
     Ok(())
 }
 
-/// Raises a signal in the running task that it can neither block nor ignore: its own fault.
+/// Raises a signal in the running task that not even init can block or ignore: its own fault.
 pub fn force_sig_info(info: SigInfo, me: Current) {
     let sighand = me.signal.sighand();
     let mut actions = sighand.lock();
@@ -314,6 +325,9 @@ pub fn force_sig_info(info: SigInfo, me: Current) {
     if own.blocked.contains(info.signal) || action.handler == SIG_IGN {
         action.handler = SIG_DFL;
         own.blocked = own.blocked.without(SigSet::of(info.signal));
+    }
+    if action.handler == SIG_DFL {
+        me.signal.unkillable.store(false, Ordering::Relaxed);
     }
     // None of those that are refused.
     let _queued = own.pending.add(info);
@@ -346,8 +360,11 @@ pub fn force_sigsegv(signal: u32, me: Current) {
 extern "C" fn force_sig_fault(sig: i32, code: i32, addr: u32) {
     let info = SigInfo::fault(sig as u32, code, addr);
     match sig as u32 {
-        // Cannot be handled, so it goes the plain way.
-        SIGKILL => _ = send_to_thread(info, &current()),
+        // Nobody handles it, not even init; only real-time signals are refused.
+        SIGKILL => {
+            current().signal.unkillable.store(false, Ordering::Relaxed);
+            let _queued = send_to_thread(info, &current());
+        }
         _ => force_sig_info(info, current()),
     }
 }

@@ -22,14 +22,13 @@ use super::rseq::rseq_signal_deliver;
 use super::sigframe::{
     Interrupted, RtSigframe, Sigcontext, Sigframe, StackChoice, Ucontext, sigset,
 };
-use super::siginfo::{SI_TKILL, SigInfo};
+use super::siginfo::SigInfo;
 use super::signal::{
     SIG_DFL, SIG_IGN, SigAction, force_sig, force_sigsegv, is_group_exiting, recalc_sigpending,
     set_blocked,
 };
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
 use super::stop::{do_signal_stop, join_group_stop};
-use super::tasklist::INIT_PID;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
 use crate::arch::x86::math_state::{
@@ -94,8 +93,9 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
         let action = me.signal.action(info.signal);
         match action.handler {
             SIG_IGN => {}
-            // Nobody but itself ends init: what it had blocked when it was sent is dropped here.
-            SIG_DFL if me.tgid == INIT_PID && !is_own_doing(info) => {}
+            // A signal that init had blocked when it was sent is dropped here. SIGKILL and SIGSTOP of others
+            // were dropped when they were sent.
+            SIG_DFL if me.signal.is_unkillable() && !is_kernel_only(info.signal) => {}
             SIG_DFL => default(me, info.signal),
             _ => {
                 if action.flags & SA_RESETHAND != 0 {
@@ -114,9 +114,10 @@ pub fn dequeue_signal(me: Current, blocked: SigSet) -> Option<SigInfo> {
     own.or_else(|| me.signal.shared_pending.lock().dequeue(blocked))
 }
 
-/// A fault, or raise(3).
-fn is_own_doing(info: SigInfo) -> bool {
-    info.code == SI_TKILL || info.code > 0 && SigSet::SYNCHRONOUS.contains(info.signal)
+/// Whether no program has a say in what `signal` does.
+#[doc(alias = "sig_kernel_only")]
+fn is_kernel_only(signal: u32) -> bool {
+    SigSet::UNBLOCKABLE.contains(signal)
 }
 
 fn default(me: Current, signal: u32) {

@@ -28,7 +28,7 @@ use super::usage::Usage;
 use crate::arch::x86::current::Current;
 use crate::sched::schedule::schedule;
 use crate::sched::wake_up::try_to_wake_up;
-use crate::task::state::{TASK_RUNNING, TASK_STOPPED};
+use crate::task::state::TASK_STOPPED;
 use crate::task::task_struct::TaskStruct;
 
 /// `si_code` of SIGCHLD: a child has stopped.
@@ -122,7 +122,7 @@ pub fn do_signal_stop(me: Current, signal: u32) {
     let mut list = TASKLIST.lock();
     let stop = &me.signal.stop;
     let is_wanted = stop.wanted.load(Ordering::Relaxed) && !is_being_ended(me);
-    if me.tgid == INIT_PID
+    if me.signal.is_unkillable()
         || !is_wanted
         || stop.is_under_way()
         || signal != SIGSTOP && is_orphaned_pgrp(&mut list, pgrp(&me))
@@ -155,9 +155,9 @@ pub fn join_group_stop(me: Current) -> bool {
                 continue;
             }
             // First: who sends SIGKILL from now on finds us stopped, and wakes us.
-            me.state.store(TASK_STOPPED, Ordering::SeqCst);
+            me.set_special_state(TASK_STOPPED);
             if is_killed(me) {
-                me.state.store(TASK_RUNNING, Ordering::Relaxed);
+                me.state.set_running();
                 return false;
             }
             group_stop_is_complete(&list, &me)
@@ -182,7 +182,7 @@ pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32>
         .filter(|thread| thread.exit_state.load(Ordering::Relaxed) == 0)
         .peekable();
     live.peek()?;
-    if live.any(|thread| thread.state.load(Ordering::Relaxed) != TASK_STOPPED) {
+    if live.any(|thread| thread.state.get() != TASK_STOPPED) {
         return None;
     }
     stop.complete.store(true, Ordering::Relaxed);

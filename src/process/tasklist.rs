@@ -224,9 +224,7 @@ fn begin_walk(kind: PidType, head: i32) -> (ListGuard, Walk) {
             // So many walk already: some of them are done soon.
             None => drop(list),
         }
-        current()
-            .state
-            .store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
+        current().state.set_current_state(TASK_UNINTERRUPTIBLE);
         schedule_timeout(1);
     }
 }

@@ -159,7 +159,7 @@ fn show_tasks() {
     for (_, entry) in list.pids.all() {
         let task = &entry.task;
         let (pid, cpu) = (task.pid(), task.cpu());
-        let state = state_letter(task.state.load(Ordering::Relaxed));
+        let state = state_letter(task.state.get());
         // SAFETY: one word of a live task, which is only shown.
         let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };
         let _ = write!(out, "  {}[{pid}]", task.comm.get());

@@ -134,9 +134,9 @@ unsafe fn pull_from(this: *mut Rq, src: *mut Rq) -> bool {
         let may_come = |p: *mut TaskStruct| (*(*p).se.get()).cpus_allowed & 1 << this_cpu != 0;
         let p = (*src).find_queued(may_come);
         if !p.is_null() {
-            (*src).deactivate_task(p);
+            let is_expired = (*src).detach_task(p);
             set_task_cpu(p, this_cpu);
-            (*this).activate_task(p);
+            (*this).attach_task(p, is_expired);
             check_preempt_curr(this, &*p);
             this_cpu_inc!(count.migrations);
         }

@@ -53,7 +53,7 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     }
     // Read before on_cpu goes 0: from then on last may run elsewhere, and die there.
     // SAFETY: last has the scheduler's reference until below.
-    let state = unsafe { (*last).state.load(Ordering::Relaxed) };
+    let state = unsafe { (*last).state.get() };
     if current().hooks.load(Ordering::Relaxed) & HOOKS_SCHED_IN == 0 {
         finish_task(last);
         finish_lock_switch(rq);

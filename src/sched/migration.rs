@@ -77,7 +77,7 @@ pub fn set_cpus_allowed(p: &TaskStruct, mask: u32) -> Result<(), Errno> {
         // SAFETY: both locks are held.
         unsafe { (*p.se.get()).cpus_allowed = mask };
         let cpu = p.cpu();
-        let must_move = mask & 1 << cpu == 0 && p.on_rq.load(Ordering::Relaxed) != 0;
+        let must_move = mask & 1 << cpu == 0 && p.on_rq.is_on_rq();
         must_move.then_some(cpu)
     };
     if let Some(cpu) = wrong_cpu {
@@ -130,10 +130,10 @@ fn migrate_task(p: &TaskStruct, from: u32) {
     // We run on `from`, so `p` does not: it is on no CPU.
     unsafe {
         double_rq_lock(src, dst);
-        if p.cpu() == from && p.on_rq.load(Ordering::Relaxed) != 0 {
-            (*src).deactivate_task(p_ptr);
+        if p.cpu() == from && p.on_rq.is_on_rq() {
+            let is_expired = (*src).detach_task(p_ptr);
             set_task_cpu(p_ptr, to);
-            (*dst).activate_task(p_ptr);
+            (*dst).attach_task(p_ptr, is_expired);
             check_preempt_curr(dst, p);
         }
         rq_unlock(dst);

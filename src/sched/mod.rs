@@ -7,10 +7,10 @@
 //! - [`hooks`]: who else wants to know of a switch
 //! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists (pure)
 //! - [`on_cpu`]: who is still on his way off a CPU (pure)
-//! - [`wake_up`]: `try_to_wake_up`, and new tasks
+//! - [`wake_up`]: `try_to_wake_up`, and new tasks; [`ttwu`]: the order of a wake-up (pure)
 //! - [`balance`]: which CPU; [`migration`]: `sched_setaffinity`
 //! - [`wait_queue`]: sleeping until something holds; [`timer`]: until a time comes
-//! - [`tick`]: time slices, [`loadavg`]: how much there is to do; [`policy`]: `sched_setscheduler`, `sched_yield`
+//! - [`tick`]: time slices, [`sched_fork`]: how they are inherited; [`loadavg`]: how much there is to do; [`policy`]: `sched_setscheduler`, `sched_yield`
 //! - [`trace_thread`]: takes the records of switches out of the machine
 //! - [`idle`]: the task that runs when no other can
 //! - [`smp_init`]: the other CPUs, from their first line to the idle loop
@@ -38,6 +38,8 @@ pub mod prio_array;
 #[cfg(target_os = "none")]
 pub mod rq;
 #[cfg(target_os = "none")]
+pub mod sched_fork;
+#[cfg(target_os = "none")]
 pub mod schedule;
 #[cfg(target_os = "none")]
 pub mod smp_init;
@@ -47,6 +49,7 @@ pub mod tick;
 pub mod timer;
 #[cfg(target_os = "none")]
 pub mod trace_thread;
+pub mod ttwu;
 #[cfg(target_os = "none")]
 pub mod wait_queue;
 #[cfg(target_os = "none")]

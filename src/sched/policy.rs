@@ -6,7 +6,6 @@
 
 use super::rq::{raw_rq_lock, raw_rq_unlock, task_rq_lock, this_rq};
 use super::schedule::schedule;
-use super::tick::task_timeslice;
 use super::wake_up::resched_curr;
 use core::sync::atomic::Ordering;
 
@@ -58,7 +57,6 @@ pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<()
         se.policy = policy;
         se.rt_priority = rt_priority as u32;
         se.prio = normal_prio(policy, se.rt_priority, se.static_prio);
-        se.time_slice = task_timeslice(se);
     });
     Ok(())
 }
@@ -94,19 +92,19 @@ pub fn make_thread_of_cpu(p: &TaskStruct, rt_priority: u32, cpu: u32) {
     }
 }
 
+/// Changes the values that a priority depends on. The task goes to the end of its new list, in the array
+/// that it is in, and with the time slice that it has: nobody gets more of the CPU by asking for a policy
+/// or a priority again and again.
 fn change(p: &TaskStruct, set: impl FnOnce(&mut SchedEntity)) {
     let p_ptr = core::ptr::from_ref(p).cast_mut();
     let locked = task_rq_lock(p);
-    // SAFETY: the locks guard entity and queue.
+    // SAFETY: the locks guard entity and queue; a task on a run queue is on one of its lists.
     unsafe {
-        let on_rq = p.on_rq.load(Ordering::Relaxed) != 0;
-        if on_rq {
-            (*locked.rq).deactivate_task(p_ptr);
-        }
-        set(&mut *p.se.get());
-        if on_rq {
-            (*locked.rq).activate_task(p_ptr);
+        if p.on_rq.is_on_rq() {
+            (*locked.rq).requeue_changed(p_ptr, set);
             resched_curr(locked.rq);
+        } else {
+            set(&mut *p.se.get());
         }
     }
 }

@@ -16,6 +16,7 @@ use super::hooks::rseq::rseq_migrate;
 use super::hooks::sched_info::sched_info_queued;
 use super::hooks::trace::trace_sched_migrate_task;
 use super::prio_array::PrioArray;
+use super::ttwu::lock_rq_of;
 use crate::arch::x86::percpu::per_cpu;
 use crate::mm::mm_struct::MmStruct;
 use crate::sync::counter::{Counter, Counter64};
@@ -94,7 +95,7 @@ impl Rq {
             let se = (*p).se.get();
             (*self.active).enqueue_task(&raw mut (*se).run_list, (*se).prio);
             (*se).array = self.active.cast();
-            (*p).on_rq.store(1, Ordering::Relaxed);
+            (*p).on_rq.set_queued();
             if (*p).hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
                 sched_info_queued(&*p);
             }
@@ -110,9 +111,21 @@ impl Rq {
     pub unsafe fn deactivate_task(&mut self, p: *mut TaskStruct) {
         // SAFETY: by 1.
         unsafe {
+            self.dequeue_task(p);
+            (*p).on_rq.set_dequeued();
+        }
+    }
+
+    /// Takes a task off its list.
+    ///
+    /// # Safety
+    /// 1. As [`deactivate_task`](Self::deactivate_task); the caller says where the task is now.
+    #[inline(always)]
+    unsafe fn dequeue_task(&mut self, p: *mut TaskStruct) {
+        // SAFETY: by 1.
+        unsafe {
             let se = (*p).se.get();
             (*(*se).array.cast::<PrioArray>()).dequeue_task(&raw mut (*se).run_list, (*se).prio);
-            (*p).on_rq.store(0, Ordering::Release);
         }
         self.nr_running.dec();
     }
@@ -148,6 +161,63 @@ impl Rq {
             (*array).dequeue_task(&raw mut (*se).run_list, (*se).prio);
             (*self.expired).enqueue_task(&raw mut (*se).run_list, (*se).prio);
             (*se).array = self.expired.cast();
+        }
+    }
+
+    /// Changes the priority of a task on this queue: it goes to the end of its new list in the array
+    /// that it is in. Only a task that is real-time now goes to the active one: those never expire.
+    ///
+    /// # Safety
+    /// 1. The lock is held and `p` is on one of this queue's lists.
+    pub unsafe fn requeue_changed(
+        &mut self,
+        p: *mut TaskStruct,
+        set: impl FnOnce(&mut SchedEntity),
+    ) {
+        // SAFETY: by 1.
+        unsafe {
+            let se = (*p).se.get();
+            let array = (*se).array.cast::<PrioArray>();
+            (*array).dequeue_task(&raw mut (*se).run_list, (*se).prio);
+            set(&mut *se);
+            let array = match (*se).prio < MAX_RT_PRIO {
+                true => self.active,
+                false => array,
+            };
+            (*array).enqueue_task(&raw mut (*se).run_list, (*se).prio);
+            (*se).array = array.cast();
+        }
+    }
+
+    /// Takes `p` off, for another queue's [`attach_task`](Self::attach_task); says whether it was in
+    /// the expired array. Its CPU is changed in between, and both queues' locks are held all the time.
+    ///
+    /// # Safety
+    /// 1. The lock is held and `p` is on one of this queue's lists.
+    #[must_use]
+    pub unsafe fn detach_task(&mut self, p: *mut TaskStruct) -> bool {
+        // SAFETY: by 1.
+        unsafe {
+            let is_expired = (*(*p).se.get()).array == self.expired.cast();
+            // First: from here to `attach_task` a waker waits.
+            (*p).on_rq.set_migrating();
+            self.dequeue_task(p);
+            is_expired
+        }
+    }
+
+    /// Puts a task that another queue has given up in the array that it was in there: a task that has
+    /// used up its time slice gets no other by moving.
+    ///
+    /// # Safety
+    /// 1. The lock is held; `p` is live, belongs to this CPU and is on no list.
+    pub unsafe fn attach_task(&mut self, p: *mut TaskStruct, is_expired: bool) {
+        // SAFETY: by 1.
+        unsafe {
+            self.activate_task(p);
+            if is_expired {
+                self.expire_task((*p).se.get());
+            }
         }
     }
 
@@ -300,18 +370,8 @@ pub fn cpu_rq(cpu: u32) -> *mut Rq {
 /// # Safety
 /// 1. `p` is live, its `pi_lock` is held and interrupts are off.
 pub unsafe fn __task_rq_lock(p: *mut TaskStruct) -> *mut Rq {
-    loop {
-        // SAFETY: live by 1.
-        let rq = cpu_rq(unsafe { (*p).cpu() });
-        // SAFETY: interrupts are off by 1, and this CPU holds no run-queue lock here.
-        unsafe { rq_lock(rq) };
-        // SAFETY: live by 1.
-        if rq == cpu_rq(unsafe { (*p).cpu() }) {
-            return rq;
-        }
-        // SAFETY: taken just above.
-        unsafe { rq_unlock(rq) };
-    }
+    // SAFETY: live by 1.
+    cpu_rq(lock_rq_of(unsafe { &*p }))
 }
 
 /// What [`task_rq_lock`] took: the task's `pi_lock` and the lock of its run queue.

@@ -6,7 +6,6 @@
 //! Book: ch. 7, "The schedule() Function". Linux: 2.6.38 `schedule`, 5.4 `__schedule`.
 
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 
 use super::balance::idle_balance;
 use super::context_switch::context_switch;
@@ -56,10 +55,10 @@ fn __schedule(preempt: bool) {
     // SAFETY: a task that runs is live.
     let prev = unsafe { &*prev_p };
 
-    let state = prev.state.load(Ordering::Relaxed);
+    let state = prev.state.get();
     let switch_count = if !preempt && state != TASK_RUNNING {
         if state == TASK_INTERRUPTIBLE && test_flag(prev.thread_info(), TIF_SIGPENDING) {
-            prev.state.store(TASK_RUNNING, Ordering::Relaxed);
+            prev.state.set_running();
         } else {
             // SAFETY: the lock is held, and a running task is on its queue unless it is idle,
             // which never sleeps.

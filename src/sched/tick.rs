@@ -17,7 +17,6 @@ use crate::task::pt_regs::PtRegs;
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SchedEntity, rt_policy};
 use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 use crate::{this_cpu_inc, this_cpu_read};
-use core::sync::atomic::Ordering;
 
 /// A full time slice in ticks: 100 ms at nice 0 and 5 ms at nice 19, as in the book; 200 ms at nice
 /// -20, where the book's kernel has 800.
@@ -81,11 +80,12 @@ fn scheduler_tick() {
         let q = &mut *rq;
         let curr = q.curr;
         let se = &mut *(*curr).se.get();
-        let on_rq = (*curr).on_rq.load(Ordering::Relaxed) != 0;
+        let on_rq = (*curr).on_rq.is_queued();
         if curr != q.idle && on_rq && se.policy != SCHED_FIFO {
             se.time_slice = se.time_slice.saturating_sub(1);
             if se.time_slice == 0 {
                 se.time_slice = task_timeslice(se);
+                se.first_time_slice = false;
                 q.yield_task(curr);
                 set_flag((*curr).thread_info(), TIF_NEED_RESCHED);
             }

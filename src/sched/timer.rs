@@ -16,7 +16,6 @@ use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
 use crate::drivers::tsc::since_boot_us;
 use crate::sync::{IrqSpinLock, LockClass};
-use crate::task::state::TASK_RUNNING;
 use crate::task::task_struct::TaskRef;
 
 pub use crate::drivers::pit::HZ;
@@ -89,7 +88,7 @@ pub fn schedule_timeout(ticks: u64) -> u64 {
         wake_up_process(task);
     });
     schedule();
-    me.state.store(TASK_RUNNING, Ordering::Relaxed);
+    me.state.set_running();
     drop(del_timer(timer));
     expires_us.saturating_sub(since_boot_us()).div_ceil(TICK_US)
 }

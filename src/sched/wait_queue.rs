@@ -21,7 +21,7 @@ use crate::sync::list::{List, ListHead};
 use crate::sync::spinlock::SpinLockGuard;
 use crate::sync::{IrqSpinLock, LockClass, SpinLock};
 use crate::syscall::errno::Errno;
-use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
+use crate::task::state::{TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE};
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 /// Tasks that wait, in the order in which they came.
@@ -171,7 +171,7 @@ impl WaitList {
     #[inline(always)]
     unsafe fn prepare_to_wait(&mut self, entry: &WaitQueueEntry, state: u32) {
         if entry.is_queued() {
-            entry.task.state.store(state, Ordering::SeqCst);
+            entry.task.state.set_current_state(state);
         } else {
             // SAFETY: it is on no list; by 1.
             unsafe { self.enqueue(entry, state) };
@@ -187,12 +187,12 @@ impl WaitList {
         // SAFETY: by 1 and 2.
         unsafe { self.0.push_back(entry.link()) };
         entry.queued.store(1, Ordering::Relaxed);
-        entry.task.state.store(state, Ordering::SeqCst);
+        entry.task.state.set_current_state(state);
     }
 
     /// Takes the running task off the list, if it is there, and makes it runnable.
     fn finish_wait(&mut self, entry: &WaitQueueEntry) {
-        entry.task.state.store(TASK_RUNNING, Ordering::Relaxed);
+        entry.task.state.set_running();
         if entry.is_queued() {
             // SAFETY: it is on this list.
             unsafe { take_off(&mut self.0, entry) };

@@ -9,18 +9,18 @@
 //! Book: ch. 7, "The try_to_wake_up() Function". Linux: 5.4 `try_to_wake_up`, `wake_up_new_task`,
 //! `kick_process`.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::balance::select_task_rq;
 use super::hooks::HOOK_TRACE;
 use super::hooks::trace::{trace_sched_wakeup_new, trace_sched_waking};
-use super::on_cpu::wait_until_off_cpu;
-use super::rq::{__task_rq_lock, Rq, cpu_rq, raw_rq_lock, raw_rq_unlock, rq_unlock, set_task_cpu};
+use super::rq::{Rq, cpu_rq, raw_rq_lock, raw_rq_unlock, rq_lock, rq_unlock, set_task_cpu};
+use super::ttwu::{self, Sleeper};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::smp::smp_send_reschedule;
 use crate::sync::PreemptGuard;
-use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING, TASK_UNINTERRUPTIBLE, TASK_WAKING};
+use crate::task::state::{OnRq, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TaskState};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 
@@ -31,20 +31,60 @@ pub const TASK_NORMAL: u32 = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE;
 pub fn try_to_wake_up(p: &TaskStruct, states: u32) -> bool {
     // When the guard goes, preemption is on again, and it looks whether a switch is due.
     let _pi = p.pi_lock.lock();
-    if p.state.load(Ordering::Relaxed) & states == 0 {
+    if !p.state.is_one_of(states) {
         return false;
     }
     if p.hooks.load(Ordering::Relaxed) & HOOK_TRACE != 0 {
         trace_sched_waking(p);
     }
-    if p.on_rq.load(Ordering::Acquire) != 0 && ttwu_remote(p) {
-        return true;
-    }
-    // It may still be on its way off another CPU, its registers not yet saved.
-    wait_until_off_cpu(&p.on_cpu);
-    p.state.store(TASK_WAKING, Ordering::Relaxed);
-    ttwu_queue(p, select_task_rq(p, p.cpu()));
+    ttwu::wake_up(p);
     true
+}
+
+impl Sleeper for TaskStruct {
+    #[inline(always)]
+    fn state(&self) -> &TaskState {
+        &self.state
+    }
+
+    #[inline(always)]
+    fn on_rq(&self) -> &OnRq {
+        &self.on_rq
+    }
+
+    #[inline(always)]
+    fn on_cpu(&self) -> &AtomicU32 {
+        &self.on_cpu
+    }
+
+    #[inline(always)]
+    fn cpu(&self) -> u32 {
+        self.cpu()
+    }
+
+    #[inline(always)]
+    fn lock_rq(&self, cpu: u32) {
+        // SAFETY: the `pi_lock` is held, so interrupts are off, and with it this CPU holds no
+        // run-queue lock.
+        unsafe { rq_lock(cpu_rq(cpu)) };
+    }
+
+    #[inline(always)]
+    fn unlock_rq(&self, cpu: u32) {
+        // SAFETY: taken by `lock_rq`.
+        unsafe { rq_unlock(cpu_rq(cpu)) };
+    }
+
+    #[inline(always)]
+    fn check_preempt_curr(&self, cpu: u32) {
+        // SAFETY: `lock_rq` has taken the lock.
+        unsafe { check_preempt_curr(cpu_rq(cpu), self) };
+    }
+
+    #[inline(always)]
+    fn queue_on_some_cpu(&self) {
+        ttwu_queue(self, select_task_rq(self, self.cpu()));
+    }
 }
 
 /// Wakes `p` from either kind of sleep.
@@ -61,23 +101,6 @@ pub fn wake_up_new_task(p: &TaskStruct) {
     ttwu_queue(p, cpu);
 }
 
-/// `p` has not left its run queue yet, so its state is all that has to change. False if it has
-/// meanwhile. Its `pi_lock` is held.
-#[inline(never)]
-fn ttwu_remote(p: &TaskStruct) -> bool {
-    // SAFETY: `p` is live and its `pi_lock` held, so interrupts are off.
-    unsafe {
-        let rq = __task_rq_lock(core::ptr::from_ref(p).cast_mut());
-        let is_queued = p.on_rq.load(Ordering::Relaxed) != 0;
-        if is_queued {
-            check_preempt_curr(rq, p);
-            p.state.store(TASK_RUNNING, Ordering::Relaxed);
-        }
-        rq_unlock(rq);
-        is_queued
-    }
-}
-
 /// Puts `p`, which is on no CPU and no run queue, on that of `cpu`. Its `pi_lock` is held.
 #[inline(always)]
 fn ttwu_queue(p: &TaskStruct, cpu: u32) {
@@ -88,7 +111,7 @@ fn ttwu_queue(p: &TaskStruct, cpu: u32) {
         set_task_cpu(p_ptr, cpu);
         raw_rq_lock(rq);
         (*rq).activate_task(p_ptr);
-        p.state.store(TASK_RUNNING, Ordering::Relaxed);
+        p.state.set_running();
         check_preempt_curr(rq, p);
         raw_rq_unlock(rq);
     }

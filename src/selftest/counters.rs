@@ -8,7 +8,6 @@ use crate::sched::rq::cpu_rq;
 use crate::sched::timer::schedule_timeout;
 use crate::sync::counter::Counter64;
 use crate::task::state::TASK_UNINTERRUPTIBLE;
-use core::sync::atomic::Ordering;
 
 pub const CASES: &[Case] = &[Case {
     name: "switch_counters_wrap_around",
@@ -34,7 +33,7 @@ fn switch_counters_wrap_around() -> Outcome {
             pass();
             expect("nivcsw", me.nivcsw.get(), turn)?;
         }
-        me.state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+        me.state.set_current_state(TASK_UNINTERRUPTIBLE);
         schedule_timeout(2);
         expect("nvcsw after a sleep", me.nvcsw.get(), 0)
     };

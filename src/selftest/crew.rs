@@ -103,14 +103,14 @@ impl Thread {
     pub fn join_within(&self, ticks: u64) -> Option<Outcome> {
         let deadline = jiffies() + ticks;
         loop {
-            let gone = self.task.state.load(Ordering::Relaxed) == TASK_DEAD
-                && self.task.on_cpu.load(Ordering::Acquire) == 0;
+            let gone =
+                self.task.state.get() == TASK_DEAD && self.task.on_cpu.load(Ordering::Acquire) == 0;
             if gone {
                 return self.done.outcome.lock().clone();
             }
             let left = deadline.checked_sub(jiffies()).filter(|&left| left > 0)?;
             let me = current();
-            me.state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+            me.state.set_current_state(TASK_UNINTERRUPTIBLE);
             // From its result to its last switch it has a few steps, of which nobody tells us.
             let has_result = self.done.outcome.lock().is_some();
             schedule_timeout(if has_result { 1 } else { left });
@@ -257,9 +257,7 @@ pub fn pass() {
 
 /// Sleeps until somebody calls [`wake_up_process`] for this task.
 pub fn sleep() {
-    current()
-        .state
-        .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+    current().state.set_current_state(TASK_UNINTERRUPTIBLE);
     schedule();
 }
 

@@ -96,7 +96,7 @@ fn dead_task_descriptor_freed() -> Outcome {
         )?;
         let free_with_it = thread_stack_counts().1;
         pass();
-        expect("state", task.state.load(Ordering::Relaxed), TASK_DEAD)?;
+        expect("state", task.state.get(), TASK_DEAD)?;
         expect(
             "exit_state",
             task.exit_state.load(Ordering::Relaxed),

@@ -21,7 +21,6 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt::Write;
-use core::sync::atomic::Ordering;
 
 pub mod canary;
 pub mod check;
@@ -186,7 +185,7 @@ fn hung(case: &Case, number: u32) -> ! {
     let list = TASKLIST.lock();
     for (_, entry) in list.pids.all() {
         let task = &entry.task;
-        let state = state_letter(task.state.load(Ordering::Relaxed));
+        let state = state_letter(task.state.get());
         // SAFETY: one word of a live task, which is only shown.
         let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };
         report(format_args!(

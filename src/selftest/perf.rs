@@ -111,7 +111,7 @@ fn perf_event_leaves_a_dead_task() -> Outcome {
         let event = open(&task, SwEvent::ContextSwitches)?;
         let references = || task.usage.load(Ordering::Relaxed);
         let before = references();
-        while task.state.load(Ordering::Relaxed) != TASK_DEAD {
+        while task.state.get() != TASK_DEAD {
             pass();
         }
         expect_true("its switches were counted", event.read().count >= 2)?;

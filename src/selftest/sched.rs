@@ -274,11 +274,9 @@ fn higher_priority_preempts_at_wakeup() -> Outcome {
 fn sleep_until_asleep(slot: &Slot) {
     while !slot
         .task()
-        .is_ok_and(|task| task.state.load(Ordering::Relaxed) == TASK_UNINTERRUPTIBLE)
+        .is_ok_and(|task| task.state.get() == TASK_UNINTERRUPTIBLE)
     {
-        current()
-            .state
-            .store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
+        current().state.set_current_state(TASK_UNINTERRUPTIBLE);
         schedule_timeout(1);
     }
 }
@@ -293,10 +291,11 @@ fn preempted_task_stays_runnable() -> Outcome {
     };
     let about_to_sleep = || {
         let me = current();
-        me.state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+        me.state.set_current_state(TASK_UNINTERRUPTIBLE);
         wake_up_process(&*better.task()?);
         // Nobody will ever wake us: that we get here is what is tested.
-        let state = me.state.swap(TASK_RUNNING, Ordering::SeqCst);
+        let state = me.state.get();
+        me.state.set_running();
         expect("state after the preemption", state, TASK_UNINTERRUPTIBLE)?;
         expect("(nvcsw, nivcsw)", switches(), (0, 1))
     };
@@ -405,9 +404,9 @@ fn wakeup_before_sleep_is_not_lost() -> Outcome {
     let sleeper = || {
         slot.enter();
         let me = current();
-        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        me.state.set_current_state(TASK_INTERRUPTIBLE);
         wake_up_process(&*better.task()?); // preempts us, and wakes us before we sleep
-        expect("state", me.state.load(Ordering::SeqCst), TASK_RUNNING)?;
+        expect("state", me.state.get(), TASK_RUNNING)?;
         let before = switches();
         schedule();
         expect("(nvcsw, nivcsw) after schedule", switches(), before)
@@ -474,9 +473,7 @@ fn sleep_ticks() -> Outcome {
         let woken = &woken;
         move || {
             let start_us = since_boot_us();
-            current()
-                .state
-                .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+            current().state.set_current_state(TASK_UNINTERRUPTIBLE);
             let left = schedule_timeout(ticks);
             woken.note(ticks);
             expect("ticks left", left, 0)?;

@@ -258,9 +258,7 @@ fn two_contexts_at_one_moment() -> Outcome {
 
 /// Sleeps so many ticks.
 pub fn schedule_timeout_uninterruptible(ticks: u64) {
-    current()
-        .state
-        .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+    current().state.set_current_state(TASK_UNINTERRUPTIBLE);
     schedule_timeout(ticks);
 }
 

@@ -18,9 +18,9 @@ use crate::drivers::tsc::since_boot_us;
 use crate::process::kthread::new_kernel_thread;
 use crate::sched::migration::set_cpus_allowed;
 use crate::sched::rq::cpu_rq;
-use crate::sched::wake_up::wake_up_process;
+use crate::sched::wake_up::{wake_up_new_task, wake_up_process};
 use crate::task::sched_entity::SCHED_NORMAL;
-use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
+use crate::task::state::{TASK_DEAD, TASK_RUNNING, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::TASKS_LIVE;
 
 pub const CASES: &[Case] = &[
@@ -35,6 +35,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "smp_wake_up_waits_until_context_is_saved",
         run: wake_up_waits_for_on_cpu,
+    },
+    Case {
+        name: "smp_wake_up_waits_until_task_is_pulled",
+        run: wake_up_waits_for_migration,
     },
     Case {
         name: "smp_wake_ups_race_with_sleeping",
@@ -119,7 +123,7 @@ fn dead_task_reaped_elsewhere() -> Outcome {
         })
         .run()?;
     let dead = slot.task()?;
-    expect("its state", dead.state.load(Ordering::Relaxed), TASK_DEAD)?;
+    expect("its state", dead.state.get(), TASK_DEAD)?;
     expect("CPU on which it died", dead.cpu(), 1)?;
     // Ours and the slot's: the reaper's and the scheduler's are gone.
     wait_for("the scheduler gave its reference back", || {
@@ -149,7 +153,7 @@ fn wake_up_waits_for_on_cpu() -> Outcome {
     }
     RAN.store(0, Ordering::Relaxed);
     let task = new_kernel_thread(note_run, 0, "window")?;
-    task.state.store(TASK_UNINTERRUPTIBLE, Ordering::Relaxed);
+    task.state.set_current_state(TASK_UNINTERRUPTIBLE);
     task.on_cpu.store(1, Ordering::Release);
     let (started, woken) = (AtomicBool::new(false), AtomicBool::new(false));
     Crew::new()
@@ -163,8 +167,7 @@ fn wake_up_waits_for_on_cpu() -> Outcome {
             wait_for("the waker started", || started.load(Ordering::Acquire))?;
             let end = since_boot_us() + 20_000;
             while since_boot_us() < end {
-                let early =
-                    task.on_rq.load(Ordering::Acquire) != 0 || woken.load(Ordering::Acquire);
+                let early = task.on_rq.is_on_rq() || woken.load(Ordering::Acquire);
                 if early {
                     // It must not be run with this.
                     task.on_cpu.store(0, Ordering::Release);
@@ -176,6 +179,44 @@ fn wake_up_waits_for_on_cpu() -> Outcome {
         })
         .run()?;
     wait_for_sleeping("it ran", || RAN.load(Ordering::Acquire) == 1)
+}
+
+/// A task that was preempted before it slept is on its way from one run queue to another when it is
+/// woken: the waker must wait for the new queue, and then only change the state. The window is held
+/// open by hand, and the task is really on no queue, so that it does not run with a state of ours.
+fn wake_up_waits_for_migration() -> Outcome {
+    need_cpus(2)?;
+    extern "C" fn end(_: u32) -> i32 {
+        0
+    }
+    let task = new_kernel_thread(end, 0, "pulled")?;
+    task.state.set_current_state(TASK_UNINTERRUPTIBLE);
+    task.on_rq.set_migrating();
+    let (started, woken) = (AtomicBool::new(false), AtomicBool::new(false));
+    let crew = Crew::new()
+        .actor_on(1, "waker", || {
+            started.store(true, Ordering::Release);
+            expect_true("it slept", wake_up_process(&task))?;
+            woken.store(true, Ordering::Release);
+            Ok(())
+        })
+        .actor_on(0, "puller", || {
+            wait_for("the waker started", || started.load(Ordering::Acquire))?;
+            let end = since_boot_us() + 20_000;
+            let is_early = || woken.load(Ordering::Acquire) || !task.on_rq.is_migrating();
+            while since_boot_us() < end && !is_early() {}
+            expect_true("the waker waited for the pull", !is_early())?;
+            task.on_rq.set_queued();
+            wait_for("the waker went on", || woken.load(Ordering::Acquire))
+        })
+        .run();
+    let state = task.state.get();
+    crew?;
+    task.on_rq.set_dequeued();
+    expect("its state", state, TASK_RUNNING)?;
+    // Now it runs, and ends.
+    wake_up_new_task(&task);
+    Ok(())
 }
 
 /// As [`wait_for`], but lets others have this CPU.
@@ -206,13 +247,13 @@ fn wake_ups_race_with_sleeping() -> Outcome {
             let me = current();
             for round in 0..ROUNDS {
                 loop {
-                    me.state.store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+                    me.state.set_current_state(TASK_UNINTERRUPTIBLE);
                     if turn.load(Ordering::SeqCst) == 2 * round + n {
                         break;
                     }
                     crate::sched::schedule::schedule();
                 }
-                me.state.store(0, Ordering::Relaxed);
+                me.state.set_running();
                 turn.fetch_add(1, Ordering::SeqCst);
                 wake_up_process(&other);
             }

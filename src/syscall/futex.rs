@@ -30,7 +30,7 @@ use crate::sched::timer::{TICK_US, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::list::{List, ListHead};
 use crate::sync::{IrqGuard, IrqSpinLock, LockClass};
-use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
+use crate::task::state::TASK_INTERRUPTIBLE;
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 const FUTEX_WAIT: u32 = 0;
@@ -267,7 +267,7 @@ fn futex_wait(
             }
         }),
     };
-    me.state.store(TASK_RUNNING, Ordering::Relaxed);
+    me.state.set_running();
     // Whoever woke us took us off the queue, wherever a requeue had put us.
     if !unqueue_me(&q) {
         result = Ok(0);
@@ -291,7 +291,7 @@ fn queue_me(q: &FutexQ) {
     unsafe { list.push_back(NonNull::from(q).cast()) };
     q.bucket
         .store(ptr::from_ref(bucket).cast_mut(), Ordering::Relaxed);
-    q.task.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+    q.task.state.set_current_state(TASK_INTERRUPTIBLE);
 }
 
 /// Takes the running task off whatever queue it is on; says whether it was on one.

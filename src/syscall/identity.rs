@@ -9,6 +9,7 @@ use super::errno::Errno;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::put_user;
 use crate::process::pid::PidType;
+use crate::process::ptrace::set_not_dumpable;
 use crate::process::tasklist::{TASKLIST, find_task_by_pid};
 use crate::task::cred::{Cred, Ids};
 use crate::task::state::PF_FORKNOEXEC;
@@ -117,9 +118,13 @@ fn cred() -> Cred {
 fn change(set: impl FnOnce(&mut Cred) -> Result<(), Errno>) -> SysResult {
     let me = current();
     // Nobody else writes them, so the copy is still true when it is written back.
-    let mut cred = me.cred();
-    set(&mut cred)?;
-    me.set_cred(cred);
+    let old = me.cred();
+    let mut new = old;
+    set(&mut new)?;
+    me.set_cred(new);
+    if new.acts_otherwise_than(&old) {
+        set_not_dumpable(me);
+    }
     Ok(0)
 }
 
@@ -158,6 +163,26 @@ pub fn sys_setuid(id: u32) -> SysResult {
 /// setgid with a 32-bit number.
 pub fn sys_setgid(id: u32) -> SysResult {
     change(|c| c.setgid(id))
+}
+
+/// The user whose rights over files the caller has; returns the one before, even if it stays.
+pub fn sys_setfsuid(id: u32) -> SysResult {
+    let mut old = 0;
+    change(|c| {
+        old = c.setfsuid(id);
+        Ok(())
+    })?;
+    Ok(old)
+}
+
+/// The same for the group.
+pub fn sys_setfsgid(id: u32) -> SysResult {
+    let mut old = 0;
+    change(|c| {
+        old = c.setfsgid(id);
+        Ok(())
+    })?;
+    Ok(old)
 }
 
 /// setuid with a 16-bit number.

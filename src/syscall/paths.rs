@@ -10,10 +10,12 @@ use super::read_write::fget;
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{copy_to_user, getname};
 use crate::fs::cpio::FileType;
-use crate::fs::file::{MAY_EXEC, MAY_READ, MAY_WRITE, Object, permission};
+use crate::fs::file::Object;
 use crate::fs::files_struct::FsStruct;
+use crate::fs::permission::{MAY_EXEC, MAY_READ, MAY_WRITE, permission};
 use crate::fs::rootfs::{self, Inode};
 use crate::fs::stat::Stat;
+use crate::task::cred::Cred;
 
 /// "From the working directory on", in place of a descriptor.
 pub const AT_FDCWD: u32 = -100i32 as u32;
@@ -41,8 +43,12 @@ pub fn start_of(dirfd: u32, path: &[u8]) -> Result<Inode, Errno> {
 }
 
 fn lookup(dirfd: u32, path: u32, follow: bool) -> Result<Inode, Errno> {
+    lookup_as(dirfd, path, follow, &current().cred())
+}
+
+fn lookup_as(dirfd: u32, path: u32, follow: bool, cred: &Cred) -> Result<Inode, Errno> {
     let path = getname(path)?;
-    rootfs::lookup(start_of(dirfd, &path)?, &path, follow)
+    rootfs::lookup(start_of(dirfd, &path)?, &path, follow, cred)
 }
 
 fn put_stat64(address: u32, stat: &Stat) -> SysResult {
@@ -88,10 +94,11 @@ pub fn sys_faccessat(dirfd: u32, path: u32, mode: u32) -> SysResult {
     if mode & !(MAY_READ | MAY_WRITE | MAY_EXEC) != 0 {
         return Err(Errno::EINVAL);
     }
-    let inode = lookup(dirfd, path, true)?;
     let mut cred = current().cred();
-    (cred.uid.effective, cred.uid.fs, cred.gid.fs) = (cred.uid.real, cred.uid.real, cred.gid.real);
-    permission(inode, mode, &cred)?;
+    (cred.uid.fs, cred.gid.fs) = (cred.uid.real, cred.gid.real);
+    // The directories on the way, too, are for the real user to search.
+    let inode = lookup_as(dirfd, path, true, &cred)?;
+    permission(&inode.stat(), mode, &cred)?;
     match mode & MAY_WRITE != 0 && inode.file_type() != FileType::CharDevice {
         true => Err(Errno::EROFS),
         false => Ok(0),
@@ -116,7 +123,7 @@ fn set_cwd(inode: Inode) -> SysResult {
         return Err(Errno::ENOTDIR);
     }
     let cred = current().cred();
-    permission(inode, MAY_EXEC, &cred)?;
+    permission(&inode.stat(), MAY_EXEC, &cred)?;
     fs()?.set_cwd(inode);
     Ok(0)
 }

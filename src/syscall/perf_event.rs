@@ -12,6 +12,7 @@ use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::NR_CPUS;
 use crate::fs::file::{File, Object};
 use crate::fs::perf_event::{PerfEventFile, perf_copy_attr};
+use crate::process::ptrace::{PtraceMode, ptrace_may_access};
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::task::task_struct::TaskRef;
@@ -66,7 +67,7 @@ pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: 
         return Err(Errno::EINVAL);
     }
     if let Some(task) = &task
-        && !ptrace_may_access(task)
+        && !ptrace_may_access(task, PtraceMode::RealCreds)
     {
         return Err(Errno::EACCES);
     }
@@ -102,19 +103,4 @@ fn find_lively_task(pid: u32) -> Result<TaskRef, Errno> {
             .filter(|task| task.exit_state.load(Ordering::Relaxed) == 0)
             .ok_or(Errno::ESRCH),
     }
-}
-
-/// Whether the caller may look into `task`: its own process's, one of the same user, or any.
-fn ptrace_may_access(task: &TaskRef) -> bool {
-    let me = current();
-    if me.tgid == task.tgid {
-        return true;
-    }
-    let mine = me.cred();
-    let theirs = task.cred();
-    let all = |ids: [u32; 3], id| ids.iter().all(|it| *it == id);
-    let (uid, gid) = (&theirs.uid, &theirs.gid);
-    mine.capable()
-        || all([uid.real, uid.effective, uid.saved], mine.uid.real)
-            && all([gid.real, gid.effective, gid.saved], mine.gid.real)
 }

@@ -19,8 +19,7 @@ use crate::fs::poll_events::PollEvents;
 use crate::process::signal::{set_blocked, signal_pending};
 use crate::process::sigset::SigSet;
 use crate::sched::timer::schedule_timeout;
-use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
-use core::sync::atomic::Ordering;
+use crate::task::state::TASK_INTERRUPTIBLE;
 
 /// poll: `timeout_ms` negative waits for ever.
 pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
@@ -195,9 +194,9 @@ fn poll_schedule_timeout(end: Option<u64>, mut look: impl FnMut() -> SysResult) 
         if ready > 0 || end.is_some_and(|end_us| since_boot_us() >= end_us) {
             return Ok(ready);
         }
-        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        me.state.set_current_state(TASK_INTERRUPTIBLE);
         if signal_pending(&me) {
-            me.state.store(TASK_RUNNING, Ordering::Relaxed);
+            me.state.set_running();
             if let Some(end_us) = end {
                 keep_end(end_us);
             }

@@ -21,6 +21,7 @@ use super::errno::Errno;
 use super::futex::futex_wake_one;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::{cmpxchg_user, get_user, put_user};
+use crate::process::ptrace::{PtraceMode, ptrace_may_access};
 use crate::process::tasklist::find_task_by_pid;
 
 /// Bytes of `struct robust_list_head`.
@@ -47,8 +48,7 @@ pub fn sys_get_robust_list(pid: u32, head: u32, length: u32) -> SysResult {
         me.robust_list.load(Ordering::Relaxed)
     } else {
         let task = find_task_by_pid(pid as i32).ok_or(Errno::ESRCH)?;
-        let (mine, theirs) = (me.cred(), task.cred());
-        if !mine.capable() && mine.uid.real != theirs.uid.real {
+        if !ptrace_may_access(&task, PtraceMode::RealCreds) {
             return Err(Errno::EPERM);
         }
         task.robust_list.load(Ordering::Relaxed)

@@ -2,8 +2,6 @@
 //!
 //! Book: ch. 7, "System Calls Related to Scheduling". Linux: 2.6.38 `kernel/sched.c`.
 
-use core::sync::atomic::Ordering;
-
 use super::SysResult;
 use super::errno::Errno;
 use super::restart::{end_us, keep_end, take_end};
@@ -184,7 +182,7 @@ pub fn do_nanosleep(
             keep_end(end_us);
             return Err(Errno::ERESTARTNOHAND);
         }
-        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        me.state.set_current_state(TASK_INTERRUPTIBLE);
         schedule_timeout(left_us.div_ceil(TICK_US));
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! Linux: 2.6.38 `kernel/signal.c` (`do_sigtimedwait`, `do_rt_tgsigqueueinfo`).
 
-use core::sync::atomic::Ordering;
-
 use super::SysResult;
 use super::errno::Errno;
 use super::signal::{SIGSET_BYTES, find_thread, kill_thread};
@@ -18,7 +16,7 @@ use crate::process::signal_delivery::dequeue_signal;
 use crate::process::sigset::SigSet;
 use crate::sched::schedule::schedule;
 use crate::sched::timer::schedule_timeout;
-use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
+use crate::task::state::TASK_INTERRUPTIBLE;
 
 /// Takes a signal of `set` that waits, or sleeps until one comes: it does not happen, the caller is
 /// told of it. `timeout` is a 32-bit timespec.
@@ -70,7 +68,7 @@ fn do_sigtimedwait(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
         own.blocked
     };
     set_blocked(me, blocked.without(wanted));
-    me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+    me.state.set_current_state(TASK_INTERRUPTIBLE);
     let left = match ticks {
         None => {
             schedule();
@@ -78,7 +76,7 @@ fn do_sigtimedwait(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
         }
         Some(ticks) => schedule_timeout(ticks),
     };
-    me.state.store(TASK_RUNNING, Ordering::Relaxed);
+    me.state.set_running();
     set_blocked(me, blocked);
     me.signals.lock().awaited = SigSet::EMPTY;
     match left {

@@ -206,6 +206,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     212 paths::sys_change, 1;
     213 identity::sys_setuid, 1;
     214 identity::sys_setgid, 1;
+    215 identity::sys_setfsuid, 1;
+    216 identity::sys_setfsgid, 1;
     219 memory::sys_madvise, 3;
     220 paths::sys_getdents64, 3;
     221 descriptors::sys_fcntl64, 3;

@@ -4,8 +4,6 @@
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c`, `kernel/time.c`.
 
-use core::sync::atomic::Ordering;
-
 use super::SysResult;
 use super::errno::Errno;
 use super::restart::{keep_end, take_end};
@@ -210,7 +208,7 @@ fn cpu_nanosleep(
             keep_end(end_us);
             return Err(Errno::ERESTARTNOHAND);
         }
-        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        me.state.set_current_state(TASK_INTERRUPTIBLE);
         schedule_timeout(1);
     }
 }

@@ -117,11 +117,29 @@ impl Cred {
         self.uid.effective == 0
     }
 
-    /// Whether it may look into `target`, whose numbers are all its own user's and group's.
-    #[doc(alias = "ptrace_may_access")]
-    pub fn may_trace(&self, target: &Cred) -> bool {
+    /// Whether the permissions of files do not bind it. These rights go by the number that opens files:
+    /// root that has taken another one by setfsuid(2) has the rights of that user.
+    #[doc(alias = "CAP_DAC_OVERRIDE")]
+    pub fn overrides_permissions(&self) -> bool {
+        self.uid.fs == 0
+    }
+
+    /// Whether all numbers of `target` are `uid` and `gid`: it has no rights but that user's.
+    pub fn is_only(target: &Cred, uid: u32, gid: u32) -> bool {
         let all = |ids: Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
-        self.capable() || all(target.uid, self.uid.fs) && all(target.gid, self.gid.fs)
+        all(target.uid, uid) && all(target.gid, gid)
+    }
+
+    /// Whether its program acts with other rights than those of whoever started it.
+    pub fn is_set_id(&self) -> bool {
+        self.uid.real != self.uid.effective || self.gid.real != self.gid.effective
+    }
+
+    /// Whether a task that had `old` acts as another user or group with it: then the users that could look
+    /// into the task before may not any more.
+    pub fn acts_otherwise_than(&self, old: &Cred) -> bool {
+        let acts = |cred: &Cred| [cred.uid, cred.gid].map(|ids| (ids.effective, ids.fs));
+        acts(self) != acts(old)
     }
 
     /// Whether it may send a signal to `target`.
@@ -243,6 +261,27 @@ mod tests {
         );
         assert_eq!(cred.setfsuid(9), 1);
         assert_eq!(cred.uid.fs, 1);
+    }
+
+    #[test]
+    fn files_go_by_the_number_that_opens_them() {
+        let mut cred = Cred::ROOT;
+        assert!(cred.overrides_permissions());
+        cred.setfsuid(1000);
+        assert!(cred.capable() && !cred.overrides_permissions());
+        assert!(cred.acts_otherwise_than(&Cred::ROOT) && !cred.is_set_id());
+    }
+
+    #[test]
+    fn a_program_with_saved_rights_is_not_only_its_users() {
+        let mut cred = Cred::ROOT;
+        cred.setresgid([1000; 3]).unwrap();
+        cred.setresuid([1000, 1000, 0]).unwrap();
+        assert!(!Cred::is_only(&cred, 1000, 1000));
+        cred.setuid(0).unwrap();
+        assert!(cred.is_set_id());
+        cred.setuid(1000).unwrap();
+        assert!(Cred::is_only(&cred, 1000, 1000) && !Cred::is_only(&cred, 1000, 5));
     }
 
     #[test]

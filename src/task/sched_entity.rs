@@ -81,6 +81,8 @@ pub struct SchedEntity {
     pub policy: u32,
     /// Ticks left.
     pub time_slice: u32,
+    /// Whether those are still of the slice that its parent shared with it.
+    pub first_time_slice: bool,
     /// The `prio_array` that it is on, or was on last; opaque here.
     pub array: *mut (),
     /// CPUs it may run on, one bit each. Written with the task's `pi_lock` held as well, so
@@ -100,6 +102,7 @@ impl SchedEntity {
             rt_priority: 0,
             policy: SCHED_NORMAL,
             time_slice: 25,
+            first_time_slice: false,
             array: ptr::null_mut(),
             cpus_allowed: !0,
             exec_start: 0,

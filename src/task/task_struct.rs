@@ -24,6 +24,7 @@ use super::perf_event_context::PerfEventContext;
 use super::preempt_notifier::PreemptNotifier;
 use super::sched_entity::SchedEntity;
 use super::sched_info::SchedInfo;
+use super::state::{OnRq, TaskState};
 use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
@@ -56,14 +57,14 @@ pub struct TaskStruct {
     pid: AtomicI32,
     /// References; the descriptor and its stack go with the last one.
     pub usage: AtomicU32,
-    /// TASK_*; written by the task itself, and by who wakes it under the run-queue lock.
-    pub state: AtomicU32,
+    /// TASK_*; written by the task itself, and by whoever wakes it, under the run-queue lock.
+    pub state: TaskState,
     /// PF_*.
     pub flags: AtomicU32,
     /// 1 from before this task is switched to until after another's `finish_task_switch`.
     pub on_cpu: AtomicU32,
-    /// 1 while the task is on a run queue. Written under that queue's lock.
-    pub on_rq: AtomicU32,
+    /// Whether the task is on a run queue. Written under that queue's lock.
+    pub on_rq: OnRq,
     /// Taken by who wakes this task or changes the CPUs that it may run on; a run-queue lock may
     /// be taken after it, not before.
     pub pi_lock: IrqSpinLock<()>,
@@ -184,10 +185,10 @@ impl TaskStruct {
             tgid,
             pid: AtomicI32::new(pid),
             usage: AtomicU32::new(2),
-            state: AtomicU32::new(0),
+            state: TaskState::new(),
             flags: AtomicU32::new(0),
             on_cpu: AtomicU32::new(0),
-            on_rq: AtomicU32::new(0),
+            on_rq: OnRq::new(),
             pi_lock: IrqSpinLock::new(LockClass::PiLock, ()),
             ppid: AtomicI32::new(0),
             exit_state: AtomicU32::new(0),
@@ -272,6 +273,12 @@ impl TaskStruct {
     #[inline(always)]
     pub fn cpu(&self) -> u32 {
         self.thread_info().cpu.load(Ordering::Relaxed)
+    }
+
+    /// The running task stops, or ends. A wake-up for an earlier sleep is over by then, or finds `state`.
+    pub fn set_special_state(&self, state: u32) {
+        let _pi = self.pi_lock.lock();
+        self.state.set_special_state(state);
     }
 
     /// Whether all of PF_* `bits` are set.

@@ -24,15 +24,9 @@ pub fn stack(guide: &mut Guide) {
     };
     let next = || {
         let task = slot.task()?;
-        seen.note((
-            task.state.load(Ordering::Relaxed),
-            task.usage.load(Ordering::Relaxed),
-        ));
+        seen.note((task.state.get(), task.usage.load(Ordering::Relaxed)));
         pass(); // it ends, and we are next
-        seen.note((
-            task.state.load(Ordering::Relaxed),
-            task.usage.load(Ordering::Relaxed),
-        ));
+        seen.note((task.state.get(), task.usage.load(Ordering::Relaxed)));
         Ok(())
     };
     let before = TASKS_LIVE.load(Ordering::Relaxed);

@@ -43,14 +43,10 @@ pub fn run(guide: &mut Guide) {
     };
     // Ten seconds are enough for anybody.
     for _ in 0..10 * HZ {
-        if task.state.load(Ordering::Relaxed) == TASK_DEAD
-            && task.on_cpu.load(Ordering::Acquire) == 0
-        {
+        if task.state.get() == TASK_DEAD && task.on_cpu.load(Ordering::Acquire) == 0 {
             break;
         }
-        current()
-            .state
-            .store(TASK_UNINTERRUPTIBLE, Ordering::SeqCst);
+        current().state.set_current_state(TASK_UNINTERRUPTIBLE);
         schedule_timeout(1);
     }
     let (waited, forced) = (task.nvcsw.get(), task.nivcsw.get());
@@ -59,7 +55,7 @@ pub fn run(guide: &mut Guide) {
         "wait status {status:#x}; it slept {waited} times, was preempted {forced} times"
     ));
     guide.check(
-        task.state.load(Ordering::Relaxed) == TASK_DEAD && status == 0,
+        task.state.get() == TASK_DEAD && status == 0,
         "it ended with status 0",
     );
     guide.check(waited > 0, "it slept and was switched back to");

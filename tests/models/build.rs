@@ -28,6 +28,18 @@ const COPIES: &[Copy] = &[
         "src/sched/on_cpu.rs",
         &[("Ordering::Release", "Ordering::Relaxed")],
     ),
+    ("state", "src/task/state.rs", &[]),
+    (
+        "state_no_migrating",
+        "src/task/state.rs",
+        &[("self.0.store(MIGRATING", "self.0.store(0")],
+    ),
+    ("ttwu", "src/sched/ttwu.rs", &[]),
+    (
+        "ttwu_no_wait",
+        "src/sched/ttwu.rs",
+        &[("    wait_until_off_cpu(p.on_cpu());\n", "")],
+    ),
     ("lock_word", "src/sync/lock_word.rs", &[STORE_IN_ORDER]),
     (
         "lock_word_relaxed",
@@ -56,6 +68,8 @@ fn main() {
             ("core::sync::atomic", "loom::sync::atomic"),
             ("core::hint", "loom::hint"),
             ("pub const fn", "pub fn"),
+            // The copies lie side by side.
+            ("crate::task::state", "super::state"),
         ] {
             text = text.replace(find, replace);
         }

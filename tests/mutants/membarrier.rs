@@ -49,7 +49,7 @@ pub const MEMBARRIER: &[Mutant] = &[
         name: "membarrier_not_forked",
         takes_out: "the copy of a registration at fork",
         edits: &[
-            Edit { file: "src/process/fork.rs", find: "    unsafe { (*new).context_flags.fetch_or(context, Ordering::Relaxed) };", replace: "    let _ = context;" },
+            Edit { file: "src/process/fork.rs", find: "        (*new).context_flags.fetch_or(context, Ordering::Relaxed);\n", replace: "        let _ = context;\n" },
         ],
         red: Run::ring3("membarrier", "fork copies the registration"),
     },

@@ -9,6 +9,7 @@ mod numbers;
 mod processes;
 mod procfs;
 mod programs;
+mod rights;
 mod rseq;
 mod schedule;
 mod several_cpus;
@@ -191,6 +192,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         switch_to::SWITCH_TO,
         schedule::SCHEDULE,
         programs::PROGRAMS,
+        rights::RIGHTS,
         procfs::PROCFS,
         processes::PROCESSES,
         membarrier::MEMBARRIER,

@@ -57,7 +57,7 @@ pub const PROCFS: &[Mutant] = &[
         name: "addresses_told_to_strangers",
         takes_out: "ptrace_may_access",
         edits: &[
-            Edit { file: "src/process/proc/task_mm.rs", find: "    if me.tgid == task.tgid {", replace: "    if me.tgid == task.tgid || true {" },
+            Edit { file: "src/process/ptrace.rs", find: "    if me.tgid == task.tgid {", replace: "    if me.tgid == task.tgid || true {" },
         ],
         red: Run::ring3("proc_status", "addresses of another user's are not told"),
     },

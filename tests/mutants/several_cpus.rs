@@ -9,9 +9,25 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "on_cpu_not_waited_for",
         takes_out: "the wait for on_cpu in try_to_wake_up",
         edits: &[
-            Edit { file: "src/sched/wake_up.rs", find: "    wait_until_off_cpu(&p.on_cpu);", replace: "" },
+            Edit { file: "src/sched/ttwu.rs", find: "    wait_until_off_cpu(p.on_cpu());", replace: "" },
         ],
         red: Run::on_two_cpus("smp_wake_up_waits_until_context_is_saved"),
+    },
+    Mutant {
+        name: "migrating_is_on_no_queue",
+        takes_out: "TASK_ON_RQ_MIGRATING, as a waker sees it",
+        edits: &[
+            Edit { file: "src/task/state.rs", find: "        self.0.load(Ordering::Acquire) != 0\n", replace: "        self.0.load(Ordering::Acquire) == QUEUED\n" },
+        ],
+        red: Run::on_two_cpus("smp_wake_up_waits_until_task_is_pulled"),
+    },
+    Mutant {
+        name: "waker_takes_the_queue_that_a_task_leaves",
+        takes_out: "the wait for the end of a pull in __task_rq_lock",
+        edits: &[
+            Edit { file: "src/sched/ttwu.rs", find: " && !p.on_rq().is_migrating()", replace: "" },
+        ],
+        red: Run::on_two_cpus("smp_wake_up_waits_until_task_is_pulled"),
     },
     Mutant {
         name: "on_cpu_not_set",

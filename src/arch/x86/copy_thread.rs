@@ -96,17 +96,21 @@ fn copy_io_bitmap(parent: Current) -> Result<Option<IoBitmap>, Errno> {
 
 /// Takes the ports away from the running task: called when it exits.
 ///
-/// The order matters: first the task has no bitmap any more, then the TSS is made all ones,
-/// with preemption off, then the memory goes.
+/// The task's bitmap and what this CPU's TSS grants change together, with preemption off: a switch
+/// between the two would find a task without ports, change nothing in the TSS, and leave the ports to
+/// whoever runs next. The memory goes when preemption is on again.
 pub fn exit_thread(me: Current) {
-    // SAFETY: our own context.
-    let thread = unsafe { me.thread_mut() };
-    let old = thread.io_bitmap.take();
-    if let Some(bitmap) = &old {
+    let old = {
         let _no_preempt = PreemptGuard::new();
-        thread.set_work(TIF_IO_BITMAP, false);
-        ports_gone(bitmap);
-    }
+        // SAFETY: our own context, preemption off.
+        let thread = unsafe { me.thread_mut() };
+        let old = thread.io_bitmap.take();
+        if let Some(bitmap) = &old {
+            thread.set_work(TIF_IO_BITMAP, false);
+            ports_gone(bitmap);
+        }
+        old
+    };
     drop(old);
 }
 

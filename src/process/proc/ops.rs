@@ -6,10 +6,11 @@
 
 use alloc::vec::Vec;
 
-use super::task_mm::{get_task_mm, ptrace_may_access};
+use super::task_mm::get_task_mm;
 use super::{system_files, task_files};
 use crate::fs::procfs::{ProcInode, ProcOps, Who};
 use crate::process::pid::PID_MAX;
+use crate::process::ptrace::{PtraceMode, is_dumpable, ptrace_may_access};
 use crate::process::tasklist::{BATCH, TASKLIST, find_task_by_pid};
 use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskRef;
@@ -47,7 +48,9 @@ fn is_there(inode: ProcInode) -> bool {
 
 fn owner(inode: ProcInode) -> (u32, u32) {
     let task = who(inode).and_then(|who| find(who).ok());
-    task.map_or((0, 0), |task| {
+    // A directory of a process is its user's, and the files if they are for that user to see.
+    let is_shown = |task: &TaskRef| inode.is_directory() || is_dumpable(task);
+    task.filter(is_shown).map_or((0, 0), |task| {
         let cred = task.cred();
         (cred.uid.effective, cred.gid.effective)
     })
@@ -84,7 +87,7 @@ fn show(inode: ProcInode) -> Result<Vec<u8>, Errno> {
 
 fn exe(who: Who) -> Result<&'static [u8], Errno> {
     let task = find(who)?;
-    if !ptrace_may_access(&task) {
+    if !ptrace_may_access(&task, PtraceMode::FsCreds) {
         return Err(Errno::EACCES);
     }
     let name = get_task_mm(&task).map_or(&[][..], |mm| mm.map.lock().exe_file);

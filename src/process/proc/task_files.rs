@@ -10,13 +10,14 @@ use core::sync::atomic::Ordering;
 
 use super::format::{TaskStat, USER_HZ};
 use super::status::{Signals, status};
-use super::task_mm::{Memory, get_task_mm, maps, ptrace_may_access};
+use super::task_mm::{Memory, get_task_mm, maps};
 use super::wchan::get_wchan;
 use crate::drivers::tsc::cycles_to_ns;
 use crate::fs::procfs::TaskFile;
 use crate::hw::pte::PAGE_SHIFT;
 use crate::mm::fault::read_from_mm;
 use crate::process::pid::PidType;
+use crate::process::ptrace::{PtraceMode, ptrace_may_access};
 use crate::process::tasklist::do_each_task_pid;
 use crate::process::usage::Usage;
 use crate::sched::hooks::sched_info::sched_info_of;
@@ -40,7 +41,7 @@ pub fn show(task: &TaskRef, process: bool, file: TaskFile) -> Result<Vec<u8>, Er
         TaskFile::Stat => stat(task, process).line(),
         TaskFile::Status => status(task),
         TaskFile::Wchan => Some(task)
-            .filter(|task| ptrace_may_access(task))
+            .filter(|task| ptrace_may_access(task, PtraceMode::FsCreds))
             .and_then(|task| get_wchan(task))
             .unwrap_or_else(|| "0".to_string()),
     };
@@ -81,7 +82,7 @@ fn schedstat(task: &TaskStruct) -> String {
 /// Its letter.
 pub fn state(task: &TaskStruct) -> char {
     match task.exit_state.load(Ordering::Relaxed) {
-        0 => state_letter(task.state.load(Ordering::Relaxed)),
+        0 => state_letter(task.state.get()),
         EXIT_ZOMBIE => 'Z',
         _ => 'X',
     }
@@ -107,7 +108,7 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
     let used = if process { all } else { Usage::of(task) };
     // Each thread tells those of the process.
     let children = task.signal.usage.lock().children;
-    let permitted = ptrace_may_access(task);
+    let permitted = ptrace_may_access(task, PtraceMode::FsCreds);
     let (policy, rt_priority, static_prio) = get_scheduler(task);
     let signals = Signals::of(task);
     let mut stat = TaskStat {

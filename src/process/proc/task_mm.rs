@@ -10,12 +10,12 @@ use core::ops::Deref;
 use core::sync::atomic::Ordering;
 
 use super::format::{Area, area_line};
-use crate::arch::x86::current::current;
 use crate::hw::pte::{PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pte, PteFlags};
 use crate::mm::frame::zero_page;
 use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::pgtable::{for_each_used, nr_pgtables};
 use crate::mm::vma::{Backing, MemoryMap, VmFlags, Vma};
+use crate::process::ptrace::{PtraceMode, ptrace_may_access};
 use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskStruct;
 
@@ -45,16 +45,6 @@ pub fn get_task_mm(task: &TaskStruct) -> Option<TaskMm> {
     // SAFETY: the task gives its user back only after it has changed `mm`, under the lock.
     unsafe { mm.as_ref() }?.counts.get_user();
     Some(TaskMm(mm))
-}
-
-/// Whether the running task may know what only `task` itself, its user and root know.
-pub fn ptrace_may_access(task: &TaskStruct) -> bool {
-    let me = current();
-    if me.tgid == task.tgid {
-        return true;
-    }
-    let target = task.cred();
-    me.cred().may_trace(&target)
 }
 
 /// How much memory a process has, in bytes.
@@ -140,7 +130,7 @@ impl Memory {
 
 /// The areas, a line each. EACCES for another user's.
 pub fn maps(task: &TaskStruct) -> Result<String, Errno> {
-    if !ptrace_may_access(task) {
+    if !ptrace_may_access(task, PtraceMode::FsCreds) {
         return Err(Errno::EACCES);
     }
     let mut out = String::new();

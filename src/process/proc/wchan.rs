@@ -38,7 +38,7 @@ pub fn get_wchan(task: &TaskStruct) -> Option<String> {
 fn saved_return_addresses(task: &TaskStruct) -> ArrayVec<u32, MAX_DEPTH> {
     // While the lock is held nobody can wake it, so its stack stays as it is.
     let _locked = task_rq_lock(task);
-    let runs = task.on_cpu.load(Ordering::Relaxed) != 0 || task.on_rq.load(Ordering::Relaxed) != 0;
+    let runs = task.on_cpu.load(Ordering::Relaxed) != 0 || task.on_rq.is_on_rq();
     if runs {
         return ArrayVec::new();
     }

@@ -22,7 +22,7 @@ pub fn force_schedstat_enabled() {
 #[inline(never)]
 pub fn sched_info_switch(prev: &TaskStruct, next: &TaskStruct) {
     let now = rdtsc();
-    let is_runnable = prev.state.load(Ordering::Relaxed) == TASK_RUNNING && prev.pid() != 0;
+    let is_runnable = prev.state.get() == TASK_RUNNING && prev.pid() != 0;
     if prev.hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
         // SAFETY: the run-queue lock is held.
         unsafe { (*prev.sched_info.get()).depart(now, is_runnable) };

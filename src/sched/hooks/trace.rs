@@ -50,7 +50,7 @@ pub fn trace_sched_switch(prev: &TaskStruct, next: &TaskStruct) {
     if !is_traced(prev) {
         return;
     }
-    let state = prev.state.load(Ordering::Relaxed);
+    let state = prev.state.get();
     // A preempted task runs on, whatever it had meant to do.
     let prev_state = match preempt_count() & PREEMPT_ACTIVE != 0 {
         true => TASK_RUNNING | STATE_PREEMPTED,

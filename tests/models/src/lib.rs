@@ -10,6 +10,7 @@ mod flush;
 mod mm_count;
 mod on_cpu;
 mod private;
+mod pull;
 mod run_queue;
 mod sigpending;
 mod sources;
@@ -25,6 +26,12 @@ pub mod real {
     pub mod lock_word {
         include!(concat!(env!("OUT_DIR"), "/lock_word.rs"));
     }
+    pub mod state {
+        include!(concat!(env!("OUT_DIR"), "/state.rs"));
+    }
+    pub mod ttwu {
+        include!(concat!(env!("OUT_DIR"), "/ttwu.rs"));
+    }
 }
 
 /// The same with an ordering that is too weak.
@@ -37,5 +44,26 @@ pub mod weak {
     }
     pub mod lock_word {
         include!(concat!(env!("OUT_DIR"), "/lock_word_relaxed.rs"));
+    }
+}
+
+/// A pull that leaves its task on no queue, as `on_rq` says.
+pub mod no_migrating {
+    pub use super::real::on_cpu;
+    pub mod state {
+        include!(concat!(env!("OUT_DIR"), "/state_no_migrating.rs"));
+    }
+    pub mod ttwu {
+        include!(concat!(env!("OUT_DIR"), "/ttwu.rs"));
+    }
+}
+
+/// A waker that does not wait for its sleeper to be off its CPU.
+pub mod no_wait {
+    pub use super::real::on_cpu;
+    pub use super::real::state;
+    #[allow(unused_imports, reason = "what is taken out used it")]
+    pub mod ttwu {
+        include!(concat!(env!("OUT_DIR"), "/ttwu_no_wait.rs"));
     }
 }

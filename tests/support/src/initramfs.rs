@@ -18,6 +18,7 @@ pub fn entries(profile: Profile) -> Result<Vec<Entry>> {
     for (name, file) in foreign::programs()?.all() {
         entries.push(Entry::program(&format!("bin/{name}"), fs::read(file)?));
     }
+    entries.extend(restricted());
     for name in compile::program_names()? {
         let bytes = fs::read(compile::binaries(profile).join(&name))?;
         let path = if name == "init" {
@@ -30,14 +31,39 @@ pub fn entries(profile: Profile) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// Folders and files that not everybody may use: what the ring-3 program `search` looks for.
+fn restricted() -> [Entry; 9] {
+    let with = |path: &str, mode, bytes: &[u8]| Entry {
+        path: path.to_owned(),
+        mode,
+        bytes: bytes.to_vec(),
+    };
+    [
+        with("search", 0o040_755, b""),
+        with("search/closed", 0o040_700, b""),
+        with("search/closed/file", 0o100_755, b"#!/tests/search ran\n"),
+        with("search/closed/folder", 0o040_755, b""),
+        // To be searched, but not read.
+        with("search/passage", 0o040_711, b""),
+        with("search/passage/file", 0o100_755, b"#!/tests/search ran\n"),
+        with("search/passage/private", 0o100_600, b"private"),
+        with(
+            "search/passage/only-run",
+            0o100_711,
+            b"#!/tests/search ran\n",
+        ),
+        with("search/way-in", 0o120_777, b"/search/closed/file"),
+    ]
+}
+
 /// One file of the initramfs.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Without a leading slash.
     pub path: String,
-    /// `S_IFREG` or `S_IFDIR`, and permissions.
+    /// `S_IFREG`, `S_IFDIR` or `S_IFLNK`, and permissions.
     pub mode: u32,
-    /// Empty for a folder.
+    /// Empty for a folder; of a link where it leads.
     pub bytes: Vec<u8>,
 }
 
@@ -66,7 +92,11 @@ pub fn newc(entries: &[Entry]) -> Vec<u8> {
     let mut archive = Vec::new();
     for (entry, ino) in entries.iter().zip(1..) {
         let size = u32::try_from(entry.bytes.len()).expect("an initramfs file is less than 4 GiB");
-        let links = if entry.mode & 0o040_000 != 0 { 2 } else { 1 };
+        let links = if entry.mode & 0o170_000 == 0o040_000 {
+            2
+        } else {
+            1
+        };
         let header = cpio::newc::Builder::new(&entry.path)
             .ino(ino)
             .mode(entry.mode)

@@ -31,7 +31,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("edges", "numbers that wrap around or never end"),
     ("vdso", "AT_SYSINFO and its image"),
     ("faults", "each exception kills its program only"),
+    ("rights", "rights over other processes"),
+    (
+        "search",
+        "which directories a user may search, and which files they may use",
+    ),
     ("sched", "FIFO, RR, priorities, preemption, sleeping"),
+    ("starve", "nobody has a CPU for ever by asking for it"),
     ("affinity", "which CPUs a task may run on"),
     ("eflags", "NT, AC, DF, TF, ID do not cross a switch"),
     ("gs_bases", "one selector, several bases"),

@@ -8,13 +8,18 @@
 #![no_std]
 #![no_main]
 
+use core::sync::atomic::Ordering::SeqCst;
 use rt::{
     Errno, WaitStatus, child, eq, expect_exit, expect_signal,
     insn::{inb, inl, inw, outb},
-    ktap, ok,
+    job::wait_for,
+    ktap,
+    memory::shared_page,
+    ok,
     ports::{LAST, POST, ioperm},
     process::{NOBODY, exec_self, setuid},
     relay::{Role, alternate},
+    sched::stay_on_one_cpu,
     segfaults,
     signal::SIGSEGV,
     start,
@@ -217,16 +222,42 @@ fn errors() {
     });
 }
 
+/// A process that ends gives its ports up before anybody else runs.
+fn dying() {
+    let page = shared_page();
+    let neighbour = child(|| {
+        stay_on_one_cpu();
+        setuid(NOBODY).expect("root may");
+        page[0].store(1, SeqCst);
+        wait_for(&page[1], 1);
+        outb(POST, 0x1a);
+        0
+    });
+    wait_for(&page[0], 1);
+    expect_exit("a process with a port ends", 0, || {
+        stay_on_one_cpu();
+        grant(POST);
+        page[1].store(1, SeqCst);
+        0
+    });
+    eq!(
+        neighbour.wait(),
+        WaitStatus::signaled(SIGSEGV),
+        "and the next task on the CPU does not have it"
+    );
+}
+
 fn main() -> i32 {
     if start::arg(1) == Some("outb") {
         outb(POST, 0x19);
         return 0;
     }
-    ktap::plan(30);
+    ktap::plan(32);
     one_port();
     last_port();
     switching();
     life_cycle();
+    dying();
     errors();
     ktap::finish()
 }

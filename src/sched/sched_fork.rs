@@ -1,0 +1,66 @@
+//! `sched_fork`, `sched_exit`: a new task gets half of its parent's time slice, and gives the rest back.
+//!
+//! Time slices are made in the tick alone, when one is used up, and then the task is in the expired
+//! array. A fork only divides the parent's slice, and a parent that has nothing left goes to the expired
+//! array at once: otherwise a chain of short-lived processes would have the CPU for ever.
+//!
+//! Called by `copy_process` and by `do_exit`, in process context.
+//!
+//! Book: ch. 7, "The scheduler_tick() Function", "Updating the time slice"; ch. 3, "copy_process()".
+//! Linux: 2.6.11 `sched_fork`, `sched_exit`.
+
+use super::rq::{raw_rq_lock, raw_rq_unlock, task_rq_lock, this_rq};
+use super::tick::task_timeslice;
+use crate::arch::x86::current::Current;
+use crate::sync::IrqGuard;
+use crate::task::sched_entity::SCHED_FIFO;
+use crate::task::task_struct::TaskStruct;
+use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
+
+/// Gives `task`, which nobody else knows yet, policy, priority and CPUs of the running task, and half
+/// of its time slice, rounded up.
+pub fn sched_fork(me: Current, task: &mut TaskStruct) {
+    let _irq = IrqGuard::new();
+    let rq = this_rq();
+    // SAFETY: interrupts are off, and no run-queue lock is held. It guards the running task's entity.
+    unsafe {
+        raw_rq_lock(rq);
+        let mine = &mut *me.se.get();
+        let se = task.se.get_mut();
+        se.policy = mine.policy;
+        se.prio = mine.prio;
+        se.static_prio = mine.static_prio;
+        se.rt_priority = mine.rt_priority;
+        // The idle task that makes the first tasks is bound to its CPU; they are not.
+        se.cpus_allowed = if me.pid() == 0 { !0 } else { mine.cpus_allowed };
+        se.time_slice = mine.time_slice.div_ceil(2);
+        se.first_time_slice = true;
+        mine.time_slice /= 2;
+        if mine.time_slice == 0 {
+            mine.time_slice = task_timeslice(mine);
+            // The idle task is on no list, and a FIFO task's time never ends.
+            if me.on_rq.is_queued() && mine.policy != SCHED_FIFO {
+                (*rq).yield_task(me.as_ptr());
+                set_flag(me.thread_info(), TIF_NEED_RESCHED);
+            }
+        }
+        raw_rq_unlock(rq);
+    }
+}
+
+/// The running task ends: the rest of the time that `parent` gave it at its birth goes back.
+pub fn sched_exit(me: Current, parent: &TaskStruct) {
+    let left = {
+        let _irq = IrqGuard::new();
+        // SAFETY: the running task's own; the tick is the only other writer, and it is off.
+        let mine = unsafe { &mut *me.se.get() };
+        let is_first = core::mem::take(&mut mine.first_time_slice);
+        if is_first { mine.time_slice } else { 0 }
+    };
+    if left != 0 {
+        let _locked = task_rq_lock(parent);
+        // SAFETY: both locks are held.
+        let se = unsafe { &mut *parent.se.get() };
+        se.time_slice = se.time_slice.saturating_add(left).min(task_timeslice(se));
+    }
+}
