@@ -215,7 +215,8 @@ fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
             .pids
             .get(me.tgid)
             .is_some_and(|entry| entry.live_threads == 1);
-        if !is_last {
+        // Nobody adopts the children of init, with which the system ends.
+        if !is_last || me.tgid == INIT_PID {
             return list;
         }
         let Some(has_zombie) = list.reparent_children(me.tgid, disconnects) else {

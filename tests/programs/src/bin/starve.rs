@@ -32,7 +32,7 @@ const SYS_SETPGID: u32 = 57;
 const SYS_SCHED_SETPARAM: u32 = 154;
 
 /// How long the victim is watched.
-const WATCHED_MS: u64 = 1500;
+const WATCHED_MS: u64 = 400;
 
 /// How often `counter` was counted up meanwhile.
 fn progress(counter: &AtomicU32) -> u32 {
