@@ -208,8 +208,8 @@ fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
         since.iter().map(|&(who, _)| who).collect::<Vec<_>>(),
         [1, 2, 1, 2, 1].to_vec(),
     )?;
-    // The first may have begun in the middle of a tick, with a slice of another length.
-    for pair in since.windows(2).skip(1) {
+    // Each has at first what its parent gave it of its own slice.
+    for pair in since.windows(2).skip(2) {
         let ticks = pair[1].1 - pair[0].1;
         expect_within(
             "ticks of a turn",
