@@ -92,10 +92,10 @@ pub fn change(changes: &[(usize, u32)]) {
 extern "C" fn look_at_frame(frame: u32) {
     CALLS.fetch_add(1, Relaxed);
     let words = if RT.load(Relaxed) != 0 { 67 } else { 183 };
-    for n in 0..words {
+    for (n, shown) in FRAME.iter().take(words).enumerate() {
         // SAFETY: the frame that the kernel has made.
         let word = unsafe { (frame as *const u32).add(n).read_volatile() };
-        FRAME[n].store(word, Relaxed);
+        shown.store(word, Relaxed);
     }
     for slot in CHANGES.chunks_exact(2) {
         let (at, value) = (slot[0].load(Relaxed), slot[1].load(Relaxed));
