@@ -189,7 +189,7 @@ fn all_locked_up(name: &str, cpus: u32) -> Scenario {
         move |run| {
             run.line("BUG: hard lockup: CPU 0 has not switched for 5 s")?;
             for cpu in 0..cpus {
-                run.line(&format!("cpu {cpu}, task locked up["))?;
+                run.line(&format!("cpu {cpu}, task locked"))?;
             }
             let spinning = run.log.matches("deaths::spin_with").count();
             ensure!(
