@@ -36,6 +36,8 @@ pub mod cmdline;
 pub mod drivers;
 pub mod exit_value;
 pub mod fs;
+#[cfg(test)]
+mod fuzz_tests;
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "numbers that the machine gives"

@@ -338,7 +338,7 @@ pub fn force_sig_info(info: SigInfo, me: Current) {
 
 /// Where the action of `signal` (1 to NSIG) stands.
 pub fn index(signal: u32) -> usize {
-    (signal.saturating_sub(1) as usize).min(NSIG as usize - 1)
+    (signal.saturating_sub(1) as usize).min((NSIG - 1) as usize)
 }
 
 /// As [`force_sig_info`], from the kernel, with nothing to tell.

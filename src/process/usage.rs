@@ -11,7 +11,7 @@ use core::ops::ControlFlow;
 use super::pid::PidType;
 use super::tasklist::{BATCH, TASKLIST, do_each_task_pid};
 use crate::process::proc::format::USER_HZ;
-use crate::sched::timer::HZ;
+use crate::sched::timer::ticks_in;
 use crate::task::task_struct::TaskStruct;
 
 /// Sums.
@@ -65,10 +65,7 @@ impl Usage {
 
     /// User and system time in clock ticks of 10 ms, as programs are told.
     pub fn clock_ticks(self) -> [u32; 2] {
-        [self.utime, self.stime].map(|ticks| {
-            let in_clock_ticks = u64::from(ticks).wrapping_mul(USER_HZ) / u64::from(HZ);
-            in_clock_ticks as u32
-        })
+        [self.utime, self.stime].map(|ticks| ticks_in(USER_HZ, ticks.into()) as u32)
     }
 
     /// What the process of `task` has used, its ended threads included. Process context, no lock held.

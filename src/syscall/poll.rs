@@ -124,7 +124,7 @@ fn do_poll(fds: u32, count: u32, end: Option<u64>) -> SysResult {
                 revents(fd, PollEvents::from_bits_truncate(events & 0xffff))
             };
             put_user(at.wrapping_add(6), result.bits() as u16)?;
-            ready += u32::from(!result.is_empty());
+            ready = ready.wrapping_add(u32::from(!result.is_empty()));
         }
         Ok(ready)
     })

@@ -29,5 +29,6 @@ pub fn put_us<T: UserTime + Pod>(to: u32, us: u64) -> Result<(), Errno> {
 
 /// Nanoseconds in ticks, rounded up.
 pub fn ticks(ns: u64) -> u64 {
-    ns.div_ceil(1_000_000_000 / u64::from(HZ))
+    const TICK_NS: u64 = 1_000_000_000 / HZ as u64;
+    ns.div_ceil(TICK_NS)
 }
