@@ -81,7 +81,7 @@ pub const RIGHTS: &[Mutant] = &[
         name: "policy_brings_a_new_slice",
         takes_out: "that only the tick fills a time slice",
         edits: &[
-            Edit { file: "src/sched/policy.rs", find: "            MAX_RT_PRIO.saturating_sub(se.rt_priority)\n        };", replace: "            MAX_RT_PRIO.saturating_sub(se.rt_priority)\n        };\n        se.time_slice = crate::sched::tick::task_timeslice(se);" },
+            Edit { file: "src/sched/policy.rs", find: "        se.rt_priority = rt_priority as u32;\n", replace: "        se.rt_priority = rt_priority as u32;\n        se.time_slice = crate::sched::tick::task_timeslice(se);\n" },
         ],
         red: Run::ring3("starve", "sched_setscheduler(0, SCHED_OTHER, 0)"),
     },
