@@ -6,6 +6,7 @@
 //! | `tour` | tell the tour of the switch, then end | run `init` |
 //! | `selftest`, `selftest=GLOB` | run the in-kernel tests whose names match, then end | run `init` |
 //! | `stress`, `stress=ROUNDS` | many processes and threads, then a count of what is left | run `init` |
+//! | `fuzz=SEED`, `fuzz=SEED,ROUNDS` | whatever ring 3 can do, at random, then a count of what is left | run `init` |
 //! | `init=PATH` | the first program | `/init` |
 //! | `fpu=lazy` or `eager` | restore the FPU at #NM, or at each switch | `lazy` |
 //! | `io_bitmap=copy`, `lazy` or `invalidate` | what a switch does with the I/O bitmap | `copy` |
@@ -34,6 +35,8 @@ use core::{
     iter, str,
 };
 
+/// Rounds of a fuzzer that is told only its seed.
+const FUZZ_ROUNDS: u32 = 20;
 /// Rounds of a stress run that says nothing else.
 const DEFAULT_ROUNDS: u32 = 3;
 
@@ -48,6 +51,8 @@ pub enum Job<'a> {
     Selftest(Glob<'a>),
     /// The stress run, with so many rounds for each worker.
     Stress(u32),
+    /// The fuzzer, with its seed and rounds.
+    Fuzz(u32, u32),
 }
 
 /// When a task gets its FPU registers back.
@@ -192,6 +197,17 @@ impl Default for Cmdline<'_> {
     }
 }
 
+/// `SEED` or `SEED,ROUNDS`.
+fn seed_and_rounds(text: &str) -> Option<(u32, u32)> {
+    let (seed, rounds) = match text.split_once(',') {
+        Some((seed, rounds)) => (seed, rounds.parse().ok()?),
+        None => (text, FUZZ_ROUNDS),
+    };
+    (1..=100_000)
+        .contains(&rounds)
+        .then_some((seed.parse().ok()?, rounds))
+}
+
 impl<'a> Cmdline<'a> {
     fn apply(&mut self, word: Word<'a>) -> Result<(), Warning<'a>> {
         let bad = |expected| Err(Warning::BadValue(word, expected));
@@ -205,6 +221,10 @@ impl<'a> Cmdline<'a> {
             ("stress", Some(_)) => match text.parse() {
                 Ok(rounds @ 1..=100_000) => self.job = Job::Stress(rounds),
                 _ => return bad("1 to 100000"),
+            },
+            ("fuzz", _) => match seed_and_rounds(text) {
+                Some((seed, rounds)) => self.job = Job::Fuzz(seed, rounds),
+                None => return bad("a seed, or a seed and 1 to 100000 rounds: 7,100"),
             },
             ("quiet", None) => self.loglevel = 4,
             ("tour" | "quiet", _) => return bad("no value"),

@@ -38,7 +38,7 @@ use crate::sched::policy::make_thread_of_cpu;
 use crate::sched::trace_thread::trace_thread;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, smp_init};
-use crate::selftest;
+use crate::selftest::{self, stress::Storm};
 use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
 use crate::tour;
 use crate::trace::rings;
@@ -214,7 +214,11 @@ extern "C" fn kernel_init(_: u32) -> i32 {
         Job::Init => run_init_process(&cmdline),
         Job::Tour => tour::run(),
         Job::Selftest(glob) => selftest::run(glob),
-        Job::Stress(rounds) => selftest::stress::run(rounds),
+        Job::Stress(rounds) => selftest::stress::run(Storm { seed: None, rounds }),
+        Job::Fuzz(seed, rounds) => selftest::stress::run(Storm {
+            seed: Some(seed),
+            rounds,
+        }),
     }
 }
 

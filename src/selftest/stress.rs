@@ -1,8 +1,9 @@
-//! The stress run: `stress` or `stress=ROUNDS` on the kernel command line.
+//! The stress run and the fuzzer: `stress`, `stress=ROUNDS`, `fuzz=SEED` or `fuzz=SEED,ROUNDS` on the
+//! kernel command line.
 //!
-//! Runs the program `/tests/stress` as a process, with many workers, and counts before and after:
-//! whatever the workers did, no task, kernel stack, address space or page may be left, no lock
-//! held, and every CPU must have had its part.
+//! Runs the program `/tests/stress` or `/tests/fuzz` as a process, with many workers, and counts before
+//! and after: whatever the workers did, no task, kernel stack, address space or page may be left, no
+//! lock held, every CPU must have had its part, and a shell must still run.
 //!
 //! Called by task 1, which ends the machine with the result.
 
@@ -10,7 +11,7 @@ extern crate alloc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt::Debug;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::crew::Crew;
 use super::report;
@@ -31,17 +32,32 @@ use crate::process::tasklist::find_task_by_pid;
 use crate::sched::policy::set_scheduler;
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::HZ;
+use crate::sync::SpinLock;
 use crate::task::sched_entity::SCHED_NORMAL;
 use crate::task::task_struct::TASKS_LIVE;
 
-/// Processes that work at the same time.
+/// Processes that work at the same time: each of the stress run's does what it is told, each of the
+/// fuzzer's has victims and their threads.
 const WORKERS: u32 = 100;
+const FUZZ_WORKERS: u32 = 8;
 /// Seconds after which the run has failed, for each round.
 const SECONDS_PER_ROUND: u64 = 5;
 /// After so long whatever is still held is left behind.
 const SETTLED_US: u64 = 5_000_000;
 
-static ROUNDS: AtomicU32 = AtomicU32::new(0);
+/// A run of one of the two programs.
+#[derive(Clone, Copy)]
+pub struct Storm {
+    /// What the fuzzer's dice begin with; the stress run needs none.
+    pub seed: Option<u32>,
+    /// Rounds of each worker.
+    pub rounds: u32,
+}
+
+static STORM: SpinLock<Storm> = SpinLock::new(Storm {
+    seed: None,
+    rounds: 0,
+});
 
 /// What must be the same before and after.
 #[derive(Clone, Copy, PartialEq)]
@@ -68,18 +84,18 @@ impl Holdings {
 }
 
 /// Runs it and ends the machine.
-pub fn run(rounds: u32) -> ! {
-    ROUNDS.store(rounds, Ordering::Relaxed);
-    report(format_args!("KTAP version 1\n1..8\n"));
+pub fn run(storm: Storm) -> ! {
+    report(format_args!("KTAP version 1\n1..9\n"));
     // Once with little to do, so that what is only made once is there.
     let mut report = Report {
         number: 0,
         good: true,
     };
-    report.case("a_short_run_ends_well", run_program(1), Some(0));
+    let short = Storm { rounds: 1, ..storm };
+    report.case("a_short_run_ends_well", run_storm(short), Some(0));
     let before = settled();
     let switches = nr_switches();
-    report.case("every_worker_kept_its_own", run_program(rounds), Some(0));
+    report.case("every_worker_kept_its_own", run_storm(storm), Some(0));
     // On a busy host it may take a while until the last are off their stacks.
     let after = patiently(settled, |after| *after == before);
     report.case("no_task_is_left", after.tasks, before.tasks);
@@ -100,6 +116,7 @@ pub fn run(rounds: u32) -> ! {
         .filter(|&cpu| is_online(cpu) && nr_switches()[cpu as usize] - switches[cpu as usize] < 10)
         .collect();
     report.case("every_cpu_had_its_part", idle, Vec::new());
+    report.case("a_shell_still_runs", run_program(shell, 10), Some(42 << 8));
     drivers::exit(match report.good {
         true => ExitValue::Success,
         false => ExitValue::Failure,
@@ -126,12 +143,18 @@ impl Report {
     }
 }
 
-/// Runs the program with so many rounds a worker: its wait status, or none if it does not end.
-fn run_program(rounds: u32) -> Option<i32> {
-    ROUNDS.store(rounds, Ordering::Relaxed);
-    let task = kernel_thread(execute, 0, "stress").ok()?;
+/// Runs the program: its wait status, or none if it does not end.
+fn run_storm(storm: Storm) -> Option<i32> {
+    *STORM.lock() = storm;
+    let seconds = SECONDS_PER_ROUND * u64::from(storm.rounds + 1);
+    run_program(execute, seconds)
+}
+
+/// Runs a process that begins with `body`: its wait status, or none if it takes longer than `seconds`.
+fn run_program(body: extern "C" fn(u32) -> i32, seconds: u64) -> Option<i32> {
+    let task = kernel_thread(body, 0, "stress").ok()?;
     let pid = task.pid();
-    for _ in 0..SECONDS_PER_ROUND * u64::from(rounds + 1) * u64::from(HZ) {
+    for _ in 0..seconds * u64::from(HZ) {
         // Nobody waits for a kernel thread's process: it is reaped when it ends.
         if find_task_by_pid(pid).is_none() {
             return Some(task.exit_code.load(Ordering::Relaxed));
@@ -142,16 +165,30 @@ fn run_program(rounds: u32) -> Option<i32> {
 }
 
 extern "C" fn execute(_: u32) -> i32 {
-    let (rounds, workers) = (
-        ROUNDS.load(Ordering::Relaxed).to_string(),
-        WORKERS.to_string(),
-    );
+    let storm = *STORM.lock();
+    let rounds = storm.rounds.to_string();
+    match storm.seed {
+        None => become_program(&["/tests/stress", &rounds, &WORKERS.to_string()]),
+        Some(seed) => become_program(&[
+            "/tests/fuzz",
+            &seed.to_string(),
+            &rounds,
+            &FUZZ_WORKERS.to_string(),
+        ]),
+    }
+}
+
+extern "C" fn shell(_: u32) -> i32 {
+    become_program(&["/bin/busybox", "sh", "-c", "(exit 40); exit $(($? + 2))"])
+}
+
+fn become_program(words: &[&str]) -> i32 {
     // As a normal process: the run's own priority is not for programs.
     let _normal = set_scheduler(&current(), SCHED_NORMAL, 0);
-    match kernel_execve(&["/tests/stress", &rounds, &workers]) {
+    match kernel_execve(words) {
         Ok(never) => match never {},
         Err(errno) => {
-            log::error!("stress: /tests/stress cannot be executed: {errno}");
+            log::error!("stress: {words:?} cannot be executed: {errno}");
             127
         }
     }

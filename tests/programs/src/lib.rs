@@ -16,6 +16,7 @@
 //! - `tls`       `set_thread_area` and `%gs`
 //! - `ports`     ioperm, iopl
 //! - `insn`      single instructions, most of which ought to fault
+//! - `dice`      numbers that look random
 //! - `fast`      system calls inline, to be measured
 //! - `fpu`       x87 and SSE registers
 //! - `signals`   handlers, kill
@@ -32,6 +33,7 @@
 #![no_std]
 
 pub mod clock;
+pub mod dice;
 pub mod errno;
 pub mod fast;
 pub mod fpu;

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     WaitStatus, child,
     clock::sleep_ms,
+    dice::Dice,
     eq,
     fpu::{Xmm, x87_holds, x87_load, xmm_load, xmm_store},
     gates::syscall,
@@ -77,7 +78,7 @@ fn main() -> i32 {
 
 /// One worker's life: its status.
 fn work(worker: u32, rounds: u32, all: &[AtomicU32]) -> i32 {
-    let mut dice = Dice(worker * 7919 + 1);
+    let mut dice = Dice::new(worker * 7919 + 1);
     for round in 0..rounds {
         let deed = dice.throw(DEEDS.len() as u32) as usize;
         let (name, act) = DEEDS[deed];
@@ -88,16 +89,6 @@ fn work(worker: u32, rounds: u32, all: &[AtomicU32]) -> i32 {
         all[0].fetch_add(1, SeqCst);
     }
     0
-}
-
-/// Numbers that look random, the same at each run.
-struct Dice(u32);
-
-impl Dice {
-    fn throw(&mut self, sides: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 8) % sides
-    }
 }
 
 type Deed = fn(&mut Dice) -> bool;

@@ -1,0 +1,129 @@
+//! Goes on after a fault: a deed runs under a handler that returns to where the deed began.
+//!
+//! Only the first thread of a victim runs deeds so. A signal at another time ends the victim.
+
+use core::{
+    arch::global_asm,
+    cell::UnsafeCell,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+use rt::{Errno, gates::syscall, process};
+
+const SYS_SETITIMER: u32 = 104;
+const SYS_RT_SIGACTION: u32 = 174;
+const SYS_RT_SIGPROCMASK: u32 = 175;
+const SYS_SIGALTSTACK: u32 = 186;
+const SA_ONSTACK: u32 = 0x0800_0000;
+const SA_NODEFER: u32 = 0x4000_0000;
+/// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGALRM, and those that only a selector raises.
+const SIGNALS: [u32; 6] = [4, 5, 7, 8, 11, 14];
+/// Microseconds that a deed may take.
+const DEED_US: u32 = 30_000;
+/// Faults after which a victim has had enough.
+const MOST_FAULTS: u32 = 4_000;
+
+/// The stack pointer of the deed that runs, 0 while none does. The assembly reads it.
+static RT_FUZZ_ESP: AtomicU32 = AtomicU32::new(0);
+static FAULTS: AtomicU32 = AtomicU32::new(0);
+
+#[repr(C, align(16))]
+struct Stack(UnsafeCell<[u8; 16384]>);
+
+// SAFETY: only the kernel and the handler, which runs once at a time, use it.
+unsafe impl Sync for Stack {}
+
+static STACK: Stack = Stack(UnsafeCell::new([0; 16384]));
+
+unsafe extern "C" {
+    /// Calls `deed(argument)`; comes back also if a signal cuts it short.
+    fn rt_fuzz_guarded(deed: extern "C" fn(u32), argument: u32);
+    fn rt_fuzz_recover();
+}
+
+/// Installs the handlers and their stack, which deeds may have changed.
+pub fn install() {
+    let stack = [STACK.0.get() as u32, 0, size_of::<Stack>() as u32];
+    let _ = syscall(SYS_SIGALTSTACK, [stack.as_ptr() as u32, 0]);
+    for signal in SIGNALS {
+        let action = [
+            handler as *const () as u32,
+            SA_ONSTACK | SA_NODEFER,
+            0,
+            0,
+            0,
+        ];
+        let _ = syscall(SYS_RT_SIGACTION, [signal, action.as_ptr() as u32, 0, 8]);
+    }
+    let none = 0u64;
+    let _ = syscall(SYS_RT_SIGPROCMASK, [2, &raw const none as u32, 0, 8]);
+}
+
+/// Runs `deed`; a fault in it, or too long a time, ends it.
+pub fn guarded(deed: extern "C" fn(u32), argument: u32) {
+    let _ = alarm_after(DEED_US);
+    // SAFETY: the stub keeps the C convention; a deed that is cut short has left nothing behind that
+    // anything else relies on.
+    unsafe { rt_fuzz_guarded(deed, argument) };
+    let _ = alarm_after(0);
+}
+
+fn alarm_after(us: u32) -> Result<u32, Errno> {
+    let value = [0, 0, 0, us];
+    syscall(SYS_SETITIMER, [0, value.as_ptr() as u32, 0])
+}
+
+/// The interrupted registers, as a handler without SA_SIGINFO finds them above the signal's number.
+#[repr(C)]
+struct Context([u32; 22]);
+
+/// Has `sigreturn` go to where the deed was begun, with flat segments and plain flags.
+extern "C" fn handler(_signal: u32, mut context: Context) {
+    let esp = RT_FUZZ_ESP.load(Relaxed);
+    if esp == 0 || FAULTS.fetch_add(1, Relaxed) > MOST_FAULTS {
+        process::exit_group(3);
+    }
+    for (word, value) in [
+        (0, 0),                                    // gs
+        (1, 0),                                    // fs
+        (2, 0x7b),                                 // es
+        (3, 0x7b),                                 // ds
+        (7, esp),                                  // esp
+        (14, rt_fuzz_recover as *const () as u32), // eip
+        (15, 0x73),                                // cs
+        (16, 0x202),                               // eflags
+        (18, 0x7b),                                // ss
+    ] {
+        // SAFETY: a word of the frame; volatile, since sigreturn reads what nobody else does.
+        unsafe { (&raw mut context.0[word]).write_volatile(value) };
+    }
+}
+
+global_asm!(
+    ".pushsection .text.fuzz, \"ax\", @progbits",
+    ".globl rt_fuzz_guarded",
+    ".globl rt_fuzz_recover",
+    ".type rt_fuzz_guarded, @function",
+    "rt_fuzz_guarded:",
+    "movl 4(%esp), %eax",   // deed
+    "movl 8(%esp), %edx",   // argument
+    "pushl %ebp",
+    "pushl %ebx",
+    "pushl %esi",
+    "pushl %edi",
+    "movl %esp, {esp}",
+    "pushl %edx",
+    "call *%eax",
+    "rt_fuzz_recover:",
+    "movl {esp}, %esp",
+    "movl $0, {esp}",
+    "popl %edi",
+    "popl %esi",
+    "popl %ebx",
+    "popl %ebp",
+    "cld",
+    "ret",
+    ".size rt_fuzz_guarded, . - rt_fuzz_guarded",
+    ".popsection",
+    esp = sym RT_FUZZ_ESP,
+    options(att_syntax)
+);
