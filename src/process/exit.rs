@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering;
 use super::itimer::exit_itimers;
 use super::signal::{begin_group_exit, notify_parent};
 use super::signal_group::exit_signals;
-use super::sigset::SIGCHLD;
+use super::sigset::{SIGCHLD, SIGSEGV};
 use super::stop::{
     CLD_STOPPED, disconnects, group_stop_is_complete, kill_orphaned_pgrps, notify_parent_cldstop,
 };
@@ -73,6 +73,18 @@ pub fn do_exit(code: i32) -> ! {
 /// Ends the whole thread group of the running task.
 pub fn do_group_exit(code: i32) -> ! {
     do_exit(begin_group_exit(current(), code))
+}
+
+/// Upward call of the entry code: ends a program that got into virtual-8086 mode, as by SIGSEGV.
+#[unsafe(no_mangle)]
+extern "C" fn exit_from_vm86() -> ! {
+    let me = current();
+    log::info!(
+        "{}[{}]: entered virtual-8086 mode, which is not offered",
+        me.comm.get(),
+        me.pid()
+    );
+    do_group_exit(SIGSEGV as i32)
 }
 
 /// The first process has ended, and with it the system.

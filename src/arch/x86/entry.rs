@@ -287,6 +287,21 @@ global_asm!(
     EXCEPTION machine_check, do_machine_check
     EXCEPTION simd_coprocessor_error, do_simd_coprocessor_error
 
+    # From virtual-8086 mode the frame has four words more, so that it does not lie where everything
+    # here expects it. No task asks for that mode; but QEMU lets any program enter it by an `iret`
+    # whose flags have VM, which a processor heeds in ring 0 only (SDM: volume 2, IRET).
+    .macro NO_VM86
+    testl   ${VM}, {PT_FLAGS}(%esp)
+    jnz     from_vm86
+    .endm
+
+    ENTRY   from_vm86                       # ends the program; its frame is done with
+    movl    %fs:{PERCPU_TSS_SP0}, %esp
+    sti
+    call    exit_from_vm86
+    ud2
+    .size   from_vm86, . - from_vm86
+
     ENTRY   error_code                      # stack: handler (in gs's slot), error code, ip ...
     pushl   %fs
     pushl   %es
@@ -315,6 +330,7 @@ global_asm!(
     .endif
     SET_KERNEL_GS %ecx
     movl    $-1, {PT_ORIG_AX}(%esp)         # no system call to restart
+    NO_VM86
     pushl   %edx
     pushl   %eax
     call    *%edi                           # handler(regs, error code)
@@ -387,6 +403,7 @@ global_asm!(
     pushl   %esp
     call    do_IRQ
     addl    $4, %esp
+    NO_VM86
     jmp     ret_from_intr
     .size   common_interrupt, . - common_interrupt
 
@@ -403,6 +420,7 @@ global_asm!(
     THREAD_SIZE = const THREAD_SIZE,
     EFAULT = const Errno::EFAULT as u32,
     IF = const Eflags::IF.bits(),
+    VM = const Eflags::VM.bits(),
     KERNEL_EFLAGS = const Eflags::FIXED.bits(),
     FLAGS_ONLY_IRET_RESTORES = const FLAGS_ONLY_IRET_RESTORES,
     WORK_MASK = const _TIF_WORK_MASK,

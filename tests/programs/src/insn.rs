@@ -49,6 +49,9 @@ plain! {
     ltr => "movl $0x80, %eax; ltr %ax";
     /// `iret` with NT set asks for a return to the task of the TSS's back link.
     iret_with_nt => "pushfl; orl $0x4000, (%esp); popfl; iretl";
+    /// `iret` with VM set: a processor ignores VM in ring 3 and goes on at the next line; QEMU enters
+    /// virtual-8086 mode, with the four segments below the frame.
+    iret_with_vm => "pushl $0; pushl $0; pushl $0; pushl $0; pushl $0x7b; pushl %esp; pushfl; orl $0x20000, (%esp); pushl $0x73; pushl $1f; iretl; 1:";
     /// A misaligned read with EFLAGS.AC set.
     misaligned_with_ac => "pushfl; orl $0x40000, (%esp); popfl; movl 1(%esp), %eax";
     /// Sets EFLAGS.TF: the instruction after the next one traps.

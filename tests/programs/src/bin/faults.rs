@@ -9,7 +9,7 @@
 use rt::{
     eq, expect_signal, insn, ktap, machine,
     memory::{KERNEL_ADDRESS, UNMAPPED_ADDRESS},
-    process,
+    ok, process,
     signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP},
     skip, start,
 };
@@ -101,7 +101,7 @@ const MEMORY: &[Case] = &[
 ];
 
 fn main() -> i32 {
-    ktap::plan(INSTRUCTIONS.len() as u32 + MEMORY.len() as u32 + 3);
+    ktap::plan(INSTRUCTIONS.len() as u32 + MEMORY.len() as u32 + 4);
     for &(name, signal, body) in INSTRUCTIONS.iter().chain(MEMORY) {
         expect_signal(name, signal, body);
     }
@@ -117,6 +117,18 @@ fn main() -> i32 {
             insn::misaligned_with_ac,
         );
     }
+    let status = process::child(|| {
+        insn::iret_with_vm();
+        process::exit(41)
+    });
+    ok!(
+        [
+            rt::WaitStatus::exited(41),
+            rt::WaitStatus::signaled(SIGSEGV)
+        ]
+        .contains(&status.wait()),
+        "iret with VM does not leave protected mode, or ends the program"
+    );
     let status = process::child(|| 42).wait();
     eq!(
         status,
