@@ -55,6 +55,11 @@ selftest *GLOB:
 stress *ROUNDS:
     @CPUS="${CPUS:-4}" {{support}} stress "$@"
 
+# Whatever ring 3 can do, at random, from SEED (else another each time), so many ROUNDS (else 20); one seed is one run
+[no-exit-message]
+fuzz *SEED_ROUNDS:
+    @{{support}} fuzz "$@"
+
 # What switches and calls cost in guest instructions (or run another static program that measures)
 [no-exit-message]
 bench *PROGRAM:

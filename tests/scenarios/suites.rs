@@ -74,6 +74,15 @@ pub fn suites() -> Result<Vec<Suite>> {
         what: "quiet stress".to_owned(),
         report: ktap::parse,
     });
+    // The fuzzer, on one CPU as `just fuzz` repeats it, and with the CPUs side by side.
+    for (name, vm, what) in FUZZ {
+        suites.push(Suite {
+            name: (*name).to_owned(),
+            vm: *vm,
+            what: (*what).to_owned(),
+            report: ktap::parse,
+        });
+    }
     // Threads as two C libraries make them, on one and on several CPUs.
     for libc in ["musl", "glibc"] {
         for (name, vm) in [("cpu1", selftest as Machine)].iter().chain(SEVERAL_CPUS) {
@@ -125,6 +134,19 @@ fn smp(word: &str, cpus: u32) -> Result<Vm> {
     // In turns, and counted by instructions, QEMU can leave one CPU without any for long: a CPU that
     // waits for it would seem locked up. Side by side the host's scheduler is fair.
     vm.icount = None;
+    Ok(vm)
+}
+
+/// About a minute of the fuzzer in all; a seed that has found something stays here.
+const FUZZ: &[(&str, Machine, &str)] = &[
+    ("fuzz_1_cpu", fuzz, "quiet fuzz=1,10"),
+    ("fuzz_4_cpus", stress, "quiet fuzz=2,20"),
+];
+
+fn fuzz(words: &str) -> Result<Vm> {
+    let mut vm = stress(words)?;
+    vm.cpus = 1;
+    repeatable(&mut vm);
     Ok(vm)
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use support::compile::{self, Profile};
@@ -25,6 +26,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "run" => verbs::run(&spec(&or(rest, "tour"))?),
         "selftest" => verbs::run(&spec(&selftest(rest)?)?),
         "stress" => verbs::run(&spec(&stress(rest)?)?),
+        "fuzz" => verbs::repeatable(&spec(&fuzz(rest)?)?),
         "exec" => verbs::run(&exec::boot(rest)?),
         "trace" => verbs::trace(&traced(rest)?),
         "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
@@ -85,6 +87,27 @@ fn stress(words: &[String]) -> Result<String> {
     let rounds = at_most_one("stress", words)?.unwrap_or("40");
     match rounds.parse() {
         Ok(1..=100_000) => Ok(format!("quiet stress={rounds}")),
+        _ => bail!("{rounds:?} is no number of rounds: 1 to 100000"),
+    }
+}
+
+/// The fuzzer's command line; without a seed it takes the time of day for one.
+fn fuzz(words: &[String]) -> Result<String> {
+    let (seed, rounds) = match words {
+        [] => (
+            SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos(),
+            None,
+        ),
+        [seed, rest @ ..] => {
+            let Ok(seed) = seed.parse() else {
+                bail!("{seed:?} is no seed: 0 to {}", u32::MAX)
+            };
+            (seed, at_most_one("fuzz", rest)?)
+        }
+    };
+    let rounds = rounds.unwrap_or("20");
+    match rounds.parse() {
+        Ok(1..=100_000) => Ok(format!("quiet fuzz={seed},{rounds}")),
         _ => bail!("{rounds:?} is no number of rounds: 1 to 100000"),
     }
 }
