@@ -29,6 +29,7 @@ use crate::mm::thread_stack::thread_stack_counts;
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::kernel_thread;
 use crate::process::tasklist::find_task_by_pid;
+use crate::process::wait4::{WNOHANG, do_wait};
 use crate::sched::policy::set_scheduler;
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::HZ;
@@ -159,9 +160,15 @@ fn run_program(body: extern "C" fn(u32) -> i32, seconds: u64) -> Option<i32> {
         if find_task_by_pid(pid).is_none() {
             return Some(task.exit_code.load(Ordering::Relaxed));
         }
+        reap_orphans();
         schedule_timeout_uninterruptible(1);
     }
     None
+}
+
+/// Task 1 is the parent of those whose own has ended.
+fn reap_orphans() {
+    while let Ok(Some(_)) = do_wait(-1, WNOHANG) {}
 }
 
 extern "C" fn execute(_: u32) -> i32 {
@@ -221,6 +228,7 @@ fn settled() -> Holdings {
         log::error!("stress: {verdict:?}");
     }
     borrow_init_mm();
+    reap_orphans();
     schedule_timeout_uninterruptible(1);
     Holdings::count()
 }

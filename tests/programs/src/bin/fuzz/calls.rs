@@ -18,6 +18,8 @@ const SYS_OPEN: u32 = 5;
 const SYS_CLOSE: u32 = 6;
 const SYS_KILL: u32 = 37;
 const SYS_PIPE: u32 = 42;
+const SYS_SIGRETURN: u32 = 119;
+const SYS_RT_SIGRETURN: u32 = 173;
 const SYS_SETPGID: u32 = 57;
 const SYS_SETSID: u32 = 66;
 const SYS_REBOOT: u32 = 88;
@@ -90,7 +92,8 @@ pub fn random(dice: &mut Dice, victim: &mut Victim) {
         }
     }
     let may = match number {
-        SYS_REBOOT => false,
+        // A return from a handler that was never called has a place of its own.
+        SYS_REBOOT | SYS_SIGRETURN | SYS_RT_SIGRETURN => false,
         // A victim that ends itself is soon done.
         SYS_EXIT => dice.once_in(8),
         _ => !(victim.is_root && NOT_FOR_ROOT.contains(&number)),
@@ -133,6 +136,7 @@ pub fn well_formed(dice: &mut Dice, victim: &mut Victim) {
 
 fn fork(dice: &mut Dice, victim: &mut Victim) {
     if let Ok(0) = process::fork() {
+        guard::leave();
         for _ in 0..dice.throw(8) {
             random(dice, victim);
         }
@@ -149,7 +153,10 @@ fn clone_anyhow(dice: &mut Dice, victim: &mut Victim) {
     let with_own_stack = flags & !(thread::CLONE_VM | thread::CLONE_VFORK);
     let words = [0, 0, 0].map(|_: u32| victim.address(dice));
     match raw_int80(SYS_CLONE, [with_own_stack, 0, words[0], words[1], words[2]]) {
-        0 => process::exit(0),
+        0 => {
+            guard::leave();
+            process::exit(0)
+        }
         _ => {
             let _ = thread::spawn(short_thread, dice.word(), None);
         }
@@ -181,27 +188,21 @@ fn memory(dice: &mut Dice, victim: &mut Victim) {
     for _ in 0..dice.throw(4) {
         let page = at + PAGE_SIZE * dice.throw(pages);
         match dice.throw(3) {
-            0 => guard::guarded(touch, page),
-            1 => drop(syscall(
-                SYS_MPROTECT,
-                [page, PAGE_SIZE * dice.throw(4), dice.throw(8)],
-            )),
-            _ => drop(raw_int80(
-                SYS_READ,
-                [dice.throw(8), page, victim.argument(dice)],
-            )),
+            0 => rt::insn::write(page, rt::insn::read(page) + 1),
+            1 => {
+                let bytes = PAGE_SIZE * dice.throw(4);
+                let _ = syscall(SYS_MPROTECT, [page, bytes, dice.throw(8)]);
+            }
+            _ => {
+                let bytes = victim.argument(dice);
+                let _ = raw_int80(SYS_READ, [dice.throw(8), page, bytes]);
+            }
         }
     }
     if !dice.once_in(4) {
-        let _ = munmap(
-            at + PAGE_SIZE * dice.throw(pages),
-            PAGE_SIZE * (1 + dice.throw(pages)),
-        );
+        let first = at + PAGE_SIZE * dice.throw(pages);
+        let _ = munmap(first, PAGE_SIZE * (1 + dice.throw(pages)));
     }
-}
-
-extern "C" fn touch(page: u32) {
-    rt::insn::write(page, rt::insn::read(page) + 1);
 }
 
 fn open(dice: &mut Dice, victim: &mut Victim) {
@@ -414,6 +415,7 @@ fn execute(dice: &mut Dice, victim: &mut Victim) {
         return;
     }
     if let Ok(0) = process::fork() {
+        guard::leave();
         let path = c"/tests/fuzz".as_ptr() as u32;
         let argv = victim.words(&[
             path,
@@ -431,7 +433,7 @@ fn execute(dice: &mut Dice, victim: &mut Victim) {
 /// The bare instruction, with a stack that may not be there.
 fn sysenter(dice: &mut Dice, victim: &mut Victim) {
     let stack = victim.address(dice);
-    guard::guarded(crate::segments::bare_sysenter, stack);
+    crate::segments::bare_sysenter(stack);
 }
 
 /// Ports that nothing of the machine has.
@@ -440,5 +442,5 @@ fn ports(dice: &mut Dice, victim: &mut Victim) {
     let count = dice.one_of(&[1, 8, 100, 0x1_0000 - from, 0x1_0001 - from, 0, u32::MAX]);
     let _ = raw_int80(SYS_IOPERM, [from, count, dice.throw(2)]);
     let _ = victim;
-    guard::guarded(crate::segments::read_port, from);
+    crate::segments::read_port(from);
 }

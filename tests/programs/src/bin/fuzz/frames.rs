@@ -3,10 +3,7 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::{
-    guard,
-    values::{Victim, small_or_any},
-};
+use crate::values::{Victim, small_or_any};
 use rt::{dice::Dice, gates::syscall, process};
 
 const SYS_KILL: u32 = 37;
@@ -24,14 +21,11 @@ pub fn forge(dice: &mut Dice, victim: &Victim) {
     if dice.once_in(3) {
         let frame = victim.filled(dice, 200);
         let number = dice.one_of(&[SYS_SIGRETURN, SYS_RT_SIGRETURN]);
-        guard::guarded(
-            if number == SYS_SIGRETURN {
-                sigreturn
-            } else {
-                rt_sigreturn
-            },
-            frame,
-        );
+        (if number == SYS_SIGRETURN {
+            sigreturn
+        } else {
+            rt_sigreturn
+        })(frame);
         return;
     }
     // Words 0 to 21 are the context's; those above are FPU state, mask and, with SA_SIGINFO, more.
@@ -46,7 +40,7 @@ pub fn forge(dice: &mut Dice, victim: &Victim) {
     let flags = dice.one_of(&[0, SA_SIGINFO]);
     let action = victim.words(&[handler as *const () as u32, flags, 0, 0, 0]);
     if syscall(SYS_RT_SIGACTION, [SIGUSR2, action, 0, 8]).is_ok() {
-        guard::guarded(raise, SIGUSR2);
+        raise(SIGUSR2);
     }
 }
 

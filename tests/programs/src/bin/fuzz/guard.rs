@@ -1,13 +1,14 @@
-//! Goes on after a fault: a deed runs under a handler that returns to where the deed began.
+//! Goes on after a fault: a deed runs under handlers that return to where the deed began. A timer does
+//! the same to a deed that sleeps or does not end.
 //!
-//! Only the first thread of a victim runs deeds so. A signal at another time ends the victim.
+//! Only the first thread of a victim runs deeds so. A fault at another time ends the victim.
 
 use core::{
     arch::global_asm,
     cell::UnsafeCell,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
-use rt::{Errno, gates::syscall, process};
+use rt::{gates::syscall, process};
 
 const SYS_SETITIMER: u32 = 104;
 const SYS_RT_SIGACTION: u32 = 174;
@@ -15,10 +16,11 @@ const SYS_RT_SIGPROCMASK: u32 = 175;
 const SYS_SIGALTSTACK: u32 = 186;
 const SA_ONSTACK: u32 = 0x0800_0000;
 const SA_NODEFER: u32 = 0x4000_0000;
-/// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGALRM, and those that only a selector raises.
-const SIGNALS: [u32; 6] = [4, 5, 7, 8, 11, 14];
-/// Microseconds that a deed may take.
-const DEED_US: u32 = 30_000;
+const SIGALRM: u32 = 14;
+/// SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGALRM.
+const SIGNALS: [u32; 6] = [4, 5, 7, 8, 11, SIGALRM];
+/// Microseconds from one alarm to the next: a deed may last twice as long.
+const ALARM_US: u32 = 20_000;
 /// Faults after which a victim has had enough.
 const MOST_FAULTS: u32 = 4_000;
 
@@ -40,7 +42,7 @@ unsafe extern "C" {
     fn rt_fuzz_recover();
 }
 
-/// Installs the handlers and their stack, which deeds may have changed.
+/// Installs the handlers, their stack and the timer, which deeds may have changed.
 pub fn install() {
     let stack = [STACK.0.get() as u32, 0, size_of::<Stack>() as u32];
     let _ = syscall(SYS_SIGALTSTACK, [stack.as_ptr() as u32, 0]);
@@ -56,20 +58,20 @@ pub fn install() {
     }
     let none = 0u64;
     let _ = syscall(SYS_RT_SIGPROCMASK, [2, &raw const none as u32, 0, 8]);
+    let alarms = [0, ALARM_US, 0, ALARM_US];
+    let _ = syscall(SYS_SETITIMER, [0, alarms.as_ptr() as u32, 0]);
 }
 
-/// Runs `deed`; a fault in it, or too long a time, ends it.
+/// Runs `deed`; a fault in it, or an alarm, ends it.
 pub fn guarded(deed: extern "C" fn(u32), argument: u32) {
-    let _ = alarm_after(DEED_US);
     // SAFETY: the stub keeps the C convention; a deed that is cut short has left nothing behind that
     // anything else relies on.
     unsafe { rt_fuzz_guarded(deed, argument) };
-    let _ = alarm_after(0);
 }
 
-fn alarm_after(us: u32) -> Result<u32, Errno> {
-    let value = [0, 0, 0, us];
-    syscall(SYS_SETITIMER, [0, value.as_ptr() as u32, 0])
+/// In a new process: the deed that its parent is in is not its own.
+pub fn leave() {
+    RT_FUZZ_ESP.store(0, Relaxed);
 }
 
 /// The interrupted registers, as a handler without SA_SIGINFO finds them above the signal's number.
@@ -77,8 +79,11 @@ fn alarm_after(us: u32) -> Result<u32, Errno> {
 struct Context([u32; 22]);
 
 /// Has `sigreturn` go to where the deed was begun, with flat segments and plain flags.
-extern "C" fn handler(_signal: u32, mut context: Context) {
+extern "C" fn handler(signal: u32, mut context: Context) {
     let esp = RT_FUZZ_ESP.load(Relaxed);
+    if esp == 0 && signal == SIGALRM {
+        return;
+    }
     if esp == 0 || FAULTS.fetch_add(1, Relaxed) > MOST_FAULTS {
         process::exit_group(3);
     }

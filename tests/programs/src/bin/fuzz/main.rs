@@ -163,7 +163,11 @@ fn victim(mut dice: Dice, user: Option<u32>, counts: SharedPage) -> ! {
         if deed % 16 == 0 {
             guard::install();
         }
-        act(&mut dice, &mut victim);
+        let mut life = Life {
+            dice: &mut dice,
+            victim: &mut victim,
+        };
+        guard::guarded(act, &raw mut life as u32);
         counts[0].fetch_add(1, SeqCst);
     }
     process::exit_group(0)
@@ -182,8 +186,16 @@ extern "C" fn thread_body(number: u32) -> i32 {
     0
 }
 
-/// One thing at random.
-fn act(dice: &mut Dice, victim: &mut Victim) {
+/// What a deed is done with.
+struct Life<'a> {
+    dice: &'a mut Dice,
+    victim: &'a mut Victim,
+}
+
+/// One thing at random, with the [`Life`] at this address.
+extern "C" fn act(life: u32) {
+    // SAFETY: the address of the one that `victim` has, who waits for this deed.
+    let Life { dice, victim } = unsafe { &mut *(life as *mut Life<'_>) };
     match dice.throw(16) {
         0..=5 => calls::random(dice, victim),
         6..=10 => calls::well_formed(dice, victim),

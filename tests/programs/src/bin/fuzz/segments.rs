@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use crate::{guard, values::Victim};
+use crate::values::Victim;
 use rt::{
     dice::Dice,
     gates::syscall,
@@ -33,7 +33,7 @@ pub fn selector(dice: &mut Dice) {
         load_gs,
         load_ss,
     ]);
-    guard::guarded(load, any_selector(dice));
+    load(any_selector(dice));
 }
 
 // A fault in a deed is what the guard is there for; a load that works is undone by the next line.
@@ -78,10 +78,7 @@ extern "C" fn load_ss(selector: u32) {
 pub fn flags(dice: &mut Dice) {
     let flags =
         dice.word() & dice.one_of(&[0xffff_ffff, 0x0024_7fd5, 0x4000, 0x4_0000, 0x100, 0x400]);
-    guard::guarded(
-        dice.one_of(&[flags_int80 as extern "C" fn(u32), flags_sysenter]),
-        flags,
-    );
+    (dice.one_of(&[flags_int80 as extern "C" fn(u32), flags_sysenter]))(flags);
 }
 
 extern "C" fn flags_int80(flags: u32) {
@@ -107,10 +104,7 @@ pub extern "C" fn read_port(port: u32) {
 /// A far return, or an `iret`, to any code segment.
 pub fn far(dice: &mut Dice) {
     let selector = any_selector(dice);
-    guard::guarded(
-        dice.one_of(&[far_return as extern "C" fn(u32), interrupt_return]),
-        selector,
-    );
+    (dice.one_of(&[far_return as extern "C" fn(u32), interrupt_return]))(selector);
 }
 
 extern "C" fn far_return(selector: u32) {
@@ -151,7 +145,7 @@ pub fn code(dice: &mut Dice, victim: &Victim) {
         rt::insn::write(at, u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
     }
     rt::insn::write(page + PAGE_SIZE - 4, area);
-    guard::guarded(run, page);
+    run(page);
     let _ = munmap(page, PAGE_SIZE);
 }
 
