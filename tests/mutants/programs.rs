@@ -6,6 +6,14 @@ use super::{Edit, Mutant, Run};
 #[rustfmt::skip]
 pub const PROGRAMS: &[Mutant] = &[
     Mutant {
+        name: "vm86_frame_is_taken_for_usual",
+        takes_out: "the end of a program that QEMU let into virtual-8086 mode",
+        edits: &[
+            Edit { file: "src/arch/x86/entry.rs", find: "    NO_VM86\n    pushl   %edx\n", replace: "    pushl   %edx\n" },
+        ],
+        red: Run::ring3("faults", "iret with VM does not leave protected mode, or ends the program"),
+    },
+    Mutant {
         name: "exit_keeps_ports_in_tss",
         takes_out: "the fill in exit_thread",
         edits: &[

@@ -26,7 +26,7 @@ use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     dice::Dice,
     gates::syscall,
-    memory::{SharedPage, shared_page},
+    memory::{MAP_PRIVATE, SharedPage, mmap_anonymous, shared_page},
     println, process, start, thread,
 };
 use values::Victim;
@@ -39,6 +39,7 @@ const SYS_RT_SIGPROCMASK: u32 = 175;
 const SYS_RT_SIGTIMEDWAIT: u32 = 177;
 const SYS_OPEN: u32 = 5;
 const SYS_CLOSE: u32 = 6;
+const PROT_NONE: u32 = 0;
 const SIGKILL: u32 = 9;
 const SIGCHLD: u32 = 17;
 
@@ -59,6 +60,8 @@ fn main() -> i32 {
     };
     println!("# fuzz: seed {seed}, {rounds} rounds of {workers} workers");
     let counts = shared_page();
+    // What victims have read goes to lower addresses, and often further up than they have memory.
+    let _ = mmap_anonymous(0x40_0000, PROT_NONE, MAP_PRIVATE);
     let mut started = 0;
     for worker in 0..workers {
         match process::fork() {
@@ -93,17 +96,18 @@ fn work(dice: Dice, worker: u32, rounds: u32, counts: SharedPage) -> i32 {
     for round in 0..rounds {
         let mut dice = dice.split(round);
         let user = (dice.throw(3) > 0).then_some(FIRST_USER + worker);
-        let pid = match process::fork() {
-            Ok(0) => victim(dice, user, counts),
-            Ok(pid) => pid,
-            // Other victims may hold all memory.
-            Err(_) => continue,
+        let pid = loop {
+            match process::fork() {
+                Ok(0) => victim(dice, user, counts),
+                Ok(pid) => break pid,
+                // Other victims hold all memory, for as long as they live.
+                Err(_) => pause(mask),
+            }
         };
         counts[1].fetch_add(1, SeqCst);
         let mut turns = 0;
         while !reaped(pid) {
-            let timeout = [u32::from(turns < PATIENCE_S), 0];
-            let _ = syscall(SYS_RT_SIGTIMEDWAIT, [mask, 0, timeout.as_ptr() as u32, 8]);
+            pause(mask);
             turns += 1;
             if turns >= PATIENCE_S {
                 counts[2].fetch_add(u32::from(turns == PATIENCE_S), SeqCst);
@@ -114,6 +118,12 @@ fn work(dice: Dice, worker: u32, rounds: u32, counts: SharedPage) -> i32 {
     }
     while process::wait4(-1, 0).is_ok() {}
     0
+}
+
+/// Waits until a child ends, or for a second.
+fn pause(mask: u32) {
+    let timeout = [1, 0];
+    let _ = syscall(SYS_RT_SIGTIMEDWAIT, [mask, 0, timeout.as_ptr() as u32, 8]);
 }
 
 /// Takes the status of every child that has ended; true if `pid` is no child any more.
