@@ -11,7 +11,7 @@ extern crate alloc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt::Debug;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::crew::Crew;
 use super::report;
@@ -33,7 +33,6 @@ use crate::process::wait4::{WNOHANG, do_wait};
 use crate::sched::policy::set_scheduler;
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::HZ;
-use crate::sync::SpinLock;
 use crate::task::sched_entity::SCHED_NORMAL;
 use crate::task::task_struct::TASKS_LIVE;
 
@@ -55,10 +54,9 @@ pub struct Storm {
     pub rounds: u32,
 }
 
-static STORM: SpinLock<Storm> = SpinLock::new(Storm {
-    seed: None,
-    rounds: 0,
-});
+/// The run, for the thread that becomes the program.
+static SEED: AtomicU32 = AtomicU32::new(0);
+static ROUNDS: AtomicU32 = AtomicU32::new(0);
 
 /// What must be the same before and after.
 #[derive(Clone, Copy, PartialEq)]
@@ -146,9 +144,13 @@ impl Report {
 
 /// Runs the program: its wait status, or none if it does not end.
 fn run_storm(storm: Storm) -> Option<i32> {
-    *STORM.lock() = storm;
-    let seconds = SECONDS_PER_ROUND * u64::from(storm.rounds + 1);
-    run_program(execute, seconds)
+    SEED.store(storm.seed.unwrap_or(0), Ordering::Relaxed);
+    ROUNDS.store(storm.rounds, Ordering::Relaxed);
+    let body = match storm.seed {
+        None => stress as extern "C" fn(u32) -> i32,
+        Some(_) => fuzz,
+    };
+    run_program(body, SECONDS_PER_ROUND * u64::from(storm.rounds + 1))
 }
 
 /// Runs a process that begins with `body`: its wait status, or none if it takes longer than `seconds`.
@@ -171,18 +173,14 @@ fn reap_orphans() {
     while let Ok(Some(_)) = do_wait(-1, WNOHANG) {}
 }
 
-extern "C" fn execute(_: u32) -> i32 {
-    let storm = *STORM.lock();
-    let rounds = storm.rounds.to_string();
-    match storm.seed {
-        None => become_program(&["/tests/stress", &rounds, &WORKERS.to_string()]),
-        Some(seed) => become_program(&[
-            "/tests/fuzz",
-            &seed.to_string(),
-            &rounds,
-            &FUZZ_WORKERS.to_string(),
-        ]),
-    }
+extern "C" fn stress(_: u32) -> i32 {
+    let rounds = ROUNDS.load(Ordering::Relaxed).to_string();
+    become_program(&["/tests/stress", &rounds, &WORKERS.to_string()])
+}
+
+extern "C" fn fuzz(_: u32) -> i32 {
+    let [seed, rounds] = [&SEED, &ROUNDS].map(|it| it.load(Ordering::Relaxed).to_string());
+    become_program(&["/tests/fuzz", &seed, &rounds, &FUZZ_WORKERS.to_string()])
 }
 
 extern "C" fn shell(_: u32) -> i32 {
