@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::cpio::FileType;
+use super::epoll::EventPoll;
 use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
 use super::permission::{MAY_READ, MAY_WRITE, permission};
@@ -71,6 +72,8 @@ pub enum Object {
     PipeReader(PipeReader),
     /// The other.
     PipeWriter(PipeWriter),
+    /// A list of files that are watched.
+    Epoll(EventPoll),
     /// What `perf_event_open` counts.
     PerfEvent(PerfEventFile),
     /// `/sys/kernel/debug/kcov`.
@@ -188,7 +191,7 @@ impl File {
             Object::Random(_) => random::read(to, count),
             Object::Tty(_) => tty::n_tty_read(to, count, self.flags() & O_NONBLOCK != 0),
             Object::PerfEvent(event) => event.read(to, count),
-            Object::Kcov(..) | Object::TraceMarker(_) => Err(Errno::EINVAL),
+            Object::Kcov(..) | Object::TraceMarker(_) | Object::Epoll(_) => Err(Errno::EINVAL),
             Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
     }
@@ -223,9 +226,9 @@ impl File {
     fn write_no_pipe(&self, from: u32, count: u32) -> Result<u32, Errno> {
         match &self.object {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
-            Object::Tty(_) => tty::write(from, count),
+            Object::Tty(_) => tty::write(from, count, self.flags() & O_NONBLOCK != 0),
             Object::TraceMarker(_) => trace_marker::write(from, count),
-            Object::PerfEvent(_) | Object::Kcov(..) => Err(Errno::EINVAL),
+            Object::PerfEvent(_) | Object::Kcov(..) | Object::Epoll(_) => Err(Errno::EINVAL),
             Object::Proc(file) => Err(file.write_error()),
             Object::Inode(_) | Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
@@ -272,7 +275,7 @@ impl File {
                 nlink: 1,
                 ..Stat::default()
             },
-            Object::PerfEvent(_) => Stat {
+            Object::PerfEvent(_) | Object::Epoll(_) => Stat {
                 mode: 0o600,
                 ino: 2,
                 nlink: 1,
@@ -338,6 +341,7 @@ impl File {
             Object::PipeWriter(pipe) => pipe.poll(),
             // There are no samples to wait for.
             Object::PerfEvent(_) => PollEvents::POLLHUP,
+            Object::Epoll(list) => list.poll(),
             _ => PollEvents::ALWAYS,
         }
     }

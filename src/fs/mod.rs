@@ -8,15 +8,18 @@
 //! - [`fd_table`] — descriptors
 //! - [`ring`] — the bytes in a pipe
 //! - [`poll_events`] — what poll tells of a file
-//! - [`n_tty`] — the line discipline of the console
+//! - [`termios`] — how a terminal behaves; [`n_tty`] — the line discipline of the console;
+//!   [`opost`] — what becomes of its output
 //! - [`stat`] — what is told about a file; [`permission`] — whether a user may use it
 //! - [`procfs`] — the names below `/proc`; `proc_file` — one that is open
 //! - `rootfs` — where all paths begin
 //! - `file`, `files_struct` — open files, and who has them
-//! - `pipe`, `tty`, `random`, `perf_event`, `kcov`, `trace_marker` — what is opened
+//! - `pipe`, `tty`, `epoll`, `random`, `perf_event`, `kcov`, `trace_marker` — what is opened
 
 pub mod cpio;
 pub mod elf;
+#[cfg(target_os = "none")]
+pub mod epoll;
 pub mod fd_table;
 #[cfg(target_os = "none")]
 pub mod file;
@@ -26,6 +29,7 @@ pub mod initramfs;
 #[cfg(target_os = "none")]
 pub mod kcov;
 pub mod n_tty;
+pub mod opost;
 #[cfg(target_os = "none")]
 pub mod perf_event;
 pub mod permission;
@@ -41,6 +45,7 @@ pub mod ring;
 #[cfg(target_os = "none")]
 pub mod rootfs;
 pub mod stat;
+pub mod termios;
 #[cfg(target_os = "none")]
 pub mod trace_marker;
 #[cfg(target_os = "none")]

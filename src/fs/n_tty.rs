@@ -1,8 +1,9 @@
 #![forbid(unsafe_code)]
 //! The line discipline of a terminal: from keys to lines, and back to a screen.
 //!
-//! In canonical mode a line is edited here, with echo, and can be read once it is finished;
-//! otherwise each byte can be read at once. Some keys are signals. Output gets its line ends.
+//! In canonical mode a line is edited here, with echo, and can be read once it is finished; otherwise
+//! each byte can be read at once. Some keys are signals, two stop and start the output, one quotes the
+//! next. Output gets its line ends from [`Opost`].
 //!
 //! Used by `fs::tty`, which adds the lock, the port and the sleepers.
 //!
@@ -10,105 +11,16 @@
 
 use arrayvec::ArrayVec;
 
-/// Bytes that wait to be read, and bytes of the line being edited; more are dropped.
-pub const INPUT_MAX: usize = 1024;
-/// Size of `struct termios` as the kernel knows it, in bytes.
-pub const TERMIOS_BYTES: usize = 36;
+use super::opost::Opost;
+use super::termios::{
+    ECHO, ECHOCTL, ECHOE, ECHOK, ECHOKE, ECHONL, ICRNL, IEXTEN, IGNCR, INLCR, ISIG, ISTRIP, IUCLC,
+    IUTF8, IXANY, IXON, NOFLSH, Termios, VEOF, VEOL, VEOL2, VERASE, VINTR, VKILL, VLNEXT, VMIN,
+    VQUIT, VREPRINT, VSTART, VSTOP, VSUSP, VTIME, VWERASE,
+};
 
-/// `c_iflag`: carriage return becomes newline.
-pub const ICRNL: u32 = 0x100;
-const IGNCR: u32 = 0x80;
-const INLCR: u32 = 0x40;
-const IXON: u32 = 0x400;
-const OPOST: u32 = 0x1;
-const ONLCR: u32 = 0x4;
-const ISIG: u32 = 0x1;
-/// `c_lflag`: lines, not bytes.
-pub const ICANON: u32 = 0x2;
-/// `c_lflag`: input is shown.
-pub const ECHO: u32 = 0x8;
-const ECHOE: u32 = 0x10;
-const ECHOK: u32 = 0x20;
-const ECHONL: u32 = 0x40;
-const NOFLSH: u32 = 0x80;
-const ECHOCTL: u32 = 0x200;
-const ECHOKE: u32 = 0x800;
-const IEXTEN: u32 = 0x8000;
-
-const VINTR: usize = 0;
-const VQUIT: usize = 1;
-const VERASE: usize = 2;
-const VKILL: usize = 3;
-const VEOF: usize = 4;
-const VMIN: usize = 6;
-const VSUSP: usize = 10;
-const VEOL: usize = 11;
-const VWERASE: usize = 14;
-
-/// How a terminal behaves: `struct termios`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Termios {
-    /// Input modes.
-    pub iflag: u32,
-    /// Output modes.
-    pub oflag: u32,
-    /// Control modes: kept, but the port stays as it is.
-    pub cflag: u32,
-    /// Local modes.
-    pub lflag: u32,
-    /// Number of the line discipline: 0.
-    pub line: u8,
-    /// Control characters.
-    pub cc: [u8; 19],
-}
-
-impl Termios {
-    /// What a terminal starts with.
-    pub const DEFAULT: Termios = Termios {
-        iflag: ICRNL | IXON,
-        oflag: OPOST | ONLCR,
-        cflag: 0x4bf, // B38400, CS8, CREAD, HUPCL
-        lflag: ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
-        line: 0,
-        cc: [
-            3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0,
-        ],
-    };
-
-    /// As the caller of `TCGETS` sees it.
-    pub fn to_bytes(&self) -> [u8; TERMIOS_BYTES] {
-        let mut bytes = [0; TERMIOS_BYTES];
-        for (chunk, word) in bytes
-            .chunks_exact_mut(4)
-            .zip([self.iflag, self.oflag, self.cflag, self.lflag])
-        {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes[16] = self.line;
-        bytes[17..].copy_from_slice(&self.cc);
-        bytes
-    }
-
-    /// As the caller of `TCSETS` gave it.
-    pub fn from_bytes(bytes: &[u8; TERMIOS_BYTES]) -> Self {
-        let (words, _) = bytes.as_chunks::<4>();
-        let word = |at: usize| {
-            words
-                .get(at / 4)
-                .map_or(0, |word| u32::from_le_bytes(*word))
-        };
-        let mut cc = [0; 19];
-        cc.copy_from_slice(&bytes[17..]);
-        Self {
-            iflag: word(0),
-            oflag: word(4),
-            cflag: word(8),
-            lflag: word(12),
-            line: bytes[16],
-            cc,
-        }
-    }
-}
+/// Bytes that wait to be read, and bytes of the line being edited; more are dropped
+/// (`N_TTY_BUF_SIZE`).
+pub const INPUT_MAX: usize = 4096;
 
 /// A signal that a key stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,18 +33,34 @@ pub enum KeySignal {
     Suspend,
 }
 
-/// Stands in the input for "end of file" typed by the user.
-const EOF_MARK: u16 = 0x100;
+/// In the input, beside the byte: it ends a line.
+const LINE_END: u16 = 0x100;
+/// In the input: the line ends here without a byte; alone, it is the end of the file.
+const EOF_MARK: u16 = 0x200 | LINE_END;
+
+/// What stops the output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stopped {
+    No,
+    /// A key, and a key starts it again.
+    ByKey,
+    /// A program, by TCXONC, and only a program starts it again.
+    ByProgram,
+}
 
 /// The line discipline of one terminal.
 #[derive(Debug)]
 pub struct NTty {
-    /// How it behaves.
-    pub termios: Termios,
-    /// Can be read.
-    ready: ArrayVec<u16, INPUT_MAX>,
-    /// Is being edited.
-    line: ArrayVec<u8, INPUT_MAX>,
+    termios: Termios,
+    /// Lines that can be read, then the line that is being edited: without canonical mode there is no
+    /// difference.
+    input: ArrayVec<u16, INPUT_MAX>,
+    /// How many of `input` can be read.
+    ready: usize,
+    /// The next byte means itself.
+    quoted: bool,
+    stopped: Stopped,
+    out: Opost,
 }
 
 impl NTty {
@@ -140,182 +68,319 @@ impl NTty {
     pub const fn new() -> Self {
         Self {
             termios: Termios::DEFAULT,
-            ready: ArrayVec::new_const(),
-            line: ArrayVec::new_const(),
+            input: ArrayVec::new_const(),
+            ready: 0,
+            quoted: false,
+            stopped: Stopped::No,
+            out: Opost::new(),
         }
+    }
+
+    /// How it behaves.
+    pub fn termios(&self) -> Termios {
+        self.termios
     }
 
     /// A byte came in. `echo` gets what the user should see for it, output processing done.
     pub fn receive(&mut self, byte: u8, mut echo: impl FnMut(&[u8])) -> Option<KeySignal> {
-        let Termios {
-            iflag, lflag, cc, ..
-        } = self.termios;
-        let is = |index: usize, byte: u8| byte != 0 && cc[index] == byte;
-        if lflag & ISIG != 0 {
-            let signal = [
-                (VINTR, KeySignal::Interrupt),
-                (VQUIT, KeySignal::Quit),
-                (VSUSP, KeySignal::Suspend),
-            ];
-            if let Some((_, signal)) = signal.into_iter().find(|(index, _)| is(*index, byte)) {
-                if lflag & NOFLSH == 0 {
-                    self.line.clear();
-                    self.ready.clear();
-                }
-                self.echo(byte, &mut echo);
-                return Some(signal);
-            }
-        }
-        let byte = match byte {
-            b'\r' if iflag & IGNCR != 0 => return None,
-            b'\r' if iflag & ICRNL != 0 => b'\n',
-            b'\n' if iflag & INLCR != 0 => b'\r',
-            byte => byte,
+        let (termios, echo) = (self.termios, &mut echo);
+        let byte = match () {
+            () if termios.iflag & ISTRIP != 0 => byte & 0x7f,
+            () => byte,
         };
-        if lflag & ICANON == 0 {
-            if self.ready.try_push(u16::from(byte)).is_ok() {
-                self.echo(byte, &mut echo);
-            }
+        let byte = match termios.iflag & IUCLC != 0 && termios.has_local(IEXTEN) {
+            true => byte.to_ascii_lowercase(),
+            false => byte,
+        };
+        if core::mem::take(&mut self.quoted) {
+            self.insert(byte, echo);
             return None;
         }
-        if is(VERASE, byte) || byte == 8 && cc[VERASE] == 127 {
-            self.erase(1, &mut echo);
-        } else if is(VKILL, byte) {
-            self.erase(self.line.len(), &mut echo);
-        } else if is(VWERASE, byte) && lflag & IEXTEN != 0 {
-            self.erase(self.last_word(), &mut echo);
-        } else if is(VEOF, byte) {
-            self.finish_line(None);
-        } else if byte == b'\n' || is(VEOL, byte) {
-            if lflag & (ECHO | ECHONL) != 0 {
-                self.output(&[byte], &mut echo);
+        if termios.iflag & IXON != 0 {
+            if termios.is(VSTART, byte) || termios.iflag & IXANY != 0 {
+                self.start_by_key();
             }
-            self.finish_line(Some(byte));
-        } else if self.line.len().saturating_add(self.ready.len()) < INPUT_MAX - 1 {
-            // One place is kept, so that the line can still be finished.
-            self.line.push(byte);
-            self.echo(byte, &mut echo);
+            if termios.is(VSTART, byte) {
+                return None;
+            }
+            if termios.is(VSTOP, byte) {
+                if self.stopped == Stopped::No {
+                    self.stopped = Stopped::ByKey;
+                }
+                return None;
+            }
+        }
+        if let Some(signal) = self.signal_of(byte) {
+            if termios.lflag & NOFLSH == 0 {
+                self.flush_input();
+            }
+            if termios.iflag & IXON != 0 {
+                self.start_by_key();
+            }
+            self.echo(byte, echo);
+            return Some(signal);
+        }
+        let byte = match byte {
+            b'\r' if termios.iflag & IGNCR != 0 => return None,
+            b'\r' if termios.iflag & ICRNL != 0 => b'\n',
+            b'\n' if termios.iflag & INLCR != 0 => b'\r',
+            byte => byte,
+        };
+        match termios.is_canonical() {
+            true => self.edit(byte, echo),
+            false => self.insert(byte, echo),
         }
         None
     }
 
-    /// Whether a read would return, with bytes or at the end of file.
+    fn signal_of(&self, byte: u8) -> Option<KeySignal> {
+        let keys = [
+            (VINTR, KeySignal::Interrupt),
+            (VQUIT, KeySignal::Quit),
+            (VSUSP, KeySignal::Suspend),
+        ];
+        let mut signals = keys.into_iter().filter(|_| self.termios.has_local(ISIG));
+        let found = signals.find(|(index, _)| self.termios.is(*index, byte));
+        found.map(|(_, signal)| signal)
+    }
+
+    /// A byte of a line.
+    fn edit(&mut self, byte: u8, echo: &mut impl FnMut(&[u8])) {
+        let termios = self.termios;
+        let extended = termios.has_local(IEXTEN);
+        if termios.is(VERASE, byte) {
+            self.erase(1, byte, echo);
+        } else if termios.is(VKILL, byte) {
+            self.kill(byte, echo);
+        } else if extended && termios.is(VWERASE, byte) {
+            self.erase(self.last_word(), byte, echo);
+        } else if extended && termios.is(VLNEXT, byte) {
+            self.quoted = true;
+            if termios.has_local(ECHO | ECHOCTL) {
+                self.out.output(&termios, b"^\x08", echo);
+            }
+        } else if extended && termios.has_local(ECHO) && termios.is(VREPRINT, byte) {
+            self.echo(byte, echo);
+            self.out.output(&termios, b"\n", echo);
+            for at in self.ready..self.input.len() {
+                self.echo(self.input[at] as u8, echo);
+            }
+        } else if termios.is(VEOF, byte) {
+            self.finish_line(EOF_MARK);
+        } else if byte == b'\n' {
+            let shown = termios.lflag & (ECHO | ECHONL) != 0;
+            if self.finish_line(LINE_END | u16::from(byte)) && shown {
+                self.out.output(&termios, b"\n", echo);
+            }
+        } else if termios.is(VEOL, byte) || extended && termios.is(VEOL2, byte) {
+            if self.finish_line(LINE_END | u16::from(byte)) {
+                self.echo(byte, echo);
+            }
+        } else {
+            self.insert(byte, echo);
+        }
+    }
+
+    /// Puts a byte in as it is. One place is kept in canonical mode, so that the line can still be
+    /// finished.
+    fn insert(&mut self, byte: u8, echo: &mut impl FnMut(&[u8])) {
+        let canonical = self.termios.is_canonical();
+        if self.input.len() >= INPUT_MAX.saturating_sub(canonical.into()) {
+            return;
+        }
+        self.input.push(byte.into());
+        if !canonical {
+            self.ready = self.input.len();
+        }
+        self.echo(byte, echo);
+    }
+
+    /// Ends the line with `end`, if there is room for it; says whether there was.
+    fn finish_line(&mut self, end: u16) -> bool {
+        let fits = self.input.try_push(end).is_ok();
+        if fits {
+            self.ready = self.input.len();
+        }
+        fits
+    }
+
+    /// Whether a read need not wait: there is a line, or a byte.
+    pub fn has_input(&self) -> bool {
+        self.ready > 0
+    }
+
+    /// Whether poll says so: without canonical mode, once a read would have what VMIN asks for.
     pub fn is_readable(&self) -> bool {
-        let canonical = self.termios.lflag & ICANON != 0;
-        self.ready.len()
-            >= if canonical {
-                1
-            } else {
-                usize::from(self.termios.cc[VMIN]).min(INPUT_MAX)
-            }
+        let (min, time) = self.min_and_time();
+        match self.termios.is_canonical() || time != 0 {
+            true => self.has_input(),
+            false => self.ready >= min.max(1),
+        }
     }
 
-    /// Takes what can be read: in canonical mode at most one line. 0: end of file, or nothing.
-    pub fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let canonical = self.termios.lflag & ICANON != 0;
-        let (mut count, mut taken) = (0_usize, 0_usize);
-        for &item in &self.ready {
+    /// Bytes that a read waits for, and tenths of a second, without canonical mode.
+    pub fn min_and_time(&self) -> (usize, u64) {
+        let cc = self.termios.cc;
+        (cc[VMIN].into(), cc[VTIME].into())
+    }
+
+    /// Bytes that can be read (FIONREAD).
+    pub fn available(&self) -> usize {
+        let is_byte = |item: &&u16| **item != EOF_MARK;
+        self.input[..self.ready].iter().filter(is_byte).count()
+    }
+
+    /// Takes what can be read: in canonical mode at most one line. How many bytes, and whether a line
+    /// ended with them.
+    pub fn read(&mut self, buffer: &mut [u8]) -> (usize, bool) {
+        let canonical = self.termios.is_canonical();
+        let (mut count, mut taken, mut ended) = (0_usize, 0, false);
+        for (at, &item) in self.input[..self.ready].iter().enumerate() {
             // The mark goes with the line it ends, even if the buffer is just full.
-            if item == EOF_MARK {
-                taken = taken.saturating_add(1);
+            if item == EOF_MARK && canonical {
+                taken = at.saturating_add(1);
+                ended = true;
                 break;
             }
-            let Some(to) = buffer.get_mut(count) else {
+            if count == buffer.len() {
                 break;
-            };
-            *to = item as u8;
-            taken = taken.saturating_add(1);
+            }
+            taken = at.saturating_add(1);
+            if item == EOF_MARK {
+                continue;
+            }
+            buffer[count] = item as u8;
             count = count.saturating_add(1);
-            if canonical
-                && (item == u16::from(b'\n') || item as u8 == self.termios.cc[VEOL] && item != 0)
-            {
+            if canonical && item & LINE_END != 0 {
+                ended = true;
                 break;
             }
         }
-        self.ready.drain(..taken);
-        count
+        self.input.drain(..taken);
+        self.ready = self.ready.saturating_sub(taken);
+        (count, ended)
     }
 
-    /// Writes `bytes` to `port` with the line ends that the modes ask for.
-    pub fn output(&self, bytes: &[u8], mut port: impl FnMut(&[u8])) {
-        if self.termios.oflag & (OPOST | ONLCR) != OPOST | ONLCR {
-            return port(bytes);
-        }
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            match piece.strip_suffix(b"\n") {
-                Some(text) => {
-                    port(text);
-                    port(b"\r\n");
-                }
-                None => port(piece),
-            }
+    /// Writes `bytes` to `port` with what the modes do to them.
+    pub fn output(&mut self, bytes: &[u8], mut port: impl FnMut(&[u8])) {
+        self.out.output(&self.termios, bytes, &mut port);
+    }
+
+    /// Whether output has to wait.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped != Stopped::No
+    }
+
+    /// Stops or starts the output for a program (TCXONC).
+    pub fn flow(&mut self, stop: bool) {
+        self.stopped = match stop {
+            true => Stopped::ByProgram,
+            false => Stopped::No,
+        };
+    }
+
+    fn start_by_key(&mut self) {
+        if self.stopped == Stopped::ByKey {
+            self.stopped = Stopped::No;
         }
     }
 
     /// Forgets all input (`TCFLSH`, `TCSETSF`).
     pub fn flush_input(&mut self) {
-        self.line.clear();
-        self.ready.clear();
+        self.input.clear();
+        self.ready = 0;
     }
 
-    /// Changes the modes. What was being edited becomes readable when lines cease to matter.
+    /// Changes the modes. What was being edited becomes readable when lines cease to matter, and output
+    /// goes on when no key can start it any more.
     pub fn set_termios(&mut self, termios: Termios) {
         self.termios = termios;
-        if termios.lflag & ICANON == 0 {
-            let line = core::mem::take(&mut self.line);
-            for byte in line {
-                let _full = self.ready.try_push(u16::from(byte));
-            }
+        self.quoted &= termios.is_canonical();
+        if !termios.is_canonical() {
+            self.ready = self.input.len();
+        }
+        if termios.iflag & IXON == 0 {
+            self.start_by_key();
         }
     }
 
-    fn finish_line(&mut self, end: Option<u8>) {
-        let line = core::mem::take(&mut self.line);
-        let end = end.map_or(EOF_MARK, u16::from);
-        for item in line.into_iter().map(u16::from).chain([end]) {
-            let _full = self.ready.try_push(item);
-        }
+    /// Bytes of the line that is being edited.
+    fn line(&self) -> &[u16] {
+        &self.input[self.ready..]
     }
 
-    /// Bytes of the last word of the line and the blanks after it.
+    /// Bytes of the last word of the line, of letters, digits and underscores, and of what follows it.
     fn last_word(&self) -> usize {
-        let mut rest = self.line.as_slice();
-        while let [before @ .., b] = rest
-            && b.is_ascii_whitespace()
-        {
-            rest = before;
-        }
-        while let [before @ .., b] = rest
-            && !b.is_ascii_whitespace()
-        {
-            rest = before;
-        }
-        self.line.len().saturating_sub(rest.len())
+        let is_word =
+            |item: &u16| matches!(*item as u8, b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z');
+        let backwards = || self.line().iter().rev();
+        let after = backwards().take_while(|item| !is_word(item)).count();
+        let word = backwards().skip(after).take_while(|item| is_word(item));
+        after.saturating_add(word.count())
     }
 
-    fn erase(&mut self, count: usize, echo: &mut impl FnMut(&[u8])) {
-        for _ in 0..count {
-            let Some(byte) = self.line.pop() else { return };
-            let shown = if byte.is_ascii_control() && byte != b'\t' {
-                2
-            } else {
-                1
-            };
-            if self.termios.lflag & (ECHO | ECHOE) == ECHO | ECHOE {
-                (0..shown).for_each(|_| echo(b"\x08 \x08"));
+    /// Erases the line, as `byte` asks.
+    fn kill(&mut self, byte: u8, echo: &mut impl FnMut(&[u8])) {
+        let termios = self.termios;
+        if termios.has_local(ECHO | ECHOK | ECHOKE | ECHOE) {
+            return self.erase(self.line().len(), byte, echo);
+        }
+        if self.line().is_empty() {
+            return;
+        }
+        self.input.truncate(self.ready);
+        self.echo(byte, echo);
+        if termios.has_local(ECHO | ECHOK) {
+            self.out.output(&termios, b"\n", echo);
+        }
+    }
+
+    /// Erases `count` bytes of the line, as `byte` asks.
+    fn erase(&mut self, count: usize, byte: u8, echo: &mut impl FnMut(&[u8])) {
+        let termios = self.termios;
+        for _ in 0..count.min(self.line().len()) {
+            let mut erased = self.input.pop().unwrap_or_default() as u8;
+            while termios.iflag & IUTF8 != 0 && erased & 0xc0 == 0x80 && !self.line().is_empty() {
+                erased = self.input.pop().unwrap_or_default() as u8;
             }
+            if !termios.has_local(ECHO) {
+                continue;
+            }
+            if termios.is(VERASE, byte) && !termios.has_local(ECHOE) {
+                self.echo(byte, echo);
+                continue;
+            }
+            let columns = match erased {
+                b'\t' => self.tab_width(),
+                erased if erased.is_ascii_control() && termios.has_local(ECHOCTL) => 2,
+                erased if erased.is_ascii_control() => 0,
+                _ => 1,
+            };
+            (0..columns).for_each(|_| self.out.output(&termios, b"\x08 \x08", echo));
         }
     }
 
-    fn echo(&self, byte: u8, echo: &mut impl FnMut(&[u8])) {
-        let lflag = self.termios.lflag;
-        if lflag & ECHO == 0 {
+    /// Columns that a tab took which stood behind what the line has now.
+    fn tab_width(&self) -> usize {
+        let width = |column: usize, item: &u16| match *item as u8 {
+            b'\t' => column.saturating_add(8 - column % 8),
+            byte if byte.is_ascii_control() => column.saturating_add(2),
+            _ => column.saturating_add(1),
+        };
+        8 - self.line().iter().fold(0, width) % 8
+    }
+
+    fn echo(&mut self, byte: u8, echo: &mut impl FnMut(&[u8])) {
+        let termios = self.termios;
+        if !termios.has_local(ECHO) {
             return;
         }
         match byte {
-            b'\n' | b'\t' => self.output(&[byte], echo),
-            byte if byte.is_ascii_control() && lflag & ECHOCTL != 0 => echo(&[b'^', byte ^ 0x40]),
-            byte => echo(&[byte]),
+            b'\n' | b'\t' => self.out.output(&termios, &[byte], echo),
+            byte if byte.is_ascii_control() && termios.has_local(ECHOCTL) => {
+                self.out.output(&termios, &[b'^', byte ^ 0x40], echo);
+            }
+            byte => self.out.output(&termios, &[byte], echo),
         }
     }
 }

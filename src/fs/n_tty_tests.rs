@@ -1,6 +1,7 @@
 //! [`NTty`], key by key.
 
 use super::*;
+use crate::fs::termios::ICANON;
 use proptest::prelude::*;
 
 fn type_in(tty: &mut NTty, keys: &[u8]) -> (Vec<u8>, Vec<KeySignal>) {
@@ -13,7 +14,7 @@ fn type_in(tty: &mut NTty, keys: &[u8]) -> (Vec<u8>, Vec<KeySignal>) {
 
 fn read(tty: &mut NTty, most: usize) -> Vec<u8> {
     let mut buffer = vec![0; most];
-    let count = tty.read(&mut buffer);
+    let (count, _) = tty.read(&mut buffer);
     buffer.truncate(count);
     buffer
 }
@@ -74,10 +75,125 @@ fn raw_mode_gives_every_byte_at_once() {
 }
 
 #[test]
-fn termios_survives_its_bytes() {
-    let bytes = Termios::DEFAULT.to_bytes();
-    assert_eq!(Termios::from_bytes(&bytes), Termios::DEFAULT);
-    assert_eq!(bytes[17 + VEOF], 4);
+fn a_line_has_4095_bytes_and_its_end() {
+    let mut tty = NTty::new();
+    type_in(&mut tty, &[b'x'; 5000]);
+    assert!(!tty.is_readable());
+    type_in(&mut tty, b"\r");
+    assert_eq!(tty.available(), 4096);
+    let line = read(&mut tty, 8192);
+    assert_eq!((line.len(), line[4094], line[4095]), (4096, b'x', b'\n'));
+}
+
+#[test]
+fn two_keys_stop_and_start_the_output() {
+    let mut tty = NTty::new();
+    let mut stopped_after = |keys: &[u8]| {
+        let (shown, _) = type_in(&mut tty, keys);
+        (shown, tty.is_stopped())
+    };
+    assert_eq!(stopped_after(b"\x13"), (vec![], true));
+    assert_eq!(stopped_after(b"a"), (b"a".to_vec(), true));
+    assert_eq!(stopped_after(b"\x11"), (vec![], false));
+    assert_eq!(stopped_after(b"\x13\x03").1, false, "a signal starts it");
+    tty.flow(true);
+    type_in(&mut tty, b"\x11");
+    assert!(tty.is_stopped(), "what a program stopped no key starts");
+    tty.flow(false);
+    let mut termios = Termios::DEFAULT;
+    termios.iflag |= IXANY;
+    tty.set_termios(termios);
+    type_in(&mut tty, b"\x13x");
+    assert!(!tty.is_stopped(), "any key does");
+    type_in(&mut tty, b"\x13");
+    termios.iflag &= !IXON;
+    tty.set_termios(termios);
+    assert!(!tty.is_stopped(), "nobody could start it");
+    tty.flush_input();
+    type_in(&mut tty, b"\x13\n");
+    assert_eq!(read(&mut tty, 9), b"\x13\n", "a byte like others");
+}
+
+#[test]
+fn a_quoted_key_means_itself() {
+    let mut tty = NTty::new();
+    let (shown, signals) = type_in(&mut tty, b"a\x16\x03\x16\x13\x16\x04\x16\n\x16\x16b\r");
+    assert_eq!(signals, []);
+    assert!(!tty.is_stopped());
+    assert_eq!(shown, b"a^\x08^C^\x08^S^\x08^D^\x08\r\n^\x08^Vb\r\n");
+    assert_eq!(read(&mut tty, 99), b"a\x03\x13\x04\n\x16b\n", "one line");
+}
+
+#[test]
+fn a_word_is_of_letters_digits_and_underscores() {
+    let mut tty = NTty::new();
+    type_in(&mut tty, b"cat a/b_1.c ;\x17\x17x\n");
+    assert_eq!(read(&mut tty, 99), b"cat a/x\n");
+}
+
+#[test]
+fn without_echoe_or_echoke_the_key_is_shown() {
+    let mut tty = NTty::new();
+    let mut termios = Termios::DEFAULT;
+    termios.lflag &= !ECHOKE;
+    tty.set_termios(termios);
+    assert_eq!(type_in(&mut tty, b"ab\x15").0, b"ab^U\r\n");
+    termios.lflag &= !ECHOE;
+    tty.set_termios(termios);
+    assert_eq!(type_in(&mut tty, b"ab\x7f").0, b"ab^?");
+    type_in(&mut tty, b"\n");
+    assert_eq!(read(&mut tty, 9), b"a\n");
+}
+
+#[test]
+fn a_line_is_shown_again_and_a_tab_goes_as_a_whole() {
+    let mut tty = NTty::new();
+    type_in(&mut tty, b"a\tb");
+    assert_eq!(type_in(&mut tty, b"\x12").0, b"^R\r\na\tb");
+    assert_eq!(type_in(&mut tty, b"\x7f\x7f").0, b"\x08 \x08".repeat(8));
+    let mut termios = Termios::DEFAULT;
+    termios.iflag |= IUTF8;
+    tty.set_termios(termios);
+    type_in(&mut tty, "\u{e4}\u{20ac}".as_bytes());
+    assert_eq!(type_in(&mut tty, b"\x7f").0, b"\x08 \x08");
+    type_in(&mut tty, b"\n");
+    assert_eq!(read(&mut tty, 9), "a\u{e4}\n".as_bytes());
+}
+
+#[test]
+fn other_keys_can_end_a_line_and_input_can_be_changed() {
+    let mut tty = NTty::new();
+    let mut termios = Termios::DEFAULT;
+    (termios.cc[VEOL], termios.cc[VEOL2]) = (b';', b'!');
+    termios.iflag = ISTRIP | IGNCR | INLCR | IUCLC;
+    tty.set_termios(termios);
+    type_in(&mut tty, b"A\xe2\r;b!\n;");
+    assert_eq!(read(&mut tty, 9), b"ab;");
+    assert_eq!(read(&mut tty, 9), b"b!");
+    assert_eq!(read(&mut tty, 9), b"\r;");
+    termios.lflag &= !(ECHO | IEXTEN);
+    termios.lflag |= ECHONL;
+    termios.iflag = 0;
+    tty.set_termios(termios);
+    assert_eq!(type_in(&mut tty, b"c!\x16\n").0, b"\r\n");
+    assert_eq!(read(&mut tty, 9), b"c!\x16\n");
+}
+
+#[test]
+fn poll_waits_for_vmin_and_not_with_vtime() {
+    let mut tty = NTty::new();
+    let mut raw = Termios::DEFAULT;
+    raw.lflag &= !ICANON;
+    for (min, time, needed) in [(0, 0, 1), (1, 0, 1), (3, 0, 3), (3, 1, 1), (0, 1, 1)] {
+        tty.flush_input();
+        (raw.cc[VMIN], raw.cc[VTIME]) = (min, time);
+        tty.set_termios(raw);
+        for count in 0..4 {
+            assert_eq!(tty.is_readable(), count >= needed, "{min} {time} {count}");
+            assert_eq!(tty.available(), count);
+            type_in(&mut tty, b"x");
+        }
+    }
 }
 
 proptest! {
@@ -85,9 +201,9 @@ proptest! {
     #[test]
     fn what_is_read_was_typed(keys in prop::collection::vec(any::<u8>(), 0..3000), lflag: u32) {
         let mut tty = NTty::new();
-        tty.termios.lflag = lflag;
+        tty.set_termios(Termios { lflag, ..Termios::DEFAULT });
         type_in(&mut tty, &keys);
-        while tty.is_readable() && !tty.ready.is_empty() {
+        while tty.has_input() {
             for byte in read(&mut tty, 7) {
                 prop_assert!(keys.contains(&byte) || byte == b'\n' && keys.contains(&b'\r'));
             }

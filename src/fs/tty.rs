@@ -10,13 +10,18 @@
 
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-use super::n_tty::{KeySignal, NTty, TERMIOS_BYTES, Termios};
+use super::n_tty::{KeySignal, NTty};
 use super::poll_events::PollEvents;
+use super::termios::{Termios, VSTART, VSTOP};
+use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::drivers::serial;
+use crate::sched::timer::{HZ, schedule_timeout};
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::{IrqSpinLock, LockClass};
 use crate::syscall::errno::Errno;
+use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
+use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 const TCGETS: u32 = 0x5401;
 const TCSETS: u32 = 0x5402;
@@ -32,9 +37,20 @@ const TIOCGWINSZ: u32 = 0x5413;
 const TIOCSWINSZ: u32 = 0x5414;
 const TIOCNOTTY: u32 = 0x5422;
 const TIOCGSID: u32 = 0x5429;
+const TIOCOUTQ: u32 = 0x5411;
+const FIONREAD: u32 = 0x541b;
+const TIOCGETD: u32 = 0x5424;
+const TCSBRKP: u32 = 0x5425;
+const TCOOFF: u32 = 0;
+const TCOON: u32 = 1;
+const TCIOFF: u32 = 2;
+const TCION: u32 = 3;
+const SIGWINCH: u32 = 28;
 
 static DISCIPLINE: IrqSpinLock<NTty> = IrqSpinLock::new(LockClass::TtyDiscipline, NTty::new());
 static READERS: WaitQueue = WaitQueue::new();
+/// Writers that wait for stopped output to go on.
+static WRITERS: WaitQueue = WaitQueue::new();
 /// The foreground process group; 0: none yet, so that keys are no signals.
 static FOREGROUND: AtomicI32 = AtomicI32::new(0);
 /// Rows and columns, and the same in pixels.
@@ -73,56 +89,128 @@ pub fn interrupt() {
                 KeySignal::Quit => 3,
                 KeySignal::Suspend => 20,
             };
-            KEYS.fetch_or(1 << number, Ordering::Release);
-            KEY_PRESSED.wake_up();
+            send_to_foreground(number);
         }
     }
     READERS.wake_up();
+    WRITERS.wake_up();
 }
 
-/// Reads up to `count` bytes to user address `to`. EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
+/// Has `process::tty_signal` send a signal to the foreground process group.
+fn send_to_foreground(signal: u32) {
+    KEYS.fetch_or(1_u32.wrapping_shl(signal), Ordering::Release);
+    KEY_PRESSED.wake_up();
+}
+
+/// Reads up to `count` bytes to user address `to`: a line, or without canonical mode what VMIN and VTIME
+/// ask for. EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
 #[inline(never)]
 pub fn n_tty_read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
-    if count == 0 {
-        return Ok(0);
-    }
-    let mut buffer = [0; 256];
-    let most = (count as usize).min(buffer.len());
-    loop {
-        let mut tty = DISCIPLINE.lock();
-        if tty.is_readable() {
-            let taken = tty.read(&mut buffer[..most]);
-            drop(tty);
-            copy_to_user(to, &buffer[..taken])?;
-            return Ok(taken as u32);
+    let (canonical, min, time_ticks) = {
+        let tty = DISCIPLINE.lock();
+        let (min, tenths) = tty.min_and_time();
+        (
+            tty.termios().is_canonical(),
+            min as u32,
+            tenths.saturating_mul(u64::from(HZ)) / 10,
+        )
+    };
+    // VTIME is a time for the first byte if VMIN asks for none, and else for each further one.
+    let (minimum, mut timeout, between) = match (canonical, min) {
+        (true, _) => (0, None, None),
+        (false, 0) => (0, Some(time_ticks), None),
+        (false, min) => (min, None, Some(time_ticks).filter(|ticks| *ticks != 0)),
+    };
+    let mut read = 0_u32;
+    while read < count {
+        let mut buffer = [0; 256];
+        let most = (count.saturating_sub(read) as usize).min(buffer.len());
+        let (taken, ended, has_input) = {
+            let mut tty = DISCIPLINE.lock();
+            let has_input = tty.has_input();
+            let (taken, ended) = tty.read(&mut buffer[..most]);
+            (taken, ended, has_input)
+        };
+        let result = match has_input {
+            true => copy_to_user(to.wrapping_add(read), &buffer[..taken]),
+            false if read > 0 && read >= minimum || timeout == Some(0) => break,
+            false if nonblocking => Err(Errno::EAGAIN),
+            false => wait_for_input(&mut timeout),
+        };
+        match result {
+            Err(_) if read > 0 => break,
+            other => other?,
         }
-        drop(tty);
-        if nonblocking {
-            return Err(Errno::EAGAIN);
+        read = read.saturating_add(taken as u32);
+        if ended {
+            break;
         }
-        READERS
-            .wait_until(|| DISCIPLINE.lock().is_readable())
-            .map_err(|_| Errno::ERESTARTSYS)?;
+        if has_input && between.is_some() {
+            timeout = between;
+        }
     }
+    Ok(read)
 }
 
-/// Writes `count` bytes from user address `from`. EFAULT.
+/// Sleeps until there is something to read, or for `ticks`, if there are any; leaves what is left of them.
+/// ERESTARTSYS.
+fn wait_for_input(ticks: &mut Option<u64>) -> Result<(), Errno> {
+    let has_input = || DISCIPLINE.lock().has_input();
+    let Some(left) = ticks else {
+        return READERS
+            .wait_until(has_input)
+            .map_err(|_| Errno::ERESTARTSYS);
+    };
+    let me = current();
+    while *left > 0 && !has_input() {
+        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        if test_flag(me.thread_info(), TIF_SIGPENDING) {
+            me.state.store(TASK_RUNNING, Ordering::Relaxed);
+            return Err(Errno::ERESTARTSYS);
+        }
+        schedule_timeout(1);
+        *left = left.saturating_sub(1);
+    }
+    Ok(())
+}
+
+/// Writes `count` bytes from user address `from`; waits while the output is stopped. EAGAIN (if
+/// `nonblocking`), ERESTARTSYS, EFAULT.
 #[inline(never)]
-pub fn write(from: u32, count: u32) -> Result<u32, Errno> {
+pub fn write(from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
     let mut written = 0_u32;
     while written < count {
         let mut buffer = [0; 256];
         let chunk = count.saturating_sub(written).min(buffer.len() as u32);
         let bytes = &mut buffer[..chunk as usize];
-        match copy_from_user(bytes, from.wrapping_add(written)) {
+        match copy_from_user(bytes, from.wrapping_add(written))
+            .and_then(|()| put(bytes, nonblocking))
+        {
             Ok(()) => {}
             Err(_) if written > 0 => break,
             Err(errno) => return Err(errno),
         }
-        DISCIPLINE.lock().output(bytes, serial::write);
         written = written.saturating_add(chunk);
     }
     Ok(written)
+}
+
+/// Puts `bytes` out, once the output is not stopped. EAGAIN (if `nonblocking`), ERESTARTSYS.
+fn put(bytes: &[u8], nonblocking: bool) -> Result<(), Errno> {
+    loop {
+        let mut tty = DISCIPLINE.lock();
+        if !tty.is_stopped() {
+            tty.output(bytes, serial::write);
+            return Ok(());
+        }
+        drop(tty);
+        if nonblocking {
+            return Err(Errno::EAGAIN);
+        }
+        WRITERS
+            .wait_until(|| !DISCIPLINE.lock().is_stopped())
+            .map_err(|_| Errno::ERESTARTSYS)?;
+    }
 }
 
 /// What poll tells: output never waits.
@@ -136,11 +224,11 @@ pub fn poll() -> PollEvents {
 pub fn ioctl(command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
     match command {
         TCGETS => {
-            let bytes = DISCIPLINE.lock().termios.to_bytes();
-            copy_to_user(argument, &bytes)?;
+            let termios = DISCIPLINE.lock().termios();
+            put_user(argument, termios)?;
         }
         TCSETS | TCSETSW | TCSETSF => {
-            let termios = Termios::from_bytes(&get_user::<[u8; TERMIOS_BYTES]>(argument)?);
+            let termios = get_user::<Termios>(argument)?;
             let mut tty = DISCIPLINE.lock();
             if command == TCSETSF {
                 tty.flush_input();
@@ -148,11 +236,29 @@ pub fn ioctl(command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
             tty.set_termios(termios);
             drop(tty);
             READERS.wake_up();
+            WRITERS.wake_up();
         }
+        FIONREAD => {
+            let available = DISCIPLINE.lock().available();
+            put_user(argument, available as u32)?;
+        }
+        // Output has always been sent already; the discipline is number 0.
+        TIOCOUTQ | TIOCGETD => put_user(argument, 0u32)?,
+        TCXONC => match argument {
+            TCOOFF | TCOON => {
+                DISCIPLINE.lock().flow(argument == TCOOFF);
+                WRITERS.wake_up();
+            }
+            TCIOFF | TCION => {
+                let termios = DISCIPLINE.lock().termios();
+                let key = if argument == TCIOFF { VSTOP } else { VSTART };
+                serial::write(&termios.cc[key..=key]);
+            }
+            _ => return Err(Errno::EINVAL),
+        },
         TCFLSH if argument > 2 => return Err(Errno::EINVAL),
         TCFLSH if argument != 1 => DISCIPLINE.lock().flush_input(),
-        // Output has always been sent already.
-        TCFLSH | TCSBRK | TCXONC | TIOCSCTTY | TIOCNOTTY => {}
+        TCFLSH | TCSBRK | TCSBRKP | TIOCSCTTY | TIOCNOTTY => {}
         TIOCGPGRP => put_user(argument, FOREGROUND.load(Ordering::Relaxed))?,
         TIOCSPGRP => match get_user::<i32>(argument)? {
             pgrp if pgrp > 0 => FOREGROUND.store(pgrp, Ordering::Relaxed),
@@ -165,7 +271,10 @@ pub fn ioctl(command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
         }
         TIOCSWINSZ => {
             let window = get_user::<[u8; 8]>(argument)?;
-            *WINDOW.lock() = window;
+            let was = core::mem::replace(&mut *WINDOW.lock(), window);
+            if was != window {
+                send_to_foreground(SIGWINCH);
+            }
         }
         _ => return Err(Errno::ENOTTY),
     }

@@ -84,6 +84,7 @@ lock_classes! {
     FsInner Task No ["src/fs/files_struct.rs"], "a working directory and a mask";
     FilePosition Task No ["src/fs/file.rs"], "the position of an open file";
     ProcText Task No ["src/fs/proc_file.rs"], "the text that an open file of /proc shows";
+    Epoll Task No ["src/fs/epoll.rs"], "the files that an epoll list watches";
     PipeState Task No ["src/fs/pipe.rs"], "a pipe's bytes, its ends, and who waits for them";
     PerfChildren Task No ["src/sched/hooks/perf_event.rs"], "the events that children of a counted task have inherited";
     PerfHome Task No ["src/sched/hooks/perf_event.rs"], "the task of a perf event, or what it counted until its end";

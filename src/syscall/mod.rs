@@ -4,7 +4,7 @@
 //! - [`errno`]: error numbers, and where their sign is flipped
 //! - `table`: the calls by number; [`names`]: of those that are not there
 //! - `process`, `sched`: births, deaths, who runs; `signal`, `signal_wait`
-//! - `read_write`, `descriptors`, `paths`, `poll`: files; `exec`
+//! - `read_write`, `descriptors`, `paths`, `poll`, `epoll`: files; `exec`
 //! - `restart`: what is left of an interrupted call's time
 //! - [`timespec`], `user_time`: times in 32 and in 64 bits
 //! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `misc`
@@ -14,6 +14,8 @@
 
 #[cfg(target_os = "none")]
 pub mod descriptors;
+#[cfg(target_os = "none")]
+pub mod epoll;
 pub mod errno;
 #[cfg(target_os = "none")]
 pub mod exec;

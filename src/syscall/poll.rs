@@ -23,15 +23,20 @@ use crate::task::state::TASK_INTERRUPTIBLE;
 
 /// poll: `timeout_ms` negative waits for ever.
 pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
-    let taken = take_end();
-    let end = match timeout_ms as i32 {
+    let end = ms_end(take_end(), timeout_ms);
+    do_poll(fds, count, end)
+}
+
+/// When a wait of so many milliseconds ends, in microseconds since boot, unless that is taken from an
+/// interrupted call; none for a negative number: never.
+pub fn ms_end(taken: Option<u64>, timeout_ms: u32) -> Option<u64> {
+    match timeout_ms as i32 {
         ..0 => None,
         ms => Some(end_us(
             taken,
             ticks(u64::from(ms as u32).saturating_mul(1_000_000)),
         )),
-    };
-    do_poll(fds, count, end)
+    }
 }
 
 /// ppoll with 32-bit times: a timespec, and a set of signals to block meanwhile.
@@ -186,7 +191,7 @@ fn revents(fd: u32, events: PollEvents) -> PollEvents {
 /// Calls `look` until it finds something, fails, or the time ends (in microseconds since boot; none:
 /// never).
 #[inline(never)]
-fn poll_schedule_timeout(end: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
+pub fn poll_schedule_timeout(end: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
     files()?;
     let me = current();
     loop {
@@ -221,7 +226,7 @@ fn tell_rest<T: UserTime + Pod>(result: SysResult, end: Option<u64>, address: u3
 }
 
 /// Runs `wait` with the signals of the set at `mask` blocked instead of the usual ones; 0: does not.
-fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> SysResult {
+pub fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> SysResult {
     if mask == 0 {
         return wait();
     }
@@ -235,7 +240,7 @@ fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> SysResu
     let result = wait();
     match result {
         // The handler runs under `new`; delivery puts `old` back.
-        Err(Errno::ERESTARTNOHAND) => me.signals.lock().saved_blocked = Some(old),
+        Err(Errno::ERESTARTNOHAND | Errno::EINTR) => me.signals.lock().saved_blocked = Some(old),
         _ => set_blocked(me, old),
     }
     result

@@ -9,6 +9,7 @@
 
 use core::sync::atomic::Ordering;
 
+use super::errno::Errno;
 use crate::arch::x86::current::current;
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::TICK_US;
@@ -30,4 +31,10 @@ pub fn end_us(taken: Option<u64>, ticks: u64) -> u64 {
 /// The running call is interrupted: should it be run again, its time ends then.
 pub fn keep_end(end_us: u64) {
     current().restart_end.store(end_us, Ordering::Relaxed);
+}
+
+/// The running call was interrupted, and is not to be run again: forgets its end; returns `errno`.
+pub fn forget_end(errno: Errno) -> Errno {
+    current().restart_end.store(0, Ordering::Relaxed);
+    errno
 }

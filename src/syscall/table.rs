@@ -11,9 +11,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::errno::{Errno, to_ret};
 use super::{
-    descriptors, exec, futex, identity, ioport, itimer, ldt, membarrier, memory, misc, names,
-    paths, perf_event, poll, posix_timer, prctl, process, read_write, robust_list, rseq, sched,
-    signal, signal_wait, thread_area, time,
+    descriptors, epoll, exec, futex, identity, ioport, itimer, ldt, membarrier, memory, misc,
+    names, paths, perf_event, poll, posix_timer, prctl, process, read_write, robust_list, rseq,
+    sched, signal, signal_wait, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 
@@ -219,6 +219,9 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     243 thread_area::sys_set_thread_area, 1;
     244 thread_area::sys_get_thread_area, 1;
     252 process::sys_exit_group, 1;
+    254 epoll::sys_epoll_create, 1;
+    255 epoll::sys_epoll_ctl, 4;
+    256 epoll::sys_epoll_wait, 4;
     258 process::sys_set_tid_address, 1;
     259 posix_timer::sys_timer_create, 3;
     260 posix_timer::sys_timer_settime, 4;
@@ -246,7 +249,9 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     311 robust_list::sys_set_robust_list, 2;
     312 robust_list::sys_get_robust_list, 3;
     318 sched::sys_getcpu, 3;
+    319 epoll::sys_epoll_pwait, 6;
     320 paths::sys_change_at, 2;
+    329 epoll::sys_epoll_create1, 1;
     330 descriptors::sys_dup3, 3;
     331 descriptors::sys_pipe2, 2;
     335 signal_wait::sys_rt_tgsigqueueinfo, 4;

@@ -46,6 +46,30 @@ pub const ANSWERS: &[Mutant] = &[
         red: Run::ring3("small_answers", "and zeroes where it was to be wiped"),
     },
     Mutant {
+        name: "vtime_not_waited_for",
+        takes_out: "the time that a read of no bytes at least waits for one",
+        edits: &[
+            Edit { file: "src/fs/tty.rs", find: "        (false, 0) => (0, Some(time_ticks), None),", replace: "        (false, 0) => (0, Some(time_ticks.min(0)), None)," },
+        ],
+        red: Run::ring3("tty", "after 5 tenths of a second"),
+    },
+    Mutant {
+        name: "output_never_stops",
+        takes_out: "the look whether output is stopped",
+        edits: &[
+            Edit { file: "src/fs/tty.rs", find: "        if !tty.is_stopped() {", replace: "        if true || !tty.is_stopped() {" },
+        ],
+        red: Run::ring3("tty", "output is stopped: EAGAIN"),
+    },
+    Mutant {
+        name: "edge_told_again",
+        takes_out: "the difference between a level and an edge",
+        edits: &[
+            Edit { file: "src/fs/epoll.rs", find: "            _ if new.is_empty() => new,\n", replace: "" },
+        ],
+        red: Run::ring3("epoll", "and once only"),
+    },
+    Mutant {
         name: "vdso_without_its_version",
         takes_out: "the version of the vDSO's symbols",
         edits: &[

@@ -1,12 +1,17 @@
 //! Real programs, as Debian and two C libraries made them: what they say, and how they end.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
-use support::compile::program_names;
+use support::compile::{mutant, program_names};
+use support::exec;
+use support::foreign::go_program;
 use support::image::IsoSpec;
 use support::ktap;
 use support::run::{Exit, Run};
+use support::toolchain::tool;
 
-use super::{as_usual, scenario};
+use super::{as_usual, machine, scenario};
 use crate::Scenario;
 
 /// Every scenario of this file.
@@ -142,7 +147,41 @@ pub fn scenarios() -> Vec<Scenario> {
             move |run| hello(run, library),
         ));
     }
+    scenarios.extend(go());
     scenarios
+}
+
+/// A Go program, on one processor and on two; none where there is no Go.
+fn go() -> Vec<Scenario> {
+    if tool("go").is_err() {
+        eprintln!("real::go_on_1, real::go_on_2: skipped: there is no go");
+        return Vec::new();
+    }
+    let says = |run: &Run| {
+        run.nowhere("BUG:")?;
+        run.line("main: Go on linux 386")?;
+        run.says("goroutines: sum 4092")?;
+        run.says("timers: ok true")?;
+        run.says("collector: ran true true")?;
+        run.says("go: all done")?;
+        run.ends(Exit::Success)
+    };
+    let boots = |cpus: u32| {
+        let program = go_program()?.display().to_string();
+        let mut spec = exec::boot(&[program])?;
+        spec.kernel = mutant();
+        let mut vm = machine(&spec)?;
+        vm.cpus = cpus;
+        vm.run()
+    };
+    [1, 2]
+        .map(|cpus| Scenario {
+            name: format!("real::go_on_{cpus}"),
+            run: Box::new(move || boots(cpus)),
+            check: Box::new(says),
+            limit: Duration::from_secs(300),
+        })
+        .into()
 }
 
 fn program(

@@ -36,6 +36,7 @@ errnos! {
     EACCES = 13,
     EFAULT = 14,
     EBUSY = 16,
+    EEXIST = 17,
     ENOTDIR = 20,
     EISDIR = 21,
     EINVAL = 22,

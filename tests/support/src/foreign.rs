@@ -86,6 +86,26 @@ fn prepare() -> Result<Programs> {
     Ok(programs)
 }
 
+/// `goroutines.go`, linked statically for i386 by the host's Go.
+pub fn go_program() -> Result<PathBuf> {
+    let dir = paths::out().join("foreign");
+    fs::create_dir_all(&dir)?;
+    let lock = fs::File::create(dir.join("go.lock"))?;
+    lock.lock()?;
+    let source = paths::root().join("tests/programs/go/goroutines.go");
+    let out = dir.join("goroutines");
+    if older(&out, &source)? {
+        let mut go = tool("go")?;
+        go.envs([("GOOS", "linux"), ("GOARCH", "386"), ("CGO_ENABLED", "0")])
+            .envs([("GO111MODULE", "off"), ("GOFLAGS", "")])
+            .env("GOCACHE", dir.join("go-cache"))
+            .args(["build", "-o"])
+            .args([&out, &source]);
+        quietly(&mut go)?;
+    }
+    Ok(out)
+}
+
 /// Downloads the packages and unpacks them into `dir/root`.
 fn fetch(dir: &Path) -> Result<()> {
     let gcc = gcc_major()?;

@@ -26,6 +26,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("times", "padding, far-off times, what is left of one"),
     ("pipe", "how much a pipe holds, and what poll tells of it"),
     ("small_answers", "limits, policies, prctl, advice"),
+    (
+        "epoll",
+        "files that are watched, by level, by edge, and once",
+    ),
+    ("tty", "a terminal's modes, times, flow and size"),
     ("memory", "brk, mmap, copy on write"),
     ("errors", "which error comes first"),
     ("edges", "numbers that wrap around or never end"),
