@@ -209,7 +209,7 @@ pub fn lookup(from: Inode, path: &[u8], follow: bool, cred: &Cred) -> Result<Ino
     archive()
         .lookup(entry, path, follow, may_search)
         .or_else(|errno| match errno {
-            Errno::ENOENT => builtin_device(entry, path).ok_or(errno),
+            Errno::ENOENT => builtin_device(entry, path)?.ok_or(errno),
             other => Err(other),
         })
         .map(Inode::File)
@@ -291,25 +291,35 @@ fn exe(who: Who) -> Result<&'static [u8], Errno> {
     (procfs::ops().ok_or(Errno::ENOENT)?.exe)(who)
 }
 
-fn builtin_device(from: &Entry<'_>, path: &[u8]) -> Option<&'static Entry<'static>> {
-    let absolute = path.strip_prefix(b"/");
+/// The device of the usual nodes that `path` leads to from `from`, if it leads to one by its words. ENOTDIR
+/// for a path that goes on behind one.
+fn builtin_device(from: &Entry<'_>, path: &[u8]) -> Result<Option<&'static Entry<'static>>, Errno> {
     let coverage = KCOV.then_some(&KCOV_FILE);
     let markers = rings::is_on().then_some(&TRACE_MARKERS);
-    DEVICES
+    let start: &[u8] = match path.first() {
+        Some(b'/') => b"",
+        _ => from.name,
+    };
+    let words = |path: &'static [u8]| path.split(|byte| *byte == b'/');
+    let devices = DEVICES
         .iter()
         .chain(coverage)
-        .chain(markers.into_iter().flatten())
-        .find(|device| match absolute {
-            Some(path) => device.name == path,
-            None if from.name.is_empty() => device.name == path,
-            None => {
-                device
-                    .name
-                    .strip_prefix(from.name)
-                    .and_then(|rest| rest.strip_prefix(b"/"))
-                    == Some(path)
-            }
-        })
+        .chain(markers.into_iter().flatten());
+    for device in devices {
+        let mut wanted = start
+            .split(|byte| *byte == b'/')
+            .chain(path.split(|byte| *byte == b'/'))
+            .filter(|word| !matches!(*word, b"" | b"."));
+        if !words(device.name).all(|word| wanted.next() == Some(word)) {
+            continue;
+        }
+        let ends = wanted.next().is_none() && !path.ends_with(b"/") && !path.ends_with(b"/.");
+        return match ends {
+            true => Ok(Some(device)),
+            false => Err(Errno::ENOTDIR),
+        };
+    }
+    Ok(None)
 }
 
 const fn device(name: &'static [u8], permissions: u32, rdev: (u32, u32)) -> Entry<'static> {

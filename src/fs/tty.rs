@@ -16,11 +16,12 @@ use super::termios::{Termios, VSTART, VSTOP};
 use crate::arch::x86::current::current;
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
 use crate::drivers::serial;
-use crate::sched::timer::{HZ, schedule_timeout};
+use crate::drivers::tsc::since_boot_us;
+use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::{IrqSpinLock, LockClass};
 use crate::syscall::errno::Errno;
-use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
+use crate::task::state::TASK_INTERRUPTIBLE;
 use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 const TCGETS: u32 = 0x5401;
@@ -162,14 +163,16 @@ fn wait_for_input(ticks: &mut Option<u64>) -> Result<(), Errno> {
             .map_err(|_| Errno::ERESTARTSYS);
     };
     let me = current();
+    // By the clock: a tick that comes late must not make the time longer.
+    let end_us = since_boot_us().saturating_add(left.saturating_mul(TICK_US));
     while *left > 0 && !has_input() {
-        me.state.store(TASK_INTERRUPTIBLE, Ordering::SeqCst);
+        me.state.set_current_state(TASK_INTERRUPTIBLE);
         if test_flag(me.thread_info(), TIF_SIGPENDING) {
-            me.state.store(TASK_RUNNING, Ordering::Relaxed);
+            me.state.set_running();
             return Err(Errno::ERESTARTSYS);
         }
         schedule_timeout(1);
-        *left = left.saturating_sub(1);
+        *left = end_us.saturating_sub(since_boot_us()).div_ceil(TICK_US);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::SysResult;
 use super::errno::Errno;
 use super::read_write::fget;
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{copy_to_user, getname};
+use crate::arch::x86::uaccess::{copy_to_user, get_user, getname};
 use crate::fs::cpio::FileType;
 use crate::fs::file::Object;
 use crate::fs::files_struct::FsStruct;
@@ -20,6 +20,8 @@ use crate::task::cred::Cred;
 /// "From the working directory on", in place of a descriptor.
 pub const AT_FDCWD: u32 = -100i32 as u32;
 const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
+const UTIME_NOW: u32 = 0x3fff_ffff;
+const UTIME_OMIT: u32 = 0x3fff_fffe;
 const AT_NO_AUTOMOUNT: u32 = 0x800;
 const AT_EMPTY_PATH: u32 = 0x1000;
 
@@ -230,6 +232,45 @@ pub fn sys_change(path: u32) -> SysResult {
 /// The same, from directory `dirfd` on.
 pub fn sys_change_at(dirfd: u32, path: u32) -> SysResult {
     lookup(dirfd, path, false)?;
+    Err(Errno::EROFS)
+}
+
+/// utimensat with 32-bit times: see [`utimensat`].
+pub fn sys_utimensat(dirfd: u32, path: u32, times: u32, flags: u32) -> SysResult {
+    let nanos = match times {
+        0 => [UTIME_NOW; 2],
+        at => get_user::<[u32; 4]>(at).map(|words| [words[1], words[3]])?,
+    };
+    utimensat(dirfd, path, nanos, flags)
+}
+
+/// The same with 64-bit times.
+pub fn sys_utimensat64(dirfd: u32, path: u32, times: u32, flags: u32) -> SysResult {
+    let nanos = match times {
+        0 => [UTIME_NOW; 2],
+        at => get_user::<[u32; 8]>(at).map(|words| [words[2], words[6]])?,
+    };
+    utimensat(dirfd, path, nanos, flags)
+}
+
+/// Looks for the file whose times would be changed: by its path, or without one by its descriptor.
+///
+/// # Errors
+/// None when both times are to stay as they are; otherwise EROFS, after EINVAL, EBADF and what the path
+/// leads to.
+fn utimensat(dirfd: u32, path: u32, nanos: [u32; 2], flags: u32) -> SysResult {
+    if nanos == [UTIME_OMIT; 2] {
+        return Ok(0);
+    }
+    let is_time = |nanos: u32| matches!(nanos, 0..1_000_000_000 | UTIME_NOW | UTIME_OMIT);
+    if !nanos.into_iter().all(is_time) || flags & !AT_SYMLINK_NOFOLLOW != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if path == 0 && dirfd != AT_FDCWD {
+        fget(dirfd)?;
+    } else {
+        lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?;
+    }
     Err(Errno::EROFS)
 }
 

@@ -250,7 +250,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     312 robust_list::sys_get_robust_list, 3;
     318 sched::sys_getcpu, 3;
     319 epoll::sys_epoll_pwait, 6;
-    320 paths::sys_change_at, 2;
+    320 paths::sys_utimensat, 4;
     329 epoll::sys_epoll_create1, 1;
     330 descriptors::sys_dup3, 3;
     331 descriptors::sys_pipe2, 2;
@@ -266,7 +266,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     407 time::sys_clock_nanosleep64, 4;
     408 posix_timer::sys_timer_gettime64, 2;
     409 posix_timer::sys_timer_settime64, 4;
-    412 paths::sys_change_at, 2;
+    412 paths::sys_utimensat64, 4;
     413 poll::sys_pselect6_64, 6;
     414 poll::sys_ppoll64, 5;
     421 signal_wait::sys_rt_sigtimedwait64, 4;

@@ -156,6 +156,68 @@ fn locks() {
     }
 }
 
+/// Paths that go on behind a file, and times of what is not there.
+fn paths() {
+    let stat = [0u32; 32];
+    for path in [
+        c"/dev/null/x",
+        c"/dev/null/",
+        c"/dev/./null/../x",
+        c"/proc/self/exe/x",
+    ] {
+        let (at, name) = (path.as_ptr() as u32, path.to_str().expect("ASCII"));
+        let answers = [
+            syscall(195, [at, stat.as_ptr() as u32]),
+            syscall(5, [at, 0]),
+            syscall(12, [at]),
+            syscall(33, [at, 0]),
+        ];
+        eq!(answers, [Err(Errno::ENOTDIR); 4], "{name}: ENOTDIR");
+    }
+    let roundabout = c"/dev//./null".as_ptr() as u32;
+    ok!(
+        syscall(5, [roundabout, 0]).is_ok(),
+        "/dev//./null is a file"
+    );
+    let at = c"/dev/null".as_ptr() as u32;
+    eq!(
+        syscall(12, [at]),
+        Err(Errno::ENOTDIR),
+        "nobody works in a file: ENOTDIR"
+    );
+    let utimensat = |fd: u32, path: u32, times: &[u32; 4], flags: u32| {
+        syscall(320, [fd, path, times.as_ptr() as u32, flags])
+    };
+    let behind = c"/dev/null/x".as_ptr() as u32;
+    let root = c"/".as_ptr() as u32;
+    let (omit, odd) = (0x3fff_fffe, 1_000_000_000);
+    eq!(
+        utimensat(99, behind, &[0, omit, 0, omit], 0),
+        Ok(0),
+        "utimensat of nothing: 0"
+    );
+    eq!(
+        utimensat(99, 0, &[0; 4], 0),
+        Err(Errno::EBADF),
+        "a descriptor that is none: EBADF"
+    );
+    eq!(
+        utimensat(0, behind, &[0; 4], 0),
+        Err(Errno::ENOTDIR),
+        "behind a file: ENOTDIR"
+    );
+    eq!(
+        utimensat(0, root, &[0, odd, 0, 0], 0),
+        Err(Errno::EINVAL),
+        "no time: EINVAL"
+    );
+    eq!(
+        utimensat(0, behind, &[0; 4], 1),
+        Err(Errno::EINVAL),
+        "a flag that is none: EINVAL"
+    );
+}
+
 fn advice() {
     let map = |pages: u32, sharing: u32| {
         mmap_anonymous(pages * PAGE_SIZE, PROT_READ | PROT_WRITE, sharing).expect("mmap2")
@@ -228,12 +290,13 @@ fn advice() {
 }
 
 fn main() -> i32 {
-    ktap::plan(58);
+    ktap::plan(69);
     limits();
     policies();
     prctls();
     personality();
     locks();
+    paths();
     advice();
     ktap::finish()
 }
