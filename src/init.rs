@@ -48,18 +48,26 @@ static MADT: Once<Madt> = Once::new();
 /// What the loader said to do.
 static CMDLINE: Once<Cmdline<'static>> = Once::new();
 
-/// From a checked machine to the first process. Interrupts are off.
-pub fn start_kernel(boot_info: &'static BootInfo) -> ! {
+/// From a checked machine to the first process.
+///
+/// # Safety
+/// 1. Called once, by the entry in `main.rs`, on the boot stack, interrupts off.
+pub unsafe fn start_kernel(boot_info: &'static BootInfo) -> ! {
     let stack = core::ptr::from_ref(current_thread_info()) as usize;
 
     parse_cmdline(boot_info.cmdline);
-    percpu::setup_per_cpu_areas();
-    // SAFETY: the boot CPU, once, interrupts off, areas set up.
-    unsafe { gdt::cpu_init(0, stack.saturating_add(THREAD_SIZE - STACK_TOP_GAP) as u32) };
-    traps::trap_init(0);
+    // SAFETY: the boot CPU, once, interrupts off, each when the one before has been done.
+    unsafe {
+        percpu::setup_per_cpu_areas();
+        gdt::cpu_init(0, stack.saturating_add(THREAD_SIZE - STACK_TOP_GAP) as u32);
+        traps::trap_init(0);
+    }
     rtc::read_persistent_clock();
     mem_init(boot_info);
-    boot_info.symbols.iter().for_each(backtrace::use_symbols);
+    if let Some(symbols) = &boot_info.symbols {
+        // SAFETY: `BootInfo::memblock` has reserved them, and `mem_init` mapped all of that.
+        unsafe { backtrace::use_symbols(symbols) };
+    }
     // SAFETY: the boot CPU, once, on its boot stack, before any other task.
     unsafe { idle::init_idle(0, stack) };
     boot_init_stack_canary();

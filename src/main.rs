@@ -14,7 +14,8 @@ use switch_to::{arch::x86, init};
 #[cfg(target_os = "none")]
 #[unsafe(no_mangle)]
 extern "C" fn x86_start_kernel(magic: u32, mbi_phys: u32) -> ! {
-    init::start_kernel(x86::head::prepare(magic, mbi_phys))
+    // SAFETY: `head.S` comes here, once, with the loader's registers.
+    unsafe { init::start_kernel(x86::head::prepare(magic, mbi_phys)) }
 }
 
 #[cfg(target_os = "none")]

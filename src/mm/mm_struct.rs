@@ -14,7 +14,8 @@ use super::ldt_struct::LdtStruct;
 use super::mm_count::MmCount;
 use super::vma::MemoryMap;
 use crate::arch::x86::insn::read_cr3;
-use crate::sync::{LockClass, SpinLock};
+use crate::sync::LockClass;
+use crate::sync::spinlock::{SpinLock, SpinLockGuard};
 
 /// An address space.
 #[repr(C)]
@@ -24,10 +25,10 @@ pub struct MmStruct {
     pub cpu_vm_mask: AtomicU32,
     /// Physical address of the page directory: what CR3 is loaded with.
     pub pgd: AtomicU32,
-    /// The LDT; null without one. Changed with `ldt_lock` held.
-    pub ldt: AtomicPtr<LdtStruct>,
+    /// The LDT; null without one. Changed with `ldt_lock` held, by [`LdtGuard`].
+    ldt: AtomicPtr<LdtStruct>,
     /// See `ldt`.
-    pub ldt_lock: SpinLock<()>,
+    ldt_lock: SpinLock<()>,
     /// What a switch from or to it has to do besides CR3: [`MM_CONTEXT_LDT`], and the
     /// MEMBARRIER_STATE_* that its process has registered for.
     pub context_flags: AtomicU32,
@@ -107,27 +108,62 @@ impl MmStruct {
 }
 
 impl MmStruct {
-    /// Gives it another LDT, or none; returns the old one, which goes when the caller lets it go. By
-    /// then no processor may have it.
-    pub fn set_ldt(&self, new: Option<Box<LdtStruct>>) -> Option<Box<LdtStruct>> {
-        match new {
-            Some(_) => self
-                .context_flags
-                .fetch_or(MM_CONTEXT_LDT, Ordering::SeqCst),
-            None => self
-                .context_flags
-                .fetch_and(!MM_CONTEXT_LDT, Ordering::SeqCst),
-        };
-        let new = new.map_or(core::ptr::null_mut(), Box::into_raw);
-        let old = self.ldt.swap(new, Ordering::SeqCst);
-        // SAFETY: made by `Box::into_raw` above, and nobody else's: it was swapped out.
-        (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
+    /// Keeps the LDT from being changed by others, and lets the caller look at it and change it.
+    pub fn lock_ldt(&self) -> LdtGuard<'_> {
+        LdtGuard {
+            mm: self,
+            _locked: self.ldt_lock.lock(),
+        }
     }
 
-    /// The LDT. `ldt_lock` is held, or the caller is a processor that reloads it before it goes.
-    pub fn ldt(&self) -> Option<&LdtStruct> {
-        // SAFETY: whoever changes it waits for every processor before the old one goes.
+    /// The LDT, for a processor that loads it into LDTR.
+    ///
+    /// # Safety
+    /// 1. Interrupts stay off as long as the answer is used: whoever changes the LDT waits for an
+    ///    interrupt of this processor before the old one goes.
+    pub unsafe fn ldt_to_load(&self) -> Option<&LdtStruct> {
+        // SAFETY: by 1.
         unsafe { self.ldt.load(Ordering::Acquire).as_ref() }
+    }
+}
+
+/// The right to look at an address space's LDT and to change it: its lock is held.
+pub struct LdtGuard<'a> {
+    mm: &'a MmStruct,
+    _locked: SpinLockGuard<'a, ()>,
+}
+
+impl LdtGuard<'_> {
+    /// The LDT; none if the process never made one.
+    pub fn get(&self) -> Option<&LdtStruct> {
+        // SAFETY: made by `Box::into_raw` in `replace`, which takes the guard for itself: nothing is
+        // replaced as long as this borrow lives.
+        unsafe { self.mm.ldt.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Makes `new` the LDT; returns the old one.
+    ///
+    /// # Safety
+    /// 1. When the old one is dropped no processor has it in LDTR, nor is about to load it.
+    pub unsafe fn replace(&mut self, new: Box<LdtStruct>) -> Option<Box<LdtStruct>> {
+        self.mm
+            .context_flags
+            .fetch_or(MM_CONTEXT_LDT, Ordering::SeqCst);
+        let old = self.mm.ldt.swap(Box::into_raw(new), Ordering::SeqCst);
+        // SAFETY: made by `Box::into_raw` here, and nobody else's: it was swapped out.
+        (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
+    }
+}
+
+impl Drop for MmStruct {
+    /// `destroy_context`: the LDT goes with the address space.
+    fn drop(&mut self) {
+        let ldt = *self.ldt.get_mut();
+        if !ldt.is_null() {
+            // SAFETY: made by `Box::into_raw` in `replace`. Nobody else has the address space, so no
+            // processor has its LDT.
+            drop(unsafe { Box::from_raw(ldt) });
+        }
     }
 }
 
@@ -171,7 +207,6 @@ unsafe fn __mmdrop(mm: *mut MmStruct) {
         read_cr3() & !0xfff != mm.pgd.load(Ordering::Relaxed),
         "BUG: page directory dropped while CR3 holds it"
     );
-    mm.set_ldt(None);
     super::pgtable::pgd_free(mm.pgd.load(Ordering::Relaxed));
     MM_LIVE.fetch_sub(1, Ordering::Relaxed);
 }

@@ -263,7 +263,8 @@ fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Re
     me.exit_signal.store(SIGCHLD, Ordering::Relaxed);
     me.signal.exec_id.count_exec();
     mm_release(me);
-    exec_mmap(me, mm);
+    // SAFETY: nothing of the old address space is borrowed any more.
+    unsafe { exec_mmap(me, mm) };
     clear_flag(me.thread_info(), TIF_LDT);
     flush_thread(me);
     rseq_execve(me);
@@ -283,7 +284,10 @@ fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Re
 }
 
 /// Changes over to the new address space; the old one loses its user, or its borrower.
-fn exec_mmap(me: Current, new: NewMm) {
+///
+/// # Safety
+/// 1. `me` has not lent out its address space ([`Current::mm_struct`]).
+unsafe fn exec_mmap(me: Current, new: NewMm) {
     let new = new.into_raw();
     let old_mm = me.mm.load(Ordering::Relaxed);
     let old_active = me.active_mm.load(Ordering::Relaxed);
@@ -294,11 +298,13 @@ fn exec_mmap(me: Current, new: NewMm) {
         membarrier_exec_mmap(unsafe { &*new });
         me.mm.store(new, Ordering::Relaxed);
         me.active_mm.store(new, Ordering::Relaxed);
-        // SAFETY: both are live: `old_active` by this task's user or count, given back only below,
-        // `new` by the user that is this task's from now on.
+        // SAFETY: interrupts are off, and `old_active` is what this CPU has loaded. Both are live:
+        // `old_active` by this task's user or count, given back only below, `new` by the user that is
+        // this task's from now on.
         unsafe { switch_mm_irqs_off(&*old_active, &*new) };
     }
-    // SAFETY: what this task held of the old address space, given back once; CR3 has moved.
+    // SAFETY: what this task held of the old address space, given back once; CR3 has moved, and by 1
+    // nothing refers to it.
     unsafe {
         match old_mm.is_null() {
             true => mmdrop(old_active),

@@ -107,10 +107,8 @@ pub fn mm_release(me: Current) {
     // SAFETY: in process context, no lock held.
     unsafe { exit_robust_list() };
     let tid = me.clear_child_tid.swap(0, Ordering::Relaxed);
-    // SAFETY: a task's own, if it has one.
-    let mm = unsafe { me.mm.load(Ordering::Relaxed).as_ref() };
     // Linux: only if somebody is left to see it.
-    if tid != 0 && mm.is_some_and(|mm| mm.counts.users() > 1) {
+    if tid != 0 && me.mm_struct().is_some_and(|mm| mm.counts.users() > 1) {
         // A bad pointer is the program's own loss.
         if put_user(tid, 0u32).is_ok() {
             // SAFETY: takes any address.
@@ -149,7 +147,8 @@ fn exit_mm(me: Current) {
     {
         let _locked = me.alloc_lock.lock();
         me.mm.store(ptr::null_mut(), Ordering::Relaxed);
-        enter_lazy_tlb();
+        // SAFETY: the count just taken keeps it while we borrow it; we never go back to ring 3.
+        unsafe { enter_lazy_tlb() };
     }
     // SAFETY: our user, given back once; the directory stays for the count just taken.
     unsafe { mmput(mm) };

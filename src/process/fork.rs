@@ -343,38 +343,31 @@ fn copy_mm(me: Current, flags: u32) -> Result<*mut MmStruct, Errno> {
         return Ok(old);
     }
     let new = MmStruct::alloc().ok_or(Errno::ENOMEM)?;
-    // SAFETY: just made, and ours alone.
-    if let Err(e) = dup_mmap(old_mm, unsafe { &*new }) {
+    // SAFETY: just made, with one user, which is ours; given back below only after its last use.
+    let new_mm = unsafe { &*new };
+    if let Err(e) = dup_mmap(old_mm, new_mm).and_then(|()| copy_ldt(old_mm, new_mm)) {
         // SAFETY: its only user is us.
         unsafe { mmput(new) };
         return Err(e);
     }
-    if let Err(e) = copy_ldt(old_mm, new) {
-        // SAFETY: as above.
-        unsafe { mmput(new) };
-        return Err(e);
-    }
     let context = old_mm.context_flags.load(Ordering::Relaxed) & !MM_CONTEXT_LDT;
-    // SAFETY: as above.
-    unsafe {
-        (*new).context_flags.fetch_or(context, Ordering::Relaxed);
-        let not_dumpable = old_mm.not_dumpable.load(Ordering::Relaxed);
-        (*new).not_dumpable.store(not_dumpable, Ordering::Relaxed);
-    }
+    new_mm.context_flags.fetch_or(context, Ordering::Relaxed);
+    let not_dumpable = old_mm.not_dumpable.load(Ordering::Relaxed);
+    new_mm.not_dumpable.store(not_dumpable, Ordering::Relaxed);
     Ok(new)
 }
 
 /// A process begins with a copy of its parent's segments (Linux: `init_new_context`).
-fn copy_ldt(old_mm: &MmStruct, new: *mut MmStruct) -> Result<(), Errno> {
+fn copy_ldt(old_mm: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     if old_mm.context_flags.load(Ordering::Relaxed) & MM_CONTEXT_LDT == 0 {
         return Ok(());
     }
-    let _locked = old_mm.ldt_lock.lock();
-    if let Some(ldt) = old_mm.ldt() {
-        let copy = Box::new(ldt.try_clone()?);
-        // SAFETY: new, and the caller's alone.
-        unsafe { (*new).set_ldt(Some(copy)) };
-    }
+    let copy = match old_mm.lock_ldt().get() {
+        None => return Ok(()),
+        Some(ldt) => Box::new(ldt.try_clone()?),
+    };
+    // SAFETY: no processor has the new address space yet, and it had no LDT.
+    drop(unsafe { new.lock_ldt().replace(copy) });
     Ok(())
 }
 

@@ -37,7 +37,8 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
     let prev_p = prev.into_ptr();
     // SAFETY: both are live by 2.
     let (p, n) = unsafe { (&*prev_p, &*next) };
-    prepare_task_switch(p, n);
+    // SAFETY: by 1 and 2.
+    unsafe { prepare_task_switch(p, n) };
     // SAFETY: prev's own context, and prev is us.
     if unsafe { (*p.thread()).work } & TIF_PARAVIRT != 0 {
         // SAFETY: as below.
@@ -54,7 +55,8 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
     // SAFETY: by 1 and 2.
     let last = unsafe { switch_to(Prev::new(prev_p), next) };
     // We are whoever called this when it left. The locals are of that time; only `last` is now.
-    finish_task_switch(last);
+    // SAFETY: `switch_to` has just returned.
+    unsafe { finish_task_switch(last) };
 }
 
 /// With a paravirtual back end that applies all of a switch in one go.
@@ -64,9 +66,11 @@ pub unsafe fn context_switch(rq: *mut Rq, prev: Prev<TaskStruct>, next: *mut Tas
 #[cold]
 #[inline(never)]
 unsafe fn switch_address_space_batched(rq: *mut Rq, p: &TaskStruct, n: &TaskStruct) {
-    arch_start_context_switch(p);
     // SAFETY: the caller's.
-    unsafe { switch_address_space::<true>(rq, p, n) };
+    unsafe {
+        arch_start_context_switch(p);
+        switch_address_space::<true>(rq, p, n);
+    }
 }
 
 /// From prev's page tables to next's, by the kind of switch.
@@ -82,14 +86,17 @@ unsafe fn switch_address_space<const BATCH: bool>(rq: *mut Rq, p: &TaskStruct, n
     match mm_switch(prev_has_mm, !mm.is_null()) {
         MmSwitch::HandOver => {
             n.active_mm.store(oldmm, Ordering::Relaxed);
-            enter_lazy_tlb();
+            // SAFETY: the count that prev had of it is next's now.
+            unsafe { enter_lazy_tlb() };
             p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
         }
         MmSwitch::Borrow => {
             n.active_mm.store(oldmm, Ordering::Relaxed);
-            // SAFETY: prev lives in it.
-            unsafe { mmgrab(oldmm) };
-            enter_lazy_tlb();
+            // SAFETY: prev lives in it, and the count is next's.
+            unsafe {
+                mmgrab(oldmm);
+                enter_lazy_tlb();
+            }
         }
         MmSwitch::Return => {
             // SAFETY: prev holds a count of what it borrowed, next is a user of its own.
@@ -119,13 +126,16 @@ unsafe fn switch_mm_and_context<const BATCH: bool>(rq: *mut Rq, old: &MmStruct, 
     #[inline(never)]
     unsafe fn with_context<const BATCH: bool>(rq: *mut Rq, old: &MmStruct, mm: &MmStruct) {
         // SAFETY: the caller's.
-        unsafe { membarrier_switch_mm(rq, old, mm) };
-        switch_mm::<BATCH, true>(old, mm);
+        unsafe {
+            membarrier_switch_mm(rq, old, mm);
+            switch_mm::<BATCH, true>(old, mm);
+        }
     }
     let context =
         old.context_flags.load(Ordering::Relaxed) | mm.context_flags.load(Ordering::Relaxed);
     if context == 0 {
-        switch_mm::<BATCH, false>(old, mm);
+        // SAFETY: by 1 and 2; neither has an LDT.
+        unsafe { switch_mm::<BATCH, false>(old, mm) };
     } else {
         // SAFETY: by 1 and 2.
         unsafe { with_context::<BATCH>(rq, old, mm) };

@@ -27,8 +27,12 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::{this_cpu_inc, this_cpu_write};
 
 /// Ends the switch away from `last`.
+///
+/// # Safety
+/// 1. The first thing on next's stack: interrupts are off and this CPU's run-queue lock is held since
+///    `last` took it.
 #[inline(always)]
-pub fn finish_task_switch(last: Last<TaskStruct>) {
+pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {
     // Not the run queue of the call that left: this task may have moved meanwhile.
     let rq = this_rq();
     let last = last.into_ptr();
@@ -40,7 +44,8 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     );
     #[cfg(debug_assertions)]
     {
-        this_cpu_write!(debug_last, last as u32);
+        // SAFETY: only tests read it.
+        unsafe { this_cpu_write!(debug_last, last as u32) };
         this_cpu_inc!(count.checks);
         super::prepare_task_switch::pair_ends();
     }
@@ -55,10 +60,14 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
     // SAFETY: last has the scheduler's reference until below.
     let state = unsafe { (*last).state.get() };
     if current().hooks.load(Ordering::Relaxed) & HOOKS_SCHED_IN == 0 {
-        finish_task(last);
-        finish_lock_switch(rq);
+        // SAFETY: `last` is live, as above; by 1.
+        unsafe {
+            finish_task(last);
+            finish_lock_switch(rq);
+        }
     } else {
-        finish_with_hooks(current(), last, rq);
+        // SAFETY: `last` is live, as above; by 1.
+        unsafe { finish_with_hooks(current(), last, rq) };
     }
 
     if !mm.is_null() {
@@ -77,35 +86,52 @@ pub fn finish_task_switch(last: Last<TaskStruct>) {
 
 /// The same two steps among the hooks of who came, in 5.4's order: events before others may look,
 /// notifiers once the lock is released.
+///
+/// # Safety
+/// As [`finish_task`] and [`finish_lock_switch`].
 #[cold]
 #[inline(never)]
-fn finish_with_hooks(me: Current, last: *mut TaskStruct, rq: *mut Rq) {
+unsafe fn finish_with_hooks(me: Current, last: *mut TaskStruct, rq: *mut Rq) {
     perf_event_task_sched_in(&me);
-    finish_task(last);
-    finish_lock_switch(rq);
+    // SAFETY: the caller's.
+    unsafe {
+        finish_task(last);
+        finish_lock_switch(rq);
+    }
     kcov_finish_switch(&me);
-    fire_sched_in_preempt_notifiers(&me);
+    // SAFETY: our own notifiers, which we change in no interrupt.
+    unsafe { fire_sched_in_preempt_notifiers(&me) };
 }
 
 /// The registers of `last` are all saved: others may run it.
+///
+/// # Safety
+/// 1. `last` is live, and off its stack.
 #[inline(always)]
-fn finish_task(last: *mut TaskStruct) {
-    // SAFETY: see the caller.
+unsafe fn finish_task(last: *mut TaskStruct) {
+    // SAFETY: live by 1.
     super::on_cpu::finish_task(unsafe { &(*last).on_cpu });
 }
 
 /// Releases the lock that `last` took in `schedule`. The other end of the pair is `rq_lock` there.
+///
+/// # Safety
+/// 1. `rq` is this CPU's run queue, locked since `schedule`, and interrupts are off.
 #[inline(always)]
-fn finish_lock_switch(rq: *mut Rq) {
-    // SAFETY: held since `schedule`, on this CPU, with interrupts off.
+unsafe fn finish_lock_switch(rq: *mut Rq) {
+    // SAFETY: by 1.
     unsafe { rq_unlock(rq) };
     local_irq_enable();
 }
 
 /// First call of a new task, from `ret_from_fork`: ends the switch to it.
+///
+/// # Safety
+/// 1. `last` is what the switch left in eax, and nothing has run since on this stack.
 #[unsafe(no_mangle)]
-pub extern "C" fn schedule_tail(last: *mut TaskStruct) {
-    finish_task_switch(Last::from_eax(last));
+unsafe extern "C" fn schedule_tail(last: *mut TaskStruct) {
+    // SAFETY: by 1.
+    unsafe { finish_task_switch(Last::from_eax(last)) };
     preempt_enable();
     crate::sched::wake_up::set_child_tid();
 }

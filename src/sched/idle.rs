@@ -73,9 +73,12 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
 /// # Safety
 /// 1. Runs on CPU `cpu`, once, on the stack of `p`, which [`fork_idle`] made; interrupts off.
 pub unsafe fn become_idle(cpu: u32, p: *mut TaskStruct) {
-    this_cpu_write!(current_task, p as u32);
-    this_cpu_write!(tlb_active_mm, &raw const INIT_MM as u32);
-    this_cpu_write!(tlb_state, crate::arch::x86::percpu::TLBSTATE_OK);
+    // SAFETY: by 1 that is the task, and the page tables are the kernel's.
+    unsafe {
+        this_cpu_write!(current_task, p as u32);
+        this_cpu_write!(tlb_active_mm, &raw const INIT_MM as u32);
+        this_cpu_write!(tlb_state, crate::arch::x86::percpu::TLBSTATE_OK);
+    }
     CPU_ONLINE_MASK.fetch_or(1 << cpu, Ordering::Release);
 }
 

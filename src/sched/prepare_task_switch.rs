@@ -15,25 +15,33 @@ use super::hooks::trace::trace_sched_switch;
 use crate::task::task_struct::TaskStruct;
 
 /// The steps in 5.4's order. Those that few tasks have are asked for by one word.
+///
+/// # Safety
+/// 1. `prev` runs here, and `next` is about to; this CPU's run-queue lock is held, interrupts are off.
 #[inline(always)]
-pub fn prepare_task_switch(prev: &TaskStruct, next: &TaskStruct) {
+pub unsafe fn prepare_task_switch(prev: &TaskStruct, next: &TaskStruct) {
     if prev.hooks.load(Ordering::Relaxed) | next.hooks.load(Ordering::Relaxed) != 0 {
-        call_hooks(prev, next);
+        // SAFETY: by 1.
+        unsafe { call_hooks(prev, next) };
     }
     prepare_task(next);
     #[cfg(debug_assertions)]
     pair_begins();
 }
 
+/// # Safety
+/// As [`prepare_task_switch`].
 #[cold]
 #[inline(never)]
-fn call_hooks(prev: &TaskStruct, next: &TaskStruct) {
+unsafe fn call_hooks(prev: &TaskStruct, next: &TaskStruct) {
     kcov_prepare_switch(prev);
     trace_sched_switch(prev, next);
-    sched_info_switch(prev, next);
+    // SAFETY: the caller's.
+    unsafe { sched_info_switch(prev, next) };
     perf_event_task_sched_out(prev);
     rseq_preempt(prev);
-    fire_sched_out_preempt_notifiers(prev, next);
+    // SAFETY: the caller's.
+    unsafe { fire_sched_out_preempt_notifiers(prev, next) };
 }
 
 /// Marks next as running before it does, so that nobody takes it for free to run elsewhere.
@@ -50,7 +58,8 @@ fn pair_begins() {
         open == 0,
         "BUG: prepare_task_switch twice without finish_task_switch"
     );
-    crate::this_cpu_write!(switch_is_open, 1);
+    // SAFETY: a flag that only this check reads.
+    unsafe { crate::this_cpu_write!(switch_is_open, 1) };
 }
 
 /// The other half, from `finish_task_switch`: the same CPU, on next's stack.
@@ -61,5 +70,6 @@ pub fn pair_ends() {
         open == 1,
         "BUG: finish_task_switch without prepare_task_switch"
     );
-    crate::this_cpu_write!(switch_is_open, 0);
+    // SAFETY: a flag that only this check reads.
+    unsafe { crate::this_cpu_write!(switch_is_open, 0) };
 }

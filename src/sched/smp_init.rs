@@ -40,7 +40,14 @@ pub fn smp_init(madt: &Madt, max_cpus: u32) -> u32 {
 }
 
 /// Starts CPU `cpu`; false, and a line in the log, if it does not come.
+///
+/// # Panics
+/// When it runs already.
 pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
+    assert!(
+        CPU_ONLINE_MASK.load(Ordering::Relaxed) & 1 << cpu == 0,
+        "BUG: CPU {cpu} started twice"
+    );
     let Some(stack) = alloc_thread_stack() else {
         log::error!("smp: no memory for the stack of CPU {cpu}");
         return false;
@@ -71,9 +78,12 @@ pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
 
 /// What a CPU does first in Rust, from `startup_secondary`: interrupts off, on its idle task's
 /// stack.
+///
+/// # Safety
+/// 1. Runs on CPU `cpu`, once, on the stack that `cpu_up` made for it.
 #[unsafe(no_mangle)]
-extern "C" fn start_secondary(cpu: u32) -> ! {
-    // SAFETY: this is that CPU, here once; `cpu_up` made task and stack for it.
+unsafe extern "C" fn start_secondary(cpu: u32) -> ! {
+    // SAFETY: by 1.
     unsafe {
         let idle = (*cpu_rq(cpu)).idle;
         gdt::cpu_init(cpu, (*(*idle).thread()).sp0);

@@ -10,7 +10,7 @@ use super::rq::{rq_lock, rq_unlock, this_rq};
 use super::timer::{HZ, do_timer, jiffies, run_local_timers};
 use super::trace_thread::trace_tick;
 use crate::arch::x86::current::current;
-use crate::arch::x86::irq::get_irq_regs;
+use crate::arch::x86::irq::with_irq_regs;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::sync::IrqGuard;
 use crate::task::pt_regs::PtRegs;
@@ -51,13 +51,14 @@ unsafe extern "C" {
 /// Gives the tick to who was interrupted by it: the program, the kernel for it, or nobody.
 fn account_process_tick() {
     let me = current();
-    let in_user = get_irq_regs().is_some_and(PtRegs::user_mode);
+    let in_user = with_irq_regs(|regs| regs.is_some_and(PtRegs::user_mode));
     if me.pid() == 0 {
         this_cpu_inc!(cpustat.idle);
     } else if in_user {
         me.utime.inc();
-        // SAFETY: the running task's own, and a word: who changes it has interrupts off.
-        match unsafe { (*me.se.get()).static_prio } > DEFAULT_PRIO {
+        // SAFETY: a word of a live task, for statistics: a change by another CPU may or may not be seen.
+        let static_prio = unsafe { (&raw const (*me.se.get()).static_prio).read_volatile() };
+        match static_prio > DEFAULT_PRIO {
             true => this_cpu_inc!(cpustat.nice),
             false => this_cpu_inc!(cpustat.user),
         }

@@ -149,7 +149,8 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
         my_thread(|thread| {
             thread.sysenter_cs = 0;
             thread.set_work(TIF_SYSENTER_CS, true);
-            load_sp0_and_sysenter_cs(thread);
+            // SAFETY: our own context, whose `sp0` is the switch's; preemption is off.
+            unsafe { load_sp0_and_sysenter_cs(thread) };
         });
         for _ in 0..2 {
             agree(0)?;
@@ -159,7 +160,8 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
         }
         my_thread(|thread| {
             thread.sysenter_cs = kernel_cs;
-            load_sp0_and_sysenter_cs(thread);
+            // SAFETY: our own context, whose `sp0` is the switch's; preemption is off.
+            unsafe { load_sp0_and_sysenter_cs(thread) };
             thread.set_work(TIF_SYSENTER_CS, false);
         });
         Ok(())

@@ -120,7 +120,8 @@ pub fn set_tls(slots: &[(u32, u32)]) -> Result<(), Errno> {
         }
         let all = thread.tls_array[1..].iter().any(|desc| !desc.is_empty());
         thread.set_work(TIF_TLS_ALL, all);
-        load_tls(thread);
+        // SAFETY: descriptors that `do_set_thread_area` made, or empty ones; preemption is off.
+        unsafe { load_tls(thread) };
         Ok(())
     })
 }

@@ -11,6 +11,7 @@ use super::probe::{area_address, gdt, hw_tss, set_tls, tss_address, with_tss};
 use crate::arch::x86::canary::STACK_PROTECTOR;
 use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::insn::{self, MSR_IA32_SYSENTER_ESP};
+use crate::arch::x86::lazy_gs::load_user_gs;
 use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
 use crate::arch::x86::smp::{on_each_cpu, smp_call_function_many};
 use crate::arch::x86::trampoline::TRAMPOLINE_PAGE;
@@ -155,8 +156,8 @@ pub fn my_sp0() -> u32 {
 
 static CALLED: [AtomicU32; NR_CPUS] = [const { AtomicU32::new(0) }; NR_CPUS];
 
-fn note_call(by: usize) {
-    CALLED[cpu() as usize].fetch_add(by as u32, Ordering::Relaxed);
+fn note_call(by: u32) {
+    CALLED[cpu() as usize].fetch_add(by, Ordering::Relaxed);
 }
 
 /// Each CPU runs the function once, this one only when asked for.
@@ -167,9 +168,9 @@ fn function_call_reaches_each_cpu() -> Outcome {
         .for_each(|count| count.store(0, Ordering::Relaxed));
     let here = cpu();
     for _ in 0..10 {
-        smp_call_function_many(online, note_call, 1);
+        smp_call_function_many(online, &|| note_call(1));
     }
-    on_each_cpu(note_call, 100);
+    on_each_cpu(&|| note_call(100));
     for (n, count) in (0..).zip(&CALLED) {
         let expected = match online & 1 << n {
             0 => 0,
@@ -200,7 +201,7 @@ fn two_contexts_at_one_moment() -> Outcome {
         move || {
             slots[n as usize].enter();
             set_tls(&[(6, base)])?;
-            insn::load_gs(0x33);
+            load_user_gs(0x33);
             // What the TSS holds is another matter where the switch does not copy.
             let is_copied = io_bitmap::mode() == IoBitmapMode::Copy;
             if is_copied {

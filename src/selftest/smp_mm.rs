@@ -85,7 +85,7 @@ static CR3_THERE: AtomicU32 = AtomicU32::new(0);
 
 /// What CR3 holds on CPU `cpu`, asked by interrupt.
 fn cr3_of(cpu: u32) -> u32 {
-    smp_call_function_many(1 << cpu, |_| CR3_THERE.store(cr3(), Ordering::Release), 0);
+    smp_call_function_many(1 << cpu, &|| CR3_THERE.store(cr3(), Ordering::Release));
     CR3_THERE.load(Ordering::Acquire)
 }
 

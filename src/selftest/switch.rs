@@ -237,7 +237,8 @@ fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
         (*next).active_mm.store(lent, Ordering::Relaxed);
         switch_to_with_registers(Prev::new(me()), next, &mut registers)
     };
-    finish_task_switch(last);
+    // SAFETY: the switch has just returned.
+    unsafe { finish_task_switch(last) };
     preempt_enable_no_resched();
     registers
 }

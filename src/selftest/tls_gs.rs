@@ -6,7 +6,8 @@ use super::Case;
 use super::check::{Outcome, expect, expect_hex};
 use super::crew::{Crew, Slot, pass};
 use super::probe::{counts, gdt, my_thread, set_tls, thread_of};
-use crate::arch::x86::insn::{load_gs, read_gs};
+use crate::arch::x86::insn::read_gs;
+use crate::arch::x86::lazy_gs::load_user_gs;
 use crate::arch::x86::load_tls::load_tls;
 use crate::arch::x86::probe::read_gs_word;
 use crate::hw::desc::{DescStruct, GDT_ENTRY_TLS_MIN, Selector};
@@ -137,7 +138,7 @@ fn gs_saved_before_tls_changes() -> Outcome {
     let holder = || {
         slot.enter();
         set_tls(&[(6, 0x1000)])?;
-        load_gs(TLS_SELECTOR);
+        load_user_gs(TLS_SELECTOR);
         my_thread(|thread| thread.gs = 0);
         pass();
         expect_hex(
@@ -145,7 +146,7 @@ fn gs_saved_before_tls_changes() -> Outcome {
             read_gs().into(),
             TLS_SELECTOR.into(),
         )?;
-        load_gs(0);
+        load_user_gs(0);
         Ok(())
     };
     let other = || {
@@ -167,12 +168,12 @@ fn gs_reloaded_when_either_nonzero() -> Outcome {
     let loads = || counts().gs_loads - before.load(Ordering::Relaxed);
     let holder = || {
         set_tls(&[(6, 0x1000)])?;
-        load_gs(TLS_SELECTOR);
+        load_user_gs(TLS_SELECTOR);
         mark();
         pass();
         expect("loads when both have %gs", loads(), 1)?;
         expect_hex("%gs", read_gs().into(), TLS_SELECTOR.into())?;
-        load_gs(0);
+        load_user_gs(0);
         Ok(())
     };
     let zero = || {
@@ -186,12 +187,12 @@ fn gs_reloaded_when_either_nonzero() -> Outcome {
     let second = || {
         expect("loads when neither has %gs", loads(), 0)?;
         set_tls(&[(6, 0x2000)])?;
-        load_gs(TLS_SELECTOR);
+        load_user_gs(TLS_SELECTOR);
         mark();
         pass();
         expect("loads when next alone has %gs", loads(), 1)?;
         expect_hex("%gs", read_gs().into(), TLS_SELECTOR.into())?;
-        load_gs(0);
+        load_user_gs(0);
         Ok(())
     };
     Crew::new()
@@ -208,7 +209,7 @@ fn gs_same_selector_two_bases() -> Outcome {
     let play = |word: &'static AtomicU32| {
         move || {
             set_tls(&[(6, core::ptr::from_ref(word) as u32)])?;
-            load_gs(TLS_SELECTOR);
+            load_user_gs(TLS_SELECTOR);
             for _ in 0..4 {
                 expect_hex("%gs", read_gs().into(), TLS_SELECTOR.into())?;
                 // SAFETY: the segment that this very task asked for begins at a static word.
@@ -216,7 +217,7 @@ fn gs_same_selector_two_bases() -> Outcome {
                 expect_hex("the word at %gs:0", found, word.load(Ordering::Relaxed))?;
                 pass();
             }
-            load_gs(0);
+            load_user_gs(0);
             Ok(())
         }
     };
@@ -228,7 +229,7 @@ fn gs_same_selector_two_bases() -> Outcome {
 
 fn gs_zero_in_both_no_reload() -> Outcome {
     let play = || {
-        load_gs(0);
+        load_user_gs(0);
         pass();
         for _ in 0..4 {
             let before = counts().gs_loads;
@@ -246,7 +247,7 @@ fn gs_bad_selector_falls_back_to_0() -> Outcome {
     let holder = || {
         slot.enter();
         set_tls(&[(6, 0x1000)])?;
-        load_gs(TLS_SELECTOR);
+        load_user_gs(TLS_SELECTOR);
         pass();
         expect_hex("%gs whose descriptor is empty", read_gs().into(), 0)?;
         pass();
@@ -254,7 +255,7 @@ fn gs_bad_selector_falls_back_to_0() -> Outcome {
         pass();
         expect_hex("%gs of a system segment", read_gs().into(), 0)?;
         set_tls(&[(6, 0x1000)])?;
-        load_gs(TLS_SELECTOR);
+        load_user_gs(TLS_SELECTOR);
         expect_hex(
             "%gs of a good descriptor",
             read_gs().into(),
@@ -262,9 +263,10 @@ fn gs_bad_selector_falls_back_to_0() -> Outcome {
         )?;
         my_thread(|thread| {
             thread.tls_array[0] = DescStruct::EMPTY;
-            load_tls(thread);
+            // SAFETY: descriptors that `do_set_thread_area` made, or empty ones; preemption is off.
+            unsafe { load_tls(thread) };
         });
-        load_gs(0);
+        load_user_gs(0);
         Ok(())
     };
     let spoiler = || {

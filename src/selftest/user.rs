@@ -115,8 +115,8 @@ pub fn borrow_init_mm() {
             mmgrab(init_mm);
             membarrier_switch_mm(this_rq(), &*old, &*init_mm);
             switch_mm_irqs_off(&*old, &*init_mm);
+            enter_lazy_tlb();
         }
-        enter_lazy_tlb();
         old
     };
     // SAFETY: the count that came with the borrowing; CR3 has moved on.

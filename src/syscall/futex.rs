@@ -101,7 +101,7 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
         access_ok(address, 4)?;
         return Ok((mm as u32, address));
     }
-    shared_key(mm, address)
+    shared_key(me.mm_struct().ok_or(Errno::EFAULT)?, address)
 }
 
 /// The key of a word of the running task, whose address space is `mm`, if others may have it too.
@@ -111,17 +111,15 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
 ///
 /// Linux: 5.4 `get_futex_key`, `FUTEX_READ`.
 #[inline(never)]
-fn shared_key(mm: *mut MmStruct, address: u32) -> Result<Key, Errno> {
+fn shared_key(mm: &MmStruct, address: u32) -> Result<Key, Errno> {
     get_user::<u32>(address)?;
-    // SAFETY: we live in it.
-    let mm_ref = unsafe { &*mm };
-    let map = mm_ref.map.lock();
+    let map = mm.map.lock();
     let vma = map.find_containing(address).ok_or(Errno::EFAULT)?;
     let is_shared = vma.flags.contains(VmFlags::SHARED);
     if vma.flags.contains(VmFlags::WRITE) && !is_shared {
-        return Ok((mm as u32, address));
+        return Ok((core::ptr::from_ref(mm) as u32, address));
     }
-    let pte = walk_pte(mm_ref.pgd.load(Ordering::Relaxed), address).ok_or(Errno::EFAULT)?;
+    let pte = walk_pte(mm.pgd.load(Ordering::Relaxed), address).ok_or(Errno::EFAULT)?;
     let pte = Pte(pte.load(Ordering::Relaxed));
     match &vma.backing {
         Backing::Shared { .. } => Ok((0, pte.phys() | address & (PAGE_SIZE - 1))),

@@ -31,7 +31,8 @@ pub fn sys_ioperm(from: u32, num: u32, turn_on: u32) -> SysResult {
     )?;
     if max != 0 {
         thread.set_work(TIF_IO_BITMAP, true);
-        ports_changed(thread, max);
+        // SAFETY: our own context, preemption off.
+        unsafe { ports_changed(thread, max) };
     }
     Ok(0)
 }

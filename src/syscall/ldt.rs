@@ -26,8 +26,8 @@ const DEFAULT_LDT_BYTES: u32 = 5 * LDT_ENTRY_SIZE;
 /// # Errors
 /// ENOSYS for another function, EINVAL for a request that makes no sense, EFAULT, ENOMEM.
 pub fn sys_modify_ldt(function: u32, pointer: u32, bytes: u32) -> SysResult {
-    // SAFETY: who makes a system call lives in its address space until it returns.
-    let mm = unsafe { &*current().mm.load(Ordering::Relaxed) };
+    let me = current();
+    let mm = me.mm_struct().ok_or(Errno::EINVAL)?;
     match function {
         0 => read_ldt(mm, pointer, bytes),
         1 => write_ldt(mm, pointer, bytes, true),
@@ -42,8 +42,7 @@ fn read_ldt(mm: &MmStruct, pointer: u32, bytes: u32) -> SysResult {
     let bytes = bytes.min(LDT_ENTRIES * LDT_ENTRY_SIZE);
     // A copy, since a page of the user may be missing, and the lock forbids to wait for it.
     let table = {
-        let _locked = mm.ldt_lock.lock();
-        match mm.ldt() {
+        match mm.lock_ldt().get() {
             None => return Ok(0),
             Some(ldt) => ldt.try_clone()?,
         }
@@ -74,9 +73,10 @@ fn write_ldt(mm: &MmStruct, pointer: u32, bytes: u32, old_mode: bool) -> SysResu
     let request = UserDesc::from_bytes(&request);
     let desc = descriptor(&request, old_mode)?;
     let old = {
-        let _locked = mm.ldt_lock.lock();
-        let new = LdtStruct::with_entry(mm.ldt(), request.entry_number, desc)?;
-        let old = mm.set_ldt(Some(Box::new(new)));
+        let mut locked = mm.lock_ldt();
+        let new = LdtStruct::with_entry(locked.get(), request.entry_number, desc)?;
+        // SAFETY: the old one is dropped after `install_ldt`, by when no processor has it.
+        let old = unsafe { locked.replace(Box::new(new)) };
         if old.is_none() {
             set_tif_ldt(mm);
         }

@@ -21,8 +21,8 @@ pub fn sys_membarrier(number: u32, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let cmd = MembarrierCmd::from_number(number).ok_or(Errno::EINVAL)?;
-    // SAFETY: who makes a system call lives in its address space until it returns.
-    let mm = unsafe { &*current().mm.load(Ordering::Relaxed) };
+    let me = current();
+    let mm = me.mm_struct().ok_or(Errno::EINVAL)?;
     let state = mm.context_flags.load(Ordering::Acquire);
     if state & cmd.needs() != cmd.needs() {
         return Err(Errno::EPERM);

@@ -3,12 +3,10 @@
 //! Linux: 2.6.38 `mm/mmap.c`; i386 has both `mmap` with one pointer to its six arguments and
 //! `mmap2` with the offset in pages.
 
-use core::sync::atomic::Ordering;
-
 use super::SysResult;
 use super::errno::Errno;
 use super::read_write::fget;
-use crate::arch::x86::current::current;
+use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::get_user;
 use crate::fs::cpio::FileType;
 use crate::fs::file::Object;
@@ -25,15 +23,14 @@ const MADV_DOFORK: u32 = 11;
 const MADV_WIPEONFORK: u32 = 18;
 const MADV_KEEPONFORK: u32 = 19;
 
-fn mm() -> Result<&'static MmStruct, Errno> {
-    // SAFETY: the running task is a user of its address space until it exits, and no system
-    // call keeps the reference beyond its end.
-    unsafe { current().mm.load(Ordering::Relaxed).as_ref() }.ok_or(Errno::EFAULT)
+/// The caller's address space. EFAULT for a kernel thread, which has none.
+fn mm(me: &Current) -> Result<&MmStruct, Errno> {
+    me.mm_struct().ok_or(Errno::EFAULT)
 }
 
 /// Moves the end of the heap; answers where it is now.
 pub fn sys_brk(brk: u32) -> SysResult {
-    Ok(do_brk(mm()?, brk))
+    Ok(do_brk(mm(&current())?, brk))
 }
 
 /// Maps anonymous memory, or a file of the initramfs from page `pages` on. Bits of `prot` that mean
@@ -63,13 +60,13 @@ pub fn sys_mmap2(
         return Err(Errno::EOVERFLOW);
     }
     let Some(file) = file else {
-        return do_mmap(mm()?, address, length, prot, flags, None);
+        return do_mmap(mm(&current())?, address, length, prot, flags, None);
     };
     let data = match &file.object {
         Object::Inode(inode) if inode.file_type() == FileType::Regular => inode.data(),
         Object::Kcov(_, kcov) if pages == 0 && flags.contains(MapFlags::SHARED) => {
             let backing = kcov.mmap(length)?;
-            return do_mmap(mm()?, address, length, prot, flags, Some(backing));
+            return do_mmap(mm(&current())?, address, length, prot, flags, Some(backing));
         }
         Object::Kcov(..) => return Err(Errno::EINVAL),
         _ => return Err(Errno::ENODEV),
@@ -92,7 +89,7 @@ pub fn sys_mmap2(
     };
     let flags = flags.difference(MapFlags::SHARED) | MapFlags::PRIVATE;
     do_mmap(
-        mm()?,
+        mm(&current())?,
         address,
         length,
         prot,
@@ -112,7 +109,7 @@ pub fn sys_old_mmap(arguments: u32) -> SysResult {
 
 /// Unmaps.
 pub fn sys_munmap(address: u32, length: u32) -> SysResult {
-    do_munmap(mm()?, address, length)?;
+    do_munmap(mm(&current())?, address, length)?;
     Ok(0)
 }
 
@@ -125,7 +122,7 @@ pub fn sys_mprotect(address: u32, length: u32, prot: u32) -> SysResult {
         0 => Some(VmFlags::from_bits_truncate(prot) & VmFlags::PROT),
         _ => None,
     };
-    do_mprotect(mm()?, address, length, flags)?;
+    do_mprotect(mm(&current())?, address, length, flags)?;
     Ok(0)
 }
 
@@ -147,6 +144,6 @@ pub fn sys_madvise(address: u32, length: u32, advice: u32) -> SysResult {
         MADV_KEEPONFORK => clear(VmFlags::WIPEONFORK),
         _ => return Err(Errno::EINVAL),
     };
-    do_madvise(mm()?, address, length, advice)?;
+    do_madvise(mm(&current())?, address, length, advice)?;
     Ok(0)
 }

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use super::SysResult;
 use super::errno::Errno;
-use crate::arch::x86::current::current;
+use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::uaccess::{get_user, put_user};
 use crate::fs::file::{File, MAX_RW_COUNT};
 use crate::fs::files_struct::FilesStruct;
@@ -31,20 +31,25 @@ pub fn fget(fd: u32) -> Result<Arc<File>, Errno> {
 /// or if others share the descriptors and could close it: then it needs a reference.
 ///
 /// Linux: 2.6.38 `fget_light`.
+///
+/// # Safety
+/// 1. The running task opens, closes and shares no descriptor as long as the answer is used.
 #[inline(always)]
-fn fget_light<'a>(fd: u32) -> Option<&'a File> {
+unsafe fn fget_light(me: &Current, fd: u32) -> Option<&File> {
     // SAFETY: only the task itself ever changes which descriptors it has.
-    let files = unsafe { (*current().files.as_ptr()).as_ref()? };
+    let files = unsafe { (*me.files.as_ptr()).as_ref()? };
     if Arc::strong_count(files) != 1 {
         return None;
     }
-    // SAFETY: nobody shares them, so only the running system call could close a file.
+    // SAFETY: nobody shares them, and by 1 we close none.
     unsafe { files.get_unshared(fd).ok() }
 }
 
 /// Reads from the file's position.
 pub fn sys_read(fd: u32, buffer: u32, count: u32) -> SysResult {
-    match fget_light(fd) {
+    let me = current();
+    // SAFETY: reading a file changes no descriptor.
+    match unsafe { fget_light(&me, fd) } {
         Some(file) => file.read(buffer, count),
         None => read_counted(fd, buffer, count),
     }
@@ -57,7 +62,9 @@ fn read_counted(fd: u32, buffer: u32, count: u32) -> SysResult {
 
 /// Writes; a pipe that nobody reads is also SIGPIPE.
 pub fn sys_write(fd: u32, buffer: u32, count: u32) -> SysResult {
-    match fget_light(fd) {
+    let me = current();
+    // SAFETY: writing a file changes no descriptor.
+    match unsafe { fget_light(&me, fd) } {
         Some(file) => write(file, buffer, count),
         None => write_counted(fd, buffer, count),
     }

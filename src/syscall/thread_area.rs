@@ -35,7 +35,8 @@ pub fn sys_set_thread_area(u_info: u32) -> SysResult {
     let thread = unsafe { me.thread_mut() };
     thread.tls_array = tls_array;
     thread.set_work(TIF_TLS_ALL, tls_array[1..].iter().any(|d| !d.is_empty()));
-    load_tls(thread);
+    // SAFETY: `do_set_thread_area` has checked the descriptors; preemption is off.
+    unsafe { load_tls(thread) };
     // SAFETY: our own frame, which nothing else borrows.
     let regs = unsafe { &mut *current_pt_regs() };
     let selector = Selector::gdt(index as usize, 3).0;

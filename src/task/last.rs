@@ -1,19 +1,22 @@
-#![forbid(unsafe_code)]
 //! `Prev` and `Last`: the book's "three parameters" as types.
 //!
 //! Before the switch there is a `Prev`; `switch_to` takes it away and gives a `Last`, which only
-//! `finish_task_switch` takes. To use the old `prev` after the switch does not compile:
+//! `finish_task_switch` takes. To use the old `prev` after the switch does not compile, nor does what was
+//! borrowed of it:
 //!
-//! ```compile_fail,E0382
+//! ```compile_fail,E0505
 //! use switch_to::task::last::{Last, Prev};
-//! fn switch_to(prev: Prev<u8>) -> Last<u8> { Last::from_eax(prev.into_ptr()) }
+//! fn switch_to(prev: Prev<u8>) -> Last<u8> { unsafe { Last::from_eax(prev.into_ptr()) } }
 //! fn context_switch(prev: Prev<u8>) {
+//!     let stale: &u8 = &prev;
 //!     let _last = switch_to(prev);
-//!     let _ = prev.into_ptr(); // stale: who ran last is in `_last`
+//!     let _ = *stale; // who ran last is in `_last`
 //! }
 //! ```
 //!
 //! Book: ch. 3, "The switch_to macro". Linux: 2.6.38 `switch_to(prev, next, last)`.
+
+use core::ops::Deref;
 
 /// The task that runs and is about to leave the CPU. Neither `Copy` nor `Clone`.
 pub struct Prev<T>(*mut T);
@@ -24,7 +27,12 @@ pub struct Last<T>(*mut T);
 
 impl<T> Prev<T> {
     /// Names the running task.
-    pub fn new(prev: *mut T) -> Self {
+    ///
+    /// # Safety
+    /// 1. `prev` is the task that runs here, and stays live until another has run `finish_task_switch`
+    ///    for it.
+    #[inline(always)]
+    pub unsafe fn new(prev: *mut T) -> Self {
         Self(prev)
     }
 
@@ -35,10 +43,22 @@ impl<T> Prev<T> {
     }
 }
 
+impl<T> Deref for Prev<T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: live since `new`, as long as it has not left the CPU; then there is no `Prev` of it.
+        unsafe { &*self.0 }
+    }
+}
+
 impl<T> Last<T> {
     /// What `__switch_to` left in eax.
+    ///
+    /// # Safety
+    /// 1. The switch has just returned `last`, and `finish_task_switch` has not been called for it.
     #[inline(always)]
-    pub fn from_eax(last: *mut T) -> Self {
+    pub unsafe fn from_eax(last: *mut T) -> Self {
         Self(last)
     }
 

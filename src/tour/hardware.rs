@@ -4,6 +4,7 @@
 
 use super::guide::Guide;
 use crate::arch::x86::current::current;
+use crate::arch::x86::lazy_gs::load_user_gs;
 use crate::arch::x86::math_state::{
     FPU_PRELOAD_AFTER, clear_used_math, is_eager, math_state_restore,
 };
@@ -56,7 +57,7 @@ pub fn tls_and_gs(guide: &mut Guide) {
         let seen = &seen;
         move || {
             set_tls(&[(6, base)])?;
-            insn::load_gs(0x33);
+            load_user_gs(0x33);
             for _ in 0..2 {
                 pass();
                 seen.note((
@@ -67,7 +68,7 @@ pub fn tls_and_gs(guide: &mut Guide) {
                     counts().gs_loads,
                 ));
             }
-            insn::load_gs(0);
+            load_user_gs(0);
             Ok(())
         }
     };

@@ -9,7 +9,7 @@ pub const MEMBARRIER: &[Mutant] = &[
         name: "membarrier_not_switched",
         takes_out: "membarrier_switch_mm",
         edits: &[
-            Edit { file: "src/sched/context_switch.rs", find: "        unsafe { membarrier_switch_mm(rq, old, mm) };", replace: "        let _ = rq;" },
+            Edit { file: "src/sched/context_switch.rs", find: "            membarrier_switch_mm(rq, old, mm);\n", replace: "        let _ = rq;" },
         ],
         red: Run::on_two_cpus("smp_membarrier_registration_follows_the_switch"),
     },
@@ -17,7 +17,7 @@ pub const MEMBARRIER: &[Mutant] = &[
         name: "membarrier_registers_here_only",
         takes_out: "the interrupt by which every CPU learns of a registration",
         edits: &[
-            Edit { file: "src/sched/hooks/membarrier.rs", find: "    on_each_cpu(ipi_sync_rq_state, ptr::from_ref(mm) as usize);", replace: "    let _ = on_each_cpu;\n    ipi_sync_rq_state(ptr::from_ref(mm) as usize);" },
+            Edit { file: "src/sched/hooks/membarrier.rs", find: "    on_each_cpu(&|| ipi_sync_rq_state(mm));", replace: "    let _ = on_each_cpu;\n    ipi_sync_rq_state(mm);" },
         ],
         red: Run::on_two_cpus("smp_membarrier_registration_reaches_a_lazy_cpu"),
     },
@@ -25,7 +25,7 @@ pub const MEMBARRIER: &[Mutant] = &[
         name: "membarrier_interrupts_nobody",
         takes_out: "the interrupt of the CPUs that run the process",
         edits: &[
-            Edit { file: "src/sched/hooks/membarrier.rs", find: "        smp_call_function_many(mask, ipi_mb, 0);", replace: "        let _ = (mask, smp_call_function_many, ipi_mb);" },
+            Edit { file: "src/sched/hooks/membarrier.rs", find: "        smp_call_function_many(mask, &ipi_mb);", replace: "        let _ = (mask, smp_call_function_many, ipi_mb);" },
         ],
         red: Run::on_two_cpus("smp_membarrier_interrupts_exactly_its_users").on_cpus(3),
     },

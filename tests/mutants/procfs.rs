@@ -25,7 +25,7 @@ pub const PROCFS: &[Mutant] = &[
         name: "user_time_not_accounted",
         takes_out: "the tick's look at who was interrupted",
         edits: &[
-            Edit { file: "src/sched/tick.rs", find: "    let in_user = get_irq_regs().is_some_and(PtRegs::user_mode);", replace: "    let in_user = get_irq_regs().is_some_and(|regs| regs.user_mode() && false);" },
+            Edit { file: "src/sched/tick.rs", find: "is_some_and(PtRegs::user_mode));", replace: "is_some_and(|regs| regs.user_mode() && false));" },
         ],
         red: Run::ring3("proc", "work in ring 3 becomes user time"),
     },

@@ -25,7 +25,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "borrowed_mm_not_handed_over",
         takes_out: "active_mm of next, kernel to kernel",
         edits: &[
-            Edit { file: "src/sched/context_switch.rs", find: "            n.active_mm.store(oldmm, Ordering::Relaxed);\n            enter_lazy_tlb();\n            p.active_mm", replace: "            enter_lazy_tlb();\n            p.active_mm" },
+            Edit { file: "src/sched/context_switch.rs", find: "            n.active_mm.store(oldmm, Ordering::Relaxed);\n            // SAFETY: the count that prev", replace: "            // SAFETY: the count that prev" },
         ],
         red: Run::selftest("kernel_to_kernel_counts"),
     },
@@ -42,7 +42,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "lazy_tlb_not_entered",
         takes_out: "enter_lazy_tlb",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "        this_cpu_write!(tlb_state, TLBSTATE_LAZY);", replace: "" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "        unsafe { this_cpu_write!(tlb_state, TLBSTATE_LAZY) };", replace: "" },
         ],
         red: Run::selftest("user_to_kernel_counts"),
     },

@@ -41,11 +41,11 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "run_queue_of_the_call_that_left",
         takes_out: "the new look for the run queue after the switch",
         edits: &[
-            Edit { file: "src/sched/finish_task_switch.rs", find: "pub fn finish_task_switch(last: Last<TaskStruct>) {", replace: "pub fn finish_task_switch(last: Last<TaskStruct>, rq: *mut Rq) {" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {", replace: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>, rq: *mut Rq) {" },
             Edit { file: "src/sched/finish_task_switch.rs", find: "    let rq = this_rq();\n", replace: "" },
-            Edit { file: "src/sched/finish_task_switch.rs", find: "    finish_task_switch(Last::from_eax(last));", replace: "    finish_task_switch(Last::from_eax(last), this_rq());" },
-            Edit { file: "src/sched/context_switch.rs", find: "    finish_task_switch(last);", replace: "    finish_task_switch(last, rq);" },
-            Edit { file: "src/selftest/switch.rs", find: "    finish_task_switch(last);", replace: "    finish_task_switch(last, rq);" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    unsafe { finish_task_switch(Last::from_eax(last)) };", replace: "    unsafe { finish_task_switch(Last::from_eax(last), this_rq()) };" },
+            Edit { file: "src/sched/context_switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, rq) };" },
+            Edit { file: "src/selftest/switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, rq) };" },
         ],
         red: Run::on_two_cpus("smp_migration_storm"),
     },
@@ -61,7 +61,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "lazy_cpu_does_not_leave",
         takes_out: "leave_mm at a flush of a borrowed address space",
         edits: &[
-            Edit { file: "src/arch/x86/tlb_flush.rs", find: "        leave_mm(mm);\n", replace: "" },
+            Edit { file: "src/arch/x86/tlb_flush.rs", find: "        unsafe { leave_mm(mm) };\n", replace: "" },
         ],
         red: Run::on_two_cpus("smp_flush_of_a_borrowed_mm_makes_it_leave"),
     },
@@ -77,7 +77,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "cpu_stays_in_prevs_mask",
         takes_out: "the CPU's bit in prev's mm_cpumask",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "        clear_bit(cpu, &prev.cpu_vm_mask);", replace: "" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "                clear_bit(cpu, &prev.cpu_vm_mask);", replace: "" },
         ],
         red: Run::on_two_cpus("smp_switched_away_cpu_gets_no_flush"),
     },
@@ -229,7 +229,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_not_switched",
         takes_out: "the load of the LDT in switch_mm",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "            clear_bit(cpu, &prev.cpu_vm_mask);\n        }\n        if LDT {", replace: "            clear_bit(cpu, &prev.cpu_vm_mask);\n        }\n        if LDT && false {" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "                clear_bit(cpu, &prev.cpu_vm_mask);\n            }\n            if LDT {", replace: "                clear_bit(cpu, &prev.cpu_vm_mask);\n            }\n            if LDT && false {" },
         ],
         red: Run::ring3("ldt", "the first of two processes has its own table"),
     },
@@ -237,7 +237,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_not_loaded_after_leave_mm",
         takes_out: "the load of the LDT when the owner comes back after leave_mm",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "            if LDT {\n                load_ldt(next);", replace: "            if LDT && false {\n                load_ldt(next);" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "                if LDT {\n                    load_ldt(next);", replace: "                if LDT && false {\n                    load_ldt(next);" },
         ],
         red: Run::ring3_on_two_cpus("ldt", "nor is one that slept left with the old"),
     },
@@ -245,7 +245,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_not_copied",
         takes_out: "the copy of the LDT at fork",
         edits: &[
-            Edit { file: "src/process/fork.rs", find: "        unsafe { (*new).set_ldt(Some(copy)) };", replace: "        drop(copy);" },
+            Edit { file: "src/process/fork.rs", find: "    drop(unsafe { new.lock_ldt().replace(copy) });", replace: "    let _ = (copy, new);" },
         ],
         red: Run::ring3("ldt", "fork copies the table"),
     },
@@ -253,7 +253,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_of_other_cpus_stays",
         takes_out: "the word to other CPUs that the LDT has changed",
         edits: &[
-            Edit { file: "src/arch/x86/ldt.rs", find: "    on_each_cpu(flush_ldt, core::ptr::from_ref(mm) as usize);", replace: "    let _ = on_each_cpu;\n    flush_ldt(core::ptr::from_ref(mm) as usize);" },
+            Edit { file: "src/arch/x86/ldt.rs", find: "    on_each_cpu(&|| flush_ldt(mm));", replace: "    let _ = on_each_cpu;\n    flush_ldt(mm);" },
         ],
         red: Run::ring3_on_two_cpus("ldt", "what one thread writes the others have at once"),
     },

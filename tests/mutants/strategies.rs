@@ -90,7 +90,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "mask_left_within_the_batch",
         takes_out: "the wait of prev's mm_cpumask for CR3",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "            paravirt::note_left(prev);", replace: "            clear_bit(cpu, &prev.cpu_vm_mask);" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "                paravirt::note_left(prev);", replace: "                clear_bit(cpu, &prev.cpu_vm_mask);" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -146,7 +146,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "sp0_of_the_first_cpu",
         takes_out: "the CPU's own TSS",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "    this_cpu_write!(tss.x86_tss.sp0, next.sp0);", replace: "    // SAFETY: a mutant.\n    unsafe { (*super::percpu::per_cpu(0)).tss.x86_tss.sp0 = next.sp0 };" },
+            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };", replace: "    // SAFETY: a mutant.\n    unsafe { (*super::percpu::per_cpu(0)).tss.x86_tss.sp0 = next.sp0 };" },
         ],
         red: Run::on_two_cpus("smp_two_cpus_two_contexts_at_one_moment"),
     },

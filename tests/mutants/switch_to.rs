@@ -42,7 +42,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "last_is_next",
         takes_out: "the third parameter",
         edits: &[
-            Edit { file: "src/arch/x86/__switch_to.rs", find: "    this_cpu_write!(current_task, next_p as u32);\n    prev_p", replace: "    this_cpu_write!(current_task, next_p as u32);\n    next_p" },
+            Edit { file: "src/arch/x86/__switch_to.rs", find: "    unsafe { this_cpu_write!(current_task, next_p as u32) };\n    prev_p", replace: "    unsafe { this_cpu_write!(current_task, next_p as u32) };\n    next_p" },
         ],
         red: Run::selftest("last_after_a_b_c_a"),
     },
@@ -58,7 +58,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "current_task_not_written",
         takes_out: "current_task = next",
         edits: &[
-            Edit { file: "src/arch/x86/__switch_to.rs", find: "    this_cpu_write!(current_task, next_p as u32);\n", replace: "" },
+            Edit { file: "src/arch/x86/__switch_to.rs", find: "    unsafe { this_cpu_write!(current_task, next_p as u32) };\n", replace: "" },
         ],
         red: Run::selftest("current_by_stack_and_per_cpu_agree"),
     },
@@ -66,7 +66,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "sp0_not_loaded",
         takes_out: "load_sp0",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "    this_cpu_write!(tss.x86_tss.sp0, next.sp0);", replace: "    let _ = next;" },
+            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };", replace: "    let _ = next;" },
         ],
         red: Run::selftest("sp0_is_own_stack"),
     },
@@ -74,7 +74,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "sysenter_cs_not_switched",
         takes_out: "SYSENTER_CS of next",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "        set_sysenter_cs(next.sysenter_cs);", replace: "" },
+            Edit { file: "src/arch/x86/load_sp0.rs", find: "        unsafe { set_sysenter_cs(next.sysenter_cs) };", replace: "" },
         ],
         red: Run::selftest("sysenter_cs_cached_in_ss1"),
     },
@@ -82,7 +82,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tls_not_loaded",
         takes_out: "load_TLS, first slot",
         edits: &[
-            Edit { file: "src/arch/x86/load_tls.rs", find: "    write_gdt_entry::<6>(&next.tls_array[0]);", replace: "    let _ = next;" },
+            Edit { file: "src/arch/x86/load_tls.rs", find: "    unsafe { write_gdt_entry::<6>(&next.tls_array[0]) };", replace: "    let _ = next;" },
         ],
         red: Run::selftest("tls_descriptors_follow_task"),
     },
@@ -90,7 +90,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tls_slot_7_not_loaded",
         takes_out: "load_TLS, second slot",
         edits: &[
-            Edit { file: "src/arch/x86/load_tls.rs", find: "    write_gdt_entry::<7>(&tls[1]);\n", replace: "" },
+            Edit { file: "src/arch/x86/load_tls.rs", find: "        write_gdt_entry::<7>(&tls[1]);\n", replace: "" },
         ],
         red: Run::selftest("tls_second_and_third_slot_follow_task"),
     },
@@ -106,7 +106,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "gs_not_loaded",
         takes_out: "lazy_load_gs",
         edits: &[
-            Edit { file: "src/arch/x86/__switch_to.rs", find: "        lazy_load_gs(next);\n", replace: "" },
+            Edit { file: "src/arch/x86/__switch_to.rs", find: "        unsafe { lazy_load_gs(next) };\n", replace: "" },
         ],
         red: Run::selftest("gs_same_selector_two_bases"),
     },
@@ -218,7 +218,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tss_loaded_at_each_switch",
         takes_out: "ltr once",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "    this_cpu_write!(tss.x86_tss.sp0, next.sp0);", replace: "    this_cpu_write!(tss.x86_tss.sp0, next.sp0);\n    // SAFETY: a mutant.\n    unsafe { super::insn::ltr(crate::hw::desc::TSS_SELECTOR.0) };" },
+            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };", replace: "    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };\n    // SAFETY: a mutant.\n    unsafe { super::insn::ltr(crate::hw::desc::TSS_SELECTOR.0) };" },
         ],
         red: Run::selftest("one_tss_per_cpu_ltr_once"),
     },

@@ -105,25 +105,32 @@ unsafe fn steps<const FPU_DUE: bool, const RARE_DUE: bool>(
     };
 
     // 2. The stack that an entry from ring 3 lands on.
-    if RARE_DUE {
-        load_sp0_and_sysenter_cs(next);
-    } else {
-        load_sp0(next);
+    // SAFETY: we are on next's stack, interrupts off.
+    unsafe {
+        if RARE_DUE {
+            load_sp0_and_sysenter_cs(next);
+        } else {
+            load_sp0(next);
+        }
     }
 
     // 3. prev's %gs, before its descriptor goes: the register is all that holds it.
     lazy_save_gs(prev);
 
     // 4. next's TLS descriptors, into this CPU's GDT.
-    if RARE_DUE {
-        paravirt::load_tls(next);
-    } else {
-        load_tls_first(next);
+    // SAFETY: `set_thread_area` has checked them; interrupts are off.
+    unsafe {
+        if RARE_DUE {
+            paravirt::load_tls(next);
+        } else {
+            load_tls_first(next);
+        }
     }
 
     // 5. Debug registers, time-stamp counter, I/O bitmap.
     if RARE_DUE && (prev.work | next.work) & _TIF_WORK_CTXSW != 0 {
-        __switch_to_xtra(prev, next);
+        // SAFETY: next comes onto this CPU, interrupts are off.
+        unsafe { __switch_to_xtra(prev, next) };
     }
 
     // 6. What a paravirtual back end has only noted so far is done: the FPU and %gs need it.
@@ -131,7 +138,8 @@ unsafe fn steps<const FPU_DUE: bool, const RARE_DUE: bool>(
         paravirt::clts::<RARE_DUE>();
     }
     if RARE_DUE {
-        arch_end_context_switch(next);
+        // SAFETY: next comes onto this CPU, interrupts are off.
+        unsafe { arch_end_context_switch(next) };
     }
 
     // 7. FPU to next, if it is to have it at once.
@@ -143,10 +151,12 @@ unsafe fn steps<const FPU_DUE: bool, const RARE_DUE: bool>(
     // 8. next's %gs: or, not "differs": two tasks with the same selector have two bases, and
     //    the processor keeps the old one until the selector is written.
     if prev.gs | next.gs != 0 {
-        lazy_load_gs(next);
+        // SAFETY: neither is other than 0 in a kernel that uses %gs itself.
+        unsafe { lazy_load_gs(next) };
     }
 
     // 9. From here on `current` is next.
-    this_cpu_write!(current_task, next_p as u32);
+    // SAFETY: we are on its stack.
+    unsafe { this_cpu_write!(current_task, next_p as u32) };
     prev_p
 }

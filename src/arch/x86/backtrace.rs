@@ -36,18 +36,26 @@ struct Symbols {
 
 static SYMBOLS: Once<Symbols> = Once::new();
 
-/// Takes the kernel's symbols into use. The direct map covers them, and they stay reserved.
-pub fn use_symbols(symbols: &ElfSymbols) {
+/// Takes the kernel's symbols into use.
+///
+/// # Safety
+/// 1. The ranges are those of the boot loader, in the direct map and reserved.
+pub unsafe fn use_symbols(symbols: &ElfSymbols) {
+    // SAFETY: by 1.
+    let (symtab, strtab) = unsafe { (bytes(symbols.symtab), bytes(symbols.strtab)) };
     SYMBOLS.call_once(|| Symbols {
-        symtab: SymbolTable::new(LittleEndian, Class::ELF32, bytes(symbols.symtab)),
-        strtab: StringTable::new(bytes(symbols.strtab)),
+        symtab: SymbolTable::new(LittleEndian, Class::ELF32, symtab),
+        strtab: StringTable::new(strtab),
     });
 }
 
-fn bytes(range: Range) -> &'static [u8] {
+/// The bytes at a physical address.
+///
+/// # Safety
+/// 1. The direct map covers `range`, and nobody ever writes there.
+unsafe fn bytes(range: Range) -> &'static [u8] {
     let start = (range.start + PAGE_OFFSET) as *const u8;
-    // SAFETY: the boot loader put the table there, the direct map covers it (the caller says so),
-    // and `BootInfo::memblock` reserves it, so that nobody writes there.
+    // SAFETY: by 1.
     unsafe { core::slice::from_raw_parts(start, (range.end - range.start) as usize) }
 }
 

@@ -7,18 +7,24 @@
 use core::arch::asm;
 use core::sync::atomic::AtomicU32;
 
-/// Sets bit `nr`, below 32, of `word`.
+/// Sets bit `nr` of `word`.
+///
+/// # Safety
+/// 1. `nr` is below 32: the instruction goes on into the words behind.
 #[inline(always)]
-pub fn set_bit(nr: u32, word: &AtomicU32) {
+pub unsafe fn set_bit(nr: u32, word: &AtomicU32) {
     debug_assert!(nr < 32);
-    // SAFETY: a bit below 32 lies in the word.
+    // SAFETY: by 1 the bit lies in the word.
     unsafe { asm!("lock bts [{}], {}", in(reg) word.as_ptr(), in(reg) nr, options(nostack)) };
 }
 
-/// Clears bit `nr`, below 32, of `word`.
+/// Clears bit `nr` of `word`.
+///
+/// # Safety
+/// 1. As [`set_bit`].
 #[inline(always)]
-pub fn clear_bit(nr: u32, word: &AtomicU32) {
+pub unsafe fn clear_bit(nr: u32, word: &AtomicU32) {
     debug_assert!(nr < 32);
-    // SAFETY: a bit below 32 lies in the word.
+    // SAFETY: by 1 the bit lies in the word.
     unsafe { asm!("lock btr [{}], {}", in(reg) word.as_ptr(), in(reg) nr, options(nostack)) };
 }

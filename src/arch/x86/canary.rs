@@ -94,7 +94,8 @@ pub fn boot_init_stack_canary() {
         let tsc = rdtsc();
         let canary = (tsc as u32).rotate_left(16) ^ (tsc >> 16) as u32 ^ current().as_ptr() as u32;
         current().stack_canary.store(canary, Ordering::Relaxed);
-        this_cpu_write!(stack_canary.canary, canary);
+        // SAFETY: the field is the running task's word, and this is it.
+        unsafe { this_cpu_write!(stack_canary.canary, canary) };
     }
 }
 

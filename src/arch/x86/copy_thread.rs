@@ -127,7 +127,8 @@ pub fn flush_thread(me: Current) {
     thread.debugreg6 = 0;
     thread.debugreg7 = 0;
     insn::set_debugreg(0, 7);
-    super::load_tls::load_tls(thread);
+    // SAFETY: empty descriptors; preemption is off.
+    unsafe { super::load_tls::load_tls(thread) };
 }
 
 /// First state of a new program: all registers 0, flat user segments, EFLAGS 0x202, gs 0.

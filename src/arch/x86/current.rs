@@ -8,7 +8,9 @@
 
 use core::marker::PhantomData;
 use core::ops::Deref;
+use core::sync::atomic::Ordering;
 
+use crate::mm::mm_struct::MmStruct;
 use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
@@ -49,6 +51,14 @@ impl Current {
     pub fn get_task_struct(self) -> TaskRef {
         // SAFETY: a running task is live.
         unsafe { TaskRef::get(self.0) }
+    }
+
+    /// The task's own address space; none for a kernel thread.
+    #[inline(always)]
+    pub fn mm_struct(&self) -> Option<&MmStruct> {
+        // SAFETY: the running task is a user of it until it exits, which does not return to whoever
+        // has the borrow, or executes a program: `exec_mmap` is `unsafe` for the sake of the borrow.
+        unsafe { self.mm.load(Ordering::Relaxed).as_ref() }
     }
 
     /// The task's own hardware context.

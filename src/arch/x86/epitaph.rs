@@ -22,7 +22,7 @@ use crate::{
         backtrace::{Symbolised, return_addresses},
         current::current,
         insn,
-        irq::get_irq_regs,
+        irq::with_irq_regs,
         percpu::{NR_CPUS, smp_processor_id},
         smp::{other_cpus, send_nmi, smp_send_stop},
     },
@@ -94,13 +94,13 @@ pub fn lockup(message: fmt::Arguments<'_>, nmi: Option<&PtRegs>, show_tasks: fn(
     let out = &mut PanicConsole;
     headline(out, message);
     // Not ourselves, but whatever the tick or the NMI has interrupted.
-    match nmi.or(get_irq_regs()) {
+    with_irq_regs(|regs| match nmi.or(regs) {
         Some(regs) => show_interrupted(out, regs),
         None => {
             let regs = registers_now();
             show_cpu(out, &regs, regs.sp);
         }
-    }
+    });
     for cpu in (0..NR_CPUS as u32).filter(|cpu| other_cpus() & 1 << cpu != 0) {
         ask_cpu(out, cpu);
     }

@@ -20,21 +20,34 @@ use crate::hw::tss::{IO_BITMAP_OFFSET, KERNEL_TSS_LIMIT, X86HwTss};
 const _: () = assert!(DOUBLEFAULT_TSS_SELECTOR.0 == 0xf8 && GDT_ENTRIES == 32);
 
 /// Writes entry `N` of this CPU's table.
+///
+/// # Safety
+/// 1. A TLS entry (6 to 8) is a data segment of ring 3, or empty; entry 17 describes an LDT that stays
+///    in place as long as LDTR holds it.
+/// 2. Interrupts or preemption are off, so that both words go into one table.
 #[inline(always)]
-pub fn write_gdt_entry<const N: usize>(desc: &DescStruct) {
-    match N {
-        6 => write_words::<{ 6 * 8 }, { 6 * 8 + 4 }>(desc),
-        7 => write_words::<{ 7 * 8 }, { 7 * 8 + 4 }>(desc),
-        8 => write_words::<{ 8 * 8 }, { 8 * 8 + 4 }>(desc),
-        GDT_ENTRY_LDT => write_words::<{ 17 * 8 }, { 17 * 8 + 4 }>(desc),
-        _ => unreachable!("only TLS and LDT entries change after boot"),
+pub unsafe fn write_gdt_entry<const N: usize>(desc: &DescStruct) {
+    // SAFETY: by 1 and 2; the table begins the per-CPU area.
+    unsafe {
+        match N {
+            6 => write_words::<{ 6 * 8 }, { 6 * 8 + 4 }>(desc),
+            7 => write_words::<{ 7 * 8 }, { 7 * 8 + 4 }>(desc),
+            8 => write_words::<{ 8 * 8 }, { 8 * 8 + 4 }>(desc),
+            GDT_ENTRY_LDT => write_words::<{ 17 * 8 }, { 17 * 8 + 4 }>(desc),
+            _ => unreachable!("only TLS and LDT entries change after boot"),
+        }
     }
 }
 
+/// # Safety
+/// 1. As [`write_gdt_entry`], for the entry whose words are at `A` and `B`.
 #[inline(always)]
-fn write_words<const A: usize, const B: usize>(desc: &DescStruct) {
-    write_fs::<A>(desc.a);
-    write_fs::<B>(desc.b);
+unsafe fn write_words<const A: usize, const B: usize>(desc: &DescStruct) {
+    // SAFETY: by 1.
+    unsafe {
+        write_fs::<A>(desc.a);
+        write_fs::<B>(desc.b);
+    }
 }
 
 /// Loads the descriptor tables of CPU `cpu` on that CPU, `%fs`, and the task register, once.
@@ -87,5 +100,6 @@ pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
         insn::ltr(TSS_SELECTOR.0);
         insn::lldt(0);
     }
-    super::load_sp0::set_sysenter_cs(u32::from(KERNEL_CS.0));
+    // SAFETY: the kernel's own code segment, on this CPU, interrupts off by 1.
+    unsafe { super::load_sp0::set_sysenter_cs(u32::from(KERNEL_CS.0)) };
 }

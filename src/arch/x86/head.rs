@@ -93,8 +93,12 @@ unsafe extern "C" {
 }
 
 /// Starts the console, checks the machine and reads the loader's data, or ends
-/// the run with a message. Called once, by the entry in `main.rs`.
-pub fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
+/// the run with a message.
+///
+/// # Safety
+/// 1. Called once, by the entry in `main.rs`, on the page tables of `boot/head.S`, with what the loader
+///    left in eax and ebx.
+pub unsafe fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
     static BOOT_INFO: Once<BootInfo> = Once::new();
     serial::init();
     vga::init();
@@ -105,7 +109,8 @@ pub fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
             let info = BOOT_INFO.call_once(|| info);
             // Those above are used once the direct map reaches them.
             if let Some(symbols) = info.symbols.filter(|s| s.end() <= BOOT_MAPPED_BYTES) {
-                backtrace::use_symbols(&symbols);
+                // SAFETY: they lie in what the boot page tables map; `memblock` reserves them.
+                unsafe { backtrace::use_symbols(&symbols) };
             }
             info
         }

@@ -376,9 +376,12 @@ pub fn read_fs() -> u16 {
 ///
 /// The fault is caught by the exception table: a user's selector may have lost
 /// its descriptor since it was saved.
+///
+/// # Safety
+/// 1. The kernel does not use %gs, or `selector` is what it uses (feature `stack_protector`).
 #[inline(always)]
-pub fn load_gs(selector: u16) {
-    // SAFETY: the kernel never uses %gs; the fix-up at 3 goes back to 2 with selector 0, which
+pub unsafe fn load_gs(selector: u16) {
+    // SAFETY: by 1; the fix-up at 3 goes back to 2 with selector 0, which
     // never faults.
     unsafe {
         asm!(

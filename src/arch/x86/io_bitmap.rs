@@ -24,6 +24,7 @@ use crate::cmdline::IoBitmapMode;
 use crate::hw::tss::{
     INVALID_IO_BITMAP_OFFSET, INVALID_IO_BITMAP_OFFSET_LAZY, IO_BITMAP_OFFSET, TssStruct,
 };
+use crate::sync::PreemptGuard;
 use crate::task::io_bitmap::{IoBitmap, switch_to_bitmap};
 use crate::task::thread_info::{TIF_NOTIFY_RESUME, current_thread_info, set_flag};
 use crate::task::thread_struct::{TIF_IO_BITMAP, ThreadStruct};
@@ -54,9 +55,13 @@ pub fn mode() -> IoBitmapMode {
     }
 }
 
-/// The switch's part: prev or next has ports. On next's stack, interrupts off.
-pub fn switch_io_bitmap(prev: &ThreadStruct, next: &ThreadStruct) {
-    let tss = tss();
+/// The switch's part: prev or next has ports. On next's stack.
+///
+/// # Safety
+/// 1. Interrupts are off, and `next` is the context of the task that comes onto this CPU.
+pub unsafe fn switch_io_bitmap(prev: &ThreadStruct, next: &ThreadStruct) {
+    // SAFETY: by 1; the only one in this function.
+    let tss = unsafe { tss() };
     match mode() {
         IoBitmapMode::Copy => {
             let bitmap = &mut tss.io_bitmap;
@@ -82,65 +87,78 @@ pub fn switch_io_bitmap(prev: &ThreadStruct, next: &ThreadStruct) {
 }
 
 /// The running task's ports have changed: before its next instruction in ring 3 the TSS follows, in
-/// which `max` bytes may differ. Preemption is off.
-pub fn ports_changed(thread: &ThreadStruct, max: usize) {
+/// which `max` bytes may differ.
+///
+/// # Safety
+/// 1. `thread` is the running task's, and preemption is off.
+pub unsafe fn ports_changed(thread: &ThreadStruct, max: usize) {
+    // SAFETY: by 1; the only one in this function.
+    let tss = unsafe { tss() };
     match mode() {
         IoBitmapMode::Copy => {
-            switch_to_bitmap(&mut tss().io_bitmap, max, thread.io_bitmap.as_ref());
+            switch_to_bitmap(&mut tss.io_bitmap, max, thread.io_bitmap.as_ref());
         }
-        IoBitmapMode::Lazy => tss().x86_tss.io_bitmap_base = INVALID_IO_BITMAP_OFFSET_LAZY,
+        IoBitmapMode::Lazy => tss.x86_tss.io_bitmap_base = INVALID_IO_BITMAP_OFFSET_LAZY,
         IoBitmapMode::Invalidate => {
-            tss().x86_tss.io_bitmap_base = INVALID_IO_BITMAP_OFFSET;
+            tss.x86_tss.io_bitmap_base = INVALID_IO_BITMAP_OFFSET;
             set_flag(current_thread_info(), TIF_NOTIFY_RESUME);
         }
     }
 }
 
-/// The running task, which had `bitmap`, has no ports any more. Preemption is off.
+/// The running task, which had `bitmap`, has no ports any more.
 pub fn ports_gone(bitmap: &IoBitmap) {
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: preemption is off; the only one in this function.
+    let tss = unsafe { tss() };
     match mode() {
         IoBitmapMode::Copy => {
-            switch_to_bitmap(&mut tss().io_bitmap, bitmap.io_bitmap_max(), None);
+            switch_to_bitmap(&mut tss.io_bitmap, bitmap.io_bitmap_max(), None);
         }
-        _ => tss().x86_tss.io_bitmap_base = INVALID_IO_BITMAP_OFFSET,
+        _ => tss.x86_tss.io_bitmap_base = INVALID_IO_BITMAP_OFFSET,
     }
 }
 
 /// #GP in ring 3: true if the instruction is to start over, since now the TSS has the ports of the
-/// running task. Interrupts are off.
+/// running task.
 #[doc(alias = "handle_io_bitmap")]
 pub fn fill_lazy_io_bitmap() -> bool {
-    if tss().x86_tss.io_bitmap_base != INVALID_IO_BITMAP_OFFSET_LAZY {
-        return false;
-    }
-    // SAFETY: our own context, interrupts off.
-    load(unsafe { current().thread_mut() })
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: preemption is off; our own context.
+    unsafe { io_bitmap_base() == INVALID_IO_BITMAP_OFFSET_LAZY && load(current().thread_mut()) }
 }
 
 /// On the way to ring 3: the TSS gets the ports of the running task, if the switch has left them
 /// out.
 pub fn tss_update_io_bitmap() {
-    let _no_preempt = crate::sync::PreemptGuard::new();
-    let is_due =
-        mode() == IoBitmapMode::Invalidate && tss().x86_tss.io_bitmap_base != IO_BITMAP_OFFSET;
-    if is_due {
-        // SAFETY: our own context, preemption off.
-        load(unsafe { current().thread_mut() });
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: preemption is off; our own context.
+    unsafe {
+        if mode() == IoBitmapMode::Invalidate && io_bitmap_base() != IO_BITMAP_OFFSET {
+            load(current().thread_mut());
+        }
     }
 }
 
 /// Makes the TSS grant what `thread` may use; false if that is nothing.
-fn load(thread: &ThreadStruct) -> bool {
+///
+/// # Safety
+/// 1. `thread` is the running task's, and preemption is off.
+unsafe fn load(thread: &ThreadStruct) -> bool {
     let Some(bitmap) = &thread.io_bitmap else {
         return false;
     };
-    let tss = tss();
+    // SAFETY: by 1; the only one in this function.
+    let tss = unsafe { tss() };
     if !is_loaded(bitmap) {
         let prev_max = this_cpu_read!(io_bitmap_prev_max) as usize;
         let bytes = switch_to_bitmap(&mut tss.io_bitmap, prev_max, Some(bitmap));
         this_cpu_add!(count.io_bitmap_bytes, bytes as u32);
-        this_cpu_write!(io_bitmap_prev_max, bitmap.io_bitmap_max() as u32);
-        this_cpu_write!(io_bitmap_sequence, bitmap.sequence());
+        // SAFETY: that is what the TSS has now.
+        unsafe {
+            this_cpu_write!(io_bitmap_prev_max, bitmap.io_bitmap_max() as u32);
+            this_cpu_write!(io_bitmap_sequence, bitmap.sequence());
+        }
     }
     tss.x86_tss.io_bitmap_base = IO_BITMAP_OFFSET;
     true
@@ -151,12 +169,19 @@ fn is_loaded(bitmap: &IoBitmap) -> bool {
 }
 
 /// This CPU's TSS.
-#[allow(
-    clippy::mut_from_ref,
-    reason = "it belongs to the CPU, not to a borrower"
-)]
-fn tss<'a>() -> &'a mut TssStruct {
-    // SAFETY: preemption is off, so it stays this CPU's; interrupt handlers do not touch it, and no
-    // function here has two.
+///
+/// # Safety
+/// 1. Preemption is off as long as the answer is used: it stays this CPU's. 2. The caller has no other.
+unsafe fn tss<'a>() -> &'a mut TssStruct {
+    // SAFETY: by 1 and 2; interrupt handlers do not touch it.
     unsafe { &mut (*this_cpu()).tss }
+}
+
+/// Where this CPU's TSS says that the bitmap begins.
+///
+/// # Safety
+/// 1. Preemption is off.
+unsafe fn io_bitmap_base() -> u16 {
+    // SAFETY: a word of this CPU's own TSS.
+    unsafe { (*this_cpu()).tss.x86_tss.io_bitmap_base }
 }

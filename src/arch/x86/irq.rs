@@ -18,7 +18,10 @@ use crate::{
         gates::{FIRST_EXTERNAL_VECTOR, IDT_ENTRIES},
         madt::Madt,
     },
-    sync::preempt::{HARDIRQ_OFFSET, add_preempt_count, sub_preempt_count},
+    sync::{
+        PreemptGuard,
+        preempt::{HARDIRQ_OFFSET, add_preempt_count, sub_preempt_count},
+    },
     task::pt_regs::PtRegs,
 };
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
@@ -108,18 +111,25 @@ pub fn set_intr_handler(vector: u8, handler: IrqHandler) -> Result<(), IrqTaken>
 extern "C" fn do_IRQ(regs: &PtRegs) {
     add_preempt_count(HARDIRQ_OFFSET);
     let before = this_cpu_read!(irq_regs);
-    this_cpu_write!(irq_regs, core::ptr::from_ref(regs) as u32);
+    // SAFETY: interrupts are off, so this CPU's; taken back below, before the frame goes.
+    unsafe { this_cpu_write!(irq_regs, core::ptr::from_ref(regs) as u32) };
     this_cpu_inc!(count.interrupts);
     handle(!regs.orig_ax as u8);
-    this_cpu_write!(irq_regs, before);
+    // SAFETY: what was there when we came.
+    unsafe { this_cpu_write!(irq_regs, before) };
     sub_preempt_count(HARDIRQ_OFFSET);
 }
 
-/// What the interrupt that runs on this CPU has interrupted; none outside of one.
-pub fn get_irq_regs() -> Option<&'static PtRegs> {
+/// What `look` says of the registers that the interrupt which runs on this CPU has interrupted; None
+/// outside of an interrupt.
+#[doc(alias = "get_irq_regs")]
+pub fn with_irq_regs<R>(look: impl FnOnce(Option<&PtRegs>) -> R) -> R {
+    let _no_preempt = PreemptGuard::new();
     let regs = this_cpu_read!(irq_regs) as *const PtRegs;
-    // SAFETY: stored by `do_IRQ`, which does not return before its handler, the caller, does.
-    unsafe { regs.as_ref() }
+    // SAFETY: stored by `do_IRQ`, which takes it back before its frame goes: in an interrupt it does
+    // not return before we do, and outside of one the word is 0. Preemption is off, so it is this
+    // CPU's.
+    look(unsafe { regs.as_ref() })
 }
 
 fn handle(vector: u8) {

@@ -35,9 +35,12 @@ pub fn lazy_save_gs(prev: &mut ThreadStruct) {
 }
 
 /// Loads `%gs` with next's selector, which makes the processor read its descriptor.
+///
+/// # Safety
+/// 1. `%gs` is the user's: the kernel is not built with the feature `stack_protector`.
 #[inline(always)]
-pub fn lazy_load_gs(next: &ThreadStruct) {
-    // SAFETY: the kernel uses no %gs. A fault is turned into a load of 0 by the table entry.
+pub unsafe fn lazy_load_gs(next: &ThreadStruct) {
+    // SAFETY: by 1 the kernel uses no %gs. A fault is turned into a load of 0 by the table entry.
     unsafe {
         asm!(
             "2: movw {GS}({next}), %gs",
@@ -71,6 +74,18 @@ pub fn get_user_gs(regs: &PtRegs) -> u16 {
 pub fn set_user_gs(regs: &mut PtRegs, selector: u16) {
     match STACK_PROTECTOR {
         true => regs.gs = u32::from(selector),
-        false => insn::load_gs(selector),
+        false => load_user_gs(selector),
     }
+}
+
+/// Loads the user's selector into `%gs`, where it stays; one that cannot be loaded becomes 0.
+///
+/// # Panics
+/// In a kernel that uses `%gs` itself.
+pub fn load_user_gs(selector: u16) {
+    if STACK_PROTECTOR {
+        panic!("BUG: %gs is the kernel's");
+    }
+    // SAFETY: this kernel does not use %gs.
+    unsafe { insn::load_gs(selector) };
 }

@@ -16,20 +16,25 @@ use super::smp::on_each_cpu;
 use crate::hw::desc::{DescStruct, GDT_ENTRY_LDT, LDT_SELECTOR};
 use crate::mm::mm_struct::MmStruct;
 
-/// Makes `mm`'s LDT the one of this CPU. Interrupts or preemption are off.
-pub fn load_ldt(mm: &MmStruct) {
-    let Some(ldt) = mm.ldt() else {
+/// Makes `mm`'s LDT the one of this CPU.
+///
+/// # Safety
+/// 1. Interrupts are off. 2. `mm` is this CPU's address space, and lives as long as it is.
+pub unsafe fn load_ldt(mm: &MmStruct) {
+    // SAFETY: by 1; it is not used after the end of this function.
+    let Some(ldt) = (unsafe { mm.ldt_to_load() }) else {
         // SAFETY: the null selector: any use of the LDT faults.
         unsafe { insn::lldt(0) };
         return;
     };
     let entries = ldt.entries();
-    write_gdt_entry::<GDT_ENTRY_LDT>(&DescStruct::ldt(
-        entries.as_ptr() as u32,
-        entries.len() as u32,
-    ));
-    // SAFETY: entry 17 describes the table of the address space that is being loaded.
-    unsafe { insn::lldt(LDT_SELECTOR.0) };
+    let desc = DescStruct::ldt(entries.as_ptr() as u32, entries.len() as u32);
+    // SAFETY: the table stays as long as LDTR holds it: by 2 the address space lives, and who replaces
+    // its table waits until this CPU has loaded the new one.
+    unsafe {
+        write_gdt_entry::<GDT_ENTRY_LDT>(&desc);
+        insn::lldt(LDT_SELECTOR.0);
+    }
 }
 
 /// The LDT of `mm` has changed: no processor that runs it has the old one when this returns. One that
@@ -38,13 +43,14 @@ pub fn load_ldt(mm: &MmStruct) {
 /// All are interrupted, not only those of `cpu_vm_mask`: one that is just within the switch to it has
 /// interrupts off, and takes ours with the bit set.
 pub fn install_ldt(mm: &MmStruct) {
-    on_each_cpu(flush_ldt, core::ptr::from_ref(mm) as usize);
+    on_each_cpu(&|| flush_ldt(mm));
 }
 
-fn flush_ldt(mm: usize) {
-    // SAFETY: `install_ldt` waits for us with its caller's address space.
-    let mm = unsafe { &*(mm as *const MmStruct) };
+/// On each CPU, interrupts off.
+fn flush_ldt(mm: &MmStruct) {
     if mm.cpu_vm_mask.load(Ordering::Acquire) & 1 << smp_processor_id() != 0 {
-        load_ldt(mm);
+        // SAFETY: interrupts are off, and the bit says that it is this CPU's; whoever takes it away
+        // clears the bit first.
+        unsafe { load_ldt(mm) };
     }
 }

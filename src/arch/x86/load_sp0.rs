@@ -16,36 +16,51 @@ use crate::task::thread_struct::ThreadStruct;
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
 /// Writes next's `sp0` into this CPU's TSS.
+///
+/// # Safety
+/// 1. `next` is the context of the task on whose stack this CPU runs, and its `sp0` the top of that
+///    stack. Interrupts or preemption are off.
 #[inline(always)]
-pub fn load_sp0(next: &ThreadStruct) {
-    this_cpu_write!(tss.x86_tss.sp0, next.sp0);
+pub unsafe fn load_sp0(next: &ThreadStruct) {
+    // SAFETY: by 1.
+    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };
 }
 
 /// As [`load_sp0`]; also SYSENTER_CS when it is not what the TSS's unused `ss1` remembers.
+///
+/// # Safety
+/// 1. As [`load_sp0`].
 #[inline(always)]
-pub fn load_sp0_and_sysenter_cs(next: &ThreadStruct) {
-    paravirt::load_sp0(next);
+pub unsafe fn load_sp0_and_sysenter_cs(next: &ThreadStruct) {
+    // SAFETY: by 1.
+    unsafe { paravirt::load_sp0(next) };
     let cached = this_cpu_read!(tss.x86_tss.ss1) & 0xffff;
     if cached != next.sysenter_cs {
-        set_sysenter_cs(next.sysenter_cs);
+        // SAFETY: by 1; a context holds the kernel's selector or 0.
+        unsafe { set_sysenter_cs(next.sysenter_cs) };
     }
 }
 
 /// Writes SYSENTER_CS and what `ss1` remembers of it. 0 turns `sysenter` off.
+///
+/// # Safety
+/// 1. `cs` is the kernel's code segment or 0. 2. Interrupts or preemption are off.
 #[cold]
-pub fn set_sysenter_cs(cs: u32) {
-    // SAFETY: this CPU's own TSS; interrupts or preemption are off in every caller.
+pub unsafe fn set_sysenter_cs(cs: u32) {
+    // SAFETY: this CPU's own TSS, and by 2 it stays this CPU's.
     unsafe { (*this_cpu()).tss.x86_tss.ss1 = cs as u16 };
-    // SAFETY: the register exists (SEP is required at boot) and takes a code selector or 0.
+    // SAFETY: the register exists (SEP is required at boot) and takes what 1 allows.
     unsafe { insn::wrmsr(MSR_IA32_SYSENTER_CS, u64::from(cs)) };
     this_cpu_inc!(count.sysenter_cs_writes);
 }
 
-/// Tells CPU `cpu`, which must be this one, where `sysenter` leads. Once per CPU, after its
-/// per-CPU area is in place; SYSENTER_CS is written with the task's `sp0`.
-pub fn enable_sep_cpu(cpu: u32) {
+/// Tells CPU `cpu` where `sysenter` leads. SYSENTER_CS is written with the task's `sp0`.
+///
+/// # Safety
+/// 1. Runs on CPU `cpu`, whose per-CPU area is in force.
+pub unsafe fn enable_sep_cpu(cpu: u32) {
     let end_of_tss = u64::from(sysenter_stack(cpu));
-    // SAFETY: the CPU has SEP; `sysenter_entry` fetches its real stack from the TSS below ESP.
+    // SAFETY: the CPU has SEP; by 1 the TSS is its own; `sysenter_entry` fetches its real stack from the TSS below ESP.
     unsafe {
         insn::wrmsr(MSR_IA32_SYSENTER_ESP, end_of_tss);
         insn::wrmsr(MSR_IA32_SYSENTER_EIP, sysenter_entry as *const () as u64);

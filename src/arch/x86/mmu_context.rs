@@ -20,32 +20,45 @@ use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 /// Makes `next` the address space of this CPU; `prev` is what CR3 holds now.
 ///
 /// Writes no CR3 when they are the same, unless `leave_mm` has meanwhile taken it away.
+///
+/// # Safety
+/// 1. Interrupts are off. 2. `prev` is the address space that this CPU has loaded or borrows, and stays
+///    live until CR3 is no longer its. 3. `next` stays live as long as this CPU has it.
 #[inline(always)]
-pub fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
-    switch_mm::<false, true>(prev, next);
+pub unsafe fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
+    // SAFETY: the caller's.
+    unsafe { switch_mm::<false, true>(prev, next) };
 }
 
 /// As [`switch_mm_irqs_off`]; with `BATCH` CR3 is only noted for `arch_end_context_switch`, and
 /// `LDT` is true unless neither has one. Compiled for each, so that the usual switch does not ask.
+///
+/// # Safety
+/// As [`switch_mm_irqs_off`]; `BATCH` says whether a batch has begun.
 #[inline(always)]
-pub fn switch_mm<const BATCH: bool, const LDT: bool>(prev: &MmStruct, next: &MmStruct) {
+pub unsafe fn switch_mm<const BATCH: bool, const LDT: bool>(prev: &MmStruct, next: &MmStruct) {
     let cpu = smp_processor_id();
     if !core::ptr::eq(prev, next) {
-        this_cpu_write!(tlb_state, const TLBSTATE_OK);
-        this_cpu_write!(tlb_active_mm, core::ptr::from_ref(next) as u32);
-        set_bit(cpu, &next.cpu_vm_mask);
-        load_cr3::<BATCH>(next);
-        // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
-        if BATCH {
-            paravirt::note_left(prev);
-        } else {
-            clear_bit(cpu, &prev.cpu_vm_mask);
-        }
-        if LDT {
-            load_ldt(next);
+        // SAFETY: what is said here of this CPU becomes true by `load_cr3`, and by 1 no interrupt
+        // looks before. A CPU's number is below 32. The rest is 2 and 3.
+        unsafe {
+            this_cpu_write!(tlb_state, const TLBSTATE_OK);
+            this_cpu_write!(tlb_active_mm, core::ptr::from_ref(next) as u32);
+            set_bit(cpu, &next.cpu_vm_mask);
+            load_cr3::<BATCH>(next);
+            // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
+            if BATCH {
+                paravirt::note_left(prev);
+            } else {
+                clear_bit(cpu, &prev.cpu_vm_mask);
+            }
+            if LDT {
+                load_ldt(next);
+            }
         }
     } else if this_cpu_read!(tlb_state) != TLBSTATE_OK {
-        this_cpu_write!(tlb_state, const TLBSTATE_OK);
+        // SAFETY: from here on flushes for `next`, which this CPU has by 2, reach it.
+        unsafe { this_cpu_write!(tlb_state, const TLBSTATE_OK) };
         debug_assert!(
             this_cpu_read!(tlb_active_mm) == core::ptr::from_ref(next) as u32,
             "BUG: switch_mm: this CPU's address space is not the one it says"
@@ -53,46 +66,62 @@ pub fn switch_mm<const BATCH: bool, const LDT: bool>(prev: &MmStruct, next: &MmS
         let bit = 1 << cpu;
         if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
             // leave_mm ran while we were lazy: CR3 is the kernel's.
-            load_cr3::<BATCH>(next);
-            if LDT {
-                load_ldt(next);
+            // SAFETY: by 1 and 3.
+            unsafe {
+                load_cr3::<BATCH>(next);
+                if LDT {
+                    load_ldt(next);
+                }
             }
         }
     }
 }
 
-/// This CPU goes on with a kernel task under the same CR3: it need not see `mm`'s changes.
+/// This CPU goes on with a kernel task under the same CR3: it need not see the address space's changes.
+///
+/// # Safety
+/// 1. Interrupts or preemption are off. 2. A count keeps the page directory as long as it is borrowed,
+///    and nothing on this CPU touches user memory until `switch_mm`.
 #[inline(always)]
-pub fn enter_lazy_tlb() {
+pub unsafe fn enter_lazy_tlb() {
     if this_cpu_read!(tlb_state) == TLBSTATE_OK {
-        this_cpu_write!(tlb_state, TLBSTATE_LAZY);
+        // SAFETY: by 1 and 2.
+        unsafe { this_cpu_write!(tlb_state, TLBSTATE_LAZY) };
         this_cpu_inc!(count.lazy_entries);
     }
 }
 
 /// Leaves a borrowed address space for the kernel's own: a flush asked a lazy CPU for it.
 ///
+/// # Safety
+/// 1. Interrupts are off, and `mm` is the address space that this CPU borrows.
+///
 /// # Panics
 /// When the address space is in use here.
-pub fn leave_mm(mm: &MmStruct) {
+pub unsafe fn leave_mm(mm: &MmStruct) {
     assert!(
         this_cpu_read!(tlb_state) != TLBSTATE_OK,
         "BUG: leave_mm of an address space in use"
     );
     mm.cpu_vm_mask
         .fetch_and(!(1u32 << smp_processor_id()), Ordering::Relaxed);
-    load_cr3::<false>(&INIT_MM);
+    // SAFETY: it lives for ever.
+    unsafe { load_cr3::<false>(&INIT_MM) };
     this_cpu_inc!(count.lazy_leaves);
 }
 
+/// # Safety
+/// 1. `mm` stays live as long as this CPU has it.
 #[inline(always)]
-fn load_cr3<const BATCH: bool>(mm: &MmStruct) {
+unsafe fn load_cr3<const BATCH: bool>(mm: &MmStruct) {
     let pgd = mm.pgd.load(Ordering::Relaxed);
-    if BATCH {
-        paravirt::note_cr3(pgd);
-    } else {
-        // SAFETY: every page directory has the kernel's mappings, and `mm` is held by its counts.
-        unsafe { insn::write_cr3(pgd) };
+    // SAFETY: every page directory has the kernel's mappings, and by 1 this one stays.
+    unsafe {
+        if BATCH {
+            paravirt::note_cr3(pgd);
+        } else {
+            insn::write_cr3(pgd);
+        }
     }
     this_cpu_inc!(count.cr3_writes);
 }

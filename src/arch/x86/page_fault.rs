@@ -57,9 +57,7 @@ fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), Fau
         return Err(FaultSignal::NotMapped);
     }
     let me = current();
-    let mm = me.mm.load(Ordering::Relaxed);
-    // SAFETY: a task's own address space stays while the task has it.
-    let mm = unsafe { mm.as_ref() }.ok_or(FaultSignal::NotMapped)?;
+    let mm = me.mm_struct().ok_or(FaultSignal::NotMapped)?;
     if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS == 0 {
         handle_mm_fault(mm, address, error)?;
         me.min_flt.inc();

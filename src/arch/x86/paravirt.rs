@@ -106,12 +106,11 @@ static BATCHES: [PerCpuBatch; NR_CPUS] = [const {
 }; NR_CPUS];
 
 /// This CPU's batch.
-#[allow(
-    clippy::mut_from_ref,
-    reason = "it belongs to the CPU, not to a borrower"
-)]
-fn batch<'a>() -> &'a mut Batch {
-    // SAFETY: preemption is off, interrupt handlers batch nothing, and no function here has two.
+///
+/// # Safety
+/// 1. Preemption is off as long as the answer is used: it stays this CPU's. 2. The caller has no other.
+unsafe fn batch<'a>() -> &'a mut Batch {
+    // SAFETY: by 1 and 2; interrupt handlers batch nothing.
     unsafe { &mut *BATCHES[smp_processor_id() as usize].0.get() }
 }
 
@@ -121,7 +120,8 @@ fn enter_lazy(mode: u32) {
         now == PARAVIRT_LAZY_NONE,
         "BUG: paravirt: lazy mode {mode} entered within lazy mode {now}"
     );
-    this_cpu_write!(paravirt_lazy_mode, mode);
+    // SAFETY: the mode that begins.
+    unsafe { this_cpu_write!(paravirt_lazy_mode, mode) };
 }
 
 fn leave_lazy(mode: u32) {
@@ -130,7 +130,8 @@ fn leave_lazy(mode: u32) {
         now == mode,
         "BUG: paravirt: lazy mode {mode} left within lazy mode {now}"
     );
-    this_cpu_write!(paravirt_lazy_mode, PARAVIRT_LAZY_NONE);
+    // SAFETY: the mode that was has ended.
+    unsafe { this_cpu_write!(paravirt_lazy_mode, PARAVIRT_LAZY_NONE) };
 }
 
 #[inline(always)]
@@ -138,48 +139,59 @@ fn is_lazy(mode: u32) -> bool {
     this_cpu_read!(paravirt_lazy_mode) == mode
 }
 
-/// From here to [`arch_end_context_switch`] nothing is written to the hardware. Interrupts are off.
+/// From here to [`arch_end_context_switch`] nothing is written to the hardware.
+///
+/// # Safety
+/// 1. `prev` is the running task, which is about to be switched away from; interrupts are off.
 #[cold]
-pub fn arch_start_context_switch(prev: &TaskStruct) {
+pub unsafe fn arch_start_context_switch(prev: &TaskStruct) {
     if is_lazy(PARAVIRT_LAZY_MMU) {
         arch_leave_lazy_mmu_mode();
-        // SAFETY: prev is us, with interrupts off.
+        // SAFETY: by 1 prev is us, and nobody else writes it.
         unsafe { (*prev.thread()).set_work(TIF_LAZY_MMU_UPDATES, true) };
     }
     enter_lazy(PARAVIRT_LAZY_CPU);
 }
 
 /// Applies what was noted since [`arch_start_context_switch`]. On next's stack.
+///
+/// # Safety
+/// 1. `next` is the context of the task that comes onto this CPU; interrupts are off since
+///    [`arch_start_context_switch`].
 #[inline(never)]
 #[unsafe(link_section = ".sched.text")]
-pub fn arch_end_context_switch(next: &mut ThreadStruct) {
+pub unsafe fn arch_end_context_switch(next: &mut ThreadStruct) {
     if !is_lazy(PARAVIRT_LAZY_CPU) {
         return;
     }
-    let batch = batch();
+    // SAFETY: by 1; the only one here.
+    let batch = unsafe { batch() };
     let left = batch.left.take();
-    let before = hardware(left);
+    // SAFETY: who ran in `left` before us holds it until `finish_task_switch`.
+    let before = unsafe { hardware(left) };
     if let Some(cr3) = batch.cr3.take() {
         // SAFETY: the page directory of next's address space, which next holds.
         unsafe { insn::write_cr3(cr3) };
     }
     if let Some(left) = left {
-        // SAFETY: who ran in it before us holds it until `finish_task_switch`.
-        let mask = unsafe { &left.as_ref().cpu_vm_mask };
-        clear_bit(smp_processor_id(), mask);
+        // SAFETY: as above; a CPU's number is below 32.
+        unsafe { clear_bit(smp_processor_id(), &left.as_ref().cpu_vm_mask) };
     }
     if let Some(tls) = batch.tls.take() {
-        load_tls::write_tls(&tls);
+        // SAFETY: noted by `load_tls`, whose caller vouched for them.
+        unsafe { load_tls::write_tls(&tls) };
     }
     if let Some(sp0) = batch.sp0.take() {
-        this_cpu_write!(tss.x86_tss.sp0, sp0);
+        // SAFETY: noted by `load_sp0`: next's.
+        unsafe { this_cpu_write!(tss.x86_tss.sp0, sp0) };
     }
     match batch.ts.take() {
         Some(true) => insn::stts(),
         Some(false) => insn::clts(),
         None => {}
     }
-    batch.last = Some((before, hardware(left)));
+    // SAFETY: as above.
+    batch.last = Some((before, unsafe { hardware(left) }));
     this_cpu_inc!(count.paravirt_batches);
     leave_lazy(PARAVIRT_LAZY_CPU);
     if next.work & TIF_LAZY_MMU_UPDATES != 0 {
@@ -191,11 +203,16 @@ pub fn arch_end_context_switch(next: &mut ThreadStruct) {
 /// This CPU before and after the last batch was applied; none if there was none.
 pub fn around_last_batch() -> Option<(Hardware, Hardware)> {
     let _no_preempt = PreemptGuard::new();
-    batch().last
+    // SAFETY: preemption is off; the only one here.
+    unsafe { batch() }.last
 }
 
-fn hardware(left: Option<NonNull<MmStruct>>) -> Hardware {
-    // SAFETY: as in `arch_end_context_switch`, the caller.
+/// What this CPU has now.
+///
+/// # Safety
+/// 1. `left` is live.
+unsafe fn hardware(left: Option<NonNull<MmStruct>>) -> Hardware {
+    // SAFETY: by 1.
     let mask = left.map_or(0, |mm| unsafe {
         mm.as_ref().cpu_vm_mask.load(Ordering::Relaxed)
     });
@@ -212,35 +229,56 @@ fn hardware(left: Option<NonNull<MmStruct>>) -> Hardware {
 
 // ------------------------------------------------------------ the switch's updates
 
-/// CR3 gets this page directory with the batch. Between [`arch_start_context_switch`] and its end.
-pub fn note_cr3(pgd: u32) {
+/// CR3 gets this page directory with the batch.
+///
+/// # Safety
+/// 1. Within a batch of this CPU: interrupts are off. 2. `pgd` is a page directory, and stays one as long
+///    as this CPU has it.
+pub unsafe fn note_cr3(pgd: u32) {
     debug_assert!(
         is_lazy(PARAVIRT_LAZY_CPU),
         "BUG: paravirt: CR3 noted outside a batch"
     );
-    batch().cr3 = Some(pgd);
+    // SAFETY: by 1; the only one here.
+    unsafe { batch() }.cr3 = Some(pgd);
 }
 
 /// This CPU's bit goes from the mask of `prev` when CR3 is no longer `prev`'s: with the batch.
-pub fn note_left(prev: &MmStruct) {
-    batch().left = Some(NonNull::from(prev));
+///
+/// # Safety
+/// 1. Within a batch of this CPU: interrupts are off. 2. `prev` stays live to the end of the batch.
+pub unsafe fn note_left(prev: &MmStruct) {
+    // SAFETY: by 1; the only one here.
+    unsafe { batch() }.left = Some(NonNull::from(prev));
 }
 
 /// For the switch of tasks with work to do: all of these are.
-pub fn load_sp0(next: &ThreadStruct) {
-    if is_lazy(PARAVIRT_LAZY_CPU) {
-        batch().sp0 = Some(next.sp0);
-    } else {
-        super::load_sp0::load_sp0(next);
+///
+/// # Safety
+/// 1. As [`super::load_sp0::load_sp0`].
+pub unsafe fn load_sp0(next: &ThreadStruct) {
+    // SAFETY: by 1; the only batch here.
+    unsafe {
+        if is_lazy(PARAVIRT_LAZY_CPU) {
+            batch().sp0 = Some(next.sp0);
+        } else {
+            super::load_sp0::load_sp0(next);
+        }
     }
 }
 
 /// TLS descriptors of next.
-pub fn load_tls(next: &ThreadStruct) {
-    if is_lazy(PARAVIRT_LAZY_CPU) {
-        batch().tls = Some(next.tls_array);
-    } else {
-        load_tls::load_tls(next);
+///
+/// # Safety
+/// 1. As [`load_tls::load_tls`].
+pub unsafe fn load_tls(next: &ThreadStruct) {
+    // SAFETY: by 1; the only batch here.
+    unsafe {
+        if is_lazy(PARAVIRT_LAZY_CPU) {
+            batch().tls = Some(next.tls_array);
+        } else {
+            load_tls::load_tls(next);
+        }
     }
 }
 
@@ -248,7 +286,8 @@ pub fn load_tls(next: &ThreadStruct) {
 #[inline(always)]
 pub fn clts<const BATCH: bool>() {
     if BATCH && is_lazy(PARAVIRT_LAZY_CPU) {
-        batch().ts = Some(false);
+        // SAFETY: within a batch interrupts are off; the only one here.
+        unsafe { batch() }.ts = Some(false);
     } else {
         insn::clts();
     }
@@ -258,7 +297,8 @@ pub fn clts<const BATCH: bool>() {
 #[inline(always)]
 pub fn stts<const BATCH: bool>() {
     if BATCH && is_lazy(PARAVIRT_LAZY_CPU) {
-        batch().ts = Some(true);
+        // SAFETY: within a batch interrupts are off; the only one here.
+        unsafe { batch() }.ts = Some(true);
     } else {
         insn::stts();
     }
@@ -276,7 +316,9 @@ pub fn arch_enter_lazy_mmu_mode() {
 /// Writes what [`set_pte`] has noted.
 pub fn arch_leave_lazy_mmu_mode() {
     if is_batching() {
-        flush_ptes();
+        let _no_preempt = PreemptGuard::new();
+        // SAFETY: preemption is off; the only one here.
+        write_ptes(&mut unsafe { batch() }.ptes);
         leave_lazy(PARAVIRT_LAZY_MMU);
     }
 }
@@ -287,14 +329,17 @@ pub fn set_pte(slot: &'static AtomicU32, value: u32) {
         slot.store(value, Ordering::Relaxed);
         return;
     }
-    if batch().ptes.is_full() {
-        flush_ptes();
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: preemption is off; the only one here.
+    let ptes = &mut unsafe { batch() }.ptes;
+    if ptes.is_full() {
+        write_ptes(ptes);
     }
-    batch().ptes.push((slot, value));
+    ptes.push((slot, value));
 }
 
-fn flush_ptes() {
-    for (slot, value) in batch().ptes.drain(..) {
+fn write_ptes(ptes: &mut ArrayVec<(&'static AtomicU32, u32), MAX_PTES>) {
+    for (slot, value) in ptes.drain(..) {
         slot.store(value, Ordering::Relaxed);
     }
 }

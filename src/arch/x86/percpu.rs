@@ -164,13 +164,15 @@ pub static PER_CPU_OFFSET: [AtomicPtr<PerCpu>; NR_CPUS] =
 pub static CPU_ONLINE_MASK: AtomicU32 = AtomicU32::new(0);
 
 /// Gives every possible CPU its area: zero but for its own address, its number and a TSS.
-/// Called once, by the boot CPU, before any `%fs` access.
 ///
 /// Linux: 2.6.38 `setup_per_cpu_areas`.
-pub fn setup_per_cpu_areas() {
+///
+/// # Safety
+/// 1. Called once, by the boot CPU, before `%fs` is loaded and before another CPU runs.
+pub unsafe fn setup_per_cpu_areas() {
     for (cpu, area) in AREAS.iter().enumerate() {
         let p: *mut PerCpu = area.0.get().cast();
-        // SAFETY: nobody else knows the area yet; all-zero bytes are a valid start for every
+        // SAFETY: by 1 nobody else uses the area yet; all-zero bytes are a valid start for every
         // field that is not written here.
         unsafe {
             (*p).this_cpu_off = p as u32;
@@ -201,7 +203,7 @@ macro_rules! this_cpu_read {
     };
 }
 
-/// Writes a 4-byte field of this CPU's area by one `%fs` instruction.
+/// Writes a 4-byte field of this CPU's area by one `%fs` instruction: `unsafe`, as [`write_fs`].
 #[macro_export]
 macro_rules! this_cpu_write {
     ($($field:tt).+, const $value:expr) => {
@@ -212,7 +214,7 @@ macro_rules! this_cpu_write {
     };
 }
 
-/// Adds 1 to a 4-byte counter of this CPU's area by one `%fs` instruction.
+/// Adds 1 to a counter of this CPU, one of `count` or `cpustat`, by one `%fs` instruction.
 #[macro_export]
 macro_rules! this_cpu_inc {
     ($($field:tt).+) => {
@@ -220,7 +222,7 @@ macro_rules! this_cpu_inc {
     };
 }
 
-/// Adds to a 4-byte counter of this CPU's area by one `%fs` instruction.
+/// Adds to a counter of this CPU, one of `count` or `cpustat`, by one `%fs` instruction.
 #[macro_export]
 macro_rules! this_cpu_add {
     ($($field:tt).+, $value:expr) => {
@@ -231,9 +233,10 @@ macro_rules! this_cpu_add {
 /// The word at `%fs:OFFSET`; for [`this_cpu_read!`].
 #[inline(always)]
 pub fn read_fs<const OFFSET: usize>() -> u32 {
+    const { assert!(OFFSET <= size_of::<PerCpu>() - 4) };
     let value: u32;
-    // SAFETY: %fs covers this CPU's area, and OFFSET is a field of it. Not `pure`: the task may
-    // have moved to another CPU since the last read.
+    // SAFETY: %fs covers this CPU's area, in which the word lies; it is only read. Not `pure`: the
+    // task may have moved to another CPU since the last read.
     unsafe {
         asm!("movl %fs:{}, {}", const OFFSET, out(reg) value,
              options(att_syntax, nostack, preserves_flags, readonly));
@@ -242,9 +245,13 @@ pub fn read_fs<const OFFSET: usize>() -> u32 {
 }
 
 /// Stores at `%fs:OFFSET`; for [`this_cpu_write!`].
+///
+/// # Safety
+/// 1. `OFFSET` is a 4-byte field of the area, and `value` keeps what the rest of the kernel relies on
+///    of that field: the task, stack, table or address space that it names is this CPU's.
 #[inline(always)]
-pub fn write_fs<const OFFSET: usize>(value: u32) {
-    // SAFETY: %fs covers this CPU's area; OFFSET is a 4-byte field of it that holds any bits.
+pub unsafe fn write_fs<const OFFSET: usize>(value: u32) {
+    // SAFETY: %fs covers this CPU's area; the rest is 1.
     unsafe {
         asm!("movl {}, %fs:{}", in(reg) value, const OFFSET,
              options(att_syntax, nostack, preserves_flags));
@@ -252,19 +259,32 @@ pub fn write_fs<const OFFSET: usize>(value: u32) {
 }
 
 /// Stores a constant at `%fs:OFFSET`; for [`this_cpu_write!`] with `const`.
+///
+/// # Safety
+/// 1. As [`write_fs`].
 #[inline(always)]
-pub fn write_fs_const<const OFFSET: usize, const VALUE: u32>() {
-    // SAFETY: as `write_fs`.
+pub unsafe fn write_fs_const<const OFFSET: usize, const VALUE: u32>() {
+    // SAFETY: by 1; %fs covers this CPU's area.
     unsafe {
         asm!("movl ${}, %fs:{}", const VALUE, const OFFSET,
              options(att_syntax, nostack, preserves_flags));
     }
 }
 
+/// Whether `offset` is that of a counter, which only statistics read.
+const fn is_counter(offset: usize) -> bool {
+    const COUNT: usize = offset_of!(PerCpu, count);
+    const CPUSTAT: usize = offset_of!(PerCpu, cpustat);
+    let in_count = offset >= COUNT && offset <= COUNT + size_of::<SwitchCounts>() - 4;
+    let in_cpustat = offset >= CPUSTAT && offset <= CPUSTAT + size_of::<CpuUsageStat>() - 4;
+    (in_count || in_cpustat) && offset.is_multiple_of(4)
+}
+
 /// Adds at `%fs:OFFSET`; for [`this_cpu_add!`].
 #[inline(always)]
 pub fn add_fs<const OFFSET: usize>(value: u32) {
-    // SAFETY: %fs covers this CPU's area; OFFSET is a counter in it.
+    const { assert!(is_counter(OFFSET)) };
+    // SAFETY: %fs covers this CPU's area, and the word is a counter: any value is one.
     unsafe {
         asm!("addl {}, %fs:{}", in(reg) value, const OFFSET, options(att_syntax, nostack));
     }
@@ -273,7 +293,8 @@ pub fn add_fs<const OFFSET: usize>(value: u32) {
 /// Adds 1 at `%fs:OFFSET`; for [`this_cpu_inc!`].
 #[inline(always)]
 pub fn inc_fs<const OFFSET: usize>() {
-    // SAFETY: %fs covers this CPU's area; OFFSET is a counter in it.
+    const { assert!(is_counter(OFFSET)) };
+    // SAFETY: %fs covers this CPU's area, and the word is a counter: any value is one.
     unsafe { asm!("incl %fs:{}", const OFFSET, options(att_syntax, nostack)) };
 }
 

@@ -59,11 +59,12 @@ pub unsafe fn switch_to_with_registers(
     next: *mut TaskStruct,
     registers: &mut [u32; 4],
 ) -> Last<TaskStruct> {
-    // SAFETY: the caller's, for the switch. The routine keeps our own registers; nobody follows
+    // SAFETY: the caller's, for the switch, which returns `last`. The routine keeps our own registers; nobody follows
     // ebp while it is no frame pointer, but for a back-trace, which expects anything.
     let last =
         unsafe { probe_switch_to(prev.into_ptr().cast(), next.cast(), registers.as_mut_ptr()) };
-    Last::from_eax(last.cast())
+    // SAFETY: what the switch returned.
+    unsafe { Last::from_eax(last.cast()) }
 }
 
 /// Calls `f` with `bits` set in EFLAGS; returns EFLAGS as they are when it is back, and puts

@@ -8,7 +8,7 @@
 //! Linux: 2.6.38 `arch/x86/kernel/smpboot.c`, `arch/x86/kernel/smp.c`, `kernel/smp.c`.
 //! SDM: volume 3, 8.4.4.1 "Typical BSP Initialization Sequence".
 
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 use super::insn;
 use super::irq::{IrqTaken, set_intr_handler};
@@ -163,20 +163,19 @@ fn stop_this_cpu() {
 // ------------------------------------------------------------- function calls
 
 /// What other CPUs run: in an interrupt, so it must not sleep.
-pub type SmpFunction = fn(usize);
+pub type SmpFunction<'a> = &'a (dyn Fn() + Sync);
 
 /// One call at a time; `PENDING` says who has not run it yet.
 static CALL: SpinLock<()> = SpinLock::new(LockClass::SmpCall, ());
-static FUNCTION: AtomicUsize = AtomicUsize::new(0);
-static ARGUMENT: AtomicUsize = AtomicUsize::new(0);
+/// Where the caller has its [`SmpFunction`], on its own stack.
+static FUNCTION: AtomicPtr<SmpFunction<'static>> = AtomicPtr::new(core::ptr::null_mut());
 static PENDING: AtomicU32 = AtomicU32::new(0);
 
-/// Runs `function(argument)` on the CPUs of `mask` that run, but not on this one; returns when
-/// all have.
+/// Runs `function` on the CPUs of `mask` that run, but not on this one; returns when all have.
 ///
 /// # Panics
 /// With debug assertions, when interrupts are off.
-pub fn smp_call_function_many(mask: u32, function: SmpFunction, argument: usize) {
+pub fn smp_call_function_many(mask: u32, function: SmpFunction<'_>) {
     let _no_preempt = PreemptGuard::new();
     if mask & other_cpus() == 0 {
         return;
@@ -186,8 +185,7 @@ pub fn smp_call_function_many(mask: u32, function: SmpFunction, argument: usize)
         "BUG: smp_call_function with interrupts off"
     );
     let _one_at_a_time = CALL.lock();
-    FUNCTION.store(function as usize, Ordering::Relaxed);
-    ARGUMENT.store(argument, Ordering::Relaxed);
+    FUNCTION.store((&raw const function).cast_mut().cast(), Ordering::Relaxed);
     let mask = mask & other_cpus();
     PENDING.store(mask, Ordering::Release);
     send_ipi(mask, CALL_FUNCTION_VECTOR);
@@ -196,12 +194,12 @@ pub fn smp_call_function_many(mask: u32, function: SmpFunction, argument: usize)
     }
 }
 
-/// Runs `function(argument)` on every CPU that runs, this one too.
-pub fn on_each_cpu(function: SmpFunction, argument: usize) {
+/// Runs `function` on every CPU that runs, this one too, with interrupts off.
+pub fn on_each_cpu(function: SmpFunction<'_>) {
     let _no_preempt = PreemptGuard::new();
-    smp_call_function_many(u32::MAX, function, argument);
+    smp_call_function_many(u32::MAX, function);
     let _irq = crate::sync::IrqGuard::new();
-    function(argument);
+    function();
 }
 
 fn call_function_interrupt() {
@@ -209,10 +207,9 @@ fn call_function_interrupt() {
     if PENDING.load(Ordering::Acquire) & bit == 0 {
         return;
     }
-    let function = FUNCTION.load(Ordering::Relaxed);
-    // SAFETY: stored by `smp_call_function_many`, which waits for us, from a function of that
-    // type.
-    let function = unsafe { core::mem::transmute::<usize, SmpFunction>(function) };
-    function(ARGUMENT.load(Ordering::Relaxed));
+    // SAFETY: our bit was set after the pointer was stored, by `smp_call_function_many`, which keeps
+    // the function, and all that it borrows, until we clear the bit below.
+    let function = unsafe { *FUNCTION.load(Ordering::Relaxed) };
+    function();
     PENDING.fetch_and(!bit, Ordering::AcqRel);
 }

@@ -129,5 +129,6 @@ pub unsafe fn switch_to(prev: Prev<TaskStruct>, next: *mut TaskStruct) -> Last<T
             lateout("ecx") _,
         );
     }
-    Last::from_eax(last)
+    // SAFETY: what `__switch_to` returned.
+    unsafe { Last::from_eax(last) }
 }

@@ -12,9 +12,12 @@ use crate::task::thread_struct::{TIF_DEBUG, TIF_IO_BITMAP, TIF_NOTSC, ThreadStru
 use crate::this_cpu_inc;
 
 /// Moves what the flags of prev and next name.
+///
+/// # Safety
+/// 1. Interrupts are off, and the task of `next` comes onto this CPU.
 #[inline(never)]
 #[unsafe(link_section = ".sched.text")]
-pub fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
+pub unsafe fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
     // DR7 last: it arms the others. A stale one may still trap in a task without breakpoints:
     // `do_debug` finds that the task has none and clears DR7.
     if next.work & TIF_DEBUG != 0 {
@@ -26,7 +29,8 @@ pub fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
     }
 
     if (prev.work | next.work) & TIF_IO_BITMAP != 0 {
-        switch_io_bitmap(prev, next);
+        // SAFETY: by 1.
+        unsafe { switch_io_bitmap(prev, next) };
     }
 }
 

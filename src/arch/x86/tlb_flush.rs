@@ -107,7 +107,8 @@ fn flush_here(mm: &MmStruct, va: u32) {
         return;
     }
     if this_cpu_read!(tlb_state) != TLBSTATE_OK {
-        leave_mm(mm);
+        // SAFETY: this CPU has `mm` loaded and borrows it; interrupts or preemption are off.
+        unsafe { leave_mm(mm) };
     } else if va == TLB_FLUSH_ALL {
         // SAFETY: the same page directory again.
         unsafe { insn::write_cr3(insn::read_cr3()) };

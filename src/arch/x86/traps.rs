@@ -70,13 +70,17 @@ unsafe extern "C" {
     fn watchdog_nmi(regs: &PtRegs);
 }
 
-/// Makes this CPU `cpu` take exceptions, `int $0x80`, interrupts and `sysenter`. Once per CPU,
-/// when its per-CPU area and its GDT are in force.
-pub fn trap_init(cpu: u32) {
+/// Makes this CPU, `cpu`, take exceptions, `int $0x80`, interrupts and `sysenter`.
+///
+/// # Safety
+/// 1. Runs on CPU `cpu`, once, when its per-CPU area and its GDT are in force, on page tables that stay.
+pub unsafe fn trap_init(cpu: u32) {
     idt::load_idt();
-    // SAFETY: this CPU's own, once; the page tables in CR3 are the kernel's and stay.
-    unsafe { doublefault::init_doublefault_tss(cpu) };
-    load_sp0::enable_sep_cpu(cpu);
+    // SAFETY: by 1.
+    unsafe {
+        doublefault::init_doublefault_tss(cpu);
+        load_sp0::enable_sep_cpu(cpu);
+    }
     fpu_init();
 }
 

@@ -103,16 +103,14 @@ pub fn membarrier_register(mm: &MmStruct, set: u32, ready: u32) {
     mm.context_flags.fetch_or(set, Ordering::SeqCst);
     // All CPUs, not only those that are seen to run it: one that is within a switch to it has
     // interrupts off, and so is interrupted only when `current` is right.
-    on_each_cpu(ipi_sync_rq_state, ptr::from_ref(mm) as usize);
+    on_each_cpu(&|| ipi_sync_rq_state(mm));
     mm.context_flags.fetch_or(ready, Ordering::SeqCst);
 }
 
 /// A kernel task that borrows it counts too: the switch back to its owner copies nothing.
-fn ipi_sync_rq_state(mm: usize) {
-    let mm = mm as *mut MmStruct;
-    if current().active_mm.load(Ordering::Relaxed) == mm {
-        // SAFETY: `membarrier_register` waits for us with its caller's address space.
-        let state = unsafe { (*mm).context_flags.load(Ordering::Relaxed) };
+fn ipi_sync_rq_state(mm: &MmStruct) {
+    if ptr::eq(current().active_mm.load(Ordering::Relaxed), mm) {
+        let state = mm.context_flags.load(Ordering::Relaxed);
         // SAFETY: this CPU's: we are an interrupt, or have interrupts off; an atomic.
         unsafe {
             (*this_rq())
@@ -139,7 +137,7 @@ fn barrier_on(wanted: impl Fn(&Curr) -> bool) {
         let mask = (0..NR_CPUS as u32)
             .filter(|cpu| others & 1 << cpu != 0 && wanted(&curr_of(*cpu)))
             .fold(0, |mask, cpu| mask | 1 << cpu);
-        smp_call_function_many(mask, ipi_mb, 0);
+        smp_call_function_many(mask, &ipi_mb);
     }
     fence(Ordering::SeqCst);
 }
@@ -163,7 +161,7 @@ fn curr_of(cpu: u32) -> Curr {
     }
 }
 
-fn ipi_mb(_: usize) {
+fn ipi_mb() {
     fence(Ordering::SeqCst);
     this_cpu_inc!(count.membarriers);
 }

@@ -54,23 +54,35 @@ pub unsafe fn preempt_notifier_unregister(notifier: *const PreemptNotifier) {
 }
 
 /// prev leaves this CPU to next.
-pub fn fire_sched_out_preempt_notifiers(prev: &TaskStruct, next: &TaskStruct) {
-    for_each(prev, |notifier| {
-        (notifier.ops.sched_out)(notifier, next.pid())
-    });
+///
+/// # Safety
+/// 1. `prev` is the running task, and is being switched away from.
+pub unsafe fn fire_sched_out_preempt_notifiers(prev: &TaskStruct, next: &TaskStruct) {
+    // SAFETY: by 1.
+    unsafe {
+        for_each(prev, |notifier| {
+            (notifier.ops.sched_out)(notifier, next.pid());
+        });
+    }
 }
 
 /// `curr` has come onto this CPU.
-pub fn fire_sched_in_preempt_notifiers(curr: &TaskStruct) {
+///
+/// # Safety
+/// 1. `curr` is the running task, at the end of the switch to it.
+pub unsafe fn fire_sched_in_preempt_notifiers(curr: &TaskStruct) {
     let cpu = smp_processor_id();
-    for_each(curr, |notifier| (notifier.ops.sched_in)(notifier, cpu));
+    // SAFETY: by 1.
+    unsafe { for_each(curr, |notifier| (notifier.ops.sched_in)(notifier, cpu)) };
 }
 
-fn for_each(task: &TaskStruct, call: impl Fn(&PreemptNotifier)) {
+/// # Safety
+/// 1. `task` is in a switch, and so changes nothing of its list.
+unsafe fn for_each(task: &TaskStruct, call: impl Fn(&PreemptNotifier)) {
     if task.hooks.load(Ordering::Relaxed) & HOOK_PREEMPT_NOTIFIERS == 0 {
         return;
     }
-    // SAFETY: the task is being switched, so it changes nothing; what it registered is live.
+    // SAFETY: by 1; what is registered is live, as `preempt_notifier_register` demands.
     unsafe {
         let mut notifier = *task.preempt_notifiers.get();
         while !notifier.is_null() {

@@ -19,16 +19,19 @@ pub fn force_schedstat_enabled() {
 }
 
 /// prev departs and next arrives. The idle task's own time is kept as well, so that all adds up.
+///
+/// # Safety
+/// 1. The lock of the run queue of both is held.
 #[inline(never)]
-pub fn sched_info_switch(prev: &TaskStruct, next: &TaskStruct) {
+pub unsafe fn sched_info_switch(prev: &TaskStruct, next: &TaskStruct) {
     let now = rdtsc();
     let is_runnable = prev.state.get() == TASK_RUNNING && prev.pid() != 0;
     if prev.hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
-        // SAFETY: the run-queue lock is held.
+        // SAFETY: by 1.
         unsafe { (*prev.sched_info.get()).depart(now, is_runnable) };
     }
     if next.hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
-        // SAFETY: as above.
+        // SAFETY: by 1.
         unsafe { (*next.sched_info.get()).arrive(now) };
     }
 }
