@@ -13,9 +13,10 @@ use super::signal::force_sigsegv;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::arch::x86::usercopy::{__put_user_8, __user_8_is_zero};
 use crate::mm::vma::TASK_SIZE;
-use crate::sched::hooks::HOOK_RSEQ;
 use crate::syscall::errno::Errno;
+use crate::task::hooks::HOOK_RSEQ;
 use crate::task::pt_regs::PtRegs;
 use crate::task::rseq::{
     RSEQ_CPU_ID_START, RSEQ_CPU_ID_UNINITIALIZED, RSEQ_CS_BYTES, RSEQ_EVENT_SIGNAL, RSEQ_FLAGS,
@@ -30,8 +31,11 @@ use crate::task::thread_info::{TIF_NOTIFY_RESUME, set_flag};
 /// `regs` is the frame at the top of the running task's stack, from ring 3.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rseq_handle_notify_resume(regs: *mut PtRegs) {
-    // SAFETY: the caller's duty; nobody else uses the frame while we are in the kernel.
-    handle(current(), 0, unsafe { &mut *regs });
+    let me = current();
+    if is_registered(&me) {
+        // SAFETY: the caller's duty; nobody else uses the frame while we are in the kernel.
+        handle(me, 0, unsafe { &mut *regs });
+    }
 }
 
 /// The handler of `signal` is about to get its frame.
@@ -45,13 +49,29 @@ pub fn rseq_signal_deliver(me: Current, signal: u32, regs: &mut PtRegs) {
 
 /// Leaves the section if it has to start over, and tells the thread its CPU. SIGSEGV if user memory
 /// does not allow it; `signal` is the one that is being delivered, or 0.
+///
+/// A thread that says it is in no section, as nearly all that come here, is done with two loads and two
+/// stores. The thread is registered.
+#[inline(always)]
 fn handle(me: Current, signal: u32, regs: &mut PtRegs) {
-    if !is_registered(&me) {
-        return;
-    }
     let rseq = me.rseq.load(Ordering::Relaxed);
     // What happens from here on is noted anew, and brings us here again.
     let events = me.rseq_event_mask.swap(0, Ordering::Relaxed);
+    // SAFETY: what is registered is the user's, all 32 bytes of it: `sys_rseq` has looked.
+    let is_done = unsafe {
+        __user_8_is_zero(rseq + RSEQ_RSEQ_CS)
+            && __put_user_8(rseq + RSEQ_CPU_ID_START, [smp_processor_id(); 2])
+    };
+    if !is_done {
+        leave_section(me, signal, events, regs);
+    }
+}
+
+/// As [`handle`], for a thread that says it is in a section, or whose memory is not there.
+#[cold]
+#[inline(never)]
+fn leave_section(me: Current, signal: u32, events: u32, regs: &mut PtRegs) {
+    let rseq = me.rseq.load(Ordering::Relaxed);
     if rseq_ip_fixup(me, rseq, events, regs)
         .and_then(|()| rseq_update_cpu_id(rseq))
         .is_err()
@@ -61,7 +81,7 @@ fn handle(me: Current, signal: u32, regs: &mut PtRegs) {
 }
 
 fn is_registered(task: &TaskStruct) -> bool {
-    task.hooks.load(Ordering::Relaxed) & HOOK_RSEQ != 0
+    task.hooks.contains(HOOK_RSEQ)
 }
 
 fn rseq_ip_fixup(me: Current, rseq: u32, events: u32, regs: &mut PtRegs) -> Result<(), Errno> {
@@ -127,10 +147,10 @@ pub fn set_rseq(me: Current, rseq: u32, signature: u32) {
     me.rseq.store(rseq, Ordering::Relaxed);
     me.rseq_sig.store(signature, Ordering::Relaxed);
     if rseq == 0 {
-        me.hooks.fetch_and(!HOOK_RSEQ, Ordering::Relaxed);
+        me.hooks.remove(HOOK_RSEQ);
         me.rseq_event_mask.store(0, Ordering::Relaxed);
     } else {
-        me.hooks.fetch_or(HOOK_RSEQ, Ordering::Relaxed);
+        me.hooks.insert(HOOK_RSEQ);
         // The CPU's number is there before the first instruction in ring 3.
         set_flag(me.thread_info(), TIF_NOTIFY_RESUME);
     }
@@ -153,5 +173,5 @@ pub fn rseq_fork(me: Current, clone_flags: u32, child: &TaskStruct) {
     copy(&me.rseq, &child.rseq);
     copy(&me.rseq_sig, &child.rseq_sig);
     copy(&me.rseq_event_mask, &child.rseq_event_mask);
-    child.hooks.fetch_or(HOOK_RSEQ, Ordering::Relaxed);
+    child.hooks.insert(HOOK_RSEQ);
 }

@@ -9,7 +9,15 @@ pub const RSEQ: &[Mutant] = &[
         name: "rseq_not_preempted",
         takes_out: "rseq_preempt",
         edits: &[
-            Edit { file: "src/sched/prepare_task_switch.rs", find: "    rseq_preempt(prev);\n", replace: "    let _ = rseq_preempt;\n" },
+            Edit { file: "src/sched/prepare_task_switch.rs", find: "        rseq_preempt(prev);\n", replace: "" },
+        ],
+        red: Run::ring3("rseq_counter", "one CPU: a counter without a lock is exact"),
+    },
+    Mutant {
+        name: "rseq_section_not_looked_at",
+        takes_out: "the look for a section on the short way",
+        edits: &[
+            Edit { file: "src/process/rseq.rs", find: "        __user_8_is_zero(rseq + RSEQ_RSEQ_CS)\n", replace: "        (true || __user_8_is_zero(rseq + RSEQ_RSEQ_CS))\n" },
         ],
         red: Run::ring3("rseq_counter", "one CPU: a counter without a lock is exact"),
     },

@@ -50,6 +50,60 @@ pub unsafe fn __copy_user(to: *mut u8, from: *const u8, bytes: u32) -> u32 {
     left
 }
 
+/// Whether the eight bytes at user address `from` are there, and 0. Inline, for what is due at every
+/// switch.
+///
+/// # Safety
+/// 1. `from` is the user's, all eight bytes of it.
+#[inline(always)]
+pub unsafe fn __user_8_is_zero(from: u32) -> bool {
+    // SAFETY: by 1 it only reads the user's memory; a fault goes on at the label.
+    unsafe {
+        asm!(
+            "2: cmpl $0, ({from})",
+            "jne {no}",
+            "3: cmpl $0, 4({from})",
+            "jne {no}",
+            ".pushsection __ex_table, \"a\", @progbits",
+            ".balign 4",
+            ".long 2b, {no}",
+            ".long 3b, {no}",
+            ".popsection",
+            from = in(reg) from,
+            no = label { return false },
+            options(att_syntax, nostack)
+        );
+    }
+    true
+}
+
+/// Stores two words at user address `to`; says whether they could be. Inline, for what is due at every
+/// switch.
+///
+/// # Safety
+/// 1. `to` is the user's, all eight bytes of it.
+#[inline(always)]
+pub unsafe fn __put_user_8(to: u32, words: [u32; 2]) -> bool {
+    // SAFETY: by 1 it only writes the user's memory; a fault goes on at the label.
+    unsafe {
+        asm!(
+            "2: movl {first}, ({to})",
+            "3: movl {second}, 4({to})",
+            ".pushsection __ex_table, \"a\", @progbits",
+            ".balign 4",
+            ".long 2b, {fault}",
+            ".long 3b, {fault}",
+            ".popsection",
+            to = in(reg) to,
+            first = in(reg) words[0],
+            second = in(reg) words[1],
+            fault = label { return false },
+            options(att_syntax, nostack, preserves_flags)
+        );
+    }
+    true
+}
+
 unsafe extern "C" {
     /// Clears `bytes` bytes at a user address and returns how many could not be.
     pub fn __clear_user(to: *mut u8, bytes: u32) -> u32;

@@ -7,12 +7,13 @@
 
 use core::sync::atomic::Ordering;
 
-use super::HOOK_RSEQ;
+use crate::task::hooks::HOOK_RSEQ;
 use crate::task::rseq::{RSEQ_EVENT_MIGRATE, RSEQ_EVENT_PREEMPT};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_NOTIFY_RESUME, set_flag};
 
 /// `prev` leaves its CPU, of its own will or not.
+#[inline(always)]
 pub fn rseq_preempt(prev: &TaskStruct) {
     note(prev, RSEQ_EVENT_PREEMPT);
 }
@@ -22,8 +23,9 @@ pub fn rseq_migrate(p: &TaskStruct) {
     note(p, RSEQ_EVENT_MIGRATE);
 }
 
+#[inline(always)]
 fn note(task: &TaskStruct, event: u32) {
-    if task.hooks.load(Ordering::Relaxed) & HOOK_RSEQ != 0 {
+    if task.hooks.contains(HOOK_RSEQ) {
         task.rseq_event_mask.fetch_or(event, Ordering::Relaxed);
         set_flag(task.thread_info(), TIF_NOTIFY_RESUME);
     }

@@ -15,6 +15,7 @@ use rt::{
     ports::ioperm,
     println,
     process::{Child, exit, fork, wait4},
+    rseq::Rseq,
     sched::fifo_on_one_cpu,
     start, thread,
     tls::{ANY_SLOT, UserDesc, set_thread_area},
@@ -100,6 +101,13 @@ fn take_tls() {
     let mut desc = UserDesc::data(ANY_SLOT, 0);
     set_thread_area(&mut desc).expect("a free TLS slot");
     rt::insn::set_gs((desc.entry_number * 8 + 3) as u16);
+}
+
+/// What a C library does before `main`, since glibc 2.35: TLS, and restartable sequences.
+fn be_a_glibc_program() {
+    static RSEQ: Rseq = Rseq::new();
+    take_tls();
+    RSEQ.register().expect("not registered yet");
 }
 
 fn take_low_port() {
@@ -238,6 +246,7 @@ fn main() -> i32 {
     among_threads();
     among_processes::<1>("switch.x87", nothing, x87_and_yield);
     among_processes::<1>("switch.tls", take_tls, yield_now);
+    among_processes::<1>("switch.glibc", be_a_glibc_program, yield_now);
     among_processes::<1>("switch.port_0x80", take_low_port, yield_now);
     among_processes::<1>("switch.port_0xffff", take_high_port, yield_now);
     with_and_without_tsc();
