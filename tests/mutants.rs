@@ -5,6 +5,8 @@
 //! must be red: `not ok`, or never ended because the kernel panicked or hung; a scenario,
 //! for the reason named. That it is green without the change, `boots` shows.
 //!
+//! A few are misuse: the compiler itself must refuse them, with the error that they name.
+//!
 //! All of them take some minutes, so without arguments a few are run, others after
 //! each commit. `just mutants` runs all, `just mutants NAME` those that match.
 
@@ -90,6 +92,9 @@ fn notice(mutant: &Mutant) -> Result<()> {
     for edit in mutant.edits {
         copy.edit(edit)?;
     }
+    if mutant.red.is_refused() {
+        return is_refused(mutant, &copy);
+    }
     let kernel = copy.kernel(mutant.red.variant)?;
     if let Some(name) = mutant.red.scenario() {
         return fails(mutant, name, &kernel);
@@ -116,6 +121,27 @@ fn notice(mutant: &Mutant) -> Result<()> {
             seen.explain(None)
         ),
     }
+    Ok(())
+}
+
+/// The compiler must refuse the mutant, and with the error that it names only.
+fn is_refused(mutant: &Mutant, copy: &Copy) -> Result<()> {
+    let said = copy.errors()?;
+    let errors: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("error["))
+        .collect();
+    let (out, error) = (mutant.takes_out, mutant.red.test);
+    ensure!(
+        !errors.is_empty(),
+        "survived: it compiles ({out} taken out)\n{said}"
+    );
+    let expected = format!("error[{error}]");
+    ensure!(
+        errors.iter().all(|line| line.starts_with(&expected)),
+        "refused, but not with {error} alone:\n{said}"
+    );
+    println!("# {}: {}", mutant.name, errors[0]);
     Ok(())
 }
 

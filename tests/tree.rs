@@ -12,6 +12,8 @@ mod locks;
 mod rooms;
 #[path = "tree/rules.rs"]
 mod rules;
+#[path = "tree/soundness.rs"]
+mod soundness;
 #[path = "tree/words.rs"]
 mod words;
 
@@ -49,6 +51,14 @@ const RULES: &[Rule] = &[
     ("locks::no_statement_has_two_guards", locks::guards),
     ("locks::two_guards_are_seen", locks::guards_are_seen),
     ("locks::only_two_classes_are_nested", locks::several),
+    (
+        "unsafe::safe_functions_take_no_one_at_their_word",
+        soundness::safe_functions,
+    ),
+    (
+        "unsafe::the_rules_of_safe_functions_see",
+        soundness::the_rules_see,
+    ),
     ("words::nothing_is_left_to_do", words::unfinished),
     ("words::every_allow_has_its_reason", words::allows),
     ("words::nothing_about_the_workplace", words::forbidden),

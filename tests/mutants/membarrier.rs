@@ -33,7 +33,7 @@ pub const MEMBARRIER: &[Mutant] = &[
         name: "membarrier_interrupts_lazy_cpus",
         takes_out: "the question whether a CPU uses the address space or only borrows it",
         edits: &[
-            Edit { file: "src/sched/hooks/membarrier.rs", find: "        let mm = (*(*rq).curr).mm.load(Ordering::Relaxed);", replace: "        let mm = (*(*rq).curr).active_mm.load(Ordering::Relaxed);" },
+            Edit { file: "src/sched/hooks/membarrier.rs", find: "    let mm = unsafe { (*rq.curr()).mm.load(Ordering::Relaxed) };", replace: "    let mm = unsafe { (*rq.curr()).active_mm.load(Ordering::Relaxed) };" },
         ],
         red: Run::on_two_cpus("smp_membarrier_spares_a_lazy_cpu"),
     },
@@ -49,7 +49,7 @@ pub const MEMBARRIER: &[Mutant] = &[
         name: "membarrier_not_forked",
         takes_out: "the copy of a registration at fork",
         edits: &[
-            Edit { file: "src/process/fork.rs", find: "        (*new).context_flags.fetch_or(context, Ordering::Relaxed);\n", replace: "        let _ = context;\n" },
+            Edit { file: "src/process/fork.rs", find: "    new_mm.context_flags.fetch_or(context, Ordering::Relaxed);", replace: "    let _ = context;" },
         ],
         red: Run::ring3("membarrier", "fork copies the registration"),
     },

@@ -5,6 +5,7 @@ mod answers;
 mod calls;
 mod checkers;
 mod membarrier;
+mod misuse;
 mod numbers;
 mod processes;
 mod procfs;
@@ -53,7 +54,8 @@ pub struct Run {
     words: &'static str,
     /// The kernel that has the step, if not the usual one.
     pub variant: Option<Variant>,
-    /// The KTAP case that must be red, why the trace cannot be, or what a scenario says.
+    /// The KTAP case that must be red, why the trace cannot be, what a scenario says, or the compiler's
+    /// error.
     pub test: &'static str,
 }
 
@@ -64,6 +66,7 @@ enum What {
     Program(&'static str),
     Traced(&'static str),
     Scenario(&'static str),
+    Compiler,
 }
 
 impl Run {
@@ -140,6 +143,19 @@ impl Run {
         matches!(self.what, What::Traced(_))
     }
 
+    /// No kernel at all: the compiler refuses it with this error (`E0382`).
+    const fn refused(error: &'static str) -> Run {
+        Run {
+            what: What::Compiler,
+            ..Run::selftest(error)
+        }
+    }
+
+    /// Whether the compiler is to refuse it.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.what, What::Compiler)
+    }
+
     /// A program that is init itself.
     const fn init(path: &'static str, test: &'static str) -> Run {
         Run {
@@ -176,7 +192,7 @@ impl Run {
     pub fn cmdline(&self) -> String {
         let words = self.words;
         match self.what {
-            What::Scenario(_) => String::new(),
+            What::Scenario(_) | What::Compiler => String::new(),
             What::Selftest => format!("selftest={} {words}", self.test),
             What::Stress => format!("stress=2 {words}"),
             What::Init(path) => format!("{words} init={path}"),
@@ -196,6 +212,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         procfs::PROCFS,
         processes::PROCESSES,
         membarrier::MEMBARRIER,
+        misuse::MISUSE,
         rseq::RSEQ,
         calls::CALLS,
         numbers::NUMBERS,

@@ -89,7 +89,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "tls_not_in_force_at_once",
         takes_out: "load_TLS in set_thread_area",
         edits: &[
-            Edit { file: "src/syscall/thread_area.rs", find: "    unsafe { load_tls(thread) };\n", replace: "" },
+            Edit { file: "src/syscall/thread_area.rs", find: "    unsafe { load_tls::<All<Now>>(thread) };\n", replace: "" },
         ],
         red: Run::ring3("set_thread_area", "the new base is in force at once"),
     },

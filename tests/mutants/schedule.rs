@@ -9,7 +9,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "mm_not_grabbed",
         takes_out: "mmgrab, user to kernel",
         edits: &[
-            Edit { file: "src/sched/context_switch.rs", find: "            unsafe { mmgrab(oldmm) };\n", replace: "" },
+            Edit { file: "src/sched/context_switch.rs", find: "                mmgrab(oldmm);\n", replace: "" },
         ],
         red: Run::selftest("user_to_kernel_counts"),
     },
@@ -17,7 +17,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "prev_mm_not_set",
         takes_out: "rq.prev_mm, kernel to user",
         edits: &[
-            Edit { file: "src/sched/context_switch.rs", find: "            unsafe { (*rq).prev_mm = oldmm };\n", replace: "" },
+            Edit { file: "src/sched/context_switch.rs", find: "            unsafe { rq.set_prev_mm(oldmm) };\n", replace: "" },
         ],
         red: Run::selftest("kernel_to_user_counts"),
     },
@@ -98,7 +98,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "no_preemption_at_wakeup",
         takes_out: "check_preempt_curr",
         edits: &[
-            Edit { file: "src/sched/wake_up.rs", find: "        set_flag((*(*rq).curr).thread_info(), TIF_NEED_RESCHED);", replace: "" },
+            Edit { file: "src/sched/wake_up.rs", find: "    set_flag(unsafe { (*rq.curr()).thread_info() }, TIF_NEED_RESCHED);", replace: "" },
         ],
         red: Run::selftest("higher_priority_preempts_at_wakeup"),
     },
@@ -106,7 +106,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "slice_end_does_not_requeue",
         takes_out: "requeueing at the end of a slice",
         edits: &[
-            Edit { file: "src/sched/tick.rs", find: "                q.yield_task(curr);\n", replace: "" },
+            Edit { file: "src/sched/tick.rs", find: "                rq.yield_task(curr);\n", replace: "" },
         ],
         red: Run::selftest("rr_rotates"),
     },
@@ -114,7 +114,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "yield_does_not_requeue",
         takes_out: "requeueing in sched_yield",
         edits: &[
-            Edit { file: "src/sched/policy.rs", find: "        (*rq).yield_task(current().as_ptr());\n", replace: "" },
+            Edit { file: "src/sched/policy.rs", find: "    unsafe { this_rq().raw_lock().yield_task(current().as_ptr()) };\n", replace: "" },
         ],
         red: Run::selftest("fifo_runs_until_it_yields"),
     },

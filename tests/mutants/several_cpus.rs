@@ -41,11 +41,13 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "run_queue_of_the_call_that_left",
         takes_out: "the new look for the run queue after the switch",
         edits: &[
-            Edit { file: "src/sched/finish_task_switch.rs", find: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {", replace: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>, rq: *mut Rq) {" },
-            Edit { file: "src/sched/finish_task_switch.rs", find: "    let rq = this_rq();\n", replace: "" },
-            Edit { file: "src/sched/finish_task_switch.rs", find: "    unsafe { finish_task_switch(Last::from_eax(last)) };", replace: "    unsafe { finish_task_switch(Last::from_eax(last), this_rq()) };" },
-            Edit { file: "src/sched/context_switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, rq) };" },
-            Edit { file: "src/selftest/switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, rq) };" },
+            Edit { file: "src/sched/rq.rs", find: "        Self(this_rq(), PhantomData)\n    }\n", replace: "        Self(this_rq(), PhantomData)\n    }\n\n    /// The mutant's.\n    pub unsafe fn of_stale(rq: &'static Rq) -> Self {\n        Self(rq, PhantomData)\n    }\n" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {", replace: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>, stale: &'static super::rq::Rq) {" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    let mut rq = unsafe { RqLocked::inherit(&last) };", replace: "    let mut rq = unsafe { RqLocked::of_stale(stale) };" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    unsafe { finish_task_switch(Last::from_eax(last)) };", replace: "    unsafe { finish_task_switch(Last::from_eax(last), super::rq::this_rq()) };" },
+            Edit { file: "src/sched/context_switch.rs", find: "    prepare_lock_switch(rq);\n", replace: "    let stale = this_rq();\n    prepare_lock_switch(rq);\n" },
+            Edit { file: "src/sched/context_switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, stale) };" },
+            Edit { file: "src/selftest/switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, this_rq()) };" },
         ],
         red: Run::on_two_cpus("smp_migration_storm"),
     },
@@ -77,7 +79,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "cpu_stays_in_prevs_mask",
         takes_out: "the CPU's bit in prev's mm_cpumask",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "                clear_bit(cpu, &prev.cpu_vm_mask);", replace: "" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "            To::leave(prev);\n", replace: "" },
         ],
         red: Run::on_two_cpus("smp_switched_away_cpu_gets_no_flush"),
     },
@@ -109,7 +111,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "idle_cpu_does_not_pull",
         takes_out: "the pull by an idle CPU",
         edits: &[
-            Edit { file: "src/sched/balance.rs", find: "        unsafe { pull_task(this, 2) };", replace: "        let _ = this;" },
+            Edit { file: "src/sched/balance.rs", find: "        pull_task(this, 2);", replace: "        let _ = this;" },
         ],
         red: Run::on_two_cpus("smp_idle_cpu_pulls_a_waiting_task"),
     },
@@ -125,7 +127,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "busy_cpus_do_not_pull",
         takes_out: "the periodic balance",
         edits: &[
-            Edit { file: "src/sched/balance.rs", find: "        unsafe { pull_task(this, mine.saturating_add(2)) };", replace: "" },
+            Edit { file: "src/sched/balance.rs", find: "        pull_task(this, mine.saturating_add(2));", replace: "" },
         ],
         red: Run::on_two_cpus("smp_busy_cpus_even_out"),
     },
@@ -133,7 +135,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "idle_cpu_not_interrupted",
         takes_out: "the interrupt of the CPU for which a task was woken",
         edits: &[
-            Edit { file: "src/sched/wake_up.rs", find: "        if (*rq).cpu != smp_processor_id() {", replace: "        if (*rq).cpu != smp_processor_id() && false {" },
+            Edit { file: "src/sched/wake_up.rs", find: "    if rq.cpu != smp_processor_id() {", replace: "        if (*rq).cpu != smp_processor_id() && false {" },
         ],
         red: Run::on_two_cpus("smp_wake_up_interrupts_an_idle_cpu"),
     },
@@ -229,7 +231,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_not_switched",
         takes_out: "the load of the LDT in switch_mm",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "                clear_bit(cpu, &prev.cpu_vm_mask);\n            }\n            if LDT {", replace: "                clear_bit(cpu, &prev.cpu_vm_mask);\n            }\n            if LDT && false {" },
+            Edit { file: "src/arch/x86/mmu_context.rs", find: "            To::leave(prev);\n            if LDT {", replace: "            To::leave(prev);\n            if LDT && false {" },
         ],
         red: Run::ring3("ldt", "the first of two processes has its own table"),
     },

@@ -34,7 +34,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "ports_not_invalidated",
         takes_out: "the base that points nowhere when prev had ports (invalidate)",
         edits: &[
-            Edit { file: "src/arch/x86/io_bitmap.rs", find: "            if prev.work & TIF_IO_BITMAP != 0 {", replace: "            if false && prev.work & TIF_IO_BITMAP != 0 {" },
+            Edit { file: "src/arch/x86/io_bitmap.rs", find: "            if prev.work.contains(TIF_IO_BITMAP) {", replace: "            if false && prev.work.contains(TIF_IO_BITMAP) {" },
         ],
         red: Run::ring3("ioperm", "ioperm").with("io_bitmap=invalidate"),
     },
@@ -50,7 +50,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "return_not_asked_for_ports",
         takes_out: "TIF_NOTIFY_RESUME at the switch to a task with ports (invalidate)",
         edits: &[
-            Edit { file: "src/arch/x86/io_bitmap.rs", find: "            if next.work & TIF_IO_BITMAP != 0 {", replace: "            if false && next.work & TIF_IO_BITMAP != 0 {" },
+            Edit { file: "src/arch/x86/io_bitmap.rs", find: "            if next.work.contains(TIF_IO_BITMAP) {", replace: "            if false && next.work.contains(TIF_IO_BITMAP) {" },
         ],
         red: Run::ring3("ioperm", "ioperm").with("io_bitmap=invalidate"),
     },
@@ -66,7 +66,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "tls_written_within_the_batch",
         takes_out: "the wait of the TLS descriptors for the end of the batch",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        batch().tls = Some(next.tls_array);\n    } else {", replace: "    }\n    {" },
+            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { noted() }.tls = Some(*tls);", replace: "        unsafe { Now::load_tls(tls, true) };" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -74,7 +74,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "sp0_written_within_the_batch",
         takes_out: "the wait of sp0 for the end of the batch",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        batch().sp0 = Some(next.sp0);\n    } else {", replace: "    }\n    {" },
+            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { noted() }.sp0 = Some(sp0);", replace: "        unsafe { Now::load_sp0(sp0) };" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -82,7 +82,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "batched_cr3_forgotten",
         takes_out: "CR3 at the end of a batch",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { insn::write_cr3(cr3) };", replace: "        let _ = cr3;" },
+            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { Now::write_cr3(cr3) };", replace: "        let _ = cr3;" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -90,7 +90,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "mask_left_within_the_batch",
         takes_out: "the wait of prev's mm_cpumask for CR3",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "                paravirt::note_left(prev);", replace: "                clear_bit(cpu, &prev.cpu_vm_mask);" },
+            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { noted() }.left = Some(NonNull::from(prev));", replace: "        unsafe { Now::leave(prev) };" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -106,7 +106,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "lazy_mmu_mode_not_left",
         takes_out: "the end of the lazy MMU mode at a switch",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        arch_leave_lazy_mmu_mode();\n        // SAFETY: prev is us", replace: "        // SAFETY: prev is us" },
+            Edit { file: "src/arch/x86/paravirt.rs", find: "        arch_leave_lazy_mmu_mode();\n        // SAFETY: by 1 prev is us", replace: "        // SAFETY: by 1 prev is us" },
         ],
         red: Run::selftest("paravirt_lazy_mmu_mode_waits_and_survives_a_switch").with("paravirt=batch"),
     },
@@ -130,7 +130,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "notifiers_not_told_of_departure",
         takes_out: "fire_sched_out_preempt_notifiers",
         edits: &[
-            Edit { file: "src/sched/prepare_task_switch.rs", find: "    fire_sched_out_preempt_notifiers(prev, next);", replace: "    let _ = fire_sched_out_preempt_notifiers;" },
+            Edit { file: "src/sched/prepare_task_switch.rs", find: "    unsafe { fire_sched_out_preempt_notifiers(prev, next) };", replace: "    let _ = fire_sched_out_preempt_notifiers;" },
         ],
         red: Run::selftest("preempt_notifiers_are_told_in_pairs"),
     },
@@ -138,7 +138,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "notifiers_not_told_of_return",
         takes_out: "fire_sched_in_preempt_notifiers",
         edits: &[
-            Edit { file: "src/sched/finish_task_switch.rs", find: "    fire_sched_in_preempt_notifiers(&me);", replace: "    let _ = fire_sched_in_preempt_notifiers;" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    unsafe { fire_sched_in_preempt_notifiers(&me) };", replace: "    let _ = fire_sched_in_preempt_notifiers;" },
         ],
         red: Run::selftest("preempt_notifiers_are_told_in_pairs"),
     },
@@ -146,7 +146,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "sp0_of_the_first_cpu",
         takes_out: "the CPU's own TSS",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };", replace: "    // SAFETY: a mutant.\n    unsafe { (*super::percpu::per_cpu(0)).tss.x86_tss.sp0 = next.sp0 };" },
+            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { K::To::load_sp0(next.sp0) };", replace: "    // SAFETY: a mutant.\n    unsafe { (*super::percpu::per_cpu(0)).tss.x86_tss.sp0 = next.sp0 };" },
         ],
         red: Run::on_two_cpus("smp_two_cpus_two_contexts_at_one_moment"),
     },

@@ -66,7 +66,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "sp0_not_loaded",
         takes_out: "load_sp0",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };", replace: "    let _ = next;" },
+            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { K::To::load_sp0(next.sp0) };", replace: "    let _ = next;" },
         ],
         red: Run::selftest("sp0_is_own_stack"),
     },
@@ -82,7 +82,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tls_not_loaded",
         takes_out: "load_TLS, first slot",
         edits: &[
-            Edit { file: "src/arch/x86/load_tls.rs", find: "    unsafe { write_gdt_entry::<6>(&next.tls_array[0]) };", replace: "    let _ = next;" },
+            Edit { file: "src/arch/x86/updates.rs", find: "            write_gdt_entry::<6>(&tls[0]);\n", replace: "" },
         ],
         red: Run::selftest("tls_descriptors_follow_task"),
     },
@@ -90,7 +90,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tls_slot_7_not_loaded",
         takes_out: "load_TLS, second slot",
         edits: &[
-            Edit { file: "src/arch/x86/load_tls.rs", find: "        write_gdt_entry::<7>(&tls[1]);\n", replace: "" },
+            Edit { file: "src/arch/x86/updates.rs", find: "                write_gdt_entry::<7>(&tls[1]);\n", replace: "" },
         ],
         red: Run::selftest("tls_second_and_third_slot_follow_task"),
     },
@@ -138,7 +138,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "ts_not_set",
         takes_out: "stts in __unlazy_fpu",
         edits: &[
-            Edit { file: "src/arch/x86/math_state.rs", find: "        __save_init_fpu(prev);\n        paravirt::stts::<BATCH>();", replace: "        __save_init_fpu(prev);" },
+            Edit { file: "src/arch/x86/math_state.rs", find: "        __save_init_fpu(prev);\n        To::stts();", replace: "        __save_init_fpu(prev);" },
         ],
         red: Run::selftest("fpu_ts_clear_exactly_with_usedfpu"),
     },
@@ -170,7 +170,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tsd_not_switched",
         takes_out: "CR4.TSD",
         edits: &[
-            Edit { file: "src/arch/x86/switch_to_xtra.rs", find: "        set_cr4_tsd(next.work & TIF_NOTSC != 0);", replace: "" },
+            Edit { file: "src/arch/x86/switch_to_xtra.rs", find: "        set_cr4_tsd(next.work.contains(TIF_NOTSC));", replace: "" },
         ],
         red: Run::selftest("tsc_disable_follows_task"),
     },
@@ -218,7 +218,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tss_loaded_at_each_switch",
         takes_out: "ltr once",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };", replace: "    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };\n    // SAFETY: a mutant.\n    unsafe { super::insn::ltr(crate::hw::desc::TSS_SELECTOR.0) };" },
+            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { K::To::load_sp0(next.sp0) };", replace: "    unsafe { K::To::load_sp0(next.sp0) };\n    // SAFETY: a mutant.\n    unsafe { super::insn::ltr(crate::hw::desc::TSS_SELECTOR.0) };" },
         ],
         red: Run::selftest("one_tss_per_cpu_ltr_once"),
     },
@@ -234,7 +234,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "debug_registers_always_loaded",
         takes_out: "TIF_DEBUG of next",
         edits: &[
-            Edit { file: "src/arch/x86/switch_to_xtra.rs", find: "    if next.work & TIF_DEBUG != 0 {", replace: "    if true {" },
+            Edit { file: "src/arch/x86/switch_to_xtra.rs", find: "    if next.work.contains(TIF_DEBUG) {", replace: "    if true {" },
         ],
         red: Run::selftest("debugreg_load_only_next"),
     },

@@ -69,6 +69,21 @@ impl Copy {
         )
     }
 
+    /// What the compiler says of the copy's kernel, which is checked only.
+    pub fn errors(&self) -> Result<String> {
+        let mut cargo = cargo();
+        cargo
+            .current_dir(&self.tree)
+            .args(["check", "--package", "switch-to", "--lib", "--quiet"])
+            .args(TARGET)
+            .env("CARGO_TARGET_DIR", self.tree.with_file_name("out"))
+            .env("CARGO_BUILD_BUILD_DIR", paths::target())
+            .env("CARGO_TERM_COLOR", "never")
+            .stdin(Stdio::null());
+        let checked = cargo.output().context("cannot start cargo")?;
+        Ok(String::from_utf8_lossy(&checked.stderr).into_owned())
+    }
+
     /// The kernel of the copy, compiled.
     pub fn kernel(&self, variant: Option<Variant>) -> Result<PathBuf> {
         let out = self.tree.with_file_name("out");

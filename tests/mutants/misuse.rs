@@ -1,0 +1,67 @@
+//! Misuse of the switch that the compiler refuses: tried on the functions themselves.
+//!
+//! Each is the kernel with one more line, which uses what the switch has taken away.
+
+use super::{Edit, Mutant, Run};
+
+/// In the order of the hand-over.
+#[rustfmt::skip]
+pub const MISUSE: &[Mutant] = &[
+    Mutant {
+        name: "misuse_stale_prev",
+        takes_out: "that prev is given away to the switch",
+        edits: &[
+            Edit { file: "src/sched/context_switch.rs", find: "    // We are whoever called this when it left;", replace: "    let _ = prev.pid();\n    // We are whoever called this when it left;" },
+        ],
+        red: Run::refused("E0382"),
+    },
+    Mutant {
+        name: "misuse_borrow_of_stale_prev",
+        takes_out: "that nothing borrowed of prev outlives the switch",
+        edits: &[
+            Edit { file: "src/sched/context_switch.rs", find: "    prepare_lock_switch(rq);\n", replace: "    let borrowed: &TaskStruct = &prev;\n    prepare_lock_switch(rq);\n" },
+            Edit { file: "src/sched/context_switch.rs", find: "    // We are whoever called this when it left;", replace: "    let _ = borrowed.pid();\n    // We are whoever called this when it left;" },
+        ],
+        red: Run::refused("E0505"),
+    },
+    Mutant {
+        name: "misuse_stale_next",
+        takes_out: "that next is given away to the switch",
+        edits: &[
+            Edit { file: "src/sched/context_switch.rs", find: "    // We are whoever called this when it left;", replace: "    let _ = next.pid();\n    // We are whoever called this when it left;" },
+        ],
+        red: Run::refused("E0382"),
+    },
+    Mutant {
+        name: "misuse_stale_run_queue",
+        takes_out: "that the run queue's lock is handed over",
+        edits: &[
+            Edit { file: "src/sched/context_switch.rs", find: "    // We are whoever called this when it left;", replace: "    drop(rq);\n    // We are whoever called this when it left;" },
+        ],
+        red: Run::refused("E0382"),
+    },
+    Mutant {
+        name: "misuse_prev_after_schedule",
+        takes_out: "that `schedule` gives prev away",
+        edits: &[
+            Edit { file: "src/sched/schedule.rs", find: "            context_switch(rq, prev, Next::new(next));\n", replace: "            context_switch(rq, prev, Next::new(next));\n            let _ = prev.pid();\n" },
+        ],
+        red: Run::refused("E0382"),
+    },
+    Mutant {
+        name: "misuse_lock_sent_to_another_cpu",
+        takes_out: "that a held lock stays on its CPU",
+        edits: &[
+            Edit { file: "src/sched/rq.rs", find: "/// Takes the locks of two run queues,", replace: "fn _is_send<T: Send>() {}\nconst _: fn() = _is_send::<RqLocked>;\n\n/// Takes the locks of two run queues," },
+        ],
+        red: Run::refused("E0277"),
+    },
+    Mutant {
+        name: "misuse_flag_of_another_word",
+        takes_out: "that each word of flags has a type of its own",
+        edits: &[
+            Edit { file: "src/process/signal.rs", find: "    test_flag(task.thread_info(), TIF_SIGPENDING)\n", replace: "    test_flag(task.thread_info(), crate::task::state::PF_KTHREAD)\n" },
+        ],
+        red: Run::refused("E0308"),
+    },
+];
