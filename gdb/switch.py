@@ -127,20 +127,20 @@ class Moment:
         )
 
     def differences(self, before):
-        """What changed since another moment, for the steps inside `__switch_to`."""
+        """What changed since another moment, for the steps inside `__switch_to`, by their numbers there."""
         if self.sp0 != before.sp0:
-            yield "load_sp0: sp0 = %08x" % self.sp0
+            yield "2. load_sp0: sp0 = %08x" % self.sp0
         for slot, (now, was) in enumerate(zip(self.tls, before.tls)):
             if now.raw != was.raw:
-                yield "load_TLS: GDT %d = %s" % (machine.GDT_ENTRY_TLS_MIN + slot, now)
+                yield "4. load_TLS: GDT %d = %s" % (machine.GDT_ENTRY_TLS_MIN + slot, now)
         if self.prev.gs != before.prev_gs:
-            yield "lazy_save_gs: prev->thread.gs = %04x" % self.prev.gs
+            yield "3. lazy_save_gs: prev->thread.gs = %04x" % self.prev.gs
         if (self.gs, self.gs_base) != (before.gs, before.gs_base):
-            yield "lazy_load_gs: gs = %04x, base %08x" % (self.gs, self.gs_base)
+            yield "8. lazy_load_gs: gs = %04x, base %08x" % (self.gs, self.gs_base)
         if (self.cr0 ^ before.cr0) & 8:
-            yield "FPU: CR0.TS = %d" % (self.cr0 >> 3 & 1)
+            yield "1. or 7. FPU: CR0.TS = %d" % (self.cr0 >> 3 & 1)
         if self.current != before.current:
-            yield "current_task = %s" % self.who(self.current)
+            yield "9. current_task = %s" % self.who(self.current)
 
 
 def wanted_tls(task):

@@ -25,7 +25,8 @@ use crate::mm::shared_pages::SharedPages;
 use crate::mm::vma::Backing;
 use crate::sync::{LockClass, PreemptGuard, SpinLock};
 use crate::syscall::errno::Errno;
-use crate::task::kcov::{HOOK_KCOV, KCOV_MODE_TRACE_PC};
+use crate::task::hooks::HOOK_KCOV;
+use crate::task::kcov::KCOV_MODE_TRACE_PC;
 
 /// `_IOR('c', 1, unsigned long)`.
 const KCOV_INIT_TRACE: u32 = 0x8004_6301;
@@ -119,7 +120,7 @@ impl Kcov {
         drop((mine, state));
         let _no_preempt = PreemptGuard::new();
         KCOV_USERS.fetch_add(1, Ordering::Relaxed);
-        me.hooks.fetch_or(HOOK_KCOV, Ordering::Relaxed);
+        me.hooks.insert(HOOK_KCOV);
         task.mode.store(KCOV_MODE_TRACE_PC, Ordering::Release);
         Ok(())
     }
@@ -193,7 +194,7 @@ pub fn kcov_task_exit(me: Current) {
     {
         let _no_preempt = PreemptGuard::new();
         me.kcov_task.mode.store(0, Ordering::Relaxed);
-        me.hooks.fetch_and(!HOOK_KCOV, Ordering::Relaxed);
+        me.hooks.remove(HOOK_KCOV);
         KCOV_USERS.fetch_sub(1, Ordering::Relaxed);
     }
     kcov.state.lock().traces = false;

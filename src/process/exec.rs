@@ -131,7 +131,7 @@ pub fn do_execve(
     trace_sched_process_exec(path, old_pid);
     me.thread_info()
         .sysenter_return
-        .set(vdso.wrapping_add(VDSO_SYSENTER_RETURN));
+        .store(vdso.wrapping_add(VDSO_SYSENTER_RETURN), Ordering::Relaxed);
     start_thread(regs, plan.entry, sp);
     Ok(())
 }
@@ -278,8 +278,7 @@ fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Re
     }
     let files = me.files.lock().clone();
     files.iter().for_each(|files| files.exec());
-    me.flags
-        .fetch_and(!(PF_FORKNOEXEC | PF_KTHREAD), Ordering::Relaxed);
+    me.flags.remove(PF_FORKNOEXEC | PF_KTHREAD);
     Ok(())
 }
 

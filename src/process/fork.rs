@@ -126,10 +126,14 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     let stack = alloc_thread_stack()
         .ok_or(Errno::ENOMEM)?
         .cast::<ThreadInfo>();
-    let mut task = TaskStruct::new(stack.as_ptr(), 0, 0);
+    // SAFETY: a fresh stack, which nobody else has; `publish` writes its `ThreadInfo`.
+    let mut task = unsafe { TaskStruct::new(stack.as_ptr(), 0, 0) };
     // From here on dropping `task` gives the stack back.
     task.flags.store(
-        PF_FORKNOEXEC | if name.is_some() { PF_KTHREAD } else { 0 },
+        match name {
+            Some(_) => PF_FORKNOEXEC | PF_KTHREAD,
+            None => PF_FORKNOEXEC,
+        },
         Ordering::Relaxed,
     );
     match name {
@@ -150,7 +154,7 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         get_random_bytes(&mut canary);
         task.stack_canary = AtomicU32::new(u32::from_le_bytes(canary));
     }
-    task.hooks = AtomicU32::new(hooks_of_new_task());
+    task.hooks.store(hooks_of_new_task(), Ordering::Relaxed);
     task.start_time = AtomicU64::new(since_boot_us());
     rseq_fork(me, args.flags, &task);
     *task.thread.get_mut() = copy_thread(me, stack.as_ptr() as usize, regs, args.stack)?;
@@ -239,10 +243,10 @@ fn publish(
     };
     // SAFETY: as above; the vDSO is at the same place in a copy of the address space.
     unsafe {
-        stack
-            .as_ref()
-            .sysenter_return
-            .set(me.thread_info().sysenter_return.get())
+        stack.as_ref().sysenter_return.store(
+            me.thread_info().sysenter_return.load(Ordering::Relaxed),
+            Ordering::Relaxed,
+        )
     };
     // SAFETY: a task starts with two references: this one is the reaper's, and the other stays
     // with the scheduler until the last switch.

@@ -8,7 +8,6 @@
 extern crate alloc;
 use alloc::sync::Arc;
 use core::convert::Infallible;
-use core::sync::atomic::Ordering;
 
 use super::exec::do_execve;
 use super::initial_stack::Strings;
@@ -44,7 +43,7 @@ fn execute(argv: &[&str]) -> Result<(), Errno> {
     );
     *me.files.lock() = Some(Arc::new(FilesStruct::console()?));
     *me.fs.lock() = Some(Arc::new(FsStruct::new()));
-    me.flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
+    me.flags.remove(PF_KTHREAD);
     if me.pid() == INIT_PID {
         me.signal.make_unkillable();
     }
@@ -53,5 +52,5 @@ fn execute(argv: &[&str]) -> Result<(), Errno> {
     do_execve(path.as_bytes(), || Ok((args, envp)), unsafe {
         &mut *current_pt_regs()
     })
-    .inspect_err(|_| _ = me.flags.fetch_or(PF_KTHREAD, Ordering::Relaxed))
+    .inspect_err(|_| me.flags.insert(PF_KTHREAD))
 }

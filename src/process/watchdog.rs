@@ -92,8 +92,7 @@ extern "C" fn watchdog_tick() {
         }
     }
     let me = &SWITCHES[cpu as usize];
-    // SAFETY: an atomic of this CPU's own run queue.
-    let switches = unsafe { (*cpu_rq(cpu)).nr_switches.low() };
+    let switches = cpu_rq(cpu).nr_switches.low();
     if !test_flag(current_thread_info(), TIF_NEED_RESCHED) {
         // Nothing is due: the time starts anew.
         me.count.store(!switches, Ordering::Relaxed);

@@ -13,7 +13,7 @@
 
 use core::sync::atomic::Ordering;
 
-use super::rq::{Rq, cpu_rq, rq_trylock, rq_unlock, set_task_cpu};
+use super::rq::{Rq, RqLocked, cpu_rq, set_task_cpu};
 use super::wake_up::check_preempt_curr;
 use crate::arch::x86::percpu::CPU_ONLINE_MASK;
 use crate::task::task_struct::TaskStruct;
@@ -59,8 +59,7 @@ fn cpus(mask: u32) -> impl Iterator<Item = u32> {
 
 /// Tasks on the queue of `cpu`. It may be another number by now.
 fn nr_running(cpu: u32) -> u32 {
-    // SAFETY: the area exists for ever; only the atomic is touched.
-    unsafe { (*cpu_rq(cpu)).nr_running.get() }
+    cpu_rq(cpu).nr_running.get()
 }
 
 fn is_idle(cpu: u32) -> bool {
@@ -71,76 +70,55 @@ fn least_loaded(mask: u32) -> u32 {
     cpus(mask).min_by_key(|&cpu| nr_running(cpu)).unwrap_or(0)
 }
 
-/// This CPU is about to be idle: pulls a task if another CPU has one waiting. `this` is its run
-/// queue, locked.
-///
-/// # Safety
-/// 1. The lock of `this` is held, and it is this CPU's.
-pub unsafe fn idle_balance(this: *mut Rq) {
+/// This CPU is about to be idle: pulls a task if another CPU has one waiting. `this` is its run queue.
+pub fn idle_balance(this: &mut RqLocked) {
     if CPU_ONLINE_MASK.load(Ordering::Relaxed) != 1 {
-        // SAFETY: by 1.
-        unsafe { pull_task(this, 2) };
+        pull_task(this, 2);
     }
 }
 
-/// The tick's part. Idle CPUs take what waits; busy ones even out a difference of two.
-///
-/// # Safety
-/// 1. As [`idle_balance`].
-pub unsafe fn rebalance_tick(this: *mut Rq, tick: u32) {
-    // SAFETY: by 1.
-    let mine = unsafe { (*this).nr_running.get() };
+/// The tick's part. Idle CPUs take what waits; busy ones even out a difference of two. `this` is this
+/// CPU's run queue.
+pub fn rebalance_tick(this: &mut RqLocked, tick: u32) {
+    let mine = this.nr_running.get();
     if mine == 0 {
-        // SAFETY: by 1.
-        unsafe { idle_balance(this) };
+        idle_balance(this);
     } else if tick.is_multiple_of(BUSY_INTERVAL) && CPU_ONLINE_MASK.load(Ordering::Relaxed) != 1 {
-        // SAFETY: by 1.
-        unsafe { pull_task(this, mine.saturating_add(2)) };
+        pull_task(this, mine.saturating_add(2));
     }
 }
 
 /// Moves one task here from the CPU that has most, if that has `at_least` so many. One whose tasks
 /// may all not come is passed over.
-///
-/// # Safety
-/// 1. The lock of `this` is held, and it is this CPU's.
-unsafe fn pull_task(this: *mut Rq, at_least: u32) {
-    // SAFETY: by 1; the number of the CPU never changes.
-    let this_cpu = unsafe { (*this).cpu };
-    let mut others = CPU_ONLINE_MASK.load(Ordering::Relaxed) & !(1 << this_cpu);
+fn pull_task(this: &mut RqLocked, at_least: u32) {
+    let mut others = CPU_ONLINE_MASK.load(Ordering::Relaxed) & !(1 << this.cpu);
     while let Some(busiest) = cpus(others).max_by_key(|&cpu| nr_running(cpu)) {
-        // SAFETY: by 1; it is another CPU's.
-        if nr_running(busiest) < at_least || unsafe { pull_from(this, cpu_rq(busiest)) } {
+        if nr_running(busiest) < at_least || pull_from(this, cpu_rq(busiest)) {
             return;
         }
         others &= !(1 << busiest);
     }
 }
 
-/// Moves one task from `src` to `this`; says whether there was one that might.
-///
-/// # Safety
-/// 1. The lock of `this` is held, and it is this CPU's; `src` is another's.
-unsafe fn pull_from(this: *mut Rq, src: *mut Rq) -> bool {
-    // SAFETY: by 1 interrupts are off, and it is another CPU's. Not waited for: we hold a lock
-    // already, and who holds that one may want ours.
-    if !unsafe { rq_trylock(src) } {
+/// Moves one task from `src`, another CPU's, to `this`; says whether there was one that might.
+fn pull_from(this: &mut RqLocked, src: &'static Rq) -> bool {
+    // Not waited for: we hold a lock already, and whoever holds that one may want ours.
+    let Some(mut src) = src.trylock() else {
         return false;
-    }
-    // SAFETY: both locks are held from here to the unlock. A task that is queued and does not
-    // run is on no CPU: a switch away from it would hold the lock.
+    };
+    let this_cpu = this.cpu;
+    // SAFETY: both locks are held from here to the end. A task that is queued and does not run is on no
+    // CPU: a switch away from it would hold the lock.
     unsafe {
-        let this_cpu = (*this).cpu;
         let may_come = |p: *mut TaskStruct| (*(*p).se.get()).cpus_allowed & 1 << this_cpu != 0;
-        let p = (*src).find_queued(may_come);
+        let p = src.find_queued(may_come);
         if !p.is_null() {
-            let is_expired = (*src).detach_task(p);
+            let is_expired = src.detach_task(p);
             set_task_cpu(p, this_cpu);
-            (*this).attach_task(p, is_expired);
+            this.attach_task(p, is_expired);
             check_preempt_curr(this, &*p);
             this_cpu_inc!(count.migrations);
         }
-        rq_unlock(src);
         !p.is_null()
     }
 }

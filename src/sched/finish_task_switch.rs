@@ -7,19 +7,18 @@
 //! Book: ch. 7, "Actions performed by schedule() after a process switch".
 //! Linux: 5.4 `finish_task_switch`, `schedule_tail`.
 
-use core::ptr;
 use core::sync::atomic::Ordering;
 
-use super::hooks::HOOKS_SCHED_IN;
 use super::hooks::kcov::kcov_finish_switch;
 use super::hooks::membarrier::membarrier_mm_sync_core_before_usermode;
 use super::hooks::perf_event::perf_event_task_sched_in;
 use super::hooks::preempt_notifier::fire_sched_in_preempt_notifiers;
-use super::rq::{Rq, rq_unlock, this_rq};
+use super::rq::RqLocked;
 use crate::arch::x86::current::{Current, current};
 use crate::mm::mm_struct::mmdrop;
 use crate::sync::irq::{irqs_disabled, local_irq_enable};
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count, preempt_enable};
+use crate::task::hooks::HOOKS_SCHED_IN;
 use crate::task::last::Last;
 use crate::task::state::TASK_DEAD;
 use crate::task::task_struct::{TaskRef, TaskStruct};
@@ -29,12 +28,12 @@ use crate::{this_cpu_inc, this_cpu_write};
 /// Ends the switch away from `last`.
 ///
 /// # Safety
-/// 1. The first thing on next's stack: interrupts are off and this CPU's run-queue lock is held since
-///    `last` took it.
+/// 1. The first thing on next's stack: interrupts are off, and this CPU's run-queue lock is still held,
+///    since `last` took it and handed it over.
 #[inline(always)]
 pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {
-    // Not the run queue of the call that left: this task may have moved meanwhile.
-    let rq = this_rq();
+    // SAFETY: by 1.
+    let mut rq = unsafe { RqLocked::inherit(&last) };
     let last = last.into_ptr();
     debug_assert!(irqs_disabled(), "BUG: interrupts came on during the switch");
     debug_assert!(
@@ -50,21 +49,18 @@ pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {
         super::prepare_task_switch::pair_ends();
     }
 
-    // SAFETY: the lock is still held, taken by last.
-    let mm = unsafe { (*rq).prev_mm };
-    if !mm.is_null() {
-        // SAFETY: as above.
-        unsafe { (*rq).prev_mm = ptr::null_mut() };
-    }
+    let mm = rq.take_prev_mm();
     // Read before on_cpu goes 0: from then on last may run elsewhere, and die there.
     // SAFETY: last has the scheduler's reference until below.
     let state = unsafe { (*last).state.get() };
-    if current().hooks.load(Ordering::Relaxed) & HOOKS_SCHED_IN == 0 {
+    if !current()
+        .hooks
+        .load(Ordering::Relaxed)
+        .intersects(HOOKS_SCHED_IN)
+    {
         // SAFETY: `last` is live, as above; by 1.
-        unsafe {
-            finish_task(last);
-            finish_lock_switch(rq);
-        }
+        unsafe { finish_task(last) };
+        finish_lock_switch(rq);
     } else {
         // SAFETY: `last` is live, as above; by 1.
         unsafe { finish_with_hooks(current(), last, rq) };
@@ -88,16 +84,14 @@ pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {
 /// notifiers once the lock is released.
 ///
 /// # Safety
-/// As [`finish_task`] and [`finish_lock_switch`].
+/// As [`finish_task`].
 #[cold]
 #[inline(never)]
-unsafe fn finish_with_hooks(me: Current, last: *mut TaskStruct, rq: *mut Rq) {
+unsafe fn finish_with_hooks(me: Current, last: *mut TaskStruct, rq: RqLocked) {
     perf_event_task_sched_in(&me);
     // SAFETY: the caller's.
-    unsafe {
-        finish_task(last);
-        finish_lock_switch(rq);
-    }
+    unsafe { finish_task(last) };
+    finish_lock_switch(rq);
     kcov_finish_switch(&me);
     // SAFETY: our own notifiers, which we change in no interrupt.
     unsafe { fire_sched_in_preempt_notifiers(&me) };
@@ -113,14 +107,10 @@ unsafe fn finish_task(last: *mut TaskStruct) {
     super::on_cpu::finish_task(unsafe { &(*last).on_cpu });
 }
 
-/// Releases the lock that `last` took in `schedule`. The other end of the pair is `rq_lock` there.
-///
-/// # Safety
-/// 1. `rq` is this CPU's run queue, locked since `schedule`, and interrupts are off.
+/// Releases the lock that `last` took in `schedule`. The other end is `prepare_lock_switch`.
 #[inline(always)]
-unsafe fn finish_lock_switch(rq: *mut Rq) {
-    // SAFETY: by 1.
-    unsafe { rq_unlock(rq) };
+fn finish_lock_switch(rq: RqLocked) {
+    drop(rq);
     local_irq_enable();
 }
 

@@ -43,7 +43,8 @@ pub unsafe fn init_idle(cpu: u32, stack: usize) {
 ///    its count of preemptions is what it is to be.
 pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     let ti: *mut ThreadInfo = stack as *mut ThreadInfo;
-    let mut task = TaskStruct::new(ti, 0, 0);
+    // SAFETY: by 1 the stack is this task's; its `ThreadInfo` is written below.
+    let mut task = unsafe { TaskStruct::new(ti, 0, 0) };
     task.flags.store(PF_KTHREAD, Ordering::Relaxed);
     task.on_cpu.store(1, Ordering::Relaxed);
     task.hooks.store(hooks_of_new_task(), Ordering::Relaxed);
@@ -61,9 +62,7 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     unsafe {
         let count = (*ti).preempt_count();
         ti.write(ThreadInfo::new(p.cast(), cpu, count));
-        let rq = cpu_rq(cpu);
-        (*rq).idle = p;
-        (*rq).curr = p;
+        cpu_rq(cpu).init_idle(p);
     }
     p
 }

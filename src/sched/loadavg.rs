@@ -33,8 +33,7 @@ pub fn nr_running() -> u32 {
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
     (0..NR_CPUS as u32)
         .filter(|cpu| online & 1 << cpu != 0)
-        // SAFETY: an atomic of an area that exists for ever.
-        .map(|cpu| unsafe { (*cpu_rq(cpu)).nr_running.get() })
+        .map(|cpu| cpu_rq(cpu).nr_running.get())
         .fold(0, u32::saturating_add)
 }
 

@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::balance::select_task_rq_fork;
-use super::rq::{cpu_rq, double_rq_lock, rq_unlock, set_task_cpu, task_rq_lock};
+use super::rq::{cpu_rq, double_rq_lock, set_task_cpu, task_rq_lock};
 use super::wait_queue::WaitQueue;
 use super::wake_up::check_preempt_curr;
 use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
@@ -125,18 +125,14 @@ fn migrate_task(p: &TaskStruct, from: u32) {
     if to == from {
         return;
     }
-    let (src, dst) = (cpu_rq(from), cpu_rq(to));
-    // SAFETY: the guard has turned interrupts off, no run-queue lock is held, and they are two.
-    // We run on `from`, so `p` does not: it is on no CPU.
+    let (mut src, mut dst) = double_rq_lock(cpu_rq(from), cpu_rq(to));
+    // SAFETY: both locks are held. We run on `from`, so `p` does not: it is on no CPU.
     unsafe {
-        double_rq_lock(src, dst);
         if p.cpu() == from && p.on_rq.is_on_rq() {
-            let is_expired = (*src).detach_task(p_ptr);
+            let is_expired = src.detach_task(p_ptr);
             set_task_cpu(p_ptr, to);
-            (*dst).attach_task(p_ptr, is_expired);
-            check_preempt_curr(dst, p);
+            dst.attach_task(p_ptr, is_expired);
+            check_preempt_curr(&dst, p);
         }
-        rq_unlock(dst);
-        rq_unlock(src);
     }
 }

@@ -5,7 +5,7 @@
 //! - [`context_switch`]: address space, then `switch_to`
 //! - [`prepare_task_switch`], [`finish_task_switch`]: before and after it, always in pairs
 //! - [`hooks`]: who else wants to know of a switch
-//! - [`rq`]: a CPU's run queue; [`prio_array`]: its lists (pure)
+//! - [`rq`], [`rq_locked`]: a CPU's run queue; [`prio_array`]: its lists (pure)
 //! - [`on_cpu`]: who is still on his way off a CPU (pure)
 //! - [`wake_up`]: `try_to_wake_up`, and new tasks; [`ttwu`]: the order of a wake-up (pure)
 //! - [`balance`]: which CPU; [`migration`]: `sched_setaffinity`
@@ -37,6 +37,8 @@ pub mod prepare_task_switch;
 pub mod prio_array;
 #[cfg(target_os = "none")]
 pub mod rq;
+#[cfg(target_os = "none")]
+pub mod rq_locked;
 #[cfg(target_os = "none")]
 pub mod sched_fork;
 #[cfg(target_os = "none")]

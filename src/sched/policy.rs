@@ -4,10 +4,9 @@
 //!
 //! Book: ch. 7, "System Calls Related to Scheduling". Linux: 2.6.38 `__sched_setscheduler`.
 
-use super::rq::{raw_rq_lock, raw_rq_unlock, task_rq_lock, this_rq};
+use super::rq::{task_rq_lock, this_rq};
 use super::schedule::schedule;
 use super::wake_up::resched_curr;
-use core::sync::atomic::Ordering;
 
 use crate::arch::x86::current::current;
 use crate::sync::irq::local_irq_disable;
@@ -23,13 +22,8 @@ use crate::task::task_struct::TaskStruct;
 #[inline(always)]
 pub fn yield_current() {
     local_irq_disable();
-    let rq = this_rq();
-    // SAFETY: interrupts are off and no lock is held; the running task is on its queue.
-    unsafe {
-        raw_rq_lock(rq);
-        (*rq).yield_task(current().as_ptr());
-        raw_rq_unlock(rq);
-    }
+    // SAFETY: the running task is on its queue.
+    unsafe { this_rq().raw_lock().yield_task(current().as_ptr()) };
     // Interrupts stay off: the first thing `schedule` does is to turn them off.
     schedule();
 }
@@ -80,7 +74,7 @@ pub fn get_scheduler(p: &TaskStruct) -> (u32, u32, u32) {
 /// Makes `p`, a kernel thread that does not run yet, SCHED_FIFO with this real-time priority on `cpu`,
 /// for ever. 99 is better than all that a program can ask for.
 pub fn make_thread_of_cpu(p: &TaskStruct, rt_priority: u32, cpu: u32) {
-    p.flags.fetch_or(PF_THREAD_BOUND, Ordering::Relaxed);
+    p.flags.insert(PF_THREAD_BOUND);
     let _locked = task_rq_lock(p);
     // SAFETY: both locks are held.
     unsafe {
@@ -97,12 +91,12 @@ pub fn make_thread_of_cpu(p: &TaskStruct, rt_priority: u32, cpu: u32) {
 /// or a priority again and again.
 fn change(p: &TaskStruct, set: impl FnOnce(&mut SchedEntity)) {
     let p_ptr = core::ptr::from_ref(p).cast_mut();
-    let locked = task_rq_lock(p);
+    let mut locked = task_rq_lock(p);
     // SAFETY: the locks guard entity and queue; a task on a run queue is on one of its lists.
     unsafe {
         if p.on_rq.is_on_rq() {
-            (*locked.rq).requeue_changed(p_ptr, set);
-            resched_curr(locked.rq);
+            locked.rq.requeue_changed(p_ptr, set);
+            resched_curr(&locked.rq);
         } else {
             set(&mut *p.se.get());
         }

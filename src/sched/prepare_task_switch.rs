@@ -12,6 +12,7 @@ use super::hooks::preempt_notifier::fire_sched_out_preempt_notifiers;
 use super::hooks::rseq::rseq_preempt;
 use super::hooks::sched_info::sched_info_switch;
 use super::hooks::trace::trace_sched_switch;
+use crate::task::hooks::HOOK_RSEQ;
 use crate::task::task_struct::TaskStruct;
 
 /// The steps in 5.4's order. Those that few tasks have are asked for by one word.
@@ -20,11 +21,18 @@ use crate::task::task_struct::TaskStruct;
 /// 1. `prev` runs here, and `next` is about to; this CPU's run-queue lock is held, interrupts are off.
 #[inline(always)]
 pub unsafe fn prepare_task_switch(prev: &TaskStruct, next: &TaskStruct) {
-    if prev.hooks.load(Ordering::Relaxed) | next.hooks.load(Ordering::Relaxed) != 0 {
-        // SAFETY: by 1.
-        unsafe { call_hooks(prev, next) };
+    let hooks = prev.hooks.load(Ordering::Relaxed) | next.hooks.load(Ordering::Relaxed);
+    if !hooks.is_empty() {
+        if hooks == HOOK_RSEQ {
+            // Every thread of a C library has registered for it, and few have anything else.
+            rseq_preempt(prev);
+        } else {
+            // SAFETY: by 1.
+            unsafe { call_hooks(prev, next) };
+        }
     }
     prepare_task(next);
+    prepare_arch_switch(next);
     #[cfg(debug_assertions)]
     pair_begins();
 }
@@ -49,6 +57,10 @@ unsafe fn call_hooks(prev: &TaskStruct, next: &TaskStruct) {
 fn prepare_task(next: &TaskStruct) {
     super::on_cpu::prepare_task(&next.on_cpu);
 }
+
+/// i386 has nothing to do here: its switch needs no lock given up, and no window flushed, before it.
+#[inline(always)]
+fn prepare_arch_switch(_next: &TaskStruct) {}
 
 /// Each CPU is in one switch at most.
 #[cfg(debug_assertions)]

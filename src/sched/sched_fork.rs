@@ -9,7 +9,7 @@
 //! Book: ch. 7, "The scheduler_tick() Function", "Updating the time slice"; ch. 3, "copy_process()".
 //! Linux: 2.6.11 `sched_fork`, `sched_exit`.
 
-use super::rq::{raw_rq_lock, raw_rq_unlock, task_rq_lock, this_rq};
+use super::rq::{task_rq_lock, this_rq};
 use super::tick::task_timeslice;
 use crate::arch::x86::current::Current;
 use crate::sync::IrqGuard;
@@ -21,10 +21,9 @@ use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 /// of its time slice, rounded up.
 pub fn sched_fork(me: Current, task: &mut TaskStruct) {
     let _irq = IrqGuard::new();
-    let rq = this_rq();
-    // SAFETY: interrupts are off, and no run-queue lock is held. It guards the running task's entity.
+    let mut rq = this_rq().raw_lock();
+    // SAFETY: the lock guards the running task's entity; a task that is queued is on one of the lists.
     unsafe {
-        raw_rq_lock(rq);
         let mine = &mut *me.se.get();
         let se = task.se.get_mut();
         se.policy = mine.policy;
@@ -40,19 +39,18 @@ pub fn sched_fork(me: Current, task: &mut TaskStruct) {
             mine.time_slice = task_timeslice(mine);
             // The idle task is on no list, and a FIFO task's time never ends.
             if me.on_rq.is_queued() && mine.policy != SCHED_FIFO {
-                (*rq).yield_task(me.as_ptr());
+                rq.yield_task(me.as_ptr());
                 set_flag(me.thread_info(), TIF_NEED_RESCHED);
             }
         }
-        raw_rq_unlock(rq);
     }
 }
 
 /// The running task ends: the rest of the time that `parent` gave it at its birth goes back.
 pub fn sched_exit(me: Current, parent: &TaskStruct) {
     let left = {
-        let _irq = IrqGuard::new();
-        // SAFETY: the running task's own; the tick is the only other writer, and it is off.
+        let _locked = task_rq_lock(&me);
+        // SAFETY: both locks are held.
         let mine = unsafe { &mut *me.se.get() };
         let is_first = core::mem::take(&mut mine.first_time_slice);
         if is_first { mine.time_slice } else { 0 }

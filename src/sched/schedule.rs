@@ -9,13 +9,13 @@ use core::ptr::NonNull;
 
 use super::balance::idle_balance;
 use super::context_switch::context_switch;
-use super::rq::{Rq, rq_lock, rq_unlock, this_rq};
+use super::rq::{RqLocked, this_rq};
 use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
 use crate::sync::preempt::{
     PREEMPT_ACTIVE, add_preempt_count, preempt_count, preempt_disable, preempt_enable_no_resched,
     sub_preempt_count,
 };
-use crate::task::last::Prev;
+use crate::task::last::{Next, Prev};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{
@@ -46,45 +46,39 @@ fn __schedule(preempt: bool) {
         preempt_count()
     );
     local_irq_disable();
-    let rq = this_rq();
-    // SAFETY: interrupts are off, and no lock is held: the count said so.
-    unsafe { rq_lock(rq) };
-    // SAFETY: the lock guards the queue.
-    let q = unsafe { &mut *rq };
-    let prev_p = q.curr;
-    // SAFETY: a task that runs is live.
-    let prev = unsafe { &*prev_p };
+    let mut rq = this_rq().lock();
+    // SAFETY: the task that runs is live, and it is us.
+    let prev = unsafe { Prev::new(rq.curr()) };
 
     let state = prev.state.get();
     let switch_count = if !preempt && state != TASK_RUNNING {
         if state == TASK_INTERRUPTIBLE && test_flag(prev.thread_info(), TIF_SIGPENDING) {
             prev.state.set_running();
         } else {
-            // SAFETY: the lock is held, and a running task is on its queue unless it is idle,
-            // which never sleeps.
-            unsafe { q.deactivate_task(prev_p) };
+            // SAFETY: a running task is on its queue unless it is idle, which never sleeps.
+            unsafe { rq.deactivate_task(prev.as_ptr()) };
         }
         &prev.nvcsw
     } else {
         &prev.nivcsw
     };
 
-    let next = match q.pick_next_task() {
-        Some(next) => next.as_ptr(),
-        // SAFETY: the lock is held, and the run queue is this CPU's.
-        None => unsafe { pick_after_balance(rq) },
+    let next;
+    (rq, next) = match rq.pick_next_task() {
+        Some(next) => (rq, next.as_ptr()),
+        None => pick_after_balance(rq),
     };
     clear_flag(current_thread_info(), TIF_NEED_RESCHED);
-    if next != prev_p {
-        q.nr_switches.inc();
-        q.curr = next;
+    if next != prev.as_ptr() {
+        rq.nr_switches.inc();
         switch_count.inc();
-        // SAFETY: interrupts are off and the lock is held; next is runnable here, so no CPU
-        // runs it. The lock is released on the other side.
-        unsafe { context_switch(rq, Prev::new(prev_p), next) };
+        // SAFETY: next is live and runnable here, so no CPU runs it; `rq` is this CPU's.
+        unsafe {
+            rq.set_curr(next);
+            context_switch(rq, prev, Next::new(next));
+        }
     } else {
-        // SAFETY: taken above.
-        unsafe { rq_unlock(rq) };
+        drop(rq);
         local_irq_enable();
     }
     preempt_enable_no_resched();
@@ -92,15 +86,12 @@ fn __schedule(preempt: bool) {
 
 /// Nothing is runnable here: a task of another CPU, or the idle task.
 ///
-/// # Safety
-/// 1. The lock of `rq` is held, and it is this CPU's.
+/// By value, as a borrow would have the usual case store it on the stack.
 #[inline(never)]
-unsafe fn pick_after_balance(rq: *mut Rq) -> *mut TaskStruct {
-    // SAFETY: by 1.
-    unsafe {
-        idle_balance(rq);
-        (*rq).pick_next_task().map_or((*rq).idle, NonNull::as_ptr)
-    }
+fn pick_after_balance(mut rq: RqLocked) -> (RqLocked, *mut TaskStruct) {
+    idle_balance(&mut rq);
+    let next = rq.pick_next_task().map_or(rq.idle(), NonNull::as_ptr);
+    (rq, next)
 }
 
 /// Preempts kernel code whose preemption count has just become 0, unless interrupts are off.

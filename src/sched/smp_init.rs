@@ -85,7 +85,7 @@ pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
 unsafe extern "C" fn start_secondary(cpu: u32) -> ! {
     // SAFETY: by 1.
     unsafe {
-        let idle = (*cpu_rq(cpu)).idle;
+        let idle = cpu_rq(cpu).idle();
         gdt::cpu_init(cpu, (*(*idle).thread()).sp0);
         traps::trap_init(cpu);
         lapic::setup_local_apic();

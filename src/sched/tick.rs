@@ -6,7 +6,7 @@
 
 use super::balance::rebalance_tick;
 use super::loadavg::calc_global_load;
-use super::rq::{rq_lock, rq_unlock, this_rq};
+use super::rq::this_rq;
 use super::timer::{HZ, do_timer, jiffies, run_local_timers};
 use super::trace_thread::trace_tick;
 use crate::arch::x86::current::current;
@@ -72,27 +72,22 @@ fn scheduler_tick() {
     let _irq = IrqGuard::new();
     this_cpu_inc!(count.ticks);
     account_process_tick();
-    let rq = this_rq();
-    // SAFETY: interrupts are off; an interrupt handler never holds this lock when it starts,
-    // since who holds it has interrupts off.
-    unsafe { rq_lock(rq) };
-    // SAFETY: the lock is held; the running task is live and its entity is guarded by the lock.
+    let mut rq = this_rq().lock();
+    let curr = rq.curr();
+    // SAFETY: the running task is live and its entity is guarded by the lock.
     unsafe {
-        let q = &mut *rq;
-        let curr = q.curr;
         let se = &mut *(*curr).se.get();
         let on_rq = (*curr).on_rq.is_queued();
-        if curr != q.idle && on_rq && se.policy != SCHED_FIFO {
+        if curr != rq.idle() && on_rq && se.policy != SCHED_FIFO {
             se.time_slice = se.time_slice.saturating_sub(1);
             if se.time_slice == 0 {
                 se.time_slice = task_timeslice(se);
                 se.first_time_slice = false;
-                q.yield_task(curr);
+                rq.yield_task(curr);
                 set_flag((*curr).thread_info(), TIF_NEED_RESCHED);
             }
         }
-        q.nr_switches.carry();
-        rebalance_tick(rq, this_cpu_read!(count.ticks));
-        rq_unlock(rq);
     }
+    rq.nr_switches.carry();
+    rebalance_tick(&mut rq, this_cpu_read!(count.ticks));
 }

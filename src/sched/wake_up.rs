@@ -12,14 +12,14 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::balance::select_task_rq;
-use super::hooks::HOOK_TRACE;
 use super::hooks::trace::{trace_sched_wakeup_new, trace_sched_waking};
-use super::rq::{Rq, cpu_rq, raw_rq_lock, raw_rq_unlock, rq_lock, rq_unlock, set_task_cpu};
+use super::rq::{RqLocked, cpu_rq, set_task_cpu};
 use super::ttwu::{self, Sleeper};
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::arch::x86::smp::smp_send_reschedule;
 use crate::sync::PreemptGuard;
+use crate::task::hooks::HOOK_TRACE;
 use crate::task::state::{OnRq, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TaskState};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
@@ -34,7 +34,7 @@ pub fn try_to_wake_up(p: &TaskStruct, states: u32) -> bool {
     if !p.state.is_one_of(states) {
         return false;
     }
-    if p.hooks.load(Ordering::Relaxed) & HOOK_TRACE != 0 {
+    if p.hooks.contains(HOOK_TRACE) {
         trace_sched_waking(p);
     }
     ttwu::wake_up(p);
@@ -64,21 +64,22 @@ impl Sleeper for TaskStruct {
 
     #[inline(always)]
     fn lock_rq(&self, cpu: u32) {
-        // SAFETY: the `pi_lock` is held, so interrupts are off, and with it this CPU holds no
-        // run-queue lock.
-        unsafe { rq_lock(cpu_rq(cpu)) };
+        // Whoever calls `unlock_rq` inherits it.
+        cpu_rq(cpu).lock().hand_over();
     }
 
     #[inline(always)]
     fn unlock_rq(&self, cpu: u32) {
-        // SAFETY: taken by `lock_rq`.
-        unsafe { rq_unlock(cpu_rq(cpu)) };
+        // SAFETY: taken and handed over by `lock_rq`.
+        drop(unsafe { RqLocked::of_held(cpu_rq(cpu)) });
     }
 
     #[inline(always)]
     fn check_preempt_curr(&self, cpu: u32) {
-        // SAFETY: `lock_rq` has taken the lock.
-        unsafe { check_preempt_curr(cpu_rq(cpu), self) };
+        // SAFETY: `lock_rq` has taken the lock and handed it over, and so do we.
+        let rq = unsafe { RqLocked::of_held(cpu_rq(cpu)) };
+        check_preempt_curr(&rq, self);
+        rq.hand_over();
     }
 
     #[inline(always)]
@@ -105,45 +106,33 @@ pub fn wake_up_new_task(p: &TaskStruct) {
 #[inline(always)]
 fn ttwu_queue(p: &TaskStruct, cpu: u32) {
     let p_ptr = core::ptr::from_ref(p).cast_mut();
-    let rq = cpu_rq(cpu);
-    // SAFETY: the `pi_lock` is held, so interrupts are off and nobody else puts it on a queue.
-    unsafe {
-        set_task_cpu(p_ptr, cpu);
-        raw_rq_lock(rq);
-        (*rq).activate_task(p_ptr);
-        p.state.set_running();
-        check_preempt_curr(rq, p);
-        raw_rq_unlock(rq);
-    }
+    // SAFETY: the `pi_lock` is held, so nobody else puts it on a queue, and it is on no CPU.
+    unsafe { set_task_cpu(p_ptr, cpu) };
+    let mut rq = cpu_rq(cpu).raw_lock();
+    // SAFETY: as above; it belongs to that CPU now.
+    unsafe { rq.activate_task(p_ptr) };
+    p.state.set_running();
+    check_preempt_curr(&rq, p);
 }
 
-/// Asks for a switch on the CPU of `rq` when `p` is better than what runs there.
-///
-/// # Safety
-/// 1. The lock of `rq` is held.
+/// Asks for a switch on the CPU of `rq` when `p`, one of its tasks, is better than what runs there.
 #[inline(always)]
-pub unsafe fn check_preempt_curr(rq: *mut Rq, p: &TaskStruct) {
-    // SAFETY: by 1; the running task is live.
-    unsafe {
-        let curr = (*rq).curr;
-        if curr == (*rq).idle || (*p.se.get()).prio < (*(*curr).se.get()).prio {
-            resched_curr(rq);
-        }
+pub fn check_preempt_curr<const COUNTS: bool>(rq: &RqLocked<COUNTS>, p: &TaskStruct) {
+    let curr = rq.curr();
+    // SAFETY: the running task is live; the lock guards both entities.
+    let is_due = curr == rq.idle() || unsafe { (*p.se.get()).prio < (*(*curr).se.get()).prio };
+    if is_due {
+        resched_curr(rq);
     }
 }
 
 /// Asks for a switch on the CPU of `rq`.
-///
-/// # Safety
-/// 1. The lock of `rq` is held.
 #[inline(never)]
-pub unsafe fn resched_curr(rq: *mut Rq) {
-    // SAFETY: by 1; the running task is live.
-    unsafe {
-        set_flag((*(*rq).curr).thread_info(), TIF_NEED_RESCHED);
-        if (*rq).cpu != smp_processor_id() {
-            smp_send_reschedule((*rq).cpu);
-        }
+pub fn resched_curr<const COUNTS: bool>(rq: &RqLocked<COUNTS>) {
+    // SAFETY: the running task is live, and goes on running as long as the lock is held.
+    set_flag(unsafe { (*rq.curr()).thread_info() }, TIF_NEED_RESCHED);
+    if rq.cpu != smp_processor_id() {
+        smp_send_reschedule(rq.cpu);
     }
 }
 

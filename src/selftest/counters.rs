@@ -37,10 +37,7 @@ fn switch_counters_wrap_around() -> Outcome {
         schedule_timeout(2);
         expect("nvcsw after a sleep", me.nvcsw.get(), 0)
     };
-    let counter = || -> &'static Counter64 {
-        // SAFETY: atomics of an area that is there for ever.
-        unsafe { &(*cpu_rq(0)).nr_switches }
-    };
+    let counter = || -> &'static Counter64 { &cpu_rq(0).nr_switches };
     let of_cpu = || {
         counter().set(u64::from(u32::MAX) - 2);
         Ok(())

@@ -11,7 +11,9 @@ use crate::arch::x86::insn::{
     self, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP, read_cr4,
 };
 use crate::arch::x86::io_bitmap;
-use crate::arch::x86::load_sp0::load_sp0_and_sysenter_cs;
+use crate::arch::x86::kind::All;
+use crate::arch::x86::load_sp0::load_sp0;
+use crate::arch::x86::updates::Now;
 use crate::cmdline::IoBitmapMode;
 use crate::hw::cr::Cr4;
 use crate::hw::desc::{
@@ -150,7 +152,7 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
             thread.sysenter_cs = 0;
             thread.set_work(TIF_SYSENTER_CS, true);
             // SAFETY: our own context, whose `sp0` is the switch's; preemption is off.
-            unsafe { load_sp0_and_sysenter_cs(thread) };
+            unsafe { load_sp0::<All<Now>>(thread) };
         });
         for _ in 0..2 {
             agree(0)?;
@@ -161,7 +163,7 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
         my_thread(|thread| {
             thread.sysenter_cs = kernel_cs;
             // SAFETY: our own context, whose `sp0` is the switch's; preemption is off.
-            unsafe { load_sp0_and_sysenter_cs(thread) };
+            unsafe { load_sp0::<All<Now>>(thread) };
             thread.set_work(TIF_SYSENTER_CS, false);
         });
         Ok(())

@@ -14,10 +14,10 @@ use crate::arch::x86::smp::smp_call_function_many;
 use crate::mm::mm_struct::MmStruct;
 use crate::sched::context_switch::context_switch;
 use crate::sched::prepare_task_switch::prepare_task_switch;
-use crate::sched::rq::{cpu_rq, rq_lock, rq_unlock, this_rq};
+use crate::sched::rq::{RqLocked, cpu_rq, this_rq};
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::sync::{LockClass, PreemptGuard, SpinLock};
-use crate::task::last::Prev;
+use crate::task::last::{Last, Next, Prev};
 use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, set_flag};
 
 pub const CASES: &[Case] = &[
@@ -176,8 +176,7 @@ fn bug_run_queues_out_of_order() -> Outcome {
 
 #[inline(never)]
 fn take_run_queue(cpu: u32) {
-    // SAFETY: interrupts are off, and this CPU holds no lock of that queue.
-    unsafe { rq_lock(cpu_rq(cpu)) };
+    cpu_rq(cpu).lock().hand_over();
 }
 
 fn bug_lock_released_twice() -> Outcome {
@@ -185,8 +184,8 @@ fn bug_lock_released_twice() -> Outcome {
     take_run_queue(0);
     // SAFETY: taken just above, and then none; the misuse is what is wanted.
     unsafe {
-        rq_unlock(cpu_rq(0));
-        rq_unlock(cpu_rq(0));
+        cpu_rq(0).release();
+        cpu_rq(0).release();
     }
     survived()
 }
@@ -199,8 +198,7 @@ fn bug_lock_released_by_another_cpu() -> Outcome {
     Crew::new()
         .actor_on(1, "owner", || {
             local_irq_disable();
-            // SAFETY: interrupts are off, and nobody else has that lock.
-            unsafe { rq_lock(unused()) };
+            unused().lock().hand_over();
             is_taken.store(true, Ordering::Release);
             spin_with(|| {})
         })
@@ -208,7 +206,7 @@ fn bug_lock_released_by_another_cpu() -> Outcome {
             wait_for("it is taken", || is_taken.load(Ordering::Acquire))?;
             local_irq_disable();
             // SAFETY: none; the misuse is what is wanted.
-            unsafe { rq_unlock(unused()) };
+            unsafe { unused().release() };
             survived()
         })
         .run()
@@ -303,19 +301,18 @@ fn recurse(depth: u32) -> u32 {
 /// The switch of a careless caller, which turns interrupts on, or takes no lock.
 fn careless_switch(irqs_on: bool, locked: bool) {
     local_irq_disable();
-    let rq = this_rq();
-    if locked {
-        // SAFETY: interrupts are off, and the lock is not held.
-        unsafe { rq_lock(rq) };
-    }
-    if irqs_on {
-        local_irq_enable();
-    }
-    // SAFETY: none; the check before the switch is what is wanted.
+    // SAFETY: none; the checks before the switch are what is wanted.
     unsafe {
-        let idle = (*rq).idle;
-        (*rq).curr = idle;
-        context_switch(rq, Prev::new(me()), idle);
+        let mut rq = match locked {
+            true => this_rq().lock(),
+            false => RqLocked::inherit(&Last::from_eax(me())),
+        };
+        if irqs_on {
+            local_irq_enable();
+        }
+        let idle = rq.idle();
+        rq.set_curr(idle);
+        context_switch(rq, Prev::new(me()), Next::new(idle));
     }
 }
 
@@ -336,7 +333,10 @@ fn bug_scheduling_while_atomic() -> Outcome {
 }
 
 fn bug_stack_end_overwritten() -> Outcome {
-    current().thread_info().stack_end.set(0);
+    current()
+        .thread_info()
+        .stack_end
+        .store(0, Ordering::Relaxed);
     super::crew::sleep();
     survived()
 }

@@ -11,12 +11,13 @@ use super::smp::schedule_timeout_uninterruptible;
 use crate::arch::x86::insn::rdtsc;
 use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, smp_processor_id};
 use crate::process::tasklist::TASKLIST;
+use crate::sched::hooks::hooks_of_new_task;
 use crate::sched::hooks::preempt_notifier::{
     preempt_notifier_register, preempt_notifier_unregister,
 };
 use crate::sched::hooks::sched_info::sched_info_of;
-use crate::sched::hooks::{HOOK_SCHED_INFO, hooks_of_new_task};
 use crate::sched::rq::cpu_rq;
+use crate::task::hooks::HOOK_SCHED_INFO;
 use crate::task::preempt_notifier::{PreemptNotifier, PreemptOps};
 use crate::task::task_struct::TaskRef;
 
@@ -164,9 +165,9 @@ fn preempt_notifiers_are_the_tasks_own() -> Outcome {
 }
 
 fn needs_schedstats() -> Outcome {
-    match hooks_of_new_task() & HOOK_SCHED_INFO {
-        0 => Err(Verdict::Skipped("needs schedstats=on")),
-        _ => Ok(()),
+    match hooks_of_new_task().contains(HOOK_SCHED_INFO) {
+        false => Err(Verdict::Skipped("needs schedstats=on")),
+        true => Ok(()),
     }
 }
 
@@ -183,8 +184,8 @@ fn sched_info_adds_up() -> Outcome {
             .collect();
         let listed: u64 = tasks.iter().map(|task| sched_info_of(task).cpu_time).sum();
         let idle = |cpu| {
-            // SAFETY: idle tasks are for ever; one word of the area.
-            sched_info_of(unsafe { &*(*cpu_rq(cpu)).idle }).cpu_time
+            // SAFETY: idle tasks are for ever.
+            sched_info_of(unsafe { &*cpu_rq(cpu).idle() }).cpu_time
         };
         let cpus = (0..NR_CPUS as u32).filter(|cpu| online & 1 << cpu != 0);
         listed + cpus.map(idle).sum::<u64>()

@@ -49,7 +49,7 @@ static DYING: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
 extern "C" fn die(_: u32) -> i32 {
     DYING[0].store(thread_stack_counts().1, Ordering::Relaxed);
-    DYING[1].store(current().stack as u32, Ordering::Relaxed);
+    DYING[1].store(current().stack() as u32, Ordering::Relaxed);
     0
 }
 
@@ -72,7 +72,7 @@ fn dead_stack_freed_only_in_finish_task_switch() -> Outcome {
         expect("stacks in all", after.0, before.0)?;
         // The stack that was freed last is the one that is given out next.
         let new = new_kernel_thread(die, 0, "heir")?;
-        let foot = new.stack as u32;
+        let foot = new.stack() as u32;
         wake_up_new_task(&new);
         expect_hex(
             "stack of the next new task",
@@ -106,7 +106,7 @@ fn dead_task_descriptor_freed() -> Outcome {
         expect("references", task.usage.load(Ordering::Relaxed), 1)?;
         expect_hex(
             "end of its stack",
-            task.thread_info().stack_end.get(),
+            task.thread_info().stack_end.load(Ordering::Relaxed),
             STACK_END_MAGIC,
         )?;
         expect(

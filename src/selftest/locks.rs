@@ -126,10 +126,5 @@ fn smp_locks_in_the_order_of_the_table() -> Outcome {
 /// Each CPU takes those of interrupts in one.
 fn in_interrupts(locks: &Locks) {
     let _no_preempt = PreemptGuard::new();
-    let take = |locks: usize| {
-        // SAFETY: `on_each_cpu` waits for all CPUs, so what we borrow is still there.
-        let locks = unsafe { &*(locks as *const Locks) };
-        locks.take_those_of_interrupts();
-    };
-    on_each_cpu(take, core::ptr::from_ref(locks) as usize);
+    on_each_cpu(&|| locks.take_those_of_interrupts());
 }

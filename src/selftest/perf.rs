@@ -8,8 +8,8 @@ use super::check::{Outcome, expect, expect_true, expect_within};
 use super::crew::{Crew, Slot, pass};
 use crate::arch::x86::current::current;
 use crate::arch::x86::insn::rdtsc;
-use crate::sched::hooks::HOOK_PERF_EVENTS;
 use crate::sched::hooks::perf_event::PerfEvent;
+use crate::task::hooks::HOOK_PERF_EVENTS;
 use crate::task::perf_attr::{PerfEventAttr, SwEvent};
 use crate::task::state::TASK_DEAD;
 use crate::task::task_struct::TaskRef;
@@ -40,7 +40,7 @@ fn perf_counts_each_switch_of_its_task() -> Outcome {
     let one = || {
         let me = current().get_task_struct();
         let switches = || me.nvcsw.get() + me.nivcsw.get();
-        let has_hook = || me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0;
+        let has_hook = || me.hooks.contains(HOOK_PERF_EVENTS);
         let before = switches();
         let event = open(&me, SwEvent::ContextSwitches)?;
         expect_true("a hook with an event", has_hook())?;

@@ -5,12 +5,15 @@
 
 use crate::arch::x86::current::current;
 use crate::arch::x86::insn;
+use crate::arch::x86::kind::All;
 use crate::arch::x86::load_tls::load_tls;
 use crate::arch::x86::percpu::{SwitchCounts, this_cpu};
+use crate::arch::x86::updates::Now;
 use crate::hw::cr::Cr0;
 use crate::hw::desc::DescStruct;
 use crate::hw::tss::{TssStruct, X86HwTss};
 use crate::mm::mm_struct::MmStruct;
+use crate::sched::rq::this_rq;
 use crate::sync::PreemptGuard;
 use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskStruct;
@@ -25,14 +28,12 @@ pub fn counts() -> SwitchCounts {
 
 /// Switches on this CPU.
 pub fn nr_switches() -> u32 {
-    // SAFETY: an atomic of this CPU's own run queue.
-    unsafe { (*this_cpu()).rq.nr_switches.low() }
+    this_rq().nr_switches.low()
 }
 
 /// What the CPU's run queue still owes to an address space; none outside of a switch.
 pub fn prev_mm() -> *mut MmStruct {
-    // SAFETY: one word of this CPU's own run queue.
-    unsafe { (&raw const (*this_cpu()).rq.prev_mm).read_volatile() }
+    this_rq().prev_mm()
 }
 
 /// Entry `n` of this CPU's GDT.
@@ -121,7 +122,7 @@ pub fn set_tls(slots: &[(u32, u32)]) -> Result<(), Errno> {
         let all = thread.tls_array[1..].iter().any(|desc| !desc.is_empty());
         thread.set_work(TIF_TLS_ALL, all);
         // SAFETY: descriptors that `do_set_thread_area` made, or empty ones; preemption is off.
-        unsafe { load_tls(thread) };
+        unsafe { load_tls::<All<Now>>(thread) };
         Ok(())
     })
 }

@@ -141,8 +141,8 @@ fn each_cpu_has_its_own_tables() -> Outcome {
             let esp = unsafe { insn::rdmsr(MSR_IA32_SYSENTER_ESP) } as u32;
             expect_hex("SYSENTER_ESP", esp, entry::sysenter_stack(n))?;
             expect_hex("current by stack", current_by_stack() as u32, me() as u32)?;
-            // SAFETY: idle tasks are for ever; one word of the area.
-            let idle = unsafe { &*(*cpu_rq(n)).idle };
+            // SAFETY: idle tasks are for ever.
+            let idle = unsafe { &*cpu_rq(n).idle() };
             expect("CPU of the idle task", idle.cpu(), n)
         });
     }
@@ -247,7 +247,7 @@ fn two_contexts_at_one_moment() -> Outcome {
                 expect("my port there", grants(their_bitmap, port), false)?;
             }
             expect_hex("sp0 here", hw_tss().sp0, my_sp0())?;
-            expect_hex("sp0 there", their_sp0, theirs.stack as u32 + 8192 - 8)?;
+            expect_hex("sp0 there", their_sp0, theirs.stack() as u32 + 8192 - 8)?;
             looked.meet()
         }
     };

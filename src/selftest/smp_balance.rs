@@ -125,12 +125,12 @@ fn signal_interrupts_who_runs() -> Outcome {
     Crew::new()
         .actor_on(1, "runner", || {
             // Kernel threads get no signals.
-            current().flags.fetch_and(!PF_KTHREAD, Ordering::Relaxed);
+            current().flags.remove(PF_KTHREAD);
             slot.enter();
             let seen = wait_for("the sender is content", || {
                 is_interrupted.load(Ordering::Acquire)
             });
-            current().flags.fetch_or(PF_KTHREAD, Ordering::Relaxed);
+            current().flags.insert(PF_KTHREAD);
             seen
         })
         .actor_on(0, "sender", || {

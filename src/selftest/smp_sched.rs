@@ -98,8 +98,7 @@ fn last_after_running_elsewhere() -> Outcome {
         set_cpus_allowed(&a, 1 << 1)?;
         expect_true("A slept", wake_up_process(&a))?;
         wait_for("A went on", || moved.load(Ordering::Acquire))?;
-        // SAFETY: idle tasks are for ever; one word of the area.
-        let idle_1 = unsafe { (*cpu_rq(1)).idle };
+        let idle_1 = cpu_rq(1).idle();
         expect_hex(
             "last in A",
             last_of_a.load(Ordering::Relaxed),

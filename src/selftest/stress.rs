@@ -237,8 +237,7 @@ fn is_online(cpu: u32) -> bool {
 
 fn nr_switches() -> Vec<u32> {
     (0..NR_CPUS as u32)
-        // SAFETY: the area exists for ever; only the atomic is touched.
-        .map(|cpu| unsafe { (*cpu_rq(cpu)).nr_switches.low() })
+        .map(|cpu| cpu_rq(cpu).nr_switches.low())
         .collect()
 }
 
@@ -247,12 +246,10 @@ fn busy_queues() -> usize {
     let is_locked_for_long = |cpu: u32| {
         (0..1000).all(|_| {
             core::hint::spin_loop();
-            // SAFETY: the area exists for ever; only the atomic is touched.
-            unsafe { (*cpu_rq(cpu)).is_locked() }
+            cpu_rq(cpu).is_locked()
         })
     };
-    // SAFETY: as above.
-    let queued = |cpu: u32| unsafe { (*cpu_rq(cpu)).nr_running.get() };
+    let queued = |cpu: u32| cpu_rq(cpu).nr_running.get();
     let cpus = || (0..NR_CPUS as u32).filter(|&cpu| is_online(cpu));
     let waiting: u32 = cpus().map(queued).sum();
     cpus().filter(|&cpu| is_locked_for_long(cpu)).count() + waiting as usize - 1

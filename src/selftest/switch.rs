@@ -11,15 +11,16 @@ use super::check::{Outcome, Verdict, expect, expect_hex, expect_true, needs_debu
 use super::crew::{Crew, Journal, Slot, me, pass};
 use super::probe::{debug_last, hw_tss, nr_switches, saved_word, thread_of};
 use crate::arch::x86::current::{current, current_by_stack};
+use crate::arch::x86::paravirt::{arch_start_context_switch, is_batching};
 use crate::arch::x86::probe::switch_to_with_registers;
 use crate::arch::x86::ret_from_fork::ret_from_fork;
 use crate::hw::eflags::Eflags;
 use crate::sched::finish_task_switch::finish_task_switch;
 use crate::sched::prepare_task_switch::prepare_task_switch;
-use crate::sched::rq::{rq_lock, rq_unlock, this_rq};
+use crate::sched::rq::this_rq;
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
-use crate::task::last::Prev;
+use crate::task::last::{Next, Prev};
 use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE};
@@ -112,7 +113,7 @@ fn new_task_returns_through_ret_from_fork() -> Outcome {
         let (sp, ip, sp0) = thread_of(&task, |t| (t.sp, t.ip, t.sp0));
         new_ip.store(ip, Ordering::Relaxed);
         new_sp.store(sp0 - sp, Ordering::Relaxed);
-        let top = task.stack as u32 + THREAD_SIZE as u32;
+        let top = task.stack() as u32 + THREAD_SIZE as u32;
         crate::sched::wake_up::wake_up_new_task(&task);
         expect_hex("sp0 of a new task", sp0, top - STACK_TOP_GAP as u32)
     };
@@ -161,7 +162,7 @@ fn sleeping_task_words() -> Outcome {
     };
     let look = || {
         let task = slot.task()?;
-        let stack = task.stack as u32;
+        let stack = task.stack() as u32;
         let inside = |address: u32| (stack..stack + THREAD_SIZE as u32).contains(&address);
         let sp = thread_of(&task, |t| t.sp);
         expect_true("thread.sp is in the task's own stack", inside(sp))?;
@@ -215,27 +216,31 @@ fn registers_of_the_caller_survive() -> Outcome {
 fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
     preempt_disable();
     local_irq_disable();
-    let rq = this_rq();
-    // SAFETY: interrupts are off and no lock is held. We are on the queue, and next, which is not
-    // idle while another actor waits, has left by a switch or is new. Both are kernel tasks.
+    let mut rq = this_rq().lock();
+    // SAFETY: we are on the queue.
+    unsafe { rq.yield_task(me()) };
+    let next = rq
+        .pick_next_task()
+        .map_or(rq.idle(), core::ptr::NonNull::as_ptr);
+    if next == me() {
+        drop(rq);
+        local_irq_enable();
+        preempt_enable_no_resched();
+        return registers;
+    }
+    rq.nr_switches.inc();
+    // SAFETY: next, which is not idle while another actor waits, has left by a switch or is new. Both
+    // are kernel tasks.
     let last = unsafe {
-        rq_lock(rq);
-        (*rq).yield_task(me());
-        let next = (*rq)
-            .pick_next_task()
-            .map_or((*rq).idle, core::ptr::NonNull::as_ptr);
-        if next == me() {
-            rq_unlock(rq);
-            local_irq_enable();
-            preempt_enable_no_resched();
-            return registers;
-        }
-        (*rq).curr = next;
-        (*rq).nr_switches.inc();
+        rq.set_curr(next);
         prepare_task_switch(&current(), &*next);
+        if is_batching() {
+            arch_start_context_switch(&current());
+        }
         let lent = current().active_mm.swap(ptr::null_mut(), Ordering::Relaxed);
         (*next).active_mm.store(lent, Ordering::Relaxed);
-        switch_to_with_registers(Prev::new(me()), next, &mut registers)
+        rq.hand_over();
+        switch_to_with_registers(Prev::new(me()), Next::new(next), &mut registers)
     };
     // SAFETY: the switch has just returned.
     unsafe { finish_task_switch(last) };
@@ -267,7 +272,7 @@ fn on_cpu_says_who_runs() -> Outcome {
 fn sp0_is_own_stack() -> Outcome {
     let play = || {
         for _ in 0..3 {
-            let top = current().stack as u32 + THREAD_SIZE as u32;
+            let top = current().stack() as u32 + THREAD_SIZE as u32;
             expect_hex("sp0 of the TSS", hw_tss().sp0, top - STACK_TOP_GAP as u32)?;
             expect_hex("ss0 of the TSS", hw_tss().ss0.into(), 0x68)?;
             pass();

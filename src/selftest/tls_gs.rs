@@ -7,9 +7,11 @@ use super::check::{Outcome, expect, expect_hex};
 use super::crew::{Crew, Slot, pass};
 use super::probe::{counts, gdt, my_thread, set_tls, thread_of};
 use crate::arch::x86::insn::read_gs;
+use crate::arch::x86::kind::All;
 use crate::arch::x86::lazy_gs::load_user_gs;
 use crate::arch::x86::load_tls::load_tls;
 use crate::arch::x86::probe::read_gs_word;
+use crate::arch::x86::updates::Now;
 use crate::hw::desc::{DescStruct, GDT_ENTRY_TLS_MIN, Selector};
 
 pub const CASES: &[Case] = &[
@@ -264,7 +266,7 @@ fn gs_bad_selector_falls_back_to_0() -> Outcome {
         my_thread(|thread| {
             thread.tls_array[0] = DescStruct::EMPTY;
             // SAFETY: descriptors that `do_set_thread_area` made, or empty ones; preemption is off.
-            unsafe { load_tls(thread) };
+            unsafe { load_tls::<All<Now>>(thread) };
         });
         load_user_gs(0);
         Ok(())

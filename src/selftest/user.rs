@@ -31,14 +31,16 @@ impl Mm {
     /// The running kernel thread moves into a new address space, as its first user.
     pub fn move_into_new() -> Result<Self, Verdict> {
         let mm = MmStruct::alloc().ok_or(crate::syscall::errno::Errno::ENOMEM)?;
-        adopt(mm);
+        // SAFETY: its first user is ours.
+        unsafe { adopt(mm) };
         Ok(Self(mm))
     }
 
     /// The running kernel thread becomes one more user of it.
     pub fn move_into(self) {
         self.get().counts.get_user();
-        adopt(self.0);
+        // SAFETY: the user just counted.
+        unsafe { adopt(self.0) };
     }
 
     fn get(&self) -> &MmStruct {
@@ -79,7 +81,10 @@ impl Mm {
 
 /// Gives the running kernel thread the address space `mm`, whose user it takes over, and drops
 /// what it had borrowed.
-fn adopt(mm: *mut MmStruct) {
+///
+/// # Safety
+/// 1. `mm` is live by a user that is the caller's to give.
+unsafe fn adopt(mm: *mut MmStruct) {
     let me = current();
     assert!(
         me.mm.load(Ordering::Relaxed).is_null(),
@@ -91,7 +96,7 @@ fn adopt(mm: *mut MmStruct) {
         let old = me.active_mm.load(Ordering::Relaxed);
         me.mm.store(mm, Ordering::Relaxed);
         me.active_mm.store(mm, Ordering::Relaxed);
-        // SAFETY: we hold a count of what we borrowed and a user of what we get.
+        // SAFETY: we hold a count of what we borrowed, and by 1 a user of what we get; interrupts are off.
         unsafe {
             membarrier_switch_mm(this_rq(), &*old, &*mm);
             switch_mm_irqs_off(&*old, &*mm);

@@ -5,9 +5,11 @@
 
 use super::SysResult;
 use crate::arch::x86::current::{current, current_pt_regs};
+use crate::arch::x86::kind::All;
 use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
 use crate::arch::x86::load_tls::load_tls;
 use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
+use crate::arch::x86::updates::Now;
 use crate::hw::desc::Selector;
 use crate::sync::PreemptGuard;
 use crate::task::thread_struct::TIF_TLS_ALL;
@@ -36,7 +38,7 @@ pub fn sys_set_thread_area(u_info: u32) -> SysResult {
     thread.tls_array = tls_array;
     thread.set_work(TIF_TLS_ALL, tls_array[1..].iter().any(|d| !d.is_empty()));
     // SAFETY: `do_set_thread_area` has checked the descriptors; preemption is off.
-    unsafe { load_tls(thread) };
+    unsafe { load_tls::<All<Now>>(thread) };
     // SAFETY: our own frame, which nothing else borrows.
     let regs = unsafe { &mut *current_pt_regs() };
     let selector = Selector::gdt(index as usize, 3).0;

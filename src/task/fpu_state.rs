@@ -68,7 +68,7 @@ impl ThreadStruct {
     /// Whether the processor's registers are this task's.
     #[inline(always)]
     pub fn fpu_is_live(&self) -> bool {
-        self.work & TS_USEDFPU != 0
+        self.work.contains(TS_USEDFPU)
     }
 
     /// The state as it was last saved; `None` if there is none.

@@ -13,8 +13,6 @@ pub const KCOV: bool = cfg!(feature = "kcov");
 pub const KCOV_MODE_TRACE_PC: u32 = 2;
 /// A bit of `mode`: not now, the task is being switched.
 pub const KCOV_IN_CTXSW: u32 = 1 << 30;
-/// `TaskStruct::hooks`: the task's coverage is recorded.
-pub const HOOK_KCOV: u32 = 1 << 4;
 
 /// One task's.
 #[repr(C)]

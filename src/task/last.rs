@@ -1,7 +1,7 @@
-//! `Prev` and `Last`: the book's "three parameters" as types.
+//! `Prev`, `Next` and `Last`: the book's "three parameters" as types.
 //!
-//! Before the switch there is a `Prev`; `switch_to` takes it away and gives a `Last`, which only
-//! `finish_task_switch` takes. To use the old `prev` after the switch does not compile, nor does what was
+//! Before the switch there are a `Prev` and a `Next`; `switch_to` takes both away and gives a `Last`, which
+//! only `finish_task_switch` takes. To use the old `prev` after the switch does not compile, nor does what was
 //! borrowed of it:
 //!
 //! ```compile_fail,E0505
@@ -21,6 +21,9 @@ use core::ops::Deref;
 /// The task that runs and is about to leave the CPU. Neither `Copy` nor `Clone`.
 pub struct Prev<T>(*mut T);
 
+/// The task that the switch goes to. Neither `Copy` nor `Clone`.
+pub struct Next<T>(*mut T);
+
 /// The task that ran on this CPU just before `switch_to` returned.
 #[must_use = "finish_task_switch must be told which task ran last"]
 pub struct Last<T>(*mut T);
@@ -36,6 +39,12 @@ impl<T> Prev<T> {
         Self(prev)
     }
 
+    /// The task as a pointer, to be compared.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut T {
+        self.0
+    }
+
     /// For `switch_to`: the value for eax.
     #[inline(always)]
     pub fn into_ptr(self) -> *mut T {
@@ -48,6 +57,32 @@ impl<T> Deref for Prev<T> {
     #[inline(always)]
     fn deref(&self) -> &T {
         // SAFETY: live since `new`, as long as it has not left the CPU; then there is no `Prev` of it.
+        unsafe { &*self.0 }
+    }
+}
+
+impl<T> Next<T> {
+    /// Names the task that is to run.
+    ///
+    /// # Safety
+    /// 1. `next` is live, runnable here and on no CPU, and the switch to it follows.
+    #[inline(always)]
+    pub unsafe fn new(next: *mut T) -> Self {
+        Self(next)
+    }
+
+    /// For `switch_to`: the value for edx.
+    #[inline(always)]
+    pub fn into_ptr(self) -> *mut T {
+        self.0
+    }
+}
+
+impl<T> Deref for Next<T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: live since `new`, until it runs; then there is no `Next` of it.
         unsafe { &*self.0 }
     }
 }

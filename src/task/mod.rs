@@ -14,13 +14,16 @@
 //! - [`perf_attr`], [`perf_event_context`]: what is counted of it on request
 //! - [`rseq`]: restartable sequences: what a thread shares with the kernel
 //! - [`kcov`]: for its coverage
-//! - [`state`]: states and flags
+//! - [`state`]: states and flags; [`hooks`]: flags of what is told of its switches
+//! - [`flags`]: a word of flags of one kind
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
 
 pub mod comm;
 pub mod cred;
+pub mod flags;
 pub mod fpu_state;
+pub mod hooks;
 pub mod io_bitmap;
 pub mod kcov;
 pub mod last;

@@ -26,9 +26,6 @@ use alloc::vec::Vec;
 use super::perf_attr::{PerfEventAttr, SwEvent};
 use crate::syscall::errno::Errno;
 
-/// `TaskStruct::hooks`: the task has perf events.
-pub const HOOK_PERF_EVENTS: u32 = 1 << 2;
-
 /// What an event has counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {

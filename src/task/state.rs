@@ -48,14 +48,22 @@ pub const EXIT_ZOMBIE: u32 = 16;
 /// Value of `exit_state` once nobody will wait any more.
 pub const EXIT_DEAD: u32 = 32;
 
+bitflags::bitflags! {
+    /// Flags of a task: `TaskStruct::flags`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct TaskFlags: u32 {
+        const _ = !0;
+    }
+}
+
 /// Is going away.
-pub const PF_EXITING: u32 = 0x4;
+pub const PF_EXITING: TaskFlags = TaskFlags::from_bits_retain(0x4);
 /// Has not executed a program since it was forked.
-pub const PF_FORKNOEXEC: u32 = 0x40;
+pub const PF_FORKNOEXEC: TaskFlags = TaskFlags::from_bits_retain(0x40);
 /// Is a kernel thread: has no address space of its own.
-pub const PF_KTHREAD: u32 = 0x20_0000;
+pub const PF_KTHREAD: TaskFlags = TaskFlags::from_bits_retain(0x20_0000);
 /// Bound to its CPU for good, at its priority.
-pub const PF_THREAD_BOUND: u32 = 0x400_0000;
+pub const PF_THREAD_BOUND: TaskFlags = TaskFlags::from_bits_retain(0x400_0000);
 
 /// The letter that `ps` shows for a state.
 pub const fn state_letter(state: u32) -> char {

@@ -19,12 +19,14 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, f
 
 use super::comm::TaskComm;
 use super::cred::Cred;
+use super::flags::AtomicFlags;
+use super::hooks::Hooks;
 use super::kcov::KcovTask;
 use super::perf_event_context::PerfEventContext;
 use super::preempt_notifier::PreemptNotifier;
 use super::sched_entity::SchedEntity;
 use super::sched_info::SchedInfo;
-use super::state::{OnRq, TaskState};
+use super::state::{OnRq, TaskFlags, TaskState};
 use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
@@ -44,8 +46,8 @@ pub struct TaskStruct {
     pub thread: UnsafeCell<ThreadStruct>,
 
     // Constant from `fork` on.
-    /// Foot of the kernel stack.
-    pub stack: *mut ThreadInfo,
+    /// See [`stack`](Self::stack).
+    stack: *mut ThreadInfo,
     /// What instrumented functions put under their frames while this task runs; in a kernel with the
     /// feature `stack_protector`.
     pub stack_canary: AtomicU32,
@@ -60,7 +62,7 @@ pub struct TaskStruct {
     /// TASK_*; written by the task itself, and by whoever wakes it, under the run-queue lock.
     pub state: TaskState,
     /// PF_*.
-    pub flags: AtomicU32,
+    pub flags: AtomicFlags<TaskFlags>,
     /// 1 from before this task is switched to until after another's `finish_task_switch`.
     pub on_cpu: AtomicU32,
     /// Whether the task is on a run queue. Written under that queue's lock.
@@ -99,7 +101,7 @@ pub struct TaskStruct {
 
     /// `sched::hooks`: what wants to know of this task's switches. Each bit is set and cleared by the
     /// task itself, or at fork; that of perf events with `perf_events` held.
-    pub hooks: AtomicU32,
+    pub hooks: AtomicFlags<Hooks>,
     /// Preempt notifiers, a list. Changed by the task itself, preemption off.
     pub preempt_notifiers: UnsafeCell<*const PreemptNotifier>,
     /// Where its coverage is recorded, and what the record needs; with the feature `kcov`.
@@ -176,7 +178,11 @@ pub static TASKS_LIVE: AtomicU32 = AtomicU32::new(0);
 
 impl TaskStruct {
     /// A task with nothing in it but its stack and its numbers, and two references.
-    pub fn new(stack: *mut ThreadInfo, pid: i32, tgid: i32) -> Self {
+    ///
+    /// # Safety
+    /// 1. `stack` is the foot of a kernel stack that becomes the task's, and has a `ThreadInfo` before the
+    ///    task is looked at; or null, and it is not looked at.
+    pub unsafe fn new(stack: *mut ThreadInfo, pid: i32, tgid: i32) -> Self {
         TASKS_LIVE.fetch_add(1, Ordering::Relaxed);
         Self {
             thread: UnsafeCell::new(ThreadStruct::new()),
@@ -186,7 +192,7 @@ impl TaskStruct {
             pid: AtomicI32::new(pid),
             usage: AtomicU32::new(2),
             state: TaskState::new(),
-            flags: AtomicU32::new(0),
+            flags: AtomicFlags::empty(),
             on_cpu: AtomicU32::new(0),
             on_rq: OnRq::new(),
             pi_lock: IrqSpinLock::new(LockClass::PiLock, ()),
@@ -202,7 +208,7 @@ impl TaskStruct {
             start_time: AtomicU64::new(0),
             mm: AtomicPtr::new(core::ptr::null_mut()),
             active_mm: AtomicPtr::new(core::ptr::null_mut()),
-            hooks: AtomicU32::new(0),
+            hooks: AtomicFlags::empty(),
             preempt_notifiers: UnsafeCell::new(core::ptr::null()),
             kcov: SpinLock::new(LockClass::TaskKcov, None),
             kcov_task: KcovTask::default(),
@@ -233,6 +239,12 @@ impl TaskStruct {
         }
     }
 
+    /// Foot of the kernel stack, which goes with the task.
+    #[inline(always)]
+    pub fn stack(&self) -> *mut ThreadInfo {
+        self.stack
+    }
+
     /// Thread number. A thread that executes a program takes that of its process's leader; otherwise it
     /// is constant.
     #[inline(always)]
@@ -259,7 +271,7 @@ impl TaskStruct {
     /// The task's thread_info.
     #[inline(always)]
     pub fn thread_info(&self) -> &ThreadInfo {
-        // SAFETY: `stack` is a live kernel stack as long as the task has a reference.
+        // SAFETY: since `new` it is a kernel stack, and it goes with the task's last reference.
         unsafe { &*self.stack }
     }
 
@@ -281,10 +293,10 @@ impl TaskStruct {
         self.state.set_special_state(state);
     }
 
-    /// Whether all of PF_* `bits` are set.
+    /// Whether all of the PF_* `flags` are set.
     #[inline(always)]
-    pub fn has_flags(&self, bits: u32) -> bool {
-        self.flags.load(Ordering::Relaxed) & bits == bits
+    pub fn has_flags(&self, flags: TaskFlags) -> bool {
+        self.flags.contains(flags)
     }
 }
 

@@ -4,13 +4,30 @@
 //! structure. In the book's kernel `current` is found here; from 2.6.22 on a per-CPU pointer
 //! says so too, and both are live in this kernel.
 //!
+//! ```text
+//!     task_struct (on the heap)             the kernel stack, 8 KiB
+//!   +---------------------------+         +-------------------------+  stack + 8192
+//!   |  thread.sp0  -------------+-------->|  8 bytes free; below    |
+//!   |                           |         |  them pt_regs           |
+//!   |  thread.sp   -------------+----+    |          |              |
+//!   |                           |    |    |          v grows down   |
+//!   |                           |    +--->|  ebp, as it left        |
+//!   |                           |         |                         |
+//!   |                           |         |  STACK_END_MAGIC        |
+//!   |  stack  ------------------+-------->|  thread_info: .task ----+---> back to the task_struct
+//!   +---------------------------+         +-------------------------+  esp & !8191
+//! ```
+//!
 //! Ground floor: the task pointer is opaque here.
 //!
 //! Book: ch. 3, "Identifying a Process". Linux: 2.6.38 `struct thread_info`.
 
-use core::cell::Cell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use bitflags::bitflags;
+
+use super::flags::AtomicFlags;
 
 /// Size of a kernel stack in bytes.
 pub const THREAD_SIZE: usize = 8192;
@@ -20,28 +37,37 @@ pub const STACK_TOP_GAP: usize = 8;
 /// Written just above `thread_info`; another value there means that the stack overran.
 pub const STACK_END_MAGIC: u32 = 0x57ac_6e9d;
 
+bitflags! {
+    /// The flags of a thread that any CPU may set: `ThreadInfo::flags`. Linux numbers them; here
+    /// TIF_* is the flag itself.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct ThreadFlags: u32 {
+        const _ = !0;
+    }
+}
+
 /// Something wants to run just before the return to user mode.
-pub const TIF_NOTIFY_RESUME: u32 = 1;
+pub const TIF_NOTIFY_RESUME: ThreadFlags = ThreadFlags::from_bits_retain(1 << 1);
 /// A signal is pending.
-pub const TIF_SIGPENDING: u32 = 2;
+pub const TIF_SIGPENDING: ThreadFlags = ThreadFlags::from_bits_retain(1 << 2);
 /// The scheduler must be called.
-pub const TIF_NEED_RESCHED: u32 = 3;
+pub const TIF_NEED_RESCHED: ThreadFlags = ThreadFlags::from_bits_retain(1 << 3);
 /// A system call by `sysenter` or `int 0x80` must be single-stepped: TF was set on entry.
-pub const TIF_SINGLESTEP: u32 = 4;
+pub const TIF_SINGLESTEP: ThreadFlags = ThreadFlags::from_bits_retain(1 << 4);
 /// The user's registers in `pt_regs` were changed: all of them must be loaded, by `iret`.
-pub const TIF_IRET: u32 = 5;
+pub const TIF_IRET: ThreadFlags = ThreadFlags::from_bits_retain(1 << 5);
 /// Its address space has an LDT: the way back must ask for a stack of 16 bits. Stays set, and is no
 /// work. (Not a flag of Linux's.)
-pub const TIF_LDT: u32 = 6;
+pub const TIF_LDT: ThreadFlags = ThreadFlags::from_bits_retain(1 << 6);
 
 /// The bits that send a return to user mode round the work loop.
-pub const _TIF_WORK_MASK: u32 = 1 << TIF_SIGPENDING
-    | 1 << TIF_NEED_RESCHED
-    | 1 << TIF_SINGLESTEP
-    | 1 << TIF_NOTIFY_RESUME
-    | 1 << TIF_IRET;
+pub const _TIF_WORK_MASK: ThreadFlags = TIF_SIGPENDING
+    .union(TIF_NEED_RESCHED)
+    .union(TIF_SINGLESTEP)
+    .union(TIF_NOTIFY_RESUME)
+    .union(TIF_IRET);
 /// What keeps a task from the short way back to ring 3 by `iret`.
-pub const _TIF_ALLWORK_MASK: u32 = _TIF_WORK_MASK | 1 << TIF_LDT;
+pub const _TIF_ALLWORK_MASK: ThreadFlags = _TIF_WORK_MASK.union(TIF_LDT);
 
 /// Foot of a kernel stack.
 #[repr(C)]
@@ -49,15 +75,15 @@ pub struct ThreadInfo {
     /// The `task_struct` whose stack this is. Constant.
     pub task: *mut (),
     /// TIF_* bits. Any CPU may set one.
-    pub flags: AtomicU32,
+    pub flags: AtomicFlags<ThreadFlags>,
     /// The CPU that this task runs on, or ran on last. Guarded by the run-queue lock.
     pub cpu: AtomicU32,
     /// See `sync::preempt`. Only the owner of the stack writes it.
-    preempt_count: Cell<i32>,
+    preempt_count: AtomicI32,
     /// Where `sysexit` returns to: `SYSENTER_RETURN` in this process's vDSO, 0 without one.
-    pub sysenter_return: Cell<u32>,
+    pub sysenter_return: AtomicU32,
     /// [`STACK_END_MAGIC`].
-    pub stack_end: Cell<u32>,
+    pub stack_end: AtomicU32,
 }
 
 /// Offset of `flags`, for the entry code.
@@ -74,24 +100,24 @@ impl ThreadInfo {
     pub const fn new(task: *mut (), cpu: u32, preempt_count: i32) -> Self {
         Self {
             task,
-            flags: AtomicU32::new(0),
+            flags: AtomicFlags::empty(),
             cpu: AtomicU32::new(cpu),
-            preempt_count: Cell::new(preempt_count),
-            sysenter_return: Cell::new(0),
-            stack_end: Cell::new(STACK_END_MAGIC),
+            preempt_count: AtomicI32::new(preempt_count),
+            sysenter_return: AtomicU32::new(0),
+            stack_end: AtomicU32::new(STACK_END_MAGIC),
         }
     }
 
     /// Nested reasons not to preempt.
     #[inline(always)]
     pub fn preempt_count(&self) -> i32 {
-        self.preempt_count.get()
+        self.preempt_count.load(Ordering::Relaxed)
     }
 
     /// Overwrites the count; for its owner, and for who builds a new stack.
     #[inline(always)]
     pub fn set_preempt_count(&self, count: i32) {
-        self.preempt_count.set(count);
+        self.preempt_count.store(count, Ordering::Relaxed);
     }
 }
 
@@ -105,20 +131,20 @@ pub fn current_thread_info() -> &'static ThreadInfo {
     unsafe { &*(base as *const ThreadInfo) }
 }
 
-/// Whether bit `flag` is set.
+/// Whether all of `flags` are set.
 #[inline(always)]
-pub fn test_flag(ti: &ThreadInfo, flag: u32) -> bool {
-    ti.flags.load(Ordering::Relaxed) & (1 << flag) != 0
+pub fn test_flag(ti: &ThreadInfo, flags: ThreadFlags) -> bool {
+    ti.flags.contains(flags)
 }
 
-/// Sets bit `flag`.
+/// Sets `flags`.
 #[inline(always)]
-pub fn set_flag(ti: &ThreadInfo, flag: u32) {
-    ti.flags.fetch_or(1 << flag, Ordering::Relaxed);
+pub fn set_flag(ti: &ThreadInfo, flags: ThreadFlags) {
+    ti.flags.insert(flags);
 }
 
-/// Clears bit `flag`.
+/// Clears `flags`.
 #[inline(always)]
-pub fn clear_flag(ti: &ThreadInfo, flag: u32) {
-    ti.flags.fetch_and(!(1 << flag), Ordering::Relaxed);
+pub fn clear_flag(ti: &ThreadInfo, flags: ThreadFlags) {
+    ti.flags.remove(flags);
 }

@@ -9,31 +9,41 @@
 
 use core::mem::offset_of;
 
+use bitflags::bitflags;
+
 use super::fpu_state::FpuState;
 use super::io_bitmap::IoBitmap;
 use crate::hw::desc::{DescStruct, KERNEL_CS};
 
+bitflags! {
+    /// What a switch from or to a task has to do beyond the common steps: `ThreadStruct::work`.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Work: u32 {
+        const _ = !0;
+    }
+}
+
 /// The live x87/SSE registers belong to this task and CR0.TS is clear (Linux: thread_info.status).
-pub const TS_USEDFPU: u32 = 1 << 0;
+pub const TS_USEDFPU: Work = Work::from_bits_retain(1 << 0);
 /// `fpu_counter` may be other than 0: the switch has to reset it, or to preload.
-pub const TS_FPU_COUNTED: u32 = 1 << 1;
+pub const TS_FPU_COUNTED: Work = Work::from_bits_retain(1 << 1);
 /// A descriptor other than the first TLS slot is in use, so all three are loaded.
-pub const TIF_TLS_ALL: u32 = 1 << 2;
+pub const TIF_TLS_ALL: Work = Work::from_bits_retain(1 << 2);
 /// `sysenter_cs` is not the kernel's code segment.
-pub const TIF_SYSENTER_CS: u32 = 1 << 3;
+pub const TIF_SYSENTER_CS: Work = Work::from_bits_retain(1 << 3);
 /// The paravirtual back end batches, so every switch has work.
-pub const TIF_PARAVIRT: u32 = 1 << 4;
+pub const TIF_PARAVIRT: Work = Work::from_bits_retain(1 << 4);
 /// The task was switched away from while it batched page-table entries.
-pub const TIF_LAZY_MMU_UPDATES: u32 = 1 << 27;
+pub const TIF_LAZY_MMU_UPDATES: Work = Work::from_bits_retain(1 << 27);
 /// RDTSC faults in this task.
-pub const TIF_NOTSC: u32 = 1 << 16;
+pub const TIF_NOTSC: Work = Work::from_bits_retain(1 << 16);
 /// The task has debug registers to load.
-pub const TIF_DEBUG: u32 = 1 << 21;
+pub const TIF_DEBUG: Work = Work::from_bits_retain(1 << 21);
 /// The task has an I/O permission bitmap.
-pub const TIF_IO_BITMAP: u32 = 1 << 22;
+pub const TIF_IO_BITMAP: Work = Work::from_bits_retain(1 << 22);
 
 /// Either task has one of these: `__switch_to_xtra` is called.
-pub const _TIF_WORK_CTXSW: u32 = TIF_NOTSC | TIF_DEBUG | TIF_IO_BITMAP;
+pub const _TIF_WORK_CTXSW: Work = TIF_NOTSC.union(TIF_DEBUG).union(TIF_IO_BITMAP);
 
 /// Hardware context of a task that is not running.
 #[repr(C)]
@@ -53,7 +63,7 @@ pub struct ThreadStruct {
     /// TS_* and TIF_* bits: all that the switch must do beyond its common path, in one word,
     /// so that it asks once. Written by the task itself and by the switch.
     /// (Linux spreads them over `thread_info.flags`, `.status` and `fpu_counter`.)
-    pub work: u32,
+    pub work: Work,
     /// DR0–DR3.
     pub debugreg: [u32; 4],
     /// DR6 as the last #DB of this task left it.
@@ -98,7 +108,7 @@ impl ThreadStruct {
             sysenter_cs: KERNEL_CS.0 as u32,
             ip: 0,
             gs: 0,
-            work: 0,
+            work: Work::empty(),
             debugreg: [0; 4],
             debugreg6: 0,
             debugreg7: 0,
@@ -119,12 +129,8 @@ impl ThreadStruct {
     }
 
     /// Sets or clears bits of `work`.
-    pub fn set_work(&mut self, bit: u32, on: bool) {
-        if on {
-            self.work |= bit
-        } else {
-            self.work &= !bit
-        }
+    pub fn set_work(&mut self, bits: Work, on: bool) {
+        self.work.set(bits, on);
     }
 }
 

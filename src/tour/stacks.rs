@@ -40,7 +40,7 @@ fn own() -> Own {
         pid: me.pid(),
         task: me.as_ptr() as u32,
         by_stack: current_by_stack() as u32,
-        thread_info: me.stack as u32,
+        thread_info: me.stack() as u32,
         esp: insn::read_esp(),
     }
 }
@@ -84,11 +84,11 @@ struct Sleeping {
 fn look_at(task: &TaskStruct) -> Sleeping {
     let (sp, ip) = thread_of(task, |t| (t.sp, t.ip));
     Sleeping {
-        stack: task.stack as u32,
+        stack: task.stack() as u32,
         sp,
         ip,
         words: [saved_word(task, 0), saved_word(task, 1)],
-        my_stack: current().stack as u32,
+        my_stack: current().stack() as u32,
         my_esp: insn::read_esp(),
     }
 }

@@ -9,7 +9,7 @@ pub const RSEQ: &[Mutant] = &[
         name: "rseq_not_preempted",
         takes_out: "rseq_preempt",
         edits: &[
-            Edit { file: "src/sched/prepare_task_switch.rs", find: "        rseq_preempt(prev);\n", replace: "" },
+            Edit { file: "src/sched/prepare_task_switch.rs", find: "            rseq_preempt(prev);\n", replace: "" },
         ],
         red: Run::ring3("rseq_counter", "one CPU: a counter without a lock is exact"),
     },

@@ -41,9 +41,8 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "run_queue_of_the_call_that_left",
         takes_out: "the new look for the run queue after the switch",
         edits: &[
-            Edit { file: "src/sched/rq.rs", find: "        Self(this_rq(), PhantomData)\n    }\n", replace: "        Self(this_rq(), PhantomData)\n    }\n\n    /// The mutant's.\n    pub unsafe fn of_stale(rq: &'static Rq) -> Self {\n        Self(rq, PhantomData)\n    }\n" },
             Edit { file: "src/sched/finish_task_switch.rs", find: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {", replace: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>, stale: &'static super::rq::Rq) {" },
-            Edit { file: "src/sched/finish_task_switch.rs", find: "    let mut rq = unsafe { RqLocked::inherit(&last) };", replace: "    let mut rq = unsafe { RqLocked::of_stale(stale) };" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    let mut rq = unsafe { RqLocked::inherit(&last) };", replace: "    let mut rq = unsafe { RqLocked::of_held(stale) };" },
             Edit { file: "src/sched/finish_task_switch.rs", find: "    unsafe { finish_task_switch(Last::from_eax(last)) };", replace: "    unsafe { finish_task_switch(Last::from_eax(last), super::rq::this_rq()) };" },
             Edit { file: "src/sched/context_switch.rs", find: "    prepare_lock_switch(rq);\n", replace: "    let stale = this_rq();\n    prepare_lock_switch(rq);\n" },
             Edit { file: "src/sched/context_switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, stale) };" },

@@ -29,6 +29,7 @@ const GROUND: &[&str] = &[
     "arch::x86::insn",
     "arch::x86::percpu",
     "task::thread_info",
+    "task::flags",
     // Names of numbers.
     "syscall::errno",
     "exit_value",

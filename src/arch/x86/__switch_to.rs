@@ -7,28 +7,39 @@
 //! Between the `esp` load and the last step `current` is still prev, while
 //! `current_thread_info()->task` is next.
 //!
-//! One sequence, in Linux's order, compiled three times, since `work` of both tasks says what is
-//! due: the common steps are all; the FPU as well; all that there is.
+//! One sequence, in Linux's order. The numbers are the same in every file of the switch, in `docs/book.md`
+//! and in gdb:
+//!
+//! | step | what | where | the book's step |
+//! |---|---|---|---|
+//! | 1 | prev's FPU registers to memory | `math_state.rs` | 1 |
+//! | 2 | next's stack for entries from ring 3 | `load_sp0.rs` | 3 |
+//! | 3 | prev's `%gs` to memory | `lazy_gs.rs` | 5 |
+//! | 4 | next's TLS descriptors | `load_tls.rs` | 4 |
+//! | 5 | debug registers, time-stamp counter, ports | `switch_to_xtra.rs` | 7 and 8 |
+//! | 6 | what was only noted is applied | `paravirt.rs` | |
+//! | 7 | next's FPU registers, if it is to have them at once | `math_state.rs` | |
+//! | 8 | next's `%gs` | `lazy_gs.rs` | 6 |
+//! | 9 | `current` is next; prev is the answer | here | 9 |
+//!
+//! (The book's step 2 finds the number of the CPU: here `%fs` leads to its area.)
+//!
+//! Most switches take steps 2, 3, 4, 8 and 9 only: see [`kind`](super::kind).
 //!
 //! Book: ch. 3, "The __switch_to() function". Linux: 2.6.38 `arch/x86/kernel/process_32.c`
 //! (the book's kernel loads TLS before it saves gs).
 
+use super::kind::{All, Common, FPU, Kind, RARE, WithFpu};
 use super::lazy_gs::{lazy_load_gs, lazy_save_gs};
-use super::load_sp0::{load_sp0, load_sp0_and_sysenter_cs};
-use super::load_tls::load_tls_first;
+use super::load_sp0::load_sp0;
+use super::load_tls::load_tls;
 use super::math_state::{__math_state_restore, __unlazy_fpu, switch_fpu_prepare};
-use super::paravirt::{self, arch_end_context_switch};
+use super::paravirt::Batch;
 use super::switch_to_xtra::__switch_to_xtra;
+use super::updates::{Now, Updates};
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_struct::{
-    _TIF_WORK_CTXSW, TIF_PARAVIRT, TIF_SYSENTER_CS, TIF_TLS_ALL, TS_FPU_COUNTED, TS_USEDFPU,
-};
+use crate::task::thread_struct::{_TIF_WORK_CTXSW, TIF_PARAVIRT, Work};
 use crate::{this_cpu_inc, this_cpu_write};
-
-/// Bits of `thread.work` of a task whose FPU state may have to move.
-const FPU: u32 = TS_USEDFPU | TS_FPU_COUNTED;
-/// Bits of a task that has what few have.
-const RARE: u32 = TIF_TLS_ALL | TIF_SYSENTER_CS | TIF_PARAVIRT | _TIF_WORK_CTXSW;
 
 /// Moves all of the hardware context but `esp` and `eip` from `prev_p` to `next_p`.
 ///
@@ -40,43 +51,11 @@ pub unsafe extern "fastcall" fn __switch_to(
     prev_p: *mut TaskStruct,
     next_p: *mut TaskStruct,
 ) -> *mut TaskStruct {
-    // SAFETY: both are live by 1.
-    if unsafe { work(prev_p, next_p) } & (FPU | RARE) == 0 {
-        // SAFETY: by 1, and neither task has any of them.
-        unsafe { steps::<false, false>(prev_p, next_p) }
-    } else {
-        // SAFETY: by 1.
-        unsafe { __switch_to_work(prev_p, next_p) }
-    }
-}
-
-/// The bits of `work` that one of the two tasks has.
-///
-/// # Safety
-/// 1. Both are live, and off their stack or not yet on it.
-#[inline(always)]
-unsafe fn work(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> u32 {
-    // SAFETY: by 1; the words are their own.
-    unsafe { (*(*prev_p).thread()).work | (*(*next_p).thread()).work }
-}
-
-/// The steps with more than the common ones, out of their path.
-///
-/// # Safety
-/// As [`__switch_to`].
-#[cold]
-#[inline(never)]
-#[unsafe(link_section = ".sched.text")]
-unsafe extern "fastcall" fn __switch_to_work(
-    prev_p: *mut TaskStruct,
-    next_p: *mut TaskStruct,
-) -> *mut TaskStruct {
-    // SAFETY: the caller's; without a bit of RARE neither task has what those steps move.
+    // SAFETY: both are live by 1; without a bit of FPU and RARE it is that kind.
     unsafe {
-        if work(prev_p, next_p) & RARE == 0 {
-            steps::<true, false>(prev_p, next_p)
-        } else {
-            steps::<true, true>(prev_p, next_p)
+        match work(prev_p, next_p).intersects(FPU.union(RARE)) {
+            false => steps::<Common>(prev_p, next_p),
+            true => __switch_to_work(prev_p, next_p),
         }
     }
 }
@@ -84,66 +63,45 @@ unsafe extern "fastcall" fn __switch_to_work(
 /// The steps, in 2.6.38's order.
 ///
 /// # Safety
-/// 1. As [`__switch_to`]; `FPU_DUE` is true unless neither task has a bit of [`FPU`], and
-///    `RARE_DUE` likewise of [`RARE`].
+/// 1. As [`__switch_to`]. 2. `K` is a kind with all that one of the two tasks has.
 #[inline(always)]
-unsafe fn steps<const FPU_DUE: bool, const RARE_DUE: bool>(
-    prev_p: *mut TaskStruct,
-    next_p: *mut TaskStruct,
-) -> *mut TaskStruct {
+unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *mut TaskStruct {
     // SAFETY: prev is off its stack and next not yet `current`: by 1 nobody else writes either
     // context, and they are two different tasks.
     let (prev, next) = unsafe { (&mut *(*prev_p).thread(), &mut *(*next_p).thread()) };
 
     // 1. FPU: save it if prev used it; decide whether next gets it at once.
-    let preload = if FPU_DUE {
-        let preload = switch_fpu_prepare(next);
-        __unlazy_fpu::<RARE_DUE>(prev);
-        preload
-    } else {
-        false
-    };
+    let preload = K::FPU && switch_fpu_prepare(next);
+    if K::FPU {
+        __unlazy_fpu::<K::To>(prev);
+    }
 
     // 2. The stack that an entry from ring 3 lands on.
     // SAFETY: we are on next's stack, interrupts off.
-    unsafe {
-        if RARE_DUE {
-            load_sp0_and_sysenter_cs(next);
-        } else {
-            load_sp0(next);
-        }
-    }
+    unsafe { load_sp0::<K>(next) };
 
     // 3. prev's %gs, before its descriptor goes: the register is all that holds it.
     lazy_save_gs(prev);
 
     // 4. next's TLS descriptors, into this CPU's GDT.
     // SAFETY: `set_thread_area` has checked them; interrupts are off.
-    unsafe {
-        if RARE_DUE {
-            paravirt::load_tls(next);
-        } else {
-            load_tls_first(next);
-        }
-    }
+    unsafe { load_tls::<K>(next) };
 
     // 5. Debug registers, time-stamp counter, I/O bitmap.
-    if RARE_DUE && (prev.work | next.work) & _TIF_WORK_CTXSW != 0 {
+    if K::RARE && (prev.work | next.work).intersects(_TIF_WORK_CTXSW) {
         // SAFETY: next comes onto this CPU, interrupts are off.
         unsafe { __switch_to_xtra(prev, next) };
     }
 
-    // 6. What a paravirtual back end has only noted so far is done: the FPU and %gs need it.
-    if FPU_DUE && preload {
-        paravirt::clts::<RARE_DUE>();
+    // 6. What was only noted so far is done: the FPU and %gs need it.
+    if preload {
+        K::To::clts();
     }
-    if RARE_DUE {
-        // SAFETY: next comes onto this CPU, interrupts are off.
-        unsafe { arch_end_context_switch(next) };
-    }
+    // SAFETY: next comes onto this CPU, interrupts are off.
+    unsafe { K::To::end(next) };
 
     // 7. FPU to next, if it is to have it at once.
-    if FPU_DUE && preload {
+    if preload {
         __math_state_restore(next);
         this_cpu_inc!(count.fpu_preloads);
     }
@@ -159,4 +117,39 @@ unsafe fn steps<const FPU_DUE: bool, const RARE_DUE: bool>(
     // SAFETY: we are on its stack.
     unsafe { this_cpu_write!(current_task, next_p as u32) };
     prev_p
+}
+
+/// The bits of `work` that one of the two tasks has.
+///
+/// # Safety
+/// 1. Both are live, and off their stack or not yet on it.
+#[inline(always)]
+unsafe fn work(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> Work {
+    // SAFETY: by 1; the words are their own.
+    unsafe { (*(*prev_p).thread()).work | (*(*next_p).thread()).work }
+}
+
+/// The steps with more than the common ones, out of their path.
+///
+/// # Safety
+/// As [`__switch_to`].
+#[cold]
+#[inline(never)]
+#[unsafe(link_section = ".sched.text")]
+unsafe extern "fastcall" fn __switch_to_work(
+    prev_p: *mut TaskStruct,
+    next_p: *mut TaskStruct,
+) -> *mut TaskStruct {
+    // SAFETY: the caller's; the bits say which kind it is. Where updates are batched every task has
+    // TIF_PARAVIRT, and `context_switch` has begun a batch.
+    unsafe {
+        let work = work(prev_p, next_p);
+        if !work.intersects(RARE) {
+            steps::<WithFpu>(prev_p, next_p)
+        } else if !work.contains(TIF_PARAVIRT) {
+            steps::<All<Now>>(prev_p, next_p)
+        } else {
+            steps::<All<Batch>>(prev_p, next_p)
+        }
+    }
 }

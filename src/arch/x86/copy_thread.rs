@@ -3,6 +3,26 @@
 //! Called by the parent, by a dying task and by a task that executes a new program, each in
 //! process context with interrupts on.
 //!
+//! What `copy_thread` makes of a fresh stack, so that the first switch to the task finds what it expects:
+//!
+//! ```text
+//!   stack + 8192   +-----------------------------+
+//!                  |  8 bytes left free          |
+//!   thread.sp0 --> +-----------------------------+   what the TSS will give for entries from ring 3
+//!                  |  ss   sp   flags   cs   ip  |
+//!                  |  orig_ax   gs  fs  es  ds   |   pt_regs: the parent's, but ax = 0
+//!                  |  ax  bp  di  si  dx  cx  bx |
+//!   thread.sp  --> +-----------------------------+   esp after the switch; no words of `switch_to`
+//!                  :                             :   lie here, as they do for a task that has run
+//!                  +-----------------------------+
+//!                  |  thread_info, its end mark  |
+//!   stack      --> +-----------------------------+
+//!
+//!   thread.ip = ret_from_fork
+//! ```
+//! `switch_to` loads `thread.sp`, pushes `thread.ip`, and the `ret` of `__switch_to` pops it again: so
+//! `ret_from_fork` begins with `esp` at `pt_regs`.
+//!
 //! Book: ch. 3, "The copy_process() function", "Process Termination".
 //! Linux: 2.6.38 `arch/x86/kernel/process_32.c`, `process.c`.
 
@@ -10,11 +30,13 @@ use super::canary::STACK_PROTECTOR;
 use super::current::{Current, current};
 use super::insn;
 use super::io_bitmap::ports_gone;
+use super::kind::All;
 use super::lazy_gs::set_user_gs;
 use super::math_state::{copy_fpu_state, current_fpu_state, fresh_fpu};
 use super::paravirt::is_batching;
 use super::ret_from_fork::ret_from_fork;
 use super::switch_to_xtra::set_cr4_tsd;
+use super::updates::Now;
 use crate::hw::desc::{DescStruct, USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
@@ -128,7 +150,7 @@ pub fn flush_thread(me: Current) {
     thread.debugreg7 = 0;
     insn::set_debugreg(0, 7);
     // SAFETY: empty descriptors; preemption is off.
-    unsafe { super::load_tls::load_tls(thread) };
+    unsafe { super::load_tls::load_tls::<All<Now>>(thread) };
 }
 
 /// First state of a new program: all registers 0, flat user segments, EFLAGS 0x202, gs 0.
@@ -162,5 +184,5 @@ pub fn set_tsc_mode(allowed: bool) {
 /// Whether the running task may read the time-stamp counter.
 pub fn tsc_allowed() -> bool {
     // SAFETY: our own context, only read.
-    unsafe { current().thread_mut() }.work & TIF_NOTSC == 0
+    !unsafe { current().thread_mut() }.work.contains(TIF_NOTSC)
 }

@@ -12,7 +12,9 @@
 //! Called by `__switch_to_xtra` on next's stack, by system calls, the #GP handler and the return to
 //! ring 3.
 //!
-//! Book: ch. 3, "The __switch_to() function", step 8, where the strategy is `lazy`.
+//! A part of step 5 of `__switch_to`.
+//!
+//! Book: ch. 3, "The __switch_to() function", the book's step 8, where the strategy is `lazy`.
 //! Linux: 2.6.11 `handle_io_bitmap` (lazy), 2.6.30-5.4 `__switch_to_xtra` (copy), 5.5
 //! `tss_invalidate_io_bitmap`, `tss_update_io_bitmap` (invalidate).
 
@@ -76,10 +78,10 @@ pub unsafe fn switch_io_bitmap(prev: &ThreadStruct, next: &ThreadStruct) {
             };
         }
         IoBitmapMode::Invalidate => {
-            if prev.work & TIF_IO_BITMAP != 0 {
+            if prev.work.contains(TIF_IO_BITMAP) {
                 tss.x86_tss.io_bitmap_base = INVALID_IO_BITMAP_OFFSET;
             }
-            if next.work & TIF_IO_BITMAP != 0 {
+            if next.work.contains(TIF_IO_BITMAP) {
                 set_flag(current_thread_info(), TIF_NOTIFY_RESUME);
             }
         }
@@ -130,11 +132,20 @@ pub fn fill_lazy_io_bitmap() -> bool {
 
 /// On the way to ring 3: the TSS gets the ports of the running task, if the switch has left them
 /// out.
+#[inline(always)]
 pub fn tss_update_io_bitmap() {
+    if MODE.load(Ordering::Relaxed) == INVALIDATE {
+        fill_invalid_io_bitmap();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn fill_invalid_io_bitmap() {
     let _no_preempt = PreemptGuard::new();
     // SAFETY: preemption is off; our own context.
     unsafe {
-        if mode() == IoBitmapMode::Invalidate && io_bitmap_base() != IO_BITMAP_OFFSET {
+        if io_bitmap_base() != IO_BITMAP_OFFSET {
             load(current().thread_mut());
         }
     }

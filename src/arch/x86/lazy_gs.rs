@@ -7,7 +7,9 @@
 //! With the feature `stack_protector` `%gs` is the kernel's while it runs, the user's selector lies in
 //! `pt_regs` and travels with the stack, and the switch has nothing to do.
 //!
-//! Book: ch. 3, "The __switch_to() function", steps 5 and 6 (with `%fs`).
+//! Steps 3 and 8 of `__switch_to`.
+//!
+//! Book: ch. 3, "The __switch_to() function", the book's steps 5 and 6 (with `%fs`).
 //! Linux: 2.6.38 `lazy_save_gs`, `lazy_load_gs`.
 
 use core::arch::asm;

@@ -4,38 +4,31 @@
 //! `sysenter` does not: its entry code reads `sp0` from the same place. Called by `__switch_to`
 //! on next's stack, interrupts off. A stale value lets next's entry overwrite prev's stack.
 //!
-//! Book: ch. 3, "The __switch_to() function", step 3; "Task State Segment".
+//! Step 2 of `__switch_to`.
+//!
+//! Book: ch. 3, "The __switch_to() function", the book's step 3; "Task State Segment".
 //! Linux: 2.6.38 `native_load_sp0`. SDM: vol. 3, 7.2.1 "Task-State Segment (TSS)", 5.8.7 "Performing
 //! Fast Calls to System Procedures with the SYSENTER and SYSEXIT Instructions".
 
 use super::entry::{sysenter_entry, sysenter_stack};
 use super::insn::{self, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP};
-use super::paravirt;
+use super::kind::Kind;
 use super::percpu::this_cpu;
+use super::updates::Updates;
 use crate::task::thread_struct::ThreadStruct;
-use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
+use crate::{this_cpu_inc, this_cpu_read};
 
-/// Writes next's `sp0` into this CPU's TSS.
+/// Step 2: next's `sp0` into this CPU's TSS; and SYSENTER_CS, which few tasks have otherwise, when it is
+/// not what the TSS's unused `ss1` remembers.
 ///
 /// # Safety
 /// 1. `next` is the context of the task on whose stack this CPU runs, and its `sp0` the top of that
 ///    stack. Interrupts or preemption are off.
 #[inline(always)]
-pub unsafe fn load_sp0(next: &ThreadStruct) {
+pub unsafe fn load_sp0<K: Kind>(next: &ThreadStruct) {
     // SAFETY: by 1.
-    unsafe { this_cpu_write!(tss.x86_tss.sp0, next.sp0) };
-}
-
-/// As [`load_sp0`]; also SYSENTER_CS when it is not what the TSS's unused `ss1` remembers.
-///
-/// # Safety
-/// 1. As [`load_sp0`].
-#[inline(always)]
-pub unsafe fn load_sp0_and_sysenter_cs(next: &ThreadStruct) {
-    // SAFETY: by 1.
-    unsafe { paravirt::load_sp0(next) };
-    let cached = this_cpu_read!(tss.x86_tss.ss1) & 0xffff;
-    if cached != next.sysenter_cs {
+    unsafe { K::To::load_sp0(next.sp0) };
+    if K::RARE && this_cpu_read!(tss.x86_tss.ss1) & 0xffff != next.sysenter_cs {
         // SAFETY: by 1; a context holds the kernel's selector or 0.
         unsafe { set_sysenter_cs(next.sysenter_cs) };
     }

@@ -11,6 +11,8 @@
 //! The switch calls the first half of this file with interrupts off; `math_state_restore` is
 //! called by the #NM handler on the task's own stack.
 //!
+//! Steps 1 and 7 of `__switch_to`; the book's step 1.
+//!
 //! Book: ch. 3, "Saving and Loading the FPU, MMX, and XMM Registers".
 //! Linux: 2.6.38 `arch/x86/kernel/traps.c`, `i387.c`. SDM: vol. 3, 13.4 "Designing
 //! OS Facilities for Saving x87 FPU, SSE and Extended States on Task or Context Switches".
@@ -22,7 +24,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::current::{Current, current};
 use super::insn::{self, clts};
-use super::paravirt;
+use super::updates::Updates;
 use crate::cmdline::Fpu;
 use crate::hw::fxsave::FxsaveArea;
 use crate::sync::PreemptGuard;
@@ -60,10 +62,10 @@ pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
 /// Saves prev's registers if it used them in this slice and takes the FPU away; otherwise its
 /// run of slices with FPU use is over.
 #[inline(always)]
-pub fn __unlazy_fpu<const BATCH: bool>(prev: &mut ThreadStruct) {
+pub fn __unlazy_fpu<To: Updates>(prev: &mut ThreadStruct) {
     if prev.fpu_is_live() {
         __save_init_fpu(prev);
-        paravirt::stts::<BATCH>();
+        To::stts();
     } else {
         set_fpu_counter(prev, 0);
     }

@@ -3,17 +3,33 @@
 //! Called by `context_switch` on prev's stack, interrupts off, before the stack changes: kernel
 //! mappings are the same in every page directory, so the code goes on under next's.
 //!
+//! What a CPU's `tlb_state` and its bit in the address space's `cpu_vm_mask` say together:
+//!
+//! ```text
+//!                          enter_lazy_tlb (a kernel task comes)
+//!    OK, bit set        ------------------------------------------>   LAZY, bit set
+//!    a user task runs:  <------------------------------------------   CR3 is borrowed; a flush is
+//!    each flush is         switch_mm to the same: no CR3 written      still sent here
+//!    made here                                                               |
+//!        ^                                                                   | a flush comes:
+//!        |                                                                   v leave_mm
+//!        |                 switch_mm to the same: CR3 is written      LAZY, bit clear
+//!        +---------------------------------------------------------   CR3 is the kernel's; no flush
+//!                                                                     is sent here any more
+//! ```
+//! `switch_mm` to another address space leads from each to OK with the bit of the new one set, and
+//! clears that of the old one.
+//!
 //! Book: ch. 7, "Actions performed by schedule() to make the process switch"; ch. 2, "Handling the
 //! Hardware Cache and the TLB" (lazy TLB mode).
 //! Linux: 2.6.38 `arch/x86/include/asm/mmu_context.h`.
 
 use core::sync::atomic::Ordering;
 
-use super::bitops::{clear_bit, set_bit};
-use super::insn;
+use super::bitops::set_bit;
 use super::ldt::load_ldt;
-use super::paravirt;
 use super::percpu::{TLBSTATE_LAZY, TLBSTATE_OK, smp_processor_id};
+use super::updates::{Now, Updates};
 use crate::mm::mm_struct::{INIT_MM, MmStruct};
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
@@ -27,16 +43,16 @@ use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 #[inline(always)]
 pub unsafe fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
     // SAFETY: the caller's.
-    unsafe { switch_mm::<false, true>(prev, next) };
+    unsafe { switch_mm::<Now, true>(prev, next) };
 }
 
-/// As [`switch_mm_irqs_off`]; with `BATCH` CR3 is only noted for `arch_end_context_switch`, and
-/// `LDT` is true unless neither has one. Compiled for each, so that the usual switch does not ask.
+/// As [`switch_mm_irqs_off`]; CR3 gets its value in the way of `To`, and `LDT` is true unless neither has
+/// one. Compiled for each, so that the usual switch does not ask.
 ///
 /// # Safety
-/// As [`switch_mm_irqs_off`]; `BATCH` says whether a batch has begun.
+/// As [`switch_mm_irqs_off`].
 #[inline(always)]
-pub unsafe fn switch_mm<const BATCH: bool, const LDT: bool>(prev: &MmStruct, next: &MmStruct) {
+pub unsafe fn switch_mm<To: Updates, const LDT: bool>(prev: &MmStruct, next: &MmStruct) {
     let cpu = smp_processor_id();
     if !core::ptr::eq(prev, next) {
         // SAFETY: what is said here of this CPU becomes true by `load_cr3`, and by 1 no interrupt
@@ -45,13 +61,9 @@ pub unsafe fn switch_mm<const BATCH: bool, const LDT: bool>(prev: &MmStruct, nex
             this_cpu_write!(tlb_state, const TLBSTATE_OK);
             this_cpu_write!(tlb_active_mm, core::ptr::from_ref(next) as u32);
             set_bit(cpu, &next.cpu_vm_mask);
-            load_cr3::<BATCH>(next);
+            load_cr3::<To>(next);
             // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
-            if BATCH {
-                paravirt::note_left(prev);
-            } else {
-                clear_bit(cpu, &prev.cpu_vm_mask);
-            }
+            To::leave(prev);
             if LDT {
                 load_ldt(next);
             }
@@ -68,7 +80,7 @@ pub unsafe fn switch_mm<const BATCH: bool, const LDT: bool>(prev: &MmStruct, nex
             // leave_mm ran while we were lazy: CR3 is the kernel's.
             // SAFETY: by 1 and 3.
             unsafe {
-                load_cr3::<BATCH>(next);
+                load_cr3::<To>(next);
                 if LDT {
                     load_ldt(next);
                 }
@@ -106,22 +118,16 @@ pub unsafe fn leave_mm(mm: &MmStruct) {
     mm.cpu_vm_mask
         .fetch_and(!(1u32 << smp_processor_id()), Ordering::Relaxed);
     // SAFETY: it lives for ever.
-    unsafe { load_cr3::<false>(&INIT_MM) };
+    unsafe { load_cr3::<Now>(&INIT_MM) };
     this_cpu_inc!(count.lazy_leaves);
 }
 
 /// # Safety
 /// 1. `mm` stays live as long as this CPU has it.
 #[inline(always)]
-unsafe fn load_cr3<const BATCH: bool>(mm: &MmStruct) {
+unsafe fn load_cr3<To: Updates>(mm: &MmStruct) {
     let pgd = mm.pgd.load(Ordering::Relaxed);
     // SAFETY: every page directory has the kernel's mappings, and by 1 this one stays.
-    unsafe {
-        if BATCH {
-            paravirt::note_cr3(pgd);
-        } else {
-            insn::write_cr3(pgd);
-        }
-    }
+    unsafe { To::write_cr3(pgd) };
     this_cpu_inc!(count.cr3_writes);
 }

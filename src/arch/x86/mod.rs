@@ -15,6 +15,7 @@
 //! - [`current`]: the running task, found in two ways
 //! - [`switch_to`]: the book's sequence
 //! - [`__switch_to`]: its second half, step by step
+//! - [`kind`]: which of them a switch takes; [`updates`]: how they get to the machine
 //! - [`math_state`]: lazy FPU
 //! - [`paravirt`]: the back end that applies a switch in one go
 //! - [`load_sp0`]: the stack of entries from ring 3
@@ -84,6 +85,8 @@ pub mod irq;
 #[cfg(target_os = "none")]
 pub mod kcov;
 #[cfg(target_os = "none")]
+pub mod kind;
+#[cfg(target_os = "none")]
 pub mod lapic;
 #[cfg(target_os = "none")]
 pub mod lazy_gs;
@@ -127,6 +130,8 @@ pub mod trampoline;
 pub mod traps;
 #[cfg(target_os = "none")]
 pub mod uaccess;
+#[cfg(target_os = "none")]
+pub mod updates;
 #[cfg(target_os = "none")]
 pub mod usercopy;
 pub mod vdso;

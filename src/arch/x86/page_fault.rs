@@ -9,8 +9,6 @@
 //! Linux: 2.6.38 `arch/x86/mm/fault.c` (`do_page_fault`, `no_context`, `bad_area`).
 //! SDM: volume 3, 4.7 "Page-Fault Exceptions".
 
-use core::sync::atomic::Ordering;
-
 use crate::{
     arch::x86::{
         current::{Current, current},
@@ -22,7 +20,7 @@ use crate::{
     hw::pte::{PAGE_SIZE, PageFaultError},
     mm::fault::{FaultSignal, handle_mm_fault},
     sync::preempt::preempt_count,
-    task::{perf_attr::SwEvent, perf_event_context::HOOK_PERF_EVENTS, pt_regs::PtRegs},
+    task::{hooks::HOOK_PERF_EVENTS, perf_attr::SwEvent, pt_regs::PtRegs},
 };
 
 const SEGV_MAPERR: i32 = 1;
@@ -58,7 +56,7 @@ fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), Fau
     }
     let me = current();
     let mm = me.mm_struct().ok_or(FaultSignal::NotMapped)?;
-    if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS == 0 {
+    if !me.hooks.contains(HOOK_PERF_EVENTS) {
         handle_mm_fault(mm, address, error)?;
         me.min_flt.inc();
         return Ok(());

@@ -12,6 +12,8 @@
 //! The modes never nest. A switch out of LAZY_MMU leaves it first and has the task remember it
 //! (TIF_LAZY_MMU_UPDATES); the switch back to that task enters it again.
 //!
+//! Step 6 of `__switch_to` is the end of a batch.
+//!
 //! Called by `context_switch` and `__switch_to` with interrupts off, and by `mm` with preemption off.
 //!
 //! Linux: 2.6.38 `arch/x86/kernel/paravirt.c` (`paravirt_start_context_switch`,
@@ -23,10 +25,9 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arrayvec::ArrayVec;
 
-use super::bitops::clear_bit;
 use super::insn;
-use super::load_tls;
 use super::percpu::{NR_CPUS, smp_processor_id};
+use super::updates::{Now, Updates};
 use crate::cmdline::Paravirt;
 use crate::hw::desc::DescStruct;
 use crate::mm::mm_struct::MmStruct;
@@ -60,7 +61,7 @@ pub fn is_batching() -> bool {
 
 /// What a CPU has noted but not done.
 #[derive(Default)]
-struct Batch {
+struct Noted {
     cr3: Option<u32>,
     /// The address space that this CPU leaves with it.
     left: Option<NonNull<MmStruct>>,
@@ -88,13 +89,13 @@ pub struct Hardware {
     pub is_in_left: bool,
 }
 
-struct PerCpuBatch(UnsafeCell<Batch>);
+struct PerCpuNoted(UnsafeCell<Noted>);
 
 // SAFETY: each CPU has its own, and uses it with preemption off.
-unsafe impl Sync for PerCpuBatch {}
+unsafe impl Sync for PerCpuNoted {}
 
-static BATCHES: [PerCpuBatch; NR_CPUS] = [const {
-    PerCpuBatch(UnsafeCell::new(Batch {
+static NOTED: [PerCpuNoted; NR_CPUS] = [const {
+    PerCpuNoted(UnsafeCell::new(Noted {
         cr3: None,
         left: None,
         tls: None,
@@ -105,13 +106,13 @@ static BATCHES: [PerCpuBatch; NR_CPUS] = [const {
     }))
 }; NR_CPUS];
 
-/// This CPU's batch.
+/// What this CPU has noted.
 ///
 /// # Safety
 /// 1. Preemption is off as long as the answer is used: it stays this CPU's. 2. The caller has no other.
-unsafe fn batch<'a>() -> &'a mut Batch {
+unsafe fn noted<'a>() -> &'a mut Noted {
     // SAFETY: by 1 and 2; interrupt handlers batch nothing.
-    unsafe { &mut *BATCHES[smp_processor_id() as usize].0.get() }
+    unsafe { &mut *NOTED[smp_processor_id() as usize].0.get() }
 }
 
 fn enter_lazy(mode: u32) {
@@ -161,29 +162,26 @@ pub unsafe fn arch_start_context_switch(prev: &TaskStruct) {
 #[inline(never)]
 #[unsafe(link_section = ".sched.text")]
 pub unsafe fn arch_end_context_switch(next: &mut ThreadStruct) {
-    if !is_lazy(PARAVIRT_LAZY_CPU) {
-        return;
-    }
     // SAFETY: by 1; the only one here.
-    let batch = unsafe { batch() };
+    let batch = unsafe { noted() };
     let left = batch.left.take();
     // SAFETY: who ran in `left` before us holds it until `finish_task_switch`.
     let before = unsafe { hardware(left) };
     if let Some(cr3) = batch.cr3.take() {
         // SAFETY: the page directory of next's address space, which next holds.
-        unsafe { insn::write_cr3(cr3) };
+        unsafe { Now::write_cr3(cr3) };
     }
     if let Some(left) = left {
-        // SAFETY: as above; a CPU's number is below 32.
-        unsafe { clear_bit(smp_processor_id(), &left.as_ref().cpu_vm_mask) };
+        // SAFETY: as above; CR3 is the new one.
+        unsafe { Now::leave(left.as_ref()) };
     }
     if let Some(tls) = batch.tls.take() {
         // SAFETY: noted by `load_tls`, whose caller vouched for them.
-        unsafe { load_tls::write_tls(&tls) };
+        unsafe { Now::load_tls(&tls, true) };
     }
     if let Some(sp0) = batch.sp0.take() {
         // SAFETY: noted by `load_sp0`: next's.
-        unsafe { this_cpu_write!(tss.x86_tss.sp0, sp0) };
+        unsafe { Now::load_sp0(sp0) };
     }
     match batch.ts.take() {
         Some(true) => insn::stts(),
@@ -194,7 +192,7 @@ pub unsafe fn arch_end_context_switch(next: &mut ThreadStruct) {
     batch.last = Some((before, unsafe { hardware(left) }));
     this_cpu_inc!(count.paravirt_batches);
     leave_lazy(PARAVIRT_LAZY_CPU);
-    if next.work & TIF_LAZY_MMU_UPDATES != 0 {
+    if next.work.contains(TIF_LAZY_MMU_UPDATES) {
         next.set_work(TIF_LAZY_MMU_UPDATES, false);
         enter_lazy(PARAVIRT_LAZY_MMU);
     }
@@ -204,7 +202,7 @@ pub unsafe fn arch_end_context_switch(next: &mut ThreadStruct) {
 pub fn around_last_batch() -> Option<(Hardware, Hardware)> {
     let _no_preempt = PreemptGuard::new();
     // SAFETY: preemption is off; the only one here.
-    unsafe { batch() }.last
+    unsafe { noted() }.last
 }
 
 /// What this CPU has now.
@@ -229,78 +227,45 @@ unsafe fn hardware(left: Option<NonNull<MmStruct>>) -> Hardware {
 
 // ------------------------------------------------------------ the switch's updates
 
-/// CR3 gets this page directory with the batch.
-///
-/// # Safety
-/// 1. Within a batch of this CPU: interrupts are off. 2. `pgd` is a page directory, and stays one as long
-///    as this CPU has it.
-pub unsafe fn note_cr3(pgd: u32) {
-    debug_assert!(
-        is_lazy(PARAVIRT_LAZY_CPU),
-        "BUG: paravirt: CR3 noted outside a batch"
-    );
-    // SAFETY: by 1; the only one here.
-    unsafe { batch() }.cr3 = Some(pgd);
-}
+/// Each update is noted; [`arch_end_context_switch`] applies them, in the order of [`Now`](super::updates::Now).
+pub struct Batch;
 
-/// This CPU's bit goes from the mask of `prev` when CR3 is no longer `prev`'s: with the batch.
-///
-/// # Safety
-/// 1. Within a batch of this CPU: interrupts are off. 2. `prev` stays live to the end of the batch.
-pub unsafe fn note_left(prev: &MmStruct) {
-    // SAFETY: by 1; the only one here.
-    unsafe { batch() }.left = Some(NonNull::from(prev));
-}
-
-/// For the switch of tasks with work to do: all of these are.
-///
-/// # Safety
-/// 1. As [`super::load_sp0::load_sp0`].
-pub unsafe fn load_sp0(next: &ThreadStruct) {
-    // SAFETY: by 1; the only batch here.
-    unsafe {
-        if is_lazy(PARAVIRT_LAZY_CPU) {
-            batch().sp0 = Some(next.sp0);
-        } else {
-            super::load_sp0::load_sp0(next);
-        }
+impl Updates for Batch {
+    unsafe fn load_sp0(sp0: u32) {
+        // SAFETY: by 1; the only one here.
+        unsafe { noted() }.sp0 = Some(sp0);
     }
-}
 
-/// TLS descriptors of next.
-///
-/// # Safety
-/// 1. As [`load_tls::load_tls`].
-pub unsafe fn load_tls(next: &ThreadStruct) {
-    // SAFETY: by 1; the only batch here.
-    unsafe {
-        if is_lazy(PARAVIRT_LAZY_CPU) {
-            batch().tls = Some(next.tls_array);
-        } else {
-            load_tls::load_tls(next);
-        }
+    unsafe fn load_tls(tls: &[DescStruct; 3], _all: bool) {
+        // SAFETY: by 1; the only one here.
+        unsafe { noted() }.tls = Some(*tls);
     }
-}
 
-/// CR0.TS is cleared; `BATCH`: a batch may have begun.
-#[inline(always)]
-pub fn clts<const BATCH: bool>() {
-    if BATCH && is_lazy(PARAVIRT_LAZY_CPU) {
-        // SAFETY: within a batch interrupts are off; the only one here.
-        unsafe { batch() }.ts = Some(false);
-    } else {
-        insn::clts();
+    unsafe fn write_cr3(pgd: u32) {
+        // SAFETY: by 1; the only one here.
+        unsafe { noted() }.cr3 = Some(pgd);
     }
-}
 
-/// CR0.TS is set; `BATCH` as above.
-#[inline(always)]
-pub fn stts<const BATCH: bool>() {
-    if BATCH && is_lazy(PARAVIRT_LAZY_CPU) {
-        // SAFETY: within a batch interrupts are off; the only one here.
-        unsafe { batch() }.ts = Some(true);
-    } else {
-        insn::stts();
+    unsafe fn leave(prev: &MmStruct) {
+        // SAFETY: by 1; the only one here.
+        unsafe { noted() }.left = Some(NonNull::from(prev));
+    }
+
+    fn stts() {
+        let _no_preempt = PreemptGuard::new();
+        // SAFETY: preemption is off; the only one here.
+        unsafe { noted() }.ts = Some(true);
+    }
+
+    fn clts() {
+        let _no_preempt = PreemptGuard::new();
+        // SAFETY: preemption is off; the only one here.
+        unsafe { noted() }.ts = Some(false);
+    }
+
+    unsafe fn end(next: &mut ThreadStruct) {
+        // SAFETY: the caller's.
+        unsafe { arch_end_context_switch(next) };
     }
 }
 
@@ -318,7 +283,7 @@ pub fn arch_leave_lazy_mmu_mode() {
     if is_batching() {
         let _no_preempt = PreemptGuard::new();
         // SAFETY: preemption is off; the only one here.
-        write_ptes(&mut unsafe { batch() }.ptes);
+        write_ptes(&mut unsafe { noted() }.ptes);
         leave_lazy(PARAVIRT_LAZY_MMU);
     }
 }
@@ -331,7 +296,7 @@ pub fn set_pte(slot: &'static AtomicU32, value: u32) {
     }
     let _no_preempt = PreemptGuard::new();
     // SAFETY: preemption is off; the only one here.
-    let ptes = &mut unsafe { batch() }.ptes;
+    let ptes = &mut unsafe { noted() }.ptes;
     if ptes.is_full() {
         write_ptes(ptes);
     }

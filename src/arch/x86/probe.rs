@@ -7,7 +7,7 @@
 
 use core::arch::{asm, global_asm};
 
-use crate::task::last::{Last, Prev};
+use crate::task::last::{Last, Next, Prev};
 use crate::task::task_struct::TaskStruct;
 
 global_asm!(
@@ -56,13 +56,13 @@ unsafe extern "C" {
 /// As [`super::switch_to::switch_to`].
 pub unsafe fn switch_to_with_registers(
     prev: Prev<TaskStruct>,
-    next: *mut TaskStruct,
+    next: Next<TaskStruct>,
     registers: &mut [u32; 4],
 ) -> Last<TaskStruct> {
-    // SAFETY: the caller's, for the switch, which returns `last`. The routine keeps our own registers; nobody follows
-    // ebp while it is no frame pointer, but for a back-trace, which expects anything.
-    let last =
-        unsafe { probe_switch_to(prev.into_ptr().cast(), next.cast(), registers.as_mut_ptr()) };
+    let (prev, next) = (prev.into_ptr().cast(), next.into_ptr().cast());
+    // SAFETY: the caller's, for the switch, which returns `last`. The routine keeps our own registers;
+    // nobody follows ebp while it is no frame pointer, but for a back-trace, which expects anything.
+    let last = unsafe { probe_switch_to(prev, next, registers.as_mut_ptr()) };
     // SAFETY: what the switch returned.
     unsafe { Last::from_eax(last.cast()) }
 }

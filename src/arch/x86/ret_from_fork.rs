@@ -4,6 +4,15 @@
 //! the task that ran before. The stack is the new task's, with `pt_regs` on top. A new task
 //! never executes the `popfl` of `switch_to`, so EFLAGS are set here.
 //!
+//! ```text
+//!   ret_from_fork           syscall_exit                kernel_thread_helper (cs was the kernel's)
+//!   |  ss  sp      |        |  ss  sp      |            |  ss  sp      |<- esp: iret within ring 0 pops
+//!   |  flags cs ip |        |  flags cs ip |            |  flags cs ip |   ip, cs and flags only
+//!   |  ...  bx     |<- esp  |  ...  bx     |<- esp      |  ...  bx     |<- esp after `subl`: pt_regs are
+//!                                                                          kept whole, for an exec
+//! ```
+//! A program's first `iret` pops all of it, and goes to ring 3.
+//!
 //! Book: ch. 3, "The do_fork() Function". Linux: 2.6.38 `ret_from_fork`, `kernel_thread_helper`.
 
 use core::arch::{asm, global_asm};

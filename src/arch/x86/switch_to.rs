@@ -39,7 +39,7 @@ use core::mem::offset_of;
 
 use super::__switch_to::__switch_to;
 use super::canary::{PERCPU_CANARY, STACK_PROTECTOR};
-use crate::task::last::{Last, Prev};
+use crate::task::last::{Last, Next, Prev};
 use crate::task::task_struct::{THREAD_IP, THREAD_SP, TaskStruct};
 
 global_asm!(
@@ -113,11 +113,11 @@ switch_to_end:
 /// task that ran before that, which need not be `next`.
 ///
 /// # Safety
-/// 1. `prev` is `current`; `next` is another live task that no CPU runs, whose `thread.sp` and
-///    `thread.ip` were left by an earlier `switch_to` or by `copy_thread`.
+/// 1. `next` is another task than `prev`, and its `thread.sp` and `thread.ip` were left by an earlier
+///    `switch_to` or by `copy_thread`.
 /// 2. Interrupts are off, and this CPU's run-queue lock is held for next to release.
 #[inline(always)]
-pub unsafe fn switch_to(prev: Prev<TaskStruct>, next: *mut TaskStruct) -> Last<TaskStruct> {
+pub unsafe fn switch_to(prev: Prev<TaskStruct>, next: Next<TaskStruct>) -> Last<TaskStruct> {
     let last: *mut TaskStruct;
     // SAFETY: the sequence keeps ebx, esi, edi, ebp and EFLAGS of the caller's own frame and
     // clobbers what is named here; by 1 and 2 the stack it loads is next's and nobody else's.
@@ -125,7 +125,7 @@ pub unsafe fn switch_to(prev: Prev<TaskStruct>, next: *mut TaskStruct) -> Last<T
         asm!(
             "call switch_to",
             inlateout("eax") prev.into_ptr() => last,
-            inlateout("edx") next => _,
+            inlateout("edx") next.into_ptr() => _,
             lateout("ecx") _,
         );
     }

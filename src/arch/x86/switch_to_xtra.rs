@@ -2,7 +2,9 @@
 //!
 //! Called by `__switch_to` when prev or next has a TIF_* flag of `_TIF_WORK_CTXSW`.
 //!
-//! Book: ch. 3, "The __switch_to() function", steps 7 and 8. Linux: 2.6.38 `__switch_to_xtra`
+//! Step 5 of `__switch_to`.
+//!
+//! Book: ch. 3, "The __switch_to() function", the book's steps 7 and 8. Linux: 2.6.38 `__switch_to_xtra`
 //! (debug registers as 2.6.32 has them, loaded for next and never cleared for prev).
 
 use super::insn;
@@ -20,15 +22,15 @@ use crate::this_cpu_inc;
 pub unsafe fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
     // DR7 last: it arms the others. A stale one may still trap in a task without breakpoints:
     // `do_debug` finds that the task has none and clears DR7.
-    if next.work & TIF_DEBUG != 0 {
+    if next.work.contains(TIF_DEBUG) {
         load_debug_registers(next);
     }
 
-    if (prev.work ^ next.work) & TIF_NOTSC != 0 {
-        set_cr4_tsd(next.work & TIF_NOTSC != 0);
+    if (prev.work ^ next.work).contains(TIF_NOTSC) {
+        set_cr4_tsd(next.work.contains(TIF_NOTSC));
     }
 
-    if (prev.work | next.work) & TIF_IO_BITMAP != 0 {
+    if (prev.work | next.work).intersects(TIF_IO_BITMAP) {
         // SAFETY: by 1.
         unsafe { switch_io_bitmap(prev, next) };
     }

@@ -19,6 +19,7 @@ use crate::fs::procfs::SystemFile;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
 use crate::process::tasklist::TASKLIST;
 use crate::sched::loadavg::{FIXED_1, avenrun, nr_running};
+use crate::sched::rq::cpu_rq;
 use crate::sched::timer::ticks_in;
 
 /// The contents of `file`.
@@ -62,8 +63,7 @@ fn irqs(cpu: u32) -> [u32; NR_IRQS] {
 }
 
 fn nr_switches(cpu: u32) -> u64 {
-    // SAFETY: an atomic of an area that exists for ever.
-    unsafe { (*per_cpu(cpu)).rq.nr_switches.get() }
+    cpu_rq(cpu).nr_switches.get()
 }
 
 /// Over all CPUs; what is full goes on at 0.

@@ -118,7 +118,7 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         ppid: task.ppid.load(Ordering::Relaxed),
         pgrp: task.signal.pgrp.load(Ordering::Relaxed),
         session: task.signal.session.load(Ordering::Relaxed),
-        flags: task.flags.load(Ordering::Relaxed),
+        flags: task.flags.load(Ordering::Relaxed).bits(),
         min_flt: used.min_flt,
         cmin_flt: children.min_flt,
         utime: clock_t(used.utime),

@@ -7,12 +7,13 @@
 
 use core::sync::atomic::Ordering;
 
-use crate::task::kcov::{HOOK_KCOV, KCOV_IN_CTXSW};
+use crate::task::hooks::HOOK_KCOV;
+use crate::task::kcov::KCOV_IN_CTXSW;
 use crate::task::task_struct::TaskStruct;
 
 /// Nothing of `prev` is recorded from here on.
 pub fn kcov_prepare_switch(prev: &TaskStruct) {
-    if prev.hooks.load(Ordering::Relaxed) & HOOK_KCOV != 0 {
+    if prev.hooks.contains(HOOK_KCOV) {
         let was = prev
             .kcov_task
             .mode
@@ -26,7 +27,7 @@ pub fn kcov_prepare_switch(prev: &TaskStruct) {
 
 /// It is again.
 pub fn kcov_finish_switch(curr: &TaskStruct) {
-    if curr.hooks.load(Ordering::Relaxed) & HOOK_KCOV != 0 {
+    if curr.hooks.contains(HOOK_KCOV) {
         curr.kcov_task
             .mode
             .fetch_and(!KCOV_IN_CTXSW, Ordering::Relaxed);

@@ -31,20 +31,16 @@ use crate::mm::membarrier::{
     MEMBARRIER_STATE_GLOBAL_EXPEDITED, MEMBARRIER_STATE_PRIVATE_EXPEDITED_SYNC_CORE,
 };
 use crate::mm::mm_struct::MmStruct;
-use crate::sched::rq::{Rq, cpu_rq, rq_lock, rq_unlock, this_rq};
+use crate::sched::rq::{Rq, cpu_rq, this_rq};
 use crate::sync::{IrqGuard, PreemptGuard};
 use crate::this_cpu_inc;
 
 /// This CPU goes from `prev` to `next`: it takes part in what next has registered for.
-///
-/// # Safety
-/// 1. `rq` is this CPU's run queue, and interrupts are off.
 #[inline(always)]
-pub unsafe fn membarrier_switch_mm(rq: *mut Rq, prev: &MmStruct, next: &MmStruct) {
+pub fn membarrier_switch_mm(rq: &Rq, prev: &MmStruct, next: &MmStruct) {
     if !ptr::eq(prev, next) {
         let state = next.context_flags.load(Ordering::Relaxed);
-        // SAFETY: by 1; an atomic.
-        unsafe { (*rq).membarrier_state.store(state, Ordering::Relaxed) };
+        rq.membarrier_state.store(state, Ordering::Relaxed);
     }
 }
 
@@ -66,8 +62,7 @@ pub fn membarrier_exec_mmap(mm: &MmStruct) {
     // What the old program did comes before: from here on nobody waits for it.
     fence(Ordering::SeqCst);
     debug_assert!(mm.context_flags.load(Ordering::Relaxed) == 0);
-    // SAFETY: this CPU's, as interrupts are off; an atomic.
-    unsafe { (*this_rq()).membarrier_state.store(0, Ordering::Relaxed) };
+    this_rq().membarrier_state.store(0, Ordering::Relaxed);
 }
 
 /// A barrier on every CPU. Linux waits until each has switched; here each is interrupted.
@@ -111,12 +106,8 @@ pub fn membarrier_register(mm: &MmStruct, set: u32, ready: u32) {
 fn ipi_sync_rq_state(mm: &MmStruct) {
     if ptr::eq(current().active_mm.load(Ordering::Relaxed), mm) {
         let state = mm.context_flags.load(Ordering::Relaxed);
-        // SAFETY: this CPU's: we are an interrupt, or have interrupts off; an atomic.
-        unsafe {
-            (*this_rq())
-                .membarrier_state
-                .store(state, Ordering::Relaxed)
-        };
+        // This CPU's: we are an interrupt, or have interrupts off.
+        this_rq().membarrier_state.store(state, Ordering::Relaxed);
     }
     fence(Ordering::SeqCst);
 }
@@ -144,20 +135,14 @@ fn barrier_on(wanted: impl Fn(&Curr) -> bool) {
 
 /// The lock keeps the task that runs there from ending meanwhile.
 fn curr_of(cpu: u32) -> Curr {
-    let rq = cpu_rq(cpu);
     let _irq = IrqGuard::new();
-    // SAFETY: a per-CPU run queue, interrupts are off, and no run queue's lock is held here. A task
-    // that runs is live, and goes on running as long as we hold the lock.
-    unsafe {
-        rq_lock(rq);
-        let mm = (*(*rq).curr).mm.load(Ordering::Relaxed);
-        let state = (*rq).membarrier_state.load(Ordering::Relaxed);
-        rq_unlock(rq);
-        Curr {
-            mm,
-            in_user: !mm.is_null(),
-            state,
-        }
+    let rq = cpu_rq(cpu).lock();
+    // SAFETY: a task that runs is live, and goes on running as long as we hold the lock.
+    let mm = unsafe { (*rq.curr()).mm.load(Ordering::Relaxed) };
+    Curr {
+        mm,
+        in_user: !mm.is_null(),
+        state: rq.membarrier_state.load(Ordering::Relaxed),
     }
 }
 

@@ -23,8 +23,9 @@ use crate::arch::x86::percpu::smp_processor_id;
 use crate::sched::rq::task_rq_lock;
 use crate::sync::{LockClass, SpinLock};
 use crate::syscall::errno::Errno;
+use crate::task::hooks::HOOK_PERF_EVENTS;
 use crate::task::perf_attr::{PerfEventAttr, SwEvent};
-use crate::task::perf_event_context::{Counts, HOOK_PERF_EVENTS, Slot};
+use crate::task::perf_event_context::{Counts, Slot};
 use crate::task::state::PF_EXITING;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
@@ -67,7 +68,7 @@ static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
 /// prev leaves this CPU.
 pub fn perf_event_task_sched_out(prev: &TaskStruct) {
-    if prev.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0 {
+    if prev.hooks.contains(HOOK_PERF_EVENTS) {
         let migrations = prev.nr_migrations.get();
         prev.perf_events.lock().sched_out(rdtsc(), migrations);
     }
@@ -75,7 +76,7 @@ pub fn perf_event_task_sched_out(prev: &TaskStruct) {
 
 /// `curr` has come onto this CPU.
 pub fn perf_event_task_sched_in(curr: &TaskStruct) {
-    if curr.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0 {
+    if curr.hooks.contains(HOOK_PERF_EVENTS) {
         let migrations = curr.nr_migrations.get();
         curr.perf_events
             .lock()
@@ -160,8 +161,7 @@ impl PerfEvent {
         task.perf_events.lock().reserve()?;
         // With this lock nobody switches to it or away from it.
         let locked = task_rq_lock(task);
-        // SAFETY: the lock is held.
-        let runs = unsafe { (*locked.rq).curr } == task.as_ptr();
+        let runs = locked.rq.curr() == task.as_ptr();
         let cpu = runs.then(|| task.cpu());
         let migrations = task.nr_migrations.get();
         let mut context = task.perf_events.lock();
@@ -169,7 +169,7 @@ impl PerfEvent {
             return Err(Errno::ESRCH);
         }
         context.install(slot, rdtsc(), cpu, Some(migrations));
-        task.hooks.fetch_or(HOOK_PERF_EVENTS, Ordering::Relaxed);
+        task.hooks.insert(HOOK_PERF_EVENTS);
         Ok(())
     }
 
@@ -287,14 +287,14 @@ fn remove(task: &TaskStruct, id: u64) -> Option<(Slot<Arc<PerfEvent>>, Counts)> 
     let mut context = task.perf_events.lock();
     let removed = context.remove(id, rdtsc());
     if context.slots().is_empty() {
-        task.hooks.fetch_and(!HOOK_PERF_EVENTS, Ordering::Relaxed);
+        task.hooks.remove(HOOK_PERF_EVENTS);
     }
     removed
 }
 
 /// Gives a new task, which has never run, children of the events that its parent hands down.
 pub fn perf_event_init_task(me: Current, child: &TaskRef) {
-    if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS == 0 {
+    if !me.hooks.contains(HOOK_PERF_EVENTS) {
         return;
     }
     let slots: Vec<Slot<Arc<PerfEvent>>> = {
@@ -317,7 +317,7 @@ pub fn perf_event_init_task(me: Current, child: &TaskRef) {
         if !children.is_closed {
             let mut context = child.perf_events.lock();
             context.install(its, rdtsc(), None, None);
-            child.hooks.fetch_or(HOOK_PERF_EVENTS, Ordering::Relaxed);
+            child.hooks.insert(HOOK_PERF_EVENTS);
             drop(context);
             children.events.push(new);
         }
@@ -326,7 +326,7 @@ pub fn perf_event_init_task(me: Current, child: &TaskRef) {
 
 /// The running task has executed a program.
 pub fn perf_event_enable_on_exec(me: Current) {
-    if me.hooks.load(Ordering::Relaxed) & HOOK_PERF_EVENTS != 0 {
+    if me.hooks.contains(HOOK_PERF_EVENTS) {
         me.perf_events.lock().exec(rdtsc());
     }
 }

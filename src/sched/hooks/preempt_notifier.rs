@@ -4,12 +4,10 @@
 //!
 //! Linux: 2.6.23 `preempt_notifier_register`; 5.4 `kernel/sched/core.c`.
 
-use core::sync::atomic::Ordering;
-
-use super::HOOK_PREEMPT_NOTIFIERS;
 use crate::arch::x86::current::current;
 use crate::arch::x86::percpu::smp_processor_id;
 use crate::sync::PreemptGuard;
+use crate::task::hooks::HOOK_PREEMPT_NOTIFIERS;
 use crate::task::preempt_notifier::PreemptNotifier;
 use crate::task::task_struct::TaskStruct;
 
@@ -26,7 +24,7 @@ pub unsafe fn preempt_notifier_register(notifier: *mut PreemptNotifier) {
         (*notifier).next = *me.preempt_notifiers.get();
         *me.preempt_notifiers.get() = notifier;
     }
-    me.hooks.fetch_or(HOOK_PREEMPT_NOTIFIERS, Ordering::Relaxed);
+    me.hooks.insert(HOOK_PREEMPT_NOTIFIERS);
 }
 
 /// Takes `notifier` off the running task's list; nothing happens if it is not there.
@@ -47,8 +45,7 @@ pub unsafe fn preempt_notifier_unregister(notifier: *const PreemptNotifier) {
             link = (&raw const (**link).next).cast_mut();
         }
         if (*me.preempt_notifiers.get()).is_null() {
-            me.hooks
-                .fetch_and(!HOOK_PREEMPT_NOTIFIERS, Ordering::Relaxed);
+            me.hooks.remove(HOOK_PREEMPT_NOTIFIERS);
         }
     }
 }
@@ -79,7 +76,7 @@ pub unsafe fn fire_sched_in_preempt_notifiers(curr: &TaskStruct) {
 /// # Safety
 /// 1. `task` is in a switch, and so changes nothing of its list.
 unsafe fn for_each(task: &TaskStruct, call: impl Fn(&PreemptNotifier)) {
-    if task.hooks.load(Ordering::Relaxed) & HOOK_PREEMPT_NOTIFIERS == 0 {
+    if !task.hooks.contains(HOOK_PREEMPT_NOTIFIERS) {
         return;
     }
     // SAFETY: by 1; what is registered is live, as `preempt_notifier_register` demands.

@@ -6,9 +6,10 @@
 
 use core::sync::atomic::Ordering;
 
-use super::{HOOK_SCHED_INFO, add_hook_of_new_tasks};
+use super::add_hook_of_new_tasks;
 use crate::arch::x86::insn::rdtsc;
 use crate::sched::rq::task_rq_lock;
+use crate::task::hooks::HOOK_SCHED_INFO;
 use crate::task::sched_info::SchedInfo;
 use crate::task::state::TASK_RUNNING;
 use crate::task::task_struct::TaskStruct;
@@ -26,11 +27,11 @@ pub fn force_schedstat_enabled() {
 pub unsafe fn sched_info_switch(prev: &TaskStruct, next: &TaskStruct) {
     let now = rdtsc();
     let is_runnable = prev.state.get() == TASK_RUNNING && prev.pid() != 0;
-    if prev.hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
+    if prev.hooks.contains(HOOK_SCHED_INFO) {
         // SAFETY: by 1.
         unsafe { (*prev.sched_info.get()).depart(now, is_runnable) };
     }
-    if next.hooks.load(Ordering::Relaxed) & HOOK_SCHED_INFO != 0 {
+    if next.hooks.contains(HOOK_SCHED_INFO) {
         // SAFETY: by 1.
         unsafe { (*next.sched_info.get()).arrive(now) };
     }

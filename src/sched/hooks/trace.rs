@@ -5,11 +5,10 @@
 //!
 //! Linux: 5.4 `include/trace/events/sched.h`; `tracing_mark_write`.
 
-use core::sync::atomic::Ordering;
-
-use super::{HOOK_TRACE, add_hook_of_new_tasks};
+use super::add_hook_of_new_tasks;
 use crate::arch::x86::current::current;
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
+use crate::task::hooks::HOOK_TRACE;
 use crate::task::state::TASK_RUNNING;
 use crate::task::task_struct::TaskStruct;
 use crate::trace::record::{Event, STATE_PREEMPTED, TEXT_BYTES, Woken};
@@ -21,7 +20,7 @@ pub fn trace_all_tasks() {
 }
 
 fn is_traced(p: &TaskStruct) -> bool {
-    p.hooks.load(Ordering::Relaxed) & HOOK_TRACE != 0
+    p.hooks.contains(HOOK_TRACE)
 }
 
 /// An event that the running task causes.

@@ -1,0 +1,325 @@
+//! `RqLocked`: the proof that this CPU holds the lock of a run queue, and what it may do with it.
+//!
+//! The lock is taken by prev in `schedule` and released by next in `finish_task_switch`:
+//!
+//! ```text
+//!            prev's stack                          next's stack
+//!   schedule:       rq.lock() -> RqLocked            :  (it gave up its own when it left)
+//!   context_switch: rq.hand_over()                   :
+//!                   - - - - - - - - switch_to - - - - - - - - ->
+//!                                                    :  finish_task_switch:
+//!                                                    :    RqLocked::inherit(&last)
+//!                                                    :    drop(rq): unlocked, by whoever runs now
+//! ```
+//! In between the lock is held by the CPU, and by no value.
+//!
+//! Book: ch. 7, "The runqueue Data Structure", "The schedule() Function". Linux: 2.6.11
+//! `struct runqueue`; 5.4 `prepare_lock_switch`, `finish_lock_switch`.
+
+use core::marker::PhantomData;
+use core::mem::offset_of;
+use core::ops::Deref;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering;
+
+use super::hooks::sched_info::sched_info_queued;
+use super::prio_array::PrioArray;
+use super::rq::{Lists, Rq, this_rq};
+use crate::mm::mm_struct::MmStruct;
+use crate::sync::preempt::preempt_enable_no_resched;
+use crate::task::hooks::HOOK_SCHED_INFO;
+use crate::task::last::Last;
+use crate::task::sched_entity::{MAX_RT_PRIO, RunList, SchedEntity};
+use crate::task::task_struct::TaskStruct;
+
+/// The lock of a run queue, held by this CPU: what it guards is reached through this. Dropped, it
+/// releases the lock; `COUNTS` says that it then takes one off the preemption count.
+#[must_use = "dropped, it releases the lock"]
+pub struct RqLocked<const COUNTS: bool = true>(&'static Rq, PhantomData<*mut ()>);
+
+impl<const COUNTS: bool> Drop for RqLocked<COUNTS> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: this value is the one that holds it.
+        unsafe { self.0.release() };
+        if COUNTS {
+            preempt_enable_no_resched();
+        }
+    }
+}
+
+impl<const COUNTS: bool> Deref for RqLocked<COUNTS> {
+    type Target = Rq;
+    #[inline(always)]
+    fn deref(&self) -> &Rq {
+        self.0
+    }
+}
+
+impl<const COUNTS: bool> RqLocked<COUNTS> {
+    /// For [`Rq::lock`] and its like, which have just taken the lock.
+    #[inline(always)]
+    pub(super) fn new(rq: &'static Rq) -> Self {
+        Self(rq, PhantomData)
+    }
+}
+
+impl RqLocked {
+    /// Gives the lock, as it is, to the task that the switch goes to.
+    #[inline(always)]
+    pub fn hand_over(self) {
+        core::mem::forget(self);
+    }
+
+    /// The lock of `rq`, which this CPU holds although no value says so.
+    ///
+    /// # Safety
+    /// 1. It was handed over on this CPU, and nothing else inherits it.
+    #[inline(always)]
+    pub unsafe fn of_held(rq: &'static Rq) -> Self {
+        Self(rq, PhantomData)
+    }
+
+    /// Takes over the lock of this CPU's run queue, which `last` took in `schedule` and handed over.
+    ///
+    /// # Safety
+    /// 1. Nothing has happened since the switch away from `last`: the lock is not inherited twice.
+    #[inline(always)]
+    pub unsafe fn inherit(_last: &Last<TaskStruct>) -> Self {
+        // Not the run queue of the call that left: this task may have moved meanwhile.
+        // SAFETY: by 1.
+        unsafe { Self::of_held(this_rq()) }
+    }
+}
+
+impl<const COUNTS: bool> RqLocked<COUNTS> {
+    /// The task that runs; set before the switch to it.
+    #[inline(always)]
+    pub fn curr(&self) -> *mut TaskStruct {
+        self.curr.load(Ordering::Relaxed)
+    }
+
+    /// Says that `next` runs.
+    ///
+    /// # Safety
+    /// 1. `next` is live, and the switch to it follows.
+    #[inline(always)]
+    pub unsafe fn set_curr(&mut self, next: *mut TaskStruct) {
+        self.curr.store(next, Ordering::Relaxed);
+    }
+
+    /// What a kernel task gave up when the CPU went from it to a user task; dropped by
+    /// `finish_task_switch`, since `mmdrop` under this lock could deadlock.
+    ///
+    /// # Safety
+    /// 1. The count of `mm` that the kernel task had is the caller's to give.
+    #[inline(always)]
+    pub unsafe fn set_prev_mm(&mut self, mm: *mut MmStruct) {
+        self.0.prev_mm.store(mm, Ordering::Relaxed);
+    }
+
+    /// Takes out what [`set_prev_mm`](Self::set_prev_mm) put there, with the count; null if nothing.
+    #[inline(always)]
+    pub fn take_prev_mm(&mut self) -> *mut MmStruct {
+        let mm = self.0.prev_mm.load(Ordering::Relaxed);
+        if !mm.is_null() {
+            self.0.prev_mm.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        mm
+    }
+
+    /// Which array is which, for this value's holder.
+    #[inline(always)]
+    fn lists(&mut self) -> &mut Lists {
+        // SAFETY: the lock guards them, and we hold it; the borrow is of the value that says so.
+        unsafe { &mut *self.0.lists.get() }
+    }
+
+    /// Puts a task at the end of its priority's list.
+    ///
+    /// # Safety
+    /// 1. `p` is live, belongs to this CPU and is on no list.
+    #[inline(always)]
+    pub unsafe fn activate_task(&mut self, p: *mut TaskStruct) {
+        // SAFETY: by 1 its entity is ours to change.
+        unsafe {
+            let se = (*p).se.get();
+            let active = self.lists().active;
+            (*active).enqueue_task(&raw mut (*se).run_list, (*se).prio);
+            (*se).array = active.cast();
+            (*p).on_rq.set_queued();
+            if (*p).hooks.contains(HOOK_SCHED_INFO) {
+                sched_info_queued(&*p);
+            }
+        }
+        self.nr_running.inc();
+    }
+
+    /// Takes a task off.
+    ///
+    /// # Safety
+    /// 1. `p` is on one of this queue's lists.
+    #[inline(always)]
+    pub unsafe fn deactivate_task(&mut self, p: *mut TaskStruct) {
+        // SAFETY: by 1; `array` is one of this queue's.
+        unsafe {
+            self.dequeue_task(p);
+            (*p).on_rq.set_dequeued();
+        }
+    }
+
+    /// Takes a task off its list.
+    ///
+    /// # Safety
+    /// 1. As [`deactivate_task`](Self::deactivate_task); the caller says where the task is now.
+    #[inline(always)]
+    unsafe fn dequeue_task(&mut self, p: *mut TaskStruct) {
+        // SAFETY: by 1.
+        unsafe {
+            let se = (*p).se.get();
+            (*(*se).array.cast::<PrioArray>()).dequeue_task(&raw mut (*se).run_list, (*se).prio);
+        }
+        self.nr_running.dec();
+    }
+
+    /// Lets others of its priority go first: a real-time task goes to the end of its list, a
+    /// normal one to the expired array.
+    ///
+    /// # Safety
+    /// 1. `p` is on one of this queue's lists.
+    #[inline(always)]
+    pub unsafe fn yield_task(&mut self, p: *mut TaskStruct) {
+        // SAFETY: by 1.
+        unsafe {
+            let se = (*p).se.get();
+            if (*se).prio < MAX_RT_PRIO {
+                (*self.lists().active).requeue_task(&raw mut (*se).run_list, (*se).prio);
+            } else {
+                self.expire_task(se);
+            }
+        }
+    }
+
+    /// Moves the task of `se` to the expired array.
+    ///
+    /// # Safety
+    /// 1. The task is on one of this queue's lists.
+    #[cold]
+    #[inline(never)]
+    unsafe fn expire_task(&mut self, se: *mut SchedEntity) {
+        // SAFETY: by 1.
+        unsafe {
+            let array = (*se).array.cast::<PrioArray>();
+            (*array).dequeue_task(&raw mut (*se).run_list, (*se).prio);
+            let expired = self.lists().expired;
+            (*expired).enqueue_task(&raw mut (*se).run_list, (*se).prio);
+            (*se).array = expired.cast();
+        }
+    }
+
+    /// Changes the priority of a task on this queue: it goes to the end of its new list in the array
+    /// that it is in. Only a task that is real-time now goes to the active one: those never expire.
+    ///
+    /// # Safety
+    /// 1. `p` is on one of this queue's lists.
+    pub unsafe fn requeue_changed(
+        &mut self,
+        p: *mut TaskStruct,
+        set: impl FnOnce(&mut SchedEntity),
+    ) {
+        // SAFETY: by 1.
+        unsafe {
+            let se = (*p).se.get();
+            let array = (*se).array.cast::<PrioArray>();
+            (*array).dequeue_task(&raw mut (*se).run_list, (*se).prio);
+            set(&mut *se);
+            let array = match (*se).prio < MAX_RT_PRIO {
+                true => self.lists().active,
+                false => array,
+            };
+            (*array).enqueue_task(&raw mut (*se).run_list, (*se).prio);
+            (*se).array = array.cast();
+        }
+    }
+
+    /// Takes `p` off, for another queue's [`attach_task`](Self::attach_task); says whether it was in
+    /// the expired array. Its CPU is changed in between, and both queues' locks are held all the time.
+    ///
+    /// # Safety
+    /// 1. `p` is on one of this queue's lists.
+    #[must_use]
+    pub unsafe fn detach_task(&mut self, p: *mut TaskStruct) -> bool {
+        // SAFETY: by 1.
+        unsafe {
+            let is_expired = (*(*p).se.get()).array == self.lists().expired.cast();
+            // First: from here to `attach_task` a waker waits.
+            (*p).on_rq.set_migrating();
+            self.dequeue_task(p);
+            is_expired
+        }
+    }
+
+    /// Puts a task that another queue has given up in the array that it was in there: a task that has
+    /// used up its time slice gets no other by moving.
+    ///
+    /// # Safety
+    /// 1. `p` is live, belongs to this CPU and is on no list.
+    pub unsafe fn attach_task(&mut self, p: *mut TaskStruct, is_expired: bool) {
+        // SAFETY: by 1.
+        unsafe {
+            self.activate_task(p);
+            if is_expired {
+                self.expire_task((*p).se.get());
+            }
+        }
+    }
+
+    /// The task that is to run: the first of the best priority. None: idle is.
+    #[inline(always)]
+    #[must_use]
+    pub fn pick_next_task(&mut self) -> Option<NonNull<TaskStruct>> {
+        // SAFETY: `active` leads to one of `arrays`, which we have with `self`.
+        match NonNull::new(unsafe { (*self.lists().active).first() }) {
+            Some(link) => Some(task_of(link)),
+            None => self.pick_expired(),
+        }
+    }
+
+    /// All tasks have used up their slices, or there is none.
+    #[inline(never)]
+    fn pick_expired(&mut self) -> Option<NonNull<TaskStruct>> {
+        let lists = self.lists();
+        core::mem::swap(&mut lists.active, &mut lists.expired);
+        // SAFETY: `active` leads to one of `arrays`, which we have with `self`.
+        NonNull::new(unsafe { (*lists.active).first() }).map(task_of)
+    }
+
+    /// Calls `visit` with tasks of this queue that do not run, the likeliest to have lost their
+    /// cache first, until it says that one will do.
+    pub fn find_queued(
+        &mut self,
+        mut will_do: impl FnMut(*mut TaskStruct) -> bool,
+    ) -> *mut TaskStruct {
+        let curr = self.curr();
+        let lists = self.lists();
+        for array in [lists.expired, lists.active] {
+            let mut wanted = |link| {
+                let p = task_of(link).as_ptr();
+                p != curr && will_do(p)
+            };
+            // SAFETY: both lead to `arrays`, which we have with `self`.
+            if let Some(link) = unsafe { (*array).find(&mut wanted) } {
+                return task_of(link).as_ptr();
+            }
+        }
+        ptr::null_mut()
+    }
+}
+
+/// The task whose `se.run_list` lies at `link`.
+#[inline(always)]
+fn task_of(link: NonNull<RunList>) -> NonNull<TaskStruct> {
+    const OFFSET: usize = offset_of!(TaskStruct, se) + offset_of!(SchedEntity, run_list);
+    // SAFETY: every link on a run queue lies that far inside a task.
+    unsafe { link.byte_sub(OFFSET).cast() }
+}
