@@ -341,7 +341,7 @@ fn set_scheduler_checks_its_arguments() -> Outcome {
         (SCHED_FIFO, 100),
         (SCHED_RR, -1),
         (SCHED_NORMAL, 1),
-        (3, 0),
+        (4, 0),
         (u32::MAX, 1),
     ];
     for (policy, prio) in bad {
