@@ -145,7 +145,7 @@ impl EventPoll {
             return None;
         }
         let now = now & (wanted | PollEvents::UNASKED);
-        let new = now - item.seen;
+        let new = now.difference(item.seen);
         item.seen = now;
         let found = match item.event.events & EPOLLET {
             0 => now,
@@ -166,7 +166,7 @@ impl EventPoll {
     }
 
     /// Files that are watched.
-    pub fn len(&self) -> usize {
+    pub fn nr_watched(&self) -> usize {
         self.0.lock().len()
     }
 

@@ -11,7 +11,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::opost::Opost;
+use super::opost::{Opost, to_next_tab};
 use super::termios::{
     ECHO, ECHOCTL, ECHOE, ECHOK, ECHOKE, ECHONL, ICRNL, IEXTEN, IGNCR, INLCR, ISIG, ISTRIP, IUCLC,
     IUTF8, IXANY, IXON, NOFLSH, Termios, VEOF, VEOL, VEOL2, VERASE, VINTR, VKILL, VLNEXT, VMIN,
@@ -363,11 +363,11 @@ impl NTty {
     /// Columns that a tab took which stood behind what the line has now.
     fn tab_width(&self) -> usize {
         let width = |column: usize, item: &u16| match *item as u8 {
-            b'\t' => column.saturating_add(8 - column % 8),
+            b'\t' => column.saturating_add(to_next_tab(column)),
             byte if byte.is_ascii_control() => column.saturating_add(2),
             _ => column.saturating_add(1),
         };
-        8 - self.line().iter().fold(0, width) % 8
+        to_next_tab(self.line().iter().fold(0, width))
     }
 
     fn echo(&mut self, byte: u8, echo: &mut impl FnMut(&[u8])) {

@@ -68,7 +68,7 @@ impl Opost {
                 port(b"\r");
             }
             b'\t' => {
-                let blanks = 8 - self.column % 8;
+                let blanks = to_next_tab(self.column);
                 self.column = self.column.saturating_add(blanks);
                 match has(XTABS) {
                     true => port(&b"        "[..blanks]),
@@ -92,6 +92,11 @@ impl Opost {
             }
         }
     }
+}
+
+/// Columns from `column` to where the next tab leads: 1 to 8.
+pub fn to_next_tab(column: usize) -> usize {
+    8_usize.saturating_sub(column % 8)
 }
 
 #[cfg(test)]

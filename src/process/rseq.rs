@@ -59,8 +59,11 @@ fn handle(me: Current, signal: u32, regs: &mut PtRegs) {
     let events = me.rseq_event_mask.swap(0, Ordering::Relaxed);
     // SAFETY: what is registered is the user's, all 32 bytes of it: `sys_rseq` has looked.
     let is_done = unsafe {
-        __user_8_is_zero(rseq + RSEQ_RSEQ_CS)
-            && __put_user_8(rseq + RSEQ_CPU_ID_START, [smp_processor_id(); 2])
+        __user_8_is_zero(rseq.wrapping_add(RSEQ_RSEQ_CS))
+            && __put_user_8(
+                rseq.wrapping_add(RSEQ_CPU_ID_START),
+                [smp_processor_id(); 2],
+            )
     };
     if !is_done {
         leave_section(me, signal, events, regs);

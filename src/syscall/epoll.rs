@@ -78,7 +78,7 @@ pub fn sys_epoll_wait(epfd: u32, events: u32, most: u32, timeout_ms: u32) -> Sys
     let end = ms_end(None, timeout_ms);
     with_list(epfd, |list| {
         poll_schedule_timeout(end, || {
-            let (mut left, mut told) = (list.len(), 0_u32);
+            let (mut left, mut told) = (list.nr_watched(), 0_u32);
             while told < most
                 && let Some(event) = list.next_ready(&mut left)
             {

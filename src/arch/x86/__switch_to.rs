@@ -95,7 +95,8 @@ unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *m
 
     // 6. What was only noted so far is done: the FPU and %gs need it.
     if preload {
-        K::To::clts();
+        // SAFETY: interrupts are off during a switch.
+        unsafe { K::To::clts() };
     }
     // SAFETY: next comes onto this CPU, interrupts are off.
     unsafe { K::To::end(next) };

@@ -65,7 +65,8 @@ pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
 pub fn __unlazy_fpu<To: Updates>(prev: &mut ThreadStruct) {
     if prev.fpu_is_live() {
         __save_init_fpu(prev);
-        To::stts();
+        // SAFETY: interrupts are off during a switch.
+        unsafe { To::stts() };
     } else {
         set_fpu_counter(prev, 0);
     }

@@ -251,15 +251,13 @@ impl Updates for Batch {
         unsafe { noted() }.left = Some(NonNull::from(prev));
     }
 
-    fn stts() {
-        let _no_preempt = PreemptGuard::new();
-        // SAFETY: preemption is off; the only one here.
+    unsafe fn stts() {
+        // SAFETY: by 1; the only one here.
         unsafe { noted() }.ts = Some(true);
     }
 
-    fn clts() {
-        let _no_preempt = PreemptGuard::new();
-        // SAFETY: preemption is off; the only one here.
+    unsafe fn clts() {
+        // SAFETY: by 1; the only one here.
         unsafe { noted() }.ts = Some(false);
     }
 

@@ -49,10 +49,16 @@ pub trait Updates {
     unsafe fn leave(prev: &MmStruct);
 
     /// Sets CR0.TS: the next FPU instruction raises #NM.
-    fn stts();
+    ///
+    /// # Safety
+    /// 1. Interrupts or preemption are off.
+    unsafe fn stts();
 
     /// Clears CR0.TS.
-    fn clts();
+    ///
+    /// # Safety
+    /// 1. Interrupts or preemption are off.
+    unsafe fn clts();
 
     /// All of it is in force when this returns.
     ///
@@ -97,12 +103,12 @@ impl Updates for Now {
     }
 
     #[inline(always)]
-    fn stts() {
+    unsafe fn stts() {
         insn::stts();
     }
 
     #[inline(always)]
-    fn clts() {
+    unsafe fn clts() {
         insn::clts();
     }
 

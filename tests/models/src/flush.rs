@@ -270,10 +270,10 @@ fn the_sources_have_this_order() {
     in_order(
         "src/arch/x86/mmu_context.rs",
         &[
-            "pub fn switch_mm_irqs_off",
+            "pub unsafe fn switch_mm<To",
             "set_bit(cpu, &next.cpu_vm_mask)",
-            "load_cr3::<BATCH>(next)",
-            "clear_bit(cpu, &prev.cpu_vm_mask)",
+            "load_cr3::<To>(next)",
+            "To::leave(prev)",
         ],
     );
     const FLUSH: &str = "src/arch/x86/tlb_flush.rs";

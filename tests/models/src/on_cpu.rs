@@ -108,9 +108,9 @@ fn a_task_that_dies_elsewhere_is_freed_once() {
     crate::sources::in_order(
         "src/sched/finish_task_switch.rs",
         &[
-            "pub fn finish_task_switch",
-            "let rq = this_rq()",
-            "state.load(Ordering::Relaxed)",
+            "pub unsafe fn finish_task_switch",
+            "RqLocked::inherit(&last)",
+            "(*last).state.get()",
             "finish_task(last)",
             "mmdrop(mm)",
             "if state == TASK_DEAD",

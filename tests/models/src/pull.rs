@@ -118,7 +118,11 @@ macro_rules! preempted_pulled_and_woken {
     ($version:ident) => {{
         task!($version);
         let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
+        model.preemption_bound = Some(2);
+        // A waker waits for the whole of a pull, look by look: there is no end of orders, and these
+        // many have all that matter.
+        model.max_branches = 10_000;
+        model.max_permutations = Some(20_000);
         model.check(|| {
             let task = Task::about_to_sleep();
             let puller = {
@@ -164,7 +168,7 @@ macro_rules! preempted_pulled_and_woken {
 fn a_task_pulled_before_it_slept_is_woken_once() {
     preempted_pulled_and_woken!(real);
     in_order(
-        "src/sched/rq.rs",
+        "src/sched/rq_locked.rs",
         &[
             "pub unsafe fn detach_task",
             "set_migrating()",
@@ -176,11 +180,10 @@ fn a_task_pulled_before_it_slept_is_woken_once() {
     in_order(
         "src/sched/balance.rs",
         &[
-            "rq_trylock(src)",
-            "detach_task(p)",
+            "src.trylock()",
+            "src.detach_task(p)",
             "set_task_cpu(p",
-            "attach_task(p",
-            "rq_unlock(src)",
+            "this.attach_task(p",
         ],
     );
 }

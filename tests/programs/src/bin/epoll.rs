@@ -139,7 +139,8 @@ fn errors(list: u32) {
     eq!(none, Err(Errno::EINVAL), "room for no event: EINVAL");
     let kernel = syscall(EPOLL_WAIT, [list, KERNEL_ADDRESS, 1, 0]);
     eq!(kernel, Err(Errno::EFAULT), "room in the kernel: EFAULT");
-    (close(copy), close(reader));
+    close(copy);
+    close(reader);
 }
 
 fn level(list: u32) {
@@ -208,7 +209,8 @@ fn edge_and_once(list: u32) {
         Ok(Some((IN, reader))),
         "until it is asked for again"
     );
-    (close(reader), close(writer));
+    close(reader);
+    close(writer);
 }
 
 fn turns(list: u32) {
@@ -226,7 +228,8 @@ fn turns(list: u32) {
     }
     eq!(seen, [2; 3], "with room for one event, each has its turn");
     for [reader, writer] in pipes {
-        (close(reader), close(writer));
+        close(reader);
+        close(writer);
     }
 }
 
