@@ -139,7 +139,8 @@ fn comparisons() {
 
 fn sleepers() {
     for (flag, name) in [(0, "shared"), (PRIVATE, "private")] {
-        (FIRST.store(0, SeqCst), SECOND.store(3, SeqCst));
+        FIRST.store(0, SeqCst);
+        SECOND.store(3, SeqCst);
         WOKEN.store(0, SeqCst);
         let (first, second) = (asleep::<3>(flag), asleep::<3>(flag | 1));
         let at = SECOND.as_ptr() as u32;

@@ -230,14 +230,10 @@ fn advice() {
     let (dont, wiped, kept) = (area + PAGE_SIZE, area + 2 * PAGE_SIZE, area + 3 * PAGE_SIZE);
     eq!(advise(dont, 10), Ok(0), "MADV_DONTFORK");
     eq!(advise(wiped, 18), Ok(0), "MADV_WIPEONFORK");
-    (
-        advise(kept, 10).expect("DONTFORK"),
-        advise(kept, 18).expect("WIPEONFORK"),
-    );
-    (
-        advise(kept, 11).expect("DOFORK"),
-        advise(kept, 19).expect("KEEPONFORK"),
-    );
+    advise(kept, 10).expect("DONTFORK");
+    advise(kept, 18).expect("WIPEONFORK");
+    advise(kept, 11).expect("DOFORK");
+    advise(kept, 19).expect("KEEPONFORK");
     let mut fds = [0u32; 2];
     syscall(PIPE, [fds.as_mut_ptr() as u32]).expect("pipe");
     let there = |at: u32| syscall(WRITE, [fds[1], at, 1]).is_ok();

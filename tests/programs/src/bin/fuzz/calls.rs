@@ -252,7 +252,7 @@ fn pipe(dice: &mut Dice, victim: &mut Victim) {
 fn user_desc(dice: &mut Dice, entry: u32) -> [u32; 4] {
     [
         entry,
-        dice.one_of(&[0, 0, 0xc000_0000, 0xffff_f000]) | dice.throw(2) * dice.word(),
+        dice.one_of(&[0, 0, 0xc000_0000, 0xffff_f000]) | (dice.throw(2) * dice.word()),
         dice.one_of(&[0, 0xffff, 0xf_ffff, 0x10_0000]),
         dice.throw(128),
     ]
