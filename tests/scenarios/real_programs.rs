@@ -124,7 +124,7 @@ pub fn scenarios() -> Vec<Scenario> {
             let report = ktap::parse(&run.log);
             let errors: Vec<String> = report.errors.iter().map(ktap::Error::to_string).collect();
             ensure!(errors.is_empty(), "{}", errors.join("; "));
-            let programs = program_names()?.len() - 2;
+            let programs = program_names()?.len() - 3;
             let mut seen: Vec<&str> = report
                 .cases
                 .iter()
