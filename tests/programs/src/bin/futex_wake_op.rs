@@ -152,16 +152,20 @@ fn sleepers() {
         );
         ok!(
             comes_true(|| WOKEN.load(SeqCst) == 3),
-            "these and no others"
+            "these and no others, {name}"
         );
         let answer = futex(&FIRST, WAKE_OP | flag, [9, 9, at, encode(ADD, 4, EQ, 3)]);
         eq!(
             answer,
             Ok(2),
-            "if the comparison fails, those of the first only"
+            "if the comparison fails, those of the first only, {name}"
         );
         let answer = futex(&SECOND, WAKE_OP | flag, [0, 9, at, encode(SET, 0, NE, 0)]);
-        eq!(answer, Ok(1), "one word for both: nobody is woken twice");
+        eq!(
+            answer,
+            Ok(1),
+            "one word for both: nobody is woken twice, {name}"
+        );
         wake_all();
         for thread in first.into_iter().chain(second) {
             thread.join();

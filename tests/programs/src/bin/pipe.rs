@@ -116,9 +116,13 @@ fn capacity() {
         eq!(
             ends.waiting(ends.reader),
             Ok(total),
-            "FIONREAD at the end to read"
+            "FIONREAD at the end to read, pieces of {piece}"
         );
-        eq!(ends.waiting(ends.writer), Ok(total), "and at the other");
+        eq!(
+            ends.waiting(ends.writer),
+            Ok(total),
+            "and at the other, pieces of {piece}"
+        );
         ends.close();
     }
     let ends = Ends::new(O_NONBLOCK);
@@ -263,8 +267,12 @@ fn polled() {
 fn sizes() {
     let ends = Ends::new(O_NONBLOCK);
     let set = |size| fcntl(ends.writer, F_SETPIPE_SZ, size);
-    for end in [ends.reader, ends.writer] {
-        eq!(fcntl(end, F_GETPIPE_SZ, 0), Ok(PIPE), "F_GETPIPE_SZ: 65536");
+    for (name, end) in [("read", ends.reader), ("write", ends.writer)] {
+        eq!(
+            fcntl(end, F_GETPIPE_SZ, 0),
+            Ok(PIPE),
+            "F_GETPIPE_SZ at the end to {name}: 65536"
+        );
     }
     eq!(
         set(5000),

@@ -162,7 +162,7 @@ fn new_tasks() {
             RESULT.store(99, Relaxed);
             ok!(
                 spawn(in_thread, argument, None).expect("clone").join(),
-                "a thread ends"
+                "a thread signalled {when}, whose handler {name} the FPU, ends"
             );
             eq!(
                 RESULT.load(Relaxed),
@@ -202,7 +202,7 @@ fn handlers() {
             7,
             "x87, SSE and MXCSR are back after a handler that {name} the FPU"
         );
-        ok!(shown(), "and were in its frame");
+        ok!(shown(), "and were in the frame of one that {name} it");
     }
     load();
     raise_with(LOOK);

@@ -63,13 +63,18 @@ fn policies() {
             [Ok(least), Ok(most)],
             "priorities of policy {policy}"
         );
-        expect_exit("is one that can be had", 0, || {
+        let had = child(|| {
             let (param, mut read) = ([least], [77u32]);
             let set = syscall(SETSCHEDULER, [0, policy, param.as_ptr() as u32]);
             let get = syscall(GETSCHEDULER, [0]);
             syscall(GETPARAM, [0, read.as_mut_ptr() as u32]).expect("sched_getparam");
             i32::from((set, get, read[0]) != (Ok(0), Ok(policy), least))
         });
+        eq!(
+            had.wait(),
+            WaitStatus::exited(0),
+            "policy {policy} is one that can be had"
+        );
     }
     for policy in [4, 99, u32::MAX] {
         let answer = [PRIORITY_MIN, PRIORITY_MAX].map(|number| syscall(number, [policy]));
@@ -99,7 +104,7 @@ fn prctls() {
     };
     let (set_signal, get_signal) = (1, 2);
     eq!(prctl(set_signal, 10), Ok(0), "PR_SET_PDEATHSIG");
-    eq!(get(get_signal), Ok(10), "is told");
+    eq!(get(get_signal), Ok(10), "PR_GET_PDEATHSIG tells it");
     eq!(
         prctl(set_signal, 65),
         Err(Errno::EINVAL),
@@ -117,7 +122,11 @@ fn prctls() {
     let (set_slack, get_slack) = (29, 30);
     eq!(prctl(get_slack, 0), Ok(50_000), "PR_GET_TIMERSLACK: 50 us");
     eq!(prctl(set_slack, 70_000), Ok(0), "PR_SET_TIMERSLACK");
-    eq!(prctl(get_slack, 0), Ok(70_000), "is told");
+    eq!(
+        prctl(get_slack, 0),
+        Ok(70_000),
+        "PR_GET_TIMERSLACK tells it"
+    );
     expect_exit("a child has it as its default", 0, || {
         prctl(set_slack, 1).expect("prctl");
         let one = prctl(get_slack, 0);

@@ -195,7 +195,7 @@ fn timers() {
     let mut it = [u64::MAX; 4];
     syscall(TIMER_GETTIME64, [id, it.as_mut_ptr() as u32]).expect("timer_gettime");
     ok!((FAR - 16..FAR).contains(&it[2]), "and so much is left");
-    ok!(it[1] == 0 && it[3] < 1000 * MS, "with a padding of 0");
+    ok!(it[1] == 0 && it[3] < 1000 * MS, "both with a padding of 0");
     let old = [0u32, 0, 1, 1_000_000_000];
     let answer = syscall(TIMER_SETTIME, [id, 0, old.as_ptr() as u32, 0]);
     eq!(
@@ -305,7 +305,7 @@ fn select() {
         eq!(
             answer,
             Err(Errno::EINVAL),
-            "{name}: a second of nanoseconds: EINVAL"
+            "{name}, 32 bits: a second of nanoseconds: EINVAL"
         );
     }
 }
