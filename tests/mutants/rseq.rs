@@ -17,7 +17,7 @@ pub const RSEQ: &[Mutant] = &[
         name: "rseq_section_not_looked_at",
         takes_out: "the look for a section on the short way",
         edits: &[
-            Edit { file: "src/process/rseq.rs", find: "        __user_8_is_zero(rseq + RSEQ_RSEQ_CS)\n", replace: "        (true || __user_8_is_zero(rseq + RSEQ_RSEQ_CS))\n" },
+            Edit { file: "src/process/rseq.rs", find: "        __user_8_is_zero(rseq.wrapping_add(RSEQ_RSEQ_CS))\n", replace: "        (true || __user_8_is_zero(rseq.wrapping_add(RSEQ_RSEQ_CS)))\n" },
         ],
         red: Run::ring3("rseq_counter", "one CPU: a counter without a lock is exact"),
     },
