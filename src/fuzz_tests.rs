@@ -1,8 +1,9 @@
 //! Fuzzers of everything that reads what a program or a file gives: random bytes, and good ones with a
 //! few fields changed to values at the edges. None may panic, in a build that checks every sum.
 //!
-//! `FUZZ_CASES` is the number of cases of each, 500 if it is not set:
-//! `FUZZ_CASES=1000000 just test logic`.
+//! `FUZZ_CASES` is the number of cases of each, 500 if it is not set. `just test` looks at the same
+//! cases each time; another `PROPTEST_RNG_SEED` is other cases:
+//! `PROPTEST_RNG_SEED=7 FUZZ_CASES=1000000 just test logic`.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -309,11 +309,13 @@ impl NTty {
         &self.input[self.ready..]
     }
 
-    /// Bytes of the last word of the line, of letters, digits and underscores, and of what follows it.
+    /// Characters of the last word of the line, which is of letters, digits and underscores, and of what
+    /// follows that word.
     fn last_word(&self) -> usize {
         let is_word =
             |item: &u16| matches!(*item as u8, b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z');
-        let backwards = || self.line().iter().rev();
+        let starts = |item: &&u16| !self.continues(**item as u8);
+        let backwards = || self.line().iter().rev().filter(starts);
         let after = backwards().take_while(|item| !is_word(item)).count();
         let word = backwards().skip(after).take_while(|item| is_word(item));
         after.saturating_add(word.count())
@@ -338,11 +340,10 @@ impl NTty {
     /// Erases `count` bytes of the line, as `byte` asks.
     fn erase(&mut self, count: usize, byte: u8, echo: &mut impl FnMut(&[u8])) {
         let termios = self.termios;
-        for _ in 0..count.min(self.line().len()) {
-            let mut erased = self.input.pop().unwrap_or_default() as u8;
-            while termios.iflag & IUTF8 != 0 && erased & 0xc0 == 0x80 && !self.line().is_empty() {
-                erased = self.input.pop().unwrap_or_default() as u8;
-            }
+        for _ in 0..count {
+            let Some(erased) = self.pop_character() else {
+                return;
+            };
             if !termios.has_local(ECHO) {
                 continue;
             }
@@ -358,6 +359,24 @@ impl NTty {
             };
             (0..columns).for_each(|_| self.out.output(&termios, b"\x08 \x08", echo));
         }
+    }
+
+    /// Whether `byte` is no character of its own but goes on one of UTF-8.
+    fn continues(&self, byte: u8) -> bool {
+        self.termios.iflag & IUTF8 != 0 && byte & 0xc0 == 0x80
+    }
+
+    /// Takes the last character off the line that is being edited, and returns its first byte. Never
+    /// takes what can already be read.
+    fn pop_character(&mut self) -> Option<u8> {
+        let mut first = None;
+        while !self.line().is_empty() {
+            first = self.input.pop().map(|item| item as u8);
+            if !first.is_some_and(|byte| self.continues(byte)) {
+                break;
+            }
+        }
+        first
     }
 
     /// Columns that a tab took which stood behind what the line has now.

@@ -196,6 +196,22 @@ fn poll_waits_for_vmin_and_not_with_vtime() {
     }
 }
 
+#[test]
+fn erasing_utf8_stays_within_the_line() {
+    let mut tty = NTty::new();
+    let mut termios = Termios::DEFAULT;
+    termios.iflag |= IUTF8;
+    tty.set_termios(termios);
+    type_in(&mut tty, "one\n".as_bytes());
+    type_in(&mut tty, "é€".as_bytes());
+    // Kill asks for as many characters as the line has bytes.
+    type_in(&mut tty, &[0x15]);
+    assert_eq!(read(&mut tty, 80), b"one\n");
+    // The last word is one character, and so is what follows it.
+    type_in(&mut tty, "ab é\x17x\n".as_bytes());
+    assert_eq!(read(&mut tty, 80), b"x\n");
+}
+
 proptest! {
     /// Whatever is typed, nothing is invented and nothing panics.
     #[test]
