@@ -9,7 +9,7 @@ fn main() {
     let root =
         PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     // The host's tests read it too.
-    build_vdso(&root.join("src/arch/x86/vdso"));
+    build_vdso(&root.join("src/arch/vdso"));
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }

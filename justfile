@@ -1,8 +1,8 @@
 # The verbs, in the order a newcomer needs them. What they do is written in
-# Rust (tests/support); which cargo that is, in tests/support/cargo.
+# Rust (xtask); which cargo that is, in xtask/cargo.
 
-cargo := justfile_directory() / "tests/support/cargo"
-support := cargo + " run --quiet --package support --"
+cargo := justfile_directory() / "xtask/cargo"
+xtask := cargo + " run --quiet --package xtask --"
 
 set positional-arguments
 
@@ -13,57 +13,57 @@ default:
 # Boot the tour of the switch in QEMU, on this terminal (or another kernel command line)
 [no-exit-message]
 run *CMDLINE:
-    @{{support}} run "$@"
+    @{{xtask}} run "$@"
 
 # Every test: lints, host logic, documentation, models, tree, binary, boots, gdb, mutants (or only the suites named)
 [no-exit-message]
 test *SUITES:
-    @{{support}} test "$@"
+    @{{xtask}} test "$@"
 
 # Run a static Linux/i386 program of yours as init, with its arguments
 [no-exit-message]
 exec FILE *ARGUMENTS:
-    @{{support}} exec "$@"
+    @{{xtask}} exec "$@"
 
 # A run as `just run` or `just exec`, and a timeline of it for Perfetto, trace-cmd and KernelShark
 [no-exit-message]
 trace *CMDLINE:
-    @{{support}} trace "$@"
+    @{{xtask}} trace "$@"
 
 # An interactive busybox shell on the kernel
 [no-exit-message]
 shell:
-    @{{support}} shell
+    @{{xtask}} shell
 
 # QEMU waiting for gdb before the first instruction
 [no-exit-message]
 debug *CMDLINE:
-    @{{support}} debug "$@"
+    @{{xtask}} debug "$@"
 
 # gdb with the kernel's symbols, attached to what `just debug` started in another terminal
 [no-exit-message]
 gdb:
-    @{{support}} gdb
+    @{{xtask}} gdb
 
 # The kernel's own tests, all or those that match a glob
 [no-exit-message]
 selftest *GLOB:
-    @{{support}} selftest "$@"
+    @{{xtask}} selftest "$@"
 
 # Hundreds of processes and threads on several CPUs (CPUS, else 4), so many rounds (else 40), then a count of what is left
 [no-exit-message]
 stress *ROUNDS:
-    @CPUS="${CPUS:-4}" {{support}} stress "$@"
+    @CPUS="${CPUS:-4}" {{xtask}} stress "$@"
 
 # Whatever ring 3 can do, at random, from SEED (else another each time), so many ROUNDS (else 20); one seed is one run
 [no-exit-message]
 fuzz *SEED_ROUNDS:
-    @{{support}} fuzz "$@"
+    @{{xtask}} fuzz "$@"
 
 # What switches and calls cost in guest instructions (or run another static program that measures)
 [no-exit-message]
 bench *PROGRAM:
-    @{{support}} bench "$@"
+    @{{xtask}} bench "$@"
 
 # Take each step of the switch out in turn: which test notices? (all, or those that match)
 [no-exit-message]
@@ -78,18 +78,18 @@ kselftest *NAME:
 # Write the golden files anew, after a change that is meant: see what git diff says
 [no-exit-message]
 bless:
-    @BLESS=1 {{support}} test tree image boots
+    @BLESS=1 {{xtask}} test tree image boots
 
 # Build the ISO with its menu, for a real machine or another emulator, and say where it is
 [no-exit-message]
 iso:
-    @{{support}} iso
+    @{{xtask}} iso
 
 # Formatting and lints, for the host and for the kernel
 check:
     {{cargo}} fmt --all --check
-    {{cargo}} clippy --package switch-to --package support --package models --all-targets
-    {{cargo}} clippy --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc --package switch-to --package programs --lib --bins
+    {{cargo}} clippy --package switch-to --package xtask --package models --all-targets
+    {{cargo}} clippy --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc --package switch-to --package user --lib --bins
 
 # The documentation of every item, private ones too, as HTML under target/
 doc:

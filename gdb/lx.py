@@ -105,7 +105,7 @@ class LxThreadInfo(gdb.Function):
             foot = machine.register("esp") & ~(machine.THREAD_SIZE - 1)
         else:
             foot = int(task["stack"])
-        kind = gdb.lookup_type("switch_to::task::thread_info::ThreadInfo")
+        kind = gdb.lookup_type("switch_to::base::thread_info::ThreadInfo")
         return gdb.Value(foot).cast(kind.pointer()).dereference()
 
 

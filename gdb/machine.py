@@ -12,7 +12,7 @@ import gdb
 THREAD_SIZE = 8192
 TASK_STRUCT = "switch_to::task::task_struct::TaskStruct"
 TASKLIST = "switch_to::process::tasklist::TASKLIST"
-PER_CPU = "switch_to::arch::x86::percpu::PerCpu"
+PER_CPU = "switch_to::base::percpu::PerCpu"
 GDT_ENTRY_TLS_MIN = 6
 TASK_STATES = {0: "R", 1: "S", 2: "D"}
 

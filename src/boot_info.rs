@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! What the boot loader told the kernel, checked and put in order.
 //!
-//! `arch::x86::head` fills a [`BootInfo`] once, on the boot stack, before
+//! `arch::x86::boot::head` fills a [`BootInfo`] once, on the boot stack, before
 //! anything else runs; from then on it is only read. Which memory is
 //! free follows from it.
 //!
@@ -13,10 +13,8 @@ use core::fmt;
 use arrayvec::ArrayVec;
 use spin::Once;
 
-use crate::{
-    exit_value::ExitValue,
-    mm::memblock::{MAXMEM, Memblock, Range, TooManyRanges},
-};
+use crate::base::exit_value::ExitValue;
+use crate::mm::memblock::{MAXMEM, Memblock, Range, TooManyRanges};
 
 /// The kernel does not start with less usable memory.
 pub const MIN_MEMORY_BYTES: u32 = 16 << 20;

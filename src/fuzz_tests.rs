@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use zerocopy::FromBytes;
 
-use crate::cmdline::{Job, parse};
+use crate::base::cmdline::{Job, parse};
 use crate::fs::elf;
 use crate::fs::initramfs::Archive;
 use crate::fs::n_tty::NTty;

@@ -12,16 +12,21 @@ use alloc::vec::Vec;
 
 use spin::Once;
 
-use crate::arch::x86::canary::boot_init_stack_canary;
+use crate::arch::x86::boot::acpi;
+use crate::arch::x86::boot::head::fatal;
 use crate::arch::x86::current::current;
-use crate::arch::x86::head::fatal;
-use crate::arch::x86::{
-    acpi, backtrace, epitaph, gdt, io_bitmap, irq, lapic, math_state, paravirt, percpu, traps,
-};
+use crate::arch::x86::entry::traps;
+use crate::arch::x86::irq::{do_irq, lapic};
+use crate::arch::x86::switch::canary::boot_init_stack_canary;
+use crate::arch::x86::switch::{io_bitmap, math_state, paravirt};
+use crate::arch::x86::{backtrace, epitaph, gdt};
+use crate::base::cmdline;
+use crate::base::cmdline::{Cmdline, Job, OnPanic};
+use crate::base::exit_value::ExitValue;
+use crate::base::percpu;
+use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
 use crate::boot_info::{BootInfo, Rsdt, save_command_line};
-use crate::cmdline::{self, Cmdline, Job, OnPanic};
 use crate::drivers::{printk, rtc, serial, tsc};
-use crate::exit_value::ExitValue;
 use crate::fs::{procfs, rootfs, tty};
 use crate::hw::madt::{Madt, SdtError};
 use crate::mm;
@@ -39,7 +44,6 @@ use crate::sched::trace_thread::trace_thread;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, smp_init};
 use crate::selftest::{self, stress::Storm};
-use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
 use crate::tour;
 use crate::trace::rings;
 
@@ -73,7 +77,7 @@ pub unsafe fn start_kernel(boot_info: &'static BootInfo) -> ! {
     boot_init_stack_canary();
     mount_root(boot_info.initramfs());
     let madt = find_madt(boot_info.rsdt);
-    irq::init_irq(madt);
+    do_irq::init_irq(madt);
     start_trace();
     if let Err(errno) = kernel_thread(kernel_init, 0, "init") {
         fatal(ExitValue::Init, format_args!("cannot make task 1: {errno}"));
@@ -206,8 +210,8 @@ fn mount_root(initramfs: Option<Range>) {
 
 /// Keys from COM1, those too that are signals. Without, the system runs but hears nothing.
 fn start_console() {
-    let started =
-        tty_signal::start().is_ok() && irq::request_irq(serial::COM1_IRQ, tty::interrupt).is_ok();
+    let started = tty_signal::start().is_ok()
+        && do_irq::request_irq(serial::COM1_IRQ, tty::interrupt).is_ok();
     match started {
         true => serial::enable_receive_interrupt(),
         false => log::warn!("console: no input"),

@@ -1,6 +1,7 @@
 //! switch_to: an i386 kernel whose process switch is Linux's.
 //!
 //! The rooms, each using only those above it:
+//! - [`base`]: the ground floor: error numbers, instructions, the per-CPU area, `thread_info`
 //! - [`hw`]: what Intel defines: formats, no unsafe
 //! - `sync`: locks and guards
 //! - [`trace`]: records for a timeline
@@ -27,14 +28,13 @@ extern crate alloc;
     reason = "addresses of the kernel itself and of the machine; what a program gives is checked by `uaccess`"
 )]
 pub mod arch;
+pub mod base;
 pub mod boot_info;
-pub mod cmdline;
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "numbers that the machine gives"
 )]
 pub mod drivers;
-pub mod exit_value;
 pub mod fs;
 #[cfg(test)]
 mod fuzz_tests;

@@ -15,7 +15,7 @@ use switch_to::{arch::x86, init};
 #[unsafe(no_mangle)]
 extern "C" fn x86_start_kernel(magic: u32, mbi_phys: u32) -> ! {
     // SAFETY: `head.S` comes here, once, with the loader's registers.
-    unsafe { init::start_kernel(x86::head::prepare(magic, mbi_phys)) }
+    unsafe { init::start_kernel(x86::boot::head::prepare(magic, mbi_phys)) }
 }
 
 #[cfg(target_os = "none")]

@@ -16,12 +16,12 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use support::compile::{Profile, kernel, mutant};
-use support::ktap::{self, Case, Outcome};
-use support::qemu::Vm;
-use support::run::{Exit, Run};
-use support::symbols::Symbols;
-use support::trial::{Arguments, Failed, Trial, run, trial};
+use xtask::compile::{Profile, kernel, mutant};
+use xtask::ktap::{self, Case, Outcome};
+use xtask::qemu::Vm;
+use xtask::run::{Exit, Run};
+use xtask::symbols::Symbols;
+use xtask::trial::{Arguments, Failed, Trial, run, trial};
 
 /// How many machines run at the same time.
 const MACHINES: usize = 2;

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use support::compile::{Profile, kernel};
-use support::gdb::{Session, batch};
-use support::image::{IsoSpec, try_iso};
-use support::paths;
-use support::qemu::{Medium, Vm};
-use support::symbols::Symbols;
-use support::trial::{Arguments, Trial, run, trial};
+use xtask::compile::{Profile, kernel};
+use xtask::gdb::{Session, batch};
+use xtask::image::{IsoSpec, try_iso};
+use xtask::paths;
+use xtask::qemu::{Medium, Vm};
+use xtask::symbols::Symbols;
+use xtask::trial::{Arguments, Trial, run, trial};
 
 use crate::steps::{Recording, STEPS};
 

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use support::compile::{Profile, kernel};
-use support::trial::{Arguments, Trial, run, trial};
+use xtask::compile::{Profile, kernel};
+use xtask::trial::{Arguments, Trial, run, trial};
 
 use crate::elf::Kernel;
 

@@ -9,13 +9,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use support::foreign;
-use support::image::{Initramfs, IsoSpec, try_iso};
-use support::initramfs::{Entry, newc};
-use support::linux_source::{Program, fetch};
-use support::qemu::{Medium, Vm};
-use support::run::{End, Exit};
-use support::trial::{Arguments, Trial, run_named, trial};
+use xtask::foreign;
+use xtask::image::{Initramfs, IsoSpec, try_iso};
+use xtask::initramfs::{Entry, newc};
+use xtask::linux_source::{Program, fetch};
+use xtask::qemu::{Medium, Vm};
+use xtask::run::{End, Exit};
+use xtask::trial::{Arguments, Trial, run_named, trial};
 
 /// The longest compute for a minute.
 const BOOT_LIMIT: Duration = Duration::from_secs(300);

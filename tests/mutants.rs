@@ -21,16 +21,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use list::{Mutant, Run, mutants};
-use support::compile::MUTANT;
-use support::image::{IsoSpec, try_iso};
-use support::paths;
-use support::qemu::{Medium, Vm};
-use support::run::{End, Exit};
-use support::toolchain::cargo;
-use support::trace::check::hangs_together;
-use support::trace::stream::Trace;
-use support::trial::{Arguments, Trial, run_named, trial};
 use tree::Copy;
+use xtask::compile::MUTANT;
+use xtask::image::{IsoSpec, try_iso};
+use xtask::paths;
+use xtask::qemu::{Medium, Vm};
+use xtask::run::{End, Exit};
+use xtask::toolchain::cargo;
+use xtask::trace::check::hangs_together;
+use xtask::trace::stream::Trace;
+use xtask::trial::{Arguments, Trial, run_named, trial};
 
 /// How many are run when nobody says which.
 const SLICE: usize = 5;
@@ -171,7 +171,7 @@ fn fails(mutant: &Mutant, scenario: &str, kernel: &Path) -> Result<()> {
 }
 
 /// An error if the run's trace can be, or cannot for another reason.
-fn how_wrong(why: &str, seen: &support::run::Run) -> Result<&'static str> {
+fn how_wrong(why: &str, seen: &xtask::run::Run) -> Result<&'static str> {
     ensure!(
         matches!(seen.end, End::Exit(Exit::Success)),
         "the run ended with {:?}",

@@ -6,10 +6,8 @@
 //! Book: chapter 4, "IRQs and Interrupts".
 //! Linux: 2.6.38 `i8259.c`.
 
-use crate::{
-    arch::x86::insn::{inb, outb},
-    sync::{IrqSpinLock, LockClass},
-};
+use crate::base::insn::{inb, outb};
+use crate::sync::{IrqSpinLock, LockClass};
 
 /// Vector of line 0.
 pub const FIRST_IRQ_VECTOR: u8 = 0x20;

@@ -4,11 +4,10 @@
 //! goes nowhere and the CPU halts.
 
 use super::{pic, serial};
-use crate::{
-    arch::x86::insn::{self, outl},
-    exit_value::ExitValue,
-    trace::rings,
-};
+use crate::base::exit_value::ExitValue;
+use crate::base::insn;
+use crate::base::insn::outl;
+use crate::trace::rings;
 
 /// I/O port of the device (`iobase=0xf4,iosize=4`).
 pub const ISA_DEBUG_EXIT_PORT: u16 = 0xf4;

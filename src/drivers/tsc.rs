@@ -8,11 +8,9 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::{
-    arch::x86::insn::{inb, outb, rdtsc},
-    drivers::pit,
-    sync::IrqGuard,
-};
+use crate::base::insn::{inb, outb, rdtsc};
+use crate::drivers::pit;
+use crate::sync::IrqGuard;
 
 /// Counts per millisecond; 0 until measured.
 static RATE_KHZ: AtomicU32 = AtomicU32::new(0);

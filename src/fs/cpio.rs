@@ -15,7 +15,7 @@ use core::cmp::Ordering;
 use core::fmt;
 
 use super::stat::S_IFMT;
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 const HEADER: usize = 110;
 const MAGIC: &[u8; 6] = b"070701";

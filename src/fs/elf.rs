@@ -21,9 +21,9 @@ use elf::file::{Class, FileHeader, parse_ident};
 use elf::parse::ParseError;
 use elf::segment::{ProgramHeader, SegmentTable};
 
+use crate::base::errno::Errno;
 use crate::hw::pte::PAGE_MASK;
 use crate::mm::vma::{MMAP_MIN_ADDR, TASK_SIZE};
-use crate::syscall::errno::Errno;
 
 /// Size of a program header, and the only `e_phentsize` accepted.
 pub const PHENT: u16 = 32;

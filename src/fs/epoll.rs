@@ -16,8 +16,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::file::{File, Object};
 use super::poll_events::PollEvents;
+use crate::base::errno::Errno;
 use crate::sync::{LockClass, SpinLock};
-use crate::syscall::errno::Errno;
 
 /// Files in one list, at most.
 const MAX_WATCHES: usize = 4096;

@@ -12,7 +12,7 @@
 
 use alloc::vec::Vec;
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// Descriptors a process may have (`RLIMIT_NOFILE`).
 pub const NR_OPEN: u32 = 1024;

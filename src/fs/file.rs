@@ -23,9 +23,9 @@ use super::procfs::{self, ProcInode};
 use super::rootfs::{self, Inode, KCOV_DEVICE, TRACE_MARKER_DEVICE};
 use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat, d_type, put_dirent64};
 use super::{random, trace_marker, tty};
-use crate::arch::x86::uaccess::{access_ok, clear_user, copy_to_user, put_user};
+use crate::arch::x86::entry::uaccess::{access_ok, clear_user, copy_to_user, put_user};
+use crate::base::errno::Errno;
 use crate::sync::{LockClass, SpinLock};
-use crate::syscall::errno::Errno;
 use crate::task::cred::Cred;
 
 /// No call moves more bytes (`MAX_RW_COUNT`).
@@ -288,7 +288,7 @@ impl File {
     pub fn ioctl(&self, command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
         match (&self.object, command) {
             (_, FIONBIO) => {
-                let on = crate::arch::x86::uaccess::get_user::<u32>(argument)? != 0;
+                let on = crate::arch::x86::entry::uaccess::get_user::<u32>(argument)? != 0;
                 let flags = self.flags() & !O_NONBLOCK;
                 self.set_flags(if on { flags | O_NONBLOCK } else { flags });
                 Ok(0)

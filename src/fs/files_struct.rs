@@ -11,8 +11,8 @@ use alloc::sync::Arc;
 use super::fd_table::FdTable;
 use super::file::{File, Object};
 use super::rootfs::{self, Inode};
+use crate::base::errno::Errno;
 use crate::sync::{LockClass, SpinLock};
-use crate::syscall::errno::Errno;
 
 /// Descriptors.
 pub struct FilesStruct {

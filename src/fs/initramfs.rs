@@ -12,7 +12,7 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 
 use super::cpio::{CpioError, Entry, FileType, Found, PATH_MAX, read_entries};
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// Longest name of one file, in bytes.
 const NAME_MAX: usize = 255;

@@ -19,12 +19,12 @@ use core::sync::atomic::Ordering;
 
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::kcov::KCOV_USERS;
+use crate::base::errno::Errno;
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::frame::{alloc_user_page, clear_page, phys_to_virt, put_page, totalram_pages};
 use crate::mm::shared_pages::SharedPages;
 use crate::mm::vma::Backing;
 use crate::sync::{LockClass, PreemptGuard, SpinLock};
-use crate::syscall::errno::Errno;
 use crate::task::hooks::HOOK_KCOV;
 use crate::task::kcov::KCOV_MODE_TRACE_PC;
 

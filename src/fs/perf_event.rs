@@ -9,13 +9,13 @@ use alloc::vec::Vec;
 
 use super::file::{File, Object};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{
+use crate::arch::x86::entry::uaccess::{
     copy_from_user, copy_to_user, get_user, put_user, strncpy_from_user,
 };
+use crate::base::errno::Errno;
 use crate::drivers::tsc::cycles_to_ns;
 use crate::hw::pte::PAGE_SIZE;
 use crate::sched::hooks::perf_event::PerfEvent;
-use crate::syscall::errno::Errno;
 use crate::task::perf_attr::{
     ATTR_SIZE, ATTR_SIZE_VER0, FORMAT_GROUP, FORMAT_ID, FORMAT_TOTAL_TIME_ENABLED,
     FORMAT_TOTAL_TIME_RUNNING, PerfEventAttr,

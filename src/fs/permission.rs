@@ -7,7 +7,7 @@
 //! Book: ch. 1, "Access Rights and File Mode". Linux: 2.6.38 `generic_permission`.
 
 use super::stat::{S_IFMT, S_IFREG, Stat};
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 use crate::task::cred::Cred;
 
 /// To read.

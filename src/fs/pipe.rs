@@ -14,13 +14,13 @@ use alloc::sync::Arc;
 
 use super::poll_events::PollEvents;
 use super::ring::{PIPE_BUF, PIPE_CAPACITY, Ring, buffer};
-use crate::arch::x86::uaccess::{
+use crate::arch::x86::entry::uaccess::{
     copy_from_user, copy_to_user, fault_in_readable, fault_in_writeable,
 };
+use crate::base::errno::Errno;
 use crate::sched::wait_queue::WaitList;
 use crate::sync::spinlock::SpinLockGuard;
 use crate::sync::{LockClass, SpinLock};
-use crate::syscall::errno::Errno;
 
 struct State {
     ring: Ring,

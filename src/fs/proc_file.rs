@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 
 use super::file::give;
 use super::procfs::{self, ProcInode, TaskFile};
+use crate::base::errno::Errno;
 use crate::sync::{LockClass, SpinLock};
-use crate::syscall::errno::Errno;
 
 /// The open file.
 pub struct ProcFile {

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use spin::Once;
 
 use super::stat::{S_IFDIR, S_IFLNK, S_IFREG};
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// A file about the system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

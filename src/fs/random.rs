@@ -7,9 +7,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::arch::x86::insn;
-use crate::arch::x86::uaccess::copy_to_user;
-use crate::syscall::errno::Errno;
+use crate::arch::x86::entry::uaccess::copy_to_user;
+use crate::base::errno::Errno;
+use crate::base::insn;
 
 static STATE: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
 

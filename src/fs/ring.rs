@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// What a write puts into a pipe in one piece, in bytes; and the least that a pipe holds.
 pub const PIPE_BUF: usize = 4096;

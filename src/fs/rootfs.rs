@@ -20,7 +20,7 @@ use super::permission::{MAY_EXEC, permission};
 use super::procfs::{self, ProcInode, Who};
 use super::stat::{S_IFCHR, Stat};
 use crate::arch::x86::current::current;
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 use crate::task::cred::Cred;
 use crate::task::kcov::KCOV;
 use crate::trace::rings;

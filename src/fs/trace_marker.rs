@@ -2,9 +2,9 @@
 //!
 //! Linux: `tracing_mark_write` of `kernel/trace/trace.c`; Documentation/trace/ftrace.rst.
 
-use crate::arch::x86::uaccess::copy_from_user;
+use crate::arch::x86::entry::uaccess::copy_from_user;
+use crate::base::errno::Errno;
 use crate::sched::hooks::trace::trace_print;
-use crate::syscall::errno::Errno;
 
 /// Bytes of one text; more are cut off, and the caller is told how many were taken.
 const TRACE_BUF_SIZE: u32 = 1024;

@@ -14,15 +14,15 @@ use super::n_tty::{KeySignal, NTty};
 use super::poll_events::PollEvents;
 use super::termios::{Termios, VSTART, VSTOP};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
+use crate::arch::x86::entry::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
+use crate::base::errno::Errno;
+use crate::base::thread_info::{TIF_SIGPENDING, test_flag};
 use crate::drivers::serial;
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::{IrqSpinLock, LockClass};
-use crate::syscall::errno::Errno;
 use crate::task::state::TASK_INTERRUPTIBLE;
-use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 const TCGETS: u32 = 0x5401;
 const TCSETS: u32 = 0x5402;

@@ -2,7 +2,7 @@
 //! The ACPI tables that name the processors: RSDT or XSDT, and the MADT.
 //!
 //! Bytes in, facts out; nothing in a table is believed before its length and checksum are right.
-//! `arch::x86::smp` maps the tables and hands them over.
+//! `arch::x86::irq::smp` maps the tables and hands them over.
 //!
 //! Linux: 2.6.38 `arch/x86/kernel/acpi/boot.c` (`acpi_parse_madt`).
 //! ACPI Specification 6.5, 5.2.6 "System Description Table Header", 5.2.12 "Multiple APIC

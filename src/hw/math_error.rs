@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! Which exception an x87 or SSE instruction raised: #MF and #XM do not say, the registers do.
 //!
-//! Used by `arch::x86::traps`, with the state as it was when the exception came.
+//! Used by `arch::x86::entry::traps`, with the state as it was when the exception came.
 //!
 //! Linux: 2.6.38 `math_error`. SDM: volume 1, 8.5 "x87 FPU Floating-Point Exception Conditions",
 //! 11.5 "SSE, SSE2, and SSE3 Exceptions".

@@ -24,8 +24,8 @@ use super::mm_struct::MmStruct;
 use super::pgtable::{pte_alloc, walk_pte};
 use super::vma::{Backing, MemoryMap, VmFlags, Vma};
 use crate::arch::x86::tlb_flush::flush_tlb_page;
+use crate::base::errno::Errno;
 use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, PageFaultError, Pte, PteFlags};
-use crate::syscall::errno::Errno;
 
 /// Why a fault could not be resolved: what the process gets for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

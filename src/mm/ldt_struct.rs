@@ -9,8 +9,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::base::errno::Errno;
 use crate::hw::desc::DescStruct;
-use crate::syscall::errno::Errno;
 
 /// Entries at most.
 pub const LDT_ENTRIES: u32 = 8192;

@@ -13,7 +13,7 @@ use super::frame::zero_page;
 use super::ldt_struct::LdtStruct;
 use super::mm_count::MmCount;
 use super::vma::MemoryMap;
-use crate::arch::x86::insn::read_cr3;
+use crate::base::insn::read_cr3;
 use crate::sync::LockClass;
 use crate::sync::spinlock::{SpinLock, SpinLockGuard};
 

@@ -22,10 +22,12 @@ use super::mm_struct::MmStruct;
 use super::pgtable::{for_each_used, free_pgtables, has_pgtables, pte_alloc};
 use super::shared_pages::SharedPages;
 use super::vma::{Backing, MMAP_MIN_ADDR, MemoryMap, TASK_SIZE, VmFlags, Vma};
-use crate::arch::x86::paravirt::{arch_enter_lazy_mmu_mode, arch_leave_lazy_mmu_mode, set_pte};
+use crate::arch::x86::switch::paravirt::{
+    arch_enter_lazy_mmu_mode, arch_leave_lazy_mmu_mode, set_pte,
+};
 use crate::arch::x86::tlb_flush::flush_tlb_mm;
+use crate::base::errno::Errno;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE, Pte, PteFlags};
-use crate::syscall::errno::Errno;
 
 /// Software's bit in an entry that is not present: the frame is there, but nobody may access it.
 const PROTNONE: PteFlags = PteFlags::SOFTW1;

@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::frame::{self, PAGE_OFFSET, phys_to_virt, virt_to_phys};
 use super::quicklist::{PAGE_DIRECTORIES, PTE_TABLES};
 use super::vma::TASK_SIZE;
-use crate::arch::x86::insn;
+use crate::base::insn;
 use crate::hw::cr::Cr4;
 use crate::hw::pte::{PAGE_SHIFT, PGDIR_SIZE, PTRS_PER_PGD, Pte, PteFlags, pgd_index, pte_index};
 

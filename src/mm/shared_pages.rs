@@ -13,7 +13,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// A fixed number of pages, each absent or in a frame.
 #[derive(Debug)]

@@ -17,9 +17,9 @@ use core::ptr::NonNull;
 
 use super::frame::{alloc_page, may_alloc, put_page, totalram_pages};
 use super::pgtable::{add_kernel_tables, set_kernel_pte};
+use crate::base::thread_info::THREAD_SIZE;
 use crate::hw::pte::{PAGE_SIZE, PGDIR_SIZE, Pte, PteFlags};
 use crate::sync::{IrqSpinLock, LockClass};
-use crate::task::thread_info::THREAD_SIZE;
 
 /// Where the slots begin.
 pub const STACK_AREA: u32 = 0xf000_0000;

@@ -18,8 +18,8 @@ use core::ops::Range;
 use bitflags::bitflags;
 
 use super::shared_pages::SharedPages;
+use crate::base::errno::Errno;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
-use crate::syscall::errno::Errno;
 
 /// First address that is not the user's.
 pub const TASK_SIZE: u32 = 0xc000_0000;

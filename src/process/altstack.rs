@@ -13,7 +13,7 @@ use core::mem::offset_of;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// `ss_flags`: the thread runs on its alternate stack.
 pub const SS_ONSTACK: u32 = 1;

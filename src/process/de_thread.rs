@@ -14,8 +14,8 @@ use super::signal_group::threads;
 use super::tasklist::{TASKLIST, TaskList};
 use super::usage::Usage;
 use crate::arch::x86::current::Current;
+use crate::base::errno::Errno;
 use crate::sched::timer::schedule_timeout;
-use crate::syscall::errno::Errno;
 use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 

@@ -21,11 +21,11 @@ use super::usage::Usage;
 use super::wait4::wait_status;
 use arrayvec::ArrayVec;
 
-use crate::arch::x86::copy_thread::exit_thread;
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::math_state::exit_fpu;
-use crate::arch::x86::mmu_context::enter_lazy_tlb;
-use crate::arch::x86::uaccess::put_user;
+use crate::arch::x86::entry::uaccess::put_user;
+use crate::arch::x86::switch::copy_thread::exit_thread;
+use crate::arch::x86::switch::math_state::exit_fpu;
+use crate::arch::x86::switch::mmu_context::enter_lazy_tlb;
 use crate::fs::kcov::kcov_task_exit;
 use crate::mm::mm_struct::{mmgrab, mmput};
 use crate::sched::hooks::perf_event::perf_event_exit_task;
@@ -89,7 +89,7 @@ extern "C" fn exit_from_vm86() -> ! {
 
 /// The first process has ended, and with it the system.
 fn init_exits(code: i32) -> ! {
-    use crate::exit_value::ExitValue;
+    use crate::base::exit_value::ExitValue;
     if code == 0 {
         log::info!("init: exited with status 0");
         crate::drivers::exit(ExitValue::Success);

@@ -20,7 +20,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// Argument and environment strings with their pointers, in bytes, at most: a fourth of the
 /// stack's limit.

@@ -13,9 +13,9 @@ use super::exec::do_execve;
 use super::initial_stack::Strings;
 use super::tasklist::INIT_PID;
 use crate::arch::x86::current::{current, current_pt_regs};
-use crate::arch::x86::ret_from_fork::ret_from_kernel_execve;
+use crate::arch::x86::switch::ret_from_fork::ret_from_kernel_execve;
+use crate::base::errno::Errno;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
-use crate::syscall::errno::Errno;
 use crate::task::state::PF_KTHREAD;
 
 /// Turns the running kernel thread into the process of program `argv[0]`, with the console as its

@@ -14,7 +14,7 @@ use super::signal::group_send_sig_info;
 use super::sigset::{NSIG, SIGCONT};
 use super::tasklist::{INIT_PID, TASKLIST, TaskList, do_each_task_pid};
 use crate::arch::x86::current::{Current, current};
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 use crate::task::state::PF_KTHREAD;
 use crate::task::task_struct::TaskStruct;
 

@@ -4,12 +4,12 @@
 
 use super::exit::do_exit;
 use super::fork::{CLONE_VM, CloneArgs, copy_process};
-use crate::arch::x86::canary::KERNEL_GS;
-use crate::arch::x86::ret_from_fork::kernel_thread_helper;
+use crate::arch::x86::switch::canary::KERNEL_GS;
+use crate::arch::x86::switch::ret_from_fork::kernel_thread_helper;
+use crate::base::errno::Errno;
 use crate::hw::desc::{KERNEL_CS, KERNEL_PERCPU, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::sched::wake_up::wake_up_new_task;
-use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::TaskRef;
 

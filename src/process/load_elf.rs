@@ -7,7 +7,8 @@
 //!
 //! Book: chapter 20, "Executable Formats". Linux: 2.6.38 `fs/binfmt_elf.c` (`load_elf_binary`).
 
-use crate::arch::x86::vdso::{VDSO, VDSO_BYTES};
+use crate::arch::vdso::{VDSO, VDSO_BYTES};
+use crate::base::errno::Errno;
 use crate::fs::elf::{ElfPlan, Segment, SegmentFlags};
 use crate::hw::pte::{PAGE_MASK, PAGE_SIZE};
 use crate::mm::fault::{FaultSignal, write_to_mm};
@@ -15,7 +16,6 @@ use crate::mm::frame::virt_to_phys;
 use crate::mm::mm_struct::MmStruct;
 use crate::mm::mmap::{MapFlags, do_mmap, do_mprotect};
 use crate::mm::vma::{Backing, TASK_SIZE, VmFlags, Vma};
-use crate::syscall::errno::Errno;
 
 /// The stack's area at first, in bytes; it grows by itself.
 const STACK_BYTES: u32 = 33 * PAGE_SIZE;

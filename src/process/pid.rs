@@ -18,7 +18,7 @@
 extern crate alloc;
 use alloc::vec::Vec;
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// Highest task number plus one (Linux: PID_MAX_DEFAULT).
 pub const PID_MAX: i32 = 0x8000;

@@ -15,9 +15,9 @@ use super::siginfo::SigInfo;
 use super::signal::{SignalStruct, send_to_process, send_to_thread};
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
+use crate::base::errno::Errno;
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::{TimerKey, add_timer, del_timer};
-use crate::syscall::errno::Errno;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Timers of a process, at most.

@@ -11,11 +11,12 @@ use core::sync::atomic::Ordering;
 use super::fork::CLONE_VM;
 use super::signal::force_sigsegv;
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::percpu::smp_processor_id;
-use crate::arch::x86::uaccess::{get_user, put_user};
-use crate::arch::x86::usercopy::{__put_user_8, __user_8_is_zero};
+use crate::arch::x86::entry::uaccess::{get_user, put_user};
+use crate::arch::x86::entry::usercopy::{__put_user_8, __user_8_is_zero};
+use crate::base::errno::Errno;
+use crate::base::percpu::smp_processor_id;
+use crate::base::thread_info::{TIF_NOTIFY_RESUME, set_flag};
 use crate::mm::vma::TASK_SIZE;
-use crate::syscall::errno::Errno;
 use crate::task::hooks::HOOK_RSEQ;
 use crate::task::pt_regs::PtRegs;
 use crate::task::rseq::{
@@ -23,7 +24,6 @@ use crate::task::rseq::{
     RSEQ_RSEQ_CS, RseqCs,
 };
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{TIF_NOTIFY_RESUME, set_flag};
 
 /// Upward call of the entry code, when TIF_NOTIFY_RESUME was set.
 ///

@@ -29,12 +29,12 @@ use super::stop::{GroupStop, prepare_signal};
 use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
 use super::usage::{Usage, UsageOfOthers};
 use crate::arch::x86::current::{Current, current};
+use crate::base::errno::Errno;
+use crate::base::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::{IrqSpinLock, LockClass};
-use crate::syscall::errno::Errno;
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED};
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
 
 /// Handler value: the default action.
 pub const SIG_DFL: u32 = 0;

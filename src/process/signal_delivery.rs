@@ -30,18 +30,18 @@ use super::signal::{
 use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
 use super::stop::{do_signal_stop, join_group_stop};
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
-use crate::arch::x86::math_state::{
+use crate::arch::x86::entry::uaccess::{copy_to_user, get_user};
+use crate::arch::x86::switch::lazy_gs::{get_user_gs, set_user_gs};
+use crate::arch::x86::switch::math_state::{
     current_fpu_state, fresh_fpu, mxcsr_feature_mask, set_fpu_state,
 };
-use crate::arch::x86::uaccess::{copy_to_user, get_user};
+use crate::base::errno::Errno;
+use crate::base::thread_info::{TIF_IRET, set_flag};
 use crate::hw::desc::{USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::hw::fxsave::FxsaveArea;
 use crate::sync::PreemptGuard;
-use crate::syscall::errno::Errno;
 use crate::task::pt_regs::PtRegs;
-use crate::task::thread_info::{TIF_IRET, set_flag};
 use crate::task::thread_struct::TrapInfo;
 
 /// `sa_flags`: the handler wants siginfo and ucontext.

@@ -13,7 +13,7 @@ use alloc::collections::VecDeque;
 
 use super::siginfo::{SI_USER, SigInfo};
 use super::sigset::{SIGRTMIN, SigSet};
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// Signals that wait with something told about them, at most.
 pub const MAX_QUEUED: usize = 1024;

@@ -6,8 +6,8 @@
 
 use super::kill::kill_pgrp;
 use super::kthread::kernel_thread;
+use crate::base::errno::Errno;
 use crate::fs::tty;
-use crate::syscall::errno::Errno;
 
 /// Starts the thread. Once, at boot. EAGAIN, ENOMEM.
 pub fn start() -> Result<(), Errno> {

@@ -10,7 +10,7 @@ use super::sigset::SIGCHLD;
 use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
 use super::usage::Usage;
 use crate::arch::x86::current::{Current, current};
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Do not sleep.

@@ -17,15 +17,16 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::tasklist::TASKLIST;
-use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
-use crate::arch::x86::{epitaph, nmi_watchdog};
+use crate::arch::x86::epitaph;
+use crate::arch::x86::irq::nmi_watchdog;
+use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
+use crate::base::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
 use crate::drivers::printk::PanicConsole;
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::HZ;
 use crate::task::pt_regs::PtRegs;
 use crate::task::state::state_letter;
-use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
 
 /// How long a CPU may stand, in milliseconds; 0: for ever, as before the command line is read.
 static LIMIT_MS: AtomicU32 = AtomicU32::new(0);

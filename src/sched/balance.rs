@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering;
 
 use super::rq::{Rq, RqLocked, cpu_rq, set_task_cpu};
 use super::wake_up::check_preempt_curr;
-use crate::arch::x86::percpu::CPU_ONLINE_MASK;
+use crate::base::percpu::CPU_ONLINE_MASK;
 use crate::task::task_struct::TaskStruct;
 use crate::this_cpu_inc;
 

@@ -14,18 +14,18 @@ use super::hooks::membarrier::membarrier_switch_mm;
 use super::prepare_task_switch::prepare_task_switch;
 use super::rq::{Rq, RqLocked, this_rq};
 use crate::arch::x86::current::{current, current_by_stack};
-use crate::arch::x86::insn;
-use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm};
-use crate::arch::x86::paravirt::{Batch, arch_start_context_switch};
-use crate::arch::x86::switch_to::switch_to;
-use crate::arch::x86::updates::{Now, Updates};
+use crate::arch::x86::switch::mmu_context::{enter_lazy_tlb, switch_mm};
+use crate::arch::x86::switch::paravirt::{Batch, arch_start_context_switch};
+use crate::arch::x86::switch::switch_to::switch_to;
+use crate::arch::x86::switch::updates::{Now, Updates};
+use crate::base::insn;
+use crate::base::thread_info::{STACK_END_MAGIC, THREAD_SIZE};
 use crate::mm::active_mm::{MmSwitch, mm_switch};
 use crate::mm::mm_struct::{MmStruct, mmgrab};
 use crate::sync::irq::irqs_disabled;
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
 use crate::task::last::{Next, Prev};
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{STACK_END_MAGIC, THREAD_SIZE};
 use crate::task::thread_struct::TIF_PARAVIRT;
 
 /// Switches from the running task to `next`; returns when the running task runs again.

@@ -12,16 +12,16 @@ use core::sync::atomic::Ordering;
 use super::hooks::hooks_of_new_task;
 use super::rq::cpu_rq;
 use super::schedule::schedule;
-use crate::arch::x86::insn;
-use crate::arch::x86::paravirt::is_batching;
-use crate::arch::x86::percpu::CPU_ONLINE_MASK;
+use crate::arch::x86::switch::paravirt::is_batching;
+use crate::base::insn;
+use crate::base::percpu::CPU_ONLINE_MASK;
+use crate::base::thread_info::{
+    STACK_TOP_GAP, THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
+};
 use crate::mm::mm_struct::{INIT_MM, mmgrab};
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::task::state::PF_KTHREAD;
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{
-    STACK_TOP_GAP, THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
-};
 use crate::task::thread_struct::TIF_PARAVIRT;
 use crate::this_cpu_write;
 
@@ -76,7 +76,7 @@ pub unsafe fn become_idle(cpu: u32, p: *mut TaskStruct) {
     unsafe {
         this_cpu_write!(current_task, p as u32);
         this_cpu_write!(tlb_active_mm, &raw const INIT_MM as u32);
-        this_cpu_write!(tlb_state, crate::arch::x86::percpu::TLBSTATE_OK);
+        this_cpu_write!(tlb_state, crate::base::percpu::TLBSTATE_OK);
     }
     CPU_ONLINE_MASK.fetch_or(1 << cpu, Ordering::Release);
 }

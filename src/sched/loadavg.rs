@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::rq::cpu_rq;
 use super::timer::HZ;
-use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS};
 
 /// 1.0
 pub const FIXED_1: u32 = 1 << 11;

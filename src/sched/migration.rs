@@ -15,9 +15,9 @@ use super::balance::select_task_rq_fork;
 use super::rq::{cpu_rq, double_rq_lock, set_task_cpu, task_rq_lock};
 use super::wait_queue::WaitQueue;
 use super::wake_up::check_preempt_curr;
-use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+use crate::base::errno::Errno;
+use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS};
 use crate::sync::{IrqSpinLock, LockClass};
-use crate::syscall::errno::Errno;
 use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 

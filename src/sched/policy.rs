@@ -9,8 +9,8 @@ use super::schedule::schedule;
 use super::wake_up::resched_curr;
 
 use crate::arch::x86::current::current;
+use crate::base::errno::Errno;
 use crate::sync::irq::local_irq_disable;
-use crate::syscall::errno::Errno;
 use crate::task::sched_entity::{
     DEFAULT_PRIO, MAX_RT_PRIO, SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL, SCHED_RR,
     SchedEntity, normal_prio,

@@ -18,7 +18,7 @@ use super::hooks::trace::trace_sched_migrate_task;
 use super::prio_array::PrioArray;
 pub use super::rq_locked::RqLocked;
 use super::ttwu::lock_rq_of;
-use crate::arch::x86::percpu::per_cpu;
+use crate::base::percpu::per_cpu;
 use crate::mm::mm_struct::MmStruct;
 use crate::sync::counter::{Counter, Counter64};
 use crate::sync::irq::irqs_disabled;

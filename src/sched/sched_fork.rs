@@ -12,10 +12,10 @@
 use super::rq::{task_rq_lock, this_rq};
 use super::tick::task_timeslice;
 use crate::arch::x86::current::Current;
+use crate::base::thread_info::{TIF_NEED_RESCHED, set_flag};
 use crate::sync::IrqGuard;
 use crate::task::sched_entity::SCHED_FIFO;
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 
 /// Gives `task`, which nobody else knows yet, policy, priority and CPUs of the running task, and half
 /// of its time slice, rounded up.

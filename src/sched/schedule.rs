@@ -10,6 +10,9 @@ use core::ptr::NonNull;
 use super::balance::idle_balance;
 use super::context_switch::context_switch;
 use super::rq::{RqLocked, this_rq};
+use crate::base::thread_info::{
+    TIF_NEED_RESCHED, TIF_SIGPENDING, clear_flag, current_thread_info, test_flag,
+};
 use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
 use crate::sync::preempt::{
     PREEMPT_ACTIVE, add_preempt_count, preempt_count, preempt_disable, preempt_enable_no_resched,
@@ -18,9 +21,6 @@ use crate::sync::preempt::{
 use crate::task::last::{Next, Prev};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{
-    TIF_NEED_RESCHED, TIF_SIGPENDING, clear_flag, current_thread_info, test_flag,
-};
 
 /// Gives up the CPU until the scheduler comes back to this task. Who means to sleep has set its
 /// state before.

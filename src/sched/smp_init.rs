@@ -10,13 +10,16 @@ use core::sync::atomic::Ordering;
 
 use super::idle::{become_idle, cpu_idle, fork_idle};
 use super::rq::cpu_rq;
-use crate::arch::x86::canary::boot_init_stack_canary;
-use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
-use crate::arch::x86::{gdt, lapic, smp, trampoline, traps};
+use crate::arch::x86::boot::trampoline;
+use crate::arch::x86::entry::traps;
+use crate::arch::x86::gdt;
+use crate::arch::x86::irq::{lapic, smp};
+use crate::arch::x86::switch::canary::boot_init_stack_canary;
+use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE, ThreadInfo};
 use crate::hw::madt::Madt;
 use crate::mm::thread_stack::alloc_thread_stack;
 use crate::sync::irq::local_irq_enable;
-use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE, ThreadInfo};
 
 /// Starts the CPUs that `madt` names, up to `max_cpus` with the boot CPU; returns how many run.
 /// One that does not come is named in the log.

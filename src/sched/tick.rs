@@ -10,12 +10,12 @@ use super::rq::this_rq;
 use super::timer::{HZ, do_timer, jiffies, run_local_timers};
 use super::trace_thread::trace_tick;
 use crate::arch::x86::current::current;
-use crate::arch::x86::irq::with_irq_regs;
-use crate::arch::x86::percpu::smp_processor_id;
+use crate::arch::x86::irq::do_irq::with_irq_regs;
+use crate::base::percpu::smp_processor_id;
+use crate::base::thread_info::{TIF_NEED_RESCHED, set_flag};
 use crate::sync::IrqGuard;
 use crate::task::pt_regs::PtRegs;
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SchedEntity, rt_policy};
-use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 use crate::{this_cpu_inc, this_cpu_read};
 
 /// A full time slice in ticks: 100 ms at nice 0 and 5 ms at nice 19, as in the book; 200 ms at nice

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::schedule::schedule;
 use super::wake_up::wake_up_process;
 use crate::arch::x86::current::current;
-use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
+use crate::base::percpu::{NR_CPUS, smp_processor_id};
 use crate::drivers::tsc::since_boot_us;
 use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::task_struct::TaskRef;

@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::wait_queue::WaitQueue;
-use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
+use crate::base::percpu::{NR_CPUS, smp_processor_id};
 use crate::trace::rings;
 
 struct Drain {

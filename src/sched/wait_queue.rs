@@ -17,12 +17,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::schedule::schedule;
 use super::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::arch::x86::current::{Current, current};
+use crate::base::errno::Errno;
+use crate::base::thread_info::{TIF_SIGPENDING, test_flag};
 use crate::sync::list::{List, ListHead};
 use crate::sync::spinlock::SpinLockGuard;
 use crate::sync::{IrqSpinLock, LockClass, SpinLock};
-use crate::syscall::errno::Errno;
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE};
-use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 /// Tasks that wait, in the order in which they came.
 pub struct WaitQueue(IrqSpinLock<WaitList>);

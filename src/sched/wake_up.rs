@@ -16,13 +16,13 @@ use super::hooks::trace::{trace_sched_wakeup_new, trace_sched_waking};
 use super::rq::{RqLocked, cpu_rq, set_task_cpu};
 use super::ttwu::{self, Sleeper};
 use crate::arch::x86::current::current;
-use crate::arch::x86::percpu::smp_processor_id;
-use crate::arch::x86::smp::smp_send_reschedule;
+use crate::arch::x86::irq::smp::smp_send_reschedule;
+use crate::base::percpu::smp_processor_id;
+use crate::base::thread_info::{TIF_NEED_RESCHED, set_flag};
 use crate::sync::PreemptGuard;
 use crate::task::hooks::HOOK_TRACE;
 use crate::task::state::{OnRq, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TaskState};
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{TIF_NEED_RESCHED, set_flag};
 
 /// Both kinds of sleep.
 pub const TASK_NORMAL: u32 = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE;

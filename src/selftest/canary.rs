@@ -8,8 +8,8 @@ use super::Case;
 use super::check::{Outcome, Verdict, expect, expect_true};
 use super::crew::{Crew, Journal, pass};
 use super::smp::schedule_timeout_uninterruptible;
-use crate::arch::x86::canary::live_canary;
 use crate::arch::x86::current::current;
+use crate::arch::x86::switch::canary::live_canary;
 
 pub const CASES: &[Case] = &[
     Case {

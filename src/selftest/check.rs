@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt::Debug;
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// Why a case did not pass.
 #[derive(Clone, Debug)]

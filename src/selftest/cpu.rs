@@ -6,15 +6,16 @@ use super::Case;
 use super::check::{Outcome, expect, expect_hex};
 use super::crew::{Crew, pass};
 use super::probe::{area_address, counts, gdt, hw_tss, my_thread, set_tls, tss_address};
-use crate::arch::x86::copy_thread::set_tsc_mode;
-use crate::arch::x86::insn::{
-    self, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP, read_cr4,
+use crate::arch::x86::switch::copy_thread::set_tsc_mode;
+use crate::arch::x86::switch::io_bitmap;
+use crate::arch::x86::switch::kind::All;
+use crate::arch::x86::switch::load_sp0::load_sp0;
+use crate::arch::x86::switch::updates::Now;
+use crate::base::cmdline::IoBitmapMode;
+use crate::base::insn;
+use crate::base::insn::{
+    MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP, read_cr4,
 };
-use crate::arch::x86::io_bitmap;
-use crate::arch::x86::kind::All;
-use crate::arch::x86::load_sp0::load_sp0;
-use crate::arch::x86::updates::Now;
-use crate::cmdline::IoBitmapMode;
 use crate::hw::cr::Cr4;
 use crate::hw::desc::{
     GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_PERCPU, GDT_ENTRY_TSS, GDT_SIZE, KERNEL_CS, TSS_SELECTOR,

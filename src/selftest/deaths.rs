@@ -7,10 +7,11 @@ use super::smp::{need_cpus, wait_for};
 use crate::arch::x86::current::current;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::arch::x86::insn;
-use crate::arch::x86::paravirt::{arch_enter_lazy_mmu_mode, is_batching};
-use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS};
-use crate::arch::x86::smp::smp_call_function_many;
+use crate::arch::x86::irq::smp::smp_call_function_many;
+use crate::arch::x86::switch::paravirt::{arch_enter_lazy_mmu_mode, is_batching};
+use crate::base::insn;
+use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+use crate::base::thread_info::{TIF_NEED_RESCHED, current_thread_info, set_flag};
 use crate::mm::mm_struct::MmStruct;
 use crate::sched::context_switch::context_switch;
 use crate::sched::prepare_task_switch::prepare_task_switch;
@@ -18,7 +19,6 @@ use crate::sched::rq::{RqLocked, cpu_rq, this_rq};
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::sync::{LockClass, PreemptGuard, SpinLock};
 use crate::task::last::{Last, Next, Prev};
-use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, set_flag};
 
 pub const CASES: &[Case] = &[
     Case {
@@ -348,7 +348,7 @@ fn bug_exit_while_atomic() -> Outcome {
 
 /// A count too many is dropped: the directory would go while the processor walks it.
 fn bug_mm_dropped_under_cr3() -> Outcome {
-    let mm = MmStruct::alloc().ok_or(crate::syscall::errno::Errno::ENOMEM)?;
+    let mm = MmStruct::alloc().ok_or(crate::base::errno::Errno::ENOMEM)?;
     // SAFETY: the directory maps the kernel; dropping it while it is loaded is what is wanted.
     unsafe {
         insn::write_cr3((*mm).pgd.load(core::sync::atomic::Ordering::Relaxed));

@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::Case;
 use super::check::{Outcome, expect_hex};
 use super::crew::{Crew, pass};
-use crate::arch::x86::insn::read_eflags;
 use crate::arch::x86::probe::call_with_eflags;
+use crate::base::insn::read_eflags;
 use crate::hw::eflags::Eflags;
 
 pub const CASES: &[Case] = &[

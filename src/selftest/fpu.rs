@@ -10,10 +10,10 @@ use super::Case;
 use super::check::{Outcome, Verdict, expect, expect_hex, expect_true};
 use super::crew::{Crew, pass};
 use super::probe::{counts, my_thread, thread_of, ts};
-use crate::arch::x86::copy_thread::flush_thread;
 use crate::arch::x86::current::current;
-use crate::arch::x86::insn;
-use crate::arch::x86::math_state::{FPU_PRELOAD_AFTER, is_eager, math_state_restore};
+use crate::arch::x86::switch::copy_thread::flush_thread;
+use crate::arch::x86::switch::math_state::{FPU_PRELOAD_AFTER, is_eager, math_state_restore};
+use crate::base::insn;
 use crate::hw::fxsave::{FxsaveArea, INIT_MXCSR};
 use crate::sync::PreemptGuard;
 

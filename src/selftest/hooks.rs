@@ -8,8 +8,8 @@ use super::Case;
 use super::check::{Outcome, Verdict, expect, expect_true, expect_within};
 use super::crew::{Crew, Journal, me, pass};
 use super::smp::schedule_timeout_uninterruptible;
-use crate::arch::x86::insn::rdtsc;
-use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, smp_processor_id};
+use crate::base::insn::rdtsc;
+use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS, smp_processor_id};
 use crate::process::tasklist::TASKLIST;
 use crate::sched::hooks::hooks_of_new_task;
 use crate::sched::hooks::preempt_notifier::{

@@ -9,6 +9,7 @@ use super::check::{Outcome, expect, expect_hex};
 use super::crew::{ACTOR_PRIO, CASE_PRIO, Crew, Slot, Thread, WAITING_PRIO, pass, set_priority};
 use super::user::{Mm, borrow_init_mm};
 use crate::arch::x86::current::current;
+use crate::base::thread_info::STACK_END_MAGIC;
 use crate::mm::frame::nr_free_pages;
 use crate::mm::mm_struct::{INIT_MM, MM_LIVE};
 use crate::mm::quicklist;
@@ -19,7 +20,6 @@ use crate::sched::wake_up::wake_up_new_task;
 use crate::task::sched_entity::SCHED_FIFO;
 use crate::task::state::{EXIT_DEAD, TASK_DEAD};
 use crate::task::task_struct::TASKS_LIVE;
-use crate::task::thread_info::STACK_END_MAGIC;
 
 pub const CASES: &[Case] = &[
     Case {

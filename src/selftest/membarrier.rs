@@ -9,11 +9,11 @@ use super::probe::counts;
 use super::smp::{Rendezvous, need_cpus, wait_for};
 use super::smp_mm::{Place, at, counts_of, tlb_state_of};
 use super::user::Mm;
-use crate::arch::x86::percpu::TLBSTATE_LAZY;
+use crate::base::errno::Errno;
+use crate::base::percpu::TLBSTATE_LAZY;
 use crate::mm::membarrier::MembarrierCmd;
 use crate::sched::wake_up::wake_up_process;
 use crate::sync::LockClass;
-use crate::syscall::errno::Errno;
 use crate::syscall::membarrier::sys_membarrier;
 
 pub const CASES: &[Case] = &[

@@ -9,7 +9,7 @@ use super::crew::{Crew, Slot, pass};
 use super::probe::{counts, cr3, prev_mm};
 use super::user::{Mm, active_mm, my_active_mm};
 use crate::arch::x86::current::current;
-use crate::arch::x86::percpu::{TLBSTATE_LAZY, TLBSTATE_OK};
+use crate::base::percpu::{TLBSTATE_LAZY, TLBSTATE_OK};
 use crate::mm::mm_struct::MM_LIVE;
 use crate::sync::{LockClass, SpinLock};
 use crate::this_cpu_read;

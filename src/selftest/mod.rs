@@ -55,11 +55,11 @@ pub mod user;
 use check::{Outcome, Verdict};
 use crew::{CASE_PRIO, Thread};
 
-use crate::arch::x86::canary::STACK_PROTECTOR;
-use crate::arch::x86::percpu::smp_processor_id;
-use crate::cmdline::Glob;
+use crate::arch::x86::switch::canary::STACK_PROTECTOR;
+use crate::base::cmdline::Glob;
+use crate::base::exit_value::ExitValue;
+use crate::base::percpu::smp_processor_id;
 use crate::drivers::{self, serial};
-use crate::exit_value::ExitValue;
 use crate::process::tasklist::TASKLIST;
 use crate::sched::timer::HZ;
 use crate::task::sched_entity::SCHED_FIFO;

@@ -10,7 +10,7 @@ use super::crew::{Crew, pass};
 use super::fpu::use_fpu;
 use super::probe::{counts, cr3, gdt, hw_tss, my_thread, nr_switches, set_tls, ts};
 use super::user::Mm;
-use crate::arch::x86::paravirt::{
+use crate::arch::x86::switch::paravirt::{
     arch_enter_lazy_mmu_mode, arch_leave_lazy_mmu_mode, around_last_batch, is_batching, set_pte,
 };
 

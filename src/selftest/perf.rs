@@ -7,7 +7,7 @@ use super::Case;
 use super::check::{Outcome, expect, expect_true, expect_within};
 use super::crew::{Crew, Slot, pass};
 use crate::arch::x86::current::current;
-use crate::arch::x86::insn::rdtsc;
+use crate::base::insn::rdtsc;
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::task::hooks::HOOK_PERF_EVENTS;
 use crate::task::perf_attr::{PerfEventAttr, SwEvent};

@@ -6,12 +6,13 @@ use super::Case;
 use super::check::{Outcome, Verdict, expect, expect_true};
 use super::crew::{Crew, Slot, pass};
 use super::probe::{counts, gdt, my_thread, thread_of, with_tss};
-use crate::arch::x86::io_bitmap::{self, fill_lazy_io_bitmap, tss_update_io_bitmap};
-use crate::cmdline::IoBitmapMode;
+use crate::arch::x86::switch::io_bitmap;
+use crate::arch::x86::switch::io_bitmap::{fill_lazy_io_bitmap, tss_update_io_bitmap};
+use crate::base::cmdline::IoBitmapMode;
+use crate::base::errno::Errno;
 use crate::hw::desc::GDT_ENTRY_TSS;
 use crate::hw::tss::IO_BITMAP_OFFSET;
 use crate::sync::IrqGuard;
-use crate::syscall::errno::Errno;
 use crate::syscall::ioport::sys_ioperm;
 
 pub const CASES: &[Case] = &[

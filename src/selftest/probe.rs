@@ -4,18 +4,18 @@
 //! the timer interrupt might change say so.
 
 use crate::arch::x86::current::current;
-use crate::arch::x86::insn;
-use crate::arch::x86::kind::All;
-use crate::arch::x86::load_tls::load_tls;
-use crate::arch::x86::percpu::{SwitchCounts, this_cpu};
-use crate::arch::x86::updates::Now;
+use crate::arch::x86::switch::kind::All;
+use crate::arch::x86::switch::load_tls::load_tls;
+use crate::arch::x86::switch::updates::Now;
+use crate::base::errno::Errno;
+use crate::base::insn;
+use crate::base::percpu::{SwitchCounts, this_cpu};
 use crate::hw::cr::Cr0;
 use crate::hw::desc::DescStruct;
 use crate::hw::tss::{TssStruct, X86HwTss};
 use crate::mm::mm_struct::MmStruct;
 use crate::sched::rq::this_rq;
 use crate::sync::PreemptGuard;
-use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
 use crate::task::user_desc::{UserDesc, UserDescFlags, do_set_thread_area};

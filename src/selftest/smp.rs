@@ -8,15 +8,17 @@ use super::Case;
 use super::check::{Outcome, Verdict, expect, expect_hex, expect_true};
 use super::crew::{Crew, Slot, me};
 use super::probe::{area_address, gdt, hw_tss, set_tls, tss_address, with_tss};
-use crate::arch::x86::canary::STACK_PROTECTOR;
+use crate::arch::x86::boot::trampoline::TRAMPOLINE_PAGE;
 use crate::arch::x86::current::{current, current_by_stack};
-use crate::arch::x86::insn::{self, MSR_IA32_SYSENTER_ESP};
-use crate::arch::x86::lazy_gs::load_user_gs;
-use crate::arch::x86::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
-use crate::arch::x86::smp::{on_each_cpu, smp_call_function_many};
-use crate::arch::x86::trampoline::TRAMPOLINE_PAGE;
-use crate::arch::x86::{entry, io_bitmap};
-use crate::cmdline::IoBitmapMode;
+use crate::arch::x86::entry::paths;
+use crate::arch::x86::irq::smp::{on_each_cpu, smp_call_function_many};
+use crate::arch::x86::switch::canary::STACK_PROTECTOR;
+use crate::arch::x86::switch::io_bitmap;
+use crate::arch::x86::switch::lazy_gs::load_user_gs;
+use crate::base::cmdline::IoBitmapMode;
+use crate::base::insn;
+use crate::base::insn::MSR_IA32_SYSENTER_ESP;
+use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::desc::{GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_TSS, TSS_SELECTOR};
 use crate::mm::frame::phys_to_virt;
@@ -139,7 +141,7 @@ fn each_cpu_has_its_own_tables() -> Outcome {
             stacks[n as usize].store(stack, Ordering::Relaxed);
             // SAFETY: an MSR that every CPU with SEP has.
             let esp = unsafe { insn::rdmsr(MSR_IA32_SYSENTER_ESP) } as u32;
-            expect_hex("SYSENTER_ESP", esp, entry::sysenter_stack(n))?;
+            expect_hex("SYSENTER_ESP", esp, paths::sysenter_stack(n))?;
             expect_hex("current by stack", current_by_stack() as u32, me() as u32)?;
             // SAFETY: idle tasks are for ever.
             let idle = unsafe { &*cpu_rq(n).idle() };
@@ -270,7 +272,7 @@ fn cpu_that_never_answers() -> Outcome {
     if free >= NR_CPUS as u32 {
         return Err(Verdict::Skipped("needs a CPU number that is free"));
     }
-    if !crate::arch::x86::lapic::in_use() {
+    if !crate::arch::x86::irq::lapic::in_use() {
         return Err(Verdict::Skipped("needs a local APIC"));
     }
     expect("it came", cpu_up(free, 0xee), false)?;

@@ -13,7 +13,7 @@ use super::crew::{Crew, Slot, Thread, me, pass, sleep};
 use super::probe::{debug_last, hw_tss};
 use super::smp::{Rendezvous, cpu, my_sp0, need_cpus, schedule_timeout_uninterruptible, wait_for};
 use crate::arch::x86::current::{current, current_by_stack};
-use crate::arch::x86::percpu::NR_CPUS;
+use crate::base::percpu::NR_CPUS;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::kthread::new_kernel_thread;
 use crate::sched::migration::set_cpus_allowed;

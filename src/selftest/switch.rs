@@ -11,9 +11,10 @@ use super::check::{Outcome, Verdict, expect, expect_hex, expect_true, needs_debu
 use super::crew::{Crew, Journal, Slot, me, pass};
 use super::probe::{debug_last, hw_tss, nr_switches, saved_word, thread_of};
 use crate::arch::x86::current::{current, current_by_stack};
-use crate::arch::x86::paravirt::{arch_start_context_switch, is_batching};
 use crate::arch::x86::probe::switch_to_with_registers;
-use crate::arch::x86::ret_from_fork::ret_from_fork;
+use crate::arch::x86::switch::paravirt::{arch_start_context_switch, is_batching};
+use crate::arch::x86::switch::ret_from_fork::ret_from_fork;
+use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE};
 use crate::hw::eflags::Eflags;
 use crate::sched::finish_task_switch::finish_task_switch;
 use crate::sched::prepare_task_switch::prepare_task_switch;
@@ -23,7 +24,6 @@ use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
 use crate::task::last::{Next, Prev};
 use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{STACK_TOP_GAP, THREAD_SIZE};
 
 pub const CASES: &[Case] = &[
     Case {

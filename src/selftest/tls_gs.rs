@@ -6,12 +6,12 @@ use super::Case;
 use super::check::{Outcome, expect, expect_hex};
 use super::crew::{Crew, Slot, pass};
 use super::probe::{counts, gdt, my_thread, set_tls, thread_of};
-use crate::arch::x86::insn::read_gs;
-use crate::arch::x86::kind::All;
-use crate::arch::x86::lazy_gs::load_user_gs;
-use crate::arch::x86::load_tls::load_tls;
 use crate::arch::x86::probe::read_gs_word;
-use crate::arch::x86::updates::Now;
+use crate::arch::x86::switch::kind::All;
+use crate::arch::x86::switch::lazy_gs::load_user_gs;
+use crate::arch::x86::switch::load_tls::load_tls;
+use crate::arch::x86::switch::updates::Now;
+use crate::base::insn::read_gs;
 use crate::hw::desc::{DescStruct, GDT_ENTRY_TLS_MIN, Selector};
 
 pub const CASES: &[Case] = &[

@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering;
 
 use super::check::Verdict;
 use crate::arch::x86::current::current;
-use crate::arch::x86::mmu_context::{enter_lazy_tlb, switch_mm_irqs_off};
+use crate::arch::x86::switch::mmu_context::{enter_lazy_tlb, switch_mm_irqs_off};
 use crate::mm::mm_struct::{INIT_MM, MmStruct, mmdrop, mmgrab};
 use crate::sched::hooks::membarrier::membarrier_switch_mm;
 use crate::sched::rq::this_rq;
@@ -30,7 +30,7 @@ unsafe impl Sync for Mm {}
 impl Mm {
     /// The running kernel thread moves into a new address space, as its first user.
     pub fn move_into_new() -> Result<Self, Verdict> {
-        let mm = MmStruct::alloc().ok_or(crate::syscall::errno::Errno::ENOMEM)?;
+        let mm = MmStruct::alloc().ok_or(crate::base::errno::Errno::ENOMEM)?;
         // SAFETY: its first user is ours.
         unsafe { adopt(mm) };
         Ok(Self(mm))

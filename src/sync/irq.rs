@@ -5,7 +5,7 @@
 //! Linux: 2.6.38 `local_irq_save`, `local_irq_restore`.
 //! SDM: vol. 2, CLI, STI, POPF.
 
-use crate::arch::x86::insn;
+use crate::base::insn;
 use crate::hw::eflags::Eflags;
 
 /// EFLAGS as they were before [`local_irq_save`].

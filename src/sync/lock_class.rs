@@ -94,7 +94,7 @@ lock_classes! {
     AllocLock Task No ["src/task/task_struct.rs"], "which address space a task has, for others";
     MmLdt Task No ["src/mm/mm_struct.rs"], "an address space's LDT";
     MmMap Task No ["src/mm/mm_struct.rs"], "the areas and page tables of an address space";
-    SmpCall Task No ["src/arch/x86/smp.rs"], "the one call that other CPUs are asked to run, until they have";
+    SmpCall Task No ["src/arch/x86/irq/smp.rs"], "the one call that other CPUs are asked to run, until they have";
     TlbSlot Task No ["src/arch/x86/tlb_flush.rs"], "the one TLB flush that other CPUs are asked for, until they have";
     TraceOutput Any No ["src/trace/rings.rs"], "the port that trace records go to";
     TtyWindow Any No ["src/fs/tty.rs"], "the size of the terminal's window";
@@ -120,7 +120,7 @@ lock_classes! {
     Ioremap Any No ["src/mm/ioremap.rs"], "free addresses for device registers";
     Quicklist Any No ["src/mm/quicklist.rs"], "page tables kept clean for the next use";
     Zone Any No ["src/mm/frame.rs"], "free page frames";
-    IoApic Any No ["src/arch/x86/ioapic.rs"], "the registers of the I/O APIC";
+    IoApic Any No ["src/arch/x86/irq/ioapic.rs"], "the registers of the I/O APIC";
     Pic Any No ["src/drivers/pic.rs"], "the registers of the 8259s";
     Port Any No ["src/drivers/serial.rs"], "the serial port";
     Screen Any No ["src/drivers/vga.rs"], "the screen";

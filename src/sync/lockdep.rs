@@ -21,9 +21,9 @@ use super::irq::{IrqGuard, irqs_disabled};
 use super::lock_class::{Context, LOCK_CLASSES, LockClass};
 use super::lock_order::{self, Here, Lock};
 use super::preempt::in_nmi;
-use crate::arch::x86::insn;
-use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
-use crate::task::thread_info::THREAD_SIZE;
+use crate::base::insn;
+use crate::base::percpu::{NR_CPUS, smp_processor_id};
+use crate::base::thread_info::THREAD_SIZE;
 
 /// Return addresses that are kept of a backtrace.
 pub const TRACE_DEPTH: usize = 8;

@@ -9,7 +9,8 @@
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use crate::task::thread_info::{self, TIF_NEED_RESCHED, current_thread_info};
+use crate::base::thread_info;
+use crate::base::thread_info::{TIF_NEED_RESCHED, current_thread_info};
 
 /// What one hard interrupt adds to the count.
 pub const HARDIRQ_OFFSET: i32 = 1 << 16;

@@ -8,11 +8,11 @@ use core::sync::atomic::Ordering;
 use alloc::sync::Arc;
 
 use super::SysResult;
-use super::errno::Errno;
 use super::paths::{AT_FDCWD, start_of};
 use super::read_write::{fget, files};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{get_user, getname, put_user};
+use crate::arch::x86::entry::uaccess::{get_user, getname, put_user};
+use crate::base::errno::Errno;
 use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, Object};
 use crate::fs::pipe::pipe;
 

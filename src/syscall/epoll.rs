@@ -5,10 +5,10 @@
 use alloc::sync::Arc;
 
 use super::SysResult;
-use super::errno::Errno;
 use super::poll::{ms_end, poll_schedule_timeout, with_mask};
 use super::read_write::{fget, files};
-use crate::arch::x86::uaccess::{access_ok, get_user, put_user};
+use crate::arch::x86::entry::uaccess::{access_ok, get_user, put_user};
+use crate::base::errno::Errno;
 use crate::fs::epoll::{EpollEvent, EventPoll};
 use crate::fs::file::{File, O_CLOEXEC, Object};
 

@@ -3,9 +3,9 @@
 //! Book: chapter 20, "The exec Functions". Linux: 2.6.38 `sys_execve`.
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::current_pt_regs;
-use crate::arch::x86::uaccess::{get_user, getname, strncpy_from_user};
+use crate::arch::x86::entry::uaccess::{get_user, getname, strncpy_from_user};
+use crate::base::errno::Errno;
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::{MAX_ARG_STRLEN, Strings};
 

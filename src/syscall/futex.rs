@@ -12,13 +12,16 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::SysResult;
-use super::errno::Errno;
 use super::futex_op::FutexOp;
 use super::restart::{end_us, keep_end, take_end};
 use super::timespec::{Timespec32, Timespec64, UserTime};
 use super::user_time::{get_ns, ticks};
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::uaccess::{Pod, access_ok, cmpxchg_user, fault_in_writeable, get_user};
+use crate::arch::x86::entry::uaccess::{
+    Pod, access_ok, cmpxchg_user, fault_in_writeable, get_user,
+};
+use crate::base::errno::Errno;
+use crate::base::thread_info::{TIF_SIGPENDING, test_flag};
 use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::pte::{PAGE_SIZE, Pte, PteFlags};
@@ -31,7 +34,6 @@ use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::list::{List, ListHead};
 use crate::sync::{IrqGuard, IrqSpinLock, LockClass};
 use crate::task::state::TASK_INTERRUPTIBLE;
-use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 const FUTEX_WAIT: u32 = 0;
 const FUTEX_WAKE: u32 = 1;

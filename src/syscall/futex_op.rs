@@ -12,7 +12,7 @@
 //!
 //! Linux: 5.4 `futex_atomic_op_inuser`; futex(2).
 
-use super::errno::Errno;
+use crate::base::errno::Errno;
 
 /// An operation, taken apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

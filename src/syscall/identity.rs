@@ -5,9 +5,9 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::put_user;
+use crate::arch::x86::entry::uaccess::put_user;
+use crate::base::errno::Errno;
 use crate::process::pid::PidType;
 use crate::process::ptrace::set_not_dumpable;
 use crate::process::tasklist::{TASKLIST, find_task_by_pid};

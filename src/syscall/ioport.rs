@@ -4,13 +4,13 @@
 //! `arch/x86/kernel/ioport.c`: IOPL is the real one in EFLAGS.
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::{current, current_pt_regs};
-use crate::arch::x86::io_bitmap::ports_changed;
+use crate::arch::x86::switch::io_bitmap::ports_changed;
+use crate::base::errno::Errno;
+use crate::base::thread_info::{TIF_IRET, current_thread_info, set_flag};
 use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
 use crate::task::io_bitmap::ioperm;
-use crate::task::thread_info::{TIF_IRET, current_thread_info, set_flag};
 use crate::task::thread_struct::TIF_IO_BITMAP;
 
 /// Grants or revokes `num` ports from `from` on, for the calling task, at once.

@@ -6,9 +6,9 @@
 //! Linux: 2.6.38 `kernel/itimer.c`; setitimer(2).
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::arch::x86::entry::uaccess::{get_user, put_user};
+use crate::base::errno::Errno;
 use crate::process::itimer::{ItimerVal, getitimer, setitimer};
 
 const ITIMER_REAL: u32 = 0;

@@ -7,15 +7,15 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::current;
-use crate::arch::x86::ldt::install_ldt;
-use crate::arch::x86::uaccess::{clear_user, copy_from_user, copy_to_user};
+use crate::arch::x86::entry::uaccess::{clear_user, copy_from_user, copy_to_user};
+use crate::arch::x86::switch::ldt::install_ldt;
+use crate::base::errno::Errno;
+use crate::base::thread_info::{TIF_LDT, set_flag};
 use crate::hw::desc::DescStruct;
 use crate::mm::ldt_struct::{LDT_ENTRIES, LDT_ENTRY_SIZE, LdtStruct};
 use crate::mm::mm_struct::MmStruct;
 use crate::process::tasklist::for_each_task;
-use crate::task::thread_info::{TIF_LDT, set_flag};
 use crate::task::user_desc::{UserDesc, UserDescFlags};
 
 /// Bytes of the table that a process has which never made one.

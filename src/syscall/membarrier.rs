@@ -5,8 +5,8 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::current;
+use crate::base::errno::Errno;
 use crate::mm::membarrier::MembarrierCmd;
 use crate::sched::hooks::membarrier::{
     membarrier_global, membarrier_global_expedited, membarrier_private_expedited,

@@ -4,10 +4,10 @@
 //! `mmap2` with the offset in pages.
 
 use super::SysResult;
-use super::errno::Errno;
 use super::read_write::fget;
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::uaccess::get_user;
+use crate::arch::x86::entry::uaccess::get_user;
+use crate::base::errno::Errno;
 use crate::fs::cpio::FileType;
 use crate::fs::file::Object;
 use crate::hw::pte::PAGE_SIZE;

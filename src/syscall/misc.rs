@@ -5,12 +5,12 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
 use super::process::put_rusage;
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{copy_to_user, put_user};
+use crate::arch::x86::entry::uaccess::{copy_to_user, put_user};
+use crate::base::errno::Errno;
+use crate::base::exit_value::ExitValue;
 use crate::drivers::tsc::since_boot_us;
-use crate::exit_value::ExitValue;
 use crate::fs::fd_table::NR_OPEN;
 use crate::fs::random::get_random_bytes;
 use crate::hw::pte::PAGE_SHIFT;

@@ -1,7 +1,6 @@
 //! The Linux/i386 system-call interface.
 //!
 //! In reading order:
-//! - [`errno`]: error numbers, and where their sign is flipped
 //! - `table`: the calls by number; [`names`]: of those that are not there
 //! - `process`, `sched`: births, deaths, who runs; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`, `epoll`: files; `exec`
@@ -16,7 +15,6 @@
 pub mod descriptors;
 #[cfg(target_os = "none")]
 pub mod epoll;
-pub mod errno;
 #[cfg(target_os = "none")]
 pub mod exec;
 #[cfg(target_os = "none")]
@@ -74,4 +72,4 @@ pub mod timespec;
 pub mod user_time;
 
 /// What a system call answers: a value, or the error number whose negative goes to eax.
-pub type SysResult = Result<u32, errno::Errno>;
+pub type SysResult = Result<u32, crate::base::errno::Errno>;

@@ -5,10 +5,10 @@
 use alloc::sync::Arc;
 
 use super::SysResult;
-use super::errno::Errno;
 use super::read_write::fget;
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{copy_to_user, get_user, getname};
+use crate::arch::x86::entry::uaccess::{copy_to_user, get_user, getname};
+use crate::base::errno::Errno;
 use crate::fs::cpio::FileType;
 use crate::fs::file::Object;
 use crate::fs::files_struct::FsStruct;

@@ -6,10 +6,10 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
 use super::read_write::{fget, files};
 use crate::arch::x86::current::current;
-use crate::arch::x86::percpu::NR_CPUS;
+use crate::base::errno::Errno;
+use crate::base::percpu::NR_CPUS;
 use crate::fs::file::{File, Object};
 use crate::fs::perf_event::{PerfEventFile, perf_copy_attr};
 use crate::process::ptrace::{PtraceMode, ptrace_may_access};

@@ -6,13 +6,13 @@
 //! Linux: 2.6.38 `fs/select.c`.
 
 use super::SysResult;
-use super::errno::Errno;
 use super::read_write::{fget, files};
 use super::restart::{end_us, keep_end, take_end};
 use super::timespec::{Timespec32, Timespec64, Timeval32, UserTime};
 use super::user_time::{get_ticks, put_us, ticks};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{Pod, copy_from_user, copy_to_user, get_user, put_user};
+use crate::arch::x86::entry::uaccess::{Pod, copy_from_user, copy_to_user, get_user, put_user};
+use crate::base::errno::Errno;
 use crate::drivers::tsc::since_boot_us;
 use crate::fs::fd_table::NR_OPEN;
 use crate::fs::poll_events::PollEvents;

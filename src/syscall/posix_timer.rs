@@ -6,11 +6,11 @@
 //! Linux: 2.6.38 `kernel/posix-timers.c`.
 
 use super::SysResult;
-use super::errno::Errno;
 use super::signal::find_thread;
 use super::timespec::{Timespec32, Timespec64, UserTime};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{Pod, get_user, put_user};
+use crate::arch::x86::entry::uaccess::{Pod, get_user, put_user};
+use crate::base::errno::Errno;
 use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::itimer::ItimerVal;

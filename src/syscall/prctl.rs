@@ -8,10 +8,10 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
-use crate::arch::x86::copy_thread::{set_tsc_mode, tsc_allowed};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{copy_from_user, copy_to_user, put_user};
+use crate::arch::x86::entry::uaccess::{copy_from_user, copy_to_user, put_user};
+use crate::arch::x86::switch::copy_thread::{set_tsc_mode, tsc_allowed};
+use crate::base::errno::Errno;
 use crate::process::sigset::NSIG;
 
 const PR_SET_PDEATHSIG: u32 = 1;

@@ -3,9 +3,9 @@
 //! Book: ch. 3. Linux: 2.6.38 `arch/x86/kernel/process_32.c`, `kernel/exit.c`.
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::{current, current_pt_regs};
-use crate::arch::x86::uaccess::put_user;
+use crate::arch::x86::entry::uaccess::put_user;
+use crate::base::errno::Errno;
 use crate::process::exit::{do_exit, do_group_exit};
 use crate::process::fork::{CLONE_VFORK, CLONE_VM, CloneArgs, do_fork};
 use crate::process::usage::Usage;

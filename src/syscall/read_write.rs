@@ -5,9 +5,9 @@
 use alloc::sync::Arc;
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::arch::x86::entry::uaccess::{get_user, put_user};
+use crate::base::errno::Errno;
 use crate::fs::file::{File, MAX_RW_COUNT};
 use crate::fs::files_struct::FilesStruct;
 use crate::process::siginfo::{SI_USER, SigInfo};

@@ -9,8 +9,8 @@
 
 use core::sync::atomic::Ordering;
 
-use super::errno::Errno;
 use crate::arch::x86::current::current;
+use crate::base::errno::Errno;
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::TICK_US;
 

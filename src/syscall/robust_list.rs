@@ -17,10 +17,10 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
 use super::futex::futex_wake_one;
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::uaccess::{cmpxchg_user, get_user, put_user};
+use crate::arch::x86::entry::uaccess::{cmpxchg_user, get_user, put_user};
+use crate::base::errno::Errno;
 use crate::process::ptrace::{PtraceMode, ptrace_may_access};
 use crate::process::tasklist::find_task_by_pid;
 

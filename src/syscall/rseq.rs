@@ -5,9 +5,9 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::access_ok;
+use crate::arch::x86::entry::uaccess::access_ok;
+use crate::base::errno::Errno;
 use crate::process::rseq::{rseq_reset_rseq_cpu_id, set_rseq};
 use crate::task::rseq::RSEQ_BYTES;
 

@@ -3,13 +3,14 @@
 //! Book: ch. 7, "System Calls Related to Scheduling". Linux: 2.6.38 `kernel/sched.c`.
 
 use super::SysResult;
-use super::errno::Errno;
 use super::restart::{end_us, keep_end, take_end};
 use super::timespec::{Timespec32, Timespec64};
 use super::user_time::{get_ns, put_us, ticks};
 use crate::arch::x86::current::current;
-use crate::arch::x86::percpu::smp_processor_id;
-use crate::arch::x86::uaccess::{copy_from_user, get_user, put_user};
+use crate::arch::x86::entry::uaccess::{copy_from_user, get_user, put_user};
+use crate::base::errno::Errno;
+use crate::base::percpu::smp_processor_id;
+use crate::base::thread_info::{TIF_SIGPENDING, test_flag};
 use crate::drivers::tsc::since_boot_us;
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::migration::{get_cpus_allowed, set_cpus_allowed};
@@ -22,7 +23,6 @@ use crate::task::sched_entity::{
 };
 use crate::task::state::TASK_INTERRUPTIBLE;
 use crate::task::task_struct::TaskRef;
-use crate::task::thread_info::{TIF_SIGPENDING, test_flag};
 
 /// Lets others go first.
 pub fn sys_sched_yield() -> SysResult {

@@ -5,9 +5,9 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::errno::Errno;
 use crate::arch::x86::current::{current, current_pt_regs};
-use crate::arch::x86::uaccess::{copy_to_user, get_user, put_user};
+use crate::arch::x86::entry::uaccess::{copy_to_user, get_user, put_user};
+use crate::base::errno::Errno;
 use crate::process::altstack::StackT;
 use crate::process::kill::{Target, check_kill_permission, kill};
 use crate::process::siginfo::{SI_TKILL, SI_USER, SigInfo};

@@ -3,12 +3,12 @@
 //! Linux: 2.6.38 `kernel/signal.c` (`do_sigtimedwait`, `do_rt_tgsigqueueinfo`).
 
 use super::SysResult;
-use super::errno::Errno;
 use super::signal::{SIGSET_BYTES, find_thread, kill_thread};
 use super::timespec::{Timespec32, Timespec64};
 use super::user_time::get_ticks;
 use crate::arch::x86::current::{Current, current};
-use crate::arch::x86::uaccess::{get_user, put_user};
+use crate::arch::x86::entry::uaccess::{get_user, put_user};
+use crate::base::errno::Errno;
 use crate::process::kill::{Target, kill};
 use crate::process::siginfo::{SI_TKILL, SigInfo};
 use crate::process::signal::{recalc_sigpending, set_blocked};

@@ -9,16 +9,16 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::errno::{Errno, to_ret};
 use super::{
     descriptors, epoll, exec, futex, identity, ioport, itimer, ldt, membarrier, memory, misc,
     names, paths, perf_event, poll, posix_timer, prctl, process, read_write, robust_list, rseq,
     sched, signal, signal_wait, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
+use crate::base::errno::{Errno, to_ret};
 
 /// Numbers below this are in the table.
-pub use crate::arch::x86::entry::NR_SYSCALLS;
+pub use crate::arch::x86::entry::paths::NR_SYSCALLS;
 
 /// One entry: takes the six argument registers, returns what goes to eax.
 pub type SysCall = extern "C" fn(u32, u32, u32, u32, u32, u32) -> i32;

@@ -5,11 +5,11 @@
 
 use super::SysResult;
 use crate::arch::x86::current::{current, current_pt_regs};
-use crate::arch::x86::kind::All;
-use crate::arch::x86::lazy_gs::{get_user_gs, set_user_gs};
-use crate::arch::x86::load_tls::load_tls;
-use crate::arch::x86::uaccess::{copy_from_user, copy_to_user};
-use crate::arch::x86::updates::Now;
+use crate::arch::x86::entry::uaccess::{copy_from_user, copy_to_user};
+use crate::arch::x86::switch::kind::All;
+use crate::arch::x86::switch::lazy_gs::{get_user_gs, set_user_gs};
+use crate::arch::x86::switch::load_tls::load_tls;
+use crate::arch::x86::switch::updates::Now;
 use crate::hw::desc::Selector;
 use crate::sync::PreemptGuard;
 use crate::task::thread_struct::TIF_TLS_ALL;

@@ -5,13 +5,13 @@
 //! Linux: 2.6.38 `kernel/posix-timers.c`, `kernel/time.c`.
 
 use super::SysResult;
-use super::errno::Errno;
 use super::restart::{keep_end, take_end};
 use super::sched::do_nanosleep;
 use super::timespec::{Timespec32, Timespec64, UserTime};
 use super::user_time::{get_ns, put_us, ticks};
 use crate::arch::x86::current::current;
-use crate::arch::x86::uaccess::{Pod, put_user};
+use crate::arch::x86::entry::uaccess::{Pod, put_user};
+use crate::base::errno::Errno;
 use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::proc::format::USER_HZ;

@@ -9,7 +9,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::errno::Errno;
+use crate::base::errno::Errno;
 
 const NS_PER_S: u64 = 1_000_000_000;
 /// Seconds of the longest time that is told from a longer one (`KTIME_SEC_MAX`): 292 years.

@@ -4,9 +4,9 @@
 //!
 //! Linux: 5.4 `get_timespec64`, `put_timespec64`, `get_old_timespec32`.
 
-use super::errno::Errno;
 use super::timespec::UserTime;
-use crate::arch::x86::uaccess::{Pod, get_user, put_user};
+use crate::arch::x86::entry::uaccess::{Pod, get_user, put_user};
+use crate::base::errno::Errno;
 use crate::sched::timer::HZ;
 
 /// The time at user address `at`, in nanoseconds. EFAULT, EINVAL.

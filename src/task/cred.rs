@@ -7,7 +7,7 @@
 //! Book: chapter 20, "Process Credentials and Capabilities".
 //! Linux: 2.6.38 `kernel/sys.c` (`setuid`, `setresuid`), `capability.h`.
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// "Leave it as it is", in the calls that set several numbers.
 pub const KEEP: u32 = u32::MAX;

@@ -22,7 +22,7 @@
 //!
 //! The memory stays when the state is forgotten, so that a handler, and the return from it, need none.
 //!
-//! The transitions are called by `arch::x86::math_state`, which moves the registers and CR0.TS with them.
+//! The transitions are called by `arch::x86::switch::math_state`, which moves the registers and CR0.TS with them.
 //!
 //! Book: ch. 3, "Saving and Loading the FPU, MMX, and XMM Registers".
 //! Linux: 2.6.38 `struct fpu`, PF_USED_MATH, TS_USEDFPU.

@@ -16,8 +16,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::base::errno::Errno;
 use crate::hw::tss::{IO_BITMAP_BITS, IO_BITMAP_BYTES};
-use crate::syscall::errno::Errno;
 
 /// The bytes of a bitmap as they stand in the TSS: bit clear = port granted.
 pub type Bits = [u8; IO_BITMAP_BYTES];

@@ -2,7 +2,6 @@
 //!
 //! In reading order:
 //! - [`task_struct`]: the process descriptor
-//! - [`thread_info`]: the foot of the kernel stack
 //! - [`thread_struct`]: the hardware context while off the CPU
 //! - [`fpu_state`]: its x87 and SSE registers while they are in memory
 //! - [`pt_regs`]: the user's registers at the top of the stack
@@ -15,13 +14,11 @@
 //! - [`rseq`]: restartable sequences: what a thread shares with the kernel
 //! - [`kcov`]: for its coverage
 //! - [`state`]: states and flags; [`hooks`]: flags of what is told of its switches
-//! - [`flags`]: a word of flags of one kind
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
 
 pub mod comm;
 pub mod cred;
-pub mod flags;
 pub mod fpu_state;
 pub mod hooks;
 pub mod io_bitmap;
@@ -37,6 +34,5 @@ pub mod sched_info;
 pub mod state;
 #[cfg(target_os = "none")]
 pub mod task_struct;
-pub mod thread_info;
 pub mod thread_struct;
 pub mod user_desc;

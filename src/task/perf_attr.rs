@@ -7,7 +7,7 @@
 //!
 //! Linux: 5.4 `include/uapi/linux/perf_event.h`, `perf_copy_attr`.
 
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// Bytes of the structure as 5.4 has it (`PERF_ATTR_SIZE_VER5`).
 pub const ATTR_SIZE: u32 = 112;

@@ -24,7 +24,7 @@
 use alloc::vec::Vec;
 
 use super::perf_attr::{PerfEventAttr, SwEvent};
-use crate::syscall::errno::Errno;
+use crate::base::errno::Errno;
 
 /// What an event has counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -16,8 +16,8 @@
 //!
 //! Linux: 5.4 `kernel/rseq.c`, `include/uapi/linux/rseq.h`.
 
+use crate::base::errno::Errno;
 use crate::mm::vma::TASK_SIZE;
-use crate::syscall::errno::Errno;
 
 /// Bytes of `struct rseq`, and its alignment.
 pub const RSEQ_BYTES: u32 = 32;

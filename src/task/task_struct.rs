@@ -19,7 +19,6 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, f
 
 use super::comm::TaskComm;
 use super::cred::Cred;
-use super::flags::AtomicFlags;
 use super::hooks::Hooks;
 use super::kcov::KcovTask;
 use super::perf_event_context::PerfEventContext;
@@ -27,8 +26,9 @@ use super::preempt_notifier::PreemptNotifier;
 use super::sched_entity::SchedEntity;
 use super::sched_info::SchedInfo;
 use super::state::{OnRq, TaskFlags, TaskState};
-use super::thread_info::ThreadInfo;
 use super::thread_struct::ThreadStruct;
+use crate::base::flags::AtomicFlags;
+use crate::base::thread_info::ThreadInfo;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::fs::kcov::Kcov;
 use crate::mm::mm_struct::MmStruct;

@@ -14,8 +14,8 @@
 
 use bitflags::bitflags;
 
+use crate::base::errno::Errno;
 use crate::hw::desc::{DescStruct, GDT_ENTRY_TLS_ENTRIES, GDT_ENTRY_TLS_MAX, GDT_ENTRY_TLS_MIN};
-use crate::syscall::errno::Errno;
 
 /// `entry_number` of a request that leaves the choice of the entry to the kernel.
 pub const ANY_ENTRY: u32 = u32::MAX;

@@ -4,8 +4,8 @@
 
 use core::fmt::{Arguments, Write};
 
+use crate::base::exit_value::ExitValue;
 use crate::drivers::serial;
-use crate::exit_value::ExitValue;
 use crate::selftest::check::Outcome;
 use crate::selftest::check::Verdict;
 

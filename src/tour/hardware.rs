@@ -4,12 +4,13 @@
 
 use super::guide::Guide;
 use crate::arch::x86::current::current;
-use crate::arch::x86::lazy_gs::load_user_gs;
-use crate::arch::x86::math_state::{
+use crate::arch::x86::switch::io_bitmap;
+use crate::arch::x86::switch::lazy_gs::load_user_gs;
+use crate::arch::x86::switch::math_state::{
     FPU_PRELOAD_AFTER, clear_used_math, is_eager, math_state_restore,
 };
-use crate::arch::x86::{insn, io_bitmap};
-use crate::cmdline::IoBitmapMode;
+use crate::base::cmdline::IoBitmapMode;
+use crate::base::insn;
 use crate::hw::cr::Cr4;
 use crate::hw::tss::KERNEL_TSS_LIMIT;
 use crate::selftest::crew::{Crew, Journal, pass};
@@ -171,7 +172,7 @@ pub fn xtra(guide: &mut Guide) {
             ioperm(&mut t.io_bitmap, 0x80, 1, true, true)?;
             t.set_work(TIF_IO_BITMAP | TIF_NOTSC | TIF_DEBUG, true);
             t.debugreg[0] = 0xb0b0;
-            Ok::<_, crate::syscall::errno::Errno>(())
+            Ok::<_, crate::base::errno::Errno>(())
         })?;
         seen.note(("start", look()));
         pass();

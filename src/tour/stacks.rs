@@ -4,8 +4,9 @@
 
 use super::guide::Guide;
 use crate::arch::x86::current::{current, current_by_stack};
-use crate::arch::x86::insn;
-use crate::arch::x86::ret_from_fork::ret_from_fork;
+use crate::arch::x86::switch::ret_from_fork::ret_from_fork;
+use crate::base::insn;
+use crate::base::thread_info::THREAD_SIZE;
 use crate::hw::eflags::Eflags;
 use crate::process::kthread::new_kernel_thread;
 use crate::sched::wake_up::wake_up_new_task;
@@ -14,7 +15,6 @@ use crate::selftest::crew::{Crew, Journal, Slot, pass};
 use crate::selftest::probe::{debug_last, saved_word, thread_of};
 use crate::sync::{LockClass, SpinLock};
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::THREAD_SIZE;
 
 unsafe extern "C" {
     /// Label 1 of `switch_to`.

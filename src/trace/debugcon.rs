@@ -3,7 +3,7 @@
 //! Called with the lock of the trace's output held.
 
 use super::record::{RECORD_BYTES, RECORD_WORDS};
-use crate::arch::x86::insn::{inb, outsb};
+use crate::base::insn::{inb, outsb};
 
 /// The port; reading it gives the same number where there is such a console.
 const PORT: u16 = 0xe9;

@@ -12,12 +12,12 @@ use super::record::{
     Event, FLAG_HARDIRQ, FLAG_IRQS_OFF, FLAG_NEED_RESCHED, NAME_BYTES, RECORD_WORDS, Record,
 };
 use super::ring::{Ring, Slot};
-use crate::arch::x86::insn::rdtsc;
-use crate::arch::x86::percpu::{NR_CPUS, smp_processor_id};
+use crate::base::insn::rdtsc;
+use crate::base::percpu::{NR_CPUS, smp_processor_id};
+use crate::base::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
 use crate::sync::irq::irqs_disabled;
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
 use crate::sync::{IrqGuard, IrqSpinLock, LockClass};
-use crate::task::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
 use crate::this_cpu_read;
 
 /// Records of a CPU's ring, more than come between two ticks: a power of two.

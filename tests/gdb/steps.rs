@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use support::symbols::Symbols;
+use xtask::symbols::Symbols;
 
 /// The words that `switch_to` spills around the book's sequence, in bytes.
 const SPILLED: u32 = 12;

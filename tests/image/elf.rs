@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
 use object::{Object, ObjectSection, SectionKind};
-use support::symbols::{Symbol, Symbols};
+use xtask::symbols::{Symbol, Symbols};
 
 /// The linked kernel.
 pub struct Kernel {

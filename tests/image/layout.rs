@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{Endianness, Object, ObjectSection, elf};
-use support::image::check_multiboot2;
+use xtask::image::check_multiboot2;
 
 use crate::elf::Kernel;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use iced_x86::{Code, FlowControl, Instruction, Mnemonic, Register};
-use support::symbols::Symbol;
+use xtask::symbols::Symbol;
 
 use crate::elf::{Kernel, att};
 

@@ -73,7 +73,7 @@ pub const ANSWERS: &[Mutant] = &[
         name: "vdso_without_its_version",
         takes_out: "the version of the vDSO's symbols",
         edits: &[
-            Edit { file: "src/arch/x86/vdso/vdso.lds", find: "\tLINUX_2.5 {", replace: "\tLINUX_0.0 {" },
+            Edit { file: "src/arch/vdso/vdso.lds", find: "\tLINUX_2.5 {", replace: "\tLINUX_0.0 {" },
         ],
         red: Run::ring3("vdso", "a version is LINUX_2.5"),
     },

@@ -93,7 +93,7 @@ pub const CHECKERS: &[Mutant] = &[
         name: "all_cpus_locked_up_not_seen",
         takes_out: "the boot CPU's NMI when its tick does not come",
         edits: &[
-            Edit { file: "src/arch/x86/nmi_watchdog.rs", find: "    lapic::let_8259s_send_nmis();\n", replace: "" },
+            Edit { file: "src/arch/x86/irq/nmi_watchdog.rs", find: "    lapic::let_8259s_send_nmis();\n", replace: "" },
         ],
         red: Run::boots("smp::4_cpus_locked_up_are_seen_by_nmi", "no line has \"BUG: hard lockup: CPU 0 "),
     },
@@ -135,7 +135,7 @@ pub const CHECKERS: &[Mutant] = &[
         name: "no_pause_after_init",
         takes_out: "the 10 ms of INIT",
         edits: &[
-            Edit { file: "src/arch/x86/smp.rs", find: "    udelay(INIT_US);\n    lapic::send_ipi(apic_id, Ipi::InitDeassert);\n    for", replace: "    lapic::send_ipi(apic_id, Ipi::InitDeassert);\n    for" },
+            Edit { file: "src/arch/x86/irq/smp.rs", find: "    udelay(INIT_US);\n    lapic::send_ipi(apic_id, Ipi::InitDeassert);\n    for", replace: "    lapic::send_ipi(apic_id, Ipi::InitDeassert);\n    for" },
         ],
         red: Run::boots(START, "after INIT, not 10ms"),
     },
@@ -143,7 +143,7 @@ pub const CHECKERS: &[Mutant] = &[
         name: "no_pause_after_sipi",
         takes_out: "the 200 µs after the first start-up message",
         edits: &[
-            Edit { file: "src/arch/x86/smp.rs", find: "        if wait_for(STARTUP_US,", replace: "        if wait_for(0," },
+            Edit { file: "src/arch/x86/irq/smp.rs", find: "        if wait_for(STARTUP_US,", replace: "        if wait_for(0," },
         ],
         red: Run::boots(START, "after the first SIPI, not 200µs"),
     },
@@ -151,7 +151,7 @@ pub const CHECKERS: &[Mutant] = &[
         name: "one_sipi",
         takes_out: "the second start-up message",
         edits: &[
-            Edit { file: "src/arch/x86/smp.rs", find: "    for _ in 0..2 {", replace: "    for _ in 0..1 {" },
+            Edit { file: "src/arch/x86/irq/smp.rs", find: "    for _ in 0..2 {", replace: "    for _ in 0..1 {" },
         ],
         red: Run::boots(START, "sent INIT, deassert, SIPI, INIT, deassert"),
     },
@@ -159,7 +159,7 @@ pub const CHECKERS: &[Mutant] = &[
         name: "cpu_given_up_early",
         takes_out: "half of the second that a CPU has to answer",
         edits: &[
-            Edit { file: "src/arch/x86/smp.rs", find: "    if wait_for(CALLIN_TIMEOUT_US,", replace: "    if wait_for(CALLIN_TIMEOUT_US / 2," },
+            Edit { file: "src/arch/x86/irq/smp.rs", find: "    if wait_for(CALLIN_TIMEOUT_US,", replace: "    if wait_for(CALLIN_TIMEOUT_US / 2," },
         ],
         red: Run::boots(START, "after the second SIPI, not 5s"),
     },

@@ -20,7 +20,7 @@ mod switch_to;
 mod trace;
 mod variants;
 
-use support::compile::Variant;
+use xtask::compile::Variant;
 
 /// The tree without one step.
 pub struct Mutant {

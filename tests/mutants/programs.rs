@@ -9,7 +9,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "vm86_frame_is_taken_for_usual",
         takes_out: "the end of a program that QEMU let into virtual-8086 mode",
         edits: &[
-            Edit { file: "src/arch/x86/entry.rs", find: "    NO_VM86\n    pushl   %edx\n", replace: "    pushl   %edx\n" },
+            Edit { file: "src/arch/x86/entry/paths.rs", find: "    NO_VM86\n    pushl   %edx\n", replace: "    pushl   %edx\n" },
         ],
         red: Run::ring3("faults", "iret with VM does not leave protected mode, or ends the program"),
     },
@@ -17,7 +17,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exit_keeps_ports_in_tss",
         takes_out: "the fill in exit_thread",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "        ports_gone(bitmap);", replace: "        let _ = bitmap;" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "        ports_gone(bitmap);", replace: "        let _ = bitmap;" },
         ],
         red: Run::selftest("io_bitmap_exit_revokes"),
     },
@@ -25,7 +25,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "fork_drops_ports",
         takes_out: "the copy of the I/O bitmap at fork",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    new.io_bitmap = copy_io_bitmap(parent)?;", replace: "    let _ = copy_io_bitmap;" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "    new.io_bitmap = copy_io_bitmap(parent)?;", replace: "    let _ = copy_io_bitmap;" },
         ],
         red: Run::selftest("io_bitmap_fork_copies"),
     },
@@ -33,7 +33,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "fork_copies_stale_fpu",
         takes_out: "unlazy_fpu before the copy",
         edits: &[
-            Edit { file: "src/arch/x86/math_state.rs", find: "        unlazy_fpu(thread);", replace: "        let _ = unlazy_fpu;" },
+            Edit { file: "src/arch/x86/switch/math_state.rs", find: "        unlazy_fpu(thread);", replace: "        let _ = unlazy_fpu;" },
         ],
         red: Run::selftest("fpu_fork_copies_live_registers"),
     },
@@ -49,7 +49,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exec_keeps_fpu",
         takes_out: "clear_fpu at exec",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    fresh_fpu(me);\n", replace: "    let _ = fresh_fpu;\n" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "    fresh_fpu(me);\n", replace: "    let _ = fresh_fpu;\n" },
         ],
         red: Run::selftest("fpu_exec_discards"),
     },
@@ -57,7 +57,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "fork_loses_gs",
         takes_out: "%gs at fork",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "        new.gs = u32::from(insn::read_gs());", replace: "        new.gs = 0;" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "        new.gs = u32::from(insn::read_gs());", replace: "        new.gs = 0;" },
         ],
         red: Run::ring3("set_thread_area", "set_thread_area"),
     },
@@ -65,7 +65,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exec_keeps_tls",
         takes_out: "the clearing of tls_array at exec",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    thread.tls_array = [DescStruct::EMPTY; 3];\n", replace: "" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "    thread.tls_array = [DescStruct::EMPTY; 3];\n", replace: "" },
         ],
         red: Run::ring3("set_thread_area", "set_thread_area"),
     },
@@ -73,7 +73,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "sysenter_keeps_nt",
         takes_out: "the known EFLAGS of the sysenter entry",
         edits: &[
-            Edit { file: "src/arch/x86/entry.rs", find: "    pushl   ${KERNEL_EFLAGS}                # NT, AC, TF, DF and IOPL end here\n    popfl\n", replace: "    pushl   ${KERNEL_EFLAGS}\n    addl    $4, %esp\n" },
+            Edit { file: "src/arch/x86/entry/paths.rs", find: "    pushl   ${KERNEL_EFLAGS}                # NT, AC, TF, DF and IOPL end here\n    popfl\n", replace: "    pushl   ${KERNEL_EFLAGS}\n    addl    $4, %esp\n" },
         ],
         red: Run::ring3("eflags", "eflags"),
     },
@@ -105,7 +105,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "exec_drops_ports",
         takes_out: "that exec keeps the I/O bitmap",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "    fresh_fpu(me);\n", replace: "    fresh_fpu(me);\n    exit_thread(me);\n" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "    fresh_fpu(me);\n", replace: "    fresh_fpu(me);\n    exit_thread(me);\n" },
         ],
         red: Run::ring3("ioperm", "exec keeps the bitmap"),
     },
@@ -121,7 +121,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "new_program_keeps_registers",
         takes_out: "the zeroed registers of a new program",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "        ..PtRegs::default()\n", replace: "        ..*regs\n" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "        ..PtRegs::default()\n", replace: "        ..*regs\n" },
         ],
         red: Run::ring3("entry_state", "eax ebx ecx edx esi edi ebp are 0"),
     },
@@ -129,7 +129,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "new_program_keeps_eflags",
         takes_out: "EFLAGS 0x202 of a new program",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "        flags: Eflags::NEW_TASK.bits(),\n", replace: "        flags: Eflags::NEW_TASK.with_iopl(3).bits(),\n" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "        flags: Eflags::NEW_TASK.bits(),\n", replace: "        flags: Eflags::NEW_TASK.with_iopl(3).bits(),\n" },
         ],
         red: Run::ring3("entry_state", "EFLAGS is 0x202"),
     },
@@ -185,7 +185,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "system_call_shows_the_kernels_esp",
         takes_out: "the way of a system call back to a 16-bit stack",
         edits: &[
-            Edit { file: "src/arch/x86/entry.rs", find: "    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)\n    jnz     syscall_work", replace: "    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)\n    jnz     syscall_work" },
+            Edit { file: "src/arch/x86/entry/paths.rs", find: "    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)\n    jnz     syscall_work", replace: "    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)\n    jnz     syscall_work" },
         ],
         red: Run::ring3("ldt", "on a 16-bit stack a system call shows nothing of the kernel's esp"),
     },
@@ -193,7 +193,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "interrupt_shows_the_kernels_esp",
         takes_out: "the way of an interrupt back to a 16-bit stack",
         edits: &[
-            Edit { file: "src/arch/x86/entry.rs", find: "    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)\n    jz      restore_all\n    LABEL   work_pending", replace: "    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)\n    jz      restore_all\n    LABEL   work_pending" },
+            Edit { file: "src/arch/x86/entry/paths.rs", find: "    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)\n    jz      restore_all\n    LABEL   work_pending", replace: "    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)\n    jz      restore_all\n    LABEL   work_pending" },
         ],
         red: Run::ring3("ldt", "nor do interrupts"),
     },
@@ -201,7 +201,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "fault_on_the_espfix_stack",
         takes_out: "the way back from ESPFIX_SS when the iret there faults",
         edits: &[
-            Edit { file: "src/arch/x86/entry.rs", find: "    ON_ESPFIX_STACK iret_from_espfix\n", replace: "" },
+            Edit { file: "src/arch/x86/entry/paths.rs", find: "    ON_ESPFIX_STACK iret_from_espfix\n", replace: "" },
         ],
         red: Run::ring3("ldt", "so does code that is gone, above a 16-bit stack"),
     },
@@ -265,7 +265,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "no_frames_in_the_vdso",
         takes_out: "the tables by which a stack is unwound",
         edits: &[
-            Edit { file: "src/arch/x86/vdso/vdso.lds", find: "PT_GNU_EH_FRAME\tFLAGS(4);", replace: "PT_NULL\tFLAGS(4);" },
+            Edit { file: "src/arch/vdso/vdso.lds", find: "PT_GNU_EH_FRAME\tFLAGS(4);", replace: "PT_NULL\tFLAGS(4);" },
         ],
         red: Run::init("/bin/threads-glibc", "and cleans up after itself"),
     },

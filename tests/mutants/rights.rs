@@ -105,7 +105,7 @@ pub const RIGHTS: &[Mutant] = &[
         name: "ports_of_the_dying_go_later",
         takes_out: "preemption off from the bitmap to the TSS in exit_thread",
         edits: &[
-            Edit { file: "src/arch/x86/copy_thread.rs", find: "        let old = thread.io_bitmap.take();\n", replace: "        let old = thread.io_bitmap.take();\n        drop(_no_preempt);\n        crate::sched::policy::yield_current();\n        let _no_preempt = PreemptGuard::new();\n" },
+            Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "        let old = thread.io_bitmap.take();\n", replace: "        let old = thread.io_bitmap.take();\n        drop(_no_preempt);\n        crate::sched::policy::yield_current();\n        let _no_preempt = PreemptGuard::new();\n" },
         ],
         red: Run::ring3("ioperm", "and the next task on the CPU does not have it"),
     },

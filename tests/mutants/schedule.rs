@@ -34,7 +34,7 @@ pub const SCHEDULE: &[Mutant] = &[
         takes_out: "no CR3 write for the same address space",
         edits: &[
             Edit { file: "src/sched/context_switch.rs", find: "        MmSwitch::Switch if ptr::eq(oldmm, mm) => {}", replace: "        MmSwitch::Switch if false => {}" },
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "    if !core::ptr::eq(prev, next) {", replace: "    if true {" },
+            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "    if !core::ptr::eq(prev, next) {", replace: "    if true {" },
         ],
         red: Run::selftest("same_mm_switch_writes_no_cr3"),
     },
@@ -42,7 +42,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "lazy_tlb_not_entered",
         takes_out: "enter_lazy_tlb",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "        unsafe { this_cpu_write!(tlb_state, TLBSTATE_LAZY) };", replace: "" },
+            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "        unsafe { this_cpu_write!(tlb_state, TLBSTATE_LAZY) };", replace: "" },
         ],
         red: Run::selftest("user_to_kernel_counts"),
     },
@@ -162,7 +162,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "perf_faults_not_counted",
         takes_out: "PERF_COUNT_SW_PAGE_FAULTS",
         edits: &[
-            Edit { file: "src/arch/x86/page_fault.rs", find: "    perf_sw_event(me, SwEvent::PageFaults, regs.user_mode());\n", replace: "" },
+            Edit { file: "src/arch/x86/entry/page_fault.rs", find: "    perf_sw_event(me, SwEvent::PageFaults, regs.user_mode());\n", replace: "" },
         ],
         red: Run::ring3("perf", "24 pages touched: event 2, flags 0x0"),
     },

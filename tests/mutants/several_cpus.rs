@@ -70,7 +70,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "lazy_cpu_comes_back_to_the_wrong_tables",
         takes_out: "CR3 after leave_mm",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "        if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {", replace: "        if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) == 0 {" },
+            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "        if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {", replace: "        if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) == 0 {" },
         ],
         red: Run::on_two_cpus("smp_flush_of_a_borrowed_mm_makes_it_leave"),
     },
@@ -78,7 +78,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "cpu_stays_in_prevs_mask",
         takes_out: "the CPU's bit in prev's mm_cpumask",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "            To::leave(prev);\n", replace: "" },
+            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "            To::leave(prev);\n", replace: "" },
         ],
         red: Run::on_two_cpus("smp_switched_away_cpu_gets_no_flush"),
     },
@@ -94,7 +94,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "one_double_fault_stack",
         takes_out: "a double-fault stack for each CPU",
         edits: &[
-            Edit { file: "src/arch/x86/doublefault.rs", find: "STACKS[cpu as usize].0.get() as u32", replace: "STACKS[cpu as usize & 0].0.get() as u32" },
+            Edit { file: "src/arch/x86/entry/doublefault.rs", find: "STACKS[cpu as usize].0.get() as u32", replace: "STACKS[cpu as usize & 0].0.get() as u32" },
         ],
         red: Run::on_two_cpus("smp_each_cpu_has_its_own_tables"),
     },
@@ -102,7 +102,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "one_sysenter_stack",
         takes_out: "SYSENTER_ESP of each CPU",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "u64::from(sysenter_stack(cpu))", replace: "u64::from(sysenter_stack(cpu & 0))" },
+            Edit { file: "src/arch/x86/switch/load_sp0.rs", find: "u64::from(sysenter_stack(cpu))", replace: "u64::from(sysenter_stack(cpu & 0))" },
         ],
         red: Run::on_two_cpus("smp_each_cpu_has_its_own_tables"),
     },
@@ -182,7 +182,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "late_cpu_is_not_sent_back",
         takes_out: "INIT for a processor that did not answer",
         edits: &[
-            Edit { file: "src/arch/x86/smp.rs", find: "that is started next.\n    lapic::send_ipi(apic_id, Ipi::InitAssert);", replace: "that is started next." },
+            Edit { file: "src/arch/x86/irq/smp.rs", find: "that is started next.\n    lapic::send_ipi(apic_id, Ipi::InitAssert);", replace: "that is started next." },
         ],
         red: Run::on_two_cpus("cpu_that_comes_too_late!").with("maxcpus=1"),
     },
@@ -230,7 +230,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_not_switched",
         takes_out: "the load of the LDT in switch_mm",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "            To::leave(prev);\n            if LDT {", replace: "            To::leave(prev);\n            if LDT && false {" },
+            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "            To::leave(prev);\n            if LDT {", replace: "            To::leave(prev);\n            if LDT && false {" },
         ],
         red: Run::ring3("ldt", "the first of two processes has its own table"),
     },
@@ -238,7 +238,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_not_loaded_after_leave_mm",
         takes_out: "the load of the LDT when the owner comes back after leave_mm",
         edits: &[
-            Edit { file: "src/arch/x86/mmu_context.rs", find: "                if LDT {\n                    load_ldt(next);", replace: "                if LDT && false {\n                    load_ldt(next);" },
+            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "                if LDT {\n                    load_ldt(next);", replace: "                if LDT && false {\n                    load_ldt(next);" },
         ],
         red: Run::ring3_on_two_cpus("ldt", "nor is one that slept left with the old"),
     },
@@ -254,7 +254,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_of_other_cpus_stays",
         takes_out: "the word to other CPUs that the LDT has changed",
         edits: &[
-            Edit { file: "src/arch/x86/ldt.rs", find: "    on_each_cpu(&|| flush_ldt(mm));", replace: "    let _ = on_each_cpu;\n    flush_ldt(mm);" },
+            Edit { file: "src/arch/x86/switch/ldt.rs", find: "    on_each_cpu(&|| flush_ldt(mm));", replace: "    let _ = on_each_cpu;\n    flush_ldt(mm);" },
         ],
         red: Run::ring3_on_two_cpus("ldt", "what one thread writes the others have at once"),
     },
@@ -279,7 +279,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "system_call_keeps_interrupts_off",
         takes_out: "interrupts on in a system call of a program that has them off",
         edits: &[
-            Edit { file: "src/arch/x86/entry.rs", find: "    sti                                     # they are on, unless", replace: "    # they are on, unless" },
+            Edit { file: "src/arch/x86/entry/paths.rs", find: "    sti                                     # they are on, unless", replace: "    # they are on, unless" },
         ],
         red: Run::ring3_on_two_cpus("iopl", "after cli memory changes under another thread all the same"),
     },
@@ -287,7 +287,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "page_fault_keeps_interrupts_off",
         takes_out: "interrupts on in a page fault of a program that has them off",
         edits: &[
-            Edit { file: "src/arch/x86/page_fault.rs", find: "    if regs.user_mode() {\n        insn::sti();", replace: "    if false {\n        insn::sti();" },
+            Edit { file: "src/arch/x86/entry/page_fault.rs", find: "    if regs.user_mode() {\n        insn::sti();", replace: "    if false {\n        insn::sti();" },
         ],
         red: Run::ring3_on_two_cpus("iopl", "after cli memory changes under another thread all the same"),
     },

@@ -10,7 +10,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "lazy_ports_left_to_next",
         takes_out: "the base that points nowhere for a task without ports (lazy)",
         edits: &[
-            Edit { file: "src/arch/x86/io_bitmap.rs", find: "                None => INVALID_IO_BITMAP_OFFSET,", replace: "                None => IO_BITMAP_OFFSET," },
+            Edit { file: "src/arch/x86/switch/io_bitmap.rs", find: "                None => INVALID_IO_BITMAP_OFFSET,", replace: "                None => IO_BITMAP_OFFSET," },
         ],
         red: Run::ring3("ioperm", "ioperm").with("io_bitmap=lazy"),
     },
@@ -18,7 +18,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "gp_does_not_fill",
         takes_out: "the copy at the first #GP (lazy)",
         edits: &[
-            Edit { file: "src/arch/x86/traps.rs", find: "error_code == 0 && io_bitmap::fill_lazy_io_bitmap()", replace: "error_code == 0 && false && io_bitmap::fill_lazy_io_bitmap()" },
+            Edit { file: "src/arch/x86/entry/traps.rs", find: "error_code == 0 && io_bitmap::fill_lazy_io_bitmap()", replace: "error_code == 0 && false && io_bitmap::fill_lazy_io_bitmap()" },
         ],
         red: Run::ring3("ioperm", "ioperm").with("io_bitmap=lazy"),
     },
@@ -26,7 +26,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "loaded_ports_not_compared",
         takes_out: "the question whether the TSS has this task's bytes",
         edits: &[
-            Edit { file: "src/arch/x86/io_bitmap.rs", find: "    this_cpu_read!(io_bitmap_sequence) == bitmap.sequence()\n", replace: "    let _ = bitmap;\n    this_cpu_read!(io_bitmap_sequence) != 0\n" },
+            Edit { file: "src/arch/x86/switch/io_bitmap.rs", find: "    this_cpu_read!(io_bitmap_sequence) == bitmap.sequence()\n", replace: "    let _ = bitmap;\n    this_cpu_read!(io_bitmap_sequence) != 0\n" },
         ],
         red: Run::ring3("ioperm", "ioperm").with("io_bitmap=invalidate"),
     },
@@ -34,7 +34,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "ports_not_invalidated",
         takes_out: "the base that points nowhere when prev had ports (invalidate)",
         edits: &[
-            Edit { file: "src/arch/x86/io_bitmap.rs", find: "            if prev.work.contains(TIF_IO_BITMAP) {", replace: "            if false && prev.work.contains(TIF_IO_BITMAP) {" },
+            Edit { file: "src/arch/x86/switch/io_bitmap.rs", find: "            if prev.work.contains(TIF_IO_BITMAP) {", replace: "            if false && prev.work.contains(TIF_IO_BITMAP) {" },
         ],
         red: Run::ring3("ioperm", "ioperm").with("io_bitmap=invalidate"),
     },
@@ -42,7 +42,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "ports_not_copied_on_return",
         takes_out: "the copy on the way to ring 3 (invalidate)",
         edits: &[
-            Edit { file: "src/arch/x86/notify_resume.rs", find: "        tss_update_io_bitmap();\n", replace: "        let _ = tss_update_io_bitmap;\n" },
+            Edit { file: "src/arch/x86/entry/notify_resume.rs", find: "        tss_update_io_bitmap();\n", replace: "        let _ = tss_update_io_bitmap;\n" },
         ],
         red: Run::ring3("ioperm", "ioperm").with("io_bitmap=invalidate"),
     },
@@ -50,7 +50,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "return_not_asked_for_ports",
         takes_out: "TIF_NOTIFY_RESUME at the switch to a task with ports (invalidate)",
         edits: &[
-            Edit { file: "src/arch/x86/io_bitmap.rs", find: "            if next.work.contains(TIF_IO_BITMAP) {", replace: "            if false && next.work.contains(TIF_IO_BITMAP) {" },
+            Edit { file: "src/arch/x86/switch/io_bitmap.rs", find: "            if next.work.contains(TIF_IO_BITMAP) {", replace: "            if false && next.work.contains(TIF_IO_BITMAP) {" },
         ],
         red: Run::ring3("ioperm", "ioperm").with("io_bitmap=invalidate"),
     },
@@ -58,7 +58,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "eager_fpu_is_lazy",
         takes_out: "the threshold that every count is above (eager)",
         edits: &[
-            Edit { file: "src/arch/x86/math_state.rs", find: "next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed)", replace: "next.fpu_counter as i32 > FPU_PRELOAD_AFTER as i32" },
+            Edit { file: "src/arch/x86/switch/math_state.rs", find: "next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed)", replace: "next.fpu_counter as i32 > FPU_PRELOAD_AFTER as i32" },
         ],
         red: Run::selftest("fpu_eager_has_one_nm_in_all").with("fpu=eager"),
     },
@@ -66,7 +66,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "tls_written_within_the_batch",
         takes_out: "the wait of the TLS descriptors for the end of the batch",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { noted() }.tls = Some(*tls);", replace: "        unsafe { Now::load_tls(tls, true) };" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        unsafe { noted() }.tls = Some(*tls);", replace: "        unsafe { Now::load_tls(tls, true) };" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -74,7 +74,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "sp0_written_within_the_batch",
         takes_out: "the wait of sp0 for the end of the batch",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { noted() }.sp0 = Some(sp0);", replace: "        unsafe { Now::load_sp0(sp0) };" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        unsafe { noted() }.sp0 = Some(sp0);", replace: "        unsafe { Now::load_sp0(sp0) };" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -82,7 +82,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "batched_cr3_forgotten",
         takes_out: "CR3 at the end of a batch",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { Now::write_cr3(cr3) };", replace: "        let _ = cr3;" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        unsafe { Now::write_cr3(cr3) };", replace: "        let _ = cr3;" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -90,7 +90,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "mask_left_within_the_batch",
         takes_out: "the wait of prev's mm_cpumask for CR3",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        unsafe { noted() }.left = Some(NonNull::from(prev));", replace: "        unsafe { Now::leave(prev) };" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        unsafe { noted() }.left = Some(NonNull::from(prev));", replace: "        unsafe { Now::leave(prev) };" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },
@@ -98,7 +98,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "lazy_mmu_mode_not_entered_again",
         takes_out: "the lazy MMU mode of a task that comes back",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        enter_lazy(PARAVIRT_LAZY_MMU);\n    }\n}\n\n/// This CPU before", replace: "    }\n}\n\n/// This CPU before" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        enter_lazy(PARAVIRT_LAZY_MMU);\n    }\n}\n\n/// This CPU before", replace: "    }\n}\n\n/// This CPU before" },
         ],
         red: Run::selftest("paravirt_lazy_mmu_mode_waits_and_survives_a_switch").with("paravirt=batch"),
     },
@@ -106,7 +106,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "lazy_mmu_mode_not_left",
         takes_out: "the end of the lazy MMU mode at a switch",
         edits: &[
-            Edit { file: "src/arch/x86/paravirt.rs", find: "        arch_leave_lazy_mmu_mode();\n        // SAFETY: by 1 prev is us", replace: "        // SAFETY: by 1 prev is us" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        arch_leave_lazy_mmu_mode();\n        // SAFETY: by 1 prev is us", replace: "        // SAFETY: by 1 prev is us" },
         ],
         red: Run::selftest("paravirt_lazy_mmu_mode_waits_and_survives_a_switch").with("paravirt=batch"),
     },
@@ -146,7 +146,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "sp0_of_the_first_cpu",
         takes_out: "the CPU's own TSS",
         edits: &[
-            Edit { file: "src/arch/x86/load_sp0.rs", find: "    unsafe { K::To::load_sp0(next.sp0) };", replace: "    // SAFETY: a mutant.\n    unsafe { (*super::percpu::per_cpu(0)).tss.x86_tss.sp0 = next.sp0 };" },
+            Edit { file: "src/arch/x86/switch/load_sp0.rs", find: "    unsafe { K::To::load_sp0(next.sp0) };", replace: "    // SAFETY: a mutant.\n    unsafe { (*super::percpu::per_cpu(0)).tss.x86_tss.sp0 = next.sp0 };" },
         ],
         red: Run::on_two_cpus("smp_two_cpus_two_contexts_at_one_moment"),
     },

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail, ensure};
-use support::compile::{Profile, TARGET, Variant};
-use support::paths;
-use support::toolchain::cargo;
+use xtask::compile::{Profile, TARGET, Variant};
+use xtask::paths;
+use xtask::toolchain::cargo;
 
 use crate::list::Edit;
 

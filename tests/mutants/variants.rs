@@ -1,6 +1,6 @@
 //! Steps that only kernels with a feature of their own have.
 
-use support::compile::{KCOV, STACK_PROTECTOR};
+use xtask::compile::{KCOV, STACK_PROTECTOR};
 
 use super::{Edit, Mutant, Run};
 
@@ -13,7 +13,7 @@ pub const VARIANTS: &[Mutant] = &[
         name: "canary_not_switched",
         takes_out: "__switch_canary",
         edits: &[
-            Edit { file: "src/arch/x86/switch_to.rs", find: "    movl  %ebx, %fs:{PERCPU_CANARY}\n", replace: "    .set unused_canary, {PERCPU_CANARY}\n" },
+            Edit { file: "src/arch/x86/switch/switch_to.rs", find: "    movl  %ebx, %fs:{PERCPU_CANARY}\n", replace: "    .set unused_canary, {PERCPU_CANARY}\n" },
         ],
         red: Run::selftest("canary_differs_and_follows_its_task").of(STACK_PROTECTOR),
     },
@@ -29,7 +29,7 @@ pub const VARIANTS: &[Mutant] = &[
         name: "user_gs_not_saved_at_entry",
         takes_out: "the user's %gs in pt_regs, where canaries need the register",
         edits: &[
-            Edit { file: "boot/calling.S", find: "        pushl   %gs\n", replace: "        pushl   $0\n" },
+            Edit { file: "src/arch/x86/entry/calling.S", find: "        pushl   %gs\n", replace: "        pushl   $0\n" },
         ],
         red: Run::ring3("gs_bases", GS_CASE).of(STACK_PROTECTOR),
     },
@@ -37,7 +37,7 @@ pub const VARIANTS: &[Mutant] = &[
         name: "kernel_gs_not_loaded_at_exceptions",
         takes_out: "the kernel's %gs at an exception",
         edits: &[
-            Edit { file: "src/arch/x86/entry.rs", find: "    SET_KERNEL_GS %ecx\n", replace: "" },
+            Edit { file: "src/arch/x86/entry/paths.rs", find: "    SET_KERNEL_GS %ecx\n", replace: "" },
         ],
         red: Run::ring3("gs_bases", GS_CASE).of(STACK_PROTECTOR),
     },

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use support::compile::{Profile, kernel};
-use support::gdb;
-use support::image::{Initramfs, IsoSpec};
-use support::initramfs::{Entry, newc};
-use support::qemu::{Medium, Vm};
-use support::run::{Exit, Run};
+use xtask::compile::{Profile, kernel};
+use xtask::gdb;
+use xtask::image::{Initramfs, IsoSpec};
+use xtask::initramfs::{Entry, newc};
+use xtask::qemu::{Medium, Vm};
+use xtask::run::{Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

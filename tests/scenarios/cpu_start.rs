@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use support::image::IsoSpec;
-use support::run::Exit;
+use xtask::image::IsoSpec;
+use xtask::run::Exit;
 
 use super::scenario;
 use crate::Scenario;

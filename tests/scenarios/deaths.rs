@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use support::compile::{STACK_PROTECTOR, variant};
-use support::image::IsoSpec;
-use support::run::{End, Exit, Run};
+use xtask::compile::{STACK_PROTECTOR, variant};
+use xtask::image::IsoSpec;
+use xtask::run::{End, Exit, Run};
 
 use super::{as_usual, machine, scenario};
 use crate::Scenario;

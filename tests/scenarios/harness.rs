@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use support::image::IsoSpec;
-use support::run::{End, Exit, Run};
+use xtask::image::IsoSpec;
+use xtask::run::{End, Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

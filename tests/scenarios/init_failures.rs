@@ -1,10 +1,10 @@
 //! An initramfs that cannot be read, an init that cannot be run, words that mean nothing.
 
 use anyhow::{Result, ensure};
-use support::compile::Profile;
-use support::image::{Initramfs, IsoSpec};
-use support::initramfs::{Entry, entries, newc};
-use support::run::{Exit, Run};
+use xtask::compile::Profile;
+use xtask::image::{Initramfs, IsoSpec};
+use xtask::initramfs::{Entry, entries, newc};
+use xtask::run::{Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use support::compile::{KCOV, variant};
-use support::image::IsoSpec;
-use support::quiet::is_quiet;
-use support::run::{Exit, Run};
-use support::symbols::Symbols;
+use xtask::compile::{KCOV, variant};
+use xtask::image::IsoSpec;
+use xtask::quiet::is_quiet;
+use xtask::run::{Exit, Run};
+use xtask::symbols::Symbols;
 
 use super::machine;
 use crate::Scenario;

@@ -15,10 +15,10 @@ mod trace;
 use std::time::Duration;
 
 use anyhow::Result;
-use support::compile::mutant;
-use support::image::{IsoSpec, try_iso};
-use support::qemu::{Medium, Vm};
-use support::run::Run;
+use xtask::compile::mutant;
+use xtask::image::{IsoSpec, try_iso};
+use xtask::qemu::{Medium, Vm};
+use xtask::run::Run;
 
 use crate::Scenario;
 pub use suites::suites;

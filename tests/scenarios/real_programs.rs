@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use support::compile::{mutant, program_names};
-use support::exec;
-use support::foreign::go_program;
-use support::image::IsoSpec;
-use support::ktap;
-use support::run::{Exit, Run};
-use support::toolchain::tool;
+use xtask::compile::{mutant, program_names};
+use xtask::exec;
+use xtask::foreign::go_program;
+use xtask::image::IsoSpec;
+use xtask::ktap;
+use xtask::run::{Exit, Run};
+use xtask::toolchain::tool;
 
 use super::{as_usual, machine, scenario};
 use crate::Scenario;
@@ -202,7 +202,7 @@ fn program(
     )
 }
 
-/// What `tests/programs/c/hello.c` says line by line.
+/// What `user/c/hello.c` says line by line.
 fn hello(run: &Run, library: &str) -> Result<()> {
     run.says(&format!("hello from {library}"))?;
     run.says(&format!("argc 3: /bin/hello-{library} one two"))?;

@@ -2,8 +2,8 @@
 //! list there is one; and `maxcpus=` is heeded.
 
 use anyhow::{Result, bail, ensure};
-use support::image::IsoSpec;
-use support::run::{Exit, Run};
+use xtask::image::IsoSpec;
+use xtask::run::{Exit, Run};
 
 use super::{as_usual, scenario};
 use crate::Scenario;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use support::compile::{KCOV, Profile, STACK_PROTECTOR, Variant, program_names, variant};
-use support::image::IsoSpec;
-use support::ktap;
-use support::qemu::Vm;
+use xtask::compile::{KCOV, Profile, STACK_PROTECTOR, Variant, program_names, variant};
+use xtask::image::IsoSpec;
+use xtask::ktap;
+use xtask::qemu::Vm;
 
 use super::{machine, repeatable, tour};
 use crate::Suite;

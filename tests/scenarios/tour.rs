@@ -5,12 +5,12 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use support::golden::without_numbers;
-use support::image::IsoSpec;
-use support::ktap::{Case, Error, Outcome, Report};
-use support::paths;
-use support::qemu::Vm;
-use support::run::Exit;
+use xtask::golden::without_numbers;
+use xtask::image::IsoSpec;
+use xtask::ktap::{Case, Error, Outcome, Report};
+use xtask::paths;
+use xtask::qemu::Vm;
+use xtask::run::Exit;
 
 use super::{as_usual, machine, repeatable, scenario};
 use crate::{Scenario, Suite};

@@ -4,13 +4,13 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use support::image::IsoSpec;
-use support::run::{Exit, Run};
-use support::toolchain::tool;
-use support::trace::check::hangs_together;
-use support::trace::stream::Trace;
-use support::trace::{dat, ftrace};
 use switch_to::trace::record::Event;
+use xtask::image::IsoSpec;
+use xtask::run::{Exit, Run};
+use xtask::toolchain::tool;
+use xtask::trace::check::hangs_together;
+use xtask::trace::stream::Trace;
+use xtask::trace::{dat, ftrace};
 
 use super::scenario;
 use crate::Scenario;

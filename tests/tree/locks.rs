@@ -5,8 +5,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use support::paths;
 use switch_to::sync::lock_class::{Context, LOCK_CLASSES, LockClass, Several};
+use xtask::paths;
 
 use crate::rules::Tree;
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use support::paths;
-use support::source::Source;
+use xtask::paths;
+use xtask::source::Source;
 
 /// Lines a file may have.
 const MOST_LINES: usize = 500;
@@ -19,23 +19,23 @@ const UNSAFE_COUNTS: &str = "tests/expected/unsafe.txt";
 /// Files that show a part of the book, and so say which.
 const BOOK_FILES: &[&str] = &[
     "src/task/task_struct.rs",
-    "src/task/thread_info.rs",
+    "src/base/thread_info.rs",
     "src/task/thread_struct.rs",
     "src/task/io_bitmap.rs",
     "src/task/user_desc.rs",
     "src/hw/tss.rs",
     "src/hw/desc.rs",
     "src/arch/x86/current.rs",
-    "src/arch/x86/load_sp0.rs",
-    "src/arch/x86/switch_to.rs",
-    "src/arch/x86/__switch_to.rs",
-    "src/arch/x86/load_tls.rs",
-    "src/arch/x86/lazy_gs.rs",
-    "src/arch/x86/switch_to_xtra.rs",
-    "src/arch/x86/math_state.rs",
-    "src/arch/x86/copy_thread.rs",
-    "src/arch/x86/ret_from_fork.rs",
-    "src/arch/x86/mmu_context.rs",
+    "src/arch/x86/switch/load_sp0.rs",
+    "src/arch/x86/switch/switch_to.rs",
+    "src/arch/x86/switch/__switch_to.rs",
+    "src/arch/x86/switch/load_tls.rs",
+    "src/arch/x86/switch/lazy_gs.rs",
+    "src/arch/x86/switch/switch_to_xtra.rs",
+    "src/arch/x86/switch/math_state.rs",
+    "src/arch/x86/switch/copy_thread.rs",
+    "src/arch/x86/switch/ret_from_fork.rs",
+    "src/arch/x86/switch/mmu_context.rs",
     "src/process/fork.rs",
     "src/process/kthread.rs",
     "src/process/exit.rs",
@@ -243,7 +243,7 @@ pub fn book(tree: &Tree) -> Vec<String> {
 const PARTLY_MACHINE: &[(&str, &str)] = &[
     ("src/main.rs", "a kernel on the machine, a hint on a host"),
     (
-        "src/task/thread_info.rs",
+        "src/base/thread_info.rs",
         "current_thread_info reads esp, and belongs to the book's page",
     ),
 ];
@@ -268,11 +268,12 @@ pub fn gates(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// The only assembly is in `arch/x86`, and in `main.rs` where it is a file of `boot/`.
+/// The only assembly is in `arch/x86`, and on the ground floor where it is an instruction.
 pub fn assembly(tree: &Tree) -> Vec<String> {
     tree.kernel
         .iter()
         .filter(|source| !source.path.starts_with("src/arch/x86"))
+        .filter(|source| !source.path.starts_with("src/base"))
         .flat_map(|source| {
             source
                 .asm

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use support::golden::without_numbers;
-use support::paths;
+use xtask::golden::without_numbers;
+use xtask::paths;
 
 use crate::rules::Tree;
 
@@ -45,7 +45,7 @@ const ENDINGS: &[&str] = &[
 pub fn unfinished(tree: &Tree) -> Vec<String> {
     // KTAP has a directive of that name.
     find(tree, UNFINISHED, |path| {
-        !path.ends_with("tests/support/src/ktap_tests.rs")
+        !path.ends_with("xtask/src/ktap_tests.rs")
     })
 }
 
@@ -214,7 +214,7 @@ pub fn tests_exist(tree: &Tree) -> Vec<String> {
         .flat_map(|(_, text)| literals_and_functions(text))
         .collect();
     let exists = |name: &str| {
-        let program = format!("tests/programs/src/bin/{name}.rs");
+        let program = format!("user/src/bin/{name}.rs");
         let program = Path::new(&program);
         known.contains(name) || sources.clone().any(|(path, _)| path == program)
     };

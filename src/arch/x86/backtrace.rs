@@ -19,12 +19,11 @@ use elf::{
 use rustc_demangle::demangle;
 use spin::Once;
 
-use crate::{
-    arch::x86::{extable::probe_kernel_read, head::PAGE_OFFSET},
-    boot_info::ElfSymbols,
-    mm::memblock::Range,
-    task::thread_info::THREAD_SIZE,
-};
+use crate::arch::x86::boot::head::PAGE_OFFSET;
+use crate::arch::x86::entry::extable::probe_kernel_read;
+use crate::base::thread_info::THREAD_SIZE;
+use crate::boot_info::ElfSymbols;
+use crate::mm::memblock::Range;
 
 /// Longest chain that is followed: more frames do not fit a stack.
 const MAX_FRAMES: usize = THREAD_SIZE / 8;

@@ -17,19 +17,17 @@ use core::{
 
 use arrayvec::ArrayString;
 
-use crate::{
-    arch::x86::{
-        backtrace::{Symbolised, return_addresses},
-        current::current,
-        insn,
-        irq::with_irq_regs,
-        percpu::{NR_CPUS, smp_processor_id},
-        smp::{other_cpus, send_nmi, smp_send_stop},
-    },
-    drivers::{printk::PanicConsole, qemu_exit, serial, tsc::since_boot_us},
-    exit_value::ExitValue,
-    task::pt_regs::PtRegs,
-};
+use crate::arch::x86::backtrace::{Symbolised, return_addresses};
+use crate::arch::x86::current::current;
+use crate::arch::x86::irq::do_irq::with_irq_regs;
+use crate::arch::x86::irq::smp::{other_cpus, send_nmi, smp_send_stop};
+use crate::base::exit_value::ExitValue;
+use crate::base::insn;
+use crate::base::percpu::{NR_CPUS, smp_processor_id};
+use crate::drivers::printk::PanicConsole;
+use crate::drivers::tsc::since_boot_us;
+use crate::drivers::{qemu_exit, serial};
+use crate::task::pt_regs::PtRegs;
 
 /// Bytes of [`EPITAPH`].
 pub const EPITAPH_BYTES: usize = 512;

@@ -6,9 +6,9 @@
 //! Book: ch. 2, "The Linux GDT". Linux: 2.6.38 `cpu_init`, `gdt_page`.
 //! SDM: vol. 3, 3.5.1 "Segment Descriptor Tables".
 
-use super::canary::{KERNEL_GS, STACK_PROTECTOR, early_canary};
-use super::insn;
-use super::percpu::{PerCpu, StackCanary, per_cpu, write_fs};
+use crate::arch::x86::switch::canary::{KERNEL_GS, STACK_PROTECTOR, early_canary};
+use crate::base::insn;
+use crate::base::percpu::{PerCpu, StackCanary, per_cpu, write_fs};
 use crate::hw::desc::{
     DOUBLEFAULT_TSS_SELECTOR, DescStruct, GDT_ENTRIES, GDT_ENTRY_DEFAULT_USER_CS,
     GDT_ENTRY_DEFAULT_USER_DS, GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_ESPFIX_SS, GDT_ENTRY_KERNEL_CS,
@@ -101,5 +101,5 @@ pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
         insn::lldt(0);
     }
     // SAFETY: the kernel's own code segment, on this CPU, interrupts off by 1.
-    unsafe { super::load_sp0::set_sysenter_cs(u32::from(KERNEL_CS.0)) };
+    unsafe { crate::arch::x86::switch::load_sp0::set_sysenter_cs(u32::from(KERNEL_CS.0)) };
 }

@@ -11,11 +11,11 @@ use core::arch::global_asm;
 use core::mem::offset_of;
 use core::sync::atomic::AtomicU32;
 
-use super::percpu::PERCPU_CURRENT_TASK;
+use crate::base::percpu::PERCPU_CURRENT_TASK;
+use crate::base::thread_info::{THREAD_SIZE, TI_PREEMPT_COUNT};
 use crate::sync::preempt::HARDIRQ_OFFSET;
 use crate::task::kcov::{KCOV_MODE_TRACE_PC, KcovTask};
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{THREAD_SIZE, TI_PREEMPT_COUNT};
 
 /// Tasks that record.
 #[unsafe(export_name = "kcov_users")]

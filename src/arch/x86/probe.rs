@@ -53,7 +53,7 @@ unsafe extern "C" {
 /// running task is back.
 ///
 /// # Safety
-/// As [`super::switch_to::switch_to`].
+/// As [`crate::arch::x86::switch::switch_to::switch_to`].
 pub unsafe fn switch_to_with_registers(
     prev: Prev<TaskStruct>,
     next: Next<TaskStruct>,

@@ -19,11 +19,11 @@
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 
-use super::insn;
-use super::irq::{IrqTaken, set_intr_handler};
-use super::mmu_context::leave_mm;
-use super::percpu::{TLBSTATE_OK, smp_processor_id};
-use super::smp::send_ipi;
+use crate::arch::x86::irq::do_irq::{IrqTaken, set_intr_handler};
+use crate::arch::x86::irq::smp::send_ipi;
+use crate::arch::x86::switch::mmu_context::leave_mm;
+use crate::base::insn;
+use crate::base::percpu::{TLBSTATE_OK, smp_processor_id};
 use crate::hw::apic::INVALIDATE_TLB_VECTOR_START;
 use crate::mm::mm_struct::MmStruct;
 use crate::sync::irq::irqs_disabled;

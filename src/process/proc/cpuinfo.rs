@@ -11,8 +11,8 @@ use core::fmt::{self, Write};
 
 use super::cpu_flags::{FLAGS, POWER_FLAGS};
 use super::system_files::online;
-use crate::arch::x86::insn::cpuid;
-use crate::arch::x86::smp::cpu_apic_id;
+use crate::arch::x86::irq::smp::cpu_apic_id;
+use crate::base::insn::cpuid;
 use crate::drivers::tsc::khz;
 use crate::hw::topology::{Leaf, Topology};
 

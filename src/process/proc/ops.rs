@@ -8,11 +8,11 @@ use alloc::vec::Vec;
 
 use super::task_mm::get_task_mm;
 use super::{system_files, task_files};
+use crate::base::errno::Errno;
 use crate::fs::procfs::{ProcInode, ProcOps, Who};
 use crate::process::pid::PID_MAX;
 use crate::process::ptrace::{PtraceMode, is_dumpable, ptrace_may_access};
 use crate::process::tasklist::{BATCH, TASKLIST, find_task_by_pid};
-use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskRef;
 
 /// For `fs::procfs::register_filesystem`.

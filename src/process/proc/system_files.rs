@@ -9,9 +9,7 @@ use core::sync::atomic::Ordering;
 
 use super::cpuinfo::cpuinfo;
 use super::format::{USER_HZ, load, seconds};
-use crate::arch::x86::percpu::{
-    CPU_ONLINE_MASK, CpuUsageStat, NR_CPUS, NR_IRQS, SwitchCounts, per_cpu,
-};
+use crate::base::percpu::{CPU_ONLINE_MASK, CpuUsageStat, NR_CPUS, NR_IRQS, SwitchCounts, per_cpu};
 use crate::boot_info::saved_command_line;
 use crate::drivers::rtc::boot_us;
 use crate::drivers::tsc::since_boot_us;

@@ -10,13 +10,13 @@ use core::ops::Deref;
 use core::sync::atomic::Ordering;
 
 use super::format::{Area, area_line};
+use crate::base::errno::Errno;
 use crate::hw::pte::{PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pte, PteFlags};
 use crate::mm::frame::zero_page;
 use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::pgtable::{for_each_used, nr_pgtables};
 use crate::mm::vma::{Backing, MemoryMap, VmFlags, Vma};
 use crate::process::ptrace::{PtraceMode, ptrace_may_access};
-use crate::syscall::errno::Errno;
 use crate::task::task_struct::TaskStruct;
 
 /// One more user of an address space, for as long as this lives.

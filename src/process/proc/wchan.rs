@@ -15,7 +15,7 @@ use rustc_demangle::demangle;
 
 use super::format::{bare_name, function_path};
 use crate::arch::x86::backtrace::{lookup, return_addresses};
-use crate::arch::x86::extable::probe_kernel_read;
+use crate::arch::x86::entry::extable::probe_kernel_read;
 use crate::sched::rq::task_rq_lock;
 use crate::task::task_struct::TaskStruct;
 

@@ -24,9 +24,9 @@ use core::ptr;
 use core::sync::atomic::{Ordering, fence};
 
 use crate::arch::x86::current::current;
-use crate::arch::x86::insn;
-use crate::arch::x86::percpu::NR_CPUS;
-use crate::arch::x86::smp::{on_each_cpu, other_cpus, smp_call_function_many};
+use crate::arch::x86::irq::smp::{on_each_cpu, other_cpus, smp_call_function_many};
+use crate::base::insn;
+use crate::base::percpu::NR_CPUS;
 use crate::mm::membarrier::{
     MEMBARRIER_STATE_GLOBAL_EXPEDITED, MEMBARRIER_STATE_PRIVATE_EXPEDITED_SYNC_CORE,
 };

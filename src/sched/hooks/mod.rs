@@ -24,7 +24,7 @@ pub mod trace;
 
 use core::sync::atomic::Ordering;
 
-use crate::task::flags::AtomicFlags;
+use crate::base::flags::AtomicFlags;
 use crate::task::hooks::Hooks;
 
 /// What the command line wants to know of every task.

@@ -18,11 +18,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::arch::x86::current::Current;
-use crate::arch::x86::insn::rdtsc;
-use crate::arch::x86::percpu::smp_processor_id;
+use crate::base::errno::Errno;
+use crate::base::insn::rdtsc;
+use crate::base::percpu::smp_processor_id;
 use crate::sched::rq::task_rq_lock;
 use crate::sync::{LockClass, SpinLock};
-use crate::syscall::errno::Errno;
 use crate::task::hooks::HOOK_PERF_EVENTS;
 use crate::task::perf_attr::{PerfEventAttr, SwEvent};
 use crate::task::perf_event_context::{Counts, Slot};

@@ -5,7 +5,7 @@
 //! Linux: 2.6.23 `preempt_notifier_register`; 5.4 `kernel/sched/core.c`.
 
 use crate::arch::x86::current::current;
-use crate::arch::x86::percpu::smp_processor_id;
+use crate::base::percpu::smp_processor_id;
 use crate::sync::PreemptGuard;
 use crate::task::hooks::HOOK_PREEMPT_NOTIFIERS;
 use crate::task::preempt_notifier::PreemptNotifier;

@@ -7,10 +7,10 @@
 
 use core::sync::atomic::Ordering;
 
+use crate::base::thread_info::{TIF_NOTIFY_RESUME, set_flag};
 use crate::task::hooks::HOOK_RSEQ;
 use crate::task::rseq::{RSEQ_EVENT_MIGRATE, RSEQ_EVENT_PREEMPT};
 use crate::task::task_struct::TaskStruct;
-use crate::task::thread_info::{TIF_NOTIFY_RESUME, set_flag};
 
 /// `prev` leaves its CPU, of its own will or not.
 #[inline(always)]

@@ -7,7 +7,7 @@
 use core::sync::atomic::Ordering;
 
 use super::add_hook_of_new_tasks;
-use crate::arch::x86::insn::rdtsc;
+use crate::base::insn::rdtsc;
 use crate::sched::rq::task_rq_lock;
 use crate::task::hooks::HOOK_SCHED_INFO;
 use crate::task::sched_info::SchedInfo;

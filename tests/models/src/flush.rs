@@ -268,7 +268,7 @@ fn without_the_fence_the_mask_is_an_old_one() {
 #[test]
 fn the_sources_have_this_order() {
     in_order(
-        "src/arch/x86/mmu_context.rs",
+        "src/arch/x86/switch/mmu_context.rs",
         &[
             "pub unsafe fn switch_mm<To",
             "set_bit(cpu, &next.cpu_vm_mask)",

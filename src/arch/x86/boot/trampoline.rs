@@ -1,0 +1,91 @@
+//! Where a started CPU begins: the page below 1 MiB, and what it needs to get up from there.
+//!
+//! Written by the boot CPU before each start-up message, read by `boot/trampoline.S`.
+//!
+//! Linux: 2.6.38 `arch/x86/kernel/trampoline.c`, `trampoline_32.S`.
+
+use core::arch::global_asm;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::arch::x86::boot::head::{CR0_BOOT, PAGE_OFFSET};
+use crate::arch::x86::switch::canary::KERNEL_GS;
+use crate::base::insn;
+use crate::hw::cr::Cr4;
+use crate::hw::desc::{KERNEL_CS, KERNEL_DS, KERNEL_PERCPU};
+use crate::hw::pte::pgd_index;
+use crate::mm::frame::{alloc_zeroed_page, phys_to_virt};
+use crate::mm::pgtable::{Table, swapper};
+
+/// Physical address of the page: in the first MiB, which is nobody's.
+const TRAMPOLINE_PHYS: u32 = 0x8000;
+/// The page that the start-up message names.
+pub const TRAMPOLINE_PAGE: u8 = (TRAMPOLINE_PHYS >> 12) as u8;
+
+global_asm!(
+    include_str!("../../../../boot/trampoline.S"),
+    TRAMPOLINE_PHYS = const TRAMPOLINE_PHYS,
+    CR0_BOOT = const CR0_BOOT,
+    PAGE_OFFSET = const PAGE_OFFSET,
+    KERNEL_CS = const KERNEL_CS.bits(),
+    KERNEL_DS = const KERNEL_DS.bits(),
+    PERCPU = const KERNEL_PERCPU.bits(),
+    KERNEL_GS = const KERNEL_GS,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    static trampoline_start: u8;
+    static trampoline_end: u8;
+    static trampoline_cr3: u8;
+    static trampoline_cr4: u8;
+}
+
+/// Number of the CPU that is being started.
+#[unsafe(export_name = "secondary_cpu")]
+static CPU: AtomicU32 = AtomicU32::new(0);
+/// Its first stack: `sp0` of its idle task.
+#[unsafe(export_name = "secondary_stack")]
+static STACK: AtomicU32 = AtomicU32::new(0);
+/// CR4 of the boot CPU.
+#[unsafe(export_name = "secondary_cr4")]
+static CR4: AtomicU32 = AtomicU32::new(0);
+
+/// Puts the code in its place. Once, by the boot CPU. False if there is no memory for the page
+/// directory that maps both the page and the kernel.
+pub fn install() -> bool {
+    let Some(pgd) = alloc_zeroed_page() else {
+        return false;
+    };
+    // SAFETY: a frame of our own, page-aligned; all access is by atomics.
+    let table = unsafe { &*phys_to_virt(pgd).cast::<Table>() };
+    let first = pgd_index(PAGE_OFFSET);
+    for (new, kernel) in table.iter().zip(swapper()).skip(first) {
+        new.store(kernel.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    table[0].store(swapper()[first].load(Ordering::Relaxed), Ordering::Relaxed);
+
+    let start = &raw const trampoline_start;
+    let bytes = (&raw const trampoline_end) as usize - start as usize;
+    let page = phys_to_virt(TRAMPOLINE_PHYS);
+    // SAFETY: the code is `bytes` long and fits a page; the target is mapped, and nobody's, as is
+    // all of the first MiB.
+    unsafe { core::ptr::copy_nonoverlapping(start, page, bytes) };
+    let word = |label: *const u8| {
+        page.wrapping_add(label as usize - start as usize)
+            .cast::<u32>()
+    };
+    // SAFETY: both words are in the copy, aligned by the assembler.
+    unsafe {
+        word(&raw const trampoline_cr3).write(pgd);
+        // Without PGE: what it maps low must not stay.
+        word(&raw const trampoline_cr4).write(insn::read_cr4() & Cr4::PSE.bits());
+    }
+    CR4.store(insn::read_cr4(), Ordering::Release);
+    true
+}
+
+/// Says which CPU comes next, and on which stack it begins.
+pub fn set_secondary(cpu: u32, sp0: u32) {
+    CPU.store(cpu, Ordering::Release);
+    STACK.store(sp0, Ordering::Release);
+}

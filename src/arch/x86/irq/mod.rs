@@ -1,0 +1,13 @@
+//! Interrupts: from devices, from the local timer, from other processors.
+//!
+//! In reading order:
+//! - [`do_irq`]: device interrupts
+//! - [`lapic`], [`ioapic`]: the interrupt controllers
+//! - [`nmi_watchdog`]: an NMI when the boot CPU's tick does not come
+//! - [`smp`]: starting other processors and calling them
+
+pub mod do_irq;
+pub mod ioapic;
+pub mod lapic;
+pub mod nmi_watchdog;
+pub mod smp;

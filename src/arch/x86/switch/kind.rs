@@ -1,0 +1,65 @@
+#![forbid(unsafe_code)]
+//! `Kind`: which of the steps of `__switch_to` a switch takes.
+//!
+//! The steps are written once; the compiler makes one function of them for each kind, in which what is
+//! never due is left out. `thread.work` of prev and next says which kind a switch is.
+//!
+//! | kind | FPU | rare steps | when |
+//! |---|---|---|---|
+//! | [`Common`] | | | neither has used the FPU of late, nor has what few have |
+//! | [`WithFpu`] | yes | | one of them has used the FPU |
+//! | [`All`] | yes | yes | one has debug registers, ports, more TLS, no time-stamp counter; or updates are batched |
+//!
+//! Linux: 2.6.38 asks `thread_info.flags`, `.status` and `fpu_counter` one after the other instead.
+
+use core::marker::PhantomData;
+
+use crate::arch::x86::switch::updates::{Now, Updates};
+use crate::task::thread_struct::{
+    _TIF_WORK_CTXSW, TIF_PARAVIRT, TIF_SYSENTER_CS, TIF_TLS_ALL, TS_FPU_COUNTED, TS_USEDFPU, Work,
+};
+
+/// Bits of `thread.work` of a task whose FPU state may have to move.
+pub const FPU: Work = TS_USEDFPU.union(TS_FPU_COUNTED);
+/// Bits of a task that has what few have.
+pub const RARE: Work = TIF_TLS_ALL
+    .union(TIF_SYSENTER_CS)
+    .union(TIF_PARAVIRT)
+    .union(_TIF_WORK_CTXSW);
+
+/// What a switch may have to do.
+pub trait Kind {
+    /// Steps 1 and 7: prev or next has a bit of [`FPU`](const@FPU).
+    const FPU: bool;
+    /// Step 5, and the rest of steps 2 and 4: prev or next has a bit of [`RARE`](const@RARE).
+    const RARE: bool;
+    /// How the updates get to the machine.
+    type To: Updates;
+}
+
+/// The switch between two tasks that have nothing but a stack, `%gs` and one TLS descriptor.
+pub struct Common;
+
+impl Kind for Common {
+    const FPU: bool = false;
+    const RARE: bool = false;
+    type To = Now;
+}
+
+/// The common one, and the FPU.
+pub struct WithFpu;
+
+impl Kind for WithFpu {
+    const FPU: bool = true;
+    const RARE: bool = false;
+    type To = Now;
+}
+
+/// Every step.
+pub struct All<To>(PhantomData<To>);
+
+impl<To: Updates> Kind for All<To> {
+    const FPU: bool = true;
+    const RARE: bool = true;
+    type To = To;
+}

@@ -1,0 +1,62 @@
+//! `load_sp0`: where an entry from ring 3 finds its stack.
+//!
+//! The processor takes `ss0:sp0` from the TSS at an interrupt, an exception or `int 0x80`;
+//! `sysenter` does not: its entry code reads `sp0` from the same place. Called by `__switch_to`
+//! on next's stack, interrupts off. A stale value lets next's entry overwrite prev's stack.
+//!
+//! Step 2 of `__switch_to`.
+//!
+//! Book: ch. 3, "The __switch_to() function", the book's step 3; "Task State Segment".
+//! Linux: 2.6.38 `native_load_sp0`. SDM: vol. 3, 7.2.1 "Task-State Segment (TSS)", 5.8.7 "Performing
+//! Fast Calls to System Procedures with the SYSENTER and SYSEXIT Instructions".
+
+use crate::arch::x86::entry::paths::{sysenter_entry, sysenter_stack};
+use crate::arch::x86::switch::kind::Kind;
+use crate::arch::x86::switch::updates::Updates;
+use crate::base::insn;
+use crate::base::insn::{MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP};
+use crate::base::percpu::this_cpu;
+use crate::task::thread_struct::ThreadStruct;
+use crate::{this_cpu_inc, this_cpu_read};
+
+/// Step 2: next's `sp0` into this CPU's TSS; and SYSENTER_CS, which few tasks have otherwise, when it is
+/// not what the TSS's unused `ss1` remembers.
+///
+/// # Safety
+/// 1. `next` is the context of the task on whose stack this CPU runs, and its `sp0` the top of that
+///    stack. Interrupts or preemption are off.
+#[inline(always)]
+pub unsafe fn load_sp0<K: Kind>(next: &ThreadStruct) {
+    // SAFETY: by 1.
+    unsafe { K::To::load_sp0(next.sp0) };
+    if K::RARE && this_cpu_read!(tss.x86_tss.ss1) & 0xffff != next.sysenter_cs {
+        // SAFETY: by 1; a context holds the kernel's selector or 0.
+        unsafe { set_sysenter_cs(next.sysenter_cs) };
+    }
+}
+
+/// Writes SYSENTER_CS and what `ss1` remembers of it. 0 turns `sysenter` off.
+///
+/// # Safety
+/// 1. `cs` is the kernel's code segment or 0. 2. Interrupts or preemption are off.
+#[cold]
+pub unsafe fn set_sysenter_cs(cs: u32) {
+    // SAFETY: this CPU's own TSS, and by 2 it stays this CPU's.
+    unsafe { (*this_cpu()).tss.x86_tss.ss1 = cs as u16 };
+    // SAFETY: the register exists (SEP is required at boot) and takes what 1 allows.
+    unsafe { insn::wrmsr(MSR_IA32_SYSENTER_CS, u64::from(cs)) };
+    this_cpu_inc!(count.sysenter_cs_writes);
+}
+
+/// Tells CPU `cpu` where `sysenter` leads. SYSENTER_CS is written with the task's `sp0`.
+///
+/// # Safety
+/// 1. Runs on CPU `cpu`, whose per-CPU area is in force.
+pub unsafe fn enable_sep_cpu(cpu: u32) {
+    let end_of_tss = u64::from(sysenter_stack(cpu));
+    // SAFETY: the CPU has SEP; by 1 the TSS is its own; `sysenter_entry` fetches its real stack from the TSS below ESP.
+    unsafe {
+        insn::wrmsr(MSR_IA32_SYSENTER_ESP, end_of_tss);
+        insn::wrmsr(MSR_IA32_SYSENTER_EIP, sysenter_entry as *const () as u64);
+    }
+}

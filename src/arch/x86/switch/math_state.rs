@@ -1,0 +1,282 @@
+//! Lazy FPU: x87 and SSE registers move only when a task uses them.
+//!
+//! `__unlazy_fpu` saves at the switch what prev really used; next gets its registers at its first
+//! FPU instruction, which faults with #NM because CR0.TS is set, or at once if it has used them
+//! in more than five time slices in a row. Invariant: CR0.TS is clear exactly while the running
+//! task has TS_USEDFPU.
+//!
+//! With `fpu=eager` next gets its registers at every switch, as if it had used them often; CR0.TS is
+//! set only for tasks that have none (Linux: `eagerfpu`, from 3.7 on).
+//!
+//! The switch calls the first half of this file with interrupts off; `math_state_restore` is
+//! called by the #NM handler on the task's own stack.
+//!
+//! Steps 1 and 7 of `__switch_to`; the book's step 1.
+//!
+//! Book: ch. 3, "Saving and Loading the FPU, MMX, and XMM Registers".
+//! Linux: 2.6.38 `arch/x86/kernel/traps.c`, `i387.c`. SDM: vol. 3, 13.4 "Designing
+//! OS Facilities for Saving x87 FPU, SSE and Extended States on Task or Context Switches".
+
+extern crate alloc;
+use alloc::boxed::Box;
+use core::alloc::Layout;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::switch::updates::Updates;
+use crate::base::cmdline::Fpu;
+use crate::base::errno::Errno;
+use crate::base::insn;
+use crate::base::insn::clts;
+use crate::hw::fxsave::FxsaveArea;
+use crate::sync::PreemptGuard;
+use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
+use crate::sync::preempt::preempt_count;
+use crate::task::thread_struct::{TS_FPU_COUNTED, ThreadStruct};
+use crate::this_cpu_inc;
+
+/// Above this many slices in a row the switch loads the FPU itself.
+pub const FPU_PRELOAD_AFTER: u32 = 5;
+
+/// The number in force: [`FPU_PRELOAD_AFTER`], or -1 with `fpu=eager`, which every count is above.
+static PRELOAD_AFTER: AtomicI32 = AtomicI32::new(FPU_PRELOAD_AFTER as i32);
+
+/// Chooses when a task gets its registers back. At boot, before any task has used the FPU.
+pub fn set_mode(mode: Fpu) {
+    if mode == Fpu::Eager {
+        PRELOAD_AFTER.store(-1, Ordering::Relaxed);
+    }
+}
+
+/// Whether every switch loads next's registers (`fpu=eager`).
+#[inline(always)]
+pub fn is_eager() -> bool {
+    PRELOAD_AFTER.load(Ordering::Relaxed) < 0
+}
+
+/// Whether next is to have the FPU at once.
+#[inline(always)]
+pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
+    next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed) && next.used_math()
+}
+
+/// Saves prev's registers if it used them in this slice and takes the FPU away; otherwise its
+/// run of slices with FPU use is over.
+#[inline(always)]
+pub fn __unlazy_fpu<To: Updates>(prev: &mut ThreadStruct) {
+    if prev.fpu_is_live() {
+        __save_init_fpu(prev);
+        // SAFETY: interrupts are off during a switch.
+        unsafe { To::stts() };
+    } else {
+        set_fpu_counter(prev, 0);
+    }
+}
+
+/// Stores the live registers, which are this task's, and ends its ownership.
+#[inline(always)]
+fn __save_init_fpu(task: &mut ThreadStruct) {
+    if let Some(fpu) = task.saved_fpu_mut() {
+        // SAFETY: the area is 512 bytes, aligned to 16, and ours.
+        unsafe { insn::fxsave((&raw mut *fpu).cast()) };
+    }
+    task.mark_saved();
+    this_cpu_inc!(count.fpu_saves);
+}
+
+/// Loads a task's registers; CR0.TS is clear already.
+#[inline(always)]
+pub fn __math_state_restore(task: &mut ThreadStruct) {
+    if let Some(fpu) = task.saved_fpu() {
+        // SAFETY: the area was written by fxsave, or is the initial state, or `to_fxsave` has made it.
+        unsafe { insn::fxrstor(core::ptr::from_ref(fpu).cast()) };
+    }
+    task.mark_live();
+    // Eight bits, so that a task which always uses the FPU is lazy again now and then.
+    task.fpu_counter = (task.fpu_counter + 1) & 0xff;
+}
+
+#[inline(always)]
+fn set_fpu_counter(task: &mut ThreadStruct, counter: u32) {
+    task.fpu_counter = counter;
+    task.set_work(TS_FPU_COUNTED, counter != 0 || must_preload(task));
+}
+
+/// Whether the switch to this task has to load its registers, however rarely it uses them.
+pub fn must_preload(task: &ThreadStruct) -> bool {
+    is_eager() && task.used_math()
+}
+
+/// Calls `f` with the running task's own context, which nobody else borrows meanwhile: preemption is
+/// off. `f` neither sleeps nor allocates, and asks for no context.
+fn with_thread<R>(me: Current, f: impl FnOnce(&mut ThreadStruct) -> R) -> R {
+    let _no_preempt = PreemptGuard::new();
+    // SAFETY: `__switch_to` cannot borrow it while we are not switched away, and the callers in this
+    // file do not nest.
+    f(unsafe { me.thread_mut() })
+}
+
+/// #NM: the running task wants the FPU. Called with interrupts or preemption off; the first use
+/// allocates, and has interrupts on meanwhile.
+///
+/// Returns false when there is no memory for the state: the task is to be killed.
+pub fn math_state_restore() -> bool {
+    debug_assert!(
+        irqs_disabled() || preempt_count() != 0,
+        "BUG: math_state_restore may be switched away"
+    );
+    let me = current();
+    if !with_thread(me, |thread| thread.used_math()) && !first_use(me) {
+        return false;
+    }
+    this_cpu_inc!(count.fpu_nm);
+    clts();
+    with_thread(me, __math_state_restore);
+    true
+}
+
+/// Gives the running task a state of its own. False: no memory.
+#[cold]
+#[inline(never)]
+fn first_use(me: Current) -> bool {
+    let in_trap = irqs_disabled();
+    if in_trap {
+        local_irq_enable();
+    }
+    let done = init_fpu(me, &FxsaveArea::INIT);
+    if in_trap {
+        local_irq_disable();
+    }
+    done.is_ok()
+}
+
+/// Gives the running task the state `image`, in memory. May be preempted while it allocates: nothing
+/// is borrowed then.
+///
+/// # Errors
+/// ENOMEM.
+fn init_fpu(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
+    let memory = match with_thread(me, |thread| thread.has_fpu_memory()) {
+        true => None,
+        false => alloc_area(),
+    };
+    let (done, spare) = with_thread(me, |thread| thread.init_fpu(image, memory));
+    drop(spare);
+    match done {
+        true => Ok(()),
+        false => Err(Errno::ENOMEM),
+    }
+}
+
+/// Memory for a state.
+fn alloc_area() -> Option<Box<FxsaveArea>> {
+    // SAFETY: the layout's size is not 0; the memory is ours and initialised before it is a Box.
+    unsafe {
+        let area = alloc::alloc::alloc(Layout::new::<FxsaveArea>()).cast::<FxsaveArea>();
+        if area.is_null() {
+            return None;
+        }
+        area.write(FxsaveArea::INIT);
+        Some(Box::from_raw(area))
+    }
+}
+
+/// Makes the memory copy of the running task's registers complete (`unlazy_fpu`).
+fn unlazy_fpu(thread: &mut ThreadStruct) {
+    if thread.fpu_is_live() {
+        __save_init_fpu(thread);
+        if is_eager() {
+            // FXSAVE leaves the registers as they are.
+            thread.mark_live();
+        } else {
+            insn::stts();
+        }
+    }
+}
+
+/// The running task's FPU state as it is now; `None` if it has none. Before a fork copies it (Linux:
+/// `prepare_to_copy`), for a signal frame, and to see which exception it raised.
+pub fn current_fpu_state(me: Current) -> Option<FxsaveArea> {
+    with_thread(me, |thread| {
+        unlazy_fpu(thread);
+        thread.saved_fpu().copied()
+    })
+}
+
+/// Gives `new`, the context of a child that has not run, the FPU state `image`.
+///
+/// # Errors
+/// ENOMEM.
+pub fn copy_fpu_state(new: &mut ThreadStruct, image: &FxsaveArea) -> Result<(), Errno> {
+    match new.init_fpu(image, alloc_area()) {
+        (true, _) => {
+            new.set_work(TS_FPU_COUNTED, must_preload(new));
+            Ok(())
+        }
+        (false, _) => Err(Errno::ENOMEM),
+    }
+}
+
+/// Gives the running task the FPU state `image` (sigreturn).
+///
+/// # Errors
+/// ENOMEM, unless it has ever had a state: then the memory is there.
+pub fn set_fpu_state(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
+    clear_used_math(me);
+    init_fpu(me, image)?;
+    load_if_eager(me);
+    Ok(())
+}
+
+/// Gives the running task, whose state in memory is new, its registers at once if that is how
+/// they are always given.
+fn load_if_eager(me: Current) {
+    with_thread(me, |thread| {
+        if must_preload(thread) && !thread.fpu_is_live() {
+            clts();
+            __math_state_restore(thread);
+        }
+    });
+}
+
+/// A program, or a signal handler, starts without FPU state, and with `fpu=eager` with a fresh one.
+/// Should there be no memory for that, its first FPU instruction asks again.
+pub fn fresh_fpu(me: Current) {
+    clear_used_math(me);
+    if is_eager() && init_fpu(me, &FxsaveArea::INIT).is_ok() {
+        load_if_eager(me);
+    }
+}
+
+/// Forgets the running task's FPU state; the memory stays (Linux: `clear_fpu`, `clear_used_math`).
+pub fn clear_used_math(me: Current) {
+    with_thread(me, |thread| {
+        if thread.forget_fpu() {
+            insn::stts();
+        }
+        set_fpu_counter(thread, 0);
+    });
+}
+
+/// The running task exits: neither state nor memory stay (Linux: `free_thread_xstate`).
+pub fn exit_fpu(me: Current) {
+    clear_used_math(me);
+    let memory = with_thread(me, |thread| thread.take_fpu_memory());
+    drop(memory);
+}
+
+/// Bits that MXCSR has on every CPU of this machine (Linux: `mxcsr_feature_mask`).
+static MXCSR_FEATURE_MASK: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Bits of MXCSR that FXRSTOR does not refuse.
+pub fn mxcsr_feature_mask() -> u32 {
+    MXCSR_FEATURE_MASK.load(Ordering::Relaxed)
+}
+
+/// Asks this CPU which bits its MXCSR has. Once per CPU, while CR0.TS is clear.
+pub fn mxcsr_feature_mask_init() {
+    let mut area = FxsaveArea::INIT;
+    // SAFETY: 512 bytes of ours, aligned by their type.
+    unsafe { insn::fxsave((&raw mut area).cast()) };
+    MXCSR_FEATURE_MASK.fetch_and(area.mxcsr_bits(), Ordering::Relaxed);
+}

@@ -1,0 +1,22 @@
+//! The ground floor: open to every room, and using none of them.
+//!
+//! - [`errno`]: error numbers, and where their sign is flipped
+//! - [`exit_value`]: how QEMU is told that the kernel has ended
+//! - [`cmdline`]: the kernel's command line
+//! - [`thread_info`]: the foot of the kernel stack
+//! - [`flags`]: a word of flags of one kind
+//! - `insn`: each privileged instruction, once, wrapped
+//! - `bitops`: bits of a word that several processors change
+//! - `percpu`: the per-CPU area behind `%fs`
+
+#[cfg(target_os = "none")]
+pub mod bitops;
+pub mod cmdline;
+pub mod errno;
+pub mod exit_value;
+pub mod flags;
+#[cfg(target_os = "none")]
+pub mod insn;
+#[cfg(target_os = "none")]
+pub mod percpu;
+pub mod thread_info;

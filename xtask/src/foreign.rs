@@ -1,0 +1,383 @@
+//! Real programs: Debian's i386 busybox as it is, and the C programs of
+//! `user/c`, each linked statically with musl and with glibc.
+//!
+//! The packages come through `apt-get download` with lists of our own for i386,
+//! so nothing is installed, no root is needed and dpkg's architectures stay as
+//! they are. Everything is kept under `target/switch_to/foreign`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::paths;
+use crate::toolchain::{quietly, tool};
+
+/// The programs, as files on the host.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Debian's `busybox-static`, unmodified.
+    pub busybox: PathBuf,
+    /// `hello.c` with Debian's musl.
+    pub hello_musl: PathBuf,
+    /// `hello.c` with Debian's glibc.
+    pub hello_glibc: PathBuf,
+    /// `threads.c` with Debian's musl.
+    pub threads_musl: PathBuf,
+    /// `threads.c` with Debian's glibc.
+    pub threads_glibc: PathBuf,
+}
+
+impl Programs {
+    /// All of them, each with its name in `/bin`.
+    pub fn all(&self) -> [(&'static str, &Path); 5] {
+        [
+            ("busybox", &self.busybox),
+            ("hello-musl", &self.hello_musl),
+            ("hello-glibc", &self.hello_glibc),
+            ("threads-musl", &self.threads_musl),
+            ("threads-glibc", &self.threads_glibc),
+        ]
+    }
+}
+
+/// The programs, fetched and linked if that has not been done.
+pub fn programs() -> Result<Programs> {
+    static DONE: OnceLock<Result<Programs, String>> = OnceLock::new();
+    let done = DONE.get_or_init(|| prepare().map_err(|error| format!("{error:#}")));
+    done.clone().map_err(anyhow::Error::msg)
+}
+
+fn prepare() -> Result<Programs> {
+    let dir = paths::out().join("foreign");
+    fs::create_dir_all(&dir)?;
+    let lock = fs::File::create(dir.join("lock"))?;
+    lock.lock()?;
+
+    let root = dir.join("root");
+    if !root.exists() {
+        fetch(&dir).context("cannot fetch Debian's i386 packages")?;
+    }
+    let programs = Programs {
+        busybox: root.join("bin/busybox"),
+        hello_musl: dir.join("hello-musl"),
+        hello_glibc: dir.join("hello-glibc"),
+        threads_musl: dir.join("threads-musl"),
+        threads_glibc: dir.join("threads-glibc"),
+    };
+    for (source, musl, glibc) in [
+        ("hello.c", &programs.hello_musl, &programs.hello_glibc),
+        ("threads.c", &programs.threads_musl, &programs.threads_glibc),
+    ] {
+        let source = paths::root().join("user/c").join(source);
+        if older(musl, &source)? {
+            link_with_musl(&root, &source, musl)?;
+        }
+        if older(glibc, &source)? {
+            link_with_glibc(&root, &source, glibc)?;
+        }
+    }
+    for (name, program) in programs.all() {
+        let bytes = fs::read(program).with_context(|| name.to_owned())?;
+        check_static_i386(&bytes).with_context(|| program.display().to_string())?;
+    }
+    Ok(programs)
+}
+
+/// `goroutines.go`, linked statically for i386 by the host's Go.
+pub fn go_program() -> Result<PathBuf> {
+    let dir = paths::out().join("foreign");
+    fs::create_dir_all(&dir)?;
+    let lock = fs::File::create(dir.join("go.lock"))?;
+    lock.lock()?;
+    let source = paths::root().join("user/go/goroutines.go");
+    let out = dir.join("goroutines");
+    if older(&out, &source)? {
+        let mut go = tool("go")?;
+        go.envs([("GOOS", "linux"), ("GOARCH", "386"), ("CGO_ENABLED", "0")])
+            .envs([("GO111MODULE", "off"), ("GOFLAGS", "")])
+            .env("GOCACHE", dir.join("go-cache"))
+            .args(["build", "-o"])
+            .args([&out, &source]);
+        quietly(&mut go)?;
+    }
+    Ok(out)
+}
+
+/// Downloads the packages and unpacks them into `dir/root`.
+fn fetch(dir: &Path) -> Result<()> {
+    let gcc = gcc_major()?;
+    println!("fetching i386 packages: busybox, musl, glibc");
+    let debs = dir.join("debs");
+    let partial = dir.join("root.partial");
+    for dir in [&debs, &partial] {
+        if dir.exists() {
+            fs::remove_dir_all(dir)?;
+        }
+    }
+    fs::create_dir_all(&debs)?;
+    let libgcc = format!("libgcc-{gcc}-dev");
+    let packages = [
+        "busybox-static",
+        "musl-dev",
+        "libc6-dev",
+        "linux-libc-dev",
+        &libgcc,
+    ];
+    download(dir, &packages, &debs)?;
+    for deb in fs::read_dir(&debs)? {
+        quietly(tool("dpkg-deb")?.arg("-x").arg(deb?.path()).arg(&partial))?;
+    }
+    fs::rename(&partial, dir.join("root"))?;
+    Ok(())
+}
+
+/// Downloads Debian packages for i386 into `to`; `dir` is for apt's own files.
+pub(crate) fn download(dir: &Path, packages: &[&str], to: &Path) -> Result<()> {
+    let lists = dir.join("apt/lists");
+    if lists.exists() {
+        fs::remove_dir_all(&lists)?;
+    }
+    fs::create_dir_all(lists.join("partial"))?;
+    fs::create_dir_all(dir.join("apt/cache/archives/partial"))?;
+    // A list that cannot be read need not stop us: the download tells.
+    let update = quietly(apt(dir)?.arg("update"));
+    let download = quietly(apt(dir)?.arg("download").args(packages).current_dir(to));
+    if let Err(error) = download {
+        return Err(update.err().unwrap_or(error));
+    }
+    fs::remove_dir_all(lists)?;
+    Ok(())
+}
+
+/// apt-get for i386 with lists and cache under `dir`, and no status file.
+fn apt(dir: &Path) -> Result<Command> {
+    let mut apt = tool("apt-get")?;
+    let place = |key: &str, at: &str| format!("-o{key}={}", dir.join(at).display());
+    apt.args([
+        "-q",
+        "-oAPT::Architecture=i386",
+        "-oAPT::Architectures=i386",
+    ])
+    .arg(place("Dir::State::Lists", "apt/lists"))
+    .arg(place("Dir::Cache", "apt/cache"))
+    .args(["-oDir::State::status=/dev/null", "-oDebug::NoLocking=1"])
+    .args(["-oAcquire::Languages=none", "-oAcquire::Retries=3"])
+    // The user _apt may not be able to reach this directory.
+    .arg("-oAPT::Sandbox::User=root");
+    Ok(apt)
+}
+
+fn gcc_major() -> Result<String> {
+    let output = tool("gcc")?.arg("-dumpversion").output()?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    let major = version.trim().split('.').next().unwrap_or_default();
+    ensure!(!major.is_empty(), "gcc -dumpversion says nothing");
+    Ok(major.to_owned())
+}
+
+fn link_with_musl(root: &Path, source: &Path, out: &Path) -> Result<()> {
+    let lib = root.join("usr/lib/i386-linux-musl");
+    let mut gcc = gcc_m32()?;
+    gcc.arg("-isystem")
+        .arg(root.join("usr/include/i386-linux-musl"));
+    gcc.arg(lib.join("crt1.o"))
+        .arg(lib.join("crti.o"))
+        .arg(source);
+    gcc.arg(lib.join("libc.a"))
+        .arg(libgcc(root)?.join("libgcc.a"))
+        .arg(lib.join("crtn.o"));
+    quietly(gcc.arg("-o").arg(out))
+}
+
+fn link_with_glibc(root: &Path, source: &Path, out: &Path) -> Result<()> {
+    let mut gcc = gcc_m32()?;
+    gcc.arg(source);
+    with_glibc(gcc, root, out)
+}
+
+/// Links other people's sources, whose warnings are theirs, with Debian's static glibc for i386.
+pub(crate) fn link_strangers(sources: &[PathBuf], flags: &[String], out: &Path) -> Result<()> {
+    programs()?;
+    let mut gcc = gcc_m32()?;
+    gcc.args(["-w", "-D_GNU_SOURCE", "-s"])
+        .args(flags)
+        .args(sources);
+    with_glibc(gcc, &paths::out().join("foreign/root"), out)
+}
+
+fn with_glibc(mut gcc: Command, root: &Path, out: &Path) -> Result<()> {
+    let lib = root.join("usr/lib/i386-linux-gnu");
+    let libgcc = libgcc(root)?;
+    gcc.arg("-isystem").arg(libgcc.join("include"));
+    gcc.arg("-isystem")
+        .arg(root.join("usr/include/i386-linux-gnu"));
+    gcc.arg("-isystem").arg(root.join("usr/include"));
+    gcc.arg(lib.join("crt1.o"))
+        .arg(lib.join("crti.o"))
+        .arg(libgcc.join("crtbeginT.o"));
+    gcc.arg(lib.join("libm.a"))
+        .arg("-Wl,--start-group")
+        .arg(lib.join("libc.a"));
+    gcc.arg(libgcc.join("libgcc.a"))
+        .arg(libgcc.join("libgcc_eh.a"))
+        .arg("-Wl,--end-group");
+    gcc.arg(libgcc.join("crtend.o")).arg(lib.join("crtn.o"));
+    quietly(gcc.arg("-o").arg(out))
+}
+
+/// The host's gcc for i386, taking headers and libraries from us alone.
+fn gcc_m32() -> Result<Command> {
+    let mut gcc = tool("gcc")?;
+    gcc.args(["-m32", "-O2", "-Wall", "-Wextra", "-Werror"])
+        .args(["-static", "-no-pie", "-fno-pie", "-fno-stack-protector"])
+        // With it glibc finds what a cancelled thread has to clean up by unwinding its stack.
+        .args(["-fexceptions", "-Wl,--eh-frame-hdr"])
+        .args(["-nostdinc", "-nostdlib"]);
+    Ok(gcc)
+}
+
+/// The folder of the i386 libgcc, whatever its version.
+fn libgcc(root: &Path) -> Result<PathBuf> {
+    let versions = root.join("usr/lib/gcc/i686-linux-gnu");
+    let first = fs::read_dir(&versions)?.next();
+    Ok(first
+        .with_context(|| format!("{} is empty", versions.display()))??
+        .path())
+}
+
+/// Whether `file` is missing, or older than another.
+pub(crate) fn older(file: &Path, than: &Path) -> Result<bool> {
+    if !file.exists() {
+        return Ok(true);
+    }
+    Ok(fs::metadata(file)?.modified()? < fs::metadata(than)?.modified()?)
+}
+
+/// Fails unless the bytes are an i386 ELF executable without an interpreter.
+pub(crate) fn check_static_i386(elf: &[u8]) -> Result<()> {
+    const EXEC: u16 = 2;
+    const MACHINE_386: u16 = 3;
+    const PT_INTERP: u32 = 3;
+    let half = |at: usize| Some(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?));
+    let word = |at: usize| Some(u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?));
+
+    ensure!(
+        elf.starts_with(b"\x7fELF\x01\x01"),
+        "not a little-endian 32-bit ELF file"
+    );
+    ensure!(
+        half(16) == Some(EXEC),
+        "not an executable at a fixed address: link it with -static -no-pie"
+    );
+    ensure!(half(18) == Some(MACHINE_386), "not for the i386");
+    let (Some(phoff), Some(phentsize), Some(phnum)) = (word(28), half(42), half(44)) else {
+        bail!("the ELF header is cut off");
+    };
+    for i in 0..usize::from(phnum) {
+        let kind = word(phoff as usize + i * usize::from(phentsize));
+        ensure!(kind.is_some(), "program header {i} is cut off");
+        ensure!(
+            kind != Some(PT_INTERP),
+            "not static: it names an interpreter"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(program: &Path, args: &[&str]) -> Option<String> {
+        let output = match Command::new(program)
+            .args(args)
+            .env_clear()
+            .env("A", "b")
+            .output()
+        {
+            Ok(output) => output,
+            // ENOEXEC: this host's kernel runs no 32-bit programs.
+            Err(error) if error.raw_os_error() == Some(8) => return None,
+            Err(error) => panic!("{}: {error}", program.display()),
+        };
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            program.display(),
+            output.status
+        );
+        Some(String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn hello_runs_on_linux_with_both_libraries() {
+        let programs = programs().unwrap();
+        for (libc, file) in [
+            ("musl", &programs.hello_musl),
+            ("glibc", &programs.hello_glibc),
+        ] {
+            let Some(log) = run(file, &["one", "two"]) else {
+                return;
+            };
+            let lines: Vec<&str> = log.lines().collect();
+            assert_eq!(lines[0], format!("hello from {libc}"));
+            assert!(
+                lines[1].starts_with("argc 3: ") && lines[1].ends_with(" one two"),
+                "{log}"
+            );
+            assert_eq!(lines[2], "envp has 1 strings");
+            assert!(lines.contains(&"sqrt(2) = 1.414214, 22/7 = 3.143"), "{log}");
+            assert!(
+                lines.contains(&"errno 2: No such file or directory"),
+                "{log}"
+            );
+            assert_eq!(lines.last(), Some(&"bye"));
+        }
+    }
+
+    #[test]
+    fn threads_run_on_linux_with_both_libraries() {
+        let programs = programs().unwrap();
+        for file in [&programs.threads_musl, &programs.threads_glibc] {
+            let Some(log) = run(file, &[]) else {
+                return;
+            };
+            let report = crate::ktap::parse(&log);
+            assert!(report.errors.is_empty(), "{log}");
+            assert!(report.cases.len() == 19 && !log.contains("not ok"), "{log}");
+        }
+    }
+
+    #[test]
+    fn busybox_runs_on_linux() {
+        let busybox = programs().unwrap().busybox;
+        let Some(log) = run(&busybox, &["sh", "-c", "echo hi"]) else {
+            return;
+        };
+        assert_eq!(log, "hi\n");
+    }
+
+    #[test]
+    fn only_a_static_i386_executable_is_accepted() {
+        let good = fs::read(programs().unwrap().hello_musl).unwrap();
+        check_static_i386(&good).unwrap();
+        let reject = |bytes: &[u8], why: &str| {
+            let error = check_static_i386(bytes).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        };
+        let mut wide = good.clone();
+        wide[4] = 2;
+        reject(&wide, "32-bit");
+        reject(&good[..20], "cut off");
+        reject(&good[..60], "cut off");
+        let mut interp = good.clone();
+        interp[52] = 3;
+        reject(&interp, "interpreter");
+        let mut arm = good;
+        arm[18] = 40;
+        reject(&arm, "i386");
+    }
+}

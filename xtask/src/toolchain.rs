@@ -1,0 +1,122 @@
+//! Cargo, and the other programs that a build or a run needs.
+//!
+//! Which cargo is decided in one place, the script `xtask/cargo`: a
+//! rustup nightly with `rust-src`, else Debian's. A program that is missing is
+//! named together with the Debian package that has it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::paths;
+
+/// Programs and files, and the Debian packages that have them. `bootstrap` has the same list.
+const TOOLS: &[(&str, &str)] = &[
+    ("gcc", "gcc"),
+    ("ld.lld", "lld"),
+    ("objcopy", "binutils"),
+    ("grub-mkrescue", "grub-common"),
+    ("grub-file", "grub-common"),
+    ("/usr/lib/grub/i386-pc/multiboot2.mod", "grub-pc-bin"),
+    ("xorriso", "xorriso"),
+    ("mformat", "mtools"),
+    ("qemu-system-i386", "qemu-system-x86"),
+    ("gdb", "gdb"),
+    ("trace-cmd", "trace-cmd"),
+    ("apt-get", "apt"),
+    ("dpkg-deb", "dpkg"),
+    ("xz", "xz-utils"),
+];
+
+/// The Debian package that has a program, if it is one of ours.
+pub fn package_of(tool: &str) -> Option<&'static str> {
+    TOOLS
+        .iter()
+        .find(|(name, _)| *name == tool)
+        .map(|(_, package)| *package)
+}
+
+/// Where a program is, by `PATH`; a name with a slash is a file to look for.
+pub fn find(tool: &str) -> Result<PathBuf> {
+    let found = if tool.contains('/') {
+        Some(PathBuf::from(tool)).filter(|file| file.exists())
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|dir| dir.join(tool))
+            .find(|file| file.is_file())
+    };
+    match (found, package_of(tool)) {
+        (Some(file), _) => Ok(file),
+        (None, Some(package)) => bail!(
+            "{tool} is not installed: it is in the Debian package {package} (`./bootstrap` installs all that is missing)"
+        ),
+        (None, None) => bail!("{tool} is not installed"),
+    }
+}
+
+/// A program, ready to be given arguments.
+pub fn tool(name: &str) -> Result<Command> {
+    Ok(Command::new(find(name)?))
+}
+
+/// Cargo of the chosen toolchain, in the root of the tree.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(paths::root().join("xtask/cargo"));
+    cargo.current_dir(paths::root());
+    // Set by the cargo that runs us; they describe this crate, not what is built now.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env_remove("CARGO_MANIFEST_PATH");
+    cargo
+}
+
+/// Runs a command that should succeed; what it printed is shown only if it did not.
+pub fn quietly(command: &mut Command) -> Result<()> {
+    let name = Path::new(command.get_program()).display().to_string();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {name}"))?;
+    if !output.status.success() {
+        bail!(
+            "{name} failed ({}):\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tool_is_named_with_its_package() {
+        assert_eq!(package_of("mformat"), Some("mtools"));
+        assert_eq!(package_of("ld.lld"), Some("lld"));
+        let error = find("/nonexistent/tool").unwrap_err().to_string();
+        assert!(error.contains("not installed"), "{error}");
+    }
+
+    #[test]
+    fn bootstrap_installs_every_package_of_the_list() {
+        let bootstrap = std::fs::read_to_string(paths::root().join("bootstrap")).unwrap();
+        for (tool, package) in TOOLS {
+            let essential = ["apt", "dpkg"].contains(package);
+            let named = bootstrap.split_whitespace().any(|word| word == *package);
+            assert!(
+                essential || named,
+                "bootstrap does not install {package} for {tool}"
+            );
+        }
+    }
+}
