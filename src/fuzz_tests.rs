@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use zerocopy::FromBytes;
 
 use crate::base::cmdline::{Job, parse};
+use crate::base::pt_regs::PtRegs;
 use crate::fs::elf;
 use crate::fs::initramfs::Archive;
 use crate::fs::n_tty::NTty;
@@ -23,7 +24,6 @@ use crate::process::siginfo::SigInfo;
 use crate::process::sigset::SigSet;
 use crate::task::io_bitmap::ioperm;
 use crate::task::perf_attr::PerfEventAttr;
-use crate::task::pt_regs::PtRegs;
 use crate::task::rseq::RseqCs;
 use crate::task::thread_struct::TrapInfo;
 use crate::task::user_desc::{TlsArray, UserDesc, do_get_thread_area, do_set_thread_area};

@@ -14,6 +14,8 @@ mod rooms;
 mod rules;
 #[path = "tree/soundness.rs"]
 mod soundness;
+#[path = "tree/upward.rs"]
+mod upward;
 #[path = "tree/words.rs"]
 mod words;
 
@@ -35,6 +37,7 @@ const RULES: &[Rule] = &[
     ),
     ("rooms::no_exception_is_stale", rooms::stale_exceptions),
     ("rooms::drivers_are_used_from_arch_on", rooms::drivers),
+    ("rooms::calls_upward_stand_in_the_table", upward::calls),
     ("files::are_all_declared_modules", rules::orphans),
     ("files::have_at_most_500_lines", rules::length),
     ("files::are_150_lines_in_the_middle", rules::median),

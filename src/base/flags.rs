@@ -5,9 +5,9 @@
 //! Each has a type of its own, so that a flag of one is no mask of another:
 //!
 //! ```compile_fail,E0308
-//! use switch_to::task::flags::AtomicFlags;
+//! use switch_to::base::flags::AtomicFlags;
 //! use switch_to::task::hooks::Hooks;
-//! use switch_to::task::thread_info::TIF_SIGPENDING;
+//! use switch_to::base::thread_info::TIF_SIGPENDING;
 //! let hooks = AtomicFlags::<Hooks>::default();
 //! hooks.insert(TIF_SIGPENDING); // a flag of `thread_info`
 //! ```

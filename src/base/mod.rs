@@ -4,6 +4,8 @@
 //! - [`exit_value`]: how QEMU is told that the kernel has ended
 //! - [`cmdline`]: the kernel's command line
 //! - [`thread_info`]: the foot of the kernel stack
+//! - `pt_regs`: the user's registers at the top of the kernel stack
+//! - `upward`: the calls from a room to a room above it
 //! - [`flags`]: a word of flags of one kind
 //! - `insn`: each privileged instruction, once, wrapped
 //! - `bitops`: bits of a word that several processors change
@@ -19,4 +21,7 @@ pub mod flags;
 pub mod insn;
 #[cfg(target_os = "none")]
 pub mod percpu;
+pub mod pt_regs;
 pub mod thread_info;
+#[cfg(target_os = "none")]
+pub mod upward;

@@ -273,10 +273,8 @@ pub unsafe fn write_fs_const<const OFFSET: usize, const VALUE: u32>() {
 
 /// Whether `offset` is that of a counter, which only statistics read.
 const fn is_counter(offset: usize) -> bool {
-    const COUNT: usize = offset_of!(PerCpu, count);
-    const CPUSTAT: usize = offset_of!(PerCpu, cpustat);
-    let in_count = offset >= COUNT && offset <= COUNT + size_of::<SwitchCounts>() - 4;
-    let in_cpustat = offset >= CPUSTAT && offset <= CPUSTAT + size_of::<CpuUsageStat>() - 4;
+    let in_count = offset.wrapping_sub(offset_of!(PerCpu, count)) < size_of::<SwitchCounts>();
+    let in_cpustat = offset.wrapping_sub(offset_of!(PerCpu, cpustat)) < size_of::<CpuUsageStat>();
     (in_count || in_cpustat) && offset.is_multiple_of(4)
 }
 

@@ -32,6 +32,7 @@ use crate::arch::x86::switch::copy_thread::{flush_thread, start_thread};
 use crate::arch::x86::switch::mmu_context::switch_mm_irqs_off;
 use crate::base::errno::Errno;
 use crate::base::insn;
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_LDT, clear_flag};
 use crate::fs::cpio::FileType;
 use crate::fs::elf::{self, ElfPlan};
@@ -48,7 +49,6 @@ use crate::sched::hooks::perf_event::{perf_event_enable_on_exec, perf_event_exit
 use crate::sched::hooks::trace::trace_sched_process_exec;
 use crate::sync::IrqGuard;
 use crate::task::cred::Cred;
-use crate::task::pt_regs::PtRegs;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 
 /// Scripts that interpret scripts, at most.

@@ -26,8 +26,10 @@ use crate::arch::x86::entry::uaccess::put_user;
 use crate::arch::x86::switch::copy_thread::exit_thread;
 use crate::arch::x86::switch::math_state::exit_fpu;
 use crate::arch::x86::switch::mmu_context::enter_lazy_tlb;
+use crate::base::upward::{exit_robust_list, futex_wake_tid};
 use crate::fs::kcov::kcov_task_exit;
 use crate::mm::mm_struct::{mmgrab, mmput};
+use crate::provides_upward;
 use crate::sched::hooks::perf_event::perf_event_exit_task;
 use crate::sched::hooks::trace::trace_sched_process_exit;
 use crate::sched::sched_fork::sched_exit;
@@ -87,6 +89,8 @@ extern "C" fn exit_from_vm86() -> ! {
     do_group_exit(SIGSEGV as i32)
 }
 
+provides_upward!(exit_from_vm86);
+
 /// The first process has ended, and with it the system.
 fn init_exits(code: i32) -> ! {
     use crate::base::exit_value::ExitValue;
@@ -104,26 +108,17 @@ fn init_exits(code: i32) -> ! {
 
 /// Tells who waits for this task's use of its memory to end: `vfork`, `pthread_join`.
 pub fn mm_release(me: Current) {
-    // SAFETY: in process context, no lock held.
-    unsafe { exit_robust_list() };
+    exit_robust_list();
     let tid = me.clear_child_tid.swap(0, Ordering::Relaxed);
     // Linux: only if somebody is left to see it.
     if tid != 0 && me.mm_struct().is_some_and(|mm| mm.counts.users() > 1) {
         // A bad pointer is the program's own loss.
         if put_user(tid, 0u32).is_ok() {
-            // SAFETY: takes any address.
-            unsafe { futex_wake_tid(tid) };
+            futex_wake_tid(tid);
         }
     }
     me.vfork_done.store(1, Ordering::Release);
     me.wait_chldexit.wake_up();
-}
-
-unsafe extern "C" {
-    /// Upward: `syscall::robust_list`. Gives up the locks that the running thread still holds.
-    fn exit_robust_list();
-    /// Upward: `syscall::futex`. Wakes who waits for the word at a user address.
-    fn futex_wake_tid(address: u32);
 }
 
 /// Closes what nobody else has open.

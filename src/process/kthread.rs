@@ -7,10 +7,11 @@ use super::fork::{CLONE_VM, CloneArgs, copy_process};
 use crate::arch::x86::switch::canary::KERNEL_GS;
 use crate::arch::x86::switch::ret_from_fork::kernel_thread_helper;
 use crate::base::errno::Errno;
+use crate::base::pt_regs::PtRegs;
 use crate::hw::desc::{KERNEL_CS, KERNEL_PERCPU, USER_DS};
 use crate::hw::eflags::Eflags;
+use crate::provides_upward;
 use crate::sched::wake_up::wake_up_new_task;
-use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::TaskRef;
 
 /// Starts a kernel thread `name` that calls `function(argument)` and exits with its result.
@@ -59,3 +60,5 @@ pub fn new_kernel_thread(
 extern "C" fn kernel_thread_exit(result: i32) -> ! {
     do_exit((result & 0xff) << 8)
 }
+
+provides_upward!(kernel_thread_exit);

@@ -15,10 +15,11 @@ use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::arch::x86::entry::usercopy::{__put_user_8, __user_8_is_zero};
 use crate::base::errno::Errno;
 use crate::base::percpu::smp_processor_id;
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_NOTIFY_RESUME, set_flag};
 use crate::mm::vma::TASK_SIZE;
+use crate::provides_upward;
 use crate::task::hooks::HOOK_RSEQ;
-use crate::task::pt_regs::PtRegs;
 use crate::task::rseq::{
     RSEQ_CPU_ID_START, RSEQ_CPU_ID_UNINITIALIZED, RSEQ_CS_BYTES, RSEQ_EVENT_SIGNAL, RSEQ_FLAGS,
     RSEQ_RSEQ_CS, RseqCs,
@@ -30,13 +31,15 @@ use crate::task::task_struct::TaskStruct;
 /// # Safety
 /// `regs` is the frame at the top of the running task's stack, from ring 3.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn rseq_handle_notify_resume(regs: *mut PtRegs) {
+unsafe fn rseq_handle_notify_resume(regs: *mut PtRegs) {
     let me = current();
     if is_registered(&me) {
         // SAFETY: the caller's duty; nobody else uses the frame while we are in the kernel.
         handle(me, 0, unsafe { &mut *regs });
     }
 }
+
+provides_upward!(rseq_handle_notify_resume);
 
 /// The handler of `signal` is about to get its frame.
 pub fn rseq_signal_deliver(me: Current, signal: u32, regs: &mut PtRegs) {

@@ -31,6 +31,7 @@ use super::usage::{Usage, UsageOfOthers};
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
 use crate::base::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
+use crate::provides_upward;
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED};
@@ -357,7 +358,7 @@ pub fn force_sigsegv(signal: u32, me: Current) {
 
 /// For the trap handlers: `addr` is where the fault was.
 #[unsafe(no_mangle)]
-extern "C" fn force_sig_fault(sig: i32, code: i32, addr: u32) {
+fn force_sig_fault(sig: i32, code: i32, addr: u32) {
     let info = SigInfo::fault(sig as u32, code, addr);
     match sig as u32 {
         // Nobody handles it, not even init; only real-time signals are refused.
@@ -369,11 +370,15 @@ extern "C" fn force_sig_fault(sig: i32, code: i32, addr: u32) {
     }
 }
 
+provides_upward!(force_sig_fault);
+
 /// Whether `sig` would end the running task: it has no handler for it.
 #[unsafe(no_mangle)]
-extern "C" fn unhandled_signal(sig: i32) -> bool {
+fn unhandled_signal(sig: i32) -> bool {
     current().signal.action(sig as u32).handler <= SIG_IGN
 }
+
+provides_upward!(unhandled_signal);
 
 /// Tells the parent of the end of a process, unless it does not care.
 pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {

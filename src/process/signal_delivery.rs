@@ -36,12 +36,13 @@ use crate::arch::x86::switch::math_state::{
     current_fpu_state, fresh_fpu, mxcsr_feature_mask, set_fpu_state,
 };
 use crate::base::errno::Errno;
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_IRET, set_flag};
 use crate::hw::desc::{USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::hw::fxsave::FxsaveArea;
+use crate::provides_upward;
 use crate::sync::PreemptGuard;
-use crate::task::pt_regs::PtRegs;
 use crate::task::thread_struct::TrapInfo;
 
 /// `sa_flags`: the handler wants siginfo and ucontext.
@@ -59,7 +60,7 @@ pub const SA_RESETHAND: u32 = 0x8000_0000;
 /// # Safety
 /// `regs` is the frame at the top of the running task's stack, from ring 3.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn do_notify_resume(regs: *mut PtRegs) {
+unsafe fn do_notify_resume(regs: *mut PtRegs) {
     // SAFETY: the caller's duty; nobody else uses the frame while we are in the kernel.
     let regs = unsafe { &mut *regs };
     let me = current();
@@ -74,6 +75,8 @@ unsafe extern "C" fn do_notify_resume(regs: *mut PtRegs) {
     }
     recalc_sigpending(me);
 }
+
+provides_upward!(do_notify_resume);
 
 /// The next signal that has a handler; default actions happen on the way.
 fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {

@@ -20,12 +20,13 @@ use super::tasklist::TASKLIST;
 use crate::arch::x86::epitaph;
 use crate::arch::x86::irq::nmi_watchdog;
 use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS, per_cpu, smp_processor_id};
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
 use crate::drivers::printk::PanicConsole;
 use crate::drivers::tsc::since_boot_us;
+use crate::provides_upward;
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::HZ;
-use crate::task::pt_regs::PtRegs;
 use crate::task::state::state_letter;
 
 /// How long a CPU may stand, in milliseconds; 0: for ever, as before the command line is read.
@@ -79,7 +80,7 @@ pub fn seconds() -> u32 {
 /// One tick of this CPU; interrupts are off, and nothing of the tick is done yet: what is due now has
 /// been since the last.
 #[unsafe(no_mangle)]
-extern "C" fn watchdog_tick() {
+fn watchdog_tick() {
     let limit_ms = LIMIT_MS.load(Ordering::Relaxed);
     if limit_ms == 0 {
         return;
@@ -108,9 +109,11 @@ extern "C" fn watchdog_tick() {
     }
 }
 
+provides_upward!(watchdog_tick);
+
 /// An NMI of the boot CPU, whose tick is late: has it been for too long?
 #[unsafe(no_mangle)]
-extern "C" fn watchdog_nmi(regs: &PtRegs) {
+fn watchdog_nmi(regs: &PtRegs) {
     let limit_ms = LIMIT_MS.load(Ordering::Relaxed);
     let cpu = smp_processor_id();
     let now_ms = (since_boot_us() / 1000) as u32;
@@ -118,6 +121,8 @@ extern "C" fn watchdog_nmi(regs: &PtRegs) {
         bark("hard", cpu, limit_ms, Some(regs));
     }
 }
+
+provides_upward!(watchdog_nmi);
 
 /// Ticks that a CPU has taken.
 fn ticks_of(cpu: u32) -> u32 {

@@ -16,6 +16,7 @@ use super::hooks::preempt_notifier::fire_sched_in_preempt_notifiers;
 use super::rq::RqLocked;
 use crate::arch::x86::current::{Current, current};
 use crate::mm::mm_struct::mmdrop;
+use crate::provides_upward;
 use crate::sync::irq::{irqs_disabled, local_irq_enable};
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count, preempt_enable};
 use crate::task::hooks::HOOKS_SCHED_IN;
@@ -119,9 +120,11 @@ fn finish_lock_switch(rq: RqLocked) {
 /// # Safety
 /// 1. `last` is what the switch left in eax, and nothing has run since on this stack.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn schedule_tail(last: *mut TaskStruct) {
+unsafe extern "C" fn schedule_tail(last: *mut ()) {
     // SAFETY: by 1.
-    unsafe { finish_task_switch(Last::from_eax(last)) };
+    unsafe { finish_task_switch(Last::from_eax(last.cast())) };
     preempt_enable();
     crate::sched::wake_up::set_child_tid();
 }
+
+provides_upward!(schedule_tail);

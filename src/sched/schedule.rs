@@ -13,6 +13,7 @@ use super::rq::{RqLocked, this_rq};
 use crate::base::thread_info::{
     TIF_NEED_RESCHED, TIF_SIGPENDING, clear_flag, current_thread_info, test_flag,
 };
+use crate::provides_upward;
 use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
 use crate::sync::preempt::{
     PREEMPT_ACTIVE, add_preempt_count, preempt_count, preempt_disable, preempt_enable_no_resched,
@@ -34,6 +35,8 @@ pub extern "C" fn schedule() {
         preempt_schedule_common();
     }
 }
+
+provides_upward!(schedule);
 
 /// One pass: picks a task and, if it is another, switches to it. `preempt` says that the kernel
 /// preempts a task which may be about to sleep: it stays runnable.
@@ -96,12 +99,14 @@ fn pick_after_balance(mut rq: RqLocked) -> (RqLocked, *mut TaskStruct) {
 
 /// Preempts kernel code whose preemption count has just become 0, unless interrupts are off.
 #[unsafe(no_mangle)]
-pub extern "C" fn preempt_schedule() {
+pub fn preempt_schedule() {
     if preempt_count() != 0 || irqs_disabled() {
         return;
     }
     preempt_schedule_common();
 }
+
+provides_upward!(preempt_schedule);
 
 /// Preempts kernel code on return from an interrupt. Entered and left with interrupts off.
 #[unsafe(no_mangle)]
@@ -113,6 +118,8 @@ pub extern "C" fn preempt_schedule_irq() {
     preempt_schedule_common();
     local_irq_disable();
 }
+
+provides_upward!(preempt_schedule_irq);
 
 /// Linux: 4.x `preempt_schedule_common`.
 #[cold]

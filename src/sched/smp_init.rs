@@ -19,6 +19,7 @@ use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS};
 use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE, ThreadInfo};
 use crate::hw::madt::Madt;
 use crate::mm::thread_stack::alloc_thread_stack;
+use crate::provides_upward;
 use crate::sync::irq::local_irq_enable;
 
 /// Starts the CPUs that `madt` names, up to `max_cpus` with the boot CPU; returns how many run.
@@ -100,3 +101,5 @@ unsafe extern "C" fn start_secondary(cpu: u32) -> ! {
     local_irq_enable();
     cpu_idle()
 }
+
+provides_upward!(start_secondary);

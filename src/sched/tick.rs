@@ -12,9 +12,11 @@ use super::trace_thread::trace_tick;
 use crate::arch::x86::current::current;
 use crate::arch::x86::irq::do_irq::with_irq_regs;
 use crate::base::percpu::smp_processor_id;
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_NEED_RESCHED, set_flag};
+use crate::base::upward::watchdog_tick;
+use crate::provides_upward;
 use crate::sync::IrqGuard;
-use crate::task::pt_regs::PtRegs;
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SchedEntity, rt_policy};
 use crate::{this_cpu_inc, this_cpu_read};
 
@@ -31,9 +33,8 @@ pub fn task_timeslice(se: &SchedEntity) -> u32 {
 
 /// One tick of this CPU.
 #[unsafe(no_mangle)]
-pub extern "C" fn timer_tick() {
-    // SAFETY: in the tick, interrupts off, as it wants it.
-    unsafe { watchdog_tick() };
+pub fn timer_tick() {
+    watchdog_tick();
     if smp_processor_id() == 0 {
         do_timer();
         calc_global_load(jiffies());
@@ -43,10 +44,7 @@ pub extern "C" fn timer_tick() {
     trace_tick();
 }
 
-unsafe extern "C" {
-    /// Upward: `process::watchdog`.
-    fn watchdog_tick();
-}
+provides_upward!(timer_tick);
 
 /// Gives the tick to who was interrupted by it: the program, the kernel for it, or nobody.
 fn account_process_tick() {

@@ -19,6 +19,7 @@ use crate::arch::x86::current::current;
 use crate::arch::x86::irq::smp::smp_send_reschedule;
 use crate::base::percpu::smp_processor_id;
 use crate::base::thread_info::{TIF_NEED_RESCHED, set_flag};
+use crate::base::upward::put_child_tid;
 use crate::sync::PreemptGuard;
 use crate::task::hooks::HOOK_TRACE;
 use crate::task::state::{OnRq, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TaskState};
@@ -150,12 +151,6 @@ pub fn set_child_tid() {
     let me = current();
     let address = me.set_child_tid.swap(0, Ordering::Relaxed);
     if address != 0 {
-        // SAFETY: the hook takes any address and checks it.
-        unsafe { put_child_tid(address, me.pid()) };
+        put_child_tid(address, me.pid());
     }
-}
-
-unsafe extern "C" {
-    /// Upward call: stores a word at a user address, or does nothing when that fails.
-    fn put_child_tid(address: u32, pid: i32);
 }

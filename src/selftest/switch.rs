@@ -14,6 +14,7 @@ use crate::arch::x86::current::{current, current_by_stack};
 use crate::arch::x86::probe::switch_to_with_registers;
 use crate::arch::x86::switch::paravirt::{arch_start_context_switch, is_batching};
 use crate::arch::x86::switch::ret_from_fork::ret_from_fork;
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE};
 use crate::hw::eflags::Eflags;
 use crate::sched::finish_task_switch::finish_task_switch;
@@ -22,7 +23,6 @@ use crate::sched::rq::this_rq;
 use crate::sync::irq::{local_irq_disable, local_irq_enable};
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
 use crate::task::last::{Next, Prev};
-use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::TaskStruct;
 
 pub const CASES: &[Case] = &[

@@ -15,6 +15,7 @@
 //! Linux: 2.6.38 `kernel/lockdep.c`, `lib/spinlock_debug.c`.
 
 use core::cell::UnsafeCell;
+use core::fmt::Debug;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use super::irq::{IrqGuard, irqs_disabled};
@@ -24,33 +25,11 @@ use super::preempt::in_nmi;
 use crate::base::insn;
 use crate::base::percpu::{NR_CPUS, smp_processor_id};
 use crate::base::thread_info::THREAD_SIZE;
+use crate::base::upward::{Misuse, TRACE_DEPTH, Trace, lock_misuse};
 
-/// Return addresses that are kept of a backtrace.
-pub const TRACE_DEPTH: usize = 8;
 /// Locks that a CPU may hold at once: a self-test holds one of each class.
 const MAX_HELD: usize = 64;
 const _: () = assert!(LOCK_CLASSES.len() < MAX_HELD);
-
-/// Return addresses, innermost first; 0 after the last.
-pub type Trace = [u32; TRACE_DEPTH];
-
-/// What is wrong, for the report.
-#[derive(Clone, Copy, Debug)]
-pub struct Misuse {
-    /// In words.
-    pub what: &'static str,
-    /// Class of the lock.
-    pub lock: LockClass,
-    /// Class of the lock that is held here, if it takes two.
-    pub other: Option<LockClass>,
-    /// Where the other lock, or this one, was taken; zeros if nowhere.
-    pub there: Trace,
-}
-
-unsafe extern "C" {
-    /// Upward call: `arch::x86::epitaph`. Takes a [`Misuse`].
-    fn lock_misuse(misuse: *const ()) -> !;
-}
 
 /// What the checker keeps in each lock.
 pub struct LockMap {
@@ -193,14 +172,13 @@ impl LockMap {
 
     #[cold]
     fn misuse(&self, what: &'static str, other: Option<LockClass>, there: Trace) {
-        let misuse = Misuse {
+        let other = other.as_ref().map(|class| class as &dyn Debug);
+        lock_misuse(&Misuse {
             what,
-            lock: self.class,
+            lock: &self.class,
             other,
             there,
-        };
-        // SAFETY: takes any misuse.
-        unsafe { lock_misuse((&raw const misuse).cast()) }
+        })
     }
 }
 

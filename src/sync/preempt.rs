@@ -11,6 +11,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::base::thread_info;
 use crate::base::thread_info::{TIF_NEED_RESCHED, current_thread_info};
+use crate::base::upward::preempt_schedule;
 
 /// What one hard interrupt adds to the count.
 pub const HARDIRQ_OFFSET: i32 = 1 << 16;
@@ -65,14 +66,8 @@ pub fn preempt_enable() {
 #[inline(always)]
 pub fn preempt_check_resched() {
     if thread_info::test_flag(current_thread_info(), TIF_NEED_RESCHED) {
-        // SAFETY: `preempt_schedule` looks at the count and at IF itself.
-        unsafe { preempt_schedule() };
+        preempt_schedule();
     }
-}
-
-unsafe extern "C" {
-    /// The one upward call of this room: `sched::schedule::preempt_schedule`.
-    fn preempt_schedule();
 }
 
 /// Whether this context is a hard interrupt.

@@ -28,6 +28,7 @@ use crate::hw::pte::{PAGE_SIZE, Pte, PteFlags};
 use crate::mm::mm_struct::MmStruct;
 use crate::mm::pgtable::walk_pte;
 use crate::mm::vma::{Backing, VmFlags};
+use crate::provides_upward;
 use crate::sched::schedule::schedule;
 use crate::sched::timer::{TICK_US, schedule_timeout};
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
@@ -475,9 +476,11 @@ fn move_waiters(
 
 /// For `mm_release`: the thread's number at `address` has become 0; wakes who joins it.
 #[unsafe(no_mangle)]
-extern "C" fn futex_wake_tid(address: u32) {
+fn futex_wake_tid(address: u32) {
     futex_wake_one(address);
 }
+
+provides_upward!(futex_wake_tid);
 
 /// Wakes one who sleeps on the running task's word at `address`, which others may have, too.
 pub fn futex_wake_one(address: u32) {

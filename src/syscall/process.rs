@@ -10,6 +10,7 @@ use crate::process::exit::{do_exit, do_group_exit};
 use crate::process::fork::{CLONE_VFORK, CLONE_VM, CloneArgs, do_fork};
 use crate::process::usage::Usage;
 use crate::process::wait4::do_wait;
+use crate::provides_upward;
 use crate::sched::timer::HZ;
 use core::sync::atomic::Ordering;
 
@@ -104,7 +105,9 @@ pub fn sys_set_tid_address(address: u32) -> SysResult {
 
 /// For `schedule_tail`: stores a new task's number at a user address.
 #[unsafe(no_mangle)]
-extern "C" fn put_child_tid(address: u32, pid: i32) {
+fn put_child_tid(address: u32, pid: i32) {
     // As Linux: a bad pointer is ignored.
     let _stored: Result<(), Errno> = put_user(address, pid as u32);
 }
+
+provides_upward!(put_child_tid);

@@ -23,6 +23,7 @@ use crate::arch::x86::entry::uaccess::{cmpxchg_user, get_user, put_user};
 use crate::base::errno::Errno;
 use crate::process::ptrace::{PtraceMode, ptrace_may_access};
 use crate::process::tasklist::find_task_by_pid;
+use crate::provides_upward;
 
 /// Bytes of `struct robust_list_head`.
 const HEAD_BYTES: u32 = 12;
@@ -60,7 +61,7 @@ pub fn sys_get_robust_list(pid: u32, head: u32, length: u32) -> SysResult {
 
 /// For `mm_release`: the running thread gives up its memory, and with it its locks.
 #[unsafe(no_mangle)]
-extern "C" fn exit_robust_list() {
+fn exit_robust_list() {
     let me = current();
     let head = me.robust_list.swap(0, Ordering::Relaxed);
     if head != 0 {
@@ -68,6 +69,8 @@ extern "C" fn exit_robust_list() {
         let _rest = give_up_locks(me, head);
     }
 }
+
+provides_upward!(exit_robust_list);
 
 fn give_up_locks(me: Current, head: u32) -> Result<(), Errno> {
     let [first, offset, pending]: [u32; 3] = get_user(head)?;

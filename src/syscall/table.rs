@@ -16,6 +16,7 @@ use super::{
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::base::errno::{Errno, to_ret};
+use crate::provides_upward;
 
 /// Numbers below this are in the table.
 pub use crate::arch::x86::entry::paths::NR_SYSCALLS;
@@ -303,3 +304,5 @@ extern "C" fn sys_ni_syscall() -> i32 {
     }
     Errno::ENOSYS.to_ret()
 }
+
+provides_upward!(sys_ni_syscall);

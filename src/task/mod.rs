@@ -4,7 +4,6 @@
 //! - [`task_struct`]: the process descriptor
 //! - [`thread_struct`]: the hardware context while off the CPU
 //! - [`fpu_state`]: its x87 and SSE registers while they are in memory
-//! - [`pt_regs`]: the user's registers at the top of the stack
 //! - [`last`]: the switch's three parameters as types
 //! - [`comm`]: its name
 //! - [`cred`]: whose it is, and what it may therefore do
@@ -27,7 +26,6 @@ pub mod last;
 pub mod perf_attr;
 pub mod perf_event_context;
 pub mod preempt_notifier;
-pub mod pt_regs;
 pub mod rseq;
 pub mod sched_entity;
 pub mod sched_info;

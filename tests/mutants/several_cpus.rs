@@ -43,7 +43,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/finish_task_switch.rs", find: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {", replace: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>, stale: &'static super::rq::Rq) {" },
             Edit { file: "src/sched/finish_task_switch.rs", find: "    let mut rq = unsafe { RqLocked::inherit(&last) };", replace: "    let mut rq = unsafe { RqLocked::of_held(stale) };" },
-            Edit { file: "src/sched/finish_task_switch.rs", find: "    unsafe { finish_task_switch(Last::from_eax(last)) };", replace: "    unsafe { finish_task_switch(Last::from_eax(last), super::rq::this_rq()) };" },
+            Edit { file: "src/sched/finish_task_switch.rs", find: "    unsafe { finish_task_switch(Last::from_eax(last.cast())) };", replace: "    unsafe { finish_task_switch(Last::from_eax(last.cast()), super::rq::this_rq()) };" },
             Edit { file: "src/sched/context_switch.rs", find: "    prepare_lock_switch(rq);\n", replace: "    let stale = this_rq();\n    prepare_lock_switch(rq);\n" },
             Edit { file: "src/sched/context_switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, stale) };" },
             Edit { file: "src/selftest/switch.rs", find: "    unsafe { finish_task_switch(last) };", replace: "    unsafe { finish_task_switch(last, this_rq()) };" },

@@ -37,7 +37,7 @@ pub const TRACE: &[Mutant] = &[
         takes_out: "rings::flush at the end of a run",
         edits: &[
             Edit { file: "src/drivers/qemu_exit.rs", find: "    rings::flush();\n", replace: "" },
-            Edit { file: "src/drivers/qemu_exit.rs", find: "    trace::rings,\n", replace: "" },
+            Edit { file: "src/drivers/qemu_exit.rs", find: "use crate::trace::rings;\n", replace: "" },
         ],
         red: Run::traced("init=/init -- run clone", "nothing happened"),
     },

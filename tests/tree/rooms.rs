@@ -32,6 +32,8 @@ const GROUND: &[&str] = &[
     "this_cpu_write",
     "this_cpu_add",
     "this_cpu_inc",
+    // A macro of base::upward.
+    "provides_upward",
 ];
 
 /// A file that may use something to its right, and why.

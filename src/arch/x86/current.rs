@@ -10,9 +10,9 @@ use core::marker::PhantomData;
 use core::ops::Deref;
 use core::sync::atomic::Ordering;
 
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
 use crate::mm::mm_struct::MmStruct;
-use crate::task::pt_regs::PtRegs;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::thread_struct::ThreadStruct;
 use crate::this_cpu_read;

@@ -24,10 +24,12 @@ use crate::arch::x86::irq::smp::{other_cpus, send_nmi, smp_send_stop};
 use crate::base::exit_value::ExitValue;
 use crate::base::insn;
 use crate::base::percpu::{NR_CPUS, smp_processor_id};
+use crate::base::pt_regs::PtRegs;
+use crate::base::upward::Misuse;
 use crate::drivers::printk::PanicConsole;
 use crate::drivers::tsc::since_boot_us;
 use crate::drivers::{qemu_exit, serial};
-use crate::task::pt_regs::PtRegs;
+use crate::provides_upward;
 
 /// Bytes of [`EPITAPH`].
 pub const EPITAPH_BYTES: usize = 512;
@@ -109,15 +111,10 @@ pub fn lockup(message: fmt::Arguments<'_>, nmi: Option<&PtRegs>, show_tasks: fn(
 }
 
 /// The end after a lock was used as it must not be: who uses it so now, and who used it before.
-///
-/// # Safety
-/// 1. `misuse` is one, or no caller exists: a kernel without debug assertions has no checker.
 #[cfg(debug_assertions)]
 #[unsafe(no_mangle)]
-unsafe extern "C" fn lock_misuse(misuse: *const ()) -> ! {
+fn lock_misuse(misuse: &Misuse<'_>) -> ! {
     let regs = registers_now();
-    // SAFETY: by 1.
-    let misuse = unsafe { &*misuse.cast::<crate::sync::lockdep::Misuse>() };
     begin();
     let out = &mut PanicConsole;
     headline(out, format_args!("{}", misuse.what));
@@ -136,6 +133,9 @@ unsafe extern "C" fn lock_misuse(misuse: *const ()) -> ! {
     }
     end()
 }
+
+#[cfg(debug_assertions)]
+provides_upward!(lock_misuse);
 
 /// CPUs that owe a report, one bit each.
 static ASKED: AtomicU32 = AtomicU32::new(0);

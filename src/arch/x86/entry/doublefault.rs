@@ -15,13 +15,13 @@ use crate::arch::x86::epitaph;
 use crate::arch::x86::switch::canary::KERNEL_GS;
 use crate::base::insn;
 use crate::base::percpu::{NR_CPUS, per_cpu, this_cpu};
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::THREAD_SIZE;
 use crate::hw::desc::{KERNEL_CS, KERNEL_DS, KERNEL_PERCPU, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::hw::pte::PAGE_SIZE;
 use crate::hw::tss::X86HwTss;
 use crate::mm::thread_stack;
-use crate::task::pt_regs::PtRegs;
 
 /// A stack like any other, with room for `thread_info` at its foot, which stays zero.
 #[repr(C, align(8192))]

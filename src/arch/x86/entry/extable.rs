@@ -9,7 +9,7 @@
 
 use core::arch::asm;
 
-use crate::task::pt_regs::PtRegs;
+use crate::base::pt_regs::PtRegs;
 
 /// One line of the table.
 #[repr(C)]

@@ -8,19 +8,13 @@
 use core::sync::atomic::Ordering;
 
 use crate::arch::x86::switch::io_bitmap::tss_update_io_bitmap;
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{
     TIF_IRET, TIF_NOTIFY_RESUME, TIF_SIGPENDING, TIF_SINGLESTEP, ThreadFlags, ThreadInfo,
     clear_flag, current_thread_info,
 };
+use crate::base::upward::{do_notify_resume, rseq_handle_notify_resume};
 use crate::hw::eflags::Eflags;
-use crate::task::pt_regs::PtRegs;
-
-unsafe extern "C" {
-    /// Upward: `process::signal`, signals and restart of an interrupted call.
-    fn do_notify_resume(regs: *mut PtRegs);
-    /// Upward: `process::rseq`, restartable sequences.
-    fn rseq_handle_notify_resume(regs: *mut PtRegs);
-}
 
 /// Called by `work_notify`, interrupts on, before a return to ring 3.
 ///

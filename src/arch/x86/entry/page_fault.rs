@@ -16,12 +16,12 @@ use crate::arch::x86::entry::traps::{
     FaultSig, PAGE_FAULT, SI_KERNEL, UserFault, conditional_sti, die, send_fault,
 };
 use crate::base::insn;
+use crate::base::pt_regs::PtRegs;
 use crate::hw::pte::{PAGE_SIZE, PageFaultError};
 use crate::mm::fault::{FaultSignal, handle_mm_fault};
 use crate::sync::preempt::preempt_count;
 use crate::task::hooks::HOOK_PERF_EVENTS;
 use crate::task::perf_attr::SwEvent;
-use crate::task::pt_regs::PtRegs;
 
 const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;

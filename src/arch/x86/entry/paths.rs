@@ -40,6 +40,7 @@ use crate::arch::x86::boot::head::PAGE_OFFSET;
 use crate::arch::x86::switch::canary::{KERNEL_GS, STACK_PROTECTOR};
 use crate::base::errno::Errno;
 use crate::base::percpu::{PERCPU_TSS_SP0, PerCpu, per_cpu};
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{
     _TIF_ALLWORK_MASK, _TIF_WORK_MASK, STACK_TOP_GAP, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT,
     TI_SYSENTER_RETURN, TIF_IRET, TIF_NEED_RESCHED,
@@ -49,7 +50,6 @@ use crate::hw::desc::{
 };
 use crate::hw::eflags::Eflags;
 use crate::hw::tss::{TSS_SYSENTER_SP0, TssStruct};
-use crate::task::pt_regs::PtRegs;
 
 /// From the `pt_regs` at the top of a stack down to `thread_info` at its foot, in bytes.
 const REGS_TO_THREAD_INFO: isize =

@@ -28,7 +28,9 @@ use crate::arch::x86::epitaph;
 use crate::arch::x86::irq::nmi_watchdog;
 use crate::arch::x86::switch::{io_bitmap, load_sp0, math_state};
 use crate::base::insn;
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_SINGLESTEP, current_thread_info, set_flag};
+use crate::base::upward::{force_sig_fault, unhandled_signal, watchdog_nmi};
 use crate::drivers::printk::PanicConsole;
 use crate::hw::cr::Cr4;
 use crate::hw::debugreg::Dr6;
@@ -36,7 +38,6 @@ use crate::hw::eflags::Eflags;
 use crate::hw::math_error::MathError;
 use crate::sync::PreemptGuard;
 use crate::sync::preempt::{NMI_OFFSET, add_preempt_count, preempt_count, sub_preempt_count};
-use crate::task::pt_regs::PtRegs;
 
 /// What a fault sends, by Linux's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,16 +60,6 @@ const BUS_ADRALN: i32 = 1;
 const TRAP_BRKPT: i32 = 1;
 const TRAP_TRACE: i32 = 2;
 const TRAP_HWBKPT: i32 = 4;
-
-unsafe extern "C" {
-    /// Upward: `process::signal`. Sends `sig` to the running task, which cannot block or ignore
-    /// it; `code` and `addr` are the handler's `siginfo`.
-    fn force_sig_fault(sig: i32, code: i32, addr: u32);
-    /// Upward: `process::signal`. Whether `sig` would end the running task: it has no handler.
-    fn unhandled_signal(sig: i32) -> bool;
-    /// Upward: `process::watchdog`. The boot CPU's tick is late.
-    fn watchdog_nmi(regs: &PtRegs);
-}
 
 /// Makes this CPU, `cpu`, take exceptions, `int $0x80`, interrupts and `sysenter`.
 ///
@@ -236,22 +227,19 @@ pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
             trap.cr2 = fault.address;
         }
     }
-    // SAFETY: in process context, as both want it.
-    unsafe {
-        if unhandled_signal(sig) {
-            let task = current();
-            log::info!(
-                "traps: {}[{}]: {} ip:{:08x} sp:{:08x} error:{error_code:x} ({:?})",
-                task.comm.get(),
-                task.pid(),
-                fault.what,
-                regs.ip,
-                regs.sp,
-                fault.sig
-            );
-        }
-        force_sig_fault(sig, fault.code, fault.address);
+    if unhandled_signal(sig) {
+        let task = current();
+        log::info!(
+            "traps: {}[{}]: {} ip:{:08x} sp:{:08x} error:{error_code:x} ({:?})",
+            task.comm.get(),
+            task.pid(),
+            fault.what,
+            regs.ip,
+            regs.sp,
+            fault.sig
+        );
     }
+    force_sig_fault(sig, fault.code, fault.address);
 }
 
 /// A fault in the kernel that nobody provided for.
@@ -368,8 +356,7 @@ extern "C" fn do_nmi(regs: &mut PtRegs) {
     let is_asked_for = epitaph::nmi_report(regs);
     let is_shot = nmi_watchdog::is_shot();
     if is_shot {
-        // SAFETY: in an NMI of the boot CPU, as it wants it.
-        unsafe { watchdog_nmi(regs) };
+        watchdog_nmi(regs);
     }
     sub_preempt_count(NMI_OFFSET);
     if is_asked_for || is_shot {

@@ -11,7 +11,9 @@ use spin::Once;
 
 use crate::arch::x86::irq::{ioapic, lapic, nmi_watchdog};
 use crate::base::percpu::{NR_IRQS, this_cpu};
+use crate::base::upward::timer_tick;
 use crate::{
+    base::pt_regs::PtRegs,
     drivers::{pic, pit},
     hw::{
         apic::{ERROR_APIC_VECTOR, LOCAL_TIMER_VECTOR, SPURIOUS_APIC_VECTOR},
@@ -22,7 +24,6 @@ use crate::{
         PreemptGuard,
         preempt::{HARDIRQ_OFFSET, add_preempt_count, sub_preempt_count},
     },
-    task::pt_regs::PtRegs,
 };
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
@@ -156,11 +157,6 @@ fn handle(vector: u8) {
     }
 }
 
-unsafe extern "C" {
-    /// Upward: `sched::tick`, time slices and timers.
-    fn timer_tick();
-}
-
 fn spurious() {
     log::debug!("irq: spurious interrupt of the local APIC");
 }
@@ -170,6 +166,5 @@ fn apic_error() {
 }
 
 fn tick() {
-    // SAFETY: in an interrupt, interrupts off, as it wants it.
-    unsafe { timer_tick() };
+    timer_tick();
 }

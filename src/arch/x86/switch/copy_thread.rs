@@ -38,6 +38,7 @@ use crate::arch::x86::switch::switch_to_xtra::set_cr4_tsd;
 use crate::arch::x86::switch::updates::Now;
 use crate::base::errno::Errno;
 use crate::base::insn;
+use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{
     STACK_TOP_GAP, THREAD_SIZE, TIF_IRET, current_thread_info, set_flag,
 };
@@ -45,7 +46,6 @@ use crate::hw::desc::{DescStruct, USER_CS, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::sync::PreemptGuard;
 use crate::task::io_bitmap::IoBitmap;
-use crate::task::pt_regs::PtRegs;
 use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, TIF_PARAVIRT, ThreadStruct};
 
 /// Builds the context of a child of `parent` on the stack at `stack`, whose first instruction

@@ -17,7 +17,7 @@ use core::mem::offset_of;
 
 use crate::arch::x86::switch::canary::STACK_PROTECTOR;
 use crate::base::insn;
-use crate::task::pt_regs::PtRegs;
+use crate::base::pt_regs::PtRegs;
 use crate::task::thread_struct::ThreadStruct;
 use crate::this_cpu_inc;
 

@@ -19,8 +19,8 @@ use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
 use crate::arch::x86::current::current_pt_regs;
+use crate::base::pt_regs::PtRegs;
 use crate::hw::eflags::Eflags;
-use crate::task::pt_regs::PtRegs;
 
 unsafe extern "C" {
     /// Entered only by the `ret` of `__switch_to`.
