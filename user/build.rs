@@ -1,4 +1,4 @@
-//! Gives the linker the programs' own script. A host build links nothing here.
+//! Passes the programs' own linker script to the linker. A host build links nothing here.
 
 fn main() {
     println!("cargo:rerun-if-changed=program.ld");

@@ -30,8 +30,8 @@ fn live() -> Result<u32, Verdict> {
     live_canary().ok_or(Verdict::Skipped("needs a kernel with stack_protector"))
 }
 
-/// What functions read is the running task's own word, before and after switches, and whoever
-/// woke up on which CPU; no two tasks have the same.
+/// Functions read the running task's own word, before and after switches, whichever task woke on
+/// whichever CPU; no two tasks share a word.
 fn canary_differs_and_follows_its_task() -> Outcome {
     live()?;
     let seen = Journal::new();
@@ -60,13 +60,13 @@ fn canary_differs_and_follows_its_task() -> Outcome {
     expect_true("none is 0", !words.contains(&0))
 }
 
-/// The compiler has put the running task's word between the locals and the return address of this
-/// very frame.
+/// The compiler puts the running task's word between the locals and the return address of this
+/// frame.
 fn canary_is_checked_where_a_frame_ends() -> Outcome {
     let own = live()?;
     let found = with_frame(|local| {
         (0..64).any(|word| {
-            // SAFETY: upwards from a local of a caller, within this thread's stack.
+            // SAFETY: reads upwards from a local of a caller, within this thread's stack.
             own == unsafe { local.add(word).read_volatile() }
         })
     });
@@ -81,12 +81,12 @@ fn with_frame<R>(look: impl FnOnce(*mut u32) -> R) -> R {
     result
 }
 
-/// A function writes past the end of its array, up to its own return address.
+/// Writes past the end of an array, up to its own return address.
 fn canary_frame_overwritten() -> Outcome {
     let own = live()?;
     with_frame(|locals| {
         for word in 8..64 {
-            // SAFETY: none; the damage is what is wanted. It ends with the canary.
+            // SAFETY: none; the damage is wanted. The canary check ends the kernel.
             unsafe {
                 let at = locals.add(word);
                 let is_canary = at.read_volatile() == own;

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What a case says: it holds, it does not (expected and got), or it cannot be tried here.
+//! The verdict of a case: it holds, it does not (expected and got), or it cannot be tried here.
 
 extern crate alloc;
 use alloc::format;
@@ -11,9 +11,9 @@ use crate::base::errno::Errno;
 /// Why a case did not pass.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// It went wrong: what was expected, and what was found.
+    /// It failed: the text says what was expected and what was found.
     Failed(String),
-    /// This kernel cannot try it.
+    /// This kernel or machine cannot try it; the text says why.
     Skipped(&'static str),
 }
 
@@ -26,7 +26,7 @@ impl From<Errno> for Verdict {
     }
 }
 
-/// `what` must be `expected`.
+/// Fails unless `got`, which `what` names, equals `expected`.
 pub fn expect<T: PartialEq + Debug>(what: &str, got: T, expected: T) -> Outcome {
     if got == expected {
         return Ok(());
@@ -36,7 +36,7 @@ pub fn expect<T: PartialEq + Debug>(what: &str, got: T, expected: T) -> Outcome 
     )))
 }
 
-/// `what` must be `expected`: an address, a register, flags.
+/// As [`expect`], for an address, a register or flags: a failure shows them in hexadecimal.
 pub fn expect_hex(what: &str, got: u32, expected: u32) -> Outcome {
     if got == expected {
         return Ok(());
@@ -46,7 +46,7 @@ pub fn expect_hex(what: &str, got: u32, expected: u32) -> Outcome {
     )))
 }
 
-/// `what` must lie in `low..=high`.
+/// Fails unless `got`, which `what` names, lies in `low..=high`.
 pub fn expect_within(what: &str, got: u64, low: u64, high: u64) -> Outcome {
     if (low..=high).contains(&got) {
         return Ok(());
@@ -56,12 +56,12 @@ pub fn expect_within(what: &str, got: u64, low: u64, high: u64) -> Outcome {
     )))
 }
 
-/// What `what` says must hold.
+/// Fails unless the statement `what` holds.
 pub fn expect_true(what: &str, holds: bool) -> Outcome {
     expect(what, holds, true)
 }
 
-/// The checks that are compiled into kernels with debug assertions only.
+/// Skips the case in a kernel without debug assertions, which lacks the checks that it tests.
 pub fn needs_debug_assertions() -> Outcome {
     if cfg!(debug_assertions) {
         return Ok(());

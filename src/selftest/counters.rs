@@ -1,4 +1,4 @@
-//! Cases of counters that are about to be full: whoever counts goes on.
+//! Cases of counters that are about to overflow: the tasks that count go on.
 
 use super::Case;
 use super::check::{Outcome, expect, expect_true};
@@ -14,8 +14,8 @@ pub const CASES: &[Case] = &[Case {
     run: switch_counters_wrap_around,
 }];
 
-/// Two tasks give way to each other while each counter of a switch, and of a task, passes its end; then
-/// the tick carries what ran over into the upper half.
+/// Two tasks yield to each other while each counter of a switch, and of a task, passes its end;
+/// then the tick carries the overflow into the upper half.
 fn switch_counters_wrap_around() -> Outcome {
     let full = || {
         let me = current();
@@ -25,8 +25,8 @@ fn switch_counters_wrap_around() -> Outcome {
         me.stime.set(u32::MAX);
         me.nr_migrations.set(u32::MAX);
         me.min_flt.set(u32::MAX);
-        // SAFETY: guarded by the run-queue lock, which no other CPU takes for a task of this one; a tick
-        // only adds to it.
+        // SAFETY: guarded by the run-queue lock, which no other CPU takes for a task of this one; a
+        // tick only adds to it.
         let info = unsafe { &mut *me.sched_info.get() };
         (info.pcount, info.run_delay, info.cpu_time) = (u32::MAX, u64::MAX, u64::MAX);
         for turn in [u32::MAX, 0, 1] {

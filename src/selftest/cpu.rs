@@ -1,4 +1,4 @@
-//! Cases of what each CPU has once: its TSS, its task register, CR4.TSD, the SYSENTER registers.
+//! Cases of what exists once a CPU: its TSS, its task register, CR4.TSD, the SYSENTER registers.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -47,7 +47,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// The task register is the same in every task, and its descriptor is busy from the one `ltr` on:
+/// The task register is the same in every task, and its descriptor is busy since the one `ltr`:
 /// a second one would have faulted.
 fn one_tss_per_cpu_ltr_once() -> Outcome {
     let play = || {
@@ -60,7 +60,7 @@ fn one_tss_per_cpu_ltr_once() -> Outcome {
             expect_hex("base of GDT entry 16", tss.base(), tss_address())?;
             expect("limit of GDT entry 16", tss.limit_bytes(), KERNEL_TSS_LIMIT)?;
             expect("type of GDT entry 16", tss.segment_type(), TYPE_TSS_BUSY)?;
-            // The other strategies move it at the switch.
+            // The other strategies change the base at the switch.
             if io_bitmap::mode() == IoBitmapMode::Copy {
                 let base = hw_tss().io_bitmap_base;
                 expect_hex("I/O map base", base.into(), IO_BITMAP_OFFSET.into())?;
@@ -107,7 +107,7 @@ fn tsc_disable_follows_task() -> Outcome {
         .run()
 }
 
-/// 1: TSD was clear, 2: it was set.
+/// What the child found of CR4.TSD: 1 for clear, 2 for set, 0 before it has looked.
 static CHILD_TSD: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn look_at_tsd(_: u32) -> i32 {
@@ -137,7 +137,7 @@ fn sysenter_cs() -> u32 {
     unsafe { insn::rdmsr(MSR_IA32_SYSENTER_CS) as u32 }
 }
 
-/// The register is written when next wants another value than `ss1` remembers, and only then.
+/// The switch writes the register only when next wants a value other than the one in `ss1`.
 fn sysenter_cs_cached_in_ss1() -> Outcome {
     let writes = AtomicU32::new(0);
     let mark = || writes.store(counts().sysenter_cs_writes, Ordering::Relaxed);
@@ -169,7 +169,7 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
         });
         Ok(())
     };
-    // Both have the second TLS entry: else the switch between them would not even look.
+    // Both have the second TLS entry: otherwise the switch between them would not even look.
     let first = || {
         set_tls(&[(7, 0x1000)])?;
         for _ in 0..2 {
@@ -197,7 +197,8 @@ fn sysenter_cs_cached_in_ss1() -> Outcome {
         .run()
 }
 
-/// The end of this CPU's TSS, whoever runs: `sp0` is fetched from there.
+/// SYSENTER_ESP is the end of this CPU's TSS, whichever task runs: the entry code fetches `sp0`
+/// from there.
 fn sysenter_esp_set_once() -> Outcome {
     unsafe extern "C" {
         fn sysenter_entry();

@@ -1,4 +1,4 @@
-//! Actors: kernel threads that a case puts on the stage, in a fixed order, on one CPU.
+//! Actors: the kernel threads of a case, which run in a fixed order on one CPU.
 //!
 //! ```text
 //!   priority  99  the runner: sleeps, and wakes to end a case that hangs
@@ -6,8 +6,9 @@
 //!             40  actors, unless they ask for another: FIFO, so each runs until it passes
 //!             30  a case, while it waits for them
 //! ```
-//! All have the CPU of the runner, unless they ask for another, and FIFO lists are in order of arrival: with actors A, B and
-//! C, `pass` goes from A to B, to C, and to A again, with nobody in between.
+//! All run on the CPU of the runner unless they ask for another, and FIFO lists are in order of
+//! arrival: with actors A, B and C, `pass` goes from A to B, to C, and to A again, with no other
+//! task in between.
 //!
 //! Called on the stack of a case.
 
@@ -30,36 +31,36 @@ use crate::task::sched_entity::{SCHED_FIFO, SCHED_NORMAL};
 use crate::task::state::{TASK_DEAD, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// Of a case, while it sets up.
+/// Priority of a case while it sets up.
 pub const CASE_PRIO: i32 = 50;
-/// Of an actor that does not ask for another.
+/// Priority of an actor that does not ask for another.
 pub const ACTOR_PRIO: i32 = 40;
-/// Of a case, while it waits for its actors.
+/// Priority of a case while it waits for its actors.
 pub const WAITING_PRIO: i32 = 30;
 
 type Act<'a> = Box<dyn FnOnce() -> Outcome + Send + 'a>;
 
-/// Where a thread leaves its result.
+/// The place where a thread leaves its result.
 struct Done {
     outcome: SpinLock<Option<Outcome>>,
     waiter: TaskRef,
 }
 
-/// What a thread takes with it to its first instruction.
+/// The argument of a thread's first function.
 struct Start {
     act: Act<'static>,
     done: Arc<Done>,
 }
 
-/// A thread whose end somebody waits for.
+/// A thread whose end another task waits for.
 pub struct Thread {
-    /// It. The reference keeps its descriptor and its stack beyond its end.
+    /// Its descriptor. The reference keeps descriptor and stack beyond the thread's end.
     pub task: TaskRef,
     done: Arc<Done>,
 }
 
 impl Thread {
-    /// Makes a kernel thread for the running task to join, and starts it.
+    /// Makes a kernel thread that the running task can join, and starts it.
     /// It may run on the CPUs of `mask`; 0 stands for those of the running task.
     pub fn start(
         name: &str,
@@ -80,7 +81,7 @@ impl Thread {
         let task = match new_kernel_thread(thread_main, start as u32, name) {
             Ok(task) => task,
             Err(errno) => {
-                // SAFETY: made above, and there is no thread to take it.
+                // SAFETY: made above, and no thread exists that could take it.
                 drop(unsafe { Box::from_raw(start) });
                 return Err(errno.into());
             }
@@ -99,7 +100,8 @@ impl Thread {
         Ok(Self { task, done })
     }
 
-    /// Its result, once it is over, its last switch included; none if that takes more ticks.
+    /// Returns the thread's result once its last switch is over; `None` if that takes longer than
+    /// `ticks`.
     pub fn join_within(&self, ticks: u64) -> Option<Outcome> {
         let deadline = jiffies() + ticks;
         loop {
@@ -111,13 +113,13 @@ impl Thread {
             let left = deadline.checked_sub(jiffies()).filter(|&left| left > 0)?;
             let me = current();
             me.state.set_current_state(TASK_UNINTERRUPTIBLE);
-            // From its result to its last switch it has a few steps, of which nobody tells us.
+            // Between its result and its last switch it runs a few steps more, which wake nobody.
             let has_result = self.done.outcome.lock().is_some();
             schedule_timeout(if has_result { 1 } else { left });
         }
     }
 
-    /// Waits for its end.
+    /// Waits until the thread has ended, and returns its result.
     pub fn join(self) -> Outcome {
         loop {
             if let Some(outcome) = self.join_within(u64::from(HZ)) {
@@ -127,7 +129,7 @@ impl Thread {
     }
 }
 
-/// First function of every thread of this room.
+/// First function of every thread that a case starts.
 extern "C" fn thread_main(start: u32) -> i32 {
     // SAFETY: `Thread::start` made it for us alone.
     let start = unsafe { Box::from_raw(start as *mut Start) };
@@ -146,24 +148,24 @@ struct Part<'a> {
     act: Act<'a>,
 }
 
-/// The actors of a case, not yet on the stage. They may borrow from the case.
+/// The actors of a case, before they run. They may borrow from the case.
 #[derive(Default)]
 pub struct Crew<'a> {
     parts: Vec<Part<'a>>,
 }
 
 impl<'a> Crew<'a> {
-    /// Nobody yet.
+    /// Returns a crew without actors.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more, first in, first out, at [`ACTOR_PRIO`].
+    /// Adds an actor, first in, first out, at [`ACTOR_PRIO`].
     pub fn actor(self, name: &'static str, act: impl FnOnce() -> Outcome + Send + 'a) -> Self {
         self.actor_with(name, SCHED_FIFO, ACTOR_PRIO, act)
     }
 
-    /// One more, with a policy and a priority.
+    /// Adds an actor with a policy and a priority.
     pub fn actor_with(
         self,
         name: &'static str,
@@ -174,7 +176,7 @@ impl<'a> Crew<'a> {
         self.part(name, policy, prio, 0, act)
     }
 
-    /// One more as [`Crew::actor`], on CPU `cpu`.
+    /// Adds an actor as [`Crew::actor`] does, on CPU `cpu`.
     pub fn actor_on(
         self,
         cpu: u32,
@@ -184,7 +186,7 @@ impl<'a> Crew<'a> {
         self.part(name, SCHED_FIFO, ACTOR_PRIO, 1 << cpu, act)
     }
 
-    /// One more with the normal policy, on any of the CPUs of `mask`.
+    /// Adds an actor with the normal policy, on any of the CPUs of `mask`.
     pub fn actor_anywhere(
         self,
         mask: u32,
@@ -212,7 +214,7 @@ impl<'a> Crew<'a> {
         self
     }
 
-    /// Lets them play and returns when all are gone, with the first failure.
+    /// Starts all actors and returns when all have ended, with the first failure.
     pub fn run(self) -> Outcome {
         let mut threads = Vec::new();
         let mut outcome = Ok(());
@@ -238,46 +240,49 @@ impl<'a> Crew<'a> {
     }
 }
 
-/// Makes the running task first in, first out, at `prio`.
+/// Gives the running task the FIFO policy at `prio`.
 pub fn set_priority(prio: i32) {
     let valid = set_scheduler(&current(), SCHED_FIFO, prio);
     assert!(valid.is_ok(), "BUG: a case asks for priority {prio}");
 }
 
-/// Keeps the running task, and all tasks that it makes, on `cpu`.
+/// Keeps the running task, and all tasks that it creates, on `cpu`.
 pub fn pin(cpu: u32) {
     let valid = set_cpus_allowed(&current(), 1 << cpu);
     assert!(valid.is_ok(), "BUG: a case asks for CPU {cpu}");
 }
 
-/// Gives the CPU to the next actor of the same priority; returns when the turn comes back.
+/// Yields the CPU to the next actor of the same priority; returns when the turn comes back.
 pub fn pass() {
     yield_current();
 }
 
-/// Sleeps until somebody calls [`wake_up_process`] for this task.
+/// Sleeps until another task calls [`wake_up_process`] for this one.
 pub fn sleep() {
     current().state.set_current_state(TASK_UNINTERRUPTIBLE);
     schedule();
 }
 
-/// Where an actor shows itself to the others.
+/// A place where an actor registers itself, for the others to find it.
 pub struct Slot(SpinLock<Option<TaskRef>>);
 
 impl Slot {
-    /// Empty.
+    /// Returns an empty slot.
     pub const fn new() -> Self {
         Self(SpinLock::new(LockClass::Selftest, None))
     }
 
-    /// The running task steps in.
+    /// Registers the running task.
     pub fn enter(&self) {
         let me = current().get_task_struct();
         let before = self.0.lock().replace(me);
         drop(before);
     }
 
-    /// Who stepped in.
+    /// Returns the task that registered itself.
+    ///
+    /// # Errors
+    /// A failure if no task has.
     pub fn task(&self) -> Result<TaskRef, Verdict> {
         let task = self.0.lock().clone();
         task.ok_or_else(|| Verdict::Failed("an actor had its turn before another had come".into()))
@@ -290,26 +295,26 @@ impl Default for Slot {
     }
 }
 
-/// The running task as a pointer.
+/// Returns a pointer to the running task.
 pub fn me() -> *mut TaskStruct {
     current().as_ptr()
 }
 
-/// What happened, in order.
+/// A list of what happened, in order.
 pub struct Journal<T>(SpinLock<Vec<T>>);
 
 impl<T: Clone> Journal<T> {
-    /// Nothing yet.
+    /// Returns an empty journal.
     pub const fn new() -> Self {
         Self(SpinLock::new(LockClass::Selftest, Vec::new()))
     }
 
-    /// One thing more.
+    /// Appends an entry.
     pub fn note(&self, entry: T) {
         self.0.lock().push(entry);
     }
 
-    /// All of it.
+    /// Returns a copy of all entries.
     pub fn entries(&self) -> Vec<T> {
         self.0.lock().clone()
     }

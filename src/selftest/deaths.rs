@@ -1,4 +1,4 @@
-//! Cases that end the kernel, each with a report to be read from outside: run by exact name only.
+//! Cases that end the kernel, each with a report that a scenario reads: run by exact name only.
 
 use super::Case;
 use super::check::{Outcome, Verdict};
@@ -120,7 +120,7 @@ fn survived() -> Outcome {
 static FIRST: SpinLock<()> = SpinLock::new(LockClass::SelftestFirst, ());
 static SECOND: SpinLock<()> = SpinLock::new(LockClass::SelftestSecond, ());
 
-/// It would wait for itself for ever.
+/// A task takes a lock twice: it would wait for itself for ever.
 fn bug_lock_taken_twice() -> Outcome {
     let _held = take_first();
     let _again = FIRST.lock();
@@ -132,7 +132,8 @@ fn take_first() -> impl Sized {
     FIRST.lock()
 }
 
-/// No deadlock has come of it: nobody else is there. The checker needs to see this order only.
+/// Two locks in an order that could deadlock. Nothing else runs, so nothing does deadlock; seeing
+/// the order is enough for the checker.
 fn bug_locks_taken_out_of_order() -> Outcome {
     let _second = take_second();
     let _first = FIRST.lock();
@@ -144,7 +145,7 @@ fn take_second() -> impl Sized {
     SECOND.lock()
 }
 
-/// An interrupt handler wants what this CPU could hold when it comes.
+/// An interrupt handler takes a lock that this CPU may hold when the interrupt comes.
 fn bug_lock_of_interrupts() -> Outcome {
     need_cpus(2)?;
     Crew::new()
@@ -156,16 +157,16 @@ fn bug_lock_of_interrupts() -> Outcome {
     survived()
 }
 
-/// No interrupt wants it; but one may want what we hold, interrupts off, while we wait for whoever
-/// that has interrupted.
+/// No interrupt handler takes this lock; but one may take a lock that we hold with interrupts off,
+/// while we wait for the task that it has interrupted.
 fn bug_lock_with_interrupts_off() -> Outcome {
     local_irq_disable();
     let _held = take_first();
     survived()
 }
 
-/// Those of two run queues have an order; two CPUs that look for work at each other's would wait for
-/// ever without.
+/// The locks of two run queues have an order: without it, two CPUs that look for work on each
+/// other's queues could wait for ever.
 fn bug_run_queues_out_of_order() -> Outcome {
     need_cpus(2)?;
     local_irq_disable();
@@ -182,7 +183,7 @@ fn take_run_queue(cpu: u32) {
 fn bug_lock_released_twice() -> Outcome {
     local_irq_disable();
     take_run_queue(0);
-    // SAFETY: taken just above, and then none; the misuse is what is wanted.
+    // SAFETY: locked just above, and released here, which is the misuse that is wanted.
     unsafe {
         cpu_rq(0).release();
         cpu_rq(0).release();
@@ -190,7 +191,8 @@ fn bug_lock_released_twice() -> Outcome {
     survived()
 }
 
-/// The lock of a run queue may change hands, but not its CPU. That of a CPU that is off serves.
+/// The lock of a run queue may pass to another task, but not to another CPU. The queue of a CPU
+/// that is off serves.
 fn bug_lock_released_by_another_cpu() -> Outcome {
     need_cpus(2)?;
     let is_taken = AtomicBool::new(false);
@@ -212,7 +214,7 @@ fn bug_lock_released_by_another_cpu() -> Outcome {
         .run()
 }
 
-/// Two switches begin, and none has ended.
+/// A second switch begins before the first has ended.
 fn bug_prepare_without_finish() -> Outcome {
     let _no_preempt = PreemptGuard::new();
     local_irq_disable();
@@ -225,7 +227,7 @@ fn bug_prepare_without_finish() -> Outcome {
     survived()
 }
 
-/// A batch of page-table entries within another.
+/// A batch of page-table entries begins within another.
 fn bug_lazy_modes_nested() -> Outcome {
     if !is_batching() {
         return Err(Verdict::Skipped("needs paravirt=batch"));
@@ -236,7 +238,7 @@ fn bug_lazy_modes_nested() -> Outcome {
     survived()
 }
 
-/// Somebody better wakes, and we do not let the CPU go.
+/// A better task wakes, and we keep the CPU.
 fn soft_lockup() -> Outcome {
     let _no_preempt = PreemptGuard::new();
     spin_with(|| set_flag(current_thread_info(), TIF_NEED_RESCHED))
@@ -298,7 +300,7 @@ fn recurse(depth: u32) -> u32 {
     recurse(depth + 1) + frame[depth as usize % 64]
 }
 
-/// The switch of a careless caller, which turns interrupts on, or takes no lock.
+/// A switch by a careless caller: it leaves interrupts on, or takes no lock.
 fn careless_switch(irqs_on: bool, locked: bool) {
     local_irq_disable();
     // SAFETY: none; the checks before the switch are what is wanted.
@@ -346,7 +348,7 @@ fn bug_exit_while_atomic() -> Outcome {
     crate::process::exit::do_exit(0)
 }
 
-/// A count too many is dropped: the directory would go while the processor walks it.
+/// One count too many is dropped: the directory would be freed while the processor walks it.
 fn bug_mm_dropped_under_cr3() -> Outcome {
     let mm = MmStruct::alloc().ok_or(crate::base::errno::Errno::ENOMEM)?;
     // SAFETY: the directory maps the kernel; dropping it while it is loaded is what is wanted.
@@ -357,7 +359,7 @@ fn bug_mm_dropped_under_cr3() -> Outcome {
     survived()
 }
 
-/// For the runner: it reports who hangs, and ends the run.
+/// The case never ends: the runner reports the tasks that hang, and ends the run.
 fn hang() -> Outcome {
     loop {
         core::hint::spin_loop();

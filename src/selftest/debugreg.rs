@@ -1,4 +1,4 @@
-//! Cases of the debug registers: loaded for a task that has breakpoints, and harmless for others.
+//! Cases of the debug registers: loaded for a task that has breakpoints, harmless for others.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -39,7 +39,7 @@ const ON_WRITE: u32 = Dr7::empty()
     .bits()
     | DR7_EMPTY;
 
-/// The running task watches `word`, as after ptrace's POKEUSR.
+/// Makes the running task watch `word`, as ptrace's POKEUSR would.
 fn watch(word: &'static AtomicU32) {
     my_thread(|thread| {
         thread.debugreg = [core::ptr::from_ref(word) as u32, 0, 0, 0];
@@ -50,7 +50,7 @@ fn watch(word: &'static AtomicU32) {
     });
 }
 
-/// The running task watches nothing any more; the registers stay as they are.
+/// Takes the running task's breakpoints away; the registers stay as they are.
 fn forget() {
     my_thread(|thread| {
         thread.debugreg7 = 0;
@@ -58,8 +58,8 @@ fn forget() {
     });
 }
 
-/// Writes to `word`; the breakpoints that the running task was told of, by DR6, since the last
-/// time. Preemption is off, so that the hit is recorded and sends no signal.
+/// Writes to `word` and returns, as bits of DR6, the breakpoints that hit the running task since
+/// the last call. Preemption is off, so the hit is recorded and sends no signal.
 fn hits(word: &'static AtomicU32) -> u32 {
     let _no_preempt = PreemptGuard::new();
     word.fetch_add(1, Ordering::SeqCst);
@@ -119,7 +119,7 @@ fn debugreg_of_two_tasks_do_not_mix() -> Outcome {
     Crew::new().actor("a", play(0)).actor("b", play(1)).run()
 }
 
-/// DR7 is never cleared on the way out: the first hit in a task without breakpoints does that.
+/// The switch never clears DR7 on the way out: the first hit in a task without breakpoints does.
 fn debugreg_stale_dr7_harmless() -> Outcome {
     let watcher = || {
         watch(&WATCHED[0]);

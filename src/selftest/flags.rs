@@ -36,7 +36,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Flags that belong to a task and not to the moment.
+/// The flags that belong to a task rather than to the code that happens to run.
 const OF_TASK: Eflags = Eflags::IOPL
     .union(Eflags::NT)
     .union(Eflags::AC)
@@ -62,7 +62,7 @@ fn all_do_not_leak() -> Outcome {
     stay_with_their_task(OF_TASK)
 }
 
-/// Calls `f` with `flags` set; what of [`OF_TASK`] is set when it returns.
+/// Calls `f` with `flags` set; returns the bits of [`OF_TASK`] that are set afterwards.
 fn with_flags(flags: Eflags, f: extern "C" fn()) -> u32 {
     // SAFETY: none of the flags is TF or VM, and the way through the scheduler has no string
     // instructions, which the disassembly of the kernel shows.
@@ -77,7 +77,7 @@ extern "C" fn pass_on() {
     pass();
 }
 
-/// One task leaves with the flags set, the others without; each finds its own again.
+/// One task leaves with the flags set, the other without; each finds its own again.
 fn stay_with_their_task(flags: Eflags) -> Outcome {
     let setter = || {
         for _ in 0..3 {
@@ -104,7 +104,7 @@ fn stay_with_their_task(flags: Eflags) -> Outcome {
         .run()
 }
 
-/// What the new task found; 0 is nothing yet, since bit 1 is always set.
+/// The flags that the new task found; 0 before it has looked, since bit 1 is always set.
 static FOUND: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn look_at_flags(_: u32) -> i32 {
@@ -112,8 +112,8 @@ extern "C" fn look_at_flags(_: u32) -> i32 {
     0
 }
 
-/// A new task never executes the `popfl` of `switch_to`: its flags come from `ret_from_fork`,
-/// and not from the task that left for it.
+/// A new task never executes the `popfl` of `switch_to`: it gets its flags from `ret_from_fork`,
+/// not from the task that left for it.
 fn new_task_eflags_are_0x202() -> Outcome {
     FOUND.store(0, Ordering::Relaxed);
     let parent = || {
@@ -121,7 +121,7 @@ fn new_task_eflags_are_0x202() -> Outcome {
         crate::sched::wake_up::wake_up_new_task(&child);
         drop(child);
         with_flags(OF_TASK, pass_on);
-        // The arithmetic flags are the business of the code that ran.
+        // The arithmetic flags depend on the code that ran last.
         let control = OF_TASK
             | Eflags::FIXED
             | Eflags::IF

@@ -1,5 +1,5 @@
-//! Cases of the lazy FPU. In the kernel nobody takes #NM: an actor that wants the registers asks
-//! for them as the handler would.
+//! Cases of the lazy FPU. Nothing in the kernel raises #NM: an actor that wants the registers
+//! asks for them as the handler would.
 
 extern crate alloc;
 use alloc::boxed::Box;
@@ -64,7 +64,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Calls `f` with the registers of the running task in the processor; true if #NM was needed.
+/// Calls `f` with the running task's registers in the processor; also returns whether that took
+/// an #NM.
 pub fn use_fpu<R>(f: impl FnOnce() -> R) -> (bool, R) {
     let _no_preempt = PreemptGuard::new();
     let trapped = ts();
@@ -77,7 +78,7 @@ pub fn use_fpu<R>(f: impl FnOnce() -> R) -> (bool, R) {
     (trapped, f())
 }
 
-/// An image in which every register has a value made from `seed`.
+/// Returns an image in which the value of every register depends on `seed`.
 fn image(seed: u32) -> Box<FxsaveArea> {
     let mut area = Box::new(FxsaveArea::INIT);
     area.cwd = 0x037f ^ (seed as u16 & 0x0c00);
@@ -95,7 +96,7 @@ fn image(seed: u32) -> Box<FxsaveArea> {
     area
 }
 
-/// The parts of an image that a program sees.
+/// Returns the parts of an image that a program can see.
 fn visible(area: &FxsaveArea) -> (u16, u32, Vec<u32>) {
     let words = area
         .st_space
@@ -122,7 +123,7 @@ fn store() -> Box<FxsaveArea> {
     area
 }
 
-/// For cases that count #NM, or look for CR0.TS where only lazy FPU sets it.
+/// Skips cases that count #NM, or look for CR0.TS, unless the kernel is lazy about the FPU.
 fn needs_lazy_fpu() -> Outcome {
     match is_eager() {
         false => Ok(()),
@@ -130,7 +131,7 @@ fn needs_lazy_fpu() -> Outcome {
     }
 }
 
-/// With `fpu=eager` no slice but the first has an #NM, however rarely the task uses the FPU.
+/// With `fpu=eager` only the first slice has an #NM, however rarely the task uses the FPU.
 fn fpu_eager_has_one_nm_in_all() -> Outcome {
     if !is_eager() {
         return Err(Verdict::Skipped("fpu=lazy"));
@@ -161,7 +162,7 @@ fn fpu_eager_has_one_nm_in_all() -> Outcome {
     Crew::new().actor("a", play).actor("b", other).run()
 }
 
-/// The other of two, so that there is somebody to switch to.
+/// An actor that only yields, so that the first has a task to switch to.
 fn other(turns: usize) -> impl FnOnce() -> Outcome + Send {
     move || {
         for _ in 0..turns {
@@ -210,7 +211,7 @@ fn fpu_ts_clear_exactly_with_usedfpu() -> Outcome {
     Crew::new().actor("user", user).actor("other", other).run()
 }
 
-/// The counter has to be above 5, so six slices trap and the seventh does not.
+/// Preloading begins when the counter is above 5: six slices trap and the seventh does not.
 fn fpu_nm_once_per_slice_then_preload() -> Outcome {
     needs_lazy_fpu()?;
     let user = || {
@@ -231,7 +232,7 @@ fn fpu_nm_once_per_slice_then_preload() -> Outcome {
             traps,
             [1, 1, 1, 1, 1, 1, 0, 0, 0].to_vec(),
         )?;
-        // Counted at the end of a slice: the switch back to this task is in it.
+        // Counted at the end of a slice: this includes the switch back to this task.
         expect(
             "slices that end with a preload",
             preloads,
@@ -256,7 +257,7 @@ fn fpu_counter_reset_when_unused() -> Outcome {
             pass();
         }
         expect("fpu_counter after four slices", counter(), 4)?;
-        pass(); // a slice without
+        pass(); // a slice without FPU instructions
         expect("fpu_counter after a slice without", counter(), 0)?;
         for slices in 1..=6 {
             let (trapped, ()) = use_fpu(|| ());
@@ -272,7 +273,7 @@ fn fpu_counter_reset_when_unused() -> Outcome {
         .run()
 }
 
-/// Eight bits: a task that uses the FPU in every slice is lazy again after 256.
+/// The counter has eight bits: a task that uses the FPU in every slice is lazy again after 256.
 fn fpu_counter_wraps_at_256() -> Outcome {
     needs_lazy_fpu()?;
     let user = || {
@@ -293,7 +294,7 @@ fn fpu_counter_wraps_at_256() -> Outcome {
         .run()
 }
 
-/// x87, MMX and SSE registers of two tasks and the control words, over many slices.
+/// Two tasks keep their own x87, MMX and SSE registers and control words over many slices.
 fn fpu_registers_of_two_tasks_do_not_mix() -> Outcome {
     let play = |seed: u32| {
         move || {
@@ -341,7 +342,7 @@ fn fpu_mxcsr_of_two_tasks_do_not_mix() -> Outcome {
         .run()
 }
 
-/// Whoever used the registers before: the first use begins with the state after reset.
+/// The first use of the FPU begins with the state after reset, whichever task used it before.
 fn fpu_new_user_gets_initial_state() -> Outcome {
     let before = || {
         load(&image(0x7777_7770));
@@ -362,7 +363,7 @@ fn fpu_new_user_gets_initial_state() -> Outcome {
     Crew::new().actor("before", before).actor("new", new).run()
 }
 
-/// The registers are newer than the parent's memory copy when it forks.
+/// When the parent forks, the registers are newer than its copy in memory; the child gets them.
 fn fpu_fork_copies_live_registers() -> Outcome {
     needs_lazy_fpu()?;
     let parent = || {
@@ -389,7 +390,7 @@ extern "C" fn nothing(_: u32) -> i32 {
     0
 }
 
-/// A new program begins without state, and its first use traps.
+/// After exec the program has no FPU state, and its first use traps.
 fn fpu_exec_discards() -> Outcome {
     needs_lazy_fpu()?;
     let saves = AtomicU32::new(0);

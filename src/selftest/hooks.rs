@@ -1,4 +1,4 @@
-//! Cases of what else wants to know of a switch: preempt notifiers, `sched_info`.
+//! Cases of the hooks of a switch: preempt notifiers, `sched_info`.
 
 extern crate alloc;
 use alloc::vec::Vec;
@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// A client as a hypervisor would be: it notes who is loaded.
+/// A client like a hypervisor: it notes when its task is switched in and out.
 struct Guest {
     outs: AtomicU32,
     ins: AtomicU32,
@@ -60,7 +60,7 @@ impl Guest {
 }
 
 fn guest_of(notifier: &PreemptNotifier) -> &Guest {
-    // SAFETY: each registration below has the address of a guest that outlives it.
+    // SAFETY: each registration below holds the address of a guest that outlives it.
     unsafe { &*(notifier.data as *const Guest) }
 }
 
@@ -91,7 +91,7 @@ static OPS: PreemptOps = PreemptOps {
 
 fn registered<R>(guest: &Guest, f: impl FnOnce() -> R) -> R {
     let mut notifier = PreemptNotifier::new(&OPS, core::ptr::from_ref(guest) as usize);
-    // SAFETY: it is on our stack until it is taken off below.
+    // SAFETY: the notifier stays on our stack until it is unregistered below.
     unsafe { preempt_notifier_register(&mut notifier) };
     let result = f();
     // SAFETY: registered above by this task.
@@ -99,7 +99,8 @@ fn registered<R>(guest: &Guest, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Out and in alternate, out names who comes, in the CPU; after the end nobody is told.
+/// `sched_out` and `sched_in` alternate; the first names the next task, the second the CPU; after
+/// the registration ends neither is called.
 fn preempt_notifiers_are_told_in_pairs() -> Outcome {
     let other_pid = AtomicU32::new(0);
     let one = || {
@@ -131,7 +132,7 @@ fn preempt_notifiers_are_told_in_pairs() -> Outcome {
         expect("who came", next, other_pid.load(Ordering::Relaxed))
     };
     let other = || {
-        // SAFETY: our own, and we run.
+        // SAFETY: our own descriptor, and we run.
         other_pid.store(unsafe { (*me()).pid() } as u32, Ordering::Relaxed);
         (0..7).for_each(|_| pass());
         Ok(())
@@ -139,7 +140,7 @@ fn preempt_notifiers_are_told_in_pairs() -> Outcome {
     Crew::new().actor("one", one).actor("other", other).run()
 }
 
-/// A child does not inherit them, and another task's switches are not told.
+/// A child does not inherit the notifiers, and another task's switches do not call them.
 fn preempt_notifiers_are_the_tasks_own() -> Outcome {
     let seen = Journal::new();
     let one = || {
@@ -171,7 +172,8 @@ fn needs_schedstats() -> Outcome {
     }
 }
 
-/// Time that all tasks ran, the idle ones included, is CPUs times the time that passed.
+/// The time that all tasks ran, idle tasks included, is the number of CPUs times the time that
+/// passed.
 fn sched_info_adds_up() -> Outcome {
     needs_schedstats()?;
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
@@ -184,14 +186,14 @@ fn sched_info_adds_up() -> Outcome {
             .collect();
         let listed: u64 = tasks.iter().map(|task| sched_info_of(task).cpu_time).sum();
         let idle = |cpu| {
-            // SAFETY: idle tasks are for ever.
+            // SAFETY: idle tasks live for ever.
             sched_info_of(unsafe { &*cpu_rq(cpu).idle() }).cpu_time
         };
         let cpus = (0..NR_CPUS as u32).filter(|cpu| online & 1 << cpu != 0);
         listed + cpus.map(idle).sum::<u64>()
     };
-    // A look takes a while, during which some have been counted and others not yet: what passed
-    // lies between the ends and the beginnings of both.
+    // Reading takes a while, during which some totals have moved and others have not: the time that
+    // passed lies between the first and the last look of each reading.
     let look = || (rdtsc(), total(), rdtsc());
     let (begin_1, before, end_1) = look();
     for _ in 0..10 {
@@ -203,11 +205,11 @@ fn sched_info_adds_up() -> Outcome {
     expect_within("time of all tasks", after - before, least, most)
 }
 
-/// Two that share a CPU: each waits while the other runs.
+/// Two tasks share a CPU: each waits while the other runs.
 fn sched_info_counts_slices_and_delay() -> Outcome {
     needs_schedstats()?;
     let play = || {
-        // SAFETY: we run, and nobody else writes what is read.
+        // SAFETY: we run, and no other task writes the fields that are read.
         let mine = || sched_info_of(unsafe { &*me() });
         let before = mine();
         for _ in 0..4 {

@@ -1,4 +1,4 @@
-//! Cases of the end of a task: what goes when, and that nothing stays.
+//! Cases of the end of a task: when each part of it is freed, and that nothing stays.
 
 extern crate alloc;
 use alloc::vec::Vec;
@@ -44,7 +44,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Free stacks while the dying task still runs; its foot.
+/// What the dying task sees while it still runs: the number of free stacks, and the foot of its
+/// own.
 static DYING: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
 extern "C" fn die(_: u32) -> i32 {
@@ -53,8 +54,8 @@ extern "C" fn die(_: u32) -> i32 {
     0
 }
 
-/// Nobody but the scheduler holds the dying task. While it runs its stack is not free; the next
-/// task frees it, before anything else.
+/// Only the scheduler holds the dying task. Its stack is not free while it runs; the next task
+/// frees it before it does anything else.
 fn dead_stack_freed_only_in_finish_task_switch() -> Outcome {
     let next = || {
         let dying = new_kernel_thread(die, 0, "dying")?;
@@ -70,7 +71,7 @@ fn dead_stack_freed_only_in_finish_task_switch() -> Outcome {
         )?;
         expect("free stacks after the switch", after.1, before.1 + 1)?;
         expect("stacks in all", after.0, before.0)?;
-        // The stack that was freed last is the one that is given out next.
+        // The next new task gets the stack that was freed last.
         let new = new_kernel_thread(die, 0, "heir")?;
         let foot = new.stack() as u32;
         wake_up_new_task(&new);
@@ -83,7 +84,7 @@ fn dead_stack_freed_only_in_finish_task_switch() -> Outcome {
     Crew::new().actor("next", next).run()
 }
 
-/// Somebody holds the dead task: descriptor and stack stay until it is let go.
+/// A reference to a dead task keeps its descriptor and stack until it is dropped.
 fn dead_task_descriptor_freed() -> Outcome {
     let holder = || {
         let (tasks, stacks) = (TASKS_LIVE.load(Ordering::Relaxed), thread_stack_counts());
@@ -127,7 +128,8 @@ fn dead_task_descriptor_freed() -> Outcome {
     Crew::new().actor("holder", holder).run()
 }
 
-/// One of who will hear of its end, one of the scheduler; and ours, while we look.
+/// A new task has one reference for whoever will hear of its end and one for the scheduler; here
+/// also ours, while we look.
 fn new_task_has_two_references() -> Outcome {
     let task = new_kernel_thread(die, 0, "new")?;
     let usage = task.usage.load(Ordering::Relaxed);
@@ -156,8 +158,8 @@ fn pid_is_free_again() -> Outcome {
     Crew::new().actor("dying", dying).actor("next", next).run()
 }
 
-/// What exists: tasks, entries of the list, address spaces, stacks in use, free frames, counts of
-/// the kernel's own address space.
+/// Counts everything that could be left: tasks, entries of the list, address spaces, stacks in use,
+/// free frames, counts of the kernel's own address space.
 fn census() -> [(&'static str, u32); 6] {
     borrow_init_mm();
     quicklist::drain();
@@ -175,7 +177,7 @@ fn census() -> [(&'static str, u32); 6] {
     ]
 }
 
-/// 500 threads, every other one with an address space, in waves.
+/// Starts and ends 500 threads in waves, every other one with an address space.
 fn storm() -> Outcome {
     const WAVE: u32 = 50;
     for wave in 0..10 {
@@ -206,8 +208,7 @@ fn storm() -> Outcome {
     Ok(())
 }
 
-/// The second storm finds a heap that has grown and stacks that are made: after it all is as
-/// it was before.
+/// The second storm finds a grown heap and ready stacks: it must leave everything as it found it.
 fn nothing_left_behind() -> Outcome {
     storm()?;
     let before = census();

@@ -1,4 +1,4 @@
-//! Cases of the lock checker: one lock of each class of the table, in its context and order.
+//! Cases of the lock checker: one lock of each class, taken in its context and in its order.
 
 use super::Case;
 use super::check::Outcome;
@@ -49,12 +49,12 @@ impl Locks {
         }
     }
 
-    /// Holds all of them at once, the outermost first; counts in each.
+    /// Takes all of them, the outermost first, and counts in each.
     fn take_all(&self) {
         let mut guards = ArrayVec::<SpinLockGuard<'_, u32>, MOST>::new();
         for lock in &self.task {
             guards.push(lock.lock());
-            // What a tick takes comes in between, if it comes.
+            // A tick that comes now takes its own locks in between.
         }
         self.take_those_of_interrupts();
         for guard in &mut guards {
@@ -63,7 +63,7 @@ impl Locks {
         while guards.pop().is_some() {}
     }
 
-    /// Holds those that an interrupt may take.
+    /// Takes those that an interrupt handler may take, and counts in each.
     fn take_those_of_interrupts(&self) {
         let mut guards = ArrayVec::<IrqSpinLockGuard<'_, u32>, MOST>::new();
         for lock in &self.any {
@@ -72,11 +72,11 @@ impl Locks {
         for guard in &mut guards {
             **guard += 1;
         }
-        // The last that turned interrupts off first.
+        // The last one must be released first: it was the last to turn interrupts off.
         while guards.pop().is_some() {}
     }
 
-    /// How often each was counted in: all the same, for those of one kind.
+    /// Returns the sum of the counts of each of the two kinds of lock.
     fn counts(&self) -> [u32; 2] {
         let task = self.task.iter().map(|lock| *lock.lock());
         let any = self.any.iter().map(|lock| *lock.lock());
@@ -97,7 +97,7 @@ fn locks_in_the_order_of_the_table() -> Outcome {
     locks.expect(ROUNDS, ROUNDS)
 }
 
-/// On every CPU at once, and in interrupts from one another.
+/// Every CPU takes all locks at once, and takes those of interrupts in an interrupt from another.
 fn smp_locks_in_the_order_of_the_table() -> Outcome {
     need_cpus(2)?;
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
@@ -123,7 +123,7 @@ fn smp_locks_in_the_order_of_the_table() -> Outcome {
     locks.expect(cpus * ROUNDS, cpus * ROUNDS + calls * cpus)
 }
 
-/// Each CPU takes those of interrupts in one.
+/// Takes the locks of interrupts in an interrupt on each CPU.
 fn in_interrupts(locks: &Locks) {
     let _no_preempt = PreemptGuard::new();
     on_each_cpu(&|| locks.take_those_of_interrupts());

@@ -1,4 +1,4 @@
-//! Cases of `membarrier`: which CPUs a barrier interrupts, and what a switch owes it.
+//! Cases of `membarrier`: which CPUs a barrier interrupts, and what the switch has to do for it.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -48,15 +48,15 @@ fn membarrier(cmd: MembarrierCmd) -> Outcome {
     Ok(())
 }
 
-/// `cmd` interrupts CPU `cpu` so many times.
+/// Fails unless `cmd` interrupts CPU `cpu` `times` times.
 fn expect_interrupts(what: &str, cmd: MembarrierCmd, cpu: u32, times: u32) -> Outcome {
     let before = counts_of(cpu).membarriers;
     membarrier(cmd)?;
     expect(what, counts_of(cpu).membarriers - before, times)
 }
 
-/// Back from a kernel task CR3 stays as it is, so the switch has to serialize; but only for who has
-/// asked for it, and not when it does write CR3.
+/// A switch back from a kernel task does not write CR3, so it has to serialize; but only for a
+/// process that has registered, and not when the switch does write CR3.
 fn syncs_core_where_no_cr3_is_written() -> Outcome {
     let back_again = |what: &str, syncs: u32, writes: u32| {
         let before = counts();
@@ -82,7 +82,7 @@ fn syncs_core_where_no_cr3_is_written() -> Outcome {
         .actor("user", || {
             Mm::move_into_new()?;
             membarrier(MembarrierCmd::RegisterPrivateExpeditedSyncCore)?;
-            pass(); // the other moves
+            pass(); // the other actor moves into its address space
             back_again("between two address spaces", 0, 2)
         })
         .actor("other", || {
@@ -93,8 +93,8 @@ fn syncs_core_where_no_cr3_is_written() -> Outcome {
         .run()
 }
 
-/// CPU 1 runs a thread of the caller's process. CPU 2 does not: one sleeps there, and another
-/// process runs.
+/// CPU 1 runs a thread of the caller's process. On CPU 2 such a thread sleeps while another
+/// process runs: only CPU 1 is interrupted.
 fn interrupts_exactly_its_users() -> Outcome {
     need_cpus(3)?;
     let (mm, sleeper, ready) = (
@@ -143,8 +143,8 @@ fn interrupts_exactly_its_users() -> Outcome {
         .run()
 }
 
-/// CPU 1 idles on the caller's page tables. It has nobody to order memory for, though a flush would
-/// have to reach it.
+/// CPU 1 idles on the caller's page tables. It runs no user code whose memory accesses need
+/// ordering, though a TLB flush would have to reach it.
 fn spares_a_lazy_cpu() -> Outcome {
     need_cpus(2)?;
     let (mm, slot) = (Place::new(LockClass::Selftest, None), Slot::new());
@@ -171,7 +171,8 @@ fn spares_a_lazy_cpu() -> Outcome {
         .run()
 }
 
-/// Without a registration, whatever they run; but for the caller's own.
+/// Without a registration the global barrier interrupts all CPUs but the caller's own, whatever
+/// they run.
 fn global_interrupts_all() -> Outcome {
     let online = need_cpus(2)?;
     Crew::new()
@@ -194,7 +195,7 @@ fn global_interrupts_all() -> Outcome {
         .run()
 }
 
-/// A stranger's barrier interrupts CPU 1 as long as a registered process runs there.
+/// Another process's barrier interrupts CPU 1 only while a registered process runs there.
 fn registration_follows_the_switch() -> Outcome {
     need_cpus(2)?;
     let ready = Rendezvous::new(2);
@@ -227,15 +228,15 @@ fn registration_follows_the_switch() -> Outcome {
             Mm::move_into_new()?;
             ready.meet()?;
             ready.meet()?;
-            // The other goes on, and this one ends after it.
+            // The other actor goes on, and this one ends after it.
             pass();
             Ok(())
         })
         .run()
 }
 
-/// The process registers while CPU 1 has lent its page tables to the idle task: the way back copies
-/// nothing, so CPU 1 must have been told.
+/// The process registers while the idle task of CPU 1 borrows its page tables: the switch back
+/// copies nothing, so the registration itself must reach CPU 1.
 fn registration_reaches_a_lazy_cpu() -> Outcome {
     need_cpus(2)?;
     let (mm, slot, ready) = (

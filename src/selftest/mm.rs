@@ -53,7 +53,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Where an actor leaves its address space for the others.
+/// A place where an actor leaves its address space for the others.
 type Place = SpinLock<Option<Mm>>;
 
 fn at(place: &Place) -> Mm {
@@ -62,7 +62,8 @@ fn at(place: &Place) -> Mm {
         .unwrap_or_else(|| panic!("BUG: an actor looks for an address space too early"))
 }
 
-/// prev borrows: what it borrowed moves on to next; no count changes, no CR3 is written.
+/// Kernel to kernel: next takes over the address space that prev borrows; no count changes and
+/// CR3 is not written.
 fn kernel_to_kernel_counts() -> Outcome {
     let (mm, first) = (Place::new(LockClass::Selftest, None), Slot::new());
     let written = AtomicU32::new(0);
@@ -104,7 +105,8 @@ fn kernel_to_kernel_counts() -> Outcome {
         .run()
 }
 
-/// next borrows prev's address space: one count more, no CR3 is written.
+/// User to kernel: next borrows prev's address space; its count grows by one, and CR3 is not
+/// written.
 fn user_to_kernel_counts() -> Outcome {
     let (mm, user_slot) = (Place::new(LockClass::Selftest, None), Slot::new());
     let (written, lazy) = (AtomicU32::new(0), AtomicU32::new(0));
@@ -152,13 +154,14 @@ fn user_to_kernel_counts() -> Outcome {
         .run()
 }
 
-/// CR3 becomes next's; what prev had borrowed loses one count, after the switch.
+/// Kernel to user: CR3 becomes next's; after the switch the address space that prev had borrowed
+/// loses one count.
 fn kernel_to_user_counts() -> Outcome {
     let (lent, kernel_slot) = (Place::new(LockClass::Selftest, None), Slot::new());
     let written = AtomicU32::new(0);
     let lender = || {
         *lent.lock() = Some(Mm::move_into_new()?);
-        pass(); // to kernel, and from there to user, which moves into its own
+        pass(); // to kernel, and from there to user, which moves into its own address space
         pass(); // to kernel, which borrows ours
         Ok(())
     };
@@ -198,7 +201,7 @@ fn kernel_to_user_counts() -> Outcome {
         .run()
 }
 
-/// CR3 is written, no count changes, and each keeps its `active_mm`.
+/// User to user: CR3 is written, no count changes, and each keeps its `active_mm`.
 fn user_to_user_counts() -> Outcome {
     let places = [const { Place::new(LockClass::Selftest, None) }; 2];
     let slots = [const { Slot::new() }; 2];
@@ -235,7 +238,7 @@ fn user_to_user_counts() -> Outcome {
     Crew::new().actor("a", play(0)).actor("b", play(1)).run()
 }
 
-/// Two threads of one process: the directory is the same, so the TLB is kept.
+/// Two threads of one process share a directory, so a switch between them keeps the TLB.
 fn same_mm_switch_writes_no_cr3() -> Outcome {
     let mm = Place::new(LockClass::Selftest, None);
     let written = AtomicU32::new(0);
@@ -270,7 +273,7 @@ fn same_mm_switch_writes_no_cr3() -> Outcome {
         .run()
 }
 
-/// user, kernel, the same user: the directory is still loaded.
+/// From a user task to a kernel task and back: the directory is still loaded.
 fn back_from_lazy_tlb_writes_no_cr3() -> Outcome {
     let user = || {
         let own = Mm::move_into_new()?;
@@ -301,7 +304,7 @@ fn back_from_lazy_tlb_writes_no_cr3() -> Outcome {
         .run()
 }
 
-/// While a task runs it has an `active_mm`, and CR3 holds that one's directory.
+/// A running task always has an `active_mm`, and CR3 holds its directory.
 fn active_mm_never_none() -> Outcome {
     let play = |is_user: bool| {
         move || {
@@ -311,7 +314,7 @@ fn active_mm_never_none() -> Outcome {
             for _ in 0..8 {
                 let active = my_active_mm();
                 expect_true("active_mm is not none", !active.is_null())?;
-                // SAFETY: what a running task has as `active_mm` is held by it.
+                // SAFETY: a running task holds its `active_mm`.
                 let pgd = unsafe { (*active).pgd.load(Ordering::Relaxed) };
                 expect_hex("CR3", cr3(), pgd)?;
                 expect(
@@ -336,7 +339,7 @@ fn active_mm_never_none() -> Outcome {
         .run()
 }
 
-/// A dead process's directory stays loaded under the kernel task after it, and goes when the
+/// A dead process's directory stays loaded under the kernel task after it; it is freed when the
 /// next user task has loaded its own.
 fn page_directory_freed_by_next_task_after_cr3_moved() -> Outcome {
     let place = Place::new(LockClass::Selftest, None);
@@ -378,7 +381,7 @@ fn page_directory_freed_by_next_task_after_cr3_moved() -> Outcome {
         .run()
 }
 
-/// The first of two users leaves: the address space stays as it is; the last takes it along.
+/// When the first of two users ends, the address space stays as it is; the last one frees it.
 fn mm_goes_with_its_last_user() -> Outcome {
     let place = Place::new(LockClass::Selftest, None);
     let live = AtomicU32::new(0);
@@ -400,7 +403,7 @@ fn mm_goes_with_its_last_user() -> Outcome {
         pass();
         expect("mm_count of what both left behind", at(&place).count(), 1)?;
         Mm::move_into_new()?;
-        // One has gone, and one has come.
+        // One user has gone, and one has come.
         expect(
             "address spaces",
             MM_LIVE.load(Ordering::Relaxed),

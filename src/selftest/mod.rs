@@ -2,16 +2,16 @@
 //!
 //! Each case runs in a kernel thread and is reported in KTAP on COM1, without time stamps. A case
 //! that does not end in time is reported with all tasks, and ends the run. Cases whose names end
-//! with `!` crash the kernel, which is what they are for: they run only when named exactly.
+//! with `!` are meant to crash the kernel: they run only when named exactly.
 //!
 //! In reading order:
-//! - [`check`]: what a case says
+//! - [`check`]: the verdict of a case
 //! - [`crew`]: its actors, and in which order they run; [`user`]: address spaces for them
 //! - [`probe`]: looking at the machine
 //! - the cases: [`switch`], [`mm`], [`tls_gs`], [`flags`], [`fpu`], [`ports`], [`debugreg`],
-//!   [`counters`], [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`smp_balance`], [`tick`], [`paravirt`],
-//!   [`hooks`], [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`], [`locks`],
-//!   [`deaths`]
+//!   [`counters`], [`cpu`], [`sched`], [`lifecycle`], [`smp`], [`smp_sched`], [`smp_balance`],
+//!   [`tick`], [`paravirt`], [`hooks`], [`perf`], [`canary`], [`smp_mm`], [`membarrier`], [`proc`],
+//!   [`locks`], [`deaths`]
 //!
 //! [`stress`] is a run of its own.
 //!
@@ -65,11 +65,11 @@ use crate::sched::timer::HZ;
 use crate::task::sched_entity::SCHED_FIFO;
 use crate::task::state::state_letter;
 
-/// A test.
+/// A test: a function and the name under which it is reported.
 pub struct Case {
-    /// Its name in the report; with a `!` at the end it is meant to end the kernel.
+    /// Its name in the report; a `!` at the end says that it is meant to end the kernel.
     pub name: &'static str,
-    /// It, to be called in a kernel thread of its own.
+    /// Its body, which the runner calls in a new kernel thread.
     pub run: fn() -> Outcome,
 }
 
@@ -79,7 +79,8 @@ impl Case {
     }
 }
 
-/// They load `%gs` in the kernel, where with canaries it is the kernel's own.
+/// The cases that load `%gs` in the kernel; with canaries `%gs` is the kernel's own, so there are
+/// none.
 const LAZY_GS_CASES: &[Case] = if STACK_PROTECTOR { &[] } else { tls_gs::CASES };
 
 const TABLE: &[&[Case]] = &[
@@ -111,10 +112,10 @@ const TABLE: &[&[Case]] = &[
 
 /// Ticks that a case may take.
 const DEADLINE: u64 = 18 * HZ as u64;
-/// Priority of the runner: nobody keeps it from ending a case.
+/// Priority of the runner: no task can keep it from ending a case.
 const RUNNER_PRIO: i32 = 99;
 
-/// Runs the cases that match `glob` and ends the machine. In a kernel thread.
+/// Runs the cases that match `glob` and ends the machine. Called in a kernel thread.
 pub fn run(glob: Glob<'_>) -> ! {
     crew::set_priority(RUNNER_PRIO);
     crew::pin(smp_processor_id());
@@ -152,7 +153,7 @@ pub fn run(glob: Glob<'_>) -> ! {
     })
 }
 
-/// Runs one case and reports it; says whether it passed, or was skipped.
+/// Runs one case and reports it; returns whether it passed or was skipped.
 fn run_case(case: &Case, number: u32) -> bool {
     let act = case.run;
     let body = Box::new(move || {
@@ -176,7 +177,7 @@ fn run_case(case: &Case, number: u32) -> bool {
     true
 }
 
-/// A case did not end: its threads cannot be ended from outside, so the run ends here.
+/// Reports a case that did not end. Its threads cannot be ended from outside, so the run ends here.
 fn hung(case: &Case, number: u32) -> ! {
     report(format_args!(
         "# expected an end within {} seconds, got none; the tasks:\n",
@@ -201,7 +202,7 @@ fn hung(case: &Case, number: u32) -> ! {
     drivers::exit(ExitValue::Failure)
 }
 
-/// Lines of the report, in one piece, from column 0.
+/// Writes lines of the report in one piece, from column 0.
 fn report(lines: core::fmt::Arguments<'_>) {
     // Writing never fails.
     let _ = serial::lock_for_line().write_fmt(lines);

@@ -1,4 +1,5 @@
-//! Cases of the batching back end: nothing of next before the batch ends, all of it after.
+//! Cases of the batching back end: no state of next is loaded before the batch ends, all of it
+//! after.
 //!
 //! With `paravirt=native` they are skipped.
 
@@ -36,14 +37,14 @@ fn needs_batch() -> Outcome {
     }
 }
 
-/// Two tasks that differ in all that a batch has: CR3, TLS, sp0, CR0.TS.
+/// Two tasks differ in everything that a batch holds: CR3, TLS, sp0, CR0.TS.
 fn nothing_of_next_before_the_batch_ends() -> Outcome {
     needs_batch()?;
     let theirs = [const { AtomicU32::new(0) }; 3];
     let one = || {
         set_tls(&[(6, 0x1000)])?;
         let own = Mm::move_into_new()?;
-        // A slice with the FPU, so that it is taken away at the switch.
+        // A slice with the FPU, so that the switch takes it away.
         use_fpu(|| ());
         for (word, value) in theirs.iter().zip([own.pgd(), 0x1000, my_thread(|t| t.sp0)]) {
             word.store(value, Ordering::Relaxed);
@@ -56,7 +57,8 @@ fn nothing_of_next_before_the_batch_ends() -> Outcome {
             return expect_true("there was a batch", false);
         };
         let [pgd, tls, sp0] = [0, 1, 2].map(|n: usize| theirs[n].load(Ordering::Relaxed));
-        // On our stack, in the middle of the switch to us: all of it still the other's.
+        // On our stack, in the middle of the switch to us: the registers are still the other
+        // task's.
         expect_hex("CR3 before", before.cr3, pgd)?;
         expect_hex("TLS base before", before.tls.base(), tls)?;
         expect_hex("sp0 before", before.sp0, sp0)?;
@@ -67,7 +69,7 @@ fn nothing_of_next_before_the_batch_ends() -> Outcome {
         expect_hex("TLS base now", gdt(6).base(), 0)?;
         expect_hex("sp0 now", hw_tss().sp0, after.sp0)?;
         expect("CR0.TS now", ts(), true)?;
-        // We borrow: CR3 stays. It moves when a user task comes, with the batch.
+        // We borrow, so CR3 stays. The batch moves it when a user task comes.
         expect_hex("CR3 after", after.cr3, pgd)
     };
     let three = || {
@@ -78,7 +80,7 @@ fn nothing_of_next_before_the_batch_ends() -> Outcome {
         };
         expect_true("CR3 before is another's", before.cr3 != own.pgd())?;
         expect_hex("CR3 after", after.cr3, own.pgd())?;
-        // While CR3 is still the other's, its flushes are for us.
+        // While CR3 is still the other's, flushes of its address space still reach us.
         expect("in the other's mask before", before.is_in_left, true)?;
         expect("in the other's mask after", after.is_in_left, false)?;
         expect_hex("CR3 now", cr3(), own.pgd())
@@ -90,7 +92,7 @@ fn nothing_of_next_before_the_batch_ends() -> Outcome {
         .run()
 }
 
-/// Each begins one and ends it: the modes would complain otherwise.
+/// Each switch begins one batch and ends it: otherwise the modes would complain.
 fn every_switch_is_a_batch() -> Outcome {
     needs_batch()?;
     let play = || {
@@ -105,7 +107,7 @@ fn every_switch_is_a_batch() -> Outcome {
     Crew::new().actor("a", play).actor("b", play).run()
 }
 
-/// Entries wait until the mode is left; a switch away leaves it, and the switch back enters it.
+/// Entries wait until the mode is left; a switch away leaves it, and a switch back enters it.
 fn lazy_mmu_mode_waits_and_survives_a_switch() -> Outcome {
     needs_batch()?;
     static ENTRIES: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
@@ -127,7 +129,7 @@ fn lazy_mmu_mode_waits_and_survives_a_switch() -> Outcome {
     };
     let two = || {
         let seen = entry(0);
-        // Not in the mode: a switch left it, and this task has its own.
+        // Outside the mode: a switch left it, and this task's mode is its own.
         set_pte(&ENTRIES[0], 3);
         expect("the first, after a switch", seen, 1)?;
         expect("one set outside the mode", entry(0), 3)?;

@@ -1,4 +1,4 @@
-//! Cases of perf events, as the switch feeds them.
+//! Cases of perf events that the switch updates.
 
 extern crate alloc;
 use core::sync::atomic::Ordering;
@@ -35,7 +35,7 @@ fn open(task: &TaskRef, what: SwEvent) -> Result<Arc<PerfEvent>, super::check::V
     Ok(PerfEvent::open(task, attr, None, None)?)
 }
 
-/// Own switches are counted, another's are not; without events a task has no hook.
+/// An event counts its own task's switches, not another's; a task without events has no hook.
 fn perf_counts_each_switch_of_its_task() -> Outcome {
     let one = || {
         let me = current().get_task_struct();
@@ -64,7 +64,7 @@ fn perf_counts_each_switch_of_its_task() -> Outcome {
         .run()
 }
 
-/// Two that share a CPU: both clocks go, and together no faster than time.
+/// Two tasks share a CPU: both clocks run, and their sum is no more than the time that passed.
 fn perf_clocks_of_two_tasks_share_the_time() -> Outcome {
     let (a, b) = (Slot::new(), Slot::new());
     let one = || {
@@ -74,7 +74,7 @@ fn perf_clocks_of_two_tasks_share_the_time() -> Outcome {
         let mine = open(&first, SwEvent::TaskClock)?;
         let its = open(&second, SwEvent::TaskClock)?;
         let look = || (mine.read(), its.read());
-        // What is done for the first time takes longest, and would hide what is counted twice.
+        // The first call takes longest, and would hide time that is counted twice.
         look();
         let begin = rdtsc();
         let (mine_before, its_before) = look();
@@ -98,7 +98,7 @@ fn perf_clocks_of_two_tasks_share_the_time() -> Outcome {
     Crew::new().actor("one", one).actor("two", two).run()
 }
 
-/// An event that is still open keeps what it counted, but not the task.
+/// An event that is still open keeps its count, but does not keep the task.
 fn perf_event_leaves_a_dead_task() -> Outcome {
     let dying = Slot::new();
     let one = || {
@@ -115,7 +115,7 @@ fn perf_event_leaves_a_dead_task() -> Outcome {
             pass();
         }
         expect_true("its switches were counted", event.read().count >= 2)?;
-        // The list's, the scheduler's and the event's are gone.
+        // The references of the task list, the scheduler and the event are gone.
         expect("references", references(), before - 3)?;
         event.release();
         Ok(())

@@ -1,4 +1,4 @@
-//! Cases of the I/O bitmap: who may use which ports, and how much a switch copies.
+//! Cases of the I/O bitmap: which task may use which ports, and how much a switch copies.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -46,8 +46,8 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Whether ring 3 may access `width` ports from `port` on, after what the way there and a #GP do
-/// about it.
+/// Returns whether ring 3 may access `width` ports from `port` on, once the return to ring 3 and
+/// the #GP handler have done what they do about it.
 fn permitted(port: u16, width: u8) -> bool {
     tss_update_io_bitmap();
     let limit = gdt(GDT_ENTRY_TSS).limit_bytes();
@@ -58,7 +58,7 @@ fn permitted(port: u16, width: u8) -> bool {
     }
 }
 
-/// For cases that count what the switch itself copies.
+/// Skips cases that count the bytes that the switch itself copies, where it copies none.
 fn needs_copy() -> Outcome {
     match io_bitmap::mode() {
         IoBitmapMode::Copy => Ok(()),
@@ -76,7 +76,7 @@ fn all_ones() -> Outcome {
     expect("the byte of ones", with_tss(|tss| tss.end[0]), 0xff)
 }
 
-/// A lets 128 bytes matter, B 20, C and D have none.
+/// A has a bitmap of 128 bytes, B one of 20; C and D have none.
 fn io_bitmap_max_of_prev_and_next_copied() -> Outcome {
     needs_copy()?;
     let before = AtomicU32::new(0);
@@ -112,7 +112,7 @@ fn io_bitmap_max_of_prev_and_next_copied() -> Outcome {
         .run()
 }
 
-/// Granted: 0x80 alone in one task, 0x3f8 to 0x3ff in the other.
+/// One task is granted 0x80 alone, the other 0x3f8 to 0x3ff; each has its own ports only.
 fn io_bitmap_follows_task() -> Outcome {
     let one = || {
         sys_ioperm(0x80, 1, 1)?;
@@ -193,8 +193,8 @@ fn io_bitmap_last_port() -> Outcome {
         .run()
 }
 
-/// The switch copies nothing; the first access of a slice does, and only if the bytes have been
-/// another task's meanwhile.
+/// The switch copies nothing; the first access of a slice does, and only if the TSS has held
+/// another task's bytes meanwhile.
 fn io_bitmap_copied_when_it_is_needed() -> Outcome {
     if io_bitmap::mode() == IoBitmapMode::Copy {
         return Err(Verdict::Skipped("needs io_bitmap=lazy or invalidate"));
@@ -205,7 +205,7 @@ fn io_bitmap_copied_when_it_is_needed() -> Outcome {
         expect_true("byte at 0x80", permitted(0x80, 1))?;
         for _ in 0..2 {
             let before = bytes();
-            pass(); // to who has none
+            pass(); // to the task without a bitmap
             let base = with_tss(|tss| tss.x86_tss.io_bitmap_base);
             expect_true("the base points nowhere, or the bytes are there", {
                 base != IO_BITMAP_OFFSET || with_tss(|tss| tss.io_bitmap[0x10] == 0xfe)
@@ -232,7 +232,7 @@ fn io_bitmap_copied_when_it_is_needed() -> Outcome {
     Crew::new().actor("one", one).actor("none", none).run()
 }
 
-/// The dead task has no bitmap any more when it is switched away from: it was taken back before.
+/// `do_exit` takes the bitmap away before the dead task is switched away from.
 fn io_bitmap_exit_revokes() -> Outcome {
     let dying = || {
         sys_ioperm(0x80, 16, 1)?;
@@ -278,7 +278,7 @@ fn io_bitmap_fork_copies() -> Outcome {
     Crew::new().actor("parent", parent).run()
 }
 
-/// 1: denied, 2: permitted.
+/// What the new program found: 1 for denied, 2 for permitted.
 static FOUND: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn look_at_port(_: u32) -> i32 {

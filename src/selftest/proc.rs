@@ -1,4 +1,4 @@
-//! Cases of what `/proc` reads of tasks: where a sleeper waits, from its saved frame pointer.
+//! Cases of what `/proc` reads of tasks: where a task sleeps, found from its saved frame pointer.
 
 extern crate alloc;
 use alloc::string::ToString;
@@ -20,11 +20,11 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Where the sleeper sleeps: a frame of its own, so that there is something to find.
+/// The function in which the sleeper sleeps: it has a frame of its own, so there is one to find.
 #[inline(never)]
 fn a_place_to_sleep() -> u32 {
     sleep();
-    // Something after the call, or it would be a jump and no frame.
+    // Work after the call; otherwise the compiler would make it a jump, without a frame.
     core::hint::black_box(1)
 }
 
@@ -37,7 +37,7 @@ fn wchan_is_read_from_the_saved_ebp() -> Outcome {
     };
     let looker = || {
         let task = slot.task()?;
-        // What actors share besides the scheduler is `crew::sleep`; above it is the place.
+        // Actors and the scheduler share `crew::sleep`; the frame above it is the place to find.
         let wchan = get_wchan(&task);
         let is_there = wchan
             .as_deref()
@@ -61,7 +61,7 @@ fn wchan_of_who_runs_is_none() -> Outcome {
     let slot = Slot::new();
     let one = || {
         slot.enter();
-        // SAFETY: our own, and we run.
+        // SAFETY: our own descriptor, and we run.
         expect("where who runs sleeps", get_wchan(unsafe { &*me() }), None)?;
         pass();
         Ok(())

@@ -1,4 +1,4 @@
-//! Cases of the scheduler: who runs next, when, and what is counted.
+//! Cases of the scheduler: which task runs next, when, and what is counted.
 
 extern crate alloc;
 use alloc::boxed::Box;
@@ -128,7 +128,7 @@ fn sleeping_counts_nvcsw() -> Outcome {
         .run()
 }
 
-/// Three round-robin slices long, with another of the same priority waiting.
+/// Spins for three round-robin slices while another task of the same priority waits.
 fn fifo_runs_until_it_yields() -> Outcome {
     let other_ran = AtomicBool::new(false);
     let spinner = || {
@@ -165,13 +165,13 @@ fn rr_slice() -> u32 {
     })
 }
 
-/// Who spins, and since which tick.
+/// A list of turns: which task spins, and since which tick.
 struct Turns {
     who: AtomicU32,
     since: Journal<(u32, u64)>,
 }
 
-/// Two tasks that never yield, of `policy`: the tick takes turns for them, a slice each.
+/// Two tasks of `policy` never yield: the tick gives each a slice in turn.
 fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
     let turns = Turns {
         who: AtomicU32::new(0),
@@ -181,7 +181,7 @@ fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
     let play = |me: u32| {
         let (turns, has_ended) = (&turns, &has_ended);
         move || {
-            // Those of this CPU: a slice is so many of them, whatever the others do.
+            // Ticks of this CPU: a slice is a fixed number of them, whatever other CPUs do.
             let ticks = || u64::from(this_cpu_read!(count.ticks));
             let limit = ticks() + 12 * u64::from(slice);
             while ticks() < limit && !has_ended.load(Ordering::Relaxed) {
@@ -201,14 +201,14 @@ fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
         .actor_with("spinner 1", policy, prio, play(1))
         .actor_with("spinner 2", policy, prio, play(2))
         .run()?;
-    // A sixth may begin before it hears that five are enough.
+    // A sixth turn may begin before its task sees that five are enough.
     let since: Vec<_> = turns.since.entries().into_iter().take(5).collect();
     expect(
         "turns",
         since.iter().map(|&(who, _)| who).collect::<Vec<_>>(),
         [1, 2, 1, 2, 1].to_vec(),
     )?;
-    // Each has at first what its parent gave it of its own slice.
+    // The first turn of each is shorter: it got a part of its parent's slice.
     for pair in since.windows(2).skip(2) {
         let ticks = pair[1].1 - pair[0].1;
         expect_within(
@@ -232,7 +232,7 @@ fn timeslice_preempts_normal() -> Outcome {
     spin_in_turns(SCHED_NORMAL, 0, slice)
 }
 
-/// The better one runs before the wake-up returns; a worse one has to wait.
+/// A better task runs before the wake-up returns; a worse one has to wait.
 fn higher_priority_preempts_at_wakeup() -> Outcome {
     let (better, worse) = (Slot::new(), Slot::new());
     let woken = Journal::new();
@@ -270,7 +270,7 @@ fn higher_priority_preempts_at_wakeup() -> Outcome {
     )
 }
 
-/// Lets worse tasks run until the one in `slot` has gone to sleep.
+/// Lets worse tasks run until the task in `slot` sleeps.
 fn sleep_until_asleep(slot: &Slot) {
     while !slot
         .task()
@@ -281,7 +281,7 @@ fn sleep_until_asleep(slot: &Slot) {
     }
 }
 
-/// Preempted between setting its state and `schedule`: it must not be taken for asleep.
+/// A task preempted between setting its state and calling `schedule` must not count as asleep.
 fn preempted_task_stays_runnable() -> Outcome {
     let better = Slot::new();
     let sleeper = || {
@@ -293,7 +293,7 @@ fn preempted_task_stays_runnable() -> Outcome {
         let me = current();
         me.state.set_current_state(TASK_UNINTERRUPTIBLE);
         wake_up_process(&*better.task()?);
-        // Nobody will ever wake us: that we get here is what is tested.
+        // Nothing will ever wake us: getting here is the test.
         let state = me.state.get();
         me.state.set_running();
         expect("state after the preemption", state, TASK_UNINTERRUPTIBLE)?;
@@ -305,7 +305,7 @@ fn preempted_task_stays_runnable() -> Outcome {
         .run()
 }
 
-/// A lock is held: the switch comes when it is released, and not before.
+/// While a lock is held no switch comes; it comes when the lock is released.
 fn no_preemption_while_disabled() -> Outcome {
     let better = Slot::new();
     let ran = AtomicBool::new(false);
@@ -354,15 +354,16 @@ fn set_scheduler_checks_its_arguments() -> Outcome {
     Ok(())
 }
 
-/// One runnable task, or five thousand: the best is found in the same time, within a wide margin
-/// (to walk a list of them all would take a thousand times as long).
+/// With one runnable task or five thousand, the best is found in the same time, within a wide
+/// margin
+/// (walking a list of them all would take a thousand times as long).
 fn pick_next_is_constant() -> Outcome {
     const TASKS: usize = 5000;
     let mut array = Box::new(PrioArray::new());
     let mut links: Vec<RunList> = (0..TASKS).map(|_| RunList::new()).collect();
     let first: *mut RunList = &raw mut links[0];
     let mut queue = |array: &mut PrioArray, n: usize, prio: u32| {
-        // SAFETY: the link stays in `links`, which is not moved from here on, and is on no list.
+        // SAFETY: the entry stays in `links`, which is not moved from here on, and is on no list.
         unsafe { array.enqueue_task(&raw mut links[n], prio) };
     };
     queue(&mut array, 0, 139);
@@ -377,7 +378,8 @@ fn pick_next_is_constant() -> Outcome {
     expect_within("time to pick, in percent of that for one", percent, 0, 400)
 }
 
-/// Cycles of a thousand picks: the least of several tries, since the host may take its time.
+/// Returns the cycles of a thousand picks: the minimum of several tries, since the host may take
+/// time away.
 fn cost(array: &PrioArray) -> u64 {
     let try_once = || {
         let _irq = IrqGuard::new();
@@ -390,7 +392,7 @@ fn cost(array: &PrioArray) -> u64 {
     (0..7).map(|_| try_once()).min().unwrap_or(u64::MAX)
 }
 
-/// The wake-up comes between the test of the condition and `schedule`.
+/// A wake-up between the test of the condition and `schedule` is not lost.
 fn wakeup_before_sleep_is_not_lost() -> Outcome {
     let (slot, better) = (Slot::new(), Slot::new());
     let waker = || {
@@ -417,7 +419,8 @@ fn wakeup_before_sleep_is_not_lost() -> Outcome {
         .run()
 }
 
-/// Woken one at a time, in the order in which they came; then all at once, in that order too.
+/// Waiters are woken one at a time in the order in which they came; then all at once, in that order
+/// too.
 fn wait_queue_order() -> Outcome {
     let queue = WaitQueue::new();
     let tickets = AtomicU32::new(0);
@@ -466,7 +469,7 @@ fn wait_queue_order() -> Outcome {
         .run()
 }
 
-/// Sleeps last as long as was asked, and the shortest ends first.
+/// Sleeps last as long as asked, and the shortest ends first.
 fn sleep_ticks() -> Outcome {
     let woken = Journal::new();
     let play = |ticks: u64| {
@@ -477,7 +480,7 @@ fn sleep_ticks() -> Outcome {
             let left = schedule_timeout(ticks);
             woken.note(ticks);
             expect("ticks left", left, 0)?;
-            // By the clock: a busy host loses ticks of the virtual machine.
+            // By the clock: on a busy host the virtual machine loses ticks.
             let slept_us = since_boot_us() - start_us;
             let asked_us = ticks * 1_000_000 / u64::from(HZ);
             let most = asked_us + PATIENCE_US;

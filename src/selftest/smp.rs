@@ -54,7 +54,7 @@ pub const CASES: &[Case] = &[
 /// How long an actor waits for another CPU, in microseconds.
 pub const PATIENCE_US: u64 = 15_000_000;
 
-/// CPUs that run, if they are at least `wanted`.
+/// Returns the number of CPUs that run; skips the case if they are fewer than `wanted`.
 pub fn need_cpus(wanted: u32) -> Result<u32, Verdict> {
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
     if online.count_ones() >= wanted {
@@ -67,7 +67,7 @@ pub fn need_cpus(wanted: u32) -> Result<u32, Verdict> {
     }))
 }
 
-/// Spins until `done`, which another CPU brings about.
+/// Spins until `done`, which another CPU makes true; fails after [`PATIENCE_US`].
 pub fn wait_for(what: &str, done: impl Fn() -> bool) -> Outcome {
     let end = since_boot_us() + PATIENCE_US;
     while !done() {
@@ -79,14 +79,14 @@ pub fn wait_for(what: &str, done: impl Fn() -> bool) -> Outcome {
     Ok(())
 }
 
-/// Where the actors of different CPUs wait for each other.
+/// A barrier at which actors on different CPUs wait for each other.
 pub struct Rendezvous {
     wanted: u32,
     came: AtomicU32,
 }
 
 impl Rendezvous {
-    /// For so many.
+    /// Returns a barrier for `wanted` actors.
     pub const fn new(wanted: u32) -> Self {
         Self {
             wanted,
@@ -94,7 +94,7 @@ impl Rendezvous {
         }
     }
 
-    /// Comes, and waits for the others. Usable again and again.
+    /// Waits until all actors have called it. It can be used again and again.
     pub fn meet(&self) -> Outcome {
         let round = self.came.fetch_add(1, Ordering::AcqRel) / self.wanted + 1;
         wait_for("the others came", || {
@@ -103,12 +103,12 @@ impl Rendezvous {
     }
 }
 
-/// The CPU that this actor runs on.
+/// Returns the CPU that this actor runs on.
 pub fn cpu() -> u32 {
     smp_processor_id()
 }
 
-/// GDT, TSS, double-fault TSS, SYSENTER stack, idle task: nothing is shared.
+/// GDT, TSS, double-fault TSS, SYSENTER stack and idle task: no two CPUs share one.
 fn each_cpu_has_its_own_tables() -> Outcome {
     let online = need_cpus(1)?;
     let stacks = [const { AtomicU32::new(0) }; NR_CPUS];
@@ -127,7 +127,7 @@ fn each_cpu_has_its_own_tables() -> Outcome {
             )?;
             let sp0 = my_sp0();
             expect_hex("sp0", hw_tss().sp0, sp0)?;
-            // SAFETY: the area is for ever, and its double-fault TSS is only read.
+            // SAFETY: the area lives for ever, and its double-fault TSS is only read.
             let doublefault = unsafe { &raw const (*per_cpu(n)).doublefault_tss };
             expect_hex(
                 "base of GDT entry 31",
@@ -139,11 +139,11 @@ fn each_cpu_has_its_own_tables() -> Outcome {
             let other = stacks.iter().any(|s| s.load(Ordering::Relaxed) == stack);
             expect("double-fault stack is another CPU's", other, false)?;
             stacks[n as usize].store(stack, Ordering::Relaxed);
-            // SAFETY: an MSR that every CPU with SEP has.
+            // SAFETY: every CPU with SEP has this MSR.
             let esp = unsafe { insn::rdmsr(MSR_IA32_SYSENTER_ESP) } as u32;
             expect_hex("SYSENTER_ESP", esp, paths::sysenter_stack(n))?;
             expect_hex("current by stack", current_by_stack() as u32, me() as u32)?;
-            // SAFETY: idle tasks are for ever.
+            // SAFETY: idle tasks live for ever.
             let idle = unsafe { &*cpu_rq(n).idle() };
             expect("CPU of the idle task", idle.cpu(), n)
         });
@@ -151,7 +151,7 @@ fn each_cpu_has_its_own_tables() -> Outcome {
     crew.run()
 }
 
-/// `thread.sp0` of the running task.
+/// Returns `thread.sp0` of the running task.
 pub fn my_sp0() -> u32 {
     super::probe::my_thread(|thread| thread.sp0)
 }
@@ -162,7 +162,7 @@ fn note_call(by: u32) {
     CALLED[cpu() as usize].fetch_add(by, Ordering::Relaxed);
 }
 
-/// Each CPU runs the function once, this one only when asked for.
+/// Each CPU runs the function once; this one does so only when asked to.
 fn function_call_reaches_each_cpu() -> Outcome {
     let online = need_cpus(1)?;
     CALLED
@@ -188,8 +188,8 @@ fn function_call_reaches_each_cpu() -> Outcome {
     Ok(())
 }
 
-/// Two tasks with different TLS, %gs, ports and stacks run at once: each CPU's tables hold its own
-/// task's, read from outside while both stand still.
+/// Two tasks with different TLS, %gs, ports and stacks run at once: the tables of each CPU hold its
+/// own task's values, read by the other CPU while both tasks stand still.
 fn two_contexts_at_one_moment() -> Outcome {
     need_cpus(2)?;
     if STACK_PROTECTOR {
@@ -204,12 +204,12 @@ fn two_contexts_at_one_moment() -> Outcome {
             slots[n as usize].enter();
             set_tls(&[(6, base)])?;
             load_user_gs(0x33);
-            // What the TSS holds is another matter where the switch does not copy.
+            // Where the switch does not copy, the TSS need not hold the task's bitmap.
             let is_copied = io_bitmap::mode() == IoBitmapMode::Copy;
             if is_copied {
                 sys_ioperm(port, 1, 1)?;
             }
-            // A switch away and back, so that it is the switch that brought all this here.
+            // A switch away and back: all values below must come from the switch.
             schedule_timeout_uninterruptible(1);
             ready.meet()?;
             let other = 1 - n;
@@ -259,13 +259,13 @@ fn two_contexts_at_one_moment() -> Outcome {
         .run()
 }
 
-/// Sleeps so many ticks.
+/// Sleeps for `ticks` ticks.
 pub fn schedule_timeout_uninterruptible(ticks: u64) {
     current().state.set_current_state(TASK_UNINTERRUPTIBLE);
     schedule_timeout(ticks);
 }
 
-/// A processor that is not there is waited for, named, and not missed.
+/// The boot CPU gives up on a processor that is not there, names it, and boots without it.
 fn cpu_that_never_answers() -> Outcome {
     let online = need_cpus(1)?;
     let free = (!online).trailing_zeros();
@@ -283,10 +283,11 @@ fn cpu_that_never_answers() -> Outcome {
     )
 }
 
-/// A processor that is held up on its way, and let go when the next one is awaited under its number
-/// and on a stack of its own, must not come any more. With `maxcpus=1`, on a machine with two.
+/// A processor is held up on its way, and released when the next one is awaited under its number
+/// and on a stack of its own: it must not start any more. Needs `maxcpus=1` on a machine with two
+/// CPUs.
 fn cpu_that_comes_too_late() -> Outcome {
-    /// `jmp .`, where every processor begins.
+    /// `jmp .`, written over the first instruction that every processor executes.
     const HERE: [u8; 2] = [0xeb, 0xfe];
     static CODE: AtomicU16 = AtomicU16::new(0);
     let page = phys_to_virt(u32::from(TRAMPOLINE_PAGE) << 12).cast::<u16>();
@@ -303,7 +304,7 @@ fn cpu_that_comes_too_late() -> Outcome {
             unsafe { page.write_volatile(CODE.load(Ordering::Acquire)) };
         },
     );
-    // A processor that is not there.
+    // This processor does not exist.
     expect("another came in its place", cpu_up(1, 0xee), false)?;
     wait_for("it was let go", || {
         // SAFETY: as above.

@@ -1,5 +1,5 @@
-//! Cases of who gets which CPU: what a busy and an idle CPU take from others, whom a wake-up and a
-//! signal interrupt, and the threads that move tasks.
+//! Cases of load balancing: which tasks a busy and an idle CPU take from others, which CPU a
+//! wake-up and a signal interrupt, and the threads that move tasks.
 //!
 //! On a machine with too few CPUs they are skipped.
 
@@ -65,8 +65,8 @@ fn idle_cpu_passes_over_bound_tasks() -> Outcome {
         .run()
 }
 
-/// Spins until `done`, but each time lets others of this CPU go first: slices are long on a host that
-/// has little time for the machine.
+/// Spins until `done`, yielding before each look: slices are long on a host that has little time
+/// for the machine.
 fn pass_until(what: &str, done: impl Fn() -> bool) -> Outcome {
     wait_for(what, || {
         pass();
@@ -74,7 +74,7 @@ fn pass_until(what: &str, done: impl Fn() -> bool) -> Outcome {
     })
 }
 
-/// CPU 1 is never idle, but has two tasks less than CPU 0.
+/// CPU 1 is never idle, but has two tasks fewer than CPU 0.
 fn busy_cpus_even_out() -> Outcome {
     need_cpus(2)?;
     let moved = AtomicBool::new(false);
@@ -94,7 +94,7 @@ fn busy_cpus_even_out() -> Outcome {
         .run()
 }
 
-/// The idle CPU is not left to its next tick.
+/// A wake-up interrupts an idle CPU instead of leaving the task to its next tick.
 fn wake_up_interrupts_an_idle_cpu() -> Outcome {
     need_cpus(2)?;
     let slot = Slot::new();
@@ -117,7 +117,7 @@ fn wake_up_interrupts_an_idle_cpu() -> Outcome {
         .run()
 }
 
-/// Who runs on another CPU need not wait for the tick to see its signal.
+/// A task that runs on another CPU sees its signal without waiting for the tick.
 fn signal_interrupts_who_runs() -> Outcome {
     need_cpus(2)?;
     const SIGUSR1: u32 = 10;
@@ -148,7 +148,7 @@ fn signal_interrupts_who_runs() -> Outcome {
         .run()
 }
 
-/// Nobody gives them another CPU or another priority: they could not do their work.
+/// No task can give them another CPU or priority: they could not do their work.
 fn migration_threads_stay_what_they_are() -> Outcome {
     let thread = migration_thread()?;
     let moved = set_cpus_allowed(&thread, u32::MAX);

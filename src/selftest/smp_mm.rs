@@ -1,5 +1,5 @@
-//! Cases of address spaces on several CPUs: lazy TLB, flushes for what is only borrowed, and who
-//! frees a page directory that several CPUs had.
+//! Cases of address spaces on several CPUs: lazy TLB, flushes of borrowed address spaces, and which
+//! task frees a page directory that several CPUs had loaded.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -44,29 +44,29 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Where an actor leaves its address space for the others.
+/// A place where an actor leaves its address space for the others.
 pub type Place = SpinLock<Option<Mm>>;
 
-/// What it left there.
+/// Returns the address space in `place`, which an actor has put there.
 pub fn at(place: &Place) -> Mm {
     place
         .lock()
         .unwrap_or_else(|| panic!("BUG: an actor looks for an address space too early"))
 }
 
-/// How often things happened in the switches of CPU `cpu`.
+/// Returns CPU `cpu`'s counters of what its switches have done.
 pub fn counts_of(cpu: u32) -> SwitchCounts {
     // SAFETY: plain words of a live area, only looked at.
     unsafe { (&raw const (*per_cpu(cpu)).count).read_volatile() }
 }
 
-/// Whether CPU `cpu` uses its address space, or only borrows it.
+/// Returns `tlb_state` of CPU `cpu`: whether it uses its address space or only borrows it.
 pub fn tlb_state_of(cpu: u32) -> u32 {
     // SAFETY: one word of a live area.
     unsafe { (&raw const (*per_cpu(cpu)).tlb_state).read_volatile() }
 }
 
-/// Gives the address space a page, and so a page table.
+/// Maps a page into the address space, which makes it allocate a page table.
 fn touch_a_page(mm: &MmStruct) -> Outcome {
     const ADDRESS: u32 = 0x1000_0000;
     let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::FIXED;
@@ -83,13 +83,13 @@ fn touch_a_page(mm: &MmStruct) -> Outcome {
 
 static CR3_THERE: AtomicU32 = AtomicU32::new(0);
 
-/// What CR3 holds on CPU `cpu`, asked by interrupt.
+/// Returns CR3 of CPU `cpu`, read there by an interrupt.
 fn cr3_of(cpu: u32) -> u32 {
     smp_call_function_many(1 << cpu, &|| CR3_THERE.store(cr3(), Ordering::Release));
     CR3_THERE.load(Ordering::Acquire)
 }
 
-/// Two users of one address space run at once: a flush by one is one interrupt of the other.
+/// Two users of one address space run at once: a flush by one interrupts the other once.
 fn flush_reaches_the_other_user() -> Outcome {
     need_cpus(2)?;
     let (mm, ready, done) = (
@@ -119,8 +119,8 @@ fn flush_reaches_the_other_user() -> Outcome {
         .run()
 }
 
-/// The user of CPU 1 sleeps, so that its idle task borrows the address space; a flush there is
-/// answered by leaving it; the owner comes back and has to load it again.
+/// The user on CPU 1 sleeps, so its idle task borrows the address space. It answers a flush by
+/// leaving the address space; when the owner comes back, CR3 has to be loaded again.
 fn flush_of_a_borrowed_mm() -> Outcome {
     need_cpus(2)?;
     let (mm, slot, ready) = (
@@ -176,7 +176,7 @@ fn flush_of_a_borrowed_mm() -> Outcome {
         .run()
 }
 
-/// The same without a flush: nothing has to be loaded.
+/// As [`flush_of_a_borrowed_mm`] without the flush: when the owner comes back, CR3 stays.
 fn owner_comes_back() -> Outcome {
     need_cpus(2)?;
     let (slot, woken) = (Slot::new(), AtomicBool::new(false));
@@ -205,7 +205,7 @@ fn owner_comes_back() -> Outcome {
         .run()
 }
 
-/// Its users are gone, but CPU 1 idles on it: the directory stays until that CPU lets go.
+/// The users are gone, but CPU 1 idles on the directory: it stays until that CPU lets go of it.
 fn freed_after_last_lazy_cpu() -> Outcome {
     let online = need_cpus(2)?;
     let let_go = |mask: u32| {
@@ -235,7 +235,7 @@ fn freed_after_last_lazy_cpu() -> Outcome {
             ready.meet()
         })
         .run()?;
-    // Who died on the other CPUs left it to whoever ran there next: one that idles, or this case.
+    // The tasks that died on the other CPUs left it to whichever task ran next: idle, or this case.
     let_go(online & !0b10)?;
     expect(
         "address spaces left, without users",
@@ -256,7 +256,7 @@ fn freed_after_last_lazy_cpu() -> Outcome {
     )
 }
 
-/// Once another address space is loaded the old one's flushes are none of this CPU's business.
+/// A CPU that has loaded another address space gets no flushes for the old one.
 fn switched_away_cpu_gets_no_flush() -> Outcome {
     need_cpus(2)?;
     let (mm, ready) = (Place::new(LockClass::Selftest, None), Rendezvous::new(2));

@@ -74,15 +74,15 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// A leaves CPU 0 to B and comes back on CPU 1: its `last` is who left CPU 1, while B, whom it had
-/// called next, has run on.
+/// A leaves CPU 0 for B and comes back on CPU 1: its `last` is the task that left CPU 1, not B, the
+/// `next` of its own switch, which has run on.
 fn last_after_running_elsewhere() -> Outcome {
     need_cpus(2)?;
     let (slot, b_slot, last_of_a) = (Slot::new(), Slot::new(), AtomicU32::new(0));
     let (is_home, moved) = (AtomicBool::new(false), AtomicBool::new(false));
     let a = || {
         slot.enter();
-        // To B, who sends us to CPU 1.
+        // To B, which moves us to CPU 1.
         sleep();
         last_of_a.store(debug_last() as u32, Ordering::Relaxed);
         expect("CPU of A", cpu(), 1)?;
@@ -92,7 +92,7 @@ fn last_after_running_elsewhere() -> Outcome {
     let b = || {
         b_slot.enter();
         let a = slot.task()?;
-        // A sleeps, or is about to: it is off its stack when it is woken.
+        // A sleeps, or is about to: the waker may wake it only when it is off its stack.
         wait_for("A left its CPU", || a.on_cpu.load(Ordering::Acquire) == 0)?;
         expect_hex("last in B", debug_last() as u32, a.as_ptr() as u32)?;
         set_cpus_allowed(&a, 1 << 1)?;
@@ -110,7 +110,7 @@ fn last_after_running_elsewhere() -> Outcome {
     Crew::new().actor_on(0, "a", a).actor_on(0, "b", b).run()
 }
 
-/// A thread ends on CPU 1; its last reference goes on CPU 0, and its stack with it.
+/// A thread ends on CPU 1; its last reference is dropped on CPU 0, which frees its stack.
 fn dead_task_reaped_elsewhere() -> Outcome {
     need_cpus(2)?;
     let before = TASKS_LIVE.load(Ordering::Relaxed);
@@ -124,7 +124,7 @@ fn dead_task_reaped_elsewhere() -> Outcome {
     let dead = slot.task()?;
     expect("its state", dead.state.get(), TASK_DEAD)?;
     expect("CPU on which it died", dead.cpu(), 1)?;
-    // Ours and the slot's: the reaper's and the scheduler's are gone.
+    // Ours and the slot's remain: the reaper's and the scheduler's are gone.
     wait_for("the scheduler gave its reference back", || {
         dead.usage.load(Ordering::Acquire) == 2
     })?;
@@ -142,8 +142,8 @@ fn dead_task_reaped_elsewhere() -> Outcome {
     )
 }
 
-/// A task that sleeps by its state but is not off its stack: the waker must wait. The window is
-/// held open by hand.
+/// A task's state says that it sleeps, but it is not off its stack yet: the waker must wait. The
+/// case holds the window open by hand.
 fn wake_up_waits_for_on_cpu() -> Outcome {
     need_cpus(2)?;
     static RAN: AtomicI32 = AtomicI32::new(0);
@@ -168,7 +168,7 @@ fn wake_up_waits_for_on_cpu() -> Outcome {
             while since_boot_us() < end {
                 let early = task.on_rq.is_on_rq() || woken.load(Ordering::Acquire);
                 if early {
-                    // It must not be run with this.
+                    // It must not run with the value that we set.
                     task.on_cpu.store(0, Ordering::Release);
                     return expect_true("the waker waited for on_cpu", false);
                 }
@@ -181,8 +181,8 @@ fn wake_up_waits_for_on_cpu() -> Outcome {
 }
 
 /// A task that was preempted before it slept is on its way from one run queue to another when it is
-/// woken: the waker must wait for the new queue, and then only change the state. The window is held
-/// open by hand, and the task is really on no queue, so that it does not run with a state of ours.
+/// woken: the waker must wait for the new queue, and then only change the state. The case holds the
+/// window open by hand; the task is on no queue, so it cannot run with a state of ours.
 fn wake_up_waits_for_migration() -> Outcome {
     need_cpus(2)?;
     extern "C" fn end(_: u32) -> i32 {
@@ -218,7 +218,7 @@ fn wake_up_waits_for_migration() -> Outcome {
     Ok(())
 }
 
-/// As [`wait_for`], but lets others have this CPU.
+/// As [`wait_for`], but other tasks may use this CPU meanwhile.
 fn wait_for_sleeping(what: &str, done: impl Fn() -> bool) -> Outcome {
     wait_for(what, || {
         let is_done = done();
@@ -230,7 +230,7 @@ fn wait_for_sleeping(what: &str, done: impl Fn() -> bool) -> Outcome {
 }
 
 /// Two tasks on two CPUs wake each other as fast as they can, so that wakers often find the other
-/// between its state and its last instruction. No wake-up may be lost, no step done twice.
+/// between setting its state and leaving its stack. No wake-up may be lost, and no step done twice.
 fn wake_ups_race_with_sleeping() -> Outcome {
     need_cpus(2)?;
     const ROUNDS: u32 = 500;
@@ -266,7 +266,7 @@ fn wake_ups_race_with_sleeping() -> Outcome {
     expect("turns taken", turn.load(Ordering::Relaxed), 2 * ROUNDS)
 }
 
-/// When the call returns, the task is on an allowed CPU, though it never gave its own up.
+/// When the call returns, the task is on an allowed CPU, though it never yielded its own.
 fn setaffinity_moves_a_running_task() -> Outcome {
     need_cpus(2)?;
     let (slot, stop, seen) = (Slot::new(), AtomicBool::new(false), AtomicU32::new(99));
@@ -295,8 +295,8 @@ fn setaffinity_moves_a_running_task() -> Outcome {
         stop.store(true, Ordering::Release);
         Ok(())
     };
-    // On CPU 0 the spinner gets its turn when the mover passes; the tick takes it back from neither,
-    // so the mover must not be kept out: it is on CPU 0 only from one call to the next.
+    // On CPU 0 the spinner gets its turn when the mover passes. The tick takes the CPU from
+    // neither, so nothing may keep the mover out: it is on CPU 0 only from one call to the next.
     Crew::new()
         .actor_on(1, "spinner", || {
             crate::sched::policy::set_scheduler(&current(), 2, super::crew::ACTOR_PRIO)?;
@@ -309,7 +309,7 @@ fn setaffinity_moves_a_running_task() -> Outcome {
         .run()
 }
 
-/// A task that waits for its CPU is moved as well.
+/// A task that waits for a CPU is moved as well.
 fn setaffinity_moves_a_waiting_task() -> Outcome {
     need_cpus(2)?;
     let (slot, ran_on) = (Slot::new(), AtomicU32::new(99));
@@ -330,7 +330,7 @@ fn setaffinity_moves_a_waiting_task() -> Outcome {
         .run()
 }
 
-/// Two that could run anywhere wait for one CPU; the other has nothing to do.
+/// Two tasks that could run anywhere wait for one CPU; the other CPU has nothing to do.
 fn idle_cpu_pulls_a_waiting_task() -> Outcome {
     need_cpus(2)?;
     let both = 0b11;
@@ -339,7 +339,7 @@ fn idle_cpu_pulls_a_waiting_task() -> Outcome {
         let meeting = &meeting;
         move || {
             set_cpus_allowed(&current(), both)?;
-            // Only two that run at the same time can meet without a switch between them.
+            // Only tasks that run at the same time can meet without a switch between them.
             wait_for("the other runs at the same time", || {
                 meeting.fetch_or(1 << (8 * n + cpu()), Ordering::AcqRel);
                 let seen = meeting.load(Ordering::Acquire);
@@ -354,7 +354,7 @@ fn idle_cpu_pulls_a_waiting_task() -> Outcome {
         .run()
 }
 
-/// A new task goes to an idle CPU at once; and as many new tasks as CPUs: one on each.
+/// A new task goes to an idle CPU at once; with as many new tasks as CPUs, each CPU gets one.
 fn new_tasks_spread() -> Outcome {
     let online = need_cpus(2)?;
     const TRIES: u32 = 8;
@@ -364,14 +364,14 @@ fn new_tasks_spread() -> Outcome {
         elsewhere += u32::from(thread.task.cpu() != cpu());
         thread.join()?;
     }
-    // The other may have had something of its own to do, but not each time.
+    // The other CPU may have had work of its own, but not each time.
     expect_true("most went to another CPU", elsewhere > TRIES / 2)?;
     let wanted = online.count_ones();
     let (seen, ready) = (AtomicU32::new(0), Rendezvous::new(wanted));
     let mut crew = Crew::new();
     for _ in 0..wanted {
         crew = crew.actor_anywhere(online, "spread", || {
-            // Nobody ends before all run, so none can have the CPU of another.
+            // No task ends before all run, so none can inherit the CPU of another.
             ready.meet()?;
             seen.fetch_or(1 << cpu(), Ordering::AcqRel);
             ready.meet()
@@ -381,7 +381,7 @@ fn new_tasks_spread() -> Outcome {
     expect_hex("CPUs that ran one", seen.load(Ordering::Relaxed), online)
 }
 
-/// Its CPU is busy when it wakes, another is not.
+/// A task wakes while its own CPU is busy and another is idle.
 fn wake_up_prefers_an_idle_cpu() -> Outcome {
     let online = need_cpus(2)?;
     let (slot, woke_on) = (Slot::new(), AtomicU32::new(99));
@@ -397,7 +397,7 @@ fn wake_up_prefers_an_idle_cpu() -> Outcome {
             let sleeper = slot.task()?;
             wait_for("it sleeps", || sleeper.on_cpu.load(Ordering::Acquire) == 0)?;
             expect_true("it slept", wake_up_process(&sleeper))?;
-            // At once, before an idle CPU looks round for work.
+            // It must be there at once, before an idle CPU looks for work.
             expect_true("the wake-up chose another", sleeper.cpu() != cpu())?;
             wait_for("it went on while its CPU is busy", || {
                 woke_on.load(Ordering::Acquire) != 99
@@ -407,7 +407,7 @@ fn wake_up_prefers_an_idle_cpu() -> Outcome {
         .run()
 }
 
-/// Tasks that choose a CPU again and again must each time be there when the call returns.
+/// Tasks move themselves from CPU to CPU: each time the call returns they must be there.
 fn migration_storm() -> Outcome {
     let online = need_cpus(2)?;
     let cpus: Vec<u32> = (0..NR_CPUS as u32)
@@ -433,7 +433,7 @@ fn migration_storm() -> Outcome {
     crew.run()
 }
 
-/// Each task holds a word while it runs; a second CPU that ran it would find the word taken.
+/// Each task holds a word while it runs; a second CPU that ran the task would find the word taken.
 fn no_task_is_on_two_cpus() -> Outcome {
     let online = need_cpus(2)?;
     let tasks = 3 * online.count_ones();

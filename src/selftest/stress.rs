@@ -1,9 +1,10 @@
-//! The stress run and the fuzzer: `stress`, `stress=ROUNDS`, `fuzz=SEED` or `fuzz=SEED,ROUNDS` on the
-//! kernel command line.
+//! The stress run and the fuzzer: `stress`, `stress=ROUNDS`, `fuzz=SEED` or `fuzz=SEED,ROUNDS` on
+//! the kernel command line.
 //!
-//! Runs the program `/tests/stress` or `/tests/fuzz` as a process, with many workers, and counts before
-//! and after: whatever the workers did, no task, kernel stack, address space or page may be left, no
-//! lock held, every CPU must have had its part, and a shell must still run.
+//! Runs the program `/tests/stress` or `/tests/fuzz` as a process, with many workers, and counts
+//! before and after. Whatever the workers do, no task, kernel stack, address space or page may be
+//! left over, no lock may stay held, every CPU must have done its share, and a shell must still
+//! run.
 //!
 //! Called by task 1, which ends the machine with the result.
 
@@ -36,29 +37,29 @@ use crate::sched::timer::HZ;
 use crate::task::sched_entity::SCHED_NORMAL;
 use crate::task::task_struct::TASKS_LIVE;
 
-/// Processes that work at the same time: each of the stress run's does what it is told, each of the
-/// fuzzer's has victims and their threads.
+/// Processes that work at the same time. Those of the stress run do as they are told; those of the
+/// fuzzer have victims with threads.
 const WORKERS: u32 = 100;
 const FUZZ_WORKERS: u32 = 8;
 /// Seconds after which the run has failed, for each round.
 const SECONDS_PER_ROUND: u64 = 5;
-/// After so long whatever is still held is left behind.
+/// Microseconds after which whatever is still held counts as left behind.
 const SETTLED_US: u64 = 5_000_000;
 
 /// A run of one of the two programs.
 #[derive(Clone, Copy)]
 pub struct Storm {
-    /// What the fuzzer's dice begin with; the stress run needs none.
+    /// The seed of the fuzzer's random numbers; `None` for the stress run.
     pub seed: Option<u32>,
     /// Rounds of each worker.
     pub rounds: u32,
 }
 
-/// The run, for the thread that becomes the program.
+/// The seed and the rounds, passed to the thread that becomes the program.
 static SEED: AtomicU32 = AtomicU32::new(0);
 static ROUNDS: AtomicU32 = AtomicU32::new(0);
 
-/// What must be the same before and after.
+/// The numbers that must be the same before and after.
 #[derive(Clone, Copy, PartialEq)]
 struct Holdings {
     tasks: u32,
@@ -68,7 +69,7 @@ struct Holdings {
 }
 
 impl Holdings {
-    /// Counts, when all is quiet.
+    /// Counts what is held now. Call it when all is quiet.
     fn count() -> Self {
         quicklist::drain();
         let (made, free) = thread_stack_counts();
@@ -82,10 +83,10 @@ impl Holdings {
     }
 }
 
-/// Runs it and ends the machine.
+/// Runs `storm`, reports its result and ends the machine.
 pub fn run(storm: Storm) -> ! {
     report(format_args!("KTAP version 1\n1..9\n"));
-    // Once with little to do, so that what is only made once is there.
+    // A first run with little to do makes everything that is made only once.
     let mut report = Report {
         number: 0,
         good: true,
@@ -95,7 +96,7 @@ pub fn run(storm: Storm) -> ! {
     let before = settled();
     let switches = nr_switches();
     report.case("every_worker_kept_its_own", run_storm(storm), Some(0));
-    // On a busy host it may take a while until the last are off their stacks.
+    // On a busy host it may take a while until the last tasks are off their stacks.
     let after = patiently(settled, |after| *after == before);
     report.case("no_task_is_left", after.tasks, before.tasks);
     report.case(
@@ -142,7 +143,7 @@ impl Report {
     }
 }
 
-/// Runs the program: its wait status, or none if it does not end.
+/// Runs the program; returns its wait status, or `None` if it does not end.
 fn run_storm(storm: Storm) -> Option<i32> {
     SEED.store(storm.seed.unwrap_or(0), Ordering::Relaxed);
     ROUNDS.store(storm.rounds, Ordering::Relaxed);
@@ -153,12 +154,14 @@ fn run_storm(storm: Storm) -> Option<i32> {
     run_program(body, SECONDS_PER_ROUND * u64::from(storm.rounds + 1))
 }
 
-/// Runs a process that begins with `body`: its wait status, or none if it takes longer than `seconds`.
+/// Runs a process that begins with `body`; returns its wait status, or `None` if it takes longer
+/// than `seconds`.
 fn run_program(body: extern "C" fn(u32) -> i32, seconds: u64) -> Option<i32> {
     let task = kernel_thread(body, 0, "stress").ok()?;
     let pid = task.pid();
     for _ in 0..seconds * u64::from(HZ) {
-        // Nobody waits for a kernel thread's process: it is reaped when it ends.
+        // A process that grew from a kernel thread has no waiting parent: it is reaped when it
+        // ends.
         if find_task_by_pid(pid).is_none() {
             return Some(task.exit_code.load(Ordering::Relaxed));
         }
@@ -168,7 +171,7 @@ fn run_program(body: extern "C" fn(u32) -> i32, seconds: u64) -> Option<i32> {
     None
 }
 
-/// Task 1 is the parent of those whose own has ended.
+/// Reaps orphans: task 1 becomes the parent of a process whose own parent has ended.
 fn reap_orphans() {
     while let Ok(Some(_)) = do_wait(-1, WNOHANG) {}
 }
@@ -188,7 +191,7 @@ extern "C" fn shell(_: u32) -> i32 {
 }
 
 fn become_program(words: &[&str]) -> i32 {
-    // As a normal process: the run's own priority is not for programs.
+    // As a normal process: the run's own priority is not meant for programs.
     let _normal = set_scheduler(&current(), SCHED_NORMAL, 0);
     match kernel_execve(words) {
         Ok(never) => match never {},
@@ -199,7 +202,7 @@ fn become_program(words: &[&str]) -> i32 {
     }
 }
 
-/// Looks until it is good, or has been bad for so long that it stays so.
+/// Calls `look` until `is_good` holds for the result or time is up; returns the last result.
 fn patiently<T>(look: impl Fn() -> T, is_good: impl Fn(&T) -> bool) -> T {
     let end = since_boot_us() + SETTLED_US;
     loop {
@@ -211,8 +214,8 @@ fn patiently<T>(look: impl Fn() -> T, is_good: impl Fn(&T) -> bool) -> T {
     }
 }
 
-/// What is held once those that have ended are off their stacks, and no CPU borrows the address
-/// space of one.
+/// Counts what is held once the tasks that have ended are off their stacks and no CPU borrows one's
+/// address space.
 fn settled() -> Holdings {
     schedule_timeout_uninterruptible(u64::from(HZ) / 5);
     let mut crew = Crew::new();
@@ -241,7 +244,7 @@ fn nr_switches() -> Vec<u32> {
         .collect()
 }
 
-/// Run queues that somebody holds locked for long, or on which more than we are.
+/// Counts the run queues that stay locked, or that hold more tasks than this one.
 fn busy_queues() -> usize {
     let is_locked_for_long = |cpu: u32| {
         (0..1000).all(|_| {

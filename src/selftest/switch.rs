@@ -1,4 +1,4 @@
-//! Cases of `switch_to` itself: who ran last, where a task comes out, what lies on its stack.
+//! Cases of `switch_to` itself: which task ran last, where a task resumes, what lies on its stack.
 
 extern crate alloc;
 use alloc::format;
@@ -69,7 +69,7 @@ unsafe extern "C" {
     fn switch_to_1();
 }
 
-/// Each task hears of the one that really ran before it, not of the one it once left to.
+/// `last` is the task that really ran before, not the one that a task once left for.
 fn last_after_a_b_c_a() -> Outcome {
     needs_debug_assertions()?;
     let heard = Journal::new();
@@ -93,7 +93,7 @@ fn last_after_a_b_c_a() -> Outcome {
 
     let mut expected = vec![];
     let mut got = vec![];
-    // The first of all follows the case itself, which is none of the three.
+    // The first to run follows the case itself, which is none of the three.
     for (turn, (n, last)) in heard.entries().into_iter().enumerate().skip(1) {
         let before = slots[(turn - 1) % 3].task()?.as_ptr() as u32;
         expected.push((turn % 3, before));
@@ -103,7 +103,7 @@ fn last_after_a_b_c_a() -> Outcome {
     expect("(actor, last) of each turn", got, expected)
 }
 
-/// A new task has only `ret_from_fork` to come out of; after its first sleep it has label 1.
+/// A new task starts at `ret_from_fork`; after its first sleep it resumes at label 1.
 fn new_task_returns_through_ret_from_fork() -> Outcome {
     let slot = Slot::new();
     let new_ip = AtomicU32::new(0);
@@ -193,8 +193,8 @@ fn sleeping_task_words() -> Outcome {
         .run()
 }
 
-/// ebx, esi, edi and ebp are the caller's own again after the switch back. The compiler's code
-/// around the switch keeps them too, so the sequence is called without it.
+/// ebx, esi, edi and ebp have the caller's values after the switch back. The code that the compiler
+/// puts around the switch would restore them too, so the case calls the sequence without it.
 fn registers_of_the_caller_survive() -> Outcome {
     let play = |seed: u32| {
         move || {
@@ -229,7 +229,7 @@ fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
         return registers;
     }
     rq.nr_switches.inc();
-    // SAFETY: next, which is not idle while another actor waits, has left by a switch or is new. Both
+    // SAFETY: next is not idle, since another actor waits; it has left by a switch or is new. Both
     // are kernel tasks.
     let last = unsafe {
         rq.set_curr(next);
@@ -248,7 +248,8 @@ fn switch_away(mut registers: [u32; 4]) -> [u32; 4] {
     registers
 }
 
-/// Set before the switch to a task, cleared when it has left: nobody else may run it in between.
+/// `on_cpu` is set before the switch to a task and cleared when it has left: no other CPU may run
+/// it in between.
 fn on_cpu_says_who_runs() -> Outcome {
     let slots = [const { Slot::new() }; 2];
     let play = |n: usize| {
@@ -268,7 +269,7 @@ fn on_cpu_says_who_runs() -> Outcome {
     Crew::new().actor("a", play(0)).actor("b", play(1)).run()
 }
 
-/// An entry from ring 3 would land on the stack of the task that runs.
+/// `sp0` is the top of the running task's own stack, where an entry from ring 3 begins.
 fn sp0_is_own_stack() -> Outcome {
     let play = || {
         for _ in 0..3 {
@@ -303,7 +304,7 @@ fn current_by_stack_and_per_cpu_agree() -> Outcome {
     )
 }
 
-/// The count lies in `thread_info`, so a task that is off the CPU still has what it left with.
+/// The count lies in `thread_info`, so a task that is off the CPU keeps the count it left with.
 fn preemption_count_is_2_at_switch() -> Outcome {
     let slot = Slot::new();
     let sleeper = || {
@@ -337,7 +338,7 @@ fn preemption_count_is_2_at_switch() -> Outcome {
         .run()
 }
 
-/// A kernel with debug assertions looks before and after each switch, and counts that it did.
+/// A kernel with debug assertions checks before and after each switch, and counts the checks.
 fn interrupts_off_for_the_whole_switch() -> Outcome {
     needs_debug_assertions()?;
     let play = || {

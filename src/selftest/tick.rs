@@ -27,8 +27,8 @@ pub const CASES: &[Case] = &[
 /// One more than the CPU whose tick ended the timer.
 static ENDED_ON: AtomicU32 = AtomicU32::new(0);
 
-/// A CPU ends the timers that were begun on it, no others: who begins too many is slowed down by
-/// them, and nobody else.
+/// A CPU ends only the timers that began on it: a task that starts too many slows down its own CPU
+/// and no other.
 fn timers_end_on_their_cpu() -> Outcome {
     need_cpus(2)?;
     let on = |wanted| {
@@ -45,8 +45,8 @@ fn timers_end_on_their_cpu() -> Outcome {
     Crew::new().actor_on(1, "second", on(1)).run()
 }
 
-/// Its time slice is one tick, so at every tick a switch is due, and as often nobody is there to
-/// switch to.
+/// A spinner whose time slice is one tick: a switch is due at every tick, and each time there is no
+/// other task to switch to.
 fn nice_spinner_is_no_lockup() -> Outcome {
     if watchdog::seconds() != 1 {
         return Err(Verdict::Skipped("needs watchdog=1"));

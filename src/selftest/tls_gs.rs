@@ -49,11 +49,11 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// Selector of the first TLS entry, as a C library uses it.
+/// Selector of the first TLS entry, which C libraries use.
 const TLS_SELECTOR: u16 = Selector::gdt(GDT_ENTRY_TLS_MIN, 3).0;
 const _: () = assert!(TLS_SELECTOR == 0x33);
 
-/// Entries 6, 7 and 8 must have these bases; base 0 stands for an empty entry.
+/// Fails unless entries 6, 7 and 8 have these bases; base 0 stands for an empty entry.
 fn expect_tls(bases: [u32; 3]) -> Outcome {
     for (n, base) in bases.into_iter().enumerate() {
         let desc = gdt(GDT_ENTRY_TLS_MIN + n);
@@ -68,7 +68,7 @@ fn expect_tls(bases: [u32; 3]) -> Outcome {
     Ok(())
 }
 
-/// Two tasks with one descriptor each, one with none: each sees its own in this CPU's table.
+/// Two tasks have one descriptor each, a third has none: each finds its own in this CPU's table.
 fn tls_descriptors_follow_task() -> Outcome {
     let play = |base: u32| {
         move || {
@@ -89,7 +89,7 @@ fn tls_descriptors_follow_task() -> Outcome {
         .run()
 }
 
-/// As above for the other entries, which few tasks have: they come, and they go.
+/// The second and third entry, which few tasks have, are loaded and cleared with their task too.
 fn tls_second_and_third_slot_follow_task() -> Outcome {
     let play = |bases: [u32; 3]| {
         move || {
@@ -111,7 +111,7 @@ fn tls_second_and_third_slot_follow_task() -> Outcome {
         .run()
 }
 
-/// The new task has a copy, the third entry as well.
+/// The new task has a copy of its parent's descriptors, the third entry included.
 fn new_task_has_its_parents_tls() -> Outcome {
     let play = || {
         set_tls(&[(6, 0x6000), (8, 0x8000)])?;
@@ -134,7 +134,7 @@ extern "C" fn look_at_tls(_: u32) -> i32 {
     0
 }
 
-/// The next task has no descriptors; the selector is in the last one's context all the same.
+/// Though next has no descriptors, prev's context keeps the selector of its own.
 fn gs_saved_before_tls_changes() -> Outcome {
     let slot = Slot::new();
     let holder = || {
@@ -163,7 +163,7 @@ fn gs_saved_before_tls_changes() -> Outcome {
         .run()
 }
 
-/// With %gs in prev alone, in neither, in both, in next alone.
+/// `%gs` is in use in prev alone, in neither, in both, and in next alone.
 fn gs_reloaded_when_either_nonzero() -> Outcome {
     let before = AtomicU32::new(0);
     let mark = || before.store(counts().gs_loads, Ordering::Relaxed);
@@ -204,7 +204,7 @@ fn gs_reloaded_when_either_nonzero() -> Outcome {
         .run()
 }
 
-/// Both have 0x33, and each its own base: the processor keeps a base until the selector is
+/// Both tasks have 0x33, each with its own base: the processor keeps a base until the selector is
 /// loaded again.
 fn gs_same_selector_two_bases() -> Outcome {
     static WORDS: [AtomicU32; 2] = [AtomicU32::new(0xaaaa_0001), AtomicU32::new(0xbbbb_0002)];
@@ -214,7 +214,7 @@ fn gs_same_selector_two_bases() -> Outcome {
             load_user_gs(TLS_SELECTOR);
             for _ in 0..4 {
                 expect_hex("%gs", read_gs().into(), TLS_SELECTOR.into())?;
-                // SAFETY: the segment that this very task asked for begins at a static word.
+                // SAFETY: the segment that this task itself set up begins at a static word.
                 let found = unsafe { read_gs_word() };
                 expect_hex("the word at %gs:0", found, word.load(Ordering::Relaxed))?;
                 pass();
@@ -243,7 +243,7 @@ fn gs_zero_in_both_no_reload() -> Outcome {
     Crew::new().actor("a", play).actor("b", play).run()
 }
 
-/// The descriptor went while the task was away; so did one that never was.
+/// One task's descriptor was removed while it was away; another's never existed.
 fn gs_bad_selector_falls_back_to_0() -> Outcome {
     let slot = Slot::new();
     let holder = || {

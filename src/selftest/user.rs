@@ -1,8 +1,8 @@
-//! Kernel threads with an address space of their own, so that a case can make all four kinds of
+//! Kernel threads with an address space of their own: with them a case can make all four kinds of
 //! switch without ring 3.
 //!
-//! To the switch a task is a user task if it has an `mm`. A thread that adopts one keeps it to
-//! its end, when `do_exit` gives it up as for any process.
+//! To the switch, a task with an `mm` is a user task. A thread that adopts one keeps it to its end,
+//! when `do_exit` gives it up as for any process.
 //!
 //! Linux: 2.6.38 `use_mm`.
 
@@ -17,29 +17,29 @@ use crate::sched::rq::this_rq;
 use crate::sync::{IrqGuard, PreemptGuard};
 use crate::task::task_struct::TaskStruct;
 
-/// An address space under observation. Counts are what the switch sees; the case holds none,
-/// so it may look only while some task holds one.
+/// An address space under observation. It counts as no user, so the counts are those that the
+/// switch sees; a case may look only while some task holds one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mm(*mut MmStruct);
 
-// SAFETY: all that is shared of it is atomic.
+// SAFETY: every part of it that is shared is atomic.
 unsafe impl Send for Mm {}
 // SAFETY: as above.
 unsafe impl Sync for Mm {}
 
 impl Mm {
-    /// The running kernel thread moves into a new address space, as its first user.
+    /// Moves the running kernel thread into a new address space, as its first user.
     pub fn move_into_new() -> Result<Self, Verdict> {
         let mm = MmStruct::alloc().ok_or(crate::base::errno::Errno::ENOMEM)?;
-        // SAFETY: its first user is ours.
+        // SAFETY: the new address space has one user, which is ours to give.
         unsafe { adopt(mm) };
         Ok(Self(mm))
     }
 
-    /// The running kernel thread becomes one more user of it.
+    /// Makes the running kernel thread one more user of this address space.
     pub fn move_into(self) {
         self.get().counts.get_user();
-        // SAFETY: the user just counted.
+        // SAFETY: the user counted just above is ours to give.
         unsafe { adopt(self.0) };
     }
 
@@ -48,39 +48,39 @@ impl Mm {
         unsafe { &*self.0 }
     }
 
-    /// As a pointer, to compare.
+    /// Returns its address, for comparison.
     pub fn as_ptr(self) -> *mut MmStruct {
         self.0
     }
 
-    /// What `f` makes of it.
+    /// Calls `f` on the address space.
     pub fn with<R>(self, f: impl FnOnce(&MmStruct) -> R) -> R {
         f(self.get())
     }
 
-    /// CPUs on which it may be loaded, one bit each.
+    /// Returns the CPUs on which it may be loaded, one bit each.
     pub fn cpu_vm_mask(self) -> u32 {
         self.get().cpu_vm_mask.load(Ordering::Acquire)
     }
 
-    /// `mm_count`.
+    /// Returns `mm_count`.
     pub fn count(self) -> u32 {
         self.get().counts.count()
     }
 
-    /// `mm_users`.
+    /// Returns `mm_users`.
     pub fn users(self) -> u32 {
         self.get().counts.users()
     }
 
-    /// Physical address of the page directory.
+    /// Returns the physical address of the page directory.
     pub fn pgd(self) -> u32 {
         self.get().pgd.load(Ordering::Relaxed)
     }
 }
 
-/// Gives the running kernel thread the address space `mm`, whose user it takes over, and drops
-/// what it had borrowed.
+/// Gives the running kernel thread the address space `mm`, taking over one of its users, and drops
+/// the one that the thread had borrowed.
 ///
 /// # Safety
 /// 1. `mm` is live by a user that is the caller's to give.
@@ -96,18 +96,19 @@ unsafe fn adopt(mm: *mut MmStruct) {
         let old = me.active_mm.load(Ordering::Relaxed);
         me.mm.store(mm, Ordering::Relaxed);
         me.active_mm.store(mm, Ordering::Relaxed);
-        // SAFETY: we hold a count of what we borrowed, and by 1 a user of what we get; interrupts are off.
+        // SAFETY: we hold a count of what we borrowed, and by 1 a user of `mm`; interrupts are off.
         unsafe {
             membarrier_switch_mm(this_rq(), &*old, &*mm);
             switch_mm_irqs_off(&*old, &*mm);
         }
         old
     };
-    // SAFETY: the count that came with the borrowing; CR3 has moved on.
+    // SAFETY: the count is the one that came with the borrowing, and CR3 has moved on.
     unsafe { mmdrop(old) };
 }
 
-/// The running kernel thread, whatever it borrows, goes on with the kernel's own address space.
+/// Makes the running kernel thread borrow the kernel's own address space instead of its present
+/// one.
 pub fn borrow_init_mm() {
     let me = current();
     let init_mm = (&raw const INIT_MM).cast_mut();
@@ -115,7 +116,7 @@ pub fn borrow_init_mm() {
         let _no_preempt = PreemptGuard::new();
         let _irq = IrqGuard::new();
         let old = me.active_mm.swap(init_mm, Ordering::Relaxed);
-        // SAFETY: INIT_MM lives for ever, and the count of `old` is ours until below.
+        // SAFETY: INIT_MM lives for ever, and the count of `old` is ours until it is dropped below.
         unsafe {
             mmgrab(init_mm);
             membarrier_switch_mm(this_rq(), &*old, &*init_mm);
@@ -124,16 +125,16 @@ pub fn borrow_init_mm() {
         }
         old
     };
-    // SAFETY: the count that came with the borrowing; CR3 has moved on.
+    // SAFETY: the count is the one that came with the borrowing, and CR3 has moved on.
     unsafe { mmdrop(old) };
 }
 
-/// `active_mm` of a task.
+/// Returns the `active_mm` of a task.
 pub fn active_mm(task: &TaskStruct) -> *mut MmStruct {
     task.active_mm.load(Ordering::Relaxed)
 }
 
-/// What the running task runs on.
+/// Returns the `active_mm` of the running task.
 pub fn my_active_mm() -> *mut MmStruct {
     active_mm(&current())
 }

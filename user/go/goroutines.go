@@ -1,4 +1,5 @@
-// What a Go program needs of a kernel: goroutines on several threads, channels, timers, the collector.
+// What a Go program needs of a kernel: goroutines on several threads, channels, timers, the
+// collector.
 package main
 
 import (

@@ -31,10 +31,10 @@ pub fn sleep_ms(ms: u32) {
     nanosleep(ms / 1000, ms % 1000 * 1_000_000).expect("nanosleep");
 }
 
-/// Longer than anything takes that comes at all, however busy the host is.
+/// Nanoseconds longer than any event takes that comes at all, however busy the host is.
 pub const PATIENCE_NS: u64 = 15_000 * NS_PER_MS;
 
-/// Waits until `done`; false if it never comes true.
+/// Waits until `done`; returns false if that does not happen within [`PATIENCE_NS`].
 pub fn comes_true(mut done: impl FnMut() -> bool) -> bool {
     let end = monotonic_ns() + PATIENCE_NS;
     while !done() {
@@ -46,7 +46,7 @@ pub fn comes_true(mut done: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// The caller's switches: of its own will (`nvcsw`), preempted (`nivcsw`).
+/// Returns the caller's switches: voluntary (`nvcsw`) and preempted (`nivcsw`).
 pub fn switch_counts() -> Result<(u32, u32), Errno> {
     let mut rusage = [0u32; 18]; // 18 longs; the last two are the counts
     syscall(SYS_GETRUSAGE, [0, rusage.as_mut_ptr() as u32])?;

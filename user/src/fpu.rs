@@ -1,15 +1,15 @@
 //! x87 and SSE registers, filled with values that name their owner.
 //!
-//! The programs are compiled without floating point, so nothing but these functions
-//! touches the registers, and what they load stays live over any number of switches.
+//! The programs are compiled without floating point, so only these functions touch the registers,
+//! and what they load stays over any number of switches.
 //!
 //! Book: ch. 3, saving and loading the FPU, MMX and XMM registers. SDM: vol. 1, ch. 8, 10.
 
 use core::arch::asm;
 
-/// The control word that a new program finds.
+/// The x87 control word of a new program.
 pub const FRESH_CWD: u16 = 0x37f;
-/// The SSE control and status that a new program finds.
+/// The MXCSR of a new program.
 pub const FRESH_MXCSR: u32 = 0x1f80;
 
 /// Fills the x87 stack with `seed`, `seed + 1`, .. and loads the control word.
@@ -26,13 +26,13 @@ pub fn x87_load(seed: i32, cwd: u16) {
     }
 }
 
-/// `fninit`: an empty stack, [`FRESH_CWD`], no exception pending.
+/// Executes `fninit`: an empty stack, [`FRESH_CWD`], no exception pending.
 pub fn x87_reset() {
     // SAFETY: changes x87 registers only.
     unsafe { asm!("fninit") }
 }
 
-/// Takes the eight values off the x87 stack: the last loaded comes first.
+/// Pops the eight values of the x87 stack: the last loaded comes first.
 pub fn x87_take() -> [i32; 8] {
     let mut values = [0i32; 8];
     // SAFETY: writes 32 bytes to `values`; exceptions are masked by `x87_load`.
@@ -46,7 +46,7 @@ pub fn x87_take() -> [i32; 8] {
     values
 }
 
-/// (control, status, tag word); a tag word of 0xffff is an empty stack.
+/// Returns (control, status, tag word); a tag word of 0xffff is an empty stack.
 pub fn x87_environment() -> (u16, u16, u16) {
     let mut environment = [0u32; 7];
     // SAFETY: writes 28 bytes to `environment` and reads them back.
@@ -58,7 +58,7 @@ pub fn x87_environment() -> (u16, u16, u16) {
     (control, status, tag)
 }
 
-/// True if the x87 holds what `x87_load(seed, cwd)` left, which it then holds again.
+/// Returns whether the x87 holds what `x87_load(seed, cwd)` loaded, and loads it again.
 pub fn x87_holds(seed: i32, cwd: u16) -> bool {
     let (control, _, tag) = x87_environment();
     let values = x87_take();

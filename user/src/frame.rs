@@ -1,5 +1,5 @@
-//! A handler that shows the whole frame it was called with, and changes words of it; and a fault with
-//! chosen registers.
+//! A handler that copies the whole frame it was called with and changes words of it; and a fault
+//! with chosen registers.
 //!
 //! Linux: 2.6.38 `asm/sigframe.h`. Book: ch. 11, "Setting up the frame".
 
@@ -16,7 +16,7 @@ const SYS_SIGALTSTACK: u32 = 186;
 const SYS_RT_SIGPROCMASK: u32 = 175;
 const SIG_SETMASK: u32 = 2;
 
-// Words of a sigcontext.
+// Indices of the words of a sigcontext.
 pub const GS: usize = 0;
 pub const FS: usize = 1;
 pub const ES: usize = 2;
@@ -40,36 +40,36 @@ pub const FPSTATE: usize = 19;
 pub const OLDMASK: usize = 20;
 pub const CR2: usize = 21;
 
-/// CF, PF, AF, ZF, SF, DF, OF.
+/// The arithmetic flags: CF, PF, AF, ZF, SF, DF, OF.
 pub const ARITHMETIC: u32 = 0x0cd5;
 pub const CF: u32 = 1;
 pub const ZF: u32 = 0x40;
 pub const TF: u32 = 0x100;
 pub const DF: u32 = 0x400;
 pub const RF: u32 = 0x1_0000;
-/// What a page fault has left behind: the address that `cr2` still tells later.
+/// The address of an earlier page fault, which `cr2` in later frames still shows.
 pub const LAST_FAULT: u32 = 0x1230;
-/// `int $0x21`, which ring 3 may not: two bytes, #GP with error code 0x10a.
+/// The length of `int $0x21`, which ring 3 may not execute: #GP with error code 0x10a.
 pub const TRAP_BYTES: u32 = 2;
 
 pub type Words<const N: usize> = [AtomicU32; N];
 
-/// Registers to fault with, by the numbers above.
+/// The registers to fault with, by the indices above.
 pub static WANT: Words<22> = [const { AtomicU32::new(0) }; 22];
-/// Registers after sigreturn.
+/// The registers after sigreturn.
 pub static GOT: Words<22> = [const { AtomicU32::new(0) }; 22];
-/// Registers that the handler began with.
+/// The registers with which the handler began.
 pub static ENTRY: Words<22> = [const { AtomicU32::new(0) }; 22];
-/// The runtime's own: esp, ds, es, fs, gs, ss.
+/// The runtime's own registers: esp, ds, es, fs, gs, ss.
 pub static OWN: Words<6> = [const { AtomicU32::new(0) }; 6];
 /// The frame that the last handler found.
 pub static FRAME: Words<183> = [const { AtomicU32::new(0) }; 183];
-/// Whether it is one with siginfo.
+/// Whether that frame is one with siginfo.
 pub static RT: AtomicU32 = AtomicU32::new(0);
-/// Words to be changed in the frame: byte offset and value; the first pair with offset 0 ends them.
+/// The words to change in the frame: byte offset and value; the first pair with offset 0 ends them.
 pub static CHANGES: Words<64> = [const { AtomicU32::new(0) }; 64];
 pub static CALLS: AtomicU32 = AtomicU32::new(0);
-/// A stack to go on with.
+/// A stack on which the program can go on after sigreturn.
 pub static OTHER_STACK: Words<4096> = [const { AtomicU32::new(0) }; 4096];
 
 pub fn load<const N: usize>(words: &Words<N>) -> [u32; N] {
@@ -88,12 +88,12 @@ pub fn change(changes: &[(usize, u32)]) {
     }
 }
 
-/// Called by the handlers below with the address of the frame.
+/// Copies and changes the frame at this address; the handlers below call it.
 extern "C" fn look_at_frame(frame: u32) {
     CALLS.fetch_add(1, Relaxed);
     let words = if RT.load(Relaxed) != 0 { 67 } else { 183 };
     for (n, shown) in FRAME.iter().take(words).enumerate() {
-        // SAFETY: the frame that the kernel has made.
+        // SAFETY: within the frame that the kernel has made.
         let word = unsafe { (frame as *const u32).add(n).read_volatile() };
         shown.store(word, Relaxed);
     }
@@ -108,7 +108,7 @@ extern "C" fn look_at_frame(frame: u32) {
 }
 
 unsafe extern "C" {
-    /// Loads WANT, faults, and stores what comes back in GOT.
+    /// Loads WANT, faults, and stores the registers after the return in GOT.
     pub fn rt_frame_fault();
     /// The instruction that faults.
     pub static rt_frame_at: u8;

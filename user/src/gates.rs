@@ -1,7 +1,7 @@
 //! The ways into the kernel: `int $0x80`, the vDSO, a bare `sysenter`.
 //!
-//! Number in eax, arguments in ebx, ecx, edx, esi, edi, ebp, result in eax. The stubs
-//! are assembly functions because the compiler keeps esi and ebp for itself.
+//! The number is in eax, the arguments in ebx, ecx, edx, esi, edi, ebp, the result in eax. The
+//! stubs are assembly functions because the compiler keeps esi and ebp for itself.
 //!
 //! Linux: entry_32.S, vdso32/sysenter.S. SDM: vol. 2, INT, SYSENTER.
 
@@ -11,7 +11,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-/// Turns the kernel's answer into a result: -1..-4095 are errors.
+/// Turns the kernel's answer into a result: -1 to -4095 are errors.
 pub fn result(answer: i32) -> Result<u32, Errno> {
     match answer {
         -4095..=-1 => Err(Errno(-answer)),
@@ -19,48 +19,48 @@ pub fn result(answer: i32) -> Result<u32, Errno> {
     }
 }
 
-/// The system call `number` by `int $0x80`; missing arguments are 0.
+/// Makes the system call `number` by `int $0x80`; missing arguments are 0.
 pub fn syscall<const N: usize>(number: u32, arguments: [u32; N]) -> Result<u32, Errno> {
     result(raw_int80(number, arguments))
 }
 
-/// The same, with the kernel's answer as it is.
+/// As [`syscall`], but returns the kernel's answer as it is.
 pub fn raw_int80<const N: usize>(number: u32, arguments: [u32; N]) -> i32 {
-    // SAFETY: the stub keeps the C convention. What a system call may do to memory
-    // is for the typed wrappers to consider.
+    // SAFETY: the stub keeps the C convention. The typed wrappers answer for what a system call
+    // does to memory.
     unsafe { rt_int80(number, six(arguments).as_ptr()) }
 }
 
-/// The system call by `call *AT_SYSINFO`: sysenter, or what the vDSO prefers.
+/// Makes the system call `number` by `call *AT_SYSINFO`: sysenter, or what the vDSO prefers.
 pub fn raw_vdso<const N: usize>(number: u32, arguments: [u32; N]) -> i32 {
     assert!(RT_VSYSCALL.load(Relaxed) != 0, "no AT_SYSINFO");
     // SAFETY: as above, and the address is the kernel's own.
     unsafe { rt_vdso(number, six(arguments).as_ptr()) }
 }
 
-/// Runs `sched_yield` with `eflags` loaded just before `int $0x80`, and gives EFLAGS
-/// as they were just after it.
+/// Runs `sched_yield` with `eflags` loaded just before `int $0x80`; returns EFLAGS as they were
+/// just after it.
 pub fn yield_with_eflags(eflags: u32) -> u32 {
-    // SAFETY: the stub puts the caller's flags back.
+    // SAFETY: the stub restores the caller's flags.
     unsafe { rt_yield_int80(eflags) }
 }
 
-/// The same through a bare `sysenter` with the vDSO's stack frame, so that not even
-/// one instruction lies between `popfl` and the kernel.
+/// As [`yield_with_eflags`], through a bare `sysenter` with the vDSO's stack frame: not even one
+/// instruction lies between `popfl` and the kernel.
 pub fn yield_with_eflags_sysenter(eflags: u32) -> u32 {
-    // SAFETY: the stub puts the caller's flags back; the kernel returns into its vDSO,
-    // which pops the frame that the stub laid.
+    // SAFETY: the stub restores the caller's flags; the kernel returns into its vDSO, which pops
+    // the frame that the stub has pushed.
     unsafe { rt_yield_sysenter(eflags) }
 }
 
-/// `sched_yield` through the vDSO with all registers filled; true if ebx, ecx, edx,
-/// esi, edi, ebp and esp came back.
+/// Runs `sched_yield` through the vDSO with all registers filled; returns whether ebx, ecx, edx,
+/// esi, edi, ebp and esp are unchanged.
 pub fn vdso_keeps_registers() -> bool {
     // SAFETY: the stub keeps the C convention.
     unsafe { rt_vdso_keeps_registers() == 0 }
 }
 
-/// The same for `int $0x80`.
+/// As [`vdso_keeps_registers`], for `int $0x80`.
 pub fn int80_keeps_registers() -> bool {
     // SAFETY: the stub keeps the C convention.
     unsafe { rt_int80_keeps_registers() == 0 }
@@ -89,7 +89,7 @@ unsafe extern "C" {
 }
 
 global_asm!(
-    // A C function of (number, pointer to six words) around one way in.
+    // A C function of (number, pointer to six words) around one way into the kernel.
     ".macro rt_gate name, enter:vararg",
     ".globl \\name",
     ".type \\name, @function",

@@ -1,8 +1,8 @@
 //! Single instructions, each wrapped once.
 //!
-//! All of them are safe functions: in ring 3 the worst that any of them can do is to
-//! raise an exception, and that is what most callers want to see. Those that write
-//! memory write to an operand of their own. Each SAFETY line below rests on this.
+//! All of them are safe functions: in ring 3 the worst that any of them can do is raise an
+//! exception, which is what most callers want. Those that write memory write to an operand of their
+//! own. Each SAFETY line below rests on this.
 
 use core::arch::asm;
 
@@ -24,19 +24,19 @@ plain! {
     cli => "cli";
     sti => "sti";
     int3 => "int3";
-    /// A vector that the user may not call: its gate has DPL 0.
+    /// Calls a vector that the user may not call: its gate has DPL 0.
     int_0x20 => "int $0x20";
-    /// A vector without any gate for software.
+    /// Calls a vector without any gate for software.
     int_0xff => "int $0xff";
-    /// The page-fault vector, called as if it were a system call.
+    /// Calls the page-fault vector as if it were a system call.
     int_14 => "int $14";
-    /// A far call into the kernel's code segment.
+    /// Makes a far call into the kernel's code segment.
     lcall_kernel_cs => "lcall $0x60, $0";
-    /// #OF, with OF set by an addition.
+    /// Raises #OF, with OF set by an addition.
     overflow_into => "movb $0x7f, %al; addb $1, %al; into";
-    /// #BR: index 5 outside 0..=1.
+    /// Raises #BR: index 5 is outside 0..=1.
     bound => "pushl $1; pushl $0; movl $5, %eax; bound %eax, (%esp)";
-    /// #DE
+    /// Raises #DE.
     divide_by_zero => "xorl %edx, %edx; movl $1, %eax; xorl %ecx, %ecx; divl %ecx";
     read_dr7 => "movl %dr7, %eax";
     write_dr7 => "xorl %eax, %eax; movl %eax, %dr7";
@@ -47,12 +47,12 @@ plain! {
     rdmsr => "xorl %ecx, %ecx; rdmsr";
     lldt => "xorl %eax, %eax; lldt %ax";
     ltr => "movl $0x80, %eax; ltr %ax";
-    /// `iret` with NT set asks for a return to the task of the TSS's back link.
+    /// Executes `iret` with NT set, which asks for a return to the task of the TSS's back link.
     iret_with_nt => "pushfl; orl $0x4000, (%esp); popfl; iretl";
-    /// `iret` with VM set: a processor ignores VM in ring 3 and goes on at the next line; QEMU enters
-    /// virtual-8086 mode, with the four segments below the frame.
+    /// Executes `iret` with VM set: a processor ignores VM in ring 3 and goes on at the next line;
+    /// QEMU enters virtual-8086 mode, with the four segments below the frame.
     iret_with_vm => "pushl $0; pushl $0; pushl $0; pushl $0; pushl $0x7b; pushl %esp; pushfl; orl $0x20000, (%esp); pushl $0x73; pushl $1f; iretl; 1:";
-    /// A misaligned read with EFLAGS.AC set.
+    /// Makes a misaligned read with EFLAGS.AC set.
     misaligned_with_ac => "pushfl; orl $0x40000, (%esp); popfl; movl 1(%esp), %eax";
     /// Sets EFLAGS.TF: the instruction after the next one traps.
     set_tf => "pushfl; orl $0x100, (%esp); popfl; nop; nop";
@@ -67,7 +67,7 @@ pub fn read(address: u32) -> u32 {
     value
 }
 
-/// Writes a word where the compiler believes nothing to be.
+/// Writes a word where the compiler believes that there is nothing.
 pub fn write(address: u32, value: u32) {
     // SAFETY: the callers aim at memory that no Rust object owns.
     unsafe { asm!("movl {1}, ({0})", in(reg) address, in(reg) value, options(att_syntax)) }
@@ -78,30 +78,30 @@ pub fn jump(address: u32) {
     unsafe { asm!("jmp *{0}", in(reg) address, options(att_syntax)) }
 }
 
-/// #DE while esp is not the user's to use.
+/// Raises #DE while esp does not point to a user stack.
 pub fn divide_with_esp(esp: u32) {
-    // SAFETY: the program dies before it misses its stack.
+    // SAFETY: the program dies before it needs its stack again.
     unsafe {
         asm!("movl {0}, %esp; xorl %edx, %edx; xorl %ecx, %ecx; divl %ecx",
             in(reg) esp, options(att_syntax));
     }
 }
 
-/// #BP while esp is not the user's to use.
+/// Raises #BP while esp does not point to a user stack.
 pub fn int3_with_esp(esp: u32) {
-    // SAFETY: the program dies before it misses its stack.
+    // SAFETY: the program dies before it needs its stack again.
     unsafe { asm!("movl {0}, %esp; int3", in(reg) esp, options(att_syntax)) }
 }
 
-/// #GP while esp is not the user's to use.
+/// Raises #GP while esp does not point to a user stack.
 pub fn hlt_with_esp(esp: u32) {
-    // SAFETY: the program dies before it misses its stack.
+    // SAFETY: the program dies before it needs its stack again.
     unsafe { asm!("movl {0}, %esp; hlt", in(reg) esp, options(att_syntax)) }
 }
 
-/// A system call without arguments while esp is not the user's to use.
+/// Makes a system call without arguments while esp does not point to a user stack.
 pub fn call_with_esp(esp: u32, number: u32) {
-    // SAFETY: the program dies before it misses its stack.
+    // SAFETY: the program dies before it needs its stack again.
     unsafe {
         asm!("movl {0}, %esp; int $0x80; hlt", in(reg) esp, in("eax") number,
             options(att_syntax));
@@ -148,7 +148,7 @@ pub fn rdtsc() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// eax, ebx, ecx, edx.
+/// Returns eax, ebx, ecx, edx of CPUID.
 pub fn cpuid(leaf: u32) -> [u32; 4] {
     let (a, b, c, d);
     // SAFETY: as this file's head says.
@@ -173,7 +173,7 @@ pub fn cs() -> u16 {
     selector as u16
 }
 
-/// The task register. A processor with UMIP may refuse, and the kernel pretend.
+/// Returns the task register. A processor with UMIP may refuse, and the kernel pretend.
 pub fn str() -> u16 {
     let selector: u32;
     // SAFETY: as this file's head says.
@@ -188,7 +188,7 @@ pub fn gs() -> u16 {
     selector as u16
 }
 
-/// The programs keep nothing in %gs, %fs: any selector may be tried.
+/// Loads %gs. The programs keep nothing in %gs and %fs, so any selector may be tried.
 pub fn set_gs(selector: u16) {
     // SAFETY: as this file's head says.
     unsafe { asm!("movl {0}, %gs", in(reg) u32::from(selector), options(att_syntax)) }
@@ -206,19 +206,19 @@ pub fn set_fs(selector: u16) {
     unsafe { asm!("movl {0}, %fs", in(reg) u32::from(selector), options(att_syntax)) }
 }
 
-/// Only a selector that faults may be given: the data segment is not put back.
+/// Loads %ds with a selector that faults; no other may be passed, since %ds is not restored.
 pub fn set_ds(selector: u16) {
     // SAFETY: as this file's head says; the load raises #GP before it takes effect.
     unsafe { asm!("movl {0}, %ds", in(reg) u32::from(selector), options(att_syntax)) }
 }
 
-/// Only a selector that faults may be given.
+/// Loads %ss with a selector that faults; no other may be passed.
 pub fn set_ss(selector: u16) {
     // SAFETY: as this file's head says; the load raises #GP before it takes effect.
     unsafe { asm!("movl {0}, %ss", in(reg) u32::from(selector), options(att_syntax)) }
 }
 
-/// The word at %gs:0.
+/// Returns the word at %gs:0.
 pub fn gs_word() -> u32 {
     let word;
     // SAFETY: as this file's head says.
@@ -226,7 +226,7 @@ pub fn gs_word() -> u32 {
     word
 }
 
-/// The word at %fs:0.
+/// Returns the word at %fs:0.
 pub fn fs_word() -> u32 {
     let word;
     // SAFETY: as this file's head says.
@@ -234,7 +234,7 @@ pub fn fs_word() -> u32 {
     word
 }
 
-/// The word at %gs:4.
+/// Returns the word at %gs:4.
 pub fn gs_word_at_4() -> u32 {
     let word;
     // SAFETY: as this file's head says.
@@ -242,7 +242,7 @@ pub fn gs_word_at_4() -> u32 {
     word
 }
 
-/// `lar`: true if the GDT or LDT has a descriptor that ring 3 may load.
+/// Executes `lar`; returns whether the GDT or LDT has a descriptor that ring 3 may load.
 pub fn segment_exists(selector: u16) -> bool {
     let found: u8;
     // SAFETY: as this file's head says.

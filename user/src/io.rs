@@ -1,6 +1,6 @@
 //! `print!` and `println!` on fd 1, each a single write, and the panic handler.
 //!
-//! One write a call, so that lines of two tasks never mix.
+//! One write a call, so that the lines of two tasks never mix.
 
 use crate::{gates::syscall, process};
 use core::fmt::{self, Write};
@@ -17,7 +17,7 @@ pub fn write_all(mut bytes: &[u8]) {
     }
 }
 
-/// One line being put together; what does not fit goes out in a second write.
+/// A line being assembled; whatever does not fit goes out in a second write.
 struct Line {
     bytes: [u8; 512],
     used: usize,

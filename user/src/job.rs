@@ -1,4 +1,4 @@
-//! Jobs: processes that signals stop and let go on.
+//! Jobs: processes that signals stop and continue.
 //!
 //! Linux: wait(2), setpgid(2), signal(7).
 
@@ -25,9 +25,9 @@ const SYS_RT_SIGPENDING: u32 = 176;
 
 const SIGALRM: u32 = 14;
 
-/// `wait4`: also of children that have stopped.
+/// Flag of `wait4`: report children that have stopped, too.
 pub const WUNTRACED: u32 = 2;
-/// `wait4`: also of children that go on.
+/// Flag of `wait4`: report children that have continued, too.
 pub const WCONTINUED: u32 = 8;
 pub const SIGHUP: u32 = 1;
 pub const SIGKILL: u32 = 9;
@@ -36,7 +36,7 @@ pub const SIGSTOP: u32 = 19;
 pub const SIG_BLOCK: u32 = 0;
 pub const SIG_UNBLOCK: u32 = 1;
 
-/// The wait status of a process that goes on; without bit 7, which `wait4` leaves out.
+/// The wait status of a process that has continued; without bit 7, which `wait4` leaves out.
 pub const CONTINUED: WaitStatus = WaitStatus(0xff7f);
 
 /// The wait status of a process that `signal` has stopped.
@@ -50,15 +50,15 @@ extern "C" fn give_up(_: u32, _: Sigcontext) {
     IS_OVER.store(true, SeqCst);
 }
 
-/// SIGALRM when the caller has waited for so long that nothing will come; and again, in case it was
-/// not waiting just then. 0 turns it off.
+/// Asks for SIGALRM after a time in which every awaited event should have come; it repeats, in case
+/// the caller was not waiting just then. 0 turns it off.
 fn alarm_in(seconds: u32) {
     let again = u32::from(seconds != 0);
     let times = [again, 0, seconds, 0];
     syscall(SYS_SETITIMER, [0, times.as_ptr() as u32, 0]).expect("setitimer");
 }
 
-/// What `wait4` is to say of `child`; ETIMEDOUT if it says nothing.
+/// Returns the status of `child` from `wait4`; ETIMEDOUT if no report comes.
 pub fn hears(child: Child, options: u32) -> Result<WaitStatus, Errno> {
     IS_OVER.store(false, SeqCst);
     set_handler(SIGALRM, give_up).expect("sigaction");
@@ -66,7 +66,7 @@ pub fn hears(child: Child, options: u32) -> Result<WaitStatus, Errno> {
     let said = loop {
         match wait4(child.pid as i32, options) {
             Err(Errno::EINTR) if IS_OVER.load(SeqCst) => break Err(Errno::ETIMEDOUT),
-            // A SIGCHLD that a handler took.
+            // A handler took a SIGCHLD.
             Err(Errno::EINTR) => (),
             Ok((0, _)) => break Err(Errno::EAGAIN),
             Ok((pid, status)) if pid == child.pid => break Ok(status),
@@ -78,8 +78,8 @@ pub fn hears(child: Child, options: u32) -> Result<WaitStatus, Errno> {
     said
 }
 
-/// Stops who sleeps as often as it begins to sleep again, until it ends; what it ended with. After a
-/// minute, which is far more than it sleeps in all, with SIGKILL.
+/// Stops `sleeper` each time it sleeps again, until it ends; returns its status. After a minute,
+/// far longer than it sleeps in all, it is killed.
 pub fn stop_until_it_ends(sleeper: Child) -> Result<WaitStatus, Errno> {
     let give_up = monotonic_ns() + 60_000 * NS_PER_MS;
     loop {
@@ -96,25 +96,25 @@ pub fn stop_until_it_ends(sleeper: Child) -> Result<WaitStatus, Errno> {
     }
 }
 
-/// Lets others run until one has counted up.
+/// Yields until `word` is at least `at_least`.
 pub fn wait_for(word: &AtomicU32, at_least: u32) {
     while word.load(SeqCst) < at_least {
         sched_yield();
     }
 }
 
-/// kill, which cannot fail here.
+/// Sends a signal to a child, which cannot fail here.
 pub fn send(child: Child, signal: u32) {
     kill(child.pid, signal).expect("kill");
 }
 
-/// The same to the caller.
+/// Sends a signal to the caller.
 pub fn send_self(signal: u32) {
     kill(getpid(), signal).expect("kill");
 }
 
-/// A child in a process group of its own, as a shell makes them: without it the group would be
-/// orphaned, so it has to be there before any signal.
+/// Makes a child in a process group of its own, as a shell would. Without a member outside, a group
+/// is orphaned, so the group must exist before any signal is sent.
 pub fn job(body: impl FnOnce() -> i32) -> Child {
     let job = child(|| {
         syscall(SYS_SETPGID, [0, 0]).expect("setpgid");
@@ -130,14 +130,14 @@ pub fn change_blocked(how: u32, signal: u32) {
     syscall(SYS_RT_SIGPROCMASK, [how, &raw const set as u32, 0, 8]).expect("sigprocmask");
 }
 
-/// Whether a blocked signal was sent to the caller.
+/// Returns whether a blocked signal is pending for the caller.
 pub fn is_pending(signal: u32) -> bool {
     let mut set = [0u32; 2];
     syscall(SYS_RT_SIGPENDING, [set.as_mut_ptr() as u32, 8]).expect("sigpending");
     set[0] & 1 << (signal - 1) != 0
 }
 
-/// The letter in /proc/PID/stat.
+/// Returns the state letter from /proc/PID/stat.
 pub fn state_of(pid: u32) -> char {
     let mut path = *b"/proc/0000000000/stat\0";
     let mut rest = pid;
@@ -145,7 +145,7 @@ pub fn state_of(pid: u32) -> char {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    // A number with zeroes before it is none there.
+    // A number with leading zeros is not the name of a directory there.
     let zeroes = path[6..16]
         .iter()
         .take_while(|digit| **digit == b'0')
@@ -161,7 +161,7 @@ pub fn state_of(pid: u32) -> char {
     char::from(text[end + 2])
 }
 
-/// Runs for ever, and counts.
+/// Counts `word` up for ever.
 pub fn count(word: &AtomicU32) -> ! {
     loop {
         word.fetch_add(1, Relaxed);
@@ -169,8 +169,8 @@ pub fn count(word: &AtomicU32) -> ! {
     }
 }
 
-/// The same as a thread, in the word at this address of a page that stays.
+/// As [`count`], for a thread: counts in the word at this address of a page that stays.
 pub extern "C" fn count_in(word: u32) -> i32 {
-    // SAFETY: the caller's word; it is only counted up.
+    // SAFETY: the caller's word, which is only counted up.
     count(unsafe { &*(word as *const AtomicU32) })
 }

@@ -45,13 +45,13 @@ pub fn skip(name: fmt::Arguments<'_>, reason: &str) {
     line(format_args!("ok {number} {name} # SKIP {reason}"));
 }
 
-/// Cases so far: (good, bad).
+/// Returns the number of cases so far: (good, bad).
 pub fn totals() -> (u32, u32) {
     let bad = FAILED.load(Relaxed);
     (DONE.load(Relaxed) - bad, bad)
 }
 
-/// The exit status: 0 if the plan was kept and every case was good, otherwise 1.
+/// Returns the exit status: 0 if the plan was kept and every case was good, otherwise 1.
 #[must_use = "this is the program's exit status"]
 pub fn finish() -> i32 {
     let (planned, done, failed) = (
@@ -73,7 +73,7 @@ macro_rules! ok {
     };
 }
 
-/// `eq!(got, wanted, "name {}", ..)`: one case, which tells both values if they differ.
+/// `eq!(got, wanted, "name {}", ..)`: one case, which prints both values if they differ.
 #[macro_export]
 macro_rules! eq {
     ($got:expr, $wanted:expr, $($name:tt)+) => {{

@@ -1,7 +1,7 @@
 //! `rt`: the runtime of the ring-3 test programs.
 //!
-//! Static Linux/i386 programs without libc: they run unchanged on switch_to and on
-//! Linux, so that what they demand is known to be what Linux does. In reading order:
+//! Static Linux/i386 programs without libc: they run unchanged on switch_to and on Linux, which
+//! shows that they demand what Linux does. In reading order:
 //!
 //! - `start`     `_start`: registers at entry, argv, envp, auxv
 //! - `gates`     a system call by `int $0x80`, by the vDSO, by a bare `sysenter`
@@ -9,23 +9,23 @@
 //! - `io`        `print!`, one write a line; the panic handler
 //! - `ktap`      the test report
 //! - `process`   fork, exec, wait4; `child`, `expect_signal`
-//! - `sched`     yield, policies, one CPU for everybody
+//! - `sched`     yield, policies, one CPU for all tasks
 //! - `memory`    mmap, brk, a page shared by parent and children
 //! - `clock`     time, sleep, usage
 //! - `machine`   which kernel and which processor this is
 //! - `tls`       `set_thread_area` and `%gs`
 //! - `ports`     ioperm, iopl
-//! - `insn`      single instructions, most of which ought to fault
+//! - `insn`      single instructions, most of which should fault
 //! - `dice`      numbers that look random
-//! - `fast`      system calls inline, to be measured
+//! - `fast`      inline system calls, for measuring
 //! - `fpu`       x87 and SSE registers
 //! - `signals`   handlers, kill
-//! - `frame`     a handler that shows its frame
-//! - `job`       processes that are stopped and go on
-//! - `string`    memcpy and its like, for the compiler
+//! - `frame`     a handler that copies its frame
+//! - `job`       processes that are stopped and continue
+//! - `string`    memcpy and its like, which the compiler needs
 //! - `stack16`   a stack whose segment has 16 bits
 //! - `thread`    clone with shared memory
-//! - `perf`      what is counted of a task
+//! - `perf`      perf events
 //! - `proc`      files of `/proc`
 //! - `rseq`      restartable sequences
 //! - `relay`     two or more tasks that provably alternate

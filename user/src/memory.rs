@@ -21,7 +21,7 @@ pub const KERNEL_ADDRESS: u32 = 0xc010_0000;
 /// An address at which nothing is ever mapped: the page below the program.
 pub const UNMAPPED_ADDRESS: u32 = 0x0804_7000;
 
-/// `bytes` of zeroed anonymous memory.
+/// Maps `bytes` of zeroed anonymous memory and returns their address.
 pub fn mmap_anonymous(bytes: u32, prot: u32, sharing: u32) -> Result<u32, Errno> {
     let no_file = u32::MAX;
     syscall(
@@ -34,12 +34,12 @@ pub fn munmap(address: u32, bytes: u32) -> Result<(), Errno> {
     syscall(SYS_MUNMAP, [address, bytes]).map(drop)
 }
 
-/// Moves the end of the data segment, and says where it is; 0 only asks.
+/// Moves the end of the data segment and returns it; 0 only asks.
 pub fn brk(end: u32) -> u32 {
     syscall(SYS_BRK, [end]).expect("brk never answers an error number")
 }
 
-/// A page of words that stay common to the caller and its later children.
+/// A page of words that the caller and its later children share.
 pub type SharedPage = &'static [AtomicU32; 1024];
 
 pub fn shared_page() -> SharedPage {

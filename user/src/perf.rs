@@ -1,4 +1,4 @@
-//! Perf events: `perf_event_open`, and what its file answers.
+//! Perf events: `perf_event_open` and the answers of its file.
 
 use crate::{Errno, gates::syscall};
 
@@ -38,12 +38,12 @@ pub const IOC_QUERY_BPF: u32 = 0xc004_240a;
 pub const IOC_MODIFY_ATTRIBUTES: u32 = 0x4004_240b;
 pub const IOC_FLAG_GROUP: u32 = 1;
 
-/// Flags of the call.
+/// Flags of `perf_event_open`.
 pub const FD_NO_GROUP: u32 = 1;
 pub const FD_OUTPUT: u32 = 2;
 pub const PID_CGROUP: u32 = 4;
 
-/// "None" for a pid, a CPU or the leader of a group.
+/// Stands for "no task", "any CPU" or "no group leader".
 pub const NONE: u32 = u32::MAX;
 
 /// `struct perf_event_attr` of 112 bytes, in words of 64 bits.
@@ -52,7 +52,7 @@ pub const NONE: u32 = u32::MAX;
 pub struct Attr(pub [u64; 14]);
 
 impl Attr {
-    /// A software event.
+    /// Returns the attributes of a software event.
     pub fn software(config: u64, flags: u64) -> Self {
         let mut words = [0; 14];
         words[0] = 112 << 32 | 1;
@@ -66,29 +66,29 @@ impl Attr {
         self
     }
 
-    /// One word replaced.
+    /// Replaces one word.
     pub fn with(mut self, index: usize, word: u64) -> Self {
         self.0[index] = word;
         self
     }
 
-    /// The size in the structure, which the kernel writes with E2BIG.
+    /// Returns the size in the structure, which the kernel writes with E2BIG.
     pub fn size(&self) -> u32 {
         (self.0[0] >> 32) as u32
     }
 
-    /// The call as it is.
+    /// Calls `perf_event_open` with these attributes.
     pub fn open(&mut self, pid: u32, cpu: u32, group: u32, flags: u32) -> Result<u32, Errno> {
         let attr = self.0.as_mut_ptr() as u32;
         syscall(SYS_PERF_EVENT_OPEN, [attr, pid, cpu, group, flags])
     }
 }
 
-/// An open event. It ends when it is dropped.
+/// An open event, which is closed when dropped.
 pub struct Event(pub u32);
 
 impl Event {
-    /// `config` of the caller, on any CPU.
+    /// Opens the event `config` of the caller, on any CPU.
     pub fn of_me(config: u64, flags: u64) -> Self {
         Self::open(Attr::software(config, flags), 0, NONE)
     }
@@ -97,7 +97,7 @@ impl Event {
         Self(attr.open(pid, NONE, group, 0).expect("perf_event_open"))
     }
 
-    /// Fills as many words as there are.
+    /// Reads `N` words.
     pub fn read_words<const N: usize>(&self) -> Result<[u64; N], Errno> {
         let mut words = [0; N];
         let read = syscall(SYS_READ, [self.0, words.as_mut_ptr() as u32, 8 * N as u32])?;
@@ -105,7 +105,7 @@ impl Event {
         Ok(words)
     }
 
-    /// The value of an event without a format.
+    /// Returns the value of an event without a format.
     pub fn read(&self) -> u64 {
         self.read_words::<1>().expect("read of an event")[0]
     }
@@ -126,7 +126,7 @@ impl Event {
         self.ioctl(IOC_RESET, 0).expect("RESET");
     }
 
-    /// The number by which a group tells it.
+    /// Returns the number that identifies the event in a group.
     pub fn id(&self) -> u64 {
         let mut id = 0u64;
         self.ioctl(IOC_ID, &raw mut id as u32).expect("ID");
@@ -136,7 +136,7 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // An event's file has nothing that could fail at its end.
+        // Closing an event's file cannot fail.
         let _ = syscall(SYS_CLOSE, [self.0]);
     }
 }

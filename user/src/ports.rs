@@ -1,4 +1,4 @@
-//! ioperm and iopl: which ports ring 3 may touch.
+//! ioperm and iopl: which ports ring 3 may use.
 //!
 //! Book: ch. 3, the I/O permission bitmap. Linux: arch/x86/kernel/ioport.c.
 
@@ -7,7 +7,7 @@ use crate::{Errno, gates::syscall};
 const SYS_IOPERM: u32 = 101;
 const SYS_IOPL: u32 = 110;
 
-/// The POST diagnostic port: a write is seen by nobody and harms nobody.
+/// The POST diagnostic port: a write has no effect.
 pub const POST: u16 = 0x80;
 /// The last port; an access of two bytes there would leave the bitmap.
 pub const LAST: u16 = 0xffff;
@@ -20,5 +20,5 @@ pub fn iopl(level: u32) -> Result<(), Errno> {
     syscall(SYS_IOPL, [level]).map(drop)
 }
 
-/// EFLAGS.IOPL in its place.
+/// IOPL 3 in its place in EFLAGS.
 pub const IOPL_3: u32 = 3 << 12;

@@ -1,4 +1,4 @@
-//! Files of `/proc`: read as a whole, and taken apart.
+//! Files of `/proc`: reading them as a whole and parsing them.
 //!
 //! Linux: proc(5).
 
@@ -40,7 +40,7 @@ impl Write for Text {
     }
 }
 
-/// Where a link leads.
+/// Returns the target of a symbolic link.
 pub fn link(path: fmt::Arguments<'_>) -> Result<Text, Errno> {
     let path = text(path);
     let mut target = [0u8; 90];
@@ -52,7 +52,7 @@ pub fn link(path: fmt::Arguments<'_>) -> Result<Text, Errno> {
     Ok(text(format_args!("{target}")))
 }
 
-/// A short text, as a path.
+/// Returns a short text, usable as a path.
 pub fn text(what: fmt::Arguments<'_>) -> Text {
     let mut text = Text {
         bytes: [0; 96],
@@ -62,7 +62,7 @@ pub fn text(what: fmt::Arguments<'_>) -> Text {
     text
 }
 
-/// The descriptor.
+/// Opens a file and returns its descriptor.
 pub fn open(path: &Text, flags: u32) -> Result<u32, Errno> {
     syscall(SYS_OPEN, [path.bytes.as_ptr() as u32, flags, 0])
 }
@@ -72,7 +72,7 @@ pub fn close(fd: u32) {
     syscall(SYS_CLOSE, [fd]).expect("close");
 }
 
-/// What is left of an open file, from its position on.
+/// Reads the rest of an open file, from its position on.
 pub fn read_fd(fd: u32, buffer: &mut [u8]) -> Result<&str, Errno> {
     let mut used = 0;
     loop {
@@ -84,7 +84,7 @@ pub fn read_fd(fd: u32, buffer: &mut [u8]) -> Result<&str, Errno> {
     }
 }
 
-/// The whole file at a path.
+/// Reads the whole file at a path.
 pub fn read<'b>(buffer: &'b mut [u8], path: fmt::Arguments<'_>) -> Result<&'b str, Errno> {
     let fd = open(&text(path), 0)?;
     let read = read_fd(fd, buffer);
@@ -92,14 +92,14 @@ pub fn read<'b>(buffer: &'b mut [u8], path: fmt::Arguments<'_>) -> Result<&'b st
     read
 }
 
-/// What follows `name:` in a text of lines.
+/// Returns the rest of the line that begins with `name:`.
 pub fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .map(str::trim)
 }
 
-/// Field `number` of `/proc/PID/stat`, from 3 on.
+/// Returns field `number` of `/proc/PID/stat`, from 3 on.
 pub fn stat_field(text: &str, number: usize) -> Option<&str> {
     text.rsplit_once(')')?.1.split_whitespace().nth(number - 3)
 }
@@ -122,7 +122,7 @@ pub fn each_name(path: &str, mut visit: impl FnMut(&str)) {
     close(fd);
 }
 
-/// The first number of a line of our own `status`; a size is in kilobytes.
+/// Returns the first number of a line of our own `status`; a size is in kilobytes.
 pub fn status_number(name: &str) -> Option<u32> {
     let mut buffer = [0; 8192];
     let status = read(&mut buffer, format_args!("/proc/self/status")).ok()?;
@@ -132,7 +132,7 @@ pub fn status_number(name: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// Field `number` of a `stat` file, as a number.
+/// Returns field `number` of a `stat` file as a number.
 pub fn stat_number(path: fmt::Arguments<'_>, number: usize) -> Option<i64> {
     let mut buffer = [0; 1024];
     stat_field(read(&mut buffer, path).ok()?, number)?
@@ -140,11 +140,11 @@ pub fn stat_number(path: fmt::Arguments<'_>, number: usize) -> Option<i64> {
         .ok()
 }
 
-/// Writes or reads a word of each page of private memory of the caller's.
+/// Writes or reads a word of each page of the caller's private memory.
 pub fn touch(address: u32, bytes: u32, write: bool) {
     for page in (address..address + bytes).step_by(4096) {
         let word = page as *mut u32;
-        // SAFETY: the caller's mapping, which nobody else uses.
+        // SAFETY: the caller's mapping, which no other code uses.
         unsafe {
             match write {
                 true => word.write_volatile(1),

@@ -14,7 +14,7 @@ const SYS_EXIT_GROUP: u32 = 252;
 
 pub const WNOHANG: u32 = 1;
 
-/// A user without privileges, by custom "nobody".
+/// A user without privileges, "nobody" by custom.
 pub const NOBODY: u32 = 65534;
 
 /// The signals by which a faulting program dies.
@@ -54,17 +54,17 @@ pub fn setuid(uid: u32) -> Result<(), Errno> {
     syscall(SYS_SETUID32, [uid]).map(drop)
 }
 
-/// 0 in the child, its number in the parent.
+/// Forks: returns 0 in the child and the child's number in the parent.
 pub fn fork() -> Result<u32, Errno> {
     syscall(SYS_FORK, [])
 }
 
-/// Replaces the program; comes back only with an error. The environment is handed on.
+/// Executes a program, passing the environment on; returns only with an error.
 pub fn execve(path: &CStr, arguments: &[&CStr]) -> Errno {
     execve_with(path, arguments, None)
 }
 
-/// The same with one variable more, `NAME=value`.
+/// As [`execve`], with one variable more, `NAME=value`.
 pub fn execve_with(path: &CStr, arguments: &[&CStr], variable: Option<&'static CStr>) -> Errno {
     let mut argv = [null(); 16];
     let mut envp = [null(); 16];
@@ -88,7 +88,7 @@ pub fn execve_with(path: &CStr, arguments: &[&CStr], variable: Option<&'static C
     }
 }
 
-/// Runs this very program again with one argument.
+/// Executes this program again with one argument.
 pub fn exec_self(argument: &CStr) -> ! {
     let path = start::arg_cstr(0).expect("a program is told its path");
     let errno = execve(path, &[path, argument]);
@@ -96,7 +96,7 @@ pub fn exec_self(argument: &CStr) -> ! {
     exit(102)
 }
 
-/// What `wait4` says of a dead child.
+/// The status of a dead child, from `wait4`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct WaitStatus(pub u32);
 
@@ -109,7 +109,7 @@ impl WaitStatus {
         Self(signal)
     }
 
-    /// Without bit 7, which says only whether a core was dumped.
+    /// Returns the status without bit 7, which says only whether a core was dumped.
     pub const fn without_core(self) -> Self {
         Self(self.0 & !0x80)
     }
@@ -124,7 +124,7 @@ impl fmt::Debug for WaitStatus {
     }
 }
 
-/// (pid, status), or pid 0 with WNOHANG if nobody died yet.
+/// Returns (pid, status), or pid 0 with WNOHANG if no child has died yet.
 pub fn wait4(pid: i32, options: u32) -> Result<(u32, WaitStatus), Errno> {
     let mut status = 0u32;
     let pid = syscall(SYS_WAIT4, [pid as u32, &raw mut status as u32, options, 0])?;
@@ -161,7 +161,7 @@ pub fn expect_exit(name: &str, status: u32, body: impl FnOnce() -> i32) {
     eq!(child(body).wait(), WaitStatus::exited(status), "{name}");
 }
 
-/// True if `body` in a child is killed by SIGSEGV.
+/// Returns whether SIGSEGV kills `body` in a child.
 pub fn segfaults<T>(body: impl FnOnce() -> T) -> bool {
     let status = child(|| {
         body();

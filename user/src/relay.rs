@@ -1,14 +1,12 @@
 //! Tasks that provably alternate.
 //!
-//! [`alternate`] forks one child per role and passes a turn round them, all SCHED_FIFO
-//! on one CPU. A child with the turn checks its property and hands the turn on; then
-//! it yields until the turn comes back. For the turn to come back every other child
-//! must have run, so each round is at least one switch per role, and each check looks
-//! at state that has been switched out and in again.
+//! [`alternate`] forks one child per role and passes a turn round them, all SCHED_FIFO on one CPU.
+//! A child with the turn checks its property and passes the turn on; then it yields until the turn
+//! comes back. Before that every other child must have run, so each round is at least one switch
+//! per role, and each check looks at state that has been switched out and in again.
 //!
-//! Words of the shared page: 0 whose turn; 1 turns passed; 2 mask of those who left;
-//! 16.. the round in which a role first broke its property, plus 1; 64.. how a thread
-//! ended.
+//! Words of the shared page: 0 whose turn it is; 1 turns passed; 2 mask of those that left; from 16
+//! on, the round in which a role first broke its property, plus 1; from 64 on, how a thread ended.
 
 use crate::{
     WaitStatus, child,
@@ -29,18 +27,18 @@ const ENDED: usize = 64;
 /// Most roles that one relay can have.
 pub const MAX_ROLES: usize = 32;
 
-/// Yields in vain before a child gives up, with this exit status.
+/// Yields without a turn before a child gives up, with this exit status.
 const PATIENCE: u32 = 1_000_000;
 pub const STALLED: u32 = 103;
 
-/// What one of the tasks does.
+/// What one task of a relay does.
 #[derive(Clone, Copy)]
 pub struct Role<'a> {
-    /// Once, before the first round.
+    /// Called once, before the first round.
     pub set: &'a dyn Fn(),
-    /// With the turn, in each round: is it still as it was set?
+    /// Called with the turn, in each round: returns whether the property still holds.
     pub holds: &'a dyn Fn(u32) -> bool,
-    /// Without the turn: gives up the CPU.
+    /// Called without the turn: yields the CPU.
     pub give_way: &'a dyn Fn(),
 }
 
@@ -54,14 +52,14 @@ impl<'a> Role<'a> {
     }
 }
 
-/// How a relay went.
+/// The result of a relay.
 pub struct Outcome {
     page: SharedPage,
     statuses: [WaitStatus; MAX_ROLES],
 }
 
 impl Outcome {
-    /// True if the role's property held in every round and the child ended well.
+    /// Returns whether the role's property held in every round and the child ended well.
     pub fn held(&self, role: usize) -> bool {
         let broken = self.page[BROKEN + role].load(SeqCst);
         if broken != 0 {
@@ -76,7 +74,8 @@ impl Outcome {
         self.statuses[role]
     }
 
-    /// Turns that went from one task to another: at least so many switches.
+    /// Returns how often the turn went from one task to another: at least so many switches
+    /// happened.
     pub fn passed(&self) -> u32 {
         self.page[PASSED].load(SeqCst)
     }
@@ -102,8 +101,8 @@ pub fn alternate(rounds: u32, roles: &[Role<'_>]) -> Outcome {
     Outcome { page, statuses }
 }
 
-/// The same with threads of the caller: one address space, so that only what belongs to
-/// the task itself is switched. They end before this returns.
+/// As [`alternate`], with threads of the caller: one address space, so only state of the task
+/// itself is switched. They end before this returns.
 pub fn alternate_threads(rounds: u32, tls: &[UserDesc], roles: &[Role<'_>]) -> Outcome {
     assert!((2..=MAX_ROLES).contains(&roles.len()) && tls.len() == roles.len());
     fifo_on_one_cpu();
@@ -177,7 +176,7 @@ fn take_turn(page: SharedPage, me: usize, role: &Role<'_>) {
     exit(STALLED as i32)
 }
 
-/// Hands the turn to the next role that is still there.
+/// Passes the turn to the next role that is still there.
 fn pass_on(page: SharedPage, me: usize, roles: usize) {
     let left = page[LEFT].load(SeqCst);
     let next = (1..=roles)

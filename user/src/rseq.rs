@@ -1,8 +1,8 @@
 //! Restartable sequences: registration, and two critical sections in assembly.
 //!
-//! A section says where it is (`rseq_cs`) before its first instruction. If the thread is
-//! preempted, moved or interrupted by a signal before the last one, the commit, it goes
-//! on at the abort handler instead, before which the signature stands.
+//! A section announces itself (`rseq_cs`) before its first instruction. If the thread is preempted,
+//! moved or interrupted by a signal before the last one, the commit, it continues at the abort
+//! handler, which the signature precedes.
 //!
 //! Linux: rseq(2), `kernel/rseq.c`.
 
@@ -15,19 +15,19 @@ use core::{
 
 pub const SYS_RSEQ: u32 = 386;
 pub const UNREGISTER: u32 = 1;
-/// What stands before each abort handler of these programs.
+/// The word before each abort handler of these programs.
 pub const SIGNATURE: u32 = 0x5350_5250;
 
 pub const NO_RESTART_ON_PREEMPT: u32 = 1;
 pub const NO_RESTART_ON_SIGNAL: u32 = 2;
 pub const NO_RESTART_ON_MIGRATE: u32 = 4;
 
-/// `struct rseq`, one a thread.
+/// `struct rseq`, one for each thread.
 #[repr(C, align(32))]
 pub struct Rseq {
     pub cpu_id_start: AtomicU32,
     pub cpu_id: AtomicU32,
-    /// A pointer of 64 bits.
+    /// The descriptor of the current section: a pointer of 64 bits.
     pub rseq_cs: [AtomicU32; 2],
     pub flags: AtomicU32,
     unused: [u32; 3],
@@ -60,7 +60,7 @@ impl Rseq {
         rseq(self.address(), 32, UNREGISTER, SIGNATURE)
     }
 
-    /// The section that the thread says it is in.
+    /// Returns the section that the thread has announced.
     pub fn section(&self) -> u32 {
         self.rseq_cs[0].load(SeqCst)
     }
@@ -76,7 +76,7 @@ pub fn rseq(address: u32, bytes: u32, flags: u32, signature: u32) -> Result<(), 
     syscall(SYS_RSEQ, [address, bytes, flags, signature]).map(drop)
 }
 
-/// `struct rseq_cs`: where a section is.
+/// `struct rseq_cs`: the addresses of a section.
 #[repr(C, align(32))]
 #[derive(Clone, Copy)]
 pub struct Section {
@@ -88,7 +88,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// The section of [`spin`].
+    /// Returns the section of [`spin`].
     pub fn of_spin(flags: u32) -> Self {
         Self::between(
             rt_rseq_spin_start,
@@ -98,7 +98,7 @@ impl Section {
         )
     }
 
-    /// The section of [`count`].
+    /// Returns the section of [`count`].
     pub fn of_count() -> Self {
         Self::between(
             rt_rseq_count_start,
@@ -143,13 +143,13 @@ fn ending(answer: u32) -> Ending {
     }
 }
 
-/// Turns round in `section` until `stop` is not 0, adding 1 to `turned` each time: the end is another's
-/// word and no number of turns, however slow the machine.
+/// Loops in `section` until `stop` is not 0, adding 1 to `turned` each time: another task ends it,
+/// not a number of turns, however slow the machine.
 ///
-/// One that was interrupted before its first turn is begun again.
+/// A section that is interrupted before its first turn is begun again.
 pub fn spin(rseq: &Rseq, section: &Section, turned: &AtomicU32, stop: &AtomicU32) -> Ending {
     loop {
-        // SAFETY: the stub keeps the C convention, and writes to the two it is given.
+        // SAFETY: the stub keeps the C convention, and writes only to the two that it is given.
         let answer = unsafe { rt_rseq_spin(rseq, section, turned.as_ptr(), stop.as_ptr()) };
         if turned.load(SeqCst) != 0 {
             return ending(answer);
@@ -157,7 +157,7 @@ pub fn spin(rseq: &Rseq, section: &Section, turned: &AtomicU32, stop: &AtomicU32
     }
 }
 
-/// Adds 1 to this CPU's counter without any lock: reads it, lets `delay` turns pass, and commits by
+/// Adds 1 to this CPU's counter without a lock: reads it, lets `delay` turns pass, and commits by
 /// writing it.
 pub fn count(rseq: &Rseq, section: &Section, counters: &[AtomicU32], delay: u32) -> Ending {
     // SAFETY: as above; the kernel's CPU numbers are below the number of counters.

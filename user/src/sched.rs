@@ -21,7 +21,7 @@ pub fn sched_yield() {
     let _ = syscall(SYS_SCHED_YIELD, []);
 }
 
-/// `pid` 0 is the caller.
+/// Sets policy and priority of a task; `pid` 0 is the caller.
 pub fn sched_setscheduler(pid: u32, policy: u32, priority: u32) -> Result<(), Errno> {
     let param = [priority];
     syscall(SYS_SCHED_SETSCHEDULER, [pid, policy, param.as_ptr() as u32]).map(drop)
@@ -37,8 +37,8 @@ pub fn sched_getparam(pid: u32) -> Result<u32, Errno> {
     Ok(priority)
 }
 
-/// Keeps the caller, and the children to come, on CPU 0, so that two tasks take turns
-/// by being switched, never by running side by side.
+/// Keeps the caller and its future children on CPU 0: two tasks take turns by being switched, never
+/// by running side by side.
 pub fn stay_on_one_cpu() {
     let mask = [1u32];
     match syscall(SYS_SCHED_SETAFFINITY, [0, 4, mask.as_ptr() as u32]) {
@@ -47,7 +47,7 @@ pub fn stay_on_one_cpu() {
     }
 }
 
-/// The CPUs that the caller may run on, one bit each, of the first 32.
+/// Returns the CPUs that the caller may run on, one bit each, of the first 32.
 pub fn get_affinity() -> u32 {
     let mut mask = [0u32; 32];
     match syscall(SYS_SCHED_GETAFFINITY, [0, 128, mask.as_mut_ptr() as u32]) {
@@ -56,13 +56,13 @@ pub fn get_affinity() -> u32 {
     }
 }
 
-/// Chooses the CPUs that `pid` may run on; 0 is the caller.
+/// Sets the CPUs that `pid` may run on; 0 is the caller.
 pub fn set_affinity(pid: u32, mask: u32) -> Result<(), Errno> {
     let mask = [mask];
     syscall(SYS_SCHED_SETAFFINITY, [pid, 4, mask.as_ptr() as u32]).map(drop)
 }
 
-/// One CPU, SCHED_FIFO: a `sched_yield` is then a switch whenever another is ready.
+/// One CPU and SCHED_FIFO: `sched_yield` is then a switch whenever another task is ready.
 pub fn fifo_on_one_cpu() {
     stay_on_one_cpu();
     sched_setscheduler(0, SCHED_FIFO, PRIORITY).expect("SCHED_FIFO");

@@ -1,4 +1,4 @@
-//! Signals with handlers: rt_sigaction, kill, and the way back.
+//! Signals with handlers: rt_sigaction, kill, and the return.
 //!
 //! Linux: sigaction(2), sigreturn(2). Book: ch. 11, "Catching the Signal".
 
@@ -9,19 +9,19 @@ const SYS_KILL: u32 = 37;
 const SYS_RT_SIGACTION: u32 = 174;
 const SA_RESTORER: u32 = 0x0400_0000;
 
-/// The handler is told more, and has a `ucontext` to return through.
+/// The handler gets a `siginfo`, and a `ucontext` to return through.
 pub const SA_SIGINFO: u32 = 0x4;
 /// The handler runs on the alternate stack.
 pub const SA_ONSTACK: u32 = 0x0800_0000;
 /// The signal is not blocked while its handler runs.
 pub const SA_NODEFER: u32 = 0x4000_0000;
 
-/// Calls that the signal interrupts go on after it.
+/// Calls that the signal interrupts continue after it.
 pub const SA_RESTART: u32 = 0x1000_0000;
 
 pub const SIGUSR1: u32 = 10;
 
-/// What a handler finds above its argument: the interrupted registers.
+/// The interrupted registers, which a handler finds above its argument.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Sigcontext {
@@ -29,23 +29,23 @@ pub struct Sigcontext {
 }
 
 impl Sigcontext {
-    /// Where the program was interrupted.
+    /// Returns the address at which the program was interrupted.
     pub fn ip(&self) -> u32 {
         self.words[14]
     }
 
-    /// Has sigreturn load another %cs.
+    /// Makes sigreturn load another %cs.
     pub fn set_cs(&mut self, selector: u16) {
         self.set(15, u32::from(selector));
     }
 
-    /// Has sigreturn load another %ss.
+    /// Makes sigreturn load another %ss.
     pub fn set_ss(&mut self, selector: u16) {
         self.set(18, u32::from(selector));
     }
 
     fn set(&mut self, word: usize, value: u32) {
-        // SAFETY: a word of ours; volatile, since sigreturn reads what nobody else does.
+        // SAFETY: a word of ours; volatile, since only sigreturn reads it.
         unsafe { (&raw mut self.words[word]).write_volatile(value) };
     }
 }
@@ -53,26 +53,26 @@ impl Sigcontext {
 /// A signal handler.
 pub type Handler = extern "C" fn(signal: u32, context: Sigcontext);
 
-/// Has `handler` called at `signal`.
+/// Makes `handler` the handler of `signal`.
 pub fn set_handler(signal: u32, handler: Handler) -> Result<(), Errno> {
     set_handler_with(signal, handler, 0)
 }
 
-/// An action as rt_sigaction takes it.
+/// An action in the form of rt_sigaction.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Action {
     /// Address of the handler.
     pub handler: u32,
     pub flags: u32,
-    /// Where the handler returns to, with SA_RESTORER.
+    /// The address to which the handler returns, with SA_RESTORER.
     pub restorer: u32,
-    /// Blocked meanwhile: signals 1 to 32, 33 to 64.
+    /// Signals blocked while the handler runs: 1 to 32, 33 to 64.
     pub mask: [u32; 2],
 }
 
 impl Action {
-    /// `handler` with `flags`, and the restorer for them.
+    /// Returns an action with `handler`, `flags` and the restorer for them.
     pub fn new(handler: u32, flags: u32) -> Self {
         let restorer = match flags & SA_SIGINFO {
             0 => rt_restorer as *const () as u32,
@@ -86,14 +86,14 @@ impl Action {
         }
     }
 
-    /// Makes it the action at `signal`.
+    /// Makes this the action of `signal`.
     pub fn set(&self, signal: u32) -> Result<(), Errno> {
         let action = core::ptr::from_ref(self) as u32;
         syscall(SYS_RT_SIGACTION, [signal, action, 0, 8]).map(drop)
     }
 }
 
-/// The same with flags.
+/// As [`set_handler`], with flags.
 pub fn set_handler_with(signal: u32, handler: Handler, flags: u32) -> Result<(), Errno> {
     Action::new(handler as usize as u32, flags).set(signal)
 }

@@ -1,7 +1,7 @@
-//! A stack whose segment has 16 bits, from an LDT: there a return from the kernel loads only the low
-//! half of esp. Nothing is kept on it; it is only there while the kernel is entered.
+//! A stack whose segment has 16 bits, from an LDT: with it, a return from the kernel loads only the
+//! low half of esp. Nothing is kept on it; it is in use only while the program is in the kernel.
 //!
-//! Linux: 2.6.12, the way back to a 16-bit stack in entry.S. SDM: volume 1, 6.2.3.
+//! Linux: 2.6.12, the return to a 16-bit stack in entry.S. SDM: vol. 1, 6.2.3.
 
 use crate::tls::UserDesc;
 use core::arch::global_asm;
@@ -12,7 +12,7 @@ const SYS_MODIFY_LDT: u32 = 123;
 const SYS_SCHED_YIELD: u32 = 158;
 const SPIN: u32 = u32::MAX;
 
-/// Another stack.
+/// Selector and stack pointer of the other stack.
 #[derive(Clone, Copy)]
 pub struct Stack {
     pub ss: u16,
@@ -20,40 +20,40 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// esp after a system call.
+    /// Returns esp after a system call.
     pub fn after_getpid(self) -> u32 {
         self.after(SYS_GETPID, [0; 3])
     }
 
-    /// esp after a signal to oneself, whose handler has returned.
+    /// Returns esp after a signal to the caller, whose handler has returned.
     pub fn after_kill(self, pid: u32, signal: u32) -> u32 {
         self.after(SYS_KILL, [pid, signal, 0])
     }
 
-    /// esp after one in which others have run.
+    /// Returns esp after a system call during which other tasks have run.
     pub fn after_yield(self) -> u32 {
         self.after(SYS_SCHED_YIELD, [0; 3])
     }
 
-    /// esp after so many turns, or as soon as it is another.
+    /// Returns esp after `turns` turns, or as soon as it has changed.
     pub fn after_spinning(self, turns: u32) -> u32 {
         self.after(SPIN, [turns, 0, 0])
     }
 
-    /// esp after an entry of the LDT was written.
+    /// Returns esp after an entry of the LDT was written.
     pub fn after_writing_ldt(self, desc: &UserDesc) -> u32 {
         self.after(SYS_MODIFY_LDT, [0x11, core::ptr::from_ref(desc) as u32, 16])
     }
 
     fn after(self, call: u32, arguments: [u32; 3]) -> u32 {
         let [a, b, c] = arguments;
-        // SAFETY: comes back with the stack it was called with; the call is one of those above.
+        // SAFETY: returns with the stack it was called with; the call is one of those above.
         unsafe { rt_on_stack(u32::from(self.ss), self.esp, call, a, b, c) }
     }
 }
 
 unsafe extern "C" {
-    /// Does a system call, or spins `a` times if it is `SPIN`, with this ss and esp; returns esp.
+    /// Makes a system call, or spins `a` times if it is `SPIN`, with this ss and esp; returns esp.
     fn rt_on_stack(ss: u32, esp: u32, call: u32, a: u32, b: u32, c: u32) -> u32;
 }
 

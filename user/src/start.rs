@@ -1,7 +1,7 @@
-//! `_start`: the first instruction in ring 3, and what the kernel left on the stack.
+//! `_start`: the first instruction in ring 3, and the stack that the kernel has set up.
 //!
-//! The registers are stored before anything else is done, so that a program can tell
-//! how it was entered. Then `program_main`, and `exit` with its result.
+//! It stores the registers before it does anything else, so a program can tell how it was entered.
+//! Then it calls `program_main`, and `exit` with its result.
 //!
 //! Linux: create_elf_tables, start_thread. Stack at entry, upwards from esp:
 //! argc, argv.., 0, envp.., 0, (type, value).., AT_NULL.
@@ -117,16 +117,16 @@ extern "C" fn rust_start() -> ! {
 }
 
 pub fn entry_state() -> EntryState {
-    // SAFETY: nobody writes after `_start`.
+    // SAFETY: nothing writes it after `_start`.
     unsafe { *ENTRY.0.get() }
 }
 
-/// Where the program begins.
+/// Returns the address at which the program begins.
 pub fn entry_address() -> u32 {
     _start as *const () as u32
 }
 
-/// Word `index` of the initial stack: 0 is argc.
+/// Returns word `index` of the initial stack: 0 is argc.
 fn stack_word(index: usize) -> u32 {
     // SAFETY: the kernel's vector ends in AT_NULL, and the callers stop there.
     unsafe { (entry_state().esp as *const u32).add(index).read() }
@@ -141,7 +141,7 @@ pub fn argc() -> usize {
     stack_word(0) as usize
 }
 
-/// Argument `index`; 0 is the program's own path.
+/// Returns argument `index`; 0 is the program's own path.
 pub fn arg_cstr(index: usize) -> Option<&'static CStr> {
     (index < argc()).then(|| string(stack_word(1 + index)))
 }
@@ -150,12 +150,12 @@ pub fn arg(index: usize) -> Option<&'static str> {
     arg_cstr(index)?.to_str().ok()
 }
 
-/// The word after argv, which Linux makes 0.
+/// Returns the word after argv, which Linux makes 0.
 pub fn argv_terminator() -> u32 {
     stack_word(1 + argc())
 }
 
-/// The environment, as `NAME=value`.
+/// Returns the environment, as `NAME=value`.
 pub fn envp() -> impl Iterator<Item = &'static CStr> {
     (argc() + 2..)
         .map(stack_word)
@@ -163,12 +163,12 @@ pub fn envp() -> impl Iterator<Item = &'static CStr> {
         .map(string)
 }
 
-/// The environment variable `name`.
+/// Returns the value of the environment variable `name`.
 pub fn env(name: &str) -> Option<&'static str> {
     envp().find_map(|var| var.to_str().ok()?.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// The auxiliary vector as (type, value), without AT_NULL.
+/// Returns the auxiliary vector as (type, value), without AT_NULL.
 pub fn auxv() -> impl Iterator<Item = (u32, u32)> {
     let first = argc() + 2 + envp().count() + 1;
     (first..)
@@ -177,7 +177,7 @@ pub fn auxv() -> impl Iterator<Item = (u32, u32)> {
         .take_while(|&(kind, _)| kind != at::NULL)
 }
 
-/// The value of the first entry of this type.
+/// Returns the value of the first entry of type `kind`.
 pub fn getauxval(kind: u32) -> Option<u32> {
     auxv().find(|&(k, _)| k == kind).map(|(_, value)| value)
 }

@@ -1,7 +1,7 @@
-//! memcpy, memmove, memset, memcmp, strlen: what the compiler expects to find.
+//! memcpy, memmove, memset, memcmp, strlen: functions that the compiler expects to find.
 //!
-//! In assembly, so that the compiler cannot turn a loop into a call of itself.
-//! Every call enters with DF clear, as the i386 ABI says, and leaves it so.
+//! They are in assembly, so the compiler cannot turn a loop into a call of itself. Every call
+//! enters with DF clear, as the i386 ABI says, and leaves it clear.
 
 use core::arch::global_asm;
 

@@ -1,7 +1,7 @@
 //! Threads: tasks that share their memory, by `clone`.
 //!
-//! A thread has a stack of its own and may be given a TLS descriptor. It is joined
-//! through a word that the kernel clears when the thread is gone (CLONE_CHILD_CLEARTID).
+//! A thread has a stack of its own and may be given a TLS descriptor. `join` waits for a word that
+//! the kernel clears when the thread is gone (CLONE_CHILD_CLEARTID).
 //!
 //! Linux: clone(2). Book: ch. 3, "The clone(), fork(), and vfork() System Calls".
 
@@ -31,18 +31,18 @@ pub const CLONE_SETTLS: u32 = 0x8_0000;
 pub const CLONE_PARENT_SETTID: u32 = 0x10_0000;
 pub const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
 pub const CLONE_CHILD_SETTID: u32 = 0x100_0000;
-/// The low byte of the flags: the signal to the parent.
+/// The signal to the parent, in the low byte of the flags.
 pub const SIGCHLD: u32 = 17;
 
-/// What pthread_create asks for.
+/// The flags that pthread_create uses.
 pub const THREAD: u32 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
 
 const STACK_BYTES: u32 = 16 * PAGE_SIZE;
 
-/// A thread's body; what it returns is its exit status.
+/// A thread's function; its result is the exit status.
 pub type Body = extern "C" fn(argument: u32) -> i32;
 
-/// The calling thread's number.
+/// Returns the calling thread's number.
 pub fn gettid() -> u32 {
     syscall(SYS_GETTID, []).expect("gettid cannot fail")
 }
@@ -53,7 +53,7 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// Waits until the kernel says that the thread is gone. False if it never does.
+    /// Waits until the kernel says that the thread is gone; returns false if it never does.
     pub fn join(self) -> bool {
         let end = monotonic_ns() + PATIENCE_NS;
         while self.alive.load(SeqCst) != 0 {
@@ -69,8 +69,8 @@ impl Thread {
 /// Starts `body(argument)` on a stack of its own, with `tls` in the slot that it names.
 pub fn spawn(body: Body, argument: u32, tls: Option<&UserDesc>) -> Result<Thread, Errno> {
     let bottom = mmap_anonymous(STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE)?;
-    // SAFETY: the lowest word of a fresh mapping that stays for good; the stack grows
-    // towards it, and is never that deep.
+    // SAFETY: the lowest word of a fresh mapping that stays for good; the stack grows towards it,
+    // and is never that deep.
     let alive = unsafe { &*(bottom as *const AtomicU32) };
     alive.store(1, SeqCst);
     let flags = THREAD | CLONE_CHILD_CLEARTID | tls.map_or(0, |_| CLONE_SETTLS);
@@ -81,8 +81,8 @@ pub fn spawn(body: Body, argument: u32, tls: Option<&UserDesc>) -> Result<Thread
     Ok(Thread { alive })
 }
 
-/// Starts `body(argument)` as a process of its own in the caller's memory, which shares besides what
-/// `flags` say; returns its number, to be waited for.
+/// Starts `body(argument)` as a process of its own in the caller's memory, which also shares what
+/// `flags` say; returns its number, for `wait4`.
 pub fn spawn_process(flags: u32, body: Body, argument: u32) -> Result<u32, Errno> {
     let bottom = mmap_anonymous(STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE)?;
     let (flags, top) = (flags | CLONE_VM | SIGCHLD, bottom + STACK_BYTES);
@@ -92,8 +92,8 @@ pub fn spawn_process(flags: u32, body: Body, argument: u32) -> Result<u32, Errno
 }
 
 unsafe extern "C" {
-    /// clone; the child calls `body(argument)` on the stack that ends at `top`, a
-    /// multiple of 16, and exits with the result.
+    /// Calls clone; the child calls `body(argument)` on the stack that ends at `top`, a multiple of
+    /// 16, and exits with the result.
     fn rt_clone(
         flags: u32,
         top: u32,

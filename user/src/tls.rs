@@ -1,4 +1,4 @@
-//! `set_thread_area` and what lies at %gs:0; `modify_ldt`, for segments of the whole process.
+//! `set_thread_area` and the word at %gs:0; `modify_ldt`, for segments of the whole process.
 //!
 //! Book: ch. 2, the Linux GDT; ch. 3, step TLS of `__switch_to`.
 //! Linux: arch/x86/kernel/tls.c, asm/ldt.h.
@@ -27,11 +27,11 @@ pub const LIMIT_IN_PAGES: u32 = 1 << 4;
 pub const SEG_NOT_PRESENT: u32 = 1 << 5;
 pub const USEABLE: u32 = 1 << 6;
 
-/// "Choose a free slot for me."
+/// Asks the kernel to choose a free slot.
 pub const ANY_SLOT: u32 = u32::MAX;
 
 impl UserDesc {
-    /// A flat 4 GiB data segment at `base`, as a thread library asks for it.
+    /// Returns a flat 4 GiB data segment at `base`, as a thread library asks for it.
     pub const fn data(entry_number: u32, base: u32) -> Self {
         Self {
             entry_number,
@@ -41,7 +41,7 @@ impl UserDesc {
         }
     }
 
-    /// The pattern that clears a slot, and as which a free one reads back.
+    /// Returns the pattern that clears a slot, and that a free slot reads back as.
     pub const fn empty(entry_number: u32) -> Self {
         Self {
             entry_number,
@@ -61,7 +61,7 @@ pub fn set_thread_area_at(address: u32) -> Result<(), Errno> {
     syscall(SYS_SET_THREAD_AREA, [address]).map(drop)
 }
 
-/// The descriptor in slot `entry_number`.
+/// Returns the descriptor in slot `entry_number`.
 pub fn get_thread_area(entry_number: u32) -> Result<UserDesc, Errno> {
     let mut desc = UserDesc {
         entry_number,
@@ -79,7 +79,7 @@ pub fn point_slot_at(entry_number: u32, word: &u32) {
     set_thread_area(&mut desc).expect("set_thread_area");
 }
 
-/// `modify_ldt` as programs have it today: writes an entry.
+/// Writes an entry by `modify_ldt`, in the form that programs use today.
 pub fn write_ldt(desc: &UserDesc) -> Result<u32, Errno> {
     modify_ldt(0x11, core::ptr::from_ref(desc) as u32, 16)
 }
@@ -88,7 +88,7 @@ pub fn modify_ldt(function: u32, address: u32, bytes: u32) -> Result<u32, Errno>
     syscall(SYS_MODIFY_LDT, [function, address, bytes])
 }
 
-/// The selector of LDT entry `entry`, ring 3.
+/// Returns the selector of LDT entry `entry`, ring 3.
 pub const fn ldt_selector(entry: u32) -> u16 {
     (entry << 3 | 7) as u16
 }

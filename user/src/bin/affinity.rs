@@ -23,7 +23,7 @@ const SYS_SCHED_SETAFFINITY: u32 = 241;
 const SYS_SCHED_GETAFFINITY: u32 = 242;
 const SYS_GETCPU: u32 = 318;
 const SIGKILL: u32 = 9;
-/// No task has it.
+/// A process number that no task has.
 const NO_PID: u32 = 32_000;
 
 fn getcpu() -> u32 {
@@ -92,7 +92,7 @@ fn own(all: u32) {
     set_affinity(0, all).expect("sched_setaffinity");
 }
 
-/// A process that notes where it is and never gives its CPU up.
+/// Starts a process that notes the CPU it is on and never yields.
 fn spinner(page: SharedPage, policy: Option<u32>) -> Child {
     page[0].store(u32::MAX, SeqCst);
     let spinner = child(|| {
@@ -110,10 +110,10 @@ fn spinner(page: SharedPage, policy: Option<u32>) -> Child {
     spinner
 }
 
-/// Moves it from CPU 1; says whether it is there at once.
+/// Moves `spinner` from CPU 1 to `to`; returns whether it is there when the call returns.
 fn moves(page: SharedPage, spinner: Child, to: u32) -> bool {
     let moved = set_affinity(spinner.pid, 1 << to).is_ok();
-    // Whatever it notes from now on, it notes there.
+    // From now on it writes this word only on the CPU that it has moved to.
     page[0].store(u32::MAX, SeqCst);
     rt::clock::comes_true(|| page[0].load(SeqCst) != u32::MAX);
     let seen = page[0].load(SeqCst);

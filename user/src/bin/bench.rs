@@ -1,8 +1,8 @@
-//! What a switch costs, and what stands around it: for `just bench`, with `-icount shift=0`, where
+//! The cost of a switch and of what surrounds it: for `just bench`, with `-icount shift=0`, where
 //! RDTSC counts guest instructions.
 //!
-//! A line `bench NAME COST` for each measure, the cost of one in hundredths: the best of several
-//! batches, so that a timer tick does not count. The caller's own loop is part of it.
+//! Prints a line `bench NAME COST` for each measure: the cost of one step in hundredths, the best
+//! of several batches, so that a timer tick does not count. The caller's own loop is part of it.
 #![no_std]
 #![no_main]
 
@@ -35,7 +35,7 @@ const FUTEX_WAKE_PRIVATE: u32 = 129;
 
 const BATCHES: u32 = 16;
 
-/// Runs `once` in batches of `times` and prints what one costs, if it is `per` steps.
+/// Runs `once` in batches of `times` and prints the cost of one step; `once` makes `per` steps.
 fn measure(name: &str, times: u32, per: u32, mut once: impl FnMut()) {
     for _ in 0..times {
         once();
@@ -56,7 +56,7 @@ fn yield_now() {
     call0(SYS_SCHED_YIELD);
 }
 
-/// Children that do nothing but `step` until word 0 is set; each first does `prepare`.
+/// Starts children that call `prepare` once and then `step` until word 0 is set.
 fn others<const N: usize>(stop: SharedPage, prepare: fn(), step: fn()) -> [Child; N] {
     core::array::from_fn(|_| {
         child(|| {
@@ -75,9 +75,10 @@ fn wait_for<const N: usize>(children: [Child; N]) {
     }
 }
 
-/// A switch among N + 1 processes that yield, of which all do `prepare` first and `step` each time.
+/// Measures a switch among N + 1 processes that yield; all call `prepare` once and `step` each
+/// time.
 fn among_processes<const N: usize>(name: &str, prepare: fn(), step: fn()) {
-    // A process of its own, so that what is prepared ends with it.
+    // In a process of its own, so that the effect of `prepare` ends with it.
     child(|| {
         let stop = shared_page();
         let others = others::<N>(stop, prepare, step);
@@ -103,7 +104,7 @@ fn take_tls() {
     rt::insn::set_gs((desc.entry_number * 8 + 3) as u16);
 }
 
-/// What a C library does before `main`, since glibc 2.35: TLS, and restartable sequences.
+/// Does what a C library does before `main`, since glibc 2.35: TLS and restartable sequences.
 fn be_a_glibc_program() {
     static RSEQ: Rseq = Rseq::new();
     take_tls();
@@ -118,7 +119,7 @@ fn take_high_port() {
     ioperm(0xffff, 1, true).expect("root may");
 }
 
-/// The other process may not read the time-stamp counter; the one that measures may.
+/// The other process may not read the time-stamp counter; the process that measures may.
 fn with_and_without_tsc() {
     let stop = shared_page();
     let other = others::<1>(
@@ -205,7 +206,7 @@ fn pipe_round_trip() {
     let byte = [0u8];
     let at = byte.as_ptr() as u32;
     let echo = child(|| {
-        // Ends by the answer 'q'.
+        // The answer 'q' ends it.
         let mut byte = [0u8];
         let at = byte.as_mut_ptr() as u32;
         while call3(SYS_READ, there[0], at, 1) == 1 && byte[0] != b'q' {

@@ -24,7 +24,7 @@ use rt::{
 
 static WORDS: [AtomicU32; 2] = [AtomicU32::new(0xaaaa), AtomicU32::new(0xbbbb)];
 
-/// clone without a stack of its own: `child` in the copy, then its exit status.
+/// Calls clone without a new stack, runs `child` in the copy, and returns its exit status.
 fn clone(
     flags: u32,
     arguments: [u32; 3],
@@ -120,7 +120,7 @@ fn numbers() {
     );
 }
 
-/// CLONE_VFORK: the child is gone, or another program, before the parent goes on.
+/// CLONE_VFORK: the parent goes on only when the child has ended or executes another program.
 fn vfork() {
     let page = shared_page();
     match syscall(SYS_CLONE, [CLONE_VFORK | SIGCHLD, 0, 0, 0, 0]) {

@@ -1,6 +1,6 @@
 //! The debug registers are the kernel's: ring 3 can neither read nor write them.
 //!
-//! That they follow their task is shown by the kernel's own tests.
+//! The in-kernel tests show that the registers follow their task.
 //! Book: ch. 3, `__switch_to`, the debug registers. SDM: vol. 3, 17.2.
 //! Red without: the handler of #GP, or a kernel that runs programs in ring 0.
 #![no_std]

@@ -2,8 +2,8 @@
 //! without a stack. Each call answers as on Linux, and the kernel goes on.
 //!
 //! Linux: errno(3), sigaltstack(2), mmap(2), nanosleep(2).
-//! Red without: sums that wrap in `sigframe.rs`; the bound of a time in `timespec_to_ns`; the offset of
-//! a file's area that grows down.
+//! Red without: sums that wrap in `sigframe.rs`; the bound of a time in `timespec_to_ns`; the
+//! offset of a file mapping that grows down.
 #![no_std]
 #![no_main]
 
@@ -73,7 +73,7 @@ const STACKS: &[u32] = &[
 
 extern "C" fn handler(_signal: u32, _context: Sigcontext) {}
 
-/// A program that has a handler for SIGSEGV and faults with each of the stack pointers.
+/// A program with a handler for SIGSEGV faults at each of the stack pointers.
 fn no_stack(name: &str, flags: u32, altstack: Option<[u32; 3]>) {
     let mut killed = 0;
     for &sp in STACKS {
@@ -125,7 +125,7 @@ fn handlers() {
     );
 }
 
-/// A call that would take years is still under way when the alarm comes.
+/// A call that would take years is still running when the alarm comes.
 fn takes_years(name: &str, number: u32, arguments: [u32; 6]) {
     expect_signal(name, SIGALRM, || {
         let soon = [0, 0, 0, 20_000];
@@ -339,7 +339,8 @@ fn files() {
     }
 }
 
-/// Areas of a file that grow down: the page below shows what comes before in the file, or is not there.
+/// File mappings that grow down: the page below shows the bytes before in the file, or is not
+/// there.
 fn growing_down() {
     const AT: u32 = 0x3000_0000;
     const FLAGS: u32 = 0x112; // MAP_GROWSDOWN | MAP_FIXED | MAP_PRIVATE

@@ -32,10 +32,10 @@ const ID: u32 = 1 << 21;
 /// CF PF AF ZF SF OF
 const ARITHMETIC: u32 = 0x8d5;
 
-/// One task gives way with `flags` set by `gate`; two others with none, by both gates.
+/// One task yields with `flags` set, by `gate`; two others yield without, one by each gate.
 ///
-/// The one that comes next leaves the kernel by sysexit, which restores no flags: what it
-/// finds is what the switch left. iret hides that from the third.
+/// The task that runs next leaves the kernel by sysexit, which restores no flags: it finds what the
+/// switch left. For the third task, iret hides that.
 fn together(flags: u32, gate: fn(u32) -> u32, must_keep: u32) -> Outcome {
     let (kept, clean) = (Cell::new(true), Cell::new(true));
     let by_sysexit = if machine::is_i386_kernel() {

@@ -1,10 +1,10 @@
-//! How a process ends that has several threads, and what of it others see.
+//! How a process with several threads ends, and what other processes see of it.
 //!
 //! Linux: exit(2), exit_group(2), wait(2), clone(2), sigaction(2) (SA_NOCLDWAIT).
 //! Book: ch. 3, "Destroying Processes".
-//! Red without: that a process ends with its last thread; the choice of a live thread for a signal;
-//! the own queue of who waits in vfork; descriptors and handlers of its own for a program
-//! that is executed.
+//! Red without: the end of a process with its last thread; the choice of a live thread for a
+//! signal; a queue of its own for a task that waits in vfork; descriptors and handlers of its own
+//! for a program that is executed.
 #![no_std]
 #![no_main]
 
@@ -37,14 +37,14 @@ const SIGTERM: u32 = 15;
 const WCLONE: u32 = 0x8000_0000;
 const WALL: u32 = 0x4000_0000;
 
-/// How often a child's end was told.
+/// How often a handler was told of a child's end.
 static TOLD: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn told(_signal: u32, _context: Sigcontext) {
     TOLD.fetch_add(1, SeqCst);
 }
 
-/// wait4, whatever signals come meanwhile.
+/// Calls wait4 again whenever a signal interrupts it.
 fn wait_through_signals(pid: u32) -> Result<(u32, WaitStatus), Errno> {
     loop {
         match wait4(pid as i32, 0) {
@@ -59,7 +59,7 @@ fn pause() {
     let _ = syscall(SYS_NANOSLEEP, [[0u32, 30_000_000].as_ptr() as u32, 0]);
 }
 
-/// The word at this address of a shared page.
+/// Returns the word at address `at` of a shared page.
 fn word(at: u32) -> &'static AtomicU32 {
     // SAFETY: the callers' pages stay for good.
     unsafe { &*(at as *const AtomicU32) }
@@ -76,7 +76,7 @@ extern "C" fn sleep_on(_: u32) -> i32 {
     }
 }
 
-/// Waits for the process's child, which its leader has left behind.
+/// Waits for the process's child, which the leader has left behind.
 extern "C" fn wait_for_it(may_end: u32) -> i32 {
     wait_for_leader(getpid());
     word(may_end).store(1, SeqCst);
@@ -84,12 +84,12 @@ extern "C" fn wait_for_it(may_end: u32) -> i32 {
     exit_group(i32::from(status != Ok(WaitStatus::exited(3))))
 }
 
-/// Waits until the first thread of a process has ended, but others have not.
+/// Waits until the first thread of a process has ended while others still run.
 fn wait_for_leader(pid: u32) {
     comes_true(|| state_of(pid) == 'Z');
 }
 
-/// A process whose first thread ends at once, with status 5, while another runs `body`.
+/// Starts a process whose first thread ends at once, with status 5, while another runs `body`.
 fn without_leader(body: extern "C" fn(u32) -> i32, argument: u32) -> Child {
     child(|| {
         spawn(body, argument, None).expect("clone");
@@ -266,7 +266,7 @@ fn vforks() {
         let thread = spawn(vfork, 0, None).expect("clone");
         i32::from(!thread.join())
     });
-    // Who sleeps in vfork for ever cannot even be killed.
+    // A task that sleeps in vfork for ever cannot even be killed.
     let mut end = Ok((0, WaitStatus(0)));
     comes_true(|| {
         end = wait4(process.pid as i32, WNOHANG);
@@ -293,7 +293,7 @@ fn numbers() {
         55,
         "the number of who has its memory alone is not cleared"
     );
-    // That of who shares it is, or no thread could be joined.
+    // The number of a task that shares its memory is cleared; otherwise no thread could be joined.
 }
 
 fn executing() {
@@ -308,7 +308,8 @@ fn executing() {
         Ok(0),
         "what exec closes stays open for who shared it"
     );
-    // Or what clone said would end us. We go on when it is the program.
+    // Without a handler SIGUSR2, the signal of the child's end, would kill us. The parent goes on
+    // once the child executes its program.
     set_handler(SIGUSR2, told).expect("sigaction");
     match syscall(SYS_CLONE, [CLONE_VFORK | SIGUSR2, 0, 0, 0, 0]) {
         Ok(0) => exec_self(c"end"),

@@ -1,4 +1,4 @@
-//! What a program finds at its first instruction: registers, flags, stack.
+//! The state of a program at its first instruction: registers, flags, stack.
 //!
 //! Book: ch. 20, the start of a program; ch. 3, ret_from_fork, for the flags.
 //! Linux: start_thread, create_elf_tables.

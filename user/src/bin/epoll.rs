@@ -1,7 +1,7 @@
 //! epoll: files that are watched, by level, by edge, and once.
 //!
 //! Linux: epoll(7). Go's runtime waits for timers by it.
-//! Red without: the level; the edge; the end of a watch with its file; everybody's turn.
+//! Red without: the level; the edge; the end of a watch with its file; a turn for every file.
 #![no_std]
 #![no_main]
 
@@ -34,7 +34,7 @@ const ERR: u32 = 8;
 const HUP: u32 = 0x10;
 const ONESHOT: u32 = 1 << 30;
 const EDGE: u32 = 1 << 31;
-/// Above what a process can have, on i386 and in a 32-bit process of x86_64.
+/// An address above all that a process can have, on i386 and in a 32-bit process of x86_64.
 const KERNEL_ADDRESS: u32 = 0xffff_e000;
 const DATA: [u32; 2] = [0xdead_beef, 0x1234_5678];
 
@@ -43,7 +43,7 @@ fn ctl(list: u32, op: u32, fd: u32, events: u32) -> Result<u32, Errno> {
     syscall(EPOLL_CTL, [list, op, fd, event.as_ptr() as u32])
 }
 
-/// The events of at most one file, and which: none of none.
+/// Waits for one event; returns its events and its file's number, or `None` if nothing happened.
 fn wait(list: u32, ms: u32) -> Result<Option<(u32, u32)>, Errno> {
     let mut event = [0u32; 3];
     let count = syscall(EPOLL_WAIT, [list, event.as_mut_ptr() as u32, 1, ms])?;

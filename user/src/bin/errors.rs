@@ -1,9 +1,9 @@
-//! Which error comes first: calls that have more than one thing wrong with them, or a thing that is
-//! wrong in part only.
+//! The order of errors: calls with more than one bad argument, or with an argument that is bad only
+//! in part.
 //!
 //! Linux: errno(3), and the order in which the calls look at their arguments.
-//! Red without: that order; the part of mprotect and madvise that is done before a hole; the look
-//! at whose task it is in sched_setscheduler.
+//! Red without: that order; the part of mprotect and madvise that is done before a hole; the check
+//! of ownership in sched_setscheduler.
 #![no_std]
 #![no_main]
 
@@ -39,12 +39,12 @@ const SCHED_SETAFFINITY: u32 = 241;
 const SCHED_GETAFFINITY: u32 = 242;
 const TGKILL: u32 = 270;
 
-/// Above what a process can have, on i386 and in a 32-bit process of x86_64.
+/// An address above all that a process can have, on i386 and in a 32-bit process of x86_64.
 const KERNEL: u32 = 0xffff_e000;
 const FIXED: u32 = 0x10;
 const GROWSDOWN: u32 = 0x100;
 const DONTNEED: u32 = 4;
-/// A number that no task has.
+/// A process number that no task has.
 const NOBODYS_PID: u32 = 99_999;
 
 fn read_write(pages: u32) -> u32 {
@@ -353,7 +353,7 @@ fn programs() {
     }
 }
 
-/// Names of more than 255 bytes, paths of more than 4095.
+/// Names of more than 255 bytes, and paths of more than 4095.
 fn paths() {
     const CALLS: &[(&str, u32)] = &[
         ("open", OPEN),
@@ -387,7 +387,7 @@ fn paths() {
     let too_long = Err(Errno::ENAMETOOLONG);
     let name = path("/", b'x', 256);
     let room = [0u32; 32];
-    // What comes second is a mode, an argument vector of none, a path, or where to store an answer.
+    // The second argument is a mode, an empty argument vector, a path, or where to store an answer.
     for &(call, number) in CALLS {
         let second = match call {
             "readlink" | "stat64" | "lstat64" => room.as_ptr() as u32,

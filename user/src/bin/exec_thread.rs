@@ -1,4 +1,4 @@
-//! execve by a thread that does not lead its process: the program is the process from then on.
+//! execve by a thread that does not lead its process: the program becomes the whole process.
 //!
 //! Linux: execve(2) ("Effect on a process's other threads").
 //! Red without: the leader's number, place, age and times for the thread; the end of all others,
@@ -38,12 +38,12 @@ const SIGALRM: u32 = 14;
 const SIG_DFL: u32 = 0;
 const SIG_IGN: u32 = 1;
 
-/// What leader and thread use of the CPU before there is a program, in milliseconds.
+/// CPU time that leader and thread use before the program starts, in milliseconds.
 const USED_MS: u32 = 40;
-/// Where a program reports.
+/// The descriptor to which a program reports.
 const REPORT_FD: u32 = 9;
 
-/// What a program finds.
+/// What a program finds when it starts.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct Report {
@@ -53,20 +53,20 @@ struct Report {
     blocked: u32,
     policy: u32,
     used_ms: u32,
-    /// The child that it waited for, and how that had ended.
+    /// The number and the status of the child that it waited for.
     waited: [u32; 2],
 }
 
 const WORDS: usize = size_of::<Report>() / 4;
 
-/// What the threads of a process have used, in milliseconds.
+/// Returns the CPU time that the threads of a process have used, in milliseconds.
 fn used_ms() -> u32 {
     let mut words = [0u32; 18];
     syscall(SYS_GETRUSAGE, [0, words.as_mut_ptr() as u32]).expect("getrusage");
     (words[0] + words[2]) * 1000 + (words[1] + words[3]) / 1000
 }
 
-/// Works until the process has used so much.
+/// Computes until the process has used `ms` milliseconds of CPU time.
 fn use_ms(ms: u32) {
     while used_ms() < ms {}
 }
@@ -87,7 +87,7 @@ fn set_action(signal: u32, handler: u32) {
     syscall(SYS_RT_SIGACTION, [signal, action.as_ptr() as u32, 0, 8]).expect("rt_sigaction");
 }
 
-/// The program: says what it finds, and stays.
+/// The executed program: reports what it finds, and stays.
 fn report() -> i32 {
     let report = Report {
         pid: getpid(),
@@ -106,7 +106,7 @@ fn report() -> i32 {
     }
 }
 
-/// The program: waits for SIGALRM, which it ignores and has blocked.
+/// The executed program: waits for SIGALRM, which it ignores and blocks.
 fn await_alarm() -> i32 {
     let is_pending = || {
         let mut set = [0u32; 2];
@@ -131,7 +131,7 @@ fn stat_field(pid: u32, number: usize) -> Option<u64> {
         Some((at, b'0' + digit as u8))
     });
     digits.for_each(|(at, digit)| path[6 + at] = digit);
-    // Without the leading zeros.
+    // Skips the leading zeros.
     let zeros = path[6..].iter().take_while(|byte| **byte == b'0').count();
     path.copy_within(6 + zeros.., 6);
     let fd = syscall(SYS_OPEN, [path.as_ptr() as u32, 0]).ok()?;
@@ -153,13 +153,13 @@ extern "C" fn sleep_on(_: u32) -> i32 {
     }
 }
 
-/// Where threads say their numbers, and a process what it has for a child.
+/// The words in which threads announce their numbers, and a process the number of its child.
 #[derive(Clone, Copy)]
 struct Words(SharedPage);
 
 impl Words {
     fn of(address: u32) -> Self {
-        // SAFETY: the page that whoever passed its address has mapped for good.
+        // SAFETY: whoever passed the address has mapped the page for good.
         Self(unsafe { &*(address as *const [AtomicU32; 1024]) })
     }
 
@@ -207,7 +207,7 @@ extern "C" fn told(_: u32, _: Sigcontext) {
     TOLD.fetch_add(1, SeqCst);
 }
 
-/// wait4, whatever signals come meanwhile.
+/// Calls wait4 again whenever a signal interrupts it.
 fn wait_through_signals(child: Child) -> Result<WaitStatus, Errno> {
     loop {
         match wait4(child.pid as i32, 0) {
@@ -247,7 +247,7 @@ fn becomes_the_process() {
         }
     };
     ok!(read == Ok(at[2]), "a thread executes a program");
-    // SAFETY: words, of which a report consists.
+    // SAFETY: a report consists of words, and any bits are a word.
     let found: Report = unsafe { core::mem::transmute(found) };
     eq!(
         (found.pid, found.tid),
@@ -304,7 +304,7 @@ extern "C" fn execute_end(page: u32) -> i32 {
     exec_self(c"end")
 }
 
-/// Once the first thread is a zombie.
+/// Executes the program once the first thread is a zombie.
 extern "C" fn execute_without_leader(_: u32) -> i32 {
     let is_zombie = || {
         let mut text = [0u8; 64];
@@ -337,14 +337,14 @@ extern "C" fn execute_await_alarm(_: u32) -> i32 {
     exec_self(c"await_alarm")
 }
 
-/// SIGALRM after a time, and then again and again.
+/// Asks for SIGALRM after `ms` milliseconds, and then again and again.
 fn set_alarm(ms: u32) {
     let time = [ms / 1000, ms % 1000 * 1000];
     let it = [time, time];
     syscall(SYS_SETITIMER, [0, it.as_ptr() as u32, 0]).expect("setitimer");
 }
 
-/// How a process ends whose first thread starts `bodies` and sleeps.
+/// Returns how a process ends whose first thread starts `bodies` and sleeps.
 fn process_of(bodies: &[Body], before: impl FnOnce(), words: Option<Words>) -> WaitStatus {
     let process = child(|| {
         before();
@@ -418,13 +418,13 @@ extern "C" fn execute_sleep(_: u32) -> i32 {
     exec_self(c"sleep")
 }
 
-/// As the first process of all: its first thread ends, and the system does not.
+/// Plays the first process of all: its first thread ends, and the system does not.
 fn be_init() -> i32 {
     spawn(execute_without_leader, 0, None).expect("clone");
     5
 }
 
-/// What its other thread has executed.
+/// The program that the other thread of [`be_init`] executes.
 fn as_init() -> i32 {
     ktap::plan(1);
     eq!(

@@ -1,4 +1,4 @@
-//! Each exception kills the program that raised it, with Linux's signal, and no other.
+//! Each exception kills the program that raised it, with Linux's signal, and no other program.
 //!
 //! Book: ch. 4, exception handling. SDM: vol. 3, ch. 6. Linux: traps.c, fault.c.
 //! Red without: the exception's gate or handler; the signal in the wait status; the

@@ -17,7 +17,7 @@ use rt::{
 
 const ROUNDS: u32 = 600;
 
-/// MXCSR of task `who`: all exceptions masked, a rounding mode of its own.
+/// Returns the MXCSR of task `who`: all exceptions masked, a rounding mode of its own.
 fn mxcsr(who: u32) -> u32 {
     FRESH_MXCSR | (who + 1) << 13
 }

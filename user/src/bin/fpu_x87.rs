@@ -1,11 +1,11 @@
 //! x87 stacks and control words of several tasks never mix.
 //!
-//! The tasks use the FPU in every, every third and every tenth round, so that it is
-//! found loaded, stale and preloaded (after five uses in a row).
+//! The tasks use the FPU in every round, every third or every tenth, so the switch meets registers
+//! that are loaded, stale, and preloaded (after five uses in a row).
 //!
 //! Book: ch. 3, saving and loading the FPU. Linux: `__unlazy_fpu`, math_state_restore.
 //! Red without: saving at a switch; CR0.TS; #NM; the copy at fork; the reset at exec;
-//! forgetting the owner at exit.
+//! dropping the owner at exit.
 #![no_std]
 #![no_main]
 
@@ -20,7 +20,7 @@ use rt::{
 
 const ROUNDS: u32 = 600;
 
-/// All exceptions masked; precision and rounding differ.
+/// Control words with all exceptions masked, which differ in precision and rounding.
 const CONTROL_WORDS: [u16; 3] = [0x37f, 0x07f, 0xe7f];
 const SEEDS: [i32; 3] = [1000, -2000, 300_000];
 const EVERY: [u32; 3] = [1, 3, 10];

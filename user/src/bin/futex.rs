@@ -1,4 +1,4 @@
-//! `futex`: who sleeps on a word, and who wakes him.
+//! `futex`: which tasks sleep on a word, and which a wake-up wakes.
 //!
 //! Linux: futex(2).
 //! Red without: the look at the word after queueing; bitsets; the move of waiters; the difference
@@ -39,11 +39,11 @@ const OPEN: u32 = 5;
 const MPROTECT: u32 = 125;
 const MMAP2: u32 = 192;
 
-/// The words; each in a page with others, so that one that is written takes the page with it.
+/// The futex words. They share a page, so a write to one takes the page of all of them.
 static WORDS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 static WOKEN: AtomicU32 = AtomicU32::new(0);
 static WRONG: AtomicU32 = AtomicU32::new(0);
-/// Whether somebody sleeps whom a signal has to disturb.
+/// Whether a task sleeps that a signal has to disturb.
 static DISTURBED: AtomicU32 = AtomicU32::new(0);
 /// How often a handler ran.
 static NOTED: AtomicU32 = AtomicU32::new(0);
@@ -61,7 +61,7 @@ fn wake(word: usize, op: u32, count: u32) -> Result<u32, Errno> {
     futex(address(word), op, [count, 0, 0, 0])
 }
 
-/// Wakes until `count` have been, which may not sleep yet.
+/// Calls `op` until it has woken `count` sleepers, some of which may not sleep yet.
 fn wake_all(word: usize, op: u32, count: u32) -> bool {
     let mut woken = 0;
     comes_true(|| {
@@ -128,7 +128,7 @@ fn answers() {
         Err(Errno::ENOSYS),
         "priority inheritance: ENOSYS"
     );
-    // A kernel that has it has taken the lock.
+    // A kernel that supports it has taken the lock.
     WORDS[0].store(0, SeqCst);
     eq!(
         futex(word, 99, [0; 4]),
@@ -165,7 +165,7 @@ fn sleepers() {
     comes_true(|| WOKEN.load(SeqCst) != 0);
     sleep_ms(5);
     eq!(WOKEN.load(SeqCst), 1, "and no other");
-    // They may not sleep yet.
+    // Repeat, because they may not sleep yet.
     comes_true(|| wake(0, WAKE, 0) != Ok(0));
     comes_true(|| WOKEN.load(SeqCst) != 1);
     eq!(WOKEN.load(SeqCst), 2, "who wakes none wakes one");
@@ -236,7 +236,7 @@ extern "C" fn note(_: u32, _: Sigcontext) {
     NOTED.fetch_add(1, SeqCst);
 }
 
-/// A signal while it sleeps.
+/// Sends a signal to the leader while it sleeps.
 extern "C" fn disturb(word: u32) -> i32 {
     while state_of(getpid()) != 'S' {
         sleep_ms(1);
@@ -249,8 +249,8 @@ extern "C" fn disturb(word: u32) -> i32 {
     0
 }
 
-/// Sleeps until `disturb` wakes it, whose signal comes first. The thread blocks no signal either, so
-/// it is the leader that takes it.
+/// Sleeps until `disturb` wakes it; the signal of `disturb` comes first. The thread does not block
+/// the signal either, so the kernel gives it to the leader.
 fn disturbed(flags: u32) -> Result<u32, Errno> {
     NOTED.store(0, SeqCst);
     set_handler_with(SIGUSR1, note, flags).expect("sigaction");
@@ -274,11 +274,11 @@ fn signals() {
     eq!(NOTED.load(SeqCst), 1, "after the handler");
 }
 
-/// A wait with a time is stopped; when it goes on, the word has changed.
+/// A wait with a timeout is stopped; when it goes on, the word has changed.
 fn stopped_wait() {
     let [word, ends, ..] = shared_page();
     let waiter = job(|| {
-        // Ten seconds, of which none is left over for the sleep behind it.
+        // Ten seconds; none of it may be left over for the sleep behind the wait.
         let timeout = [10u32, 0];
         let wait = [0, timeout.as_ptr() as u32, 0, 0];
         let answer = futex(word.as_ptr() as u32, WAIT, wait);
@@ -308,7 +308,8 @@ fn stopped_wait() {
 }
 
 fn memory() {
-    // The page is copied for the parent while the child has the old one; the sleeper is the parent's.
+    // The parent gets a copy of the page while the child keeps the old one; the parent's sleeper
+    // stays.
     WORDS[0].store(0, SeqCst);
     let thread = start(0);
     sleep_ms(10);
@@ -344,7 +345,7 @@ fn memory() {
     );
 }
 
-/// Words that cannot be written, and are not said to be private.
+/// Futexes in words that cannot be written, without FUTEX_PRIVATE_FLAG.
 fn read_only() {
     let zeroes = |sharing: u32| mmap_anonymous(PAGE_SIZE, PROT_READ, sharing).expect("mmap");
     let own = zeroes(MAP_PRIVATE);

@@ -1,8 +1,8 @@
 //! FUTEX_WAKE_OP: a word changes, and sleepers of two words wake.
 //!
-//! Linux: futex(2); glibc before 2.25 signals condition variables by it.
-//! Red without: the change of the word; the second word's sleepers; the comparison with the old value;
-//! the page that has to be brought in.
+//! Linux: futex(2); glibc before 2.25 uses it to signal condition variables.
+//! Red without: the change of the word; the second word's sleepers; the comparison with the old
+//! value; the page that has to be brought in.
 #![no_std]
 #![no_main]
 
@@ -37,7 +37,7 @@ const LE: u32 = 3;
 const GT: u32 = 4;
 const GE: u32 = 5;
 
-/// Two words, in buckets of their own as likely as not.
+/// Two words, most likely in different hash buckets.
 static FIRST: AtomicU32 = AtomicU32::new(0);
 static SECOND: AtomicU32 = AtomicU32::new(0);
 static WOKEN: AtomicU32 = AtomicU32::new(0);
@@ -51,12 +51,12 @@ fn encode(op: u32, oparg: u32, cmp: u32, cmparg: u32) -> u32 {
     op << 28 | cmp << 24 | (oparg & 0xfff) << 12 | cmparg & 0xfff
 }
 
-/// Wakes one of each word.
+/// Wakes at most one sleeper of each word.
 fn wake_op(encoded: u32) -> Result<u32, Errno> {
     futex(&FIRST, WAKE_OP, [1, 1, SECOND.as_ptr() as u32, encoded])
 }
 
-/// Sleeps on the first word (0) or the second (1), as one of private memory or not.
+/// Sleeps on the first word (0) or the second (1), private or shared.
 extern "C" fn sleeper(argument: u32) -> i32 {
     let word = if argument & 1 == 0 { &FIRST } else { &SECOND };
     let value = word.load(SeqCst);
@@ -65,13 +65,13 @@ extern "C" fn sleeper(argument: u32) -> i32 {
     0
 }
 
-/// So many sleepers of a word, all asleep.
+/// Starts `N` sleepers of a word and returns when all are asleep.
 fn asleep<const N: usize>(argument: u32) -> [Thread; N] {
     let threads = [(); N].map(|()| spawn(sleeper, argument, None).expect("clone"));
     let word = if argument & 1 == 0 { &FIRST } else { &SECOND };
     let op = CMP_REQUEUE | argument & PRIVATE;
     let at = word.as_ptr() as u32;
-    // Moved from the word to itself: counted, and not woken.
+    // Requeued from the word to itself: they are counted, not woken.
     let counted = || futex(word, op, [0, 100, at, word.load(SeqCst)]);
     assert!(
         comes_true(|| counted() == Ok(N as u32)),

@@ -1,9 +1,9 @@
-//! A task whose %gs names a descriptor that is gone: after a switch %gs is 0.
+//! A task whose %gs names a descriptor that is gone has %gs 0 after a switch.
 //!
-//! Loading a selector of an empty entry is #GP, inside the kernel. The kernel must
-//! neither die of it, nor kill the task, nor leave another task's segment in place.
-//! The entry is one of the LDT: until the switch, in round 0, the processor still has
-//! the old descriptor at hand. When a TLS slot changes, %gs is loaded again at once.
+//! Loading the selector of an empty entry raises #GP inside the kernel. The kernel must neither die
+//! of it, nor kill the task, nor leave another task's segment in place. The entry belongs to the
+//! LDT: until the switch, in round 0, the processor still keeps the old descriptor. When a TLS slot
+//! changes, the kernel loads %gs again at once.
 //!
 //! Book: ch. 3, `__switch_to`, the fs/gs step. Linux: loadgs with its fix-up.
 //! Red without: the fall-back to 0 in the reload of gs; `load_LDT` of empty
@@ -23,13 +23,13 @@ const ROUNDS: u32 = 300;
 
 static WORD: AtomicU32 = AtomicU32::new(0x600d);
 
-/// A good descriptor, loaded into %gs.
+/// Sets a good descriptor and loads it into %gs.
 fn fill(entry: u32) {
     write_ldt(&UserDesc::data(entry, WORD.as_ptr() as u32)).expect("modify_ldt");
     insn::set_gs(ldt_selector(entry));
 }
 
-/// The descriptor taken away from under %gs.
+/// Removes the descriptor that %gs uses.
 fn fill_and_clear(entry: u32) {
     fill(entry);
     write_ldt(&UserDesc::empty(entry)).expect("clearing");

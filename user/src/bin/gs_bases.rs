@@ -17,8 +17,8 @@ use rt::{
 
 const ROUNDS: u32 = 1000;
 
-/// The words that the three slots point at; each child has a copy of its own, so
-/// the addresses differ by role and the values too.
+/// The words that the three slots point at. They lie at an address of their own for each role, and
+/// each has a value of its own.
 static WORDS: [[AtomicU32; 3]; 3] = [const { [const { AtomicU32::new(0) }; 3] }; 3];
 
 fn value(role: usize, nth: u32) -> u32 {

@@ -1,16 +1,15 @@
 //! The image's /init: runs the programs under /tests and reports the totals.
 //!
-//! `init` runs all, `init run NAME..` those that match (`*` and `?` are globs),
-//! `init list` names them. In the report each program is a subtest. Exit status 0 if
-//! all were good.
-//! The directory is /tests, or $TESTS.
+//! `init` runs all, `init run NAME..` those that match (`*` and `?` are wildcards), `init list`
+//! names them. The directory is /tests, or $TESTS. In the report each program is a subtest. The
+//! exit status is 0 if all pass.
 #![no_std]
 #![no_main]
 
 use core::ffi::CStr;
 use rt::{WaitStatus, child, eq, ktap, println, process, start};
 
-/// In the order in which one needs another's ground to be firm.
+/// The programs, in an order in which each relies only on what those before it have shown.
 const PROGRAMS: &[(&str, &str)] = &[
     (
         "entry_state",
@@ -165,7 +164,7 @@ fn execute(name: &str) -> i32 {
     127
 }
 
-/// `*` is any text, `?` any character.
+/// Returns whether `name` matches `glob`: `*` is any text, `?` any character.
 fn matches(glob: &str, name: &str) -> bool {
     let mut rest = glob.chars();
     match rest.next() {

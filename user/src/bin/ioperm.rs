@@ -1,10 +1,10 @@
-//! The I/O permission bitmap: which ports a task may touch, and no other task.
+//! The I/O permission bitmap: a task may use the ports granted to it, and no other task may.
 //!
 //! Book: ch. 3, I/O permission bitmap; `__switch_to`, last step.
 //! Linux: ioport.c, `__switch_to_xtra`. SDM: vol. 1, 18.5.2 "I/O Permission Bit Map".
-//! Red without: the copy of the bitmap at a switch (a granted port faults); the ones
-//! for a task without a bitmap (the other task may); `max(prev, next)` (a port of the
-//! longer bitmap stays open); the byte of ones (inw 65535); exit_thread.
+//! Red without: the copy of the bitmap at a switch (a granted port faults); the ones for a task
+//! without a bitmap (the other task may use it); `max(prev, next)` (a port of the longer bitmap
+//! stays open); the byte of ones (inw 65535); exit_thread.
 #![no_std]
 #![no_main]
 
@@ -102,7 +102,7 @@ fn last_port() {
     });
 }
 
-/// A short bitmap, a long one and none, switched in turn.
+/// Switches among a task with a short bitmap, one with a long bitmap and one with none.
 fn switching() {
     let seldom = |round| round % 100 == 50;
     let out = alternate(
@@ -222,7 +222,7 @@ fn errors() {
     });
 }
 
-/// A process that ends gives its ports up before anybody else runs.
+/// A process that ends gives up its ports before any other task runs.
 fn dying() {
     let page = shared_page();
     let neighbour = child(|| {

@@ -1,12 +1,11 @@
-//! The I/O privilege level: in EFLAGS of one task, and of no other.
+//! The I/O privilege level: it is in the EFLAGS of one task and of no other.
 //!
-//! Linux up to 5.4 puts the level into EFLAGS.IOPL, which the switch carries with
-//! `pushfl`/`popfl`. Later ones emulate it by a bitmap: cases that look at the flag
-//! are skipped there.
+//! Linux up to 5.4 puts the level into EFLAGS.IOPL, which the switch carries with `pushfl`/`popfl`.
+//! Later versions emulate it by a bitmap: there the cases that look at the flag are skipped.
 //!
 //! Book: ch. 3, `switch_to`, saving EFLAGS. Linux: ioport.c.
-//! Red without: `pushfl` and `popfl` in `switch_to`; the privilege check; interrupts on in system calls
-//! and page faults.
+//! Red without: `pushfl` and `popfl` in `switch_to`; the privilege check; interrupts on in system
+//! calls and page faults.
 #![no_std]
 #![no_main]
 
@@ -113,7 +112,7 @@ extern "C" fn run_elsewhere(_: u32) -> i32 {
     }
 }
 
-/// A flush waits for the other CPU, which must not wait for this one.
+/// A flush waits for the other CPU; the other CPU must not wait for this one.
 fn changes_memory_after_cli() -> i32 {
     level_3();
     let _runs_on = spawn(run_elsewhere, 0, None);
@@ -125,7 +124,7 @@ fn changes_memory_after_cli() -> i32 {
     for _ in 0..20 {
         let page = mmap_anonymous(PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
         let page = page.expect("mmap");
-        // The page of zeroes first, then one of its own in its place.
+        // First maps the page of zeroes, then replaces it with a page of its own.
         read(page);
         write(page, 1);
         munmap(page, PAGE_SIZE).expect("munmap");
@@ -134,8 +133,8 @@ fn changes_memory_after_cli() -> i32 {
     exit_group(0)
 }
 
-/// The second task comes back by sysexit, which restores no flags: a level that the
-/// switch left behind would be its own.
+/// The second task returns by sysexit, which restores no flags: it would have the level that the
+/// switch left behind.
 fn switching(emulated: bool) {
     let leave_by_sysexit = || {
         if machine::is_i386_kernel() {

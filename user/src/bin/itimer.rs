@@ -1,7 +1,7 @@
 //! alarm and setitimer: SIGALRM after a time.
 //!
 //! Linux: alarm(2), setitimer(2).
-//! Red without: the timer itself; the one that is set anew.
+//! Red without: the timer itself; setting it anew.
 #![no_std]
 #![no_main]
 
@@ -44,7 +44,7 @@ fn pause() -> Result<u32, Errno> {
     syscall(SYS_PAUSE, [])
 }
 
-/// Interval and value, each in milliseconds.
+/// Sets interval and value, each in milliseconds.
 fn set(which: u32, interval_ms: u32, value_ms: u32) -> Result<u32, Errno> {
     let it = [
         interval_ms / 1000,
@@ -55,7 +55,7 @@ fn set(which: u32, interval_ms: u32, value_ms: u32) -> Result<u32, Errno> {
     syscall(SYS_SETITIMER, [which, it.as_ptr() as u32, 0])
 }
 
-/// Interval and value in microseconds.
+/// Returns interval and value in microseconds.
 fn get(which: u32) -> Result<(u32, u32), Errno> {
     let mut it = [u32::MAX; 4];
     syscall(SYS_GETITIMER, [which, it.as_mut_ptr() as u32])?;
@@ -133,7 +133,7 @@ fn processes() {
     expect_signal("without a handler it ends the program", SIGALRM, || {
         set(REAL, 0, 10).expect("setitimer");
         loop {
-            // Nothing but the signal ends this.
+            // Only the signal ends this.
             let _interrupted = pause();
         }
     });
@@ -172,7 +172,7 @@ fn processes() {
 fn rings() {
     set_handler(SIGALRM, ring).expect("sigaction");
     let begin = monotonic_ns();
-    // Again and again: the first may come before the pause.
+    // Repeating, since the first signal may come before the pause.
     set(REAL, 30, 30).expect("setitimer");
     eq!(pause(), Err(Errno::EINTR), "it ends a pause");
     let took_ms = (monotonic_ns() - begin) / 1_000_000;

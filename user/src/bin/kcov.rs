@@ -1,11 +1,11 @@
-//! kcov: the kernel says which of its code a system call ran, to the task that made it.
+//! kcov: the kernel tells a task which kernel code its system calls ran.
 //!
-//! The calls that are traced are made twice and must cover the same: whatever else
-//! happens meanwhile, interrupts and switches, is not theirs.
+//! Each traced call is made twice and must cover the same code: interrupts and switches that happen
+//! meanwhile do not belong to it.
 //!
 //! Linux: Documentation/dev-tools/kcov.rst.
-//! Red without: kcov_prepare_switch, kcov_finish_switch; the look at the interrupt's
-//! count; KCOV_DISABLE.
+//! Red without: kcov_prepare_switch, kcov_finish_switch; the check of the interrupt count;
+//! KCOV_DISABLE.
 #![no_std]
 #![no_main]
 
@@ -54,7 +54,7 @@ fn mmap(fd: u32, words: u32) -> Result<u32, Errno> {
     )
 }
 
-/// A file with a buffer, and what is in it.
+/// A kcov file and its buffer.
 struct Kcov {
     fd: u32,
     words: &'static [AtomicU32],
@@ -65,13 +65,14 @@ impl Kcov {
         let fd = open().expect("open");
         ioctl(fd, KCOV_INIT_TRACE, words).expect("KCOV_INIT_TRACE");
         let area = mmap(fd, words).expect("mmap");
-        // SAFETY: a mapping of that many words, which stays; the kernel writes there, hence atomics.
+        // SAFETY: a mapping of that many words, which stays; the kernel writes there, hence
+        // atomics.
         let words =
             unsafe { core::slice::from_raw_parts(area as *const AtomicU32, words as usize) };
         Self { fd, words }
     }
 
-    /// Runs `what`, and leaves in the buffer what it covered; how much that is.
+    /// Runs `what` and leaves the covered addresses in the buffer; returns their number.
     fn trace(&self, what: impl FnOnce()) -> usize {
         ioctl(self.fd, KCOV_ENABLE, 0).expect("KCOV_ENABLE");
         self.words[0].store(0, SeqCst);
@@ -81,7 +82,7 @@ impl Kcov {
         covered as usize
     }
 
-    /// The addresses, folded into one number.
+    /// Folds the first `covered` addresses into one number.
     fn fold(&self, covered: usize) -> u32 {
         let addresses = self.words[1..=covered].iter();
         addresses.fold(1, |hash: u32, word| {
@@ -89,7 +90,7 @@ impl Kcov {
         })
     }
 
-    /// What `what` covers: how much, and the addresses folded.
+    /// Returns what `what` covers: the number of addresses, and the addresses folded.
     fn of(&self, what: impl FnOnce()) -> (usize, u32) {
         let covered = self.trace(what);
         (covered, self.fold(covered))
@@ -134,12 +135,12 @@ fn abi() {
         "an unknown ioctl: ENOTTY"
     );
     munmap(area, 2 * PAGE_SIZE).expect("munmap");
-    // Nothing that could fail.
+    // Closing cannot fail here.
     let _ = syscall(SYS_CLOSE, [fd]);
 }
 
 fn call_umask() {
-    // `umask` has no way to fail.
+    // `umask` cannot fail.
     let _ = syscall(SYS_UMASK, [0o022]);
 }
 
@@ -200,7 +201,7 @@ fn main() -> i32 {
     let covered = small.trace(|| (0..2000).for_each(|_| getppid_once()));
     eq!(covered, 1023, "a full buffer stays as it is");
 
-    // For who can read addresses: all that a page fault, a fork and a wait cover.
+    // Printed for a person who can read addresses: all that a page fault, a fork and a wait cover.
     let covered = kcov.trace(|| {
         child(|| 0).wait();
     });

@@ -1,8 +1,8 @@
-//! `modify_ldt`: segments of a process's own, which the switch of address spaces brings along.
+//! `modify_ldt`: a process's own segments, which the switch of address spaces loads.
 //!
 //! Book: ch. 2, "The Linux LDTs"; ch. 9, `switch_mm`. Linux: modify_ldt(2).
 //! Red without: the load of the LDT in `switch_mm`; the load when a CPU comes back from lazy TLB;
-//! its copy at fork; the word to other CPUs; the way back to a 16-bit stack.
+//! its copy at fork; the message to other CPUs; the return to a 16-bit stack.
 #![no_std]
 #![no_main]
 
@@ -44,12 +44,12 @@ static WORDS: [AtomicU32; 3] = [
     AtomicU32::new(102),
 ];
 
-/// Entry `entry` leads to word `word`.
+/// Makes entry `entry` begin at word `word`.
 fn point(entry: u32, word: usize) -> Result<u32, Errno> {
     write_ldt(&UserDesc::data(entry, WORDS[word].as_ptr() as u32))
 }
 
-/// A 16-bit stack segment, based at 0.
+/// Returns a 16-bit stack segment with base 0.
 fn small_stack(entry: u32) -> UserDesc {
     UserDesc {
         flags: LIMIT_IN_PAGES | USEABLE,
@@ -57,7 +57,7 @@ fn small_stack(entry: u32) -> UserDesc {
     }
 }
 
-/// Waits until there is an LDT, and uses a stack of it.
+/// Waits until there is an LDT, and uses a stack segment of it.
 extern "C" fn use_stack(_: u32) -> i32 {
     while TURNS.load(SeqCst) == 0 {
         sched_yield();
@@ -70,7 +70,7 @@ extern "C" fn use_stack(_: u32) -> i32 {
     0
 }
 
-/// esp after interrupts: from each tick that comes in ring 3 the time there is counted.
+/// Returns esp after interrupts: the time in ring 3 grows with each tick that comes there.
 fn after_interrupts(stack: Stack) -> u32 {
     let user_ms = || {
         let mut usage = [0u32; 18];
@@ -133,7 +133,7 @@ fn stacks() {
     );
 }
 
-/// Has sigreturn go to a code segment that is not there, on the 16-bit stack.
+/// Makes sigreturn go to a code segment that is not there, on the 16-bit stack.
 extern "C" fn return_to_nowhere(_: u32, mut context: Sigcontext) {
     context.set_cs(ldt_selector(9));
     context.set_ss(ldt_selector(3));
@@ -257,11 +257,11 @@ fn segments() {
     });
 }
 
-/// What a thread on another CPU found behind the register when it last loaded it, and how often it has.
+/// What a thread on another CPU last found through the register, and how often it has loaded it.
 static SEEN: AtomicU32 = AtomicU32::new(0);
 static TURNS: AtomicU32 = AtomicU32::new(0);
 
-/// On the highest CPU; the mask of those that the caller may use.
+/// Moves to the highest CPU; returns the mask of the CPUs that the caller may use.
 fn to_another_cpu() -> u32 {
     let allowed = get_affinity();
     set_affinity(0, 1 << (31 - allowed.leading_zeros())).expect("sched_setaffinity");
@@ -292,7 +292,7 @@ extern "C" fn load_and_sleep(_: u32) -> i32 {
     }
 }
 
-/// Until the other thread has loaded it twice from now: one may have been under way.
+/// Waits until the other thread has loaded it twice from now: one load may be under way already.
 fn wait_for_turns() {
     let turns = TURNS.load(SeqCst);
     while TURNS.load(SeqCst) < turns + 2 {
@@ -300,7 +300,7 @@ fn wait_for_turns() {
     }
 }
 
-/// A flush, at which a CPU that sleeps leaves the address space that it has borrowed.
+/// Forces a flush; a CPU that idles then leaves the address space that it borrows.
 fn flush() {
     let page = mmap_anonymous(PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
     insn::write(page, 1);
@@ -339,7 +339,7 @@ fn threads() {
     });
 }
 
-/// Each points the same entry at a word of its own.
+/// Two processes point the same entry at words of their own.
 fn processes() {
     let set = |word: usize| {
         point(0, word).expect("modify_ldt");
@@ -347,7 +347,7 @@ fn processes() {
         insn::set_fs(ldt_selector(0));
     };
     let holds = |word: usize| {
-        // Loaded anew: the register would keep an old table's segment.
+        // Load it anew: the register would keep the old table's segment.
         insn::set_fs(ldt_selector(0));
         insn::gs_word() == 100 + word as u32 && insn::fs_word() == 100 + word as u32
     };

@@ -1,7 +1,7 @@
-//! `membarrier`: commands, registration, errors; and that it orders what two threads do.
+//! `membarrier`: commands, registration, errors; and the ordering of what two threads do.
 //!
-//! Linux: membarrier(2), as 5.4 answers. That a barrier interrupts exactly the right CPUs is seen
-//! in the kernel, by the self-tests of the same name.
+//! Linux: membarrier(2), as in 5.4. The in-kernel self-tests of the same name show that a barrier
+//! interrupts exactly the right CPUs.
 //! Red without: the check of flags; the registration; its copy at fork; its end at exec.
 #![no_std]
 #![no_main]
@@ -31,7 +31,7 @@ const PRIVATE_EXPEDITED: u32 = 8;
 const REGISTER_PRIVATE_EXPEDITED: u32 = 16;
 const PRIVATE_EXPEDITED_SYNC_CORE: u32 = 32;
 const REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: u32 = 64;
-/// What 5.4 has; later kernels have more.
+/// The commands that 5.4 has; later kernels have more.
 const COMMANDS: u32 = 0x7f;
 
 const DONE: Result<u32, Errno> = Ok(0);
@@ -130,12 +130,12 @@ fn registration() {
 
 const ROUNDS: u32 = 2000;
 
-/// The round that each side has announced, and what the other found then.
+/// The last round that each side has announced.
 static ANNOUNCED: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 static FOUND: AtomicU32 = AtomicU32::new(0);
 static DONE_ROUNDS: AtomicU32 = AtomicU32::new(0);
 
-/// The often-taken side: it pays for no barrier, only for the compiler's.
+/// The side that runs often: it needs a compiler barrier only.
 extern "C" fn light(_: u32) -> i32 {
     for round in 1..=ROUNDS {
         ANNOUNCED[0].store(round, Relaxed);
@@ -150,7 +150,7 @@ extern "C" fn light(_: u32) -> i32 {
     0
 }
 
-/// Each side announces a round and looks whether the other has: at least one must see the other.
+/// Each side announces a round and reads the other's: at least one must see the other.
 fn order() {
     let thread = spawn(light, 0, None).expect("clone");
     let mut missed = 0;
@@ -175,15 +175,15 @@ fn order() {
 
 const VISITS: u32 = 500;
 
-/// A counter behind a lock that belongs to one thread: that one takes it without a barrier and
-/// without an atomic instruction, and who visits pays for both by a call.
+/// A lock that favours one thread: its owner takes it without a barrier or an atomic instruction,
+/// and any other thread pays for both with a system call.
 static OWNER_IN: AtomicU32 = AtomicU32::new(0);
 static VISITOR_IN: AtomicU32 = AtomicU32::new(0);
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 static BY_OWNER: AtomicU32 = AtomicU32::new(0);
 static IS_OVER: AtomicU32 = AtomicU32::new(0);
 
-/// As plain memory would be counted: another's increment in between is lost.
+/// Increments like plain memory: an increment by another task in between is lost.
 fn increment(counter: &AtomicU32) {
     counter.store(counter.load(Relaxed) + 1, Relaxed);
 }

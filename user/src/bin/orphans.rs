@@ -1,10 +1,10 @@
-//! Process groups that are orphaned: nobody is left outside who could let their members go on.
+//! Orphaned process groups: nobody is left outside who could let their members continue.
 //!
-//! Nothing here waits for time to pass: each waits for what another writes down or closes.
+//! Nothing here waits for time to pass: each process waits until another writes a word or closes.
 //!
 //! Linux: setpgid(2), `kill_orphaned_pgrp`.
-//! Red without: the look for orphaned groups at the end of a process, among its children's and its
-//! own; that only those with stopped members are told.
+//! Red without: the search for orphaned groups at the end of a process, among its children's groups
+//! and its own; that only groups with stopped members are told.
 #![no_std]
 #![no_main]
 
@@ -26,14 +26,14 @@ const SYS_CLOSE: u32 = 6;
 const SYS_PIPE: u32 = 42;
 const SYS_SETPGID: u32 = 57;
 
-/// How often the running process heard SIGHUP.
+/// How often the running process has received SIGHUP.
 static HUNG_UP: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn hang_up(_signal: u32, _context: Sigcontext) {
     HUNG_UP.fetch_add(1, SeqCst);
 }
 
-/// Stops; then writes down how often it heard SIGHUP, plus one.
+/// Stops; then stores the number of its SIGHUPs, plus one.
 fn stop_and_tell(word: &AtomicU32) -> i32 {
     set_handler(SIGHUP, hang_up).expect("sigaction");
     send_self(SIGSTOP);
@@ -41,12 +41,12 @@ fn stop_and_tell(word: &AtomicU32) -> i32 {
     0
 }
 
-/// Waits until a child has stopped, and ends then: 0 if that was so.
+/// Waits until a child has stopped, and then ends: with 0 if it has.
 fn ends_when_stopped(child: Child) -> i32 {
     i32::from(hears(child, WUNTRACED) != Ok(stopped(SIGSTOP)))
 }
 
-/// What a word is in the end.
+/// Waits for a word to be stored, and returns it.
 fn told(word: &AtomicU32) -> u32 {
     wait_for(word, 1);
     word.load(SeqCst)
@@ -139,7 +139,7 @@ fn who_is_not_told(page: SharedPage) {
     eq!(nobody, Err(Errno::ECHILD), "orphans are others' children");
 }
 
-/// With a parent that is no init, in another group of the same session.
+/// Runs all cases below a parent that is not init, in another group of the same session.
 fn all() -> i32 {
     ktap::plan(6);
     let page = shared_page();

@@ -1,7 +1,7 @@
 //! perf_event_open: software events of a task add up.
 //!
-//! Each count is compared with what another call says of the same task, or with what
-//! the program has done itself.
+//! Each count is compared with what another call reports of the same task, or with what the program
+//! itself has done.
 //!
 //! Linux: perf_event_open(2).
 //! Red without: perf_event_task_sched_out, perf_event_task_sched_in; the count at a
@@ -23,7 +23,7 @@ use rt::{
     skip, start,
 };
 
-/// Looks again until nothing came between: the switches of the task, and what `look` says.
+/// Repeats until nothing came in between; returns the task's switches and the result of `look`.
 fn at_one_moment<T>(look: impl Fn() -> T) -> (u32, T) {
     let switches = || switch_counts().map(|(own, forced)| own + forced);
     loop {
@@ -47,7 +47,7 @@ fn switches() {
         0
     });
     (0..20).for_each(|_| sched_yield());
-    // A sleep that is over before it has begun, on a busy host, is no switch.
+    // A sleep that is over before it begins, on a busy host, is no switch.
     let nvcsw = || switch_counts().expect("getrusage").0;
     let enough = nvcsw() + 5;
     while nvcsw() < enough {
@@ -69,7 +69,7 @@ fn switches() {
     eq!(event.read(), 0, "reset, it begins at 0");
 }
 
-/// Another task's switches, from its first to where it says how many they were.
+/// Counts another task's switches, from its first to the point where it says how many they were.
 fn of_another_task() {
     let page = shared_page();
     let other = child(|| {
@@ -294,7 +294,7 @@ fn inheritance() {
     ok!(own < u64::from(PAGES), "not inherited: they are not");
 }
 
-/// In the new program: descriptor 3 is an event that exec was to enable.
+/// Runs in the new program: descriptor 3 is an event that exec was to enable.
 fn after_exec() -> i32 {
     let event = Event(3);
     i32::from(event.read() == 0)
@@ -313,7 +313,7 @@ fn exec() {
     });
 }
 
-/// A task whose events are read by another while it switches, forks and ends.
+/// A task reads the events of another that switches, forks and ends meanwhile.
 fn race() {
     static ROUNDS: AtomicU32 = AtomicU32::new(0);
     let mut wrong = 0;

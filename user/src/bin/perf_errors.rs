@@ -1,7 +1,7 @@
-//! perf_event_open and its files: which error comes first.
+//! perf_event_open and its files: the order of errors.
 //!
 //! Linux: perf_event_open(2), 5.4 `kernel/events/core.c`.
-//! Red without: the checks of flags, of the leader and of what ioctl is asked for.
+//! Red without: the checks of flags, of the leader and of the ioctl's argument.
 #![no_std]
 #![no_main]
 
@@ -126,7 +126,7 @@ fn refusals() {
     });
 }
 
-/// What of the flags needs another descriptor.
+/// Flags that need another descriptor.
 fn flags() {
     let event = Event::of_me(DUMMY, 0);
     let member = Event::open(dummy(), 0, event.0);
@@ -211,7 +211,7 @@ fn ioctls() {
         einval,
         "to an event without buffer: EINVAL"
     );
-    // Where a word has 64 bits, that is none that a program of 32 bits could say.
+    // With a word of 64 bits, a 32-bit program cannot pass such a number.
     match machine::tls_min() {
         6 => eq!(output(NONE), Ok(0), "to none"),
         _ => skip!("an x86_64 kernel", "to none"),

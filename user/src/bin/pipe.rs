@@ -1,7 +1,8 @@
-//! Pipes: how much one holds, what goes in as one piece, what poll tells of its ends.
+//! Pipes: how much one holds, which writes stay in one piece, what poll reports of its ends.
 //!
 //! Linux: pipe(7), poll(2), fcntl(2) F_SETPIPE_SZ, ioctl(2) FIONREAD.
-//! Red without: 64 KiB of room; the memory that grows with what is in it; one piece up to 4096 bytes;
+//! Red without: 64 KiB of room; the memory that grows with the contents; one piece up to 4096
+//! bytes;
 //! POLLHUP without POLLIN; POLLERR without POLLOUT; the sizes.
 #![no_std]
 #![no_main]
@@ -68,7 +69,7 @@ impl Ends {
         syscall(READ, [self.reader, self.buffer, count])
     }
 
-    /// Writes pieces until one does not go in whole; the bytes that went in.
+    /// Writes pieces until one does not fit whole; returns the bytes written.
     fn fill(self, piece: u32) -> u32 {
         let mut total = 0;
         while let Ok(count) = self.write(piece) {
@@ -96,7 +97,7 @@ fn fcntl(fd: u32, command: u32, argument: u32) -> Result<u32, Errno> {
     syscall(FCNTL64, [fd, command, argument])
 }
 
-/// All that poll tells of a descriptor of which only `events` are asked.
+/// Returns all that poll reports of a descriptor when asked for `events`.
 fn poll(fd: u32, events: u32) -> u32 {
     let mut entry = [fd, events];
     let ready = syscall(POLL, [entry.as_mut_ptr() as u32, 1, 0]).expect("poll");
@@ -146,7 +147,7 @@ fn capacity() {
     ends.close();
 }
 
-/// Bytes that wrap around the end of whatever the pipe keeps them in, while that grows.
+/// Bytes wrap around the end of the pipe's buffer while it grows.
 fn order() {
     let ends = Ends::new(O_NONBLOCK);
     let (mut put, mut got, mut wrong) = (0u32, 0u32, 0u32);
@@ -160,7 +161,7 @@ fn order() {
             rt::insn::write(ends.buffer + 4 * i, put + i);
         }
         if let Ok(bytes) = ends.write(count) {
-            // A piece that went in in part ends at a word: all counts are of words.
+            // A piece that was written in part ends at a word: all counts are multiples of a word.
             put += bytes / 4;
         }
         let bytes = ends.read(if round % 3 == 0 { 2000 } else { 40000 });

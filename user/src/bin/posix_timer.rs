@@ -1,4 +1,4 @@
-//! POSIX timers: a signal of one's choice after a time, with a value, to a process or a thread.
+//! POSIX timers: a chosen signal after a time, with a value, to a process or a thread.
 //!
 //! Linux: timer_create(2), timer_settime(2), timer_getoverrun(2).
 //! Red without: the timer's signal; its overruns; the interval; its end with a process.
@@ -34,7 +34,7 @@ const TIMER_ABSTIME: u32 = 1;
 const SI_TIMER: u32 = -2i32 as u32;
 const SIGALRM: u32 = 14;
 const SIGNAL: u32 = 35;
-/// Nothing that comes takes so long.
+/// A time that no case reaches.
 const NEVER_MS: u32 = (PATIENCE_NS / NS_PER_MS) as u32;
 
 fn block(signals: &[u32]) {
@@ -44,7 +44,7 @@ fn block(signals: &[u32]) {
     syscall(SYS_RT_SIGPROCMASK, [0, &raw const set as u32, 0, 8]).expect("rt_sigprocmask");
 }
 
-/// What is told of `signal`: code, timer, overruns, value.
+/// Waits for `signal` and returns its information: code, timer, overruns, value.
 fn wait_ms(signal: u32, ms: u32) -> Result<[u32; 4], Errno> {
     let set = 1u64 << (signal - 1);
     let (mut info, time) = ([0u32; 32], [ms / 1000, ms % 1000 * 1_000_000]);
@@ -64,7 +64,7 @@ fn create(how: u32, value: u32, tid: u32) -> Result<u32, Errno> {
     syscall(SYS_TIMER_CREATE, at).map(|_| id)
 }
 
-/// Interval and value in milliseconds.
+/// Sets interval and value in milliseconds.
 fn set(id: u32, flags: u32, interval: u32, value: u32) -> Result<[u32; 4], Errno> {
     let spec = |ms: u32| [ms / 1000, ms % 1000 * 1_000_000];
     let ([a, b], [c, d]) = (spec(interval), spec(value));

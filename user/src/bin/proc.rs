@@ -1,8 +1,8 @@
-//! `/proc`: names, errors, and that what it says is so.
+//! `/proc`: names, errors, and the truth of what the files say.
 //!
 //! Linux: proc(5).
 //! Red without: the frame pointer that `wchan` is read from; the counts of switches; the CPUs that
-//! a task may run on; the look whether a process is there.
+//! a task may run on; the check whether a process still exists.
 #![no_std]
 #![no_main]
 
@@ -150,7 +150,7 @@ fn listing() {
     syscall(SYS_CHDIR, [c"/".as_ptr() as u32]).expect("chdir");
 }
 
-/// How many switches `status` says.
+/// Returns the number of switches that `status` reports.
 fn switches(buffer: &mut [u8; 4096]) -> Option<u32> {
     let status = read(buffer, format_args!("/proc/self/status")).ok()?;
     field(status, "voluntary_ctxt_switches")?.parse().ok()
@@ -185,8 +185,8 @@ fn truth() {
         (Some("R"), Some("0")),
         "state and processor in stat"
     );
-    // And the reading itself none. A sleep that is over before it has begun, on a busy host, is none
-    // either.
+    // The read itself makes no switch. A sleep that is over before it begins, on a busy host, makes
+    // none either.
     let is_one = (0..10).any(|_| {
         let before = switches(&mut buffer);
         rt::clock::sleep_ms(20);
@@ -229,7 +229,7 @@ fn of_others() {
     syscall(SYS_PIPE, [fds.as_mut_ptr() as u32]).expect("pipe");
     let reader = child(|| wait_for_byte(fds[0]));
     let pid = reader.pid;
-    // It sleeps sooner or later, and then nowhere else.
+    // It sleeps sooner or later, and then stays there.
     while rt::job::state_of(pid) != 'S' {
         sched_yield();
     }
@@ -242,7 +242,7 @@ fn of_others() {
         (Some("S"), Some(getpid())),
         "it sleeps, and is ours"
     );
-    // Opened while it lives, read when it is gone.
+    // Opened while the process lives, read after its end.
     let directory = open(&text(format_args!("/proc/{pid}")), 0).expect("its directory");
     let arguments = open(&text(format_args!("/proc/{pid}/cmdline")), 0).expect("cmdline");
     let held = open(&text(format_args!("/proc/{pid}/stat")), 0).expect("stat");
@@ -309,7 +309,7 @@ fn of_others() {
     ok!(thread.join(), "the thread ends");
 }
 
-/// One text, read in pieces, and anew from the beginning.
+/// Reads one text in pieces, and again from the beginning.
 fn positions() {
     let mut whole = [0; 4096];
     let mut pieces = [0u8; 4096];
@@ -373,7 +373,7 @@ fn positions() {
         Err(Errno::EINVAL),
         "a process's files are not written: EINVAL"
     );
-    // What a piece is of does not change with who is asked about.
+    // A later piece comes from the same text, even if the name has changed meanwhile.
     let fd = open(&text(format_args!("/proc/self/comm")), 0).expect("comm");
     let first = syscall(SYS_READ, [fd, pieces.as_mut_ptr() as u32, 2]);
     let name = |name: &core::ffi::CStr| {
@@ -401,7 +401,7 @@ fn after_exec() -> ! {
     exit(i32::from(cmdline.split('\0').nth(1) != Some("after-exec")))
 }
 
-/// The line of `maps` that has an address.
+/// Returns the line of `maps` for the area that contains `address`.
 fn area_of(maps: &str, address: u32) -> Option<&str> {
     maps.lines().find(|line| {
         let bound = |at: usize| u32::from_str_radix(line.get(at..at + 8)?, 16).ok();

@@ -1,4 +1,4 @@
-//! `/proc/PID/status`: what memory a process has, and had at most.
+//! `/proc/PID/status`: how much memory a process has now and has had at most.
 //!
 //! Linux: proc(5).
 //! Red without: the counts of pages and their peaks.
@@ -17,7 +17,7 @@ const MIB: u32 = 1 << 20;
 /// Kilobytes by which Linux's counts of pages may be behind: each CPU keeps some for itself.
 const SLACK: u32 = 512;
 
-/// A line of `status` in kilobytes.
+/// Returns the value of a line of `status`, in kilobytes.
 fn kb(name: &str) -> u32 {
     status_number(name).unwrap_or_else(|| {
         rt::println!("# no line {name}");
@@ -25,7 +25,7 @@ fn kb(name: &str) -> u32 {
     })
 }
 
-/// How much more a line says after 8 MiB were mapped and touched.
+/// Returns by how much a line grows when 8 MiB are mapped and touched.
 fn grown(name: &str, sharing: u32, write: bool) -> u32 {
     let address = mmap_anonymous(8 * MIB, PROT_READ | PROT_WRITE, sharing).expect("mmap");
     let before = kb(name);
@@ -56,7 +56,7 @@ fn memory() {
     let (size, peak) = (kb("VmSize"), kb("VmPeak"));
     eq!(size, before[0], "unmapped it is gone");
     ok!(peak >= before[0] + 8192, "but VmPeak remembers it");
-    // One page more, for who remembers only the last.
+    // One page more: a kernel that remembered only the last size would fail here.
     let page = mmap_anonymous(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
     touch(page, 4096, true);
     munmap(page, 4096).expect("munmap");

@@ -1,8 +1,8 @@
-//! `/proc/PID/status` and `/proc/PID/stat`: Linux's lines and fields, each with what is so.
+//! `/proc/PID/status` and `/proc/PID/stat`: Linux's lines and fields, with true values.
 //!
 //! Linux: proc(5).
-//! Red without: the counts of pages and their peaks; the addresses that exec keeps; the look at who
-//! reads.
+//! Red without: the counts of pages and their peaks; the addresses that exec keeps; the check of
+//! the reader's rights.
 #![no_std]
 #![no_main]
 
@@ -95,7 +95,7 @@ const LINES: [&str; 49] = [
     "nonvoluntary_ctxt_switches",
 ];
 
-/// In the initialised data.
+/// A word in the initialised data.
 static INITIALISED: AtomicU32 = AtomicU32::new(0x5eed);
 
 type Buffer = [u8; 8192];
@@ -104,7 +104,7 @@ fn status(buffer: &mut Buffer) -> &str {
     read(buffer, format_args!("/proc/self/status")).expect("status")
 }
 
-/// A line of `status` in kilobytes.
+/// Returns the value of a line of `status`, in kilobytes.
 fn kb(name: &str) -> u32 {
     status_number(name).unwrap_or_else(|| {
         rt::println!("# no line {name}");
@@ -112,13 +112,13 @@ fn kb(name: &str) -> u32 {
     })
 }
 
-/// A set of bits in `status`.
+/// Returns a set of bits from `status`.
 fn bits(name: &str) -> Option<u64> {
     let mut buffer = [0; 8192];
     u64::from_str_radix(field(status(&mut buffer), name)?, 16).ok()
 }
 
-/// A field of our own `stat`.
+/// Returns a field of our own `stat`.
 fn stat(number: usize) -> Option<i64> {
     stat_number(format_args!("/proc/self/stat"), number)
 }
@@ -341,7 +341,7 @@ extern "C" fn as_a_thread(children: u32) -> i32 {
 
 extern "C" fn report_thread(words: u32) -> i32 {
     let words = words as *mut u32;
-    // SAFETY: two words of the creator's, which waits for us.
+    // SAFETY: two words of the creator, which waits for us.
     unsafe {
         words
             .add(1)
@@ -381,7 +381,7 @@ fn times() {
     let mut words = [used as u32, 1];
     let thread = spawn(report_thread, words.as_mut_ptr() as u32, None).expect("clone");
     let joined = thread.join();
-    // SAFETY: the thread has written it, and is gone.
+    // SAFETY: the thread has written the word and has ended.
     let result = unsafe { (&raw const words[1]).read_volatile() };
     eq!(
         (joined, result),

@@ -26,7 +26,7 @@ const CLOCK_REALTIME_COARSE: u32 = 5;
 const TIMER_ABSTIME: u32 = 1;
 const FUTEX_WAIT_BITSET: u32 = 9;
 const FUTEX_CLOCK_REALTIME: u32 = 256;
-/// 2023: since then there is this program.
+/// The beginning of 2023: this program did not exist before.
 const NOT_BEFORE: u32 = 1_672_531_200;
 
 type Buffer = [u8; 16384];
@@ -35,7 +35,7 @@ fn file<'b>(buffer: &'b mut Buffer, name: &str) -> &'b str {
     read(buffer, format_args!("/proc/{name}")).expect("a file of the system")
 }
 
-/// What follows `name` in a line of `/proc/stat`.
+/// Returns the rest of the line of `/proc/stat` that begins with `name`.
 fn stat<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
@@ -57,7 +57,7 @@ fn seconds(clock: u32) -> u32 {
     clock_gettime(clock).expect("a clock")[0]
 }
 
-/// Whether what was read meanwhile is between the clock then and now.
+/// Returns whether `read` lies between the clock before and after reading it.
 fn is_between(before: u32, read: u32, after: u32) -> bool {
     (before..=after).contains(&read)
 }
@@ -163,7 +163,7 @@ fn system() {
     ok!(count("procs_running") >= 1, "who reads runs");
 }
 
-/// The value of a line of the first processor in `cpuinfo`.
+/// Returns the value of a line of `cpuinfo` for the first processor.
 fn of_cpu<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let mut lines = text.lines().take_while(|line| !line.is_empty());
     lines.find_map(|line| {
@@ -172,7 +172,7 @@ fn of_cpu<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     })
 }
 
-/// What CPUID has in 48 bytes for people to read.
+/// Returns the processor's brand string, 48 bytes of CPUID.
 fn brand(bytes: &mut [u8; 48]) -> &str {
     for (leaf, part) in (0x8000_0002..).zip(bytes.chunks_exact_mut(16)) {
         for (word, to) in cpuid(leaf).iter().zip(part.chunks_exact_mut(4)) {
@@ -272,7 +272,7 @@ fn processors() {
         .filter(|line| line.split(": ").nth(1) == of_cpu(text, "physical id"))
         .count() as u32;
     match number("siblings") {
-        // Nothing beside it in its package.
+        // It is alone in its package.
         None => ok!(same == 0, "siblings are those of one package"),
         Some(siblings) => ok!(
             siblings == same && siblings <= blocks && number("cpu cores") <= Some(siblings),

@@ -1,7 +1,7 @@
-//! `/proc/PID/wchan`: the function that a task sleeps in, by a name that a reader of Linux knows.
+//! `/proc/PID/wchan`: the function in which a task sleeps, by a name that a reader of Linux knows.
 //!
 //! Linux: proc(5).
-//! Red without: the frame pointer that `wchan` is read from; the look at who reads.
+//! Red without: the frame pointer that `wchan` is read from; the check of the reader's rights.
 #![no_std]
 #![no_main]
 
@@ -25,8 +25,8 @@ const SYS_RT_SIGTIMEDWAIT: u32 = 177;
 const SYS_FUTEX: u32 = 240;
 const SIGKILL: u32 = 9;
 
-/// Waits until a task sleeps in a function whose name has `part` in it; sooner or later it does.
-/// Whether that is a plain name.
+/// Waits until the task sleeps in a function whose name contains `part`, as it does sooner or
+/// later; returns whether the file holds a plain name.
 fn waits_in(pid: u32, part: &str) -> bool {
     let mut buffer = [0; 4096];
     loop {
@@ -39,7 +39,7 @@ fn waits_in(pid: u32, part: &str) -> bool {
     }
 }
 
-/// Whether this is not an i386 kernel, but one that keeps the names from everybody.
+/// Returns whether the kernel is not i386 and hides the names from everybody.
 fn is_hidden(pid: u32) -> bool {
     let mut buffer = [0; 64];
     if is_i386_kernel() {
@@ -67,7 +67,7 @@ fn sleepers() {
         ("nanosleep", || rt::clock::sleep_ms(1_000_000)),
         ("futex_wait", || _ = futex_wait(0)),
         ("do_wait", || {
-            // It goes when we do.
+            // The child ends when we do.
             let mut fds = [0u32; 2];
             syscall(SYS_PIPE, [fds.as_mut_ptr() as u32]).expect("pipe");
             child(|| {

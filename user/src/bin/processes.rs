@@ -1,4 +1,4 @@
-//! fork, execve, exit and wait4: what a child is told, and what its parent learns.
+//! fork, execve, exit and wait4: what a child inherits, and what its parent learns.
 //!
 //! Book: ch. 3, creating and destroying processes.
 //! Red without: `ax = 0` in copy_thread; the exit code in the wait status; reaping in
@@ -138,7 +138,7 @@ fn waiting() {
 fn orphans() {
     let page = shared_page();
     let parent = child(|| {
-        // The grandchild, whom nobody waits for here.
+        // The grandchild, for which no process here waits.
         let _ = child(|| {
             while page[0].load(SeqCst) == 0 {
                 sched::sched_yield();
@@ -163,7 +163,8 @@ fn orphans() {
     );
 }
 
-/// As many as fit the test's time: descriptors, stacks and pids must all come back.
+/// Forks and reaps as many processes as fit the test's time: descriptors, stacks and process
+/// numbers must all come back.
 fn many() {
     let good = (0..500u32).all(|i| child(|| i as i32).wait() == WaitStatus::exited(i & 0xff));
     ok!(good, "500 children, one after another");

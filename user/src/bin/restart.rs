@@ -1,11 +1,12 @@
-//! System calls that a signal interrupts and that go on: for the rest of their time, not for all of it
-//! again; and fork, which begins anew.
+//! System calls that continue after a signal: for the rest of their time, not for all of it again;
+//! and fork, which starts over.
 //!
 //! Linux: signal(7), "Interruption of system calls and library functions by stop signals"; select(2);
 //! `copy_process`.
-//! Red without: what is kept of a time until its call is run again, and that the call takes it whatever
-//! becomes of it; that a signal to several processes does not fall between a parent and its child, nor,
-//! which shows only on several CPUs and not each time, is overtaken by fork.
+//! Red without: the remaining time that the kernel keeps until a call is run again; that the call
+//! uses it up even when it fails; that a signal to several processes misses neither a parent nor
+//! its new child, and that fork does not overtake it (seen only on several CPUs, and not each
+//! time).
 #![no_std]
 #![no_main]
 
@@ -40,10 +41,10 @@ const SYS_PSELECT6: u32 = 308;
 const SYS_PPOLL: u32 = 309;
 const CLOCK_MONOTONIC: u32 = 1;
 
-/// A futex on which nobody is woken.
+/// A futex on which no task is ever woken.
 static WORD: AtomicU32 = AtomicU32::new(0);
 
-/// Waits with the time at an address, of which what follows is the caller's to use.
+/// A wait whose timeout is at address `time`; it may use the memory behind.
 type Wait = fn(time: u32) -> Result<u32, Errno>;
 
 fn select(time: u32) -> Result<u32, Errno> {
@@ -62,7 +63,7 @@ fn futex(time: u32) -> Result<u32, Errno> {
     syscall(SYS_FUTEX, [WORD.as_ptr() as u32, 0, 0, time])
 }
 
-/// With a time of 200 ms.
+/// Waits with a time of 200 ms.
 fn times() {
     const MS: u32 = 200;
     let poll: Wait = |_| syscall(SYS_POLL, [0, 0, MS]);
@@ -91,8 +92,8 @@ fn times() {
     }
 }
 
-/// Has `body` wait in our memory, with a page for its arguments; stops it, lets `meanwhile` do
-/// something to the page, and lets it go on. Its exit status is 0 if all was well.
+/// Makes a child run `body`, a wait, in our memory, with a page for its arguments; stops it, lets
+/// `meanwhile` change the page, and continues it. The child exits with 0 if all was well.
 fn stop_once(name: &str, body: Body, meanwhile: fn(page: u32)) {
     let page = mmap_anonymous(PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap2");
     let sleeper = Child {
@@ -118,16 +119,17 @@ fn unmap(page: u32) {
 
 /// Stores two words of arguments.
 fn put(page: u32, words: [u32; 2]) {
-    // SAFETY: the page that the caller was given for them.
+    // SAFETY: the page that the caller was given for the arguments.
     unsafe { (page as *mut [u32; 2]).write_volatile(words) };
 }
 
-/// Longer than any of this takes.
+/// Seconds longer than anything here takes.
 const LONG_S: u32 = 1000;
-/// Long, but not too long to be slept: Linux looks only once at what it is asked to sleep.
+/// Seconds that can still be slept through: Linux reads the time of a sleep only once.
 const SLEPT_S: u32 = 10;
 
-/// 0 if a wait whose arguments are gone is EFAULT, and leaves a sleep behind it its own time.
+/// Returns 0 if a wait whose arguments are gone fails with EFAULT, and the sleep after it lasts its
+/// own time.
 fn faults_and_sleeps(wait: impl FnOnce() -> Result<u32, Errno>) -> i32 {
     let answer = wait();
     let begin = monotonic_ns();
@@ -151,7 +153,7 @@ extern "C" fn ppoll_of_what_is_gone(page: u32) -> i32 {
     faults_and_sleeps(|| ppoll(page))
 }
 
-/// 0 if a wait behind one whose time is gone does not take that for its own.
+/// Returns 0 if `then`, which follows a wait whose timeout is gone, does not use that wait's time.
 fn is_short(first: impl FnOnce() -> Result<u32, Errno>, then: impl FnOnce()) -> i32 {
     let _gone_or_over = first();
     let begin = monotonic_ns();
@@ -200,7 +202,7 @@ fn forgotten() {
     }
 }
 
-/// 0 if a wait with a time that it cannot change is EINTR.
+/// Returns 0 if a wait that cannot write its remaining time back fails with EINTR.
 fn cannot_tell(page: u32, wait: Wait) -> i32 {
     put(page, [LONG_S, 0]);
     syscall(SYS_MPROTECT, [page, PAGE_SIZE, PROT_READ]).expect("mprotect");
@@ -219,7 +221,7 @@ extern "C" fn ppoll_cannot_tell(page: u32) -> i32 {
     cannot_tell(page, ppoll)
 }
 
-/// What select and its like are run again with is what they have written there.
+/// select and its like are run again with the time that they have written back.
 fn read_only() {
     let nothing = |_| ();
     stop_once(
@@ -239,11 +241,11 @@ fn read_only() {
     );
 }
 
-/// A process that forks without end is killed with its group, at any moment. A child that was missed
-/// is the only one that can hear of it.
+/// Kills a process that forks without end, with its group, at any moment. A child that the signal
+/// missed would be the only one to notice.
 fn forks(page: SharedPage) -> i32 {
     let [begun, made, over] = [&page[0], &page[1], &page[2]];
-    // So that it is awake as soon as its sleep ends, in the midst of whatever others do.
+    // At this priority it runs as soon as its sleep ends, whatever other tasks are doing.
     sched_setscheduler(0, SCHED_FIFO, 1).expect("SCHED_FIFO");
     let mut missed = 0;
     for _ in 0..300 {
@@ -279,14 +281,14 @@ fn forks(page: SharedPage) -> i32 {
         over.store(1, SeqCst);
         forker.wait();
         let mut byte = 0u8;
-        // The end of the pipe, when all are gone.
+        // Reads the end of the pipe once all are gone.
         missed += syscall(SYS_READ, [ends[0], &raw mut byte as u32, 1]).expect("read");
         syscall(SYS_CLOSE, [ends[0]]).expect("close");
     }
     missed as i32
 }
 
-/// With a parent that is no init, in another group of the same session.
+/// Runs all cases below a parent that is not init, in another group of the same session.
 fn all() -> i32 {
     ktap::plan(15);
     let page = shared_page();

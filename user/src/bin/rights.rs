@@ -1,10 +1,10 @@
-//! Rights over other processes: signals to a parent and to init, and looks into another process.
+//! Rights over other processes: signals to a parent and to init, and access to another process.
 //!
 //! Book: ch. 11, "Generating a Signal"; ch. 20, "Process Credentials and Capabilities".
 //! Linux: clone(2), kill(2) (init), ptrace(2) ("Ptrace access mode checking"), getauxval(3).
-//! Red without: the caller's own exit signal for a sibling (CLONE_PARENT); the count of programs
-//! executed (`self_exec_id`); SIGNAL_UNKILLABLE on each way to init; `not_dumpable`; the numbers that
-//! AT_SECURE compares.
+//! Red without: the caller's own exit signal for a sibling (CLONE_PARENT); the count of executed
+//! programs (`self_exec_id`); SIGNAL_UNKILLABLE on each way to init; `not_dumpable`; the identities
+//! that AT_SECURE compares.
 #![no_std]
 #![no_main]
 
@@ -40,8 +40,8 @@ fn setresuid(real: u32, effective: u32, saved: u32) -> Result<(), Errno> {
     syscall(SYS_SETRESUID32, [real, effective, saved]).map(drop)
 }
 
-/// A root process that waits, and an unprivileged child of it that calls `attack`; how the root
-/// process stands afterwards. It sleeps on, or was killed.
+/// Starts a root process that waits, with an unprivileged child that calls `attack`; returns how
+/// the root process stands afterwards: it sleeps on, or was killed.
 fn attacked(attack: impl Fn()) -> Result<(u32, WaitStatus), Errno> {
     let page = shared_page();
     let root = child(|| {
@@ -73,8 +73,8 @@ fn attacked(attack: impl Fn()) -> Result<(u32, WaitStatus), Errno> {
     seen
 }
 
-/// A sibling whose end is told by the signal that its maker chose would be a signal to its maker's
-/// parent, from a process that may send it none.
+/// A sibling whose end is reported with a signal that its maker chose would send that signal to the
+/// maker's parent, from a process without the right to.
 fn siblings() {
     let lives = Ok((0, WaitStatus(0)));
     for signal in [SIGKILL, SIGUSR1, SIGSTOP] {
@@ -99,7 +99,7 @@ fn siblings() {
     });
 }
 
-/// A parent that executes another program gets SIGCHLD, whatever it had asked for.
+/// A parent that executes another program gets SIGCHLD, whatever signal it had asked for.
 fn exit_signal_after_exec(page: SharedPage) {
     let parent = child(|| match syscall(SYS_CLONE, [SIGUSR1, 0, 0, 0, 0]) {
         Ok(0) => {
@@ -194,7 +194,7 @@ fn init() {
     let _goes_on = kill(INIT, SIGCONT);
 }
 
-/// A siginfo that says it is of tkill must be the sender's own.
+/// A siginfo that claims to come from tkill must be the sender's own.
 fn forged() {
     let sleeper = child(|| {
         sleep_ms(5000);
@@ -217,7 +217,8 @@ fn forged() {
     let _killed = hears(sleeper, 0);
 }
 
-/// The memory of another process is for its user to see, unless it acts, or has acted, as somebody else.
+/// Only its user may see the memory of a process, and not if the process acts or has acted as
+/// another user.
 fn looks() {
     let page = shared_page();
     let once_root = child(|| {
@@ -271,7 +272,7 @@ fn looks() {
     });
 }
 
-/// AT_SECURE says that the program acts with other rights than those of whoever started it.
+/// AT_SECURE is set when a program has rights that whoever started it lacks.
 fn secure() {
     expect_exit("AT_SECURE of root's program is 0", 0, || {
         exec_self(c"secure")

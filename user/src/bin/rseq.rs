@@ -1,10 +1,10 @@
-//! Restartable sequences: a section that was interrupted starts over at its abort handler.
+//! Restartable sequences: an interrupted section starts over at its abort handler.
 //!
-//! By preemption, by a signal, by a move to another CPU; each alone, as the flags let choose.
+//! A preemption, a signal, or a move to another CPU interrupts it; flags select among these.
 //!
 //! Linux: rseq(2).
-//! Red without: `rseq_preempt`, `rseq_migrate`, `rseq_signal_deliver`; the look at the
-//! section on the way back to ring 3; `rseq_fork`, `rseq_execve`.
+//! Red without: `rseq_preempt`, `rseq_migrate`, `rseq_signal_deliver`; the check of the section on
+//! the return to ring 3; `rseq_fork`, `rseq_execve`.
 #![no_std]
 #![no_main]
 
@@ -31,7 +31,7 @@ use rt::{
 const UNSUPPORTED: &str = "flags of sections are gone since Linux 6.1";
 const ONE_CPU: &str = "needs two CPUs";
 
-/// The first thread's.
+/// The registration of the first thread.
 static MINE: Rseq = Rseq::new();
 static OTHER: Rseq = Rseq::new();
 static WORD: AtomicU32 = AtomicU32::new(0);
@@ -124,8 +124,8 @@ fn errors() {
     eq!(MINE.register(), Ok(()), "registered again");
 }
 
-/// What spinning comes to when a child on the same CPU comes in between, however busy we are, does
-/// `body`, and then tells us to stop; and the section.
+/// Spins in a section while a child on the same CPU runs in between, does `body` and then tells us
+/// to stop; returns how the section ended, and the section.
 fn spin_while(flags: u32, body: impl FnOnce()) -> (Ending, Section) {
     let section = Section::of_spin(flags);
     let [turned, stop, ready, ..] = shared_page();
@@ -230,7 +230,7 @@ fn signalled() {
     });
 }
 
-/// Says that it is in `section`, and sleeps.
+/// Registers `section` and sleeps in it.
 fn sleep_in(section: &Section) {
     MINE.rseq_cs[0].store(section as *const Section as u32, SeqCst);
     sleep_ms(1);
@@ -353,7 +353,7 @@ fn births() {
     );
 }
 
-/// What the new program finds.
+/// Runs in the new program: reports what it finds.
 fn executed() -> i32 {
     let none = MINE.unregister() == Err(Errno::EINVAL);
     i32::from(!(none && MINE.register() == Ok(())))

@@ -1,11 +1,10 @@
-//! A counter per CPU that no lock guards, in restartable sequences: its sum is exact.
+//! A counter per CPU without a lock, in restartable sequences: its sum is exact.
 //!
-//! A worker reads its CPU's counter, lets some time pass, and writes what it read plus one. Were it
-//! not sent back when another came in between, or when it had moved, counts would be lost.
+//! A worker reads its CPU's counter, lets some time pass, and writes the value plus one. If it were
+//! not restarted after another task ran in between, or after a move, counts would be lost.
 //!
 //! Linux: rseq(2).
-//! Red without: `rseq_preempt`, `rseq_migrate`; the look at the section on the way back to
-//! ring 3.
+//! Red without: `rseq_preempt`, `rseq_migrate`; the check of the section on the return to ring 3.
 #![no_std]
 #![no_main]
 
@@ -27,7 +26,7 @@ static COMMITS: AtomicU32 = AtomicU32::new(0);
 static ABORTS: AtomicU32 = AtomicU32::new(0);
 static INTRUDERS: AtomicU32 = AtomicU32::new(0);
 
-/// Adds to the counter of the CPU that it is on, while `wanted` says so of the number of its commits.
+/// Adds to the counter of its CPU as long as `wanted` holds for the number of its commits.
 fn work(delay: u32, wanted: impl Fn(u32) -> bool) {
     let mine = Rseq::new();
     mine.register().expect("rseq");
@@ -45,13 +44,13 @@ fn work(delay: u32, wanted: impl Fn(u32) -> bool) {
     mine.unregister().expect("unregister");
 }
 
-/// Nearly all the time between reading and writing, as long as there is an intruder.
+/// A worker that spends most of its time between reading and writing, while there is an intruder.
 extern "C" fn busy(_: u32) -> i32 {
     work(20_000, |_| INTRUDERS.load(SeqCst) != 0);
     0
 }
 
-/// Wakes again and again, and comes in between.
+/// A thread that wakes again and again, and so interrupts the others.
 extern "C" fn intruder(_: u32) -> i32 {
     sched_setscheduler(0, SCHED_FIFO, 10).expect("SCHED_FIFO");
     work(10, |commits| {
@@ -72,7 +71,7 @@ extern "C" fn wanderer(_: u32) -> i32 {
     0
 }
 
-/// Whether what the workers committed is what the counters say.
+/// Returns whether the counters add up to what the workers committed.
 fn is_exact(workers: &[rt::thread::Body]) -> bool {
     for word in COUNTERS.iter().chain([&COMMITS, &ABORTS]) {
         word.store(0, SeqCst);

@@ -1,8 +1,8 @@
-//! Real-time signals: each that is sent arrives, in order and with its value; and signals that are
-//! waited for instead of handled.
+//! Real-time signals: each one sent arrives, in order and with its value; and signals that a task
+//! waits for instead of handling them.
 //!
 //! Linux: sigqueue(3), sigtimedwait(2), signal(7).
-//! Red without: the queue of SigPending; the blocked signals that rt_sigtimedwait lets wake it.
+//! Red without: the queue of SigPending; that rt_sigtimedwait wakes for signals that are blocked.
 #![no_std]
 #![no_main]
 
@@ -27,7 +27,7 @@ const SYS_RT_SIGQUEUEINFO: u32 = 178;
 const SYS_RT_TGSIGQUEUEINFO: u32 = 335;
 const SYS_RT_SIGTIMEDWAIT64: u32 = 421;
 const SIG_BLOCK: u32 = 0;
-/// Nothing that comes takes so long.
+/// A time that no case reaches.
 const NEVER_MS: u32 = (PATIENCE_NS / NS_PER_MS) as u32;
 const SIG_UNBLOCK: u32 = 1;
 const SIGUSR1: u32 = 10;
@@ -52,7 +52,7 @@ fn mask(how: u32, signals: &[u32]) {
     syscall(SYS_RT_SIGPROCMASK, [how, &raw const set as u32, 0, 8]).expect("rt_sigprocmask");
 }
 
-/// The signal and its value.
+/// Waits for one of `signals`; returns its number and its value.
 fn wait_ms(signals: &[u32], ms: Option<u32>) -> Result<(u32, u32), Errno> {
     let set = set_of(signals);
     let mut info = [0u32; 32];
@@ -150,7 +150,7 @@ fn waiting() {
     mask(SIG_UNBLOCK, &[SIGUSR1]);
     let me = getpid();
     let sender = child(|| {
-        // Before it waits, the signal would come to nobody who could be interrupted.
+        // A signal sent before it waits would interrupt nothing.
         while state_of(me) != 'S' {
             sleep_ms(1);
         }

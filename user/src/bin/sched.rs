@@ -1,7 +1,7 @@
-//! Who runs next: FIFO order, RR rotation, priorities, preemption, sleeping.
+//! Which task runs next: FIFO order, RR rotation, priorities, preemption, sleeping.
 //!
-//! All on one CPU. The parent, at the highest priority of the family, sets the stage
-//! and then waits, so that the children start in the order that the policy says.
+//! All tasks share one CPU. The parent, at the highest priority of the family, prepares each case
+//! and then waits, so the children start in the order that the policy says.
 //!
 //! Book: ch. 7, process scheduling.
 //! Red without: the order of the run queue; the RR slice; preemption at a wake-up and
@@ -21,10 +21,10 @@ use rt::{
     sched::{SCHED_FIFO, SCHED_OTHER, SCHED_RR, sched_setscheduler, stay_on_one_cpu},
 };
 
-/// Of the parent; its children are below, so that they wait until it waits.
+/// The parent's priority; its children have lower ones and wait until it waits.
 const PARENT: u32 = 60;
 
-/// A log of who ran: word 0 is its length.
+/// Appends `who` to the log of turns; word 0 is its length.
 fn note(page: SharedPage, who: u32) {
     let at = page[0].fetch_add(1, SeqCst) as usize + 1;
     if at < page.len() {
@@ -36,8 +36,8 @@ fn noted<const N: usize>(page: SharedPage) -> [u32; N] {
     core::array::from_fn(|i| page[i + 1].load(SeqCst))
 }
 
-/// Runs for that long by the clock, and tells how often `page[0]` was changed by
-/// another meanwhile.
+/// Runs for `ms` milliseconds by the clock; returns how often another task changed `page[0]`
+/// meanwhile.
 fn spin(ms: u64, page: SharedPage, who: u32) -> u32 {
     let end = monotonic_ns() + ms * NS_PER_MS;
     let mut intruded = 0;
@@ -48,8 +48,8 @@ fn spin(ms: u64, page: SharedPage, who: u32) -> u32 {
     intruded
 }
 
-/// Two spin, words 1 and 2 counting how often each was interrupted by the other, until
-/// both have been so `times`. False if that never comes.
+/// Two tasks spin; words 1 and 2 count how often each was interrupted by the other, until both have
+/// been `times` times. Returns false if that never happens.
 fn spin_until_both(times: u32, page: SharedPage, who: u32) -> bool {
     let end = monotonic_ns() + PATIENCE_NS;
     while monotonic_ns() < end {
@@ -72,8 +72,8 @@ fn all_well<const N: usize>(children: [Child; N]) -> bool {
     children.map(Child::wait) == [WaitStatus::exited(0); N]
 }
 
-/// The children inherit policy and priority: Linux puts one whose priority is lowered
-/// at the head of its queue since 2.6.39, and at the tail before.
+/// The children inherit policy and priority: when a priority is lowered, Linux puts the task at the
+/// head of its queue since 2.6.39, and at the tail before.
 fn fifo() {
     let page = shared_page();
     let children = [1, 2, 3, 4].map(|who| {
@@ -177,7 +177,7 @@ fn preemption() {
     );
 
     let sleeper = start(SCHED_FIFO, 20, || {
-        // One that is over before it has begun, on a busy host, is none.
+        // A sleep that is over before it begins, on a busy host, is no switch.
         let is_exact = (0..10).any(|_| {
             let (before, involuntary) = switch_counts().expect("getrusage");
             (0..10).for_each(|_| sleep_ms(10));
@@ -201,7 +201,7 @@ fn many() {
     );
     ok!(out.passed() >= 32 * 50 - 1, "50 times");
 
-    // On one CPU, first come, first served: who wakes waits until all others sleep.
+    // On one CPU, first come, first served: a task that wakes waits until all others sleep.
     let [began, of_the_first, ..] = shared_page();
     let begin = monotonic_ns();
     let sleepers: [_; 32] = core::array::from_fn(|_| {

@@ -1,12 +1,13 @@
-//! Which directories a user may search, and which files he may open and execute.
+//! Which directories a user may search, and which files a user may open and execute.
 //!
 //! The archive has `/search`: `closed` is for root alone (0700), `passage` may be searched but not read
 //! (0711), `way-in` is a link to a file in `closed`.
 //!
 //! Book: ch. 1, "Access Rights and File Mode"; ch. 12, "Pathname Lookup".
 //! Linux: path_resolution(7), access(2), setfsuid(2), capabilities(7) (CAP_DAC_OVERRIDE).
-//! Red without: the question for each directory on the way, that of the working directory, and that in
-//! front of `/proc`; the real user's in access(2); the file system's number in the rights of root.
+//! Red without: the check of each directory on the way, of the working directory, and of those
+//! before
+//! `/proc`; the real user in access(2); the file-system user in the rights of root.
 #![no_std]
 #![no_main]
 
@@ -46,7 +47,7 @@ fn open(path: &CStr) -> Result<u32, Errno> {
     syscall(SYS_OPEN, [path.as_ptr() as u32, 0, 0])
 }
 
-/// The error of `call` as a user's exit status, 0 for none.
+/// Runs `call` as a user without privileges; the child's exit status is its error, or 0.
 fn as_user(name: &str, wanted: Result<(), Errno>, call: impl FnOnce() -> Result<(), Errno>) {
     let status = child(|| {
         setuid(NOBODY).expect("root may");
@@ -125,7 +126,7 @@ fn walks() {
     });
 }
 
-/// From where one has got while one was root.
+/// Starts in a directory that the process entered while it was root.
 fn from_within() {
     let inside = |name, wanted, path: &'static CStr| {
         let status = child(|| {
@@ -180,7 +181,7 @@ fn files() {
     });
 }
 
-/// The rights of root over files go with the number that opens them.
+/// The rights of root over files depend on the file-system user that opens them.
 fn numbers() {
     expect_exit(
         "setfsuid: root has the user's rights over files",

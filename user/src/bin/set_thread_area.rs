@@ -160,7 +160,7 @@ fn independence(first: u32) {
     ok!(out.held(1), "and the other's stays empty, in the GDT too");
 }
 
-/// True if no slot is filled, neither in the task nor in the GDT, and %gs is 0.
+/// Returns whether no slot is filled, neither in the task nor in the GDT, and %gs is 0.
 fn is_fresh(first: u32) -> bool {
     insn::gs() == 0
         && (0..3).all(|nth| {

@@ -1,10 +1,10 @@
-//! The FPU and signals: a handler starts with a fresh one, the frame has what it interrupted, sigreturn
-//! takes that back; and all of it in a child that was forked, or a thread, before its first use.
+//! The FPU and signals: a handler starts with a fresh state, the frame has the interrupted one, and
+//! sigreturn restores it; and all of that in a forked child, or a thread, before its first use.
 //!
 //! Linux: 2.6.38 `save_i387_xstate`, `restore_i387_xstate`, `dup_task_struct`.
 //! Book: ch. 3, "Saving and Loading the FPU, MMX, and XMM Registers".
-//! Red without: the state and "it has a state" going together at fork; the fresh state; the x87 part
-//! of a frame; the return of the state.
+//! Red without: copying the state and its flag together at fork; the fresh state; the x87 part of a
+//! frame; the restore of the state.
 #![no_std]
 #![no_main]
 
@@ -25,9 +25,9 @@ use rt::{
 const SYS_TGKILL: u32 = 270;
 const SIGUSR2: u32 = 12;
 const MINE: i32 = 41;
-/// 53 bits, round up.
+/// x87 control word: 53 bits, round up.
 const CWD: u16 = 0x0a7f;
-/// Round down; DAZ is 0x40, an exception flag 0x20.
+/// MXCSR with round down; DAZ is 0x40, an exception flag 0x20.
 const MXCSR: u32 = 0x3fa0;
 const DAZ: u32 = 0x40;
 
@@ -35,10 +35,10 @@ static CWD_IN_HANDLER: AtomicU32 = AtomicU32::new(0);
 static TAGS_IN_HANDLER: AtomicU32 = AtomicU32::new(0);
 static MXCSR_IN_HANDLER: AtomicU32 = AtomicU32::new(0);
 static XMM_IN_HANDLER: AtomicU32 = AtomicU32::new(0);
-/// Address of the FPU state in the last frame, and the words of it that are looked at.
+/// Address of the FPU state in the last frame; below, the words of it that are compared.
 static FPSTATE: AtomicU32 = AtomicU32::new(0);
 static SHOWN: [AtomicU32; 156] = [const { AtomicU32::new(0) }; 156];
-/// What the handler does with the FPU.
+/// Selects what the handler does with the FPU.
 static WHAT: AtomicU32 = AtomicU32::new(0);
 const LOOK: u32 = 0;
 const USE: u32 = 1;
@@ -47,7 +47,7 @@ const CHANGE: u32 = 3;
 const NEST: u32 = 4;
 
 extern "C" fn handler(signal: u32, _: *const u32, context: *const u32) {
-    // SAFETY: the sigcontext of the frame: `fpstate` is its 20th word.
+    // SAFETY: the sigcontext of the frame; `fpstate` is its 20th word.
     let fpstate = unsafe { *context.add(5 + 19) };
     if signal == SIGUSR1 {
         FPSTATE.store(fpstate, Relaxed);
@@ -55,7 +55,7 @@ extern "C" fn handler(signal: u32, _: *const u32, context: *const u32) {
     let state = fpstate as *mut u32;
     if fpstate != 0 && signal == SIGUSR1 {
         for (n, word) in SHOWN.iter().enumerate() {
-            // SAFETY: 624 bytes of the frame.
+            // SAFETY: within the 624 bytes of the FPU state in the frame.
             word.store(unsafe { state.add(n).read_volatile() }, Relaxed);
         }
     }
@@ -109,14 +109,14 @@ fn load() {
     fpu::ldmxcsr(MXCSR);
 }
 
-/// One bit for each part that is still what `load` made it: x87, SSE, MXCSR.
+/// Returns one bit for each part that is still as `load` set it: x87, SSE, MXCSR.
 fn kept() -> u32 {
     u32::from(fpu::x87_holds(MINE, CWD))
         | u32::from(fpu::xmm_store() == Xmm::named(7)) << 1
         | u32::from(fpu::stmxcsr() == MXCSR) << 2
 }
 
-/// Whether the frame had the state of `load`: control word and ST0 twice, MXCSR, xmm5.
+/// Returns whether the frame had the state of `load`: control word and ST0 twice, MXCSR, xmm5.
 fn shown() -> bool {
     let word = |n: usize| SHOWN[n].load(Relaxed);
     let xmm = Xmm::named(7);
@@ -129,7 +129,7 @@ fn shown() -> bool {
         && word(27) >> 16 == 0
 }
 
-/// Signals the task that has just been made, whose maker has used the FPU: 0 if nothing is lost.
+/// Signals a new task whose maker has used the FPU; returns 0 if nothing is lost.
 fn signalled(pause: bool, what: u32) -> i32 {
     if pause {
         sched_yield();

@@ -1,8 +1,8 @@
-//! What a signal frame shows, and what sigreturn takes from it: field by field, and no two fields have
-//! the same value.
+//! The contents of a signal frame, and what sigreturn loads from it: field by field, each with a
+//! value of its own.
 //!
 //! Linux: 2.6.38 `setup_sigcontext`, `restore_sigcontext`. Book: ch. 11, "Setting up the frame".
-//! Red without: a word of the frame in its place, with its value, read back from there.
+//! Red without: any word of the frame in its place, with its value, read back from there.
 #![no_std]
 #![no_main]
 
@@ -23,7 +23,7 @@ use rt::{
 
 const SYS_RT_SIGPENDING: u32 = 176;
 
-/// Flat segments with four selectors of their own.
+/// Sets up flat segments with four selectors of their own.
 fn make_segments() -> [u32; 5] {
     for entry in 1..=5 {
         write_ldt(&UserDesc::data(entry, 0)).expect("modify_ldt");
@@ -42,7 +42,7 @@ fn want(words: &[(usize, u32)]) {
     }
 }
 
-/// One round of fault, handler and return; the frame as it should be, and the registers afterwards.
+/// One round of fault, handler and return: checks the frame, and the registers afterwards.
 fn registers(rt: bool) {
     let kind = if rt { "with siginfo" } else { "plain" };
     let [gs, fs, es, ds, ss] = make_segments();
@@ -88,7 +88,7 @@ fn registers(rt: bool) {
         (ERR, 0xe5),
         (CR2, 0xc12),
         (IP, at + TRAP_BYTES),
-        // IOPL, NT, VM, VIF, VIP, ID: not for programs to choose.
+        // IOPL, NT, VM, VIF, VIP, ID: a program may not choose these.
         (FLAGS, flags | 0x1a_7000),
         (OLDMASK, if rt { 0x0f0 } else { 0x200 }),
     ];
@@ -172,7 +172,7 @@ fn registers(rt: bool) {
             [SIGSEGV, at_frame + 16, at_frame + 144],
             "{kind}: the arguments"
         );
-        // A 64-bit kernel's flag says that XSAVE's state is there.
+        // A 64-bit kernel sets a flag when the state is XSAVE's.
         ok!(!is_i386_kernel() || frame[36] == 0, "{kind}: uc_flags");
         eq!(
             [frame[37], frame[38], frame[39], frame[40]],
@@ -211,11 +211,11 @@ fn registers(rt: bool) {
     );
 }
 
-/// A page fault that became a signal: later frames tell its address.
+/// Makes a page fault that becomes a signal: later frames show its address.
 fn leave_cr2() {
     let pass_over = [(sigcontext_at() + 4 * IP, rt_after_read())];
     change(&pass_over);
-    // SAFETY: reads an address of no page; the handler passes over it.
+    // SAFETY: reads an unmapped address; the handler skips the instruction.
     unsafe { rt_read_last_fault() };
 }
 
@@ -240,13 +240,13 @@ global_asm!(
     options(att_syntax)
 );
 
-/// TF in a frame: the program goes on for one instruction.
+/// With TF in a frame the program goes on for one instruction.
 fn single_step() {
     let calls = CALLS.load(Relaxed);
     handle(SIGUSR1, true);
     change(&[(164 + 4 * FLAGS, 0x302)]);
     let me = getpid();
-    // The first step ends in the handler of SIGTRAP, which must not trap itself, and clears TF.
+    // The first step ends in the handler of SIGTRAP, which clears TF and must not trap itself.
     let trap = Action::new(step_handler as *const () as u32, SA_SIGINFO);
     trap.set(SIGTRAP).expect("rt_sigaction");
     kill(me, SIGUSR1).expect("kill");
@@ -258,7 +258,7 @@ fn single_step() {
 }
 
 extern "C" fn step_handler(_: u32, info: *const u32, context: *mut u32) {
-    // SAFETY: what the kernel has laid there.
+    // SAFETY: reads words that the kernel has put there.
     unsafe {
         if *info.add(2) == 2 && *context.add(5 + FLAGS) & TF != 0 {
             CALLS.fetch_add(1, Relaxed);

@@ -1,5 +1,5 @@
-//! What handlers are told: who sent a signal, which exception it was; and what becomes of frames that
-//! no kernel has made.
+//! What the kernel tells handlers: which process sent a signal, which exception it was; and how
+//! sigreturn treats frames that no kernel has made.
 //!
 //! Linux: 2.6.38 `copy_siginfo_to_user`, `do_trap`, `math_error`, sigaction(2), "The siginfo_t argument".
 //! Red without: the words of siginfo by their source; vector, error code and address of an exception;
@@ -33,7 +33,7 @@ const SIGALRM: u32 = 14;
 const SIGCHLD: u32 = 17;
 const SIGNAL: u32 = 34;
 
-/// The words of siginfo that the handler of `signal` finds after `send`.
+/// Returns the words of siginfo that the handler of `signal` finds after `send`.
 fn told<const N: usize>(signal: u32, send: impl FnOnce()) -> [u32; N] {
     handle(signal, true);
     change(&[]);
@@ -118,14 +118,14 @@ fn sources() {
     });
 }
 
-/// What a handler is told of an exception: (`si_code`, `si_addr`, trapno, err). The address of the
-/// instruction itself is shown as [`HERE`].
+/// What a handler learns of an exception: (`si_code`, `si_addr`, trapno, err). [`HERE`] stands for
+/// the address of the instruction itself.
 type Exception = (i32, u32, u32, u32);
 const HERE: u32 = 1;
 
 fn exception(signal: u32, raise: extern "C" fn()) -> Exception {
     handle(signal, true);
-    // The value is where to go on: `raise` knows.
+    // Continue at the address that `raise` fills in for the value.
     change(&[(164 + 4 * IP, 0)]);
     raise();
     let frame = load(&FRAME);
@@ -134,7 +134,7 @@ fn exception(signal: u32, raise: extern "C" fn()) -> Exception {
     (frame[6] as i32, address, sc(TRAPNO), sc(ERR))
 }
 
-/// A function that raises an exception, and goes on behind it.
+/// Defines a function that raises an exception and goes on behind it.
 macro_rules! raise {
     ($($insn:literal),+) => {{
         extern "C" fn raise() {
@@ -156,7 +156,7 @@ macro_rules! raise {
     }};
 }
 
-/// An LDT entry that is not present, and its selector without the two low bits: an error code.
+/// An LDT entry that is not present; below, its selector without the two low bits: an error code.
 const ABSENT: u32 = 9;
 const ABSENT_ERROR: u32 = ABSENT << 3 | 4;
 
@@ -311,7 +311,7 @@ fn exceptions() {
 
 /// Forged and broken frames.
 fn bad_frames() {
-    // Whoever handled this one would return through a frame that is as bad.
+    // A handler for SIGSEGV would return through a frame that is just as bad.
     Action::default().set(SIGSEGV).expect("rt_sigaction");
     Action::default().set(SIGILL).expect("rt_sigaction");
     let with = |word: usize, value: u32| {
@@ -341,7 +341,7 @@ fn bad_frames() {
         with(IP, KERNEL_ADDRESS),
     );
     expect_signal("a frame of no page", SIGSEGV, || {
-        // SAFETY: the kernel does not come back.
+        // SAFETY: the kernel does not return here.
         unsafe {
             core::arch::asm!(
                 "movl $0x100, %esp",
@@ -353,7 +353,7 @@ fn bad_frames() {
     });
     expect_signal("no stack for the frame", SIGSEGV, || {
         handle(SIGSEGV, false);
-        // SAFETY: the kernel does not come back.
+        // SAFETY: the kernel does not return here.
         unsafe { core::arch::asm!("movl $0x100, %esp", "hlt", options(att_syntax)) }
     });
     expect_signal("a handler of no page", SIGSEGV, || {

@@ -1,5 +1,5 @@
-//! The stacks that handlers run on: the alternate one, who has it, when it may change and where it
-//! ends; and the older one that an action names by its restorer.
+//! The stacks on which handlers run: the alternate one, which tasks have it, when it may change and
+//! where it ends; and the older kind, which an action names by its restorer.
 //!
 //! Linux: 2.6.38 `do_sigaltstack`, `get_sigframe`, `copy_process`; sigaltstack(2).
 //! Red without: SS_ONSTACK and EPERM from the stack pointer; the end of the stack as a limit; what
@@ -95,7 +95,7 @@ extern "C" fn again(_: u32) {
 
 fn overflow() {
     let area = mmap_anonymous(PAGE_SIZE + SIZE, PROT_READ | PROT_WRITE, MAP_SHARED).expect("mmap");
-    // SAFETY: a page of ours that nobody else uses.
+    // SAFETY: a page of ours that no other code uses.
     let below =
         unsafe { core::slice::from_raw_parts(area as *const AtomicU32, PAGE_SIZE as usize / 4) };
     for (name, ends, flags) in [
@@ -111,7 +111,7 @@ fn overflow() {
             action.set(SIGUSR1).expect("rt_sigaction");
             kill(getpid(), SIGUSR1)
         });
-        // The last handler's own calls may go a little further.
+        // The last handler's own calls may reach a little further.
         let spoilt = below
             .iter()
             .filter(|word| word.load(Relaxed) != 0x5a5a_5a5a)
@@ -172,7 +172,7 @@ fn refusals(stack: [u32; 3]) {
     eq!(sigaltstack(None), Ok(NONE), "and is gone");
 }
 
-/// A signal while `%ss` is a 16-bit segment: a flat stack is needed.
+/// A signal arrives while `%ss` is a 16-bit segment: the handler needs a flat stack.
 fn legacy() {
     const NAME: &str = "code on a segment of its own: the restorer is the stack";
     if !is_i386_kernel() {

@@ -165,7 +165,7 @@ fn locks() {
     }
 }
 
-/// Paths that go on behind a file, and times of what is not there.
+/// Paths that continue behind a file, and times of files that do not exist.
 fn paths() {
     let stat = [0u32; 32];
     for path in [

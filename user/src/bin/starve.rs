@@ -1,10 +1,10 @@
-//! Nobody has a CPU for ever by asking for it: each attacker without privilege calls one thing in a
-//! loop, and a victim beside it on the same CPU still gets on.
+//! No task keeps a CPU for ever by system calls: each attacker without privilege makes one call in
+//! a loop, and a victim beside it on the same CPU still gets its share.
 //!
 //! Book: ch. 7, "The scheduler_tick() Function", "The sched_setscheduler() system call".
 //! Linux: 2.6.11 `sched_fork`, `set_user_nice`; sched(7).
-//! Red without: a time slice that only the tick fills; the expired array, kept when a task's policy,
-//! priority or CPU changes; the division of the slice at fork.
+//! Red without: a time slice that only the tick refills; the expired array, kept when a task's
+//! policy, priority or CPU changes; the division of the slice at fork.
 #![no_std]
 #![no_main]
 
@@ -34,7 +34,7 @@ const SYS_SCHED_SETPARAM: u32 = 154;
 /// How long the victim is watched.
 const WATCHED_MS: u64 = 400;
 
-/// How often `counter` was counted up meanwhile.
+/// Returns by how much `counter` grows meanwhile.
 fn progress(counter: &AtomicU32) -> u32 {
     let before = counter.load(SeqCst);
     let end = monotonic_ns() + WATCHED_MS * NS_PER_MS;
@@ -45,7 +45,7 @@ fn progress(counter: &AtomicU32) -> u32 {
     counter.load(SeqCst).wrapping_sub(before)
 }
 
-/// Work between two calls.
+/// Works a little between two calls.
 fn work() {
     for _ in 0..2000 {
         core::hint::spin_loop();
@@ -59,8 +59,8 @@ fn count(counter: &AtomicU32) -> ! {
     }
 }
 
-/// One case: a victim gets a fair part of a CPU that `attack` has beside it. Half would be fair; an
-/// eighth is far from nothing.
+/// One case: a victim shares a CPU with `attackers` tasks that run `attack`. Half of the CPU would
+/// be fair; the case wants an eighth, which is far from nothing.
 fn beside(name: &str, attackers: usize, attack: fn(SharedPage, usize)) {
     let page = shared_page();
     let victim = child(|| {
@@ -74,7 +74,7 @@ fn beside(name: &str, attackers: usize, attack: fn(SharedPage, usize)) {
         *slot = Some(child(|| {
             setuid(NOBODY).expect("root may");
             page[1 + who].store(getpid(), SeqCst);
-            // A group of its own, to be ended with all that it forks.
+            // In a group of its own, which is killed with all that it forks.
             let _own = syscall(SYS_SETPGID, [0, 0]);
             loop {
                 attack(page, who);
@@ -95,12 +95,12 @@ fn beside(name: &str, attackers: usize, attack: fn(SharedPage, usize)) {
     ok!(got >= alone / 8, "{name}");
 }
 
-/// A chain of processes, of which each forks the next and ends. All are the program's own children, so
-/// that it can wait for them.
+/// A chain of processes, each of which forks the next and ends. All are children of the program, so
+/// it can wait for them.
 fn chain(_: SharedPage, _: usize) {
     spin_ms(2);
     if syscall(SYS_CLONE, [CLONE_PARENT | SIGCHLD, 0, 0, 0, 0]) != Ok(0) {
-        // Until its last tick: the next one is there by then.
+        // Until its last tick; by then the next one exists.
         spin_ms(10);
         exit(0);
     }

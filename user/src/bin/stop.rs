@@ -1,11 +1,11 @@
-//! Processes that signals stop and let go on, and what their parents hear of it.
+//! Processes that signals stop and continue, and what their parents learn of it.
 //!
-//! Nothing here waits for time to pass: a parent waits for what it is to hear, a child for what
-//! its parent writes down in a common page.
+//! Nothing here waits for time to pass: a parent waits for a status of its child, and a child for a
+//! word that its parent writes in a common page.
 //!
 //! Linux: signal(7), wait(2), sigaction(2) (SA_NOCLDSTOP), proc(5).
 //! Book: ch. 11, "Executing the Default Action for the Signal".
-//! Red without: the wait statuses of stops; the end of a stop by SIGCONT, and that SIGKILL wakes; that
+//! Red without: the wait statuses of stops; the end of a stop by SIGCONT; that SIGKILL wakes; that
 //! the two kinds of signals remove each other; the stop of all threads.
 #![no_std]
 #![no_main]
@@ -145,7 +145,7 @@ fn statuses(page: SharedPage) {
     );
 }
 
-/// Times that a handler ran, and what the last one was told: code, process, status.
+/// How often a handler ran, and what the last one was told: code, process, status.
 static TOLD: AtomicU32 = AtomicU32::new(0);
 static INFO: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
 
@@ -154,7 +154,7 @@ extern "C" fn note(_signal: u32, _context: Sigcontext) {
 }
 
 extern "C" fn told(_signal: u32, siginfo: *const [u32; 6], _context: u32) {
-    // SAFETY: with SA_SIGINFO the kernel hands over a siginfo.
+    // SAFETY: with SA_SIGINFO the kernel passes a siginfo.
     let [_, _, code, pid, _, status] = unsafe { *siginfo };
     for (word, value) in INFO.iter().zip([code, pid, status]) {
         word.store(value, SeqCst);
@@ -162,7 +162,7 @@ extern "C" fn told(_signal: u32, siginfo: *const [u32; 6], _context: u32) {
     TOLD.fetch_add(1, SeqCst);
 }
 
-/// Has SIGCHLD noted, with more flags.
+/// Installs a handler of SIGCHLD that notes what it is told, with more flags.
 fn note_children(flags: u32) {
     let action = [told as *const () as u32, SA_SIGINFO | flags, 0, 0, 0];
     syscall(SYS_RT_SIGACTION, [SIGCHLD, action.as_ptr() as u32, 0, 8]).expect("sigaction");
@@ -170,7 +170,7 @@ fn note_children(flags: u32) {
 
 fn parents(page: SharedPage) {
     let runs = &page[1];
-    // Else it interrupts waiting, and may come before what is waited for, or after.
+    // Unblocked, it would interrupt a wait, and might come before or after the awaited change.
     change_blocked(SIG_BLOCK, SIGCHLD);
     note_children(0);
     let runner = job(|| count(runs));
@@ -201,7 +201,7 @@ fn parents(page: SharedPage) {
     let before = runs.load(SeqCst);
     send(runner, SIGCONT);
     let goes_on = hears(runner, WCONTINUED);
-    // What it tells it tells before it runs.
+    // The child stores what it tells before it runs on.
     wait_for(runs, before + 1);
     eq!(
         (stop, goes_on, is_pending(SIGCHLD)),
@@ -220,7 +220,7 @@ fn parents(page: SharedPage) {
     syscall(SYS_RT_SIGACTION, [SIGCHLD, action.as_ptr() as u32, 0, 8]).expect("sigaction");
 }
 
-/// What SIGCONT and the stop signals do to each other, by the exit statuses of who gets them.
+/// What SIGCONT and the stop signals do to each other, by the exit statuses of the receivers.
 fn signals() {
     let stop_once = |runner: Child| {
         let stop = hears(runner, WUNTRACED);
@@ -378,7 +378,7 @@ fn threads(page: SharedPage) {
         send(several, SIGSTOP);
         let stop = hears(several, WUNTRACED);
         let before = counts();
-        // Time for who still runs to show it.
+        // Gives a task that still runs the time to show it.
         (0..200).for_each(|_| sched_yield());
         eq!(
             (stop, counts() == before),
@@ -452,13 +452,13 @@ fn who_is_not_stopped() {
             send(init, SIGSTOP);
             send(init, SIGTSTP);
             syscall(SYS_TKILL, [1, SIGSTOP]).expect("tkill");
-            // Were it stopped, nobody would ever report the end of this program.
+            // If init were stopped, no process would ever report the end of this program.
             ok!(state_of(1) != 'T', "init cannot be stopped");
         }
     }
 }
 
-/// With a parent that is no init, in another group of the same session.
+/// Runs all cases below a parent that is not init, in another group of the same session.
 fn all() -> i32 {
     ktap::plan(52);
     let page = shared_page();

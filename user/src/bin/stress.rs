@@ -1,8 +1,9 @@
 //! Many processes and threads at once, each with its own FPU, TLS, %gs, ports and memory.
 //!
-//! `stress [ROUNDS [WORKERS]]`; with arguments without a report, for the kernel's stress run. Each worker is a process that, round after round, does one of
-//! the things below, chosen by its own dice, and checks that all that is its own is still so.
-//! A worker that finds something foreign says what, and ends with status 1.
+//! `stress [ROUNDS [WORKERS]]`; with arguments it prints no report, for the kernel's stress run.
+//! Each worker is a process that in every round does one of the things below, chosen by its own
+//! dice, and checks that all its own state is still there. A worker that finds foreign state says
+//! so, and ends with status 1.
 //!
 //! Red without: any step of the switch; the locks around run queues and address spaces.
 #![no_std]
@@ -46,7 +47,7 @@ fn main() -> i32 {
             .unwrap_or(default)
     };
     let (rounds, workers) = (number(1, 4), number(2, 24).min(500));
-    // The kernel's own stress run makes the report, from the status.
+    // The kernel's own stress run makes its report from the status.
     let is_alone = start::argc() == 1;
     if is_alone {
         ktap::plan(2);
@@ -76,7 +77,7 @@ fn main() -> i32 {
     ktap::finish()
 }
 
-/// One worker's life: its status.
+/// Runs one worker; returns its exit status.
 fn work(worker: u32, rounds: u32, all: &[AtomicU32]) -> i32 {
     let mut dice = Dice::new(worker * 7919 + 1);
     for round in 0..rounds {
@@ -108,7 +109,7 @@ const DEEDS: &[(&str, Deed)] = &[
     ("an alarm", alarm),
 ];
 
-/// Loads the FPU, %gs and its descriptor with `seed`.
+/// A task's own state: the FPU, %gs and its descriptor, loaded with `seed`.
 struct Own {
     seed: u32,
     word: u32,
@@ -126,7 +127,7 @@ impl Own {
         x87_load(self.seed as i32 & 0xfff, 0x37f);
         xmm_load(&Xmm::named(self.seed));
         let mut area = UserDesc::data(u32::MAX, &raw const self.word as u32);
-        // The one that an earlier deed left is as good.
+        // The descriptor that an earlier deed left is just as good.
         if set_thread_area(&mut area).is_err() {
             area.entry_number = rt::machine::tls_min();
             set_thread_area(&mut area).expect("set_thread_area");
@@ -184,7 +185,7 @@ fn execute(dice: &mut Dice) -> bool {
     status == WaitStatus::exited(42) && held
 }
 
-/// After exec nothing is left of whoever called it.
+/// After exec nothing is left of the caller's state.
 fn leaf() -> i32 {
     let fresh = insn::gs() == 0 && rt::fpu::x87_environment().0 == 0x37f;
     if fresh { 42 } else { 1 }
@@ -238,7 +239,7 @@ extern "C" fn add(nth: u32) -> i32 {
     0
 }
 
-/// In a process of its own, whose end gives the stacks back.
+/// Threads in a process of their own, whose end frees their stacks.
 fn threads(_: &mut Dice) -> bool {
     let status = child(|| {
         SUM.store(0, SeqCst);
@@ -300,7 +301,7 @@ fn pipe(dice: &mut Dice) -> bool {
     good && writer.wait() == WaitStatus::exited(0) && close(read)
 }
 
-/// A segment of one's own over yields. Children have a copy of the table.
+/// A segment of the worker's own survives yields. Children have a copy of the table.
 fn segments(dice: &mut Dice) -> bool {
     let word = dice.throw(1 << 20);
     let entry = dice.throw(40);
@@ -316,7 +317,7 @@ fn segments(dice: &mut Dice) -> bool {
     held
 }
 
-/// A child that ends long before its alarm would ring.
+/// A child ends long before its alarm would ring.
 fn alarm(dice: &mut Dice) -> bool {
     let seconds = 3600 + dice.throw(100);
     child(|| i32::from(syscall(SYS_ALARM, [seconds]) != Ok(0))).wait() == WaitStatus::exited(0)

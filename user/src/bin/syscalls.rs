@@ -1,4 +1,4 @@
-//! Answers and errors of the system calls: Linux's, to the number.
+//! Answers and errors of the system calls: exactly Linux's numbers.
 //!
 //! Linux: errno(3) and each call's manual page.
 //! Red without: the -ENOSYS of an empty table entry; the check of user pointers; the
@@ -275,7 +275,7 @@ fn robust_list() {
         "to a caller that gives its own number"
     );
     eq!(get(32_767), Err(Errno::ESRCH), "of nobody: ESRCH");
-    // Whoever ends with a list that leads nowhere, or round in a circle, just ends.
+    // A task whose list leads nowhere, or round in a circle, simply ends.
     expect_exit("a list that cannot be read", 5, || {
         let _set = syscall(SYS_SET_ROBUST_LIST, [0xbfff_0000, 12]);
         5

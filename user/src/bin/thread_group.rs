@@ -1,8 +1,9 @@
 //! Signals to a process of several threads: each reaches one that can take it.
 //!
 //! Linux: kill(2), sigaction(2), clone(2).
-//! Red without: the word to another thread when the one that was told of a signal blocks it; what a
-//! process forgets that it has come to ignore; the way from any thread's number to its process.
+//! Red without: the message to another thread when the one that was told of a signal blocks it; the
+//! pending signals dropped when a process starts to ignore them; the way from any thread's number
+//! to its process.
 #![no_std]
 #![no_main]
 
@@ -54,7 +55,7 @@ fn is_pending(signal: u32) -> bool {
     set & 1 << (signal - 1) != 0
 }
 
-/// Says which thread it is, and stays.
+/// Stores its thread number, and stays.
 extern "C" fn tell_number(page: u32) -> i32 {
     // SAFETY: the shared page that the caller has mapped.
     unsafe { &*(page as *const AtomicU32) }.store(gettid(), SeqCst);
@@ -98,7 +99,7 @@ fn forgotten() {
     set_action(SIGUSR1, SIG_DFL);
 }
 
-/// The first thread stays in its handler until the other has come to its own.
+/// A handler in which the first thread stays until the other thread has entered its own.
 extern "C" fn take(_: u32, _: Sigcontext) {
     if gettid() != getpid() {
         CALLS.fetch_add(1, SeqCst);
@@ -114,8 +115,8 @@ extern "C" fn sleep_on(_: u32) -> i32 {
     }
 }
 
-/// While the first thread is in vfork it is sent a signal, and its process the same. It is told of
-/// both, takes its own, and has the other blocked from then on.
+/// While the first thread is in vfork, it and its process are sent a signal each. It is told of
+/// both, handles its own, and blocks the other from then on.
 fn handed_on() {
     expect_exit("a signal that its taker blocks goes to another", 0, || {
         set_handler(SIGUSR1, take).expect("rt_sigaction");

@@ -1,11 +1,12 @@
-//! Threads: one address space and %gs = 0x33 for all, and everything else their own.
+//! Threads: one address space and %gs = 0x33 for all; everything else is their own.
 //!
-//! When threads are switched CR3 stays as it is, so nothing but the switch itself tells
-//! one from the other: TLS base, FPU, I/O bitmap, EFLAGS.
+//! A switch between threads leaves CR3 as it is, so only the switch itself tells one from the
+//! other:
+//! TLS base, FPU, I/O bitmap, EFLAGS.
 //!
 //! Book: ch. 3, lightweight processes; `__switch_to`.
-//! Red without: CLONE_SETTLS; `load_TLS` and the reload of gs; saving the FPU; the copy
-//! of the I/O bitmap; the count of users of the mm; the look, when a thread is made, whether all end.
+//! Red without: CLONE_SETTLS; `load_TLS` and the reload of gs; saving the FPU; the copy of the I/O
+//! bitmap; the count of users of the mm; the check, when a thread is made, whether all are ending.
 #![no_std]
 #![no_main]
 
@@ -24,7 +25,7 @@ use rt::{
 const ROUNDS: u32 = 500;
 const GETTID: u32 = 224;
 
-/// The words at the threads' %gs:0; in one memory, seen by all.
+/// The words at the threads' %gs:0, in memory that all of them see.
 static WORDS: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
 
 fn area(who: usize) -> UserDesc {
@@ -107,7 +108,8 @@ extern "C" fn make_threads(_: u32) -> i32 {
     0
 }
 
-/// A process in which two threads make more and more is ended as a whole; false if it never ends.
+/// Ends, as a whole, a process in which two threads make more and more; returns false if it never
+/// ends.
 fn ends_with_all_its_threads() -> bool {
     let process = child(|| {
         sched_setscheduler(0, SCHED_OTHER, 0).expect("SCHED_OTHER");

@@ -1,7 +1,8 @@
-//! Times in 64 bits and in 32: padding, far-off times, what is left of an interrupted one.
+//! Times in 64 bits and in 32: padding, far-off times, the rest of an interrupted one.
 //!
 //! Linux: 5.1 `*_time64`, clock_nanosleep(2), select(2).
-//! Red without: the padding ignored; 292 years accepted; the time left; each clock that can be slept by.
+//! Red without: the padding ignored; 292 years accepted; the time left; each clock that can be
+//! slept by.
 #![no_std]
 #![no_main]
 
@@ -47,13 +48,13 @@ const MS: u64 = 1_000_000;
 
 extern "C" fn nothing(_: u32, _: Sigcontext) {}
 
-/// SIGALRM after `ms`, and again each `ms`: one that comes before the sleep has begun is not the last.
+/// Asks for SIGALRM after `ms` and again every `ms`: one may come before the sleep has begun.
 fn alarm(ms: u32) {
     let it = [0, ms * 1000, 0, ms * 1000];
     syscall(SETITIMER, [0, it.as_ptr() as u32, 0]).expect("setitimer");
 }
 
-/// A call that takes a 64-bit time at an address, its last argument.
+/// A call whose last argument is the address of a 64-bit time.
 type Call = fn(&[u64; 2]) -> Result<u32, Errno>;
 
 static WORD: AtomicU32 = AtomicU32::new(0);

@@ -1,7 +1,7 @@
-//! Memory of threads on two CPUs: what one takes away the other no longer has.
+//! Memory of threads on two CPUs: a page that one takes away is gone for the other.
 //!
-//! One thread reads or writes a page again and again, on a CPU of its own, so that it has the page
-//! in its TLB and nothing but a flush makes it forget. The other changes the mapping.
+//! One thread reads or writes a page again and again, on a CPU of its own: the page is in its TLB,
+//! and only a flush removes it. The other thread changes the mapping.
 //!
 //! Book: ch. 2, "Handling the Hardware Cache and the TLB".
 //! Red without: the flush of other CPUs after munmap, mprotect, madvise, and at fork.
@@ -32,13 +32,14 @@ const MAP_FIXED: u32 = 0x10;
 const MADV_DONTNEED: u32 = 4;
 const PROT_NONE: u32 = 0;
 
-/// What the other thread does with the page, and how often it has.
+/// The page that the other thread uses; below, how often it has used it.
 static PAGE: AtomicU32 = AtomicU32::new(0);
 static TURNS: AtomicU32 = AtomicU32::new(0);
-/// What it last read.
+/// The word that it last read.
 static SEEN: AtomicU32 = AtomicU32::new(0);
 
-/// On the highest CPU, the caller being on the lowest; the same on a machine that has only one.
+/// Moves the caller to the highest CPU, its creator being on the lowest; on a machine with one CPU
+/// they are the same.
 fn to_another_cpu() {
     let allowed = get_affinity();
     set_affinity(0, 1 << (31 - allowed.leading_zeros())).expect("sched_setaffinity");
@@ -60,7 +61,7 @@ extern "C" fn writer(_: u32) -> i32 {
     }
 }
 
-/// A page that another thread uses over and over.
+/// Returns the address of a page that another thread uses over and over.
 fn page_in_use(by: extern "C" fn(u32) -> i32, sharing: u32) -> u32 {
     let page = mmap_anonymous(PAGE_SIZE, PROT_READ | PROT_WRITE, sharing).expect("mmap");
     insn::write(page, 0x1234);
@@ -72,7 +73,7 @@ fn page_in_use(by: extern "C" fn(u32) -> i32, sharing: u32) -> u32 {
     page
 }
 
-/// Until the other thread has used the page again, now.
+/// Waits until the other thread has used the page again from now.
 fn wait_for_turns() {
     let turns = TURNS.load(SeqCst);
     while TURNS.load(SeqCst) < turns + 3 {
@@ -84,13 +85,13 @@ fn mprotect(page: u32, prot: u32) -> Result<u32, Errno> {
     syscall(SYS_MPROTECT, [page, PAGE_SIZE, prot])
 }
 
-/// Until the other thread's fault ends the process, too.
+/// Waits until the other thread's fault ends the process.
 fn wait_for_the_fault() {
     comes_true(|| false);
     end(false);
 }
 
-/// Ends the process with both its threads; 1 if something was wrong.
+/// Ends the process with both its threads; the status is 1 if something was wrong.
 fn end(is_wrong: bool) -> i32 {
     exit_group(i32::from(is_wrong))
 }
@@ -164,14 +165,14 @@ fn replaced() {
     });
 }
 
-/// The word, twice, with time between for somebody to write it.
+/// Returns whether the word is unchanged after time enough for another task to write it.
 fn stays(page: u32) -> bool {
     let first = insn::read(page);
     sleep_ms(200);
     insn::read(page) == first
 }
 
-/// Somebody writes the word, sooner or later.
+/// Waits until another task writes the word.
 fn changes(page: u32) -> bool {
     let first = insn::read(page);
     comes_true(|| insn::read(page) != first)

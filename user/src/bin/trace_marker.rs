@@ -1,6 +1,6 @@
-//! trace_marker: what a program says stands in the trace, between the switches that it names.
+//! trace_marker: a program's message appears in the trace between the switches that surround it.
 //!
-//! The host looks at the trace; what a program can see of it is asked here.
+//! The host checks the trace; this program checks the part that a program can see.
 //!
 //! Linux: Documentation/trace/ftrace.rst, "trace_marker".
 #![no_std]
@@ -75,7 +75,7 @@ fn main() -> i32 {
     ktap::finish()
 }
 
-/// Two processes take turns, so often, and nobody else.
+/// Two processes take turns `YIELDS` times, and no other task runs.
 fn yields(fd: u32) {
     fifo_on_one_cpu();
     let [stop, ..] = shared_page();

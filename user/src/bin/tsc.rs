@@ -1,4 +1,4 @@
-//! PR_SET_TSC: the time-stamp counter is forbidden to one task and no other.
+//! PR_SET_TSC: one task may not read the time-stamp counter, and every other may.
 //!
 //! Linux: `__switch_to_xtra` toggles CR4.TSD when TIF_NOTSC differs. SDM: vol. 2, RDTSC.
 //! Red without: the TSC step of `__switch_to_xtra`; the copy of the flag at fork.

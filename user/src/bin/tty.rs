@@ -1,4 +1,4 @@
-//! The terminal that nobody types on: VMIN and VTIME, FIONREAD, flow control, its modes and its size.
+//! A terminal without input: VMIN and VTIME, FIONREAD, flow control, its modes and its size.
 //!
 //! Linux: termios(3), tty_ioctl(4). Without a terminal on descriptor 0 there is nothing to see.
 //! Red without: the time of VTIME; the end of a read of 0 bytes; the stop of output; SIGWINCH.
@@ -40,7 +40,7 @@ extern "C" fn resized(_: u32, _: Sigcontext) {
     RESIZED.fetch_add(1, SeqCst);
 }
 
-/// `struct termios`: four words of modes, the discipline, 19 characters.
+/// `struct termios`: four words of modes, the line discipline, 19 characters.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Termios {
@@ -156,7 +156,7 @@ fn size() {
     set(other);
     ok!(
         (0..PATIENCE_NS / NS_PER_MS).any(|_| {
-            // Ended early by the very signal, as likely as not.
+            // The signal itself may well end the sleep early.
             let _interrupted = nanosleep(0, NS_PER_MS as u32);
             RESIZED.load(SeqCst) == 1
         }),

@@ -1,8 +1,9 @@
-//! getrusage, times and wait4: what processes have used, and to whom they leave it.
+//! getrusage, times and wait4: what processes have used, and which process their times are added
+//! to.
 //!
 //! Linux: getrusage(2), times(2), wait4(2).
-//! Red without: the sums that a thread leaves to its process and a child to its parent; the groups that
-//! wait4 tells apart.
+//! Red without: the sums that a thread leaves to its process and a child to its parent; the groups
+//! that wait4 tells apart.
 #![no_std]
 #![no_main]
 
@@ -28,7 +29,7 @@ const SELF: u32 = 0;
 const CHILDREN: u32 = u32::MAX;
 const THREAD: u32 = 1;
 
-/// The fields that are kept.
+/// The fields of `struct rusage` that the kernel keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Usage {
     user_ms: u32,
@@ -55,7 +56,7 @@ fn used(who: u32) -> Usage {
     getrusage(who).expect("getrusage")
 }
 
-/// Computes until it has been given so much time.
+/// Computes until the caller has used `ms` milliseconds of CPU time.
 fn compute_ms(ms: u32) {
     let begin = used(THREAD).user_ms;
     while used(THREAD).user_ms < begin + ms {
@@ -88,7 +89,8 @@ extern "C" fn sleeper(_: u32) -> i32 {
     0
 }
 
-/// A sleep that is over before it has begun, on a busy host, is no switch.
+/// Sleeps until the caller has made `count` switches: a sleep that is over before it begins, on a
+/// busy host, makes none.
 fn sleep_until_switches(count: u32) {
     while used(THREAD).nvcsw < count {
         sleep_ms(1);
@@ -102,7 +104,7 @@ fn own() {
         Err(Errno::EFAULT),
         "to where? EFAULT"
     );
-    // The code and the stack of it come with the first.
+    // The first call also brings in its code and its stack.
     let _first = faults_of_touching(1);
     eq!(faults_of_touching(32), 32, "each new page is a fault");
     let before = used(THREAD);
@@ -194,7 +196,8 @@ fn clock_ms(clock: u32) -> Result<u32, Errno> {
     clock_gettime(clock).map(|[seconds, ns]| seconds * 1000 + ns / 1_000_000)
 }
 
-/// The clock of a process or a thread: its number inverted, what for, what is counted (2: all).
+/// Returns the clock of a process or thread: its number inverted, whose it is, and what it counts
+/// (2 is all).
 fn clock_of(pid: u32, of: u32) -> u32 {
     !pid << 3 | of | 2
 }
@@ -204,7 +207,7 @@ const THREAD_CLOCK: u32 = 4;
 fn clocks() {
     // The thread's first: it goes on while the other is read.
     let both = || [3, 2].map(|clock| clock_ms(clock).expect("clock_gettime"));
-    // A busy host may take the processor away in between: it may need another look.
+    // A busy host may take the processor away in between, so it may need another look.
     let stand = (0..10).any(|_| {
         let before = both();
         sleep_ms(100);

@@ -1,7 +1,7 @@
 //! The vDSO: a system call by `call *AT_SYSINFO`, and the ELF image around it.
 //!
-//! sysenter pushes nothing and knows no user stack: the entry code takes sp0 from the
-//! per-CPU TSS, and the way back from the page that the kernel mapped.
+//! sysenter pushes nothing and knows no user stack: the entry code takes sp0 from the per-CPU TSS,
+//! and returns to an address in the page that the kernel mapped.
 //!
 //! Book: ch. 10, the sysenter instruction. Linux: vdso32/sysenter.S, entry_32.S.
 //! Red without: SYSENTER_ESP or sp0 (a call lands on another's stack); the sixth
@@ -149,7 +149,7 @@ fn image() {
     );
 }
 
-/// The version table, as Go's runtime reads it before `main`: without asking whether it is there.
+/// Reads the version table as Go's runtime does before `main`: without asking whether it is there.
 fn versions() {
     let base = getauxval(at::SYSINFO_EHDR).expect("AT_SYSINFO_EHDR");
     let [symbols, strings, hash, versym, verdef] =
@@ -189,7 +189,7 @@ fn versions() {
     }
 }
 
-/// What a tag of the image's dynamic section says, as an address.
+/// Returns the value of a tag in the image's dynamic section, as an address.
 fn dynamic_entry(base: u32, wanted: u32) -> Option<u32> {
     let (headers, count) = (base + insn::read(base + 28), insn::read(base + 44) & 0xffff);
     let header = (0..count)
@@ -205,7 +205,7 @@ fn dynamic_entry(base: u32, wanted: u32) -> Option<u32> {
 }
 
 fn name(address: u32) -> &'static CStr {
-    // SAFETY: a string table of the kernel's image, mapped for the program's life.
+    // SAFETY: a string table of the kernel's image, which stays mapped for the program's life.
     unsafe { CStr::from_ptr(address as *const _) }
 }
 

@@ -1,4 +1,4 @@
-//! System calls: any at all, and those that a program would make.
+//! System calls: any at all, and calls that a program would make.
 
 use crate::{
     guard,
@@ -65,7 +65,7 @@ const OF_A_PROCESS: &[u32] = &[
     SYS_RT_TGSIGQUEUEINFO,
     SYS_PRLIMIT64,
 ];
-/// Calls that would make a root victim the machine's master, or let it get away.
+/// Calls that would let a root victim control the machine, or escape its worker.
 const NOT_FOR_ROOT: &[u32] = &[
     SYS_IOPERM,
     SYS_IOPL,
@@ -92,9 +92,9 @@ pub fn random(dice: &mut Dice, victim: &mut Victim) {
         }
     }
     let may = match number {
-        // A return from a handler that was never called has a place of its own.
+        // `sigreturn` without a handler is tried in `frames`.
         SYS_REBOOT | SYS_SIGRETURN | SYS_RT_SIGRETURN => false,
-        // A victim that ends itself is soon done.
+        // A victim that ends itself does little else.
         SYS_EXIT => dice.once_in(8),
         _ => !(victim.is_root && NOT_FOR_ROOT.contains(&number)),
     };
@@ -106,7 +106,7 @@ pub fn random(dice: &mut Dice, victim: &mut Victim) {
     }
 }
 
-/// What a program would do, with arguments of which most are right.
+/// Makes a call as a program would, with mostly valid arguments.
 pub fn well_formed(dice: &mut Dice, victim: &mut Victim) {
     type Deed = fn(&mut Dice, &mut Victim);
     const DEEDS: &[Deed] = &[
@@ -147,7 +147,7 @@ fn fork(dice: &mut Dice, victim: &mut Victim) {
     }
 }
 
-/// A clone with any flags: on memory of its own, so that the victim's stack has one user.
+/// Calls clone with any flags, on new memory, so that the victim's stack keeps one user.
 fn clone_anyhow(dice: &mut Dice, victim: &mut Victim) {
     let flags = dice.word() & dice.word() | dice.one_of(&[0, thread::THREAD, 0x4111]);
     let with_own_stack = flags & !(thread::CLONE_VM | thread::CLONE_VFORK);
@@ -248,7 +248,7 @@ fn pipe(dice: &mut Dice, victim: &mut Victim) {
     }
 }
 
-/// A descriptor that may well be valid.
+/// Returns a descriptor that may well be valid.
 fn user_desc(dice: &mut Dice, entry: u32) -> [u32; 4] {
     [
         entry,
@@ -344,7 +344,7 @@ fn futex(dice: &mut Dice, victim: &mut Victim) {
     let timeout = victim.words(&[0, dice.throw(2_000_000)]);
     let (operation, value) = (dice.throw(14) | dice.one_of(&[0, 128, 256]), dice.throw(3));
     let other = victim.address(dice);
-    // What takes no time out takes a count there.
+    // Operations without a timeout take a count there.
     let fourth = dice.one_of(&[timeout, timeout, timeout, 1]);
     let _ = raw_int80(
         SYS_FUTEX,
@@ -378,7 +378,7 @@ fn perf(dice: &mut Dice, victim: &mut Victim) {
 }
 
 fn scheduling(dice: &mut Dice, victim: &mut Victim) {
-    // A real-time priority of root's could keep the workers from ever running.
+    // A real-time priority for root could keep the workers from ever running.
     let priority = dice.one_of(&[0, 0, 1, 10, 100, u32::MAX]);
     let param = victim.words(&[priority, dice.word()]);
     let policy = dice.one_of(&[0, 0, 3, 5, 6, if victim.is_root { 2 } else { 1 }]);
@@ -430,13 +430,13 @@ fn execute(dice: &mut Dice, victim: &mut Victim) {
     }
 }
 
-/// The bare instruction, with a stack that may not be there.
+/// Executes the bare `sysenter`, with a stack that may not be there.
 fn sysenter(dice: &mut Dice, victim: &mut Victim) {
     let stack = victim.address(dice);
     crate::segments::bare_sysenter(stack);
 }
 
-/// Ports that nothing of the machine has.
+/// Accesses ports at which the machine has no device.
 fn ports(dice: &mut Dice, victim: &mut Victim) {
     let from = 0x1000 + dice.throw(0xf000);
     let count = dice.one_of(&[1, 8, 100, 0x1_0000 - from, 0x1_0001 - from, 0, u32::MAX]);

@@ -1,4 +1,4 @@
-//! Signal frames that no kernel made: `sigreturn` and `rt_sigreturn` of what a victim wrote.
+//! Signal frames that no kernel made: `sigreturn` and `rt_sigreturn` of whatever a victim wrote.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -16,7 +16,7 @@ const SIGUSR2: u32 = 12;
 static WORD: AtomicU32 = AtomicU32::new(0);
 static VALUE: AtomicU32 = AtomicU32::new(0);
 
-/// Changes a word of the frame of a handler that runs, or returns from a frame made of anything.
+/// Changes a word of the frame of a running handler, or returns from a frame of random words.
 pub fn forge(dice: &mut Dice, victim: &Victim) {
     if dice.once_in(3) {
         let frame = victim.filled(dice, 200);
@@ -28,7 +28,8 @@ pub fn forge(dice: &mut Dice, victim: &Victim) {
         })(frame);
         return;
     }
-    // Words 0 to 21 are the context's; those above are FPU state, mask and, with SA_SIGINFO, more.
+    // Words 0 to 21 are the context; above them are the FPU state, the mask and, with SA_SIGINFO,
+    // more.
     let words = dice.one_of(&[22, 200]);
     WORD.store(dice.throw(words), Relaxed);
     let value = match dice.throw(3) {
@@ -48,7 +49,7 @@ extern "C" fn raise(signal: u32) {
     let _ = syscall(SYS_KILL, [process::getpid(), signal]);
 }
 
-/// A handler that changes what it will return to.
+/// A handler that changes the context to which it returns.
 extern "C" fn handler(signal: u32) {
     let above = &raw const signal as u32 + 4;
     rt::insn::write(above + 4 * WORD.load(Relaxed), VALUE.load(Relaxed));

@@ -1,7 +1,8 @@
-//! Goes on after a fault: a deed runs under handlers that return to where the deed began. A timer does
-//! the same to a deed that sleeps or does not end.
+//! Goes on after a fault: a deed runs under handlers that return to where it began. A timer cuts
+//! short a deed that sleeps or does not end, in the same way.
 //!
-//! Only the first thread of a victim runs deeds so. A fault at another time ends the victim.
+//! Only the first thread of a victim runs its deeds here. A fault outside of a deed ends the
+//! victim.
 
 use core::{
     arch::global_asm,
@@ -21,10 +22,10 @@ const SIGALRM: u32 = 14;
 const SIGNALS: [u32; 6] = [4, 5, 7, 8, 11, SIGALRM];
 /// Microseconds from one alarm to the next: a deed may last twice as long.
 const ALARM_US: u32 = 20_000;
-/// Faults after which a victim has had enough.
+/// Faults after which a victim ends.
 const MOST_FAULTS: u32 = 4_000;
 
-/// The stack pointer of the deed that runs, 0 while none does. The assembly reads it.
+/// The stack pointer of the deed that runs; 0 while none does. The assembly reads it.
 static RT_FUZZ_ESP: AtomicU32 = AtomicU32::new(0);
 static FAULTS: AtomicU32 = AtomicU32::new(0);
 
@@ -37,12 +38,12 @@ unsafe impl Sync for Stack {}
 static STACK: Stack = Stack(UnsafeCell::new([0; 16384]));
 
 unsafe extern "C" {
-    /// Calls `deed(argument)`; comes back also if a signal cuts it short.
+    /// Calls `deed(argument)`; returns even if a signal cuts it short.
     fn rt_fuzz_guarded(deed: extern "C" fn(u32), argument: u32);
     fn rt_fuzz_recover();
 }
 
-/// Installs the handlers, their stack and the timer, which deeds may have changed.
+/// Installs the handlers, their stack and the timer, all of which deeds may have changed.
 pub fn install() {
     let stack = [STACK.0.get() as u32, 0, size_of::<Stack>() as u32];
     let _ = syscall(SYS_SIGALTSTACK, [stack.as_ptr() as u32, 0]);
@@ -64,21 +65,21 @@ pub fn install() {
 
 /// Runs `deed`; a fault in it, or an alarm, ends it.
 pub fn guarded(deed: extern "C" fn(u32), argument: u32) {
-    // SAFETY: the stub keeps the C convention; a deed that is cut short has left nothing behind that
-    // anything else relies on.
+    // SAFETY: the stub keeps the C convention; a deed that is cut short leaves nothing behind that
+    // other code relies on.
     unsafe { rt_fuzz_guarded(deed, argument) };
 }
 
-/// In a new process: the deed that its parent is in is not its own.
+/// Called in a new process: its parent's deed is not its own.
 pub fn leave() {
     RT_FUZZ_ESP.store(0, Relaxed);
 }
 
-/// The interrupted registers, as a handler without SA_SIGINFO finds them above the signal's number.
+/// The interrupted registers, which a handler without SA_SIGINFO finds above the signal's number.
 #[repr(C)]
 struct Context([u32; 22]);
 
-/// Has `sigreturn` go to where the deed was begun, with flat segments and plain flags.
+/// Makes `sigreturn` go back to where the deed began, with flat segments and plain flags.
 extern "C" fn handler(signal: u32, mut context: Context) {
     let esp = RT_FUZZ_ESP.load(Relaxed);
     if esp == 0 && signal == SIGALRM {
@@ -98,7 +99,7 @@ extern "C" fn handler(signal: u32, mut context: Context) {
         (16, 0x202),                               // eflags
         (18, 0x7b),                                // ss
     ] {
-        // SAFETY: a word of the frame; volatile, since sigreturn reads what nobody else does.
+        // SAFETY: a word of the frame; volatile, since only sigreturn reads it.
         unsafe { (&raw mut context.0[word]).write_volatile(value) };
     }
 }

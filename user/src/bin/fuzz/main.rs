@@ -1,17 +1,17 @@
 //! A fuzzer of the kernel: processes and threads that do at random whatever ring 3 can do.
 //!
-//! `fuzz SEED ROUNDS WORKERS`. Each worker is a process that, round after round, starts a victim and
-//! waits until it has ended, or ends it. A victim is root or a user of its own; it makes random
-//! system calls and well-formed ones, loads random selectors and flags, edits its LDT, forges signal
-//! frames, maps and unmaps memory, clones itself with random flags, and runs random bytes. What
-//! becomes of a victim does not matter: the kernel has to live on, and to take back all that the
-//! victims had, which the kernel's own run of this program counts.
+//! `fuzz SEED ROUNDS WORKERS`. Each worker is a process that starts a victim in every round and
+//! waits for its end, or ends it. A victim is root or a user of its own; it makes random and
+//! well-formed system calls, loads random selectors and flags, edits its LDT, forges signal frames,
+//! maps and unmaps memory, clones itself with random flags, and runs random bytes. The fate of a
+//! victim does not matter: the kernel must survive and take back all that the victims had, which
+//! the kernel's own run of this program counts.
 //!
-//! All that a victim does is decided by SEED, the worker's number and the round's. Some things are left
+//! SEED, the worker's number and the round's decide all that a victim does. Three things are left
 //! out because they would end the machine on Linux too: reboot, ports that belong to the machine,
-//! signals from root to processes that are not the victim's.
+//! and signals from root to processes other than the victim's.
 //!
-//! Red without: checks of what a program hands over.
+//! Red without: the checks of whatever a program passes to the kernel.
 #![no_std]
 #![no_main]
 
@@ -43,16 +43,16 @@ const PROT_NONE: u32 = 0;
 const SIGKILL: u32 = 9;
 const SIGCHLD: u32 = 17;
 
-/// Deeds of a victim's first thread, and of each other.
+/// Deeds of a victim's first thread, and of each of its other threads.
 const DEEDS: u32 = 160;
 const THREAD_DEEDS: u32 = 60;
-/// Seconds that a victim has.
+/// Seconds that a victim may live.
 const PATIENCE_S: u32 = 2;
-/// The user of worker 0; each worker has its own, so that all of its victims can be found.
+/// The user of worker 0. Each worker has its own, by which all of its victims can be found.
 const FIRST_USER: u32 = 20_000;
 
 fn main() -> i32 {
-    // Victims execute the program too, with whatever arguments.
+    // Victims execute this program too, with any arguments.
     let (Some(seed), Some(rounds), Some(workers), 4) =
         (number(1), number(2), number(3), start::argc())
     else {
@@ -60,7 +60,8 @@ fn main() -> i32 {
     };
     println!("# fuzz: seed {seed}, {rounds} rounds of {workers} workers");
     let counts = shared_page();
-    // What victims have read goes to lower addresses, and often further up than they have memory.
+    // Victims use numbers that they have read as addresses: these are low, and often beyond their
+    // memory.
     let _ = mmap_anonymous(0x40_0000, PROT_NONE, MAP_PRIVATE);
     let mut started = 0;
     for worker in 0..workers {
@@ -87,7 +88,7 @@ fn number(argument: usize) -> Option<u32> {
     start::arg(argument)?.parse().ok()
 }
 
-/// One worker's life: its exit status.
+/// Runs one worker; returns its exit status.
 fn work(dice: Dice, worker: u32, rounds: u32, counts: SharedPage) -> i32 {
     let child_ended = 1u64 << (SIGCHLD - 1);
     let mask = &raw const child_ended as u32;
@@ -100,7 +101,7 @@ fn work(dice: Dice, worker: u32, rounds: u32, counts: SharedPage) -> i32 {
             match process::fork() {
                 Ok(0) => victim(dice, user, counts),
                 Ok(pid) => break pid,
-                // Other victims hold all memory, for as long as they live.
+                // Other victims hold all memory for as long as they live.
                 Err(_) => pause(mask),
             }
         };
@@ -126,7 +127,7 @@ fn pause(mask: u32) {
     let _ = syscall(SYS_RT_SIGTIMEDWAIT, [mask, 0, timeout.as_ptr() as u32, 8]);
 }
 
-/// Takes the status of every child that has ended; true if `pid` is no child any more.
+/// Reaps every child that has ended; returns whether `pid` is no child any more.
 fn reaped(pid: u32) -> bool {
     loop {
         match process::wait4(-1, process::WNOHANG) {
@@ -139,7 +140,7 @@ fn reaped(pid: u32) -> bool {
     false
 }
 
-/// Kills the group of a victim, and everything that runs as its user.
+/// Kills the group of a victim, and every process that runs as its user.
 fn end(group: u32, user: Option<u32>) {
     let _ = syscall(SYS_KILL, [group.wrapping_neg(), SIGKILL]);
     let Some(user) = user else { return };
@@ -151,10 +152,10 @@ fn end(group: u32, user: Option<u32>) {
     }
 }
 
-/// A victim's life.
+/// Runs one victim.
 fn victim(mut dice: Dice, user: Option<u32>, counts: SharedPage) -> ! {
     let _ = syscall(SYS_SETSID, []);
-    // The console is not for victims.
+    // Victims must not use the console.
     for fd in 0..3 {
         let _ = syscall(SYS_CLOSE, [fd]);
         let _ = syscall(SYS_OPEN, [NULL.as_ptr() as u32, 2, 0]);
@@ -196,15 +197,15 @@ extern "C" fn thread_body(number: u32) -> i32 {
     0
 }
 
-/// What a deed is done with.
+/// The random numbers and the victim that a deed uses.
 struct Life<'a> {
     dice: &'a mut Dice,
     victim: &'a mut Victim,
 }
 
-/// One thing at random, with the [`Life`] at this address.
+/// Does one thing at random, with the [`Life`] at the address `life`.
 extern "C" fn act(life: u32) {
-    // SAFETY: the address of the one that `victim` has, who waits for this deed.
+    // SAFETY: the address of the `Life` of `victim`, which waits for this deed.
     let Life { dice, victim } = unsafe { &mut *(life as *mut Life<'_>) };
     match dice.throw(16) {
         0..=5 => calls::random(dice, victim),

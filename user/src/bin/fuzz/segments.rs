@@ -11,7 +11,7 @@ use rt::{
 
 const SYS_MMAP2: u32 = 192;
 
-/// A selector: of the GDT, of the LDT, with any privilege.
+/// Returns a selector of the GDT or the LDT, with any privilege.
 fn any_selector(dice: &mut Dice) -> u32 {
     match dice.throw(4) {
         0 => dice.throw(32) << 3 | dice.throw(4),
@@ -36,7 +36,7 @@ pub fn selector(dice: &mut Dice) {
     load(any_selector(dice));
 }
 
-// A fault in a deed is what the guard is there for; a load that works is undone by the next line.
+// The guard catches a fault in a deed; the next line undoes a load that works.
 
 extern "C" fn load_ds(selector: u32) {
     // SAFETY: nothing is read through %ds before it is the flat segment again.
@@ -67,7 +67,7 @@ extern "C" fn load_gs(selector: u32) {
 }
 
 extern "C" fn load_ss(selector: u32) {
-    // SAFETY: the stack is not used before %ss is the flat segment again, but by the kernel.
+    // SAFETY: only the kernel uses the stack before %ss is the flat segment again.
     unsafe {
         asm!("movl %ss, %ecx; movl {0:e}, %ss; movl $158, %eax; int $0x80; movl %ecx, %ss",
             in(reg) selector, out("eax") _, out("ecx") _, options(att_syntax));
@@ -89,9 +89,9 @@ extern "C" fn flags_sysenter(flags: u32) {
     let _ = rt::gates::yield_with_eflags_sysenter(flags);
 }
 
-/// `sysenter` with this in ebp, where the kernel takes the stack to be.
+/// Executes `sysenter` with `stack` in ebp, which the kernel takes for the stack.
 pub extern "C" fn bare_sysenter(stack: u32) {
-    // SAFETY: the kernel goes on in its vDSO on `stack`; whatever comes of it the guard undoes.
+    // SAFETY: the kernel goes on in its vDSO on `stack`; the guard undoes whatever happens there.
     unsafe {
         asm!("movl {0:e}, %ebp; movl $20, %eax; sysenter", in(reg) stack, options(att_syntax, noreturn));
     }
@@ -108,7 +108,7 @@ pub fn far(dice: &mut Dice) {
 }
 
 extern "C" fn far_return(selector: u32) {
-    // SAFETY: goes on at the next line, or faults.
+    // SAFETY: execution continues at the next line, or faults.
     unsafe { asm!("pushl {0:e}; pushl $1f; lretl; 1: nop", in(reg) selector, options(att_syntax)) }
 }
 
@@ -119,7 +119,7 @@ extern "C" fn interrupt_return(selector: u32) {
     }
 }
 
-/// `int n` for any n, FPU instructions, or bytes at random, in a page of their own.
+/// Runs `int n` for any n, FPU instructions, or random bytes, in a page of their own.
 pub fn code(dice: &mut Dice, victim: &Victim) {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS;
     let Ok(page) = syscall(SYS_MMAP2, [0, PAGE_SIZE, 7, flags, u32::MAX, 0]) else {
@@ -136,7 +136,7 @@ pub fn code(dice: &mut Dice, victim: &Victim) {
             [0x0f, 0xae, 0x10, 0x90], // ldmxcsr (%eax)
             [0xdd, 0x20, 0xd9, 0xe8], // frstor (%eax); fld1
         ])),
-        // Root's bytes might be a system call that is not for a victim.
+        // Random bytes might be a system call that root must not make.
         _ if victim.is_root => (),
         _ => bytes.fill_with(|| dice.throw(256) as u8),
     }
@@ -149,7 +149,7 @@ pub fn code(dice: &mut Dice, victim: &Victim) {
     let _ = munmap(page, PAGE_SIZE);
 }
 
-/// Calls what the page begins with; eax is the address that the page ends with.
+/// Calls the code at the beginning of the page; eax is the address of the page's end.
 extern "C" fn run(page: u32) {
     // SAFETY: whatever it does, it does to the victim.
     unsafe {

@@ -1,4 +1,4 @@
-//! What a victim hands to the kernel: numbers, flags, addresses, descriptors of files.
+//! Values that a victim passes to the kernel: numbers, flags, addresses, file descriptors.
 
 use rt::{
     dice::Dice,
@@ -9,7 +9,7 @@ use rt::{
 /// Words in the pool.
 const POOL_WORDS: usize = 512;
 
-/// Numbers at which something changes.
+/// Numbers at which the kernel's behaviour changes.
 const CORNERS: &[u32] = &[
     0,
     1,
@@ -60,7 +60,7 @@ const CORNERS: &[u32] = &[
     1_000_000_000,
 ];
 
-/// Addresses that are not a program's, or hardly.
+/// Addresses that do not belong to a program, or barely.
 const ADDRESSES: &[u32] = &[
     0,
     1,
@@ -80,7 +80,7 @@ const ADDRESSES: &[u32] = &[
     0xffff_ffff,
 ];
 
-/// Files that can be opened, and some that cannot.
+/// Paths that can be opened, and some that cannot.
 pub const PATHS: &[&core::ffi::CStr] = &[
     c"/",
     c"/dev/null",
@@ -109,19 +109,19 @@ pub const PATHS: &[&core::ffi::CStr] = &[
     c"/dev/null/x",
 ];
 
-/// What a victim has at hand.
+/// A victim's own properties, and memory for its arguments.
 pub struct Victim {
-    /// Root's signals and ports are others'.
+    /// It runs as root, so its signals and ports could affect others.
     pub is_root: bool,
     pool: u32,
-    /// The last page of memory before one that is not there.
+    /// The last page of memory before a page that is not mapped.
     edge: u32,
     /// A page that cannot be written.
     constant: u32,
 }
 
 impl Victim {
-    /// Memory of its own to hand over.
+    /// Maps the victim's memory.
     pub fn new(is_root: bool) -> Self {
         let page = |prot| mmap_anonymous(PAGE_SIZE, prot, MAP_PRIVATE).unwrap_or(0);
         let pair = mmap_anonymous(2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE).unwrap_or(0);
@@ -136,7 +136,7 @@ impl Victim {
         }
     }
 
-    /// An address of memory filled at random, with so many words.
+    /// Fills memory with `words` random words; returns its address.
     pub fn filled(&self, dice: &mut Dice, words: usize) -> u32 {
         let first = dice.throw((POOL_WORDS - words) as u32);
         let at = self.pool + 4 * first;
@@ -147,7 +147,7 @@ impl Victim {
         at
     }
 
-    /// An address of memory with these words.
+    /// Stores `words` in memory; returns their address.
     pub fn words(&self, words: &[u32]) -> u32 {
         let at = self.pool + 4 * (POOL_WORDS as u32);
         for (&value, word) in words.iter().zip(0..) {
@@ -162,7 +162,7 @@ impl Victim {
         }
     }
 
-    /// An address, good or bad.
+    /// Returns an address, good or bad.
     pub fn address(&self, dice: &mut Dice) -> u32 {
         match dice.throw(10) {
             0..=4 => self.filled(dice, 24),
@@ -174,7 +174,7 @@ impl Victim {
         }
     }
 
-    /// An argument of a system call.
+    /// Returns an argument for a system call.
     pub fn argument(&self, dice: &mut Dice) -> u32 {
         match dice.throw(8) {
             0 | 1 => dice.throw(24),
@@ -186,7 +186,7 @@ impl Victim {
         }
     }
 
-    /// Whom to send a signal or to change: root keeps to itself.
+    /// Returns a process to signal or to change: for root always the victim itself.
     pub fn process(&self, dice: &mut Dice) -> u32 {
         match dice.throw(if self.is_root { 5 } else { 8 }) {
             0 => 0,
@@ -200,7 +200,7 @@ impl Victim {
     }
 }
 
-/// A word that may well mean something.
+/// Returns a word that may well mean something.
 pub fn small_or_any(dice: &mut Dice) -> u32 {
     match dice.throw(5) {
         0 | 1 => dice.throw(32),
