@@ -4,6 +4,8 @@
 //! `unsafe`, locks, assembly, sizes, and what every file must say. `BLESS=1` writes the
 //! golden file of `unsafe` anew.
 
+#[path = "tree/contract.rs"]
+mod contract;
 #[path = "tree/lints.rs"]
 mod lints;
 #[path = "tree/locks.rs"]
@@ -70,6 +72,7 @@ const RULES: &[Rule] = &[
     ("words::nothing_about_the_workplace", words::forbidden),
     ("lints::sums_say_what_an_overflow_does", lints::sums),
     ("lints::methods_do_as_well", lints::methods),
+    ("docs::arch_names_all_that_is_needed_of_it", contract::arch),
     ("docs::name_only_files_that_exist", words::files_exist),
     ("docs::name_only_verbs_that_exist", words::verbs_exist),
     ("docs::name_only_tests_that_exist", words::tests_exist),
