@@ -13,6 +13,7 @@ THREAD_SIZE = 8192
 TASK_STRUCT = "switch_to::task::task_struct::TaskStruct"
 TASKLIST = "switch_to::process::tasklist::TASKLIST"
 PER_CPU = "switch_to::base::percpu::PerCpu"
+RQ = "switch_to::sched::rq::Rq"
 GDT_ENTRY_TLS_MIN = 6
 TASK_STATES = {0: "R", 1: "S", 2: "D"}
 
@@ -290,7 +291,9 @@ def tasks():
     seen = []
     for number in range(8):
         try:
-            idle = scalar(find_field(per_cpu(number)["rq"], "idle"))
+            address = scalar(per_cpu(number)["this_rq"])
+            queue = gdb.Value(address).cast(gdb.lookup_type(RQ).pointer())
+            idle = scalar(find_field(queue.dereference(), "idle"))
         except (Unready, TypeError):
             continue
         if idle:

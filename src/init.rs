@@ -42,7 +42,7 @@ use crate::sched::migration::migration_thread;
 use crate::sched::policy::make_thread_of_cpu;
 use crate::sched::trace_thread::trace_thread;
 use crate::sched::wake_up::wake_up_new_task;
-use crate::sched::{idle, smp_init};
+use crate::sched::{idle, rq, smp_init};
 use crate::selftest::{self, stress::Storm};
 use crate::tour;
 use crate::trace::rings;
@@ -63,6 +63,7 @@ pub unsafe fn start_kernel(boot_info: &'static BootInfo) -> ! {
     // SAFETY: the boot CPU, once, interrupts off, each when the one before has been done.
     unsafe {
         percpu::setup_per_cpu_areas();
+        rq::sched_init();
         gdt::cpu_init(0, stack.saturating_add(THREAD_SIZE - STACK_TOP_GAP) as u32);
         traps::trap_init(0);
     }

@@ -15,7 +15,6 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use crate::hw::desc::{DescStruct, GDT_ENTRIES, KERNEL_DS};
 use crate::hw::tss::{TssStruct, X86HwTss};
-use crate::sched::rq::Rq;
 
 /// CPUs that this kernel is built for.
 pub const NR_CPUS: usize = 8;
@@ -36,7 +35,7 @@ pub struct PerCpu {
     pub cpu_number: u32,
     /// The task that runs here; written by `__switch_to`, last of all.
     pub current_task: u32,
-    /// Address of `rq`, so that it is at hand in one instruction.
+    /// Address of this CPU's run queue, a `sched::rq::Rq`.
     pub this_rq: u32,
     /// Whether the address space that CR3 holds is in use or only borrowed.
     pub tlb_state: u32,
@@ -66,8 +65,6 @@ pub struct PerCpu {
     pub tss: TssStruct,
     /// The TSS that a double fault switches to, by a task gate.
     pub doublefault_tss: X86HwTss,
-    /// This CPU's run queue.
-    pub rq: Rq,
 }
 
 /// Lines of devices: those of the two 8259s, which an I/O APIC has too.
@@ -149,8 +146,7 @@ pub const PERCPU_TSS_SP0: usize = offset_of!(PerCpu, tss) + offset_of!(X86HwTss,
 const _: () = assert!(offset_of!(PerCpu, gdt_page) == 0);
 
 struct Area(UnsafeCell<MaybeUninit<PerCpu>>);
-// SAFETY: each area belongs to one CPU; what others read of it are single words, and the run
-// queue, which has its own lock.
+// SAFETY: each area belongs to one CPU; what others read of it are single words.
 unsafe impl Sync for Area {}
 
 static AREAS: [Area; NR_CPUS] = [const { Area(UnsafeCell::new(MaybeUninit::zeroed())) }; NR_CPUS];
@@ -179,8 +175,6 @@ pub unsafe fn setup_per_cpu_areas() {
             (*p).cpu_number = cpu as u32;
             (&raw mut (*p).tss).write(TssStruct::new(KERNEL_DS.0));
             (&raw mut (*p).doublefault_tss).write(X86HwTss::ZERO);
-            (*p).this_rq = &raw mut (*p).rq as u32;
-            Rq::init(&raw mut (*p).rq, cpu as u32);
         }
         PER_CPU_OFFSET[cpu].store(p, Ordering::Release);
     }

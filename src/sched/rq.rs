@@ -10,6 +10,7 @@
 //! Book: ch. 7, "The runqueue Data Structure". Linux: 2.6.11 `struct runqueue`.
 
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -18,7 +19,7 @@ use super::hooks::trace::trace_sched_migrate_task;
 use super::prio_array::PrioArray;
 pub use super::rq_locked::RqLocked;
 use super::ttwu::lock_rq_of;
-use crate::base::percpu::per_cpu;
+use crate::base::percpu::{NR_CPUS, per_cpu};
 use crate::mm::mm_struct::MmStruct;
 use crate::sync::counter::{Counter, Counter64};
 use crate::sync::irq::irqs_disabled;
@@ -189,8 +190,32 @@ pub fn this_rq() -> &'static Rq {
 /// The run queue of CPU `cpu`.
 #[inline(always)]
 pub fn cpu_rq(cpu: u32) -> &'static Rq {
-    // SAFETY: the area exists for ever; nobody has a `&mut` of its queue.
-    unsafe { &(*per_cpu(cpu)).rq }
+    // SAFETY: `sched_init` has made it, and nobody has a `&mut` of it.
+    unsafe { (*RUNQUEUES[cpu as usize].0.get()).assume_init_ref() }
+}
+
+/// Room for a run queue.
+struct Slot(UnsafeCell<MaybeUninit<Rq>>);
+// SAFETY: written by `sched_init` only, before another CPU runs; a queue may be shared.
+unsafe impl Sync for Slot {}
+
+/// `runqueues`: that of each CPU.
+static RUNQUEUES: [Slot; NR_CPUS] =
+    [const { Slot(UnsafeCell::new(MaybeUninit::uninit())) }; NR_CPUS];
+
+/// Makes the run queues, all empty. Linux: 2.6.38 `sched_init`.
+///
+/// # Safety
+/// 1. Called once, by the boot CPU, after `setup_per_cpu_areas`, before a run queue is used.
+pub unsafe fn sched_init() {
+    for (slot, cpu) in RUNQUEUES.iter().zip(0..) {
+        let rq: *mut Rq = slot.0.get().cast();
+        // SAFETY: by 1; a static stays where it is.
+        unsafe {
+            Rq::init(rq, cpu);
+            (*per_cpu(cpu)).this_rq = rq as u32;
+        }
+    }
 }
 
 /// What [`task_rq_lock`] took: the task's `pi_lock` and the lock of its run queue, which goes first.

@@ -70,11 +70,6 @@ const EXCEPTIONS: &[Exception] = &[
         uses: "process::signal",
         why: "a process descriptor names types of any room",
     },
-    Exception {
-        file: "src/base/percpu.rs",
-        uses: "sched::rq::Rq",
-        why: "the per-CPU area names types of any room",
-    },
     // The TLB, which only the machine has.
     Exception {
         file: "src/mm/fault.rs",
