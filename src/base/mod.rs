@@ -4,6 +4,7 @@
 //! - [`exit_value`]: how QEMU is told that the kernel has ended
 //! - [`cmdline`]: the kernel's command line
 //! - [`thread_info`]: the foot of the kernel stack
+//! - [`layout`]: where the kernel and a program lie
 //! - `pt_regs`: the user's registers at the top of the kernel stack
 //! - `upward`: the calls from a room to a room above it
 //! - [`flags`]: a word of flags of one kind
@@ -19,6 +20,7 @@ pub mod exit_value;
 pub mod flags;
 #[cfg(target_os = "none")]
 pub mod insn;
+pub mod layout;
 #[cfg(target_os = "none")]
 pub mod percpu;
 pub mod pt_regs;

@@ -6,13 +6,13 @@ use core::ptr::NonNull;
 
 use volatile::VolatilePtr;
 
+use crate::base::layout::PAGE_OFFSET;
 use crate::sync::{IrqSpinLock, LockClass};
 
 /// Physical address of the text buffer.
 pub const VGA_TEXT_PHYS: usize = 0xb8000;
 const COLUMNS: usize = 80;
 const ROWS: usize = 25;
-const PAGE_OFFSET: usize = 0xc000_0000;
 /// Light grey on black.
 pub const NORMAL: u8 = 0x07;
 /// White on red.
@@ -106,7 +106,7 @@ impl Screen {
 
 fn show(row: usize, column: usize, cell: u16) {
     assert!(row < ROWS && column < COLUMNS);
-    let address = PAGE_OFFSET + VGA_TEXT_PHYS + 2 * (row * COLUMNS + column);
+    let address = PAGE_OFFSET as usize + VGA_TEXT_PHYS + 2 * (row * COLUMNS + column);
     let Some(pointer) = NonNull::new(address as *mut u16) else {
         return;
     };

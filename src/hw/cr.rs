@@ -104,6 +104,16 @@ impl Cr0 {
     }
 }
 
+/// CR0 of every CPU from its first instruction with paging on (Linux: `CR0_STATE`).
+pub const CR0_STATE: u32 = Cr0::PE
+    .union(Cr0::MP)
+    .union(Cr0::ET)
+    .union(Cr0::NE)
+    .union(Cr0::WP)
+    .union(Cr0::AM)
+    .union(Cr0::PG)
+    .bits();
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,13 +13,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Once;
 
 use super::memblock::Memblock;
+use super::quicklist;
 use super::zone::{Page, Zone};
-use super::{quicklist, vma::TASK_SIZE};
+use crate::base::layout::PAGE_OFFSET;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
 use crate::sync::{IrqSpinLock, LockClass};
-
-/// Where the direct map begins: linear address of physical address 0.
-pub const PAGE_OFFSET: u32 = TASK_SIZE;
 
 static MEM_MAP: Once<&'static [Page]> = Once::new();
 static ZONE: IrqSpinLock<Zone> = IrqSpinLock::new(LockClass::Zone, Zone::empty());

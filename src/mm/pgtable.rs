@@ -18,10 +18,11 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::frame::{self, PAGE_OFFSET, phys_to_virt, virt_to_phys};
+use super::frame::{self, phys_to_virt, virt_to_phys};
 use super::quicklist::{PAGE_DIRECTORIES, PTE_TABLES};
 use super::vma::TASK_SIZE;
 use crate::base::insn;
+use crate::base::layout::{BOOT_MAPPED_BYTES, PAGE_OFFSET};
 use crate::hw::cr::Cr4;
 use crate::hw::pte::{PAGE_SHIFT, PGDIR_SIZE, PTRS_PER_PGD, Pte, PteFlags, pgd_index, pte_index};
 
@@ -30,14 +31,12 @@ pub type Table = [AtomicU32; PTRS_PER_PGD];
 
 /// Page-directory entries that are the user's.
 const USER_PTRS_PER_PGD: usize = pgd_index(TASK_SIZE);
-/// What the boot code maps, in bytes.
-const BOOT_MAPPED: u32 = 16 << 20;
 
 unsafe extern "C" {
     /// The kernel's own page directory, made by the boot code.
     static swapper_pg_dir: Table;
     /// The page tables of the first 16 MiB, made by the boot code.
-    static boot_page_tables: [AtomicU32; (BOOT_MAPPED / 4096) as usize];
+    static boot_page_tables: [AtomicU32; (BOOT_MAPPED_BYTES / 4096) as usize];
 }
 
 /// The kernel's own page directory.
@@ -61,7 +60,7 @@ pub fn map_lowmem(end: u32) {
     let flags = PteFlags::KERNEL_TABLE | global;
     // SAFETY: PSE is one of the features the boot code asked for.
     unsafe { insn::write_cr4(insn::read_cr4() | Cr4::PSE.bits()) };
-    for phys in (BOOT_MAPPED..end).step_by(PGDIR_SIZE as usize) {
+    for phys in (BOOT_MAPPED_BYTES..end).step_by(PGDIR_SIZE as usize) {
         let entry = &swapper()[pgd_index(PAGE_OFFSET.wrapping_add(phys))];
         entry.store(Pte::large(phys, flags).0, Ordering::Relaxed);
     }

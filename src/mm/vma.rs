@@ -19,10 +19,11 @@ use bitflags::bitflags;
 
 use super::shared_pages::SharedPages;
 use crate::base::errno::Errno;
+use crate::base::layout::PAGE_OFFSET;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
 
 /// First address that is not the user's.
-pub const TASK_SIZE: u32 = 0xc000_0000;
+pub const TASK_SIZE: u32 = PAGE_OFFSET;
 /// Lowest address that may be mapped (`vm.mmap_min_addr`), so that a null pointer faults.
 pub const MMAP_MIN_ADDR: u32 = 0x1_0000;
 /// How far the stack may grow, in bytes (`RLIMIT_STACK`).

@@ -37,40 +37,15 @@ use crate::sched::hooks::rseq::rseq_migrate;
 use crate::sched::hooks::trace::trace_sched_process_fork;
 use crate::sched::sched_fork::sched_fork;
 use crate::sched::wake_up::wake_up_new_task;
+use crate::task::clone_flags::{
+    CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_FILES, CLONE_FS, CLONE_NEW_ANY, CLONE_NEWNS,
+    CLONE_PARENT, CLONE_PARENT_SETTID, CLONE_SETTLS, CLONE_SIGHAND, CLONE_THREAD, CLONE_VFORK,
+    CLONE_VM, CSIGNAL,
+};
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
 use crate::task::user_desc::{UserDesc, do_set_thread_area};
-
-/// The signal that the parent gets at the child's end.
-const CSIGNAL: u32 = 0xff;
-/// Share the address space.
-pub const CLONE_VM: u32 = 0x100;
-/// Share root and working directory.
-pub const CLONE_FS: u32 = 0x200;
-/// Share open files.
-pub const CLONE_FILES: u32 = 0x400;
-/// Share signal handlers.
-pub const CLONE_SIGHAND: u32 = 0x800;
-/// Block the parent until the child executes a program or exits.
-pub const CLONE_VFORK: u32 = 0x4000;
-/// Same parent as the caller.
-pub const CLONE_PARENT: u32 = 0x8000;
-/// Same thread group.
-pub const CLONE_THREAD: u32 = 0x1_0000;
-/// New mount namespace: not in this kernel, and never with CLONE_FS.
-pub const CLONE_NEWNS: u32 = 0x2_0000;
-/// All that ask for a namespace of their own (CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER,
-/// NEWPID, NEWNET).
-const CLONE_NEW_ANY: u32 = 0x7e02_0000;
-/// Load a TLS descriptor.
-pub const CLONE_SETTLS: u32 = 0x8_0000;
-/// Store the child's number in the parent's memory.
-pub const CLONE_PARENT_SETTID: u32 = 0x10_0000;
-/// Clear the child's number in its memory when it exits.
-pub const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
-/// Store the child's number in its own memory.
-pub const CLONE_CHILD_SETTID: u32 = 0x100_0000;
 
 /// What clone was asked for. Pointers are the user's.
 #[derive(Clone, Copy, Default)]

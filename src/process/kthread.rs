@@ -3,7 +3,7 @@
 //! Book: ch. 3, "Kernel Threads". Linux: 2.6.38 `kernel_thread` (function in si, argument in di).
 
 use super::exit::do_exit;
-use super::fork::{CLONE_VM, CloneArgs, copy_process};
+use super::fork::{CloneArgs, copy_process};
 use crate::arch::x86::switch::canary::KERNEL_GS;
 use crate::arch::x86::switch::ret_from_fork::kernel_thread_helper;
 use crate::base::errno::Errno;
@@ -12,6 +12,7 @@ use crate::hw::desc::{KERNEL_CS, KERNEL_PERCPU, USER_DS};
 use crate::hw::eflags::Eflags;
 use crate::provides_upward;
 use crate::sched::wake_up::wake_up_new_task;
+use crate::task::clone_flags::CLONE_VM;
 use crate::task::task_struct::TaskRef;
 
 /// Starts a kernel thread `name` that calls `function(argument)` and exits with its result.

@@ -8,7 +8,6 @@
 
 use core::sync::atomic::Ordering;
 
-use super::fork::CLONE_VM;
 use super::signal::force_sigsegv;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::{get_user, put_user};
@@ -19,6 +18,7 @@ use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_NOTIFY_RESUME, set_flag};
 use crate::mm::vma::TASK_SIZE;
 use crate::provides_upward;
+use crate::task::clone_flags::CLONE_VM;
 use crate::task::hooks::HOOK_RSEQ;
 use crate::task::rseq::{
     RSEQ_CPU_ID_START, RSEQ_CPU_ID_UNINITIALIZED, RSEQ_CS_BYTES, RSEQ_EVENT_SIGNAL, RSEQ_FLAGS,

@@ -17,7 +17,6 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::altstack::AltStack;
 use super::exec_id::ExecId;
-use super::fork::{CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD};
 use super::itimer::ItReal;
 use super::pid::PidType;
 use super::posix_timer::PosixTimers;
@@ -34,6 +33,7 @@ use crate::base::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
 use crate::provides_upward;
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::{IrqSpinLock, LockClass};
+use crate::task::clone_flags::{CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD};
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED};
 use crate::task::task_struct::TaskStruct;
 

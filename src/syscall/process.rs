@@ -7,11 +7,12 @@ use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::entry::uaccess::put_user;
 use crate::base::errno::Errno;
 use crate::process::exit::{do_exit, do_group_exit};
-use crate::process::fork::{CLONE_VFORK, CLONE_VM, CloneArgs, do_fork};
+use crate::process::fork::{CloneArgs, do_fork};
 use crate::process::usage::Usage;
 use crate::process::wait4::do_wait;
 use crate::provides_upward;
 use crate::sched::timer::HZ;
+use crate::task::clone_flags::{CLONE_VFORK, CLONE_VM};
 use core::sync::atomic::Ordering;
 
 const SIGCHLD: u32 = 17;

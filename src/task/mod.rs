@@ -12,10 +12,12 @@
 //! - [`perf_attr`], [`perf_event_context`]: what is counted of it on request
 //! - [`rseq`]: restartable sequences: what a thread shares with the kernel
 //! - [`kcov`]: for its coverage
+//! - [`clone_flags`]: what clone can be asked for
 //! - [`state`]: states and flags; [`hooks`]: flags of what is told of its switches
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports a task may use, and what a switch copies
 
+pub mod clone_flags;
 pub mod comm;
 pub mod cred;
 pub mod fpu_state;

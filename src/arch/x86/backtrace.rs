@@ -19,8 +19,8 @@ use elf::{
 use rustc_demangle::demangle;
 use spin::Once;
 
-use crate::arch::x86::boot::head::PAGE_OFFSET;
 use crate::arch::x86::entry::extable::probe_kernel_read;
+use crate::base::layout::PAGE_OFFSET;
 use crate::base::thread_info::THREAD_SIZE;
 use crate::boot_info::ElfSymbols;
 use crate::mm::memblock::Range;

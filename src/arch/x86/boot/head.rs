@@ -21,28 +21,15 @@ use crate::arch::x86::switch::canary::{KERNEL_GS, STACK_PROTECTOR};
 use crate::arch::x86::{backtrace, epitaph};
 use crate::base::exit_value::ExitValue;
 use crate::base::insn;
+use crate::base::layout::{BOOT_MAPPED_BYTES, PAGE_OFFSET};
 use crate::boot_info::{
     BootError, BootInfo, ElfSymbols, MAX_MAP_ENTRIES, MAX_MODULES, MIN_MEMORY_BYTES,
     MemoryMapEntry, Rsdt,
 };
 use crate::drivers::{printk, qemu_exit, serial, tsc, vga};
+use crate::hw::cr::CR0_STATE;
 use crate::mm::memblock::{MAXMEM, Range};
 use crate::{boot_info, drivers};
-
-pub use crate::mm::frame::PAGE_OFFSET;
-/// What the boot page tables map from physical 0.
-pub const BOOT_MAPPED_BYTES: u32 = 16 << 20;
-
-pub(super) const CR0_BOOT: u32 = {
-    use crate::hw::cr::Cr0;
-    Cr0::PE.bits()
-        | Cr0::MP.bits()
-        | Cr0::ET.bits()
-        | Cr0::NE.bits()
-        | Cr0::WP.bits()
-        | Cr0::AM.bits()
-        | Cr0::PG.bits()
-};
 
 const MULTIBOOT2_MAGIC: u32 = multiboot2::MAGIC;
 const MULTIBOOT2_HEADER_MAGIC: u32 = 0xe852_50d6;
@@ -66,7 +53,7 @@ global_asm!(
     BOOT_MAPPED_BYTES = const BOOT_MAPPED_BYTES,
     BOOT_PAGE_TABLES = const BOOT_MAPPED_BYTES >> 22,
     KERNEL_PGD_BYTES = const (PAGE_OFFSET >> 22) * 4,
-    CR0_BOOT = const CR0_BOOT,
+    CR0_BOOT = const CR0_STATE,
     STACK_PROTECTOR = const STACK_PROTECTOR as u32,
     CANARY_SELECTOR = const crate::hw::desc::KERNEL_STACK_CANARY.bits(),
     KERNEL_GS = const KERNEL_GS,

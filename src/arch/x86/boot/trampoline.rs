@@ -7,9 +7,10 @@
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::arch::x86::boot::head::{CR0_BOOT, PAGE_OFFSET};
 use crate::arch::x86::switch::canary::KERNEL_GS;
 use crate::base::insn;
+use crate::base::layout::PAGE_OFFSET;
+use crate::hw::cr::CR0_STATE;
 use crate::hw::cr::Cr4;
 use crate::hw::desc::{KERNEL_CS, KERNEL_DS, KERNEL_PERCPU};
 use crate::hw::pte::pgd_index;
@@ -24,7 +25,7 @@ pub const TRAMPOLINE_PAGE: u8 = (TRAMPOLINE_PHYS >> 12) as u8;
 global_asm!(
     include_str!("../../../../boot/trampoline.S"),
     TRAMPOLINE_PHYS = const TRAMPOLINE_PHYS,
-    CR0_BOOT = const CR0_BOOT,
+    CR0_BOOT = const CR0_STATE,
     PAGE_OFFSET = const PAGE_OFFSET,
     KERNEL_CS = const KERNEL_CS.bits(),
     KERNEL_DS = const KERNEL_DS.bits(),

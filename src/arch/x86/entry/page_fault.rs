@@ -9,13 +9,13 @@
 //! Linux: 2.6.38 `arch/x86/mm/fault.c` (`do_page_fault`, `no_context`, `bad_area`).
 //! SDM: volume 3, 4.7 "Page-Fault Exceptions".
 
-use crate::arch::x86::boot::head::PAGE_OFFSET;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::extable::fixup_exception;
 use crate::arch::x86::entry::traps::{
     FaultSig, PAGE_FAULT, SI_KERNEL, UserFault, conditional_sti, die, send_fault,
 };
 use crate::base::insn;
+use crate::base::layout::PAGE_OFFSET;
 use crate::base::pt_regs::PtRegs;
 use crate::hw::pte::{PAGE_SIZE, PageFaultError};
 use crate::mm::fault::{FaultSignal, handle_mm_fault};

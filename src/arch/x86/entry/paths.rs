@@ -36,9 +36,9 @@
 
 use core::{arch::global_asm, mem::offset_of};
 
-use crate::arch::x86::boot::head::PAGE_OFFSET;
 use crate::arch::x86::switch::canary::{KERNEL_GS, STACK_PROTECTOR};
 use crate::base::errno::Errno;
+use crate::base::layout::PAGE_OFFSET;
 use crate::base::percpu::{PERCPU_TSS_SP0, PerCpu, per_cpu};
 use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{

@@ -1,0 +1,34 @@
+#![forbid(unsafe_code)]
+//! What clone can be asked for, as flags of one word.
+//!
+//! Linux: 2.6.38 `linux/sched.h`; clone(2).
+
+/// The signal that the parent gets at the child's end.
+pub const CSIGNAL: u32 = 0xff;
+/// Share the address space.
+pub const CLONE_VM: u32 = 0x100;
+/// Share root and working directory.
+pub const CLONE_FS: u32 = 0x200;
+/// Share open files.
+pub const CLONE_FILES: u32 = 0x400;
+/// Share signal handlers.
+pub const CLONE_SIGHAND: u32 = 0x800;
+/// Block the parent until the child executes a program or exits.
+pub const CLONE_VFORK: u32 = 0x4000;
+/// Same parent as the caller.
+pub const CLONE_PARENT: u32 = 0x8000;
+/// Same thread group.
+pub const CLONE_THREAD: u32 = 0x1_0000;
+/// New mount namespace: not in this kernel, and never with CLONE_FS.
+pub const CLONE_NEWNS: u32 = 0x2_0000;
+/// All that ask for a namespace of their own (CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER,
+/// NEWPID, NEWNET).
+pub const CLONE_NEW_ANY: u32 = 0x7e02_0000;
+/// Load a TLS descriptor.
+pub const CLONE_SETTLS: u32 = 0x8_0000;
+/// Store the child's number in the parent's memory.
+pub const CLONE_PARENT_SETTID: u32 = 0x10_0000;
+/// Clear the child's number in its memory when it exits.
+pub const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
+/// Store the child's number in its own memory.
+pub const CLONE_CHILD_SETTID: u32 = 0x100_0000;
