@@ -13,8 +13,8 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
-    let script = root.join("linker.ld");
-    println!("cargo:rustc-link-arg-bins=-T{}", script.display());
+    // From the root of the workspace, where cargo links: a tree that is moved with its target/ still builds.
+    println!("cargo:rustc-link-arg-bins=-Tlinker.ld");
     println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
 }
 

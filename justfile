@@ -1,8 +1,9 @@
 # The verbs, in the order a newcomer needs them. What they do is written in
-# Rust (xtask); which cargo that is, in xtask/cargo.
+# Rust (xtask); which cargo that is, in xtask/cargo. Those that take
+# a file take it from where you stand.
 
 cargo := justfile_directory() / "xtask/cargo"
-xtask := cargo + " run --quiet --package xtask --"
+xtask := justfile_directory() / "xtask/verb"
 
 set positional-arguments
 
@@ -13,88 +14,88 @@ default:
 # Boot the tour of the switch in QEMU, on this terminal (or another kernel command line)
 [no-exit-message]
 run *CMDLINE:
-    @{{xtask}} run "$@"
+    @exec "{{xtask}}" run "$@"
 
-# Every test: lints, host logic, documentation, models, tree, binary, boots, gdb, mutants (or only the suites named)
+# Every test: lints, host logic, documentation, models, tree, binary, boots, gdb, mutants (or only the suites named; --verbose shows every line)
 [no-exit-message]
 test *SUITES:
-    @{{xtask}} test "$@"
+    @exec "{{xtask}}" test "$@"
 
 # Run a static Linux/i386 program of yours as init, with its arguments
-[no-exit-message]
+[no-cd, no-exit-message]
 exec FILE *ARGUMENTS:
-    @{{xtask}} exec "$@"
+    @exec "{{xtask}}" exec "$@"
 
 # A run as `just run` or `just exec`, and a timeline of it for Perfetto, trace-cmd and KernelShark
-[no-exit-message]
+[no-cd, no-exit-message]
 trace *CMDLINE:
-    @{{xtask}} trace "$@"
+    @exec "{{xtask}}" trace "$@"
 
 # An interactive busybox shell on the kernel
 [no-exit-message]
 shell:
-    @{{xtask}} shell
+    @exec "{{xtask}}" shell
 
-# QEMU waiting for gdb before the first instruction
-[no-exit-message]
+# A run as `just run` or `just exec`, QEMU waiting for gdb before the first instruction (on GDB_PORT, else one that is free)
+[no-cd, no-exit-message]
 debug *CMDLINE:
-    @{{xtask}} debug "$@"
+    @exec "{{xtask}}" debug "$@"
 
 # gdb with the kernel's symbols, attached to what `just debug` started in another terminal
 [no-exit-message]
 gdb:
-    @{{xtask}} gdb
+    @exec "{{xtask}}" gdb
 
 # The kernel's own tests, all or those that match a glob
 [no-exit-message]
 selftest *GLOB:
-    @{{xtask}} selftest "$@"
+    @exec "{{xtask}}" selftest "$@"
 
 # Hundreds of processes and threads on several CPUs (CPUS, else 4), so many rounds (else 40), then a count of what is left
 [no-exit-message]
 stress *ROUNDS:
-    @CPUS="${CPUS:-4}" {{xtask}} stress "$@"
+    @CPUS="${CPUS:-4}" exec "{{xtask}}" stress "$@"
 
 # Whatever ring 3 can do, at random, from SEED (else another each time), so many ROUNDS (else 20); one seed is one run
 [no-exit-message]
 fuzz *SEED_ROUNDS:
-    @{{xtask}} fuzz "$@"
+    @exec "{{xtask}}" fuzz "$@"
 
 # What switches and calls cost in guest instructions (or run another static program that measures)
-[no-exit-message]
+[no-cd, no-exit-message]
 bench *PROGRAM:
-    @{{xtask}} bench "$@"
+    @exec "{{xtask}}" bench "$@"
 
-# Take each step of the switch out in turn: which test notices? (all, or those that match)
+# Take each step of the switch out in turn: which test notices? (all, or those that match a part of a name or a glob)
 [no-exit-message]
 mutants *NAME:
-    @MUTANTS_ALL=1 {{cargo}} test --quiet --test mutants -- "$@"
+    @MUTANTS_ALL=1 exec "{{cargo}}" test --test mutants -- "$@"
 
 # Linux's own tests of the process switch, unmodified, on the kernel (fetches 130 MB once)
 [no-exit-message]
 kselftest *NAME:
-    @{{cargo}} test --quiet --test kselftest -- "$@"
+    @exec "{{cargo}}" test --test kselftest -- "$@"
 
 # Write the golden files anew, after a change that is meant: see what git diff says
 [no-exit-message]
 bless:
-    @BLESS=1 {{xtask}} test tree image boots
+    @BLESS=1 exec "{{xtask}}" test tree image boots
 
 # Build the ISO with its menu, for a real machine or another emulator, and say where it is
 [no-exit-message]
 iso:
-    @{{xtask}} iso
+    @exec "{{xtask}}" iso
 
 # Formatting and lints, for the host and for the kernel
 check:
-    {{cargo}} fmt --all --check
-    {{cargo}} clippy --package switch-to --package xtask --package models --all-targets
-    {{cargo}} clippy --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc --package switch-to --package user --lib --bins
+    "{{cargo}}" fmt --all --check
+    "{{cargo}}" clippy --package switch-to --package xtask --package models --all-targets
+    "{{cargo}}" clippy --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc --package switch-to --package user --lib --bins
 
 # The documentation of every item, private ones too, as HTML under target/
 doc:
-    {{cargo}} doc --no-deps --document-private-items --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc
+    "{{cargo}}" doc --no-deps --document-private-items --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc
 
 # Remove everything that was built
 clean:
-    {{cargo}} clean
+    "{{cargo}}" clean

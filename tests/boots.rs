@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use xtask::compile::{Profile, kernel, mutant};
 use xtask::ktap::{self, Case, Outcome};
+use xtask::progress::Progress;
 use xtask::qemu::Vm;
 use xtask::run::{Exit, Run};
 use xtask::symbols::Symbols;
@@ -110,17 +111,26 @@ fn may_mean(arguments: &Arguments, suite: &str) -> bool {
 
 /// Runs suites, so many at a time, and makes their tests.
 fn run_all(suites: &[Suite], symbols: &Symbols, machines: usize) -> Vec<Trial> {
-    let next = Mutex::new(suites.iter());
+    let next = Mutex::new(suites.iter().zip(1..));
+    let progress = Mutex::new(Progress::begin(&format!("{} boots", suites.len())));
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..machines.clamp(1, MACHINES) {
             scope.spawn(|| {
                 loop {
-                    let Some(suite) = next.lock().unwrap_or_else(PoisonError::into_inner).next()
+                    let Some((suite, number)) =
+                        next.lock().unwrap_or_else(PoisonError::into_inner).next()
                     else {
                         break;
                     };
-                    eprintln!("booting {}", suite.name);
+                    progress
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .tell(&format!(
+                            "boot {number} of {}: {}",
+                            suites.len(),
+                            suite.name
+                        ));
                     let result = (suite.vm)(&suite.what).and_then(|vm| vm.run());
                     let trials = match result {
                         Ok(run) => tests_of(suite, &run, symbols),

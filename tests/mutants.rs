@@ -8,7 +8,8 @@
 //! A few are misuse: the compiler itself must refuse them, with the error that they name.
 //!
 //! All of them take some minutes, so without arguments a few are run, others after
-//! each commit. `just mutants` runs all, `just mutants NAME` those that match.
+//! each commit. `just mutants` runs all, `just mutants NAME` those that have it in their names or, with
+//! `*` or `?`, match it.
 
 #[path = "mutants/mod.rs"]
 mod list;
@@ -95,7 +96,9 @@ fn notice(mutant: &Mutant) -> Result<()> {
     if mutant.red.is_refused() {
         return is_refused(mutant, &copy);
     }
+    eprintln!("compiling the kernel without {}", mutant.takes_out);
     let kernel = copy.kernel(mutant.red.variant)?;
+    eprintln!("booting it");
     if let Some(name) = mutant.red.scenario() {
         return fails(mutant, name, &kernel);
     }

@@ -40,6 +40,25 @@ const FUZZ_ROUNDS: u32 = 20;
 /// Rounds of a stress run that says nothing else.
 const DEFAULT_ROUNDS: u32 = 3;
 
+/// Every word of the table, without its value.
+pub const WORDS: &[&str] = &[
+    "tour",
+    "selftest",
+    "stress",
+    "fuzz",
+    "init",
+    "fpu",
+    "io_bitmap",
+    "paravirt",
+    "schedstats",
+    "trace",
+    "maxcpus",
+    "watchdog",
+    "loglevel",
+    "quiet",
+    "panic",
+];
+
 /// What the kernel is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Job<'a> {
@@ -304,11 +323,18 @@ pub struct Glob<'a> {
     pattern: Word<'a>,
 }
 
+impl<'a> Glob<'a> {
+    /// A pattern as it stands in a command line: a backslash takes the next character as it is.
+    pub const fn new(pattern: &'a str) -> Glob<'a> {
+        Glob {
+            pattern: Word { raw: pattern },
+        }
+    }
+}
+
 impl Glob<'_> {
     /// Matches every name.
-    pub const ALL: Glob<'static> = Glob {
-        pattern: Word { raw: "*" },
-    };
+    pub const ALL: Glob<'static> = Glob::new("*");
 
     /// Is the pattern this very name, without stars?
     pub fn is_exactly(&self, name: &str) -> bool {

@@ -233,3 +233,20 @@ proptest! {
         prop_assert!(glob.matches(&name), "{} {}", pattern, name);
     }
 }
+
+#[test]
+fn the_list_of_words_is_that_of_the_table() {
+    let table = include_str!("cmdline.rs").lines();
+    let mut rows: Vec<&str> = table
+        .filter_map(|line| line.strip_prefix("//! | `"))
+        .map(|row| row.split(['`', '=']).next().unwrap())
+        .filter(|word| *word != "--")
+        .collect();
+    let mut words = WORDS.to_vec();
+    (rows.sort(), words.sort());
+    assert_eq!(rows, words);
+    for word in WORDS {
+        let is_known = |line: &str| !parse(line).1.any(|it| matches!(it, Warning::Unknown(_)));
+        assert!(is_known(word) && !is_known(&format!("{word}x")), "{word}");
+    }
+}

@@ -124,7 +124,7 @@ pub fn variant(variant: Variant) -> Result<PathBuf> {
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut cargo = cargo();
-    cargo.args(["build", "--quiet"]).args(KERNEL);
+    cargo.arg("build").args(KERNEL);
     variant.choose(&mut cargo);
     let status = cargo
         .env("CARGO_TARGET_DIR", variant.folder())
@@ -146,7 +146,7 @@ pub fn programs(profile: Profile) -> Result<()> {
 type Part = &'static [&'static str];
 
 const KERNEL: Part = &["--package", "switch-to", "--bin", "switch_to"];
-const PROGRAMS: Part = &["--package", "user", "--bins", "--quiet"];
+const PROGRAMS: Part = &["--package", "user", "--bins"];
 
 /// The options with which everything for the i386 is built.
 pub const TARGET: &[&str] = &[

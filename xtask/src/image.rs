@@ -184,6 +184,7 @@ pub fn check_multiboot2(kernel: &Path) -> Result<()> {
 }
 
 fn make_iso(stage: &Path, iso: &Path) -> Result<()> {
+    eprintln!("making the ISO {}", iso.with_extension("iso").display());
     for needed in ["xorriso", "mformat", "/usr/lib/grub/i386-pc/multiboot2.mod"] {
         find(needed)?;
     }

@@ -8,13 +8,38 @@ use anyhow::{Result, bail};
 use xtask::compile::{self, Profile};
 use xtask::image::{IsoSpec, try_iso};
 use xtask::steer::quoted;
-use xtask::{bench, exec, suite, verbs};
+use xtask::{bench, exec, selftests, suite, verbs, words};
+
+/// The words that the justfile passes on.
+const VERBS: &[&str] = &[
+    "run", "selftest", "stress", "fuzz", "exec", "trace", "shell", "debug", "gdb", "bench", "test",
+    "kernel", "iso",
+];
+
+/// The status of a verb that runs a program, when it is not the program's: as `docker run` and
+/// `timeout` have it.
+const NOT_THE_PROGRAM: u8 = 125;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    act(&words).unwrap_or_else(|error| {
+    let (mut words, mut spoilt) = (Vec::new(), None);
+    for word in std::env::args_os().skip(1) {
+        match word.into_string() {
+            Ok(word) => words.push(word),
+            Err(word) => spoilt = Some(word),
+        }
+    }
+    let ended = match spoilt {
+        Some(word) => Err(anyhow::anyhow!("{word:?} is not UTF-8")),
+        None => act(&words),
+    };
+    ended.unwrap_or_else(|error| {
         eprintln!("\nerror: {error:#}");
-        ExitCode::FAILURE
+        let runs_a_program = words.iter().take(2).any(|word| word == "exec")
+            || words.first().is_some_and(|verb| verb == "shell");
+        match runs_a_program {
+            true => ExitCode::from(NOT_THE_PROGRAM),
+            false => ExitCode::FAILURE,
+        }
     })
 }
 
@@ -22,21 +47,30 @@ fn act(words: &[String]) -> Result<ExitCode> {
     let Some((verb, rest)) = words.split_first() else {
         bail!("which verb? `just` names them")
     };
+    words::one_of("verb", verb, VERBS)?;
     match verb.as_str() {
-        "run" => verbs::run(&spec(&or(rest, "tour"))?),
+        "run" => verbs::run(&spec(&words::or_tour(&line(rest))?)?),
         "selftest" => verbs::run(&spec(&selftest(rest)?)?),
         "stress" => verbs::run(&spec(&stress(rest)?)?),
         "fuzz" => verbs::repeatable(&spec(&fuzz(rest)?)?),
         "exec" => verbs::run(&exec::boot(rest)?),
         "trace" => verbs::trace(&traced(rest)?),
-        "shell" => verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh")),
-        "debug" => verbs::debug(&IsoSpec::boot(&or(rest, "tour"))),
-        "gdb" => verbs::gdb(Profile::Dev),
+        "shell" => {
+            none(verb, rest)?;
+            verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh"))
+        }
+        "debug" => verbs::debug(&of_words(rest)?),
+        "gdb" => {
+            none(verb, rest)?;
+            verbs::gdb(Profile::Dev)
+        }
         "bench" => bench::bench(at_most_one(verb, rest)?),
         "test" => suite::run(rest),
         "kernel" => show(compile::kernel(Profile::Dev)?),
-        "iso" => show(try_iso(&IsoSpec::default())?),
-        _ => bail!("unknown verb {verb:?}: `just` names them"),
+        _ => {
+            none(verb, rest)?;
+            show(try_iso(&IsoSpec::default())?)
+        }
     }
 }
 
@@ -52,21 +86,25 @@ fn spec(cmdline: &str) -> Result<IsoSpec> {
     })
 }
 
-/// A boot that is traced: of a command line, or of what `exec` would run.
+/// A boot of a command line, or of what `exec` would run.
+fn of_words(words: &[String]) -> Result<IsoSpec> {
+    match words {
+        [verb, rest @ ..] if verb == "exec" => exec::boot(rest),
+        _ => spec(&words::or_tour(&line(words))?),
+    }
+}
+
+/// The same, traced.
 fn traced(words: &[String]) -> Result<IsoSpec> {
-    let mut spec = match words {
-        [verb, rest @ ..] if verb == "exec" => exec::boot(rest)?,
-        _ => spec(&or(words, "tour"))?,
-    };
+    let mut spec = of_words(words)?;
     // Before any `--`.
     spec.cmdline = spec.cmdline.map(|cmdline| format!("trace=on {cmdline}"));
     Ok(spec)
 }
 
-/// The command line that was asked for.
-fn or(words: &[String], usual: &str) -> String {
+/// Words as a command line; one alone can be a whole line.
+fn line(words: &[String]) -> String {
     match words {
-        [] => usual.to_owned(),
         [whole] => whole.clone(),
         words => words
             .iter()
@@ -77,10 +115,11 @@ fn or(words: &[String], usual: &str) -> String {
 }
 
 fn selftest(words: &[String]) -> Result<String> {
-    Ok(match at_most_one("selftest", words)? {
-        Some(glob) => format!("selftest={glob}"),
-        None => "selftest".to_owned(),
-    })
+    let Some(glob) = at_most_one("selftest", words)? else {
+        return Ok("selftest".to_owned());
+    };
+    selftests::some_match(glob)?;
+    Ok(quoted(&format!("selftest={glob}")))
 }
 
 fn stress(words: &[String]) -> Result<String> {
@@ -109,6 +148,14 @@ fn fuzz(words: &[String]) -> Result<String> {
     match rounds.parse() {
         Ok(1..=100_000) => Ok(format!("quiet fuzz={seed},{rounds}")),
         _ => bail!("{rounds:?} is no number of rounds: 1 to 100000"),
+    }
+}
+
+/// Fails if a verb that takes no argument was given one.
+fn none(verb: &str, words: &[String]) -> Result<()> {
+    match words.first() {
+        Some(first) => bail!("just {verb} takes no argument: what is {first:?} for?"),
+        None => Ok(()),
     }
 }
 

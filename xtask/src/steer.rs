@@ -37,20 +37,31 @@ pub fn fill_slot(mut iso: Vec<u8>, commands: &str) -> Result<Vec<u8>> {
     Ok(iso)
 }
 
-/// A kernel command line as words that GRUB's shell passes on as they are.
+/// A kernel command line as words that GRUB's shell passes on as they are. GRUB writes them for the
+/// kernel with quotes and backslashes of its own.
 pub fn grub_words(cmdline: &str) -> String {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quoted = false;
-    for c in cmdline.chars() {
-        match c {
+    let mut letters = cmdline.chars();
+    while let Some(letter) = letters.next() {
+        let meant = match letter {
             '"' => {
                 quoted = !quoted;
                 word.get_or_insert_default();
+                continue;
             }
-            ' ' if !quoted => words.extend(word.take()),
+            ' ' if !quoted => {
+                words.extend(word.take());
+                continue;
+            }
+            // As the kernel reads it.
+            '\\' => letters.next().unwrap_or('\\'),
+            _ => letter,
+        };
+        match meant {
             '\'' => word.get_or_insert_default().push_str(r"'\''"),
-            _ => word.get_or_insert_default().push(c),
+            _ => word.get_or_insert_default().push(meant),
         }
     }
     words.extend(word);
@@ -63,11 +74,18 @@ pub fn grub_words(cmdline: &str) -> String {
 
 /// A word as it is written in a kernel command line.
 pub fn quoted(word: &str) -> String {
-    if word.contains(' ') && !word.contains('"') {
-        format!("\"{word}\"")
-    } else {
-        word.to_owned()
+    let escaped = word.replace('\\', r"\\").replace('"', "\\\"");
+    match word.is_empty() || word.contains(char::is_whitespace) {
+        true => format!("\"{escaped}\""),
+        false => escaped,
     }
+}
+
+/// Whether a word reaches a program through GRUB and the kernel command line as it is: GRUB drops an
+/// empty one, and takes `\x41` for a letter.
+pub fn is_carried(word: &str) -> bool {
+    let plain = |letter: char| letter == ' ' || letter.is_ascii_graphic() && letter != '\\';
+    !word.is_empty() && word.chars().all(plain)
 }
 
 #[cfg(test)]
@@ -83,6 +101,18 @@ mod tests {
         );
         assert_eq!(grub_words("a;b $x it's"), r"'a;b' '$x' 'it'\''s'");
         assert_eq!(grub_words(""), "");
+    }
+
+    #[test]
+    fn a_quoted_word_is_one_word_as_it_was() {
+        for word in ["a", "a b", r#"echo "a  b" 'c'"#, r"a\b \", "it's $x;"] {
+            let line = format!("-- {}", quoted(word));
+            let (cmdline, mut warnings) = switch_to::base::cmdline::parse(&line);
+            let read: Vec<String> = cmdline.init_args.map(|it| it.to_string()).collect();
+            assert_eq!((read, warnings.next()), (vec![word.to_owned()], None));
+            let shell = format!("'--' '{}'", word.replace('\'', r"'\''"));
+            assert_eq!(grub_words(&line), shell);
+        }
     }
 
     #[test]

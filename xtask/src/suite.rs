@@ -1,54 +1,37 @@
 //! `just test`: every suite in order, and the closing line.
 //!
-//! Each suite is a run of cargo of its own. Its lines go through as they come;
-//! the results in them are added up. A suite that fails without naming a failed
+//! Each suite is a run of cargo of its own. What its failed tests say is shown, and a line with its
+//! result; with `--verbose` every line as it comes. A suite that fails without naming a failed
 //! test (it does not compile, or its process died) counts as one failure.
 
 use std::io::{BufRead, BufReader};
 use std::process::{ExitCode, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::paths;
+use crate::harness::{Output, Tally};
+use crate::progress::Progress;
 use crate::toolchain::cargo;
-
-/// Tests that passed and tests that failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    passed: u32,
-    failed: u32,
-}
-
-impl Tally {
-    /// Adds what a line of a test's output says, if it is a result line.
-    fn read(&mut self, line: &str) {
-        let Some(rest) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        for part in rest.split([';', '.']) {
-            let mut words = part.split_whitespace();
-            match (
-                words.next().and_then(|n| n.parse::<u32>().ok()),
-                words.next(),
-            ) {
-                (Some(n), Some("passed")) => self.passed += n,
-                (Some(n), Some("failed")) => self.failed += n,
-                _ => {}
-            }
-        }
-    }
-
-    fn add(&mut self, other: Tally) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-    }
-}
+use crate::{paths, words};
 
 /// The suites of the kernel's package that are files in `tests/`, in order.
-const FILES: &[&str] = &["tree", "image", "boots", "gdb", "mutants"];
+const FILES: &[(&str, &str)] = &[
+    ("tree", "the rules of the sources"),
+    ("image", "the linked kernel, disassembled"),
+    ("boots", "the kernel in QEMU"),
+    ("gdb", "the switch under gdb"),
+    ("mutants", "a few steps of the kernel, taken out"),
+];
 
 /// Those that are run only by name.
-const BY_NAME: &[&str] = &["kselftest"];
+const BY_NAME: &[(&str, &str)] = &[("kselftest", "Linux's own tests of the switch")];
+
+/// With it every line of every suite is shown.
+const VERBOSE: &str = "--verbose";
+
+/// Lines that are shown of a suite that ended without a result.
+const LAST_WORDS: usize = 50;
 
 /// Clippy's arguments for the kernel, as `just check` has them.
 const CLIPPY: &[&str] = &[
@@ -65,17 +48,46 @@ const CLIPPY: &[&str] = &[
 /// The suite that is clippy's.
 const LINTS: &str = "lints";
 
-fn suites() -> Vec<(&'static str, Vec<&'static str>)> {
+/// One run of cargo.
+struct Suite {
+    name: &'static str,
+    /// What its tests look at, for whoever waits.
+    about: &'static str,
+    args: Vec<&'static str>,
+}
+
+fn suites() -> Vec<Suite> {
+    let suite = |name, about, args: &[&'static str]| Suite {
+        name,
+        about,
+        args: args.to_vec(),
+    };
     let mut suites = vec![
-        (LINTS, CLIPPY.to_vec()),
-        ("logic", vec!["--package", "switch-to", "--lib"]),
-        ("doc", vec!["--package", "switch-to", "--doc"]),
-        ("xtask", vec!["--package", "xtask", "--lib"]),
-        ("models", vec!["--package", "models", "--lib"]),
+        suite(LINTS, "clippy reads the kernel", CLIPPY),
+        suite(
+            "logic",
+            "the kernel's pure parts, on the host",
+            &["--package", "switch-to", "--lib"],
+        ),
+        suite(
+            "doc",
+            "the examples in the documentation",
+            &["--package", "switch-to", "--doc"],
+        ),
+        suite("xtask", "the host's tool", &["--package", "xtask", "--lib"]),
+        suite(
+            "models",
+            "two processors, in every order",
+            &["--package", "models", "--lib"],
+        ),
     ];
-    for name in FILES.iter().chain(BY_NAME) {
+    for (name, about) in FILES.iter().chain(BY_NAME) {
         if paths::root().join(format!("tests/{name}.rs")).exists() {
-            suites.push((name, vec!["--package", "switch-to", "--test", name]));
+            suites.push(suite(
+                name,
+                about,
+                &["--package", "switch-to", "--test", name],
+            ));
         }
     }
     suites
@@ -83,33 +95,37 @@ fn suites() -> Vec<(&'static str, Vec<&'static str>)> {
 
 /// Runs the suites; the last line printed is `N passed, N failed`.
 ///
-/// With names, only those suites.
-pub fn run(only: &[String]) -> Result<ExitCode> {
+/// With names, only those suites; with `--verbose` among them, every line of theirs.
+///
+/// # Errors
+/// A name that no suite has, before anything is run.
+pub fn run(words: &[String]) -> Result<ExitCode> {
+    let (flags, only): (Vec<&String>, Vec<&String>) =
+        words.iter().partition(|word| word.starts_with('-'));
+    if let Some(other) = flags.iter().find(|flag| **flag != VERBOSE) {
+        bail!("just test takes names of suites, and {VERBOSE}: what is {other:?} for?");
+    }
     let suites = suites();
-    if let Some(unknown) = only
-        .iter()
-        .find(|name| suites.iter().all(|suite| suite.0 != **name))
-    {
-        let names: Vec<_> = suites.iter().map(|suite| suite.0).collect();
-        bail!(
-            "no suite is called {unknown:?}; there are {}",
-            names.join(", ")
-        );
+    let names: Vec<_> = suites.iter().map(|suite| suite.name).collect();
+    for name in &only {
+        words::one_of("suite", name, &names)?;
     }
     let mut total = Tally::default();
     let mut bad = Vec::new();
-    for (name, args) in suites {
-        let is_named = only.iter().any(|wanted| wanted == name);
-        if !is_named && (!only.is_empty() || BY_NAME.contains(&name)) {
+    for suite in suites {
+        let is_named = only.iter().any(|wanted| *wanted == suite.name);
+        let by_name = BY_NAME.iter().any(|(name, _)| *name == suite.name);
+        if !is_named && (!only.is_empty() || by_name) {
             continue;
         }
-        println!("\n== {name}");
-        let tally = match name {
-            LINTS => run_lints(&args)?,
-            _ => run_one(&args)?,
+        let begun = Instant::now();
+        let tally = match suite.name {
+            LINTS => run_lints(&suite)?,
+            _ => run_one(&suite, !flags.is_empty())?,
         };
+        println!("{}", result_line(&suite, tally, begun.elapsed().as_secs()));
         if tally.failed > 0 {
-            bad.push(name);
+            bad.push(suite.name);
         }
         total.add(tally);
     }
@@ -126,9 +142,21 @@ pub fn run(only: &[String]) -> Result<ExitCode> {
     )))
 }
 
+/// A suite's line: its name, what came out, how long it took, what it looked at.
+fn result_line(suite: &Suite, tally: Tally, seconds: u64) -> String {
+    let Tally { passed, failed } = tally;
+    let word = if failed > 0 { "FAILED" } else { "ok" };
+    format!(
+        "{word:<6} {:<10} {passed:>5} passed {failed:>4} failed {seconds:>5} s   {}",
+        suite.name, suite.about
+    )
+}
+
 /// Clippy is one test: it passes if it finds nothing.
-fn run_lints(args: &[&str]) -> Result<Tally> {
-    let status = cargo().args(args).stdin(Stdio::null()).status();
+fn run_lints(suite: &Suite) -> Result<Tally> {
+    eprintln!("testing {}: {}", suite.name, suite.about);
+    // Cargo tells its progress, and clippy what it found, on stderr.
+    let status = cargo().args(&suite.args).stdin(Stdio::null()).status();
     let good = status.context("cannot start cargo")?.success();
     if !good {
         println!("clippy found something, or is not there: see above (./bootstrap installs it)");
@@ -139,29 +167,49 @@ fn run_lints(args: &[&str]) -> Result<Tally> {
     })
 }
 
-fn run_one(args: &[&str]) -> Result<Tally> {
+fn run_one(suite: &Suite, verbose: bool) -> Result<Tally> {
+    let doing = format!("testing {}: {}", suite.name, suite.about);
+    let mut progress = Progress::begin(&doing);
     // The same cases each time, as a test is to be repeatable; other seeds are for a search.
     let seed = std::env::var("PROPTEST_RNG_SEED").unwrap_or_else(|_| "1".into());
     let mut child = cargo()
         .arg("test")
-        .args(args)
+        .args(&suite.args)
         .env("PROPTEST_RNG_SEED", seed)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start cargo")?;
     let stdout = child.stdout.take().context("cargo has no stdout")?;
-    let mut tally = Tally::default();
+    let mut output = Output::default();
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        tally.read(&line);
+        output.read(&line);
+        if verbose {
+            progress.clear();
+            println!("{line}");
+        } else {
+            progress.tell(&format!("testing {}: {}", suite.name, output.progress()));
+        }
     }
     let status = child.wait()?;
+    progress.clear();
+    let mut tally = output.tally;
     if !status.success() && tally.failed == 0 {
-        println!("the suite failed without a failed test: {status}");
         tally.failed = 1;
+        if !verbose {
+            let from = output.others.len().saturating_sub(LAST_WORDS);
+            println!("{}", output.others[from..].join("\n"));
+        }
+        println!("the suite failed without a failed test: {status}");
+    }
+    if !verbose && !output.failures.is_empty() {
+        println!(
+            "\n== {}\n{}",
+            suite.name,
+            output.failures.join("\n").trim_end()
+        );
     }
     Ok(tally)
 }
@@ -171,18 +219,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn result_lines_are_added_up() {
-        let mut tally = Tally::default();
-        tally.read("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s");
-        tally
-            .read("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
-        tally.read("a program says: 7 failed");
+    fn a_suite_has_one_line() {
+        let suite = &suites()[1];
+        let seen = |passed, failed| result_line(suite, Tally { passed, failed }, 7);
         assert_eq!(
-            tally,
-            Tally {
-                passed: 15,
-                failed: 2
-            }
+            seen(12, 0),
+            "ok     logic         12 passed    0 failed     7 s   the kernel's pure parts, on the host"
         );
+        assert!(seen(1, 2).starts_with("FAILED logic"));
+    }
+
+    #[test]
+    fn an_unknown_suite_is_named_before_anything_runs() {
+        let refuse = |word: &str| run(&[word.to_owned()]).unwrap_err().to_string();
+        let said = refuse("boot");
+        assert!(said.contains("did you mean \"boots\"?"), "{said}");
+        assert!(refuse("-v").contains("--verbose"));
     }
 }

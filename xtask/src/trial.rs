@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 pub use libtest_mimic::{Arguments, Conclusion, Failed, Trial, run};
 
+use crate::words::{matches, nearest};
+
 /// A test that fails if it has not ended within `limit`. Its thread is then left behind; the
 /// test process ends without it.
 pub fn trial(
@@ -20,16 +22,31 @@ pub fn trial(
     })
 }
 
-/// As [`run`], for a verb that takes a name: a name that nothing has is an error.
+/// As [`run`], for a verb that takes a name, a part of one, or a pattern with `*` and `?`: one that
+/// nothing matches is an error before anything runs.
 pub fn run_named(arguments: &Arguments, trials: Vec<Trial>) -> ExitCode {
-    let ended = run(arguments, trials);
-    match &arguments.filter {
-        Some(name) if !arguments.list && ended.num_passed + ended.num_failed == 0 => {
-            eprintln!("error: none has {name:?} in its name: `--list` shows the names");
-            ExitCode::FAILURE
-        }
-        _ => ended.exit_code(),
+    let mut arguments = arguments.clone();
+    let Some(pattern) = arguments.filter.take() else {
+        return run(&arguments, trials).exit_code();
+    };
+    let wanted = |trial: &Trial| match arguments.exact {
+        true => trial.name() == pattern,
+        false => matches(&pattern, trial.name()),
+    };
+    if !trials.iter().any(wanted) {
+        let names: Vec<&str> = trials.iter().map(Trial::name).collect();
+        eprintln!(
+            "error: no name matches {pattern:?} (`--list` shows the names){}",
+            match nearest(&pattern, &names) {
+                Some(near) => format!("; did you mean {near:?}?"),
+                None => String::new(),
+            }
+        );
+        return ExitCode::FAILURE;
     }
+    let chosen = trials.into_iter().filter(wanted).collect();
+    arguments.exact = false;
+    run(&arguments, chosen).exit_code()
 }
 
 fn within(limit: Duration, test: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
@@ -65,6 +82,32 @@ mod tests {
             }
         });
         assert!(error.unwrap_err().to_string().contains("still running"));
+    }
+
+    #[test]
+    fn a_name_that_nothing_has_is_an_error_and_runs_nothing() {
+        let named = |filter: &str| {
+            let arguments = Arguments {
+                filter: Some(filter.to_owned()),
+                quiet: true,
+                ..Arguments::default()
+            };
+            let trials = vec![
+                Trial::test("fpu_kept", || Ok(())),
+                Trial::test("gs_kept", || Err(Failed::from("ran"))),
+            ];
+            run_named(&arguments, trials)
+        };
+        for good in ["fpu", "f*t", "?pu_kept"] {
+            assert_eq!(named(good), ExitCode::SUCCESS, "{good}");
+        }
+        // The second one fails: with it something ran.
+        for ran in ["gs", "*kept"] {
+            assert_eq!(named(ran), ExitCode::from(101), "{ran}");
+        }
+        for none in ["nosuch", "f*x", "kep*"] {
+            assert_eq!(named(none), ExitCode::FAILURE, "{none}");
+        }
     }
 
     #[test]

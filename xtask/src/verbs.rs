@@ -1,99 +1,84 @@
-//! What `just run`, `just shell` and `just debug` do: a boot on this terminal.
+//! What `just run`, `just exec`, `just shell`, `just debug` and `just gdb` do: a machine on this terminal.
 
-use std::net::TcpListener;
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::compile::{self, Profile};
 use crate::image::{IsoSpec, try_iso};
-use crate::paths;
 use crate::qemu::debug_console;
-use crate::steer::GRUB_FAILED;
+use crate::terminal::{patience, run as on_terminal, verdict};
 use crate::toolchain::tool;
-use crate::trace;
+use crate::{paths, trace as timeline};
 
-/// How long a boot that ends by itself may take, on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(300);
-
-/// Where QEMU waits for gdb.
-const GDB_PORT: &str = "127.0.0.1:1234";
+/// Where QEMU waits for gdb, if the port is free and nobody asks for another.
+const GDB_PORT: u16 = 1234;
 
 /// Boots this command line on the terminal and maps how it ended.
 pub fn run(spec: &IsoSpec) -> Result<ExitCode> {
-    on_terminal(qemu(spec)?)
+    let mut qemu = qemu(spec)?;
+    qemu.args(["-serial", "stdio"]);
+    verdict(spec, &on_terminal(qemu, patience(spec))?)
 }
 
 /// The same, counted by instructions: with one command line every run is the same, on however many CPUs.
 pub fn repeatable(spec: &IsoSpec) -> Result<ExitCode> {
     let mut qemu = qemu(spec)?;
-    qemu.args(["-icount", "shift=4,sleep=off"]);
-    on_terminal(qemu)
-}
-
-fn on_terminal(mut qemu: Command) -> Result<ExitCode> {
-    let mut child = qemu.args(["-serial", "stdio"]).spawn()?;
-    let deadline = Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            bail!(
-                "the kernel did not end within {} seconds",
-                PATIENCE.as_secs()
-            );
-        }
-        sleep(Duration::from_millis(20));
-    };
-    verdict(status)
+    qemu.args(["-icount", "shift=4,sleep=off", "-serial", "stdio"]);
+    verdict(spec, &on_terminal(qemu, patience(spec))?)
 }
 
 /// The same with a debug console, and a timeline made of what the kernel wrote there, however it ended.
 pub fn trace(spec: &IsoSpec) -> Result<ExitCode> {
-    let records = trace::dir()?.join("trace.bin");
+    let records = timeline::dir()?.join("trace.bin");
     let mut qemu = qemu(spec)?;
-    qemu.args(debug_console(&records));
-    let end = on_terminal(qemu);
-    println!("\n{}", trace::convert(&records)?);
+    qemu.args(debug_console(&records))
+        .args(["-serial", "stdio"]);
+    let end = on_terminal(qemu, patience(spec)).and_then(|ended| verdict(spec, &ended));
+    println!("\n{}", timeline::convert(&records)?);
     end
 }
 
 /// An interactive boot: the keyboard goes to the guest, Ctrl-A X ends QEMU.
 pub fn interactive(spec: &IsoSpec) -> Result<ExitCode> {
     println!("Ctrl-A X ends QEMU");
-    let status = qemu(spec)?.args(["-serial", "mon:stdio"]).status()?;
-    if status.success() {
-        return Ok(ExitCode::SUCCESS); // ended by Ctrl-A X
-    }
-    verdict(status)
+    let mut qemu = qemu(spec)?;
+    qemu.args(["-serial", "mon:stdio"]);
+    until_it_is_left(spec, qemu)
 }
 
-/// Like [`interactive`], but QEMU waits for gdb on port 1234 before the first instruction.
+/// Like [`interactive`], but QEMU waits for gdb before the first instruction.
 pub fn debug(spec: &IsoSpec) -> Result<ExitCode> {
-    println!(
-        "waiting for gdb on port 1234: run `just gdb` in another terminal. Ctrl-A X ends QEMU"
-    );
-    let status = qemu(spec)?
-        .args(["-serial", "mon:stdio", "-S", "-gdb"])
-        .arg(format!("tcp:{GDB_PORT}"))
-        .status()?;
-    if status.success() {
-        return Ok(ExitCode::SUCCESS);
+    let mut qemu = qemu(spec)?;
+    let at = free_port(wanted_port()?)?;
+    fs::write(meeting_place(), at.to_string())?;
+    println!("waiting for gdb on {at}: run `just gdb` in another terminal. Ctrl-A X ends QEMU");
+    qemu.args(["-serial", "mon:stdio", "-S", "-gdb"])
+        .arg(format!("tcp:{at}"));
+    let end = until_it_is_left(spec, qemu);
+    // Another machine may have come since.
+    if fs::read_to_string(meeting_place()).is_ok_and(|text| text == at.to_string()) {
+        fs::remove_file(meeting_place())?;
     }
-    verdict(status)
+    end
 }
 
-/// gdb with the kernel's symbols, attached to the machine of [`debug`]; `gdb/init.gdb` is read first.
-pub fn gdb(profile: Profile) -> Result<ExitCode> {
-    // Whoever can have the port finds nobody there.
-    if TcpListener::bind(GDB_PORT).is_ok() {
-        bail!("no machine waits on {GDB_PORT}: run `just debug` in another terminal first");
+fn until_it_is_left(spec: &IsoSpec, qemu: Command) -> Result<ExitCode> {
+    let ended = on_terminal(qemu, None)?;
+    match ended.was_left() {
+        true => Ok(ExitCode::SUCCESS),
+        false => verdict(spec, &ended),
     }
+}
+
+/// Becomes gdb with the kernel's symbols, attached to the machine of [`debug`]; `gdb/init.gdb` is read
+/// first. A Ctrl-C is then gdb's, which stops the kernel.
+pub fn gdb(profile: Profile) -> Result<ExitCode> {
+    let at = waiting(wanted_port()?)?;
     let mut gdb = tool("gdb")?;
     gdb.current_dir(paths::root())
         .args([
@@ -103,17 +88,66 @@ pub fn gdb(profile: Profile) -> Result<ExitCode> {
             "-ex",
             "set confirm off",
         ])
-        .args(["-ex", "set debuginfod enabled off"]);
-    let status = gdb
+        .args(["-ex", "set debuginfod enabled off"])
         .args(["-ix", "gdb/init.gdb"])
         .arg("-ex")
-        .arg(format!("target remote {GDB_PORT}"))
-        .arg(compile::kernel(profile)?)
-        .status()?;
-    if !status.success() {
-        bail!("gdb ended with {status}");
+        .arg(format!("target remote {at}"))
+        .arg(compile::kernel(profile)?);
+    Err(anyhow!(gdb.exec()).context("cannot start gdb"))
+}
+
+/// The port that the environment's `GDB_PORT` asks for.
+fn wanted_port() -> Result<Option<u16>> {
+    match std::env::var("GDB_PORT") {
+        Ok(text) => match text.parse() {
+            Ok(port @ 1..) => Ok(Some(port)),
+            _ => bail!("GDB_PORT={text}: a port is 1 to 65535"),
+        },
+        Err(_) => Ok(None),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Where `debug` says on which port its machine waits, and `gdb` looks.
+fn meeting_place() -> PathBuf {
+    paths::out().join("gdb-port")
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn is_free(at: SocketAddr) -> bool {
+    TcpListener::bind(at).is_ok()
+}
+
+/// The wanted port, or the usual, or any that is free if that is not.
+fn free_port(wanted: Option<u16>) -> Result<SocketAddr> {
+    match wanted {
+        Some(port) if !is_free(local(port)) => {
+            bail!("GDB_PORT={port}: the port is taken; without GDB_PORT a free one is found")
+        }
+        Some(port) => Ok(local(port)),
+        None if is_free(local(GDB_PORT)) => Ok(local(GDB_PORT)),
+        None => Ok(TcpListener::bind(local(0))?.local_addr()?),
+    }
+}
+
+/// Where a machine waits: on the wanted port, or where the last `just debug` of this tree said.
+fn waiting(wanted: Option<u16>) -> Result<SocketAddr> {
+    let at = match wanted {
+        Some(port) => Some(local(port)),
+        None => fs::read_to_string(meeting_place())
+            .ok()
+            .and_then(|text| text.parse().ok()),
+    };
+    // Whoever can have the port finds nobody there.
+    match at.filter(|at| !is_free(*at)) {
+        Some(at) => Ok(at),
+        None => bail!(
+            "no machine waits{}: run `just debug` in another terminal first",
+            wanted.map_or(String::new(), |port| format!(" on port {port}"))
+        ),
+    }
 }
 
 /// QEMU with the ISO, without a display and without a serial port yet.
@@ -136,8 +170,7 @@ fn qemu(spec: &IsoSpec) -> Result<Command> {
     ])
     .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
     .arg("-cdrom")
-    .arg(iso)
-    .stdout(Stdio::inherit());
+    .arg(iso);
     Ok(qemu)
 }
 
@@ -152,48 +185,22 @@ fn cpus() -> Result<u32> {
     }
 }
 
-fn verdict(status: ExitStatus) -> Result<ExitCode> {
-    let Some(code) = status.code() else {
-        bail!("QEMU died: {status}")
-    };
-    match explain(code) {
-        Ok(what) => {
-            println!("\n{what} (exit code {code} of QEMU)");
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(what) => bail!("{what} (exit code {code} of QEMU)"),
-    }
-}
-
-/// What QEMU's exit code means. The kernel writes `v` to isa-debug-exit, and QEMU ends with `(v << 1) | 1`.
-pub fn explain(code: i32) -> Result<&'static str, &'static str> {
-    match code {
-        33 => Ok("passed: the kernel ended with success"),
-        35 => Err("failed: a self-test, a step of the tour, or init"),
-        65 => Err("the kernel panicked: see the epitaph above"),
-        67 => Err("the kernel was not started by a Multiboot2 loader"),
-        69 => Err("the boot loader gave no memory map"),
-        71 => Err("too little memory: the kernel needs 16 MiB"),
-        73 => Err("the CPU lacks a feature that the kernel needs"),
-        75 => Err("the initramfs is missing or broken"),
-        77 => Err("init cannot be loaded"),
-        0 => Err("QEMU ended without a verdict: the machine was reset or switched off"),
-        1 => Err("QEMU could not start the machine"),
-        _ if code == (GRUB_FAILED << 1 | 1) as i32 => {
-            Err("GRUB could not load the kernel or the initramfs")
-        }
-        _ => Err("the kernel ended with an unknown code"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_one_code_is_a_success() {
-        let good: Vec<i32> = (0..256).filter(|&code| explain(code).is_ok()).collect();
-        assert_eq!(good, [33]);
-        assert!(explain(97).unwrap_err().starts_with("GRUB"));
+    fn a_taken_port_is_found_out() {
+        let taken = TcpListener::bind(local(0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let refused = free_port(Some(port)).unwrap_err().to_string();
+        assert!(refused.contains("is taken"), "{refused}");
+        assert_eq!(waiting(Some(port)).unwrap(), local(port));
+        // Whether the usual one is free or not, there is one.
+        let usual = TcpListener::bind(local(GDB_PORT));
+        assert!(is_free(free_port(None).unwrap()));
+        drop((usual, taken));
+        let missing = waiting(Some(port)).unwrap_err().to_string();
+        assert!(missing.contains("just debug"), "{missing}");
     }
 }
