@@ -9,7 +9,7 @@
 #   0x00100000  .boot 0x00100000 (gone)   _start .. enable paging
 #   +0x1000     rest  0xC0000000 + phys   everything else
 #
-# SDM: volume 3, 9.9 "Mode Switching", 4.3 "32-Bit Paging".
+# SDM: vol. 3, 9.9 "Mode Switching", 4.3 "32-Bit Paging".
 
         .section .boot.text, "ax", @progbits
         .globl  _start

@@ -6,7 +6,7 @@
 # of `trampoline_pg_dir` maps besides the page itself.
 #
 # Linux: 2.6.38 trampoline_32.S, head_32.S (startup_32_smp).
-# SDM: volume 3, 8.4.4 "MP Initialization Example", 9.9 "Mode Switching".
+# SDM: vol. 3, 8.4.4 "MP Initialization Example", 9.9 "Mode Switching".
 
         .section .rodata.trampoline, "a", @progbits
         .balign 16

@@ -1,4 +1,4 @@
-//! The machine: everything that only an i386 can do.
+//! The machine: all code that works only on an i386.
 
 pub mod vdso;
 #[cfg(target_os = "none")]

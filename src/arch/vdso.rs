@@ -1,17 +1,18 @@
 #![forbid(unsafe_code)]
 //! The vDSO: the page through which a program enters the kernel, and returns from its handlers.
 //!
-//! exec maps it into each process and tells the program where by AT_SYSINFO (the address of
-//! `__kernel_vsyscall`) and AT_SYSINFO_EHDR (that of the page). A C library calls the former in place of
-//! `int $0x80`; what it does inside is the kernel's business. The page is a small ELF shared object, so
-//! that dynamic linkers, debuggers and Go's runtime can read it too.
+//! exec maps it into each process and passes its place by AT_SYSINFO (the address of
+//! `__kernel_vsyscall`) and AT_SYSINFO_EHDR (the address of the page). A C library calls
+//! `__kernel_vsyscall` in place of `int $0x80`; the kernel chooses the instructions inside. The
+//! page is a small ELF shared object, which dynamic linkers, debuggers and Go's runtime can read
+//! too.
 //!
-//! Its code is `vdso/vdso.S`, its shape `vdso/vdso.lds`; `build.rs` assembles and links them. Here the
-//! result is included, and the places in it that the kernel has to know are looked up in its symbol table.
+//! Its code is `vdso/vdso.S`, its layout `vdso/vdso.lds`; `build.rs` assembles and links them. This
+//! file includes the result and looks up the offsets that the kernel needs in its symbol table.
 //!
 //! Book: ch. 10, "Issuing a System Call via the sysenter Instruction". Linux: 2.6.38 `vdso32-setup.c`.
 
-/// Bytes of the image: one page.
+/// Size of the image in bytes: one page.
 pub const VDSO_BYTES: usize = 4096;
 /// Offset of `__kernel_vsyscall`, which AT_SYSINFO points at.
 pub const VDSO_KERNEL_VSYSCALL: u32 = symbol(IMAGE, b"__kernel_vsyscall");
@@ -19,17 +20,18 @@ pub const VDSO_KERNEL_VSYSCALL: u32 = symbol(IMAGE, b"__kernel_vsyscall");
 #[doc(alias = "VDSO32_SYSENTER_RETURN")]
 pub const VDSO_SYSENTER_RETURN: u32 = symbol(IMAGE, b"VDSO32_SYSENTER_RETURN");
 
-/// What `build.rs` made of `vdso/vdso.S`.
+/// The shared object that `build.rs` makes from `vdso/vdso.S`.
 const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vdso.so"));
 
-/// The image, ready to be mapped.
+/// The image, ready to map.
 pub static VDSO: VdsoPage = VdsoPage(page(IMAGE));
 
-/// A page of its own.
+/// A page-aligned page for the image.
 #[repr(C, align(4096))]
 pub struct VdsoPage(pub [u8; VDSO_BYTES]);
 
-/// The image, and zeroes up to the end of its page. A longer one does not compile.
+/// Returns the image, followed by zeroes up to the end of its page. An image longer than a page
+/// does not compile.
 const fn page(image: &[u8]) -> [u8; VDSO_BYTES] {
     let mut page = [0; VDSO_BYTES];
     let mut i = 0;
@@ -48,7 +50,8 @@ const fn word(image: &[u8], at: usize) -> usize {
     u32::from_le_bytes([image[at], image[at + 1], image[at + 2], image[at + 3]]) as usize
 }
 
-/// The value of the symbol `name`: its offset in the image. An image without it does not compile.
+/// Returns the value of the symbol `name`, which is its offset in the image. An image without the
+/// symbol does not compile.
 const fn symbol(image: &[u8], name: &[u8]) -> u32 {
     const SHT_SYMTAB: usize = 2;
     let (sections, section_bytes, count) = (word(image, 32), half(image, 46), half(image, 48));
@@ -72,7 +75,7 @@ const fn symbol(image: &[u8], name: &[u8]) -> u32 {
     panic!("the vDSO lacks a symbol")
 }
 
-/// Whether the string at `at` is `name`.
+/// Returns whether the NUL-terminated string at `at` is `name`.
 const fn is_named(image: &[u8], at: usize, name: &[u8]) -> bool {
     let mut i = 0;
     while i < name.len() {

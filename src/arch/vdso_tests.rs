@@ -16,7 +16,7 @@ fn object() -> ElfFile32<'static> {
     ElfFile32::parse(&VDSO.0[..]).expect("the image is an ELF file")
 }
 
-/// Each function that a program can look up: its offset and its bytes.
+/// Returns each function that a program can look up: its offset and its bytes.
 fn functions() -> BTreeMap<String, (usize, Vec<u8>)> {
     let file = object();
     file.dynamic_symbols()
@@ -52,7 +52,7 @@ fn it_is_a_shared_object_of_one_page() {
     assert_eq!(relocations, 0, "nobody relocates it");
 }
 
-/// As a dynamic linker does it: PT_DYNAMIC, by hash to the symbol, by the symbol to its version.
+/// Looks symbols up like a dynamic linker: PT_DYNAMIC, hash, symbol, version.
 #[test]
 fn each_symbol_is_found_by_its_hash_and_has_its_version() {
     let elf = image();
@@ -128,12 +128,14 @@ fn a_note_says_which_linux_it_is_like() {
     assert_eq!(notes, [(b"Linux".to_vec(), 0, 0x02_0626)]);
 }
 
-/// What a table says of one place in the code.
+/// The rules that a table gives for one place in the code.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Rules {
-    /// The caller's esp: so far above this one, or what stands in a word so far above it.
+    /// The caller's esp: a distance above this esp, or the word at that distance if the flag is
+    /// set.
     cfa: Option<(bool, i64)>,
-    /// Where a register of the caller is: so far from the caller's esp, or from this one.
+    /// The place of each of the caller's registers: a distance from the caller's esp, or from this
+    /// esp.
     saved: BTreeMap<u64, (bool, i64)>,
 }
 
@@ -162,7 +164,7 @@ impl Reader<'_> {
         }
     }
 
-    /// esp + a number, and whether the word there is meant.
+    /// Reads an expression: esp plus a number, and whether it means the word there.
     fn expression(&mut self) -> (bool, i64) {
         let end = self.number(false) as usize + self.1;
         assert_eq!(self.byte(), 0x74, "DW_OP_breg4");
@@ -175,7 +177,7 @@ impl Reader<'_> {
         (deref, offset)
     }
 
-    /// Goes through the operations up to `end`; calls `step` before each that goes on in the code.
+    /// Runs the operations up to `end`; calls `step` before each that advances in the code.
     fn run(&mut self, end: usize, start: &Rules, mut step: impl FnMut(&Rules, usize)) -> Rules {
         let mut rules = start.clone();
         while self.1 < end {
@@ -213,8 +215,9 @@ impl Reader<'_> {
     }
 }
 
-/// The rules at each byte of the table of the function at `wanted`, the byte where that table begins, and
-/// whether it is a signal's frame; found by the binary-search table, as unwinders do.
+/// Finds the table of the function at `wanted` through the binary-search table, like an unwinder.
+/// Returns the offset where the table begins, the rules at each byte, and whether it is a signal's
+/// frame.
 fn table_of(wanted: usize) -> (usize, Vec<Rules>, bool) {
     let from = |at: usize| at.wrapping_add(word(&VDSO.0, at) as u32 as i32 as usize);
     let segments = image().segments().unwrap();
@@ -256,7 +259,7 @@ fn table_of(wanted: usize) -> (usize, Vec<Rules>, bool) {
     (start, said, of_signal)
 }
 
-/// What each instruction of `__kernel_vsyscall` has pushed, held against what the table says there.
+/// Compares the words that `__kernel_vsyscall` has pushed at each instruction with the table.
 #[test]
 fn the_stack_can_be_unwound_from_each_instruction() {
     let (at, code) = functions()["__kernel_vsyscall"].clone();
@@ -281,7 +284,7 @@ fn the_stack_can_be_unwound_from_each_instruction() {
     }
 }
 
-/// From a handler's return on, the registers of what it interrupted are where the sigcontext has them.
+/// After a handler's return the table finds the interrupted registers in the sigcontext.
 #[test]
 fn a_handler_is_unwound_to_what_it_interrupted() {
     // struct sigcontext of i386: offset of each register, by its number in the table.
@@ -295,7 +298,7 @@ fn a_handler_is_unwound_to_what_it_interrupted() {
         (7, 16),
         (8, 56),
     ];
-    // How far the sigcontext is above esp when the handler has returned, and after each pop.
+    // Distance of the sigcontext above esp when the handler has returned, and after each pop.
     for (name, base, pops) in [
         ("__kernel_sigreturn", 4, 1),
         ("__kernel_rt_sigreturn", 12 + 128 + 20, 0),
@@ -303,7 +306,7 @@ fn a_handler_is_unwound_to_what_it_interrupted() {
         let (at, code) = functions()[name].clone();
         let (start, said, of_signal) = table_of(at);
         assert!(of_signal, "{name}");
-        // A caller is looked for one byte before the return address.
+        // An unwinder looks for the caller one byte before the return address.
         assert_eq!((start, said.len()), (at - 1, code.len() + 1), "{name}");
         assert_eq!(table_of(at - 1).0, start);
         for (place, said) in said.iter().enumerate() {
@@ -319,7 +322,7 @@ fn a_handler_is_unwound_to_what_it_interrupted() {
     }
 }
 
-/// Debuggers and unwinders without tables know these two by their bytes.
+/// Debuggers and unwinders without tables recognise these two by their bytes.
 #[test]
 fn the_ways_back_from_a_handler_have_their_bytes() {
     let functions = functions();

@@ -1,8 +1,9 @@
-//! `set_bit`, `clear_bit`: one bit of a word, for all processors at once.
+//! `set_bit`, `clear_bit`: atomic changes of one bit of a word.
 //!
-//! Called by the switch of address spaces, where a mask to be made and negated would cost more.
+//! The switch of address spaces calls them, where computing a mask and its negation would cost
+//! more.
 //!
-//! Linux: 2.6.38 `asm/bitops.h`. SDM: volume 2, BTS, BTR.
+//! Linux: 2.6.38 `asm/bitops.h`. SDM: vol. 2, BTS, BTR.
 
 use core::arch::asm;
 use core::sync::atomic::AtomicU32;
@@ -10,7 +11,7 @@ use core::sync::atomic::AtomicU32;
 /// Sets bit `nr` of `word`.
 ///
 /// # Safety
-/// 1. `nr` is below 32: the instruction goes on into the words behind.
+/// 1. `nr` is below 32: with a higher number the instruction would change a later word.
 #[inline(always)]
 pub unsafe fn set_bit(nr: u32, word: &AtomicU32) {
     debug_assert!(nr < 32);
@@ -21,7 +22,7 @@ pub unsafe fn set_bit(nr: u32, word: &AtomicU32) {
 /// Clears bit `nr` of `word`.
 ///
 /// # Safety
-/// 1. As [`set_bit`].
+/// 1. `nr` is below 32, as for [`set_bit`].
 #[inline(always)]
 pub unsafe fn clear_bit(nr: u32, word: &AtomicU32) {
     debug_assert!(nr < 32);

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! The kernel command line: every word the kernel knows, parsed in one place.
+//! The kernel command line: every word that the kernel knows, parsed in one place.
 //!
 //! | word | meaning | default |
 //! |---|---|---|
@@ -20,13 +20,12 @@
 //! | `panic=exit` or `halt` | after a panic, end the virtual machine or stand still | `exit` |
 //! | `--` | the words after it are arguments of `init` | |
 //!
-//! Words are separated by blanks. Blanks within double quotes do not separate,
-//! and a backslash takes the next character as it is: that is how GRUB passes on
-//! what its menu has in quotes. Of words that contradict each other the last
-//! counts. A word that is not in the table, or has a wrong value, changes nothing
-//! and is among the [`Warnings`].
+//! Words are separated by blanks. Blanks within double quotes do not separate, and the character
+//! after a backslash stands for itself: GRUB passes on quoted text of its menu in this form. The
+//! last of several contradicting words counts. A word that is not in the table, or has a wrong
+//! value, changes nothing and appears in the [`Warnings`].
 //!
-//! Parsed once, on the boot stack; no memory is allocated.
+//! The line is parsed once, on the boot stack, without allocating memory.
 //!
 //! Linux: `Documentation/admin-guide/kernel-parameters.rst`, `kernel/params.c`.
 
@@ -35,9 +34,9 @@ use core::{
     iter, str,
 };
 
-/// Rounds of a fuzzer that is told only its seed.
+/// Rounds of a fuzzer run that gives only a seed.
 const FUZZ_ROUNDS: u32 = 20;
-/// Rounds of a stress run that says nothing else.
+/// Rounds of a stress run that gives no number.
 const DEFAULT_ROUNDS: u32 = 3;
 
 /// Every word of the table, without its value.
@@ -59,18 +58,18 @@ pub const WORDS: &[&str] = &[
     "panic",
 ];
 
-/// What the kernel is to do.
+/// The job that the kernel does after booting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Job<'a> {
     /// Run [`Cmdline::init`] as process 1.
     Init,
-    /// The narrated run.
+    /// Tell the tour, a narrated run.
     Tour,
-    /// The in-kernel tests whose names match this pattern.
+    /// Run the in-kernel tests whose names match this pattern.
     Selftest(Glob<'a>),
-    /// The stress run, with so many rounds for each worker.
+    /// Run the stress test, with this number of rounds for each worker.
     Stress(u32),
-    /// The fuzzer, with its seed and rounds.
+    /// Run the fuzzer, with this seed and number of rounds.
     Fuzz(u32, u32),
 }
 
@@ -83,27 +82,27 @@ pub enum Fpu {
     Eager,
 }
 
-/// What a switch does with the I/O bitmap of the TSS.
+/// How a switch handles the I/O bitmap of the TSS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IoBitmapMode {
-    /// Copies next's, as Linux 2.6.30 to 5.4.
+    /// Copies next's bitmap, like Linux 2.6.30 to 5.4.
     Copy,
-    /// Makes the base point nowhere; #GP copies, as the book.
+    /// Makes the base point nowhere; #GP copies, like the book's kernel.
     Lazy,
-    /// Makes the base point nowhere; the return to ring 3 copies, as Linux 5.5.
+    /// Makes the base point nowhere; the return to ring 3 copies, like Linux 5.5.
     Invalidate,
 }
 
-/// Which back end of the paravirtual interface is used.
+/// The back end of the paravirtual interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Paravirt {
-    /// The instructions themselves.
+    /// Executes the instructions at once.
     Native,
-    /// Queued between `arch_start_context_switch` and `arch_end_context_switch`.
+    /// Queues the updates between `arch_start_context_switch` and `arch_end_context_switch`.
     Batch,
 }
 
-/// What follows a panic's report.
+/// What the kernel does after a panic's report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnPanic {
     /// The virtual machine ends with an exit status.
@@ -112,32 +111,32 @@ pub enum OnPanic {
     Halt,
 }
 
-/// The command line, with defaults for what it does not say.
+/// The parsed command line, with defaults for words that are absent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cmdline<'a> {
-    /// What to do.
+    /// The job to do.
     pub job: Job<'a>,
     /// Path of the first program.
     pub init: Word<'a>,
-    /// Its arguments after its own name.
+    /// Arguments of the first program, without its own name.
     pub init_args: Words<'a>,
-    /// `fpu=`
+    /// The value of `fpu=`.
     pub fpu: Fpu,
-    /// `io_bitmap=`
+    /// The value of `io_bitmap=`.
     pub io_bitmap: IoBitmapMode,
-    /// `paravirt=`
+    /// The value of `paravirt=`.
     pub paravirt: Paravirt,
-    /// `watchdog=`, in seconds; 0 turns it off.
+    /// The value of `watchdog=`, in seconds; 0 turns the watchdog off.
     pub watchdog_s: u32,
-    /// `schedstats=`
+    /// Whether `schedstats=on` was given.
     pub schedstats: bool,
-    /// `trace=`
+    /// Whether `trace=on` was given.
     pub trace: bool,
-    /// `maxcpus=`: CPUs that may run, the boot CPU among them.
+    /// The value of `maxcpus=`: CPUs that may run, including the boot CPU.
     pub max_cpus: u32,
     /// Highest severity number that is logged, 0–7.
     pub loglevel: u8,
-    /// `panic=`
+    /// The value of `panic=`.
     pub panic: OnPanic,
 }
 
@@ -145,16 +144,16 @@ pub struct Cmdline<'a> {
 /// `unknown word "foo" ignored`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Warning<'a> {
-    /// Not in the table.
+    /// The word is not in the table.
     Unknown(Word<'a>),
-    /// In the table, with other values (named second).
+    /// The word is in the table, but takes other values (named second).
     BadValue(Word<'a>, &'static str),
     /// A double quote without its partner: the word runs to the end of the line.
     OpenQuote(Word<'a>),
 }
 
-/// Reads `line`. The warnings are found again as they are iterated over, so
-/// none is lost for want of memory.
+/// Parses `line`. Iterating over the warnings parses the line again, so no warning is lost for lack
+/// of memory.
 pub fn parse(line: &str) -> (Cmdline<'_>, Warnings<'_>) {
     let warnings = Warnings {
         words: Words { rest: line },
@@ -165,7 +164,7 @@ pub fn parse(line: &str) -> (Cmdline<'_>, Warnings<'_>) {
     (all.cmdline, warnings)
 }
 
-/// Every word that had no effect, in order.
+/// Iterator over the words that had no effect, in order.
 #[derive(Clone, Debug)]
 pub struct Warnings<'a> {
     words: Words<'a>,
@@ -216,7 +215,7 @@ impl Default for Cmdline<'_> {
     }
 }
 
-/// `SEED` or `SEED,ROUNDS`.
+/// Parses `SEED` or `SEED,ROUNDS`.
 fn seed_and_rounds(text: &str) -> Option<(u32, u32)> {
     let (seed, rounds) = match text.split_once(',') {
         Some((seed, rounds)) => (seed, rounds.parse().ok()?),
@@ -336,12 +335,13 @@ impl Glob<'_> {
     /// Matches every name.
     pub const ALL: Glob<'static> = Glob::new("*");
 
-    /// Is the pattern this very name, without stars?
+    /// Returns whether the pattern is exactly `name`, without wildcards.
     pub fn is_exactly(&self, name: &str) -> bool {
         self.pattern == *name
     }
 
-    /// Does the pattern cover all of `name`? Needs at most their product in steps.
+    /// Returns whether the pattern matches all of `name`. Takes at most as many steps as the
+    /// product of their lengths.
     pub fn matches(&self, name: &str) -> bool {
         let (mut pattern, mut name) = (self.pattern.chars(), name.chars());
         let mut star = None;
@@ -358,7 +358,7 @@ impl Glob<'_> {
                 (Some(wanted), Some(found)) if wanted == found => continue,
                 _ => {}
             }
-            // Let the last star take one character more.
+            // Let the last star match one more character.
             let Some((after_star, from)) = &mut star else {
                 return false;
             };
@@ -370,15 +370,14 @@ impl Glob<'_> {
     }
 }
 
-/// One word as it stands in the line, quotes and backslashes included. Displays
-/// (and `to_string`s) without them.
+/// One word as it stands in the line, including quotes and backslashes. `Display` leaves them out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Word<'a> {
     raw: &'a str,
 }
 
 impl<'a> Word<'a> {
-    /// The characters that are meant.
+    /// Returns the characters of the word without quotes and backslashes.
     pub fn chars(self) -> impl Iterator<Item = char> + Clone + use<'a> {
         let mut raw = self.raw.chars();
         iter::from_fn(move || match raw.find(|&c| c != '"')? {
@@ -387,7 +386,7 @@ impl<'a> Word<'a> {
         })
     }
 
-    /// Key and value, around the first `=`.
+    /// Returns the key and the value around the first `=`.
     fn split(self) -> (&'a str, Option<Word<'a>>) {
         match self.raw.split_once('=') {
             Some((key, raw)) => (Word { raw: key }.bare(), Some(Word { raw })),
@@ -395,7 +394,7 @@ impl<'a> Word<'a> {
         }
     }
 
-    /// Without the quotes around it; any others make it no word of the table.
+    /// Returns the word without surrounding quotes. Quotes elsewhere make it an unknown word.
     fn bare(self) -> &'a str {
         self.raw.trim_matches('"')
     }
@@ -417,15 +416,15 @@ impl fmt::Display for Word<'_> {
     }
 }
 
-/// The words of a line.
+/// Iterator over the words of a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Words<'a> {
     rest: &'a str,
 }
 
 impl<'a> Words<'a> {
-    /// Cuts off everything up to the next blank outside quotes, and says whether
-    /// all quotes were closed.
+    /// Cuts off everything up to the next blank outside quotes, and returns it with whether all
+    /// quotes were closed.
     fn take_word(&mut self) -> (&'a str, bool) {
         let (mut quoted, mut escaped) = (false, false);
         let end = self.rest.find(|c: char| {

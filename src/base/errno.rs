@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
-//! Error numbers: why a system call was refused.
+//! Error numbers: the reasons for which a system call fails.
 //!
-//! Inside the kernel an error is an [`Errno`] in a `Result`; its sign is flipped once,
-//! by [`to_ret`], on the way into the caller's `eax`. Every room may use these names.
+//! Inside the kernel an error is an [`Errno`] in a `Result`. [`to_ret`] alone flips its sign, on
+//! the way into the caller's `eax`. Every room may use these names.
 //!
 //! Linux: `asm-generic/errno-base.h`, `asm-generic/errno.h`, numbers of i386.
 
@@ -19,7 +19,7 @@ macro_rules! errnos {
         }
 
         impl Errno {
-            /// The symbol, as the manual pages spell it.
+            /// Returns the symbol as the manual pages spell it.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Errno::$name => stringify!($name),)*
@@ -36,7 +36,7 @@ errnos! {
     ENOENT = 2,
     /// No such process, or no free TLS entry.
     ESRCH = 3,
-    /// A signal came while the call slept.
+    /// A signal arrived while the call slept.
     EINTR = 4,
     /// Input or output failed.
     EIO = 5,
@@ -58,35 +58,35 @@ errnos! {
     EACCES = 13,
     /// A pointer leads nowhere.
     EFAULT = 14,
-    /// In use.
+    /// The object is in use.
     EBUSY = 16,
-    /// Exists already.
+    /// The file already exists.
     EEXIST = 17,
     /// No such device.
     ENODEV = 19,
     /// A part of the path is not a directory.
     ENOTDIR = 20,
-    /// Is a directory.
+    /// The file is a directory.
     EISDIR = 21,
-    /// An argument makes no sense.
+    /// An argument is invalid.
     EINVAL = 22,
-    /// No descriptor left in the system.
+    /// No file structure left in the system.
     ENFILE = 23,
     /// No descriptor left in this process.
     EMFILE = 24,
-    /// Not a terminal.
+    /// The file is not a terminal.
     ENOTTY = 25,
-    /// File too big.
+    /// The file would become too big.
     EFBIG = 27,
-    /// No space.
+    /// No space left in the file system.
     ENOSPC = 28,
-    /// A pipe cannot seek.
+    /// The file cannot seek (a pipe, for example).
     ESPIPE = 29,
     /// The file system is read-only.
     EROFS = 30,
-    /// Nobody reads the other end of the pipe.
+    /// No process reads from the other end of the pipe.
     EPIPE = 32,
-    /// Out of the result's range.
+    /// The result is out of range.
     ERANGE = 34,
     /// Path or name too long.
     ENAMETOOLONG = 36,
@@ -94,26 +94,26 @@ errnos! {
     ENOSYS = 38,
     /// Too many symbolic links.
     ELOOP = 40,
-    /// Does not fit the caller's structure.
+    /// The value does not fit in the caller's structure.
     EOVERFLOW = 75,
     /// Not a socket.
     ENOTSOCK = 88,
     /// Not supported for this object.
     EOPNOTSUPP = 95,
-    /// The time is over.
+    /// The time limit has expired.
     ETIMEDOUT = 110,
     /// Kernel-internal: run the system call again after the signal (with `SA_RESTART` only).
     ERESTARTSYS = 512,
-    /// Not supported, where a program should not see it but does (`KCOV_ENABLE`).
+    /// Not supported. Kernel-internal, but `KCOV_ENABLE` returns it to programs all the same.
     ENOTSUPP = 524,
-    /// Kernel-internal: run the system call again, after whatever handler.
+    /// Kernel-internal: run the system call again, after any handler.
     ERESTARTNOINTR = 513,
     /// Kernel-internal: run the system call again unless a handler ran.
     ERESTARTNOHAND = 514,
 }
 
 impl Errno {
-    /// The value a system call returns in `eax` for this error.
+    /// Returns the value that a system call returns in `eax` for this error.
     pub const fn to_ret(self) -> i32 {
         (self as i32).wrapping_neg()
     }
@@ -131,13 +131,14 @@ impl fmt::Display for Errno {
     }
 }
 
-/// The one place where the sign of an error is flipped: `Ok` as it is, an error negative.
+/// Returns the value for `eax`: the value of `Ok` unchanged, an error as a negative number. The
+/// sign of an error is flipped only here.
 #[inline(always)]
 pub fn to_ret(result: Result<u32, Errno>) -> i32 {
     match result {
         Ok(value) => value as i32,
         Err(errno) => {
-            // So that a call which went well need not find that out again.
+            // The compiler then moves the failing case out of the path of a successful call.
             cold_path();
             errno.to_ret()
         }

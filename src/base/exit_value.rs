@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
-//! What the kernel tells QEMU's exit device when it ends.
+//! The value that the kernel writes to QEMU's exit device when it ends.
 //!
-//! Each way to end has a value of its own, so that a test can tell them apart
-//! without reading the log. QEMU leaves with `(value << 1) | 1`.
+//! Each way to end has a distinct value, so a test can tell them apart without reading the log.
+//! QEMU exits with `(value << 1) | 1`.
 
 /// The value written to the `isa-debug-exit` port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,26 +10,26 @@
 pub enum ExitValue {
     /// Init ended with status 0. QEMU's status: 33.
     Success = 0x10,
-    /// A self-test or the tour failed, or init ended with another status. 35.
+    /// A self-test or the tour failed, or init ended with another status. QEMU's status: 35.
     Failure = 0x11,
-    /// The kernel panicked. 65.
+    /// The kernel panicked. QEMU's status: 65.
     Panic = 0x20,
-    /// The loader is no Multiboot2 loader, or its data are not readable. 67.
+    /// The loader is not a Multiboot2 loader, or its data are not readable. QEMU's status: 67.
     NotMultiboot2 = 0x21,
-    /// The loader gave no memory map. 69.
+    /// The loader passed no memory map. QEMU's status: 69.
     NoMemoryMap = 0x22,
-    /// Less than `boot_info::MIN_MEMORY_BYTES` usable. 71.
+    /// Less than `boot_info::MIN_MEMORY_BYTES` of memory is usable. QEMU's status: 71.
     TooLittleMemory = 0x23,
-    /// The CPU lacks a feature the kernel needs. 73.
+    /// The CPU lacks a feature that the kernel needs. QEMU's status: 73.
     CpuLacksFeature = 0x24,
-    /// The initramfs is missing or broken. 75.
+    /// The initramfs is missing or broken. QEMU's status: 75.
     Initramfs = 0x25,
-    /// Init cannot be loaded. 77.
+    /// Init cannot be loaded. QEMU's status: 77.
     Init = 0x26,
 }
 
 impl ExitValue {
-    /// The status with which QEMU ends.
+    /// Returns the exit status of QEMU for this value.
     pub const fn qemu_status(self) -> u32 {
         (self as u32) << 1 | 1
     }

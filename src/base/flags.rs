@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! `AtomicFlags`: a word of flags of one kind, which several CPUs may change.
 //!
-//! A task has four words of flags: `thread_info.flags`, `thread.work`, `task.flags` and `task.hooks`.
-//! Each has a type of its own, so that a flag of one is no mask of another:
+//! A task has four words of flags: `thread_info.flags`, `thread.work`, `task.flags` and
+//! `task.hooks`. Each has its own type, so a flag of one word cannot be used as a mask of another:
 //!
 //! ```compile_fail,E0308
 //! use switch_to::base::flags::AtomicFlags;
@@ -22,24 +22,24 @@ use bitflags::Flags;
 pub struct AtomicFlags<F>(AtomicU32, PhantomData<F>);
 
 impl<F: Flags<Bits = u32>> AtomicFlags<F> {
-    /// A word without any.
+    /// Returns a word with all flags clear.
     pub const fn empty() -> Self {
         Self(AtomicU32::new(0), PhantomData)
     }
 
-    /// The word as it is now.
+    /// Returns the present flags.
     #[inline(always)]
     pub fn load(&self, order: Ordering) -> F {
         F::from_bits_retain(self.0.load(order))
     }
 
-    /// Replaces the whole word: before others know it.
+    /// Replaces the whole word, before other CPUs can reach it.
     #[inline(always)]
     pub fn store(&self, flags: F, order: Ordering) {
         self.0.store(flags.bits(), order);
     }
 
-    /// Sets `flags`.
+    /// Sets `flags` atomically.
     #[inline(always)]
     pub fn insert(&self, flags: F) {
         self.fetch_or(flags, Ordering::Relaxed);
@@ -51,13 +51,13 @@ impl<F: Flags<Bits = u32>> AtomicFlags<F> {
         self.0.fetch_and(!flags.bits(), Ordering::Relaxed);
     }
 
-    /// Whether all of `flags` are set.
+    /// Returns whether all of `flags` are set.
     #[inline(always)]
     pub fn contains(&self, flags: F) -> bool {
         self.0.load(Ordering::Relaxed) & flags.bits() == flags.bits()
     }
 
-    /// Sets `flags` in the given order; returns the word as it was.
+    /// Sets `flags` with the given memory ordering; returns the old flags.
     #[inline(always)]
     pub fn fetch_or(&self, flags: F, order: Ordering) -> F {
         F::from_bits_retain(self.0.fetch_or(flags.bits(), order))

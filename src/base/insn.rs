@@ -1,11 +1,10 @@
 //! Privileged instructions, each wrapped once.
 //!
-//! Ground floor: any room may call these. A function is safe if what it does can
-//! at worst stop or slow this CPU; it is `unsafe` if it can change what memory
-//! means, or what a device does with it.
+//! Ground floor: any room may call these. A function is safe if it can at worst stop or slow this
+//! CPU; it is `unsafe` if it can change the meaning of memory, or make a device change memory.
 //!
 //! Linux: `asm/system.h`, `asm/msr.h`, `asm/irqflags.h`, `asm/tlbflush.h`.
-//! SDM: volume 2, by the name of each instruction.
+//! SDM: vol. 2, by the name of each instruction.
 
 use core::arch::asm;
 
@@ -13,7 +12,7 @@ use x86::{controlregs, msr};
 
 pub use x86::io::{inb, inl, inw, outb, outl, outw};
 
-/// MSR: code selector of `sysenter`; the others follow from it.
+/// MSR: code selector of `sysenter`, from which the other selectors follow.
 pub const MSR_IA32_SYSENTER_CS: u32 = 0x174;
 /// MSR: esp after `sysenter`.
 pub const MSR_IA32_SYSENTER_ESP: u32 = 0x175;
@@ -35,7 +34,7 @@ const _: () = assert!(size_of::<DescPtr>() == 6);
 /// Turns interrupts off.
 #[inline(always)]
 pub fn cli() {
-    // SAFETY: ring 0 (see `arch::x86`). Memory is a clobber, so nothing moves out of the section.
+    // SAFETY: ring 0 (see `arch::x86`). Memory is a clobber, so no access moves out of the section.
     unsafe { asm!("cli", options(nostack)) };
 }
 
@@ -46,21 +45,21 @@ pub fn sti() {
     unsafe { asm!("sti", options(nostack)) };
 }
 
-/// Stops until the next interrupt. With interrupts off: for ever.
+/// Stops until the next interrupt; with interrupts off, for ever.
 #[inline(always)]
 pub fn hlt() {
-    // SAFETY: ring 0; changes nothing but time.
+    // SAFETY: ring 0; it only takes time.
     unsafe { asm!("hlt", options(nostack)) };
 }
 
-/// Turns interrupts on and stops, so that none can fall between the two.
+/// Turns interrupts on and stops until the next one, which cannot arrive between the two steps.
 #[inline(always)]
 pub fn sti_hlt() {
     // SAFETY: ring 0; `sti` takes effect after `hlt` has begun to wait.
     unsafe { asm!("sti", "hlt", options(nostack)) };
 }
 
-/// EFLAGS as they are now.
+/// Returns the present EFLAGS.
 #[inline(always)]
 pub fn read_eflags() -> u32 {
     let flags: u32;
@@ -91,7 +90,7 @@ pub unsafe fn lidt(table: &DescPtr) {
     unsafe { asm!("lidt [{}]", in(reg) table, options(readonly, nostack, preserves_flags)) };
 }
 
-/// Loads the task register and marks the descriptor busy. Once per CPU.
+/// Loads the task register and marks the descriptor busy. Called once per CPU.
 ///
 /// # Safety
 /// `selector` names an available TSS whose memory stays at its place.
@@ -101,7 +100,7 @@ pub unsafe fn ltr(selector: u16) {
     unsafe { asm!("ltr {0:x}", in(reg) selector, options(nostack, preserves_flags)) };
 }
 
-/// The task register: the selector of this CPU's TSS.
+/// Returns the task register: the selector of this CPU's TSS.
 #[inline(always)]
 pub fn str() -> u16 {
     let selector: u16;
@@ -120,7 +119,7 @@ pub unsafe fn lldt(selector: u16) {
     unsafe { asm!("lldt {0:x}", in(reg) selector, options(nostack, preserves_flags)) };
 }
 
-/// LDTR's selector.
+/// Returns the selector in LDTR.
 #[inline(always)]
 pub fn sldt() -> u16 {
     let selector: u16;
@@ -129,7 +128,7 @@ pub fn sldt() -> u16 {
     selector
 }
 
-/// GDTR.
+/// Returns the base and limit in GDTR.
 #[inline(always)]
 pub fn sgdt() -> DescPtr {
     let mut table = DescPtr::default();
@@ -140,7 +139,7 @@ pub fn sgdt() -> DescPtr {
 
 // ------------------------------------------------------------- control registers
 
-/// CR0.
+/// Returns the value of CR0.
 #[inline(always)]
 pub fn read_cr0() -> u32 {
     // SAFETY: ring 0; only reads.
@@ -157,21 +156,21 @@ pub unsafe fn write_cr0(value: u32) {
     unsafe { asm!("mov cr0, {}", in(reg) value, options(nostack, preserves_flags)) };
 }
 
-/// CR2: the linear address of the last page fault.
+/// Returns CR2: the linear address of the last page fault.
 #[inline(always)]
 pub fn read_cr2() -> u32 {
     // SAFETY: ring 0; only reads.
     unsafe { controlregs::cr2() as u32 }
 }
 
-/// CR3: the physical address of the page directory.
+/// Returns CR3: the physical address of the page directory, and its flags.
 #[inline(always)]
 pub fn read_cr3() -> u32 {
     // SAFETY: ring 0; only reads.
     unsafe { controlregs::cr3() as u32 }
 }
 
-/// Loads CR3 and flushes what is not global.
+/// Loads CR3, which flushes all translations that are not global.
 ///
 /// # Safety
 /// `value` is a page directory that maps the kernel, and stays alive while it is loaded.
@@ -181,11 +180,11 @@ pub unsafe fn write_cr3(value: u32) {
     unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) };
 }
 
-/// CR4.
+/// Returns the value of CR4.
 #[inline(always)]
 pub fn read_cr4() -> u32 {
     let value: u32;
-    // SAFETY: ring 0; every CPU with CPUID has CR4, and the boot code asked for CPUID.
+    // SAFETY: ring 0; every CPU with CPUID has CR4, and the boot code has checked for CPUID.
     unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)) };
     value
 }
@@ -217,7 +216,7 @@ pub fn stts() {
 /// Flushes the translation of one linear address.
 #[inline(always)]
 pub fn invlpg(address: usize) {
-    // SAFETY: ring 0; a flush never changes what memory means.
+    // SAFETY: ring 0; a flush never changes the meaning of memory.
     unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
 }
 
@@ -226,7 +225,7 @@ pub fn invlpg(address: usize) {
 /// Reads a model-specific register.
 ///
 /// # Safety
-/// The CPU has the register; else #GP.
+/// The CPU has the register; otherwise it raises #GP.
 #[inline(always)]
 pub unsafe fn rdmsr(register: u32) -> u64 {
     // SAFETY: the caller's duty.
@@ -236,17 +235,17 @@ pub unsafe fn rdmsr(register: u32) -> u64 {
 /// Writes a model-specific register.
 ///
 /// # Safety
-/// The CPU has the register, and the caller knows what the value does.
+/// The CPU has the register, and the caller answers for the effect of the value.
 #[inline(always)]
 pub unsafe fn wrmsr(register: u32, value: u64) {
     // SAFETY: the caller's duty.
     unsafe { msr::wrmsr(register, value) }
 }
 
-/// The time-stamp counter.
+/// Returns the time-stamp counter.
 #[inline(always)]
 pub fn rdtsc() -> u64 {
-    // SAFETY: ring 0 may always read it; the boot code asked for the feature.
+    // SAFETY: ring 0 may always read it; the boot code has checked for the feature.
     unsafe { core::arch::x86::_rdtsc() }
 }
 
@@ -272,7 +271,7 @@ pub unsafe fn outsb(port: u16, bytes: &[u8]) {
 
 // ---------------------------------------------------------------- debug registers
 
-/// Debug register `n`: 0 to 3, 6 or 7. Others read as 0.
+/// Returns debug register `n`, which is 0 to 3, 6 or 7; 0 for other numbers.
 #[inline(always)]
 pub fn get_debugreg(n: usize) -> u32 {
     let value: u32;
@@ -291,10 +290,10 @@ pub fn get_debugreg(n: usize) -> u32 {
     value
 }
 
-/// Loads debug register `n`: 0 to 3, 6 or 7. Others are left alone.
+/// Loads debug register `n`, which is 0 to 3, 6 or 7; does nothing for other numbers.
 #[inline(always)]
 pub fn set_debugreg(value: u32, n: usize) {
-    // SAFETY: ring 0; a breakpoint raises #DB, which the kernel handles wherever it falls.
+    // SAFETY: ring 0; a breakpoint raises #DB, which the kernel handles wherever it occurs.
     unsafe {
         match n {
             0 => asm!("mov dr0, {}", in(reg) value, options(nostack, preserves_flags)),
@@ -310,7 +309,7 @@ pub fn set_debugreg(value: u32, n: usize) {
 
 // ---------------------------------------------------------------------------- FPU
 
-/// Saves x87, MMX and SSE state: 512 bytes.
+/// Saves x87, MMX and SSE state in 512 bytes.
 ///
 /// # Safety
 /// `area` is 512 writable bytes, aligned to 16; CR0.TS is clear.
@@ -333,7 +332,7 @@ pub unsafe fn fxrstor(area: *const u8) {
 /// Puts the x87 unit into its initial state (control word 0x37f).
 ///
 /// # Safety
-/// CR0.TS is clear, and nobody's state is in the registers.
+/// CR0.TS is clear, and no task's state is in the registers.
 #[inline(always)]
 pub unsafe fn fninit() {
     // SAFETY: the caller's duty.
@@ -354,7 +353,7 @@ pub unsafe fn ldmxcsr(value: u32) {
 
 // ------------------------------------------------------- segment and other registers
 
-/// %gs: the user's, since the kernel never uses it.
+/// Returns the selector in %gs.
 #[inline(always)]
 pub fn read_gs() -> u16 {
     let selector: u16;
@@ -363,7 +362,7 @@ pub fn read_gs() -> u16 {
     selector
 }
 
-/// %fs.
+/// Returns the selector in %fs.
 #[inline(always)]
 pub fn read_fs() -> u16 {
     let selector: u16;
@@ -372,13 +371,14 @@ pub fn read_fs() -> u16 {
     selector
 }
 
-/// Loads %gs; a selector that the tables do not allow loads 0 instead.
+/// Loads %gs, with 0 if the tables do not allow the selector.
 ///
-/// The fault is caught by the exception table: a user's selector may have lost
-/// its descriptor since it was saved.
+/// The exception table catches the fault: a user's selector may have lost its descriptor since it
+/// was saved.
 ///
 /// # Safety
-/// 1. The kernel does not use %gs, or `selector` is what it uses (feature `stack_protector`).
+/// 1. The kernel does not use %gs, or `selector` is the one that it uses (feature
+///    `stack_protector`).
 #[inline(always)]
 pub unsafe fn load_gs(selector: u16) {
     // SAFETY: by 1; the fix-up at 3 goes back to 2 with selector 0, which
@@ -450,7 +450,7 @@ pub unsafe fn load_cs(selector: u16) {
     };
 }
 
-/// The stack pointer.
+/// Returns the stack pointer.
 #[inline(always)]
 pub fn read_esp() -> u32 {
     let esp: u32;
@@ -459,9 +459,9 @@ pub fn read_esp() -> u32 {
     esp
 }
 
-/// An address on the stack that this runs on. `pure`, unlike [`read_esp`], so that it is read
-/// once in a function: a call frame lies on one stack as long as it lives, and code that goes
-/// on after `switch_to` goes on in its own frame.
+/// Returns an address on the current stack. Unlike [`read_esp`] it is `pure`, so a function reads
+/// it once: a call frame lies on one stack as long as it lives, and code after `switch_to`
+/// continues in its own frame.
 #[inline(always)]
 pub fn stack_address() -> u32 {
     let esp: u32;
@@ -470,7 +470,7 @@ pub fn stack_address() -> u32 {
     esp
 }
 
-/// The frame pointer.
+/// Returns the frame pointer.
 #[inline(always)]
 pub fn read_ebp() -> u32 {
     let ebp: u32;
@@ -479,7 +479,7 @@ pub fn read_ebp() -> u32 {
     ebp
 }
 
-/// CPUID leaf `eax`, sub-leaf `ecx`; for the `raw-cpuid` crate.
+/// Returns CPUID leaf `eax`, sub-leaf `ecx`, for the `raw-cpuid` crate.
 pub fn cpuid(eax: u32, ecx: u32) -> raw_cpuid::CpuIdResult {
     let r = core::arch::x86::__cpuid_count(eax, ecx);
     raw_cpuid::CpuIdResult {

@@ -1,14 +1,14 @@
-//! The ground floor: open to every room, and using none of them.
+//! The ground floor, which every room may use and which uses no other room.
 //!
-//! - [`errno`]: error numbers, and where their sign is flipped
-//! - [`exit_value`]: how QEMU is told that the kernel has ended
+//! - [`errno`]: error numbers, and the place where their sign is flipped
+//! - [`exit_value`]: the exit values that QEMU gets
 //! - [`cmdline`]: the kernel's command line
 //! - [`thread_info`]: the foot of the kernel stack
 //! - [`layout`]: where the kernel and a program lie
 //! - `pt_regs`: the user's registers at the top of the kernel stack
 //! - `upward`: the calls from a room to a room above it
 //! - [`flags`]: a word of flags of one kind
-//! - `insn`: each privileged instruction, once, wrapped
+//! - `insn`: one wrapper for each privileged instruction
 //! - `bitops`: bits of a word that several processors change
 //! - `percpu`: the per-CPU area behind `%fs`
 

@@ -1,10 +1,10 @@
 //! The per-CPU area, reached through `%fs`.
 //!
-//! Each possible CPU has one `PerCpu`, and descriptor 27 of its own GDT has that area's address
-//! as base, so `%fs:offset` is one instruction that no migration can split. Assembly takes the
-//! offsets from `offset_of!`.
+//! Each possible CPU has one `PerCpu`, whose address is the base of descriptor 27 in the CPU's GDT.
+//! So `%fs:offset` is one instruction, which no migration can split. Assembly takes the offsets
+//! from `offset_of!`.
 //!
-//! Like `task_struct`, this structure may name types of any room but calls none.
+//! Like `task_struct`, this structure may name types of any room, but it calls no function of one.
 //!
 //! Book: ch. 5, "Per-CPU Variables". Linux: 2.6.38 `setup_per_cpu_areas`, `this_cpu_off`.
 
@@ -16,15 +16,16 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::hw::desc::{DescStruct, GDT_ENTRIES, KERNEL_DS};
 use crate::hw::tss::{TssStruct, X86HwTss};
 
-/// CPUs that this kernel is built for.
+/// Number of CPUs that this kernel is built for.
 pub const NR_CPUS: usize = 8;
 
-/// What `cpu_tlbstate.state` says.
+/// Value of `tlb_state`: the CPU uses the address space that CR3 holds.
 pub const TLBSTATE_OK: u32 = 1;
-/// The CPU runs a kernel task on a borrowed address space: it need not see its changes.
+/// Value of `tlb_state`: the CPU runs a kernel task on a borrowed address space and need not see
+/// its changes.
 pub const TLBSTATE_LAZY: u32 = 2;
 
-/// One CPU's area. The first fields are read by assembly.
+/// One CPU's area. Assembly reads the first fields.
 #[repr(C, align(4096))]
 pub struct PerCpu {
     /// This CPU's descriptor table, page-aligned because the area is.
@@ -33,7 +34,7 @@ pub struct PerCpu {
     pub this_cpu_off: u32,
     /// Number of this CPU.
     pub cpu_number: u32,
-    /// The task that runs here; written by `__switch_to`, last of all.
+    /// The task that runs here; the last step of `__switch_to` writes it.
     pub current_task: u32,
     /// Address of this CPU's run queue, a `sched::rq::Rq`.
     pub this_rq: u32,
@@ -41,41 +42,41 @@ pub struct PerCpu {
     pub tlb_state: u32,
     /// The address space that CR3 holds (`cpu_tlbstate.active_mm`).
     pub tlb_active_mm: u32,
-    /// The task that `finish_task_switch` was last told of; with debug assertions only.
+    /// The task that was last passed to `finish_task_switch`; with debug assertions only.
     pub debug_last: u32,
-    /// Number of the I/O bitmap whose bytes the TSS has; 0: nobody's. Not with `io_bitmap=copy`.
+    /// Number of the I/O bitmap whose bytes the TSS has, or 0. Not with `io_bitmap=copy`.
     pub io_bitmap_sequence: u32,
-    /// Bytes of the TSS's bitmap that may have zeroes. Not with `io_bitmap=copy`.
+    /// Number of bytes of the TSS's bitmap that may have zeroes. Not with `io_bitmap=copy`.
     pub io_bitmap_prev_max: u32,
-    /// The frame of the interrupt that runs here; 0 outside of one.
+    /// Address of the frame of the present interrupt; 0 outside of one.
     pub irq_regs: u32,
     /// 1 from `prepare_task_switch` to `finish_task_switch`; with debug assertions only.
     pub switch_is_open: u32,
-    /// What the paravirtual back end batches just now.
+    /// The updates that the paravirtual back end is batching (`PARAVIRT_LAZY_*`).
     pub paravirt_lazy_mode: u32,
-    /// What `%gs` leads to in a kernel with the feature `stack_protector`.
+    /// The segment of `%gs` in a kernel with the feature `stack_protector`.
     pub stack_canary: StackCanary,
-    /// How often things happened on this CPU; read by tests and the tour.
+    /// Event counts of this CPU, which tests and the tour read.
     pub count: SwitchCounts,
     /// Interrupts of each line that this CPU took (Linux: `kstat.irqs`).
     pub irqs: [u32; NR_IRQS],
-    /// Whom the ticks of this CPU found.
+    /// Ticks of this CPU, by what they interrupted.
     pub cpustat: CpuUsageStat,
-    /// Hardware TSS and I/O bitmap. Never per task.
+    /// Hardware TSS and I/O bitmap; one per CPU, not per task.
     pub tss: TssStruct,
     /// The TSS that a double fault switches to, by a task gate.
     pub doublefault_tss: X86HwTss,
 }
 
-/// Lines of devices: those of the two 8259s, which an I/O APIC has too.
+/// Number of device interrupt lines: those of the two 8259s, which an I/O APIC has too.
 pub const NR_IRQS: usize = 16;
 
-/// What `%gs` leads to in the kernel, if it is built with the feature `stack_protector`: see `canary`.
+/// The segment of `%gs` in a kernel with the feature `stack_protector`: see `canary`.
 #[repr(C)]
 pub struct StackCanary {
-    /// The compiler's choice is 20 bytes after the segment's start.
+    /// Unused: compilers look for the canary 20 bytes after the segment's start.
     pub gs_base: [u32; 5],
-    /// That of the task that runs here.
+    /// The canary of the task that runs here.
     pub canary: u32,
 }
 
@@ -83,59 +84,59 @@ pub struct StackCanary {
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct CpuUsageStat {
-    /// A program.
+    /// Ticks in ring 3.
     pub user: u32,
-    /// A program with a nice value above 0.
+    /// Ticks in ring 3 with a nice value above 0.
     pub nice: u32,
-    /// The kernel, for a task.
+    /// Ticks in the kernel, on behalf of a task.
     pub system: u32,
-    /// The idle task.
+    /// Ticks in the idle task.
     pub idle: u32,
 }
 
-/// Counted in the switch, so that a test can tell that a step was, or was not, taken.
+/// Event counts from which a test can tell whether the switch took a step.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct SwitchCounts {
-    /// `%gs` was loaded from `thread.gs`.
+    /// Loads of `%gs` from `thread.gs`.
     pub gs_loads: u32,
     /// Bytes of I/O bitmap copied, or set to ones.
     pub io_bitmap_bytes: u32,
-    /// CR3 was written by `switch_mm`.
+    /// Writes of CR3 by `switch_mm`.
     pub cr3_writes: u32,
-    /// #NM was taken to give a task the FPU.
+    /// #NM exceptions that gave a task the FPU.
     pub fpu_nm: u32,
-    /// The FPU was given to a task by the switch itself.
+    /// Switches that gave a task the FPU at once.
     pub fpu_preloads: u32,
-    /// x87/SSE state was saved.
+    /// Saves of x87/SSE state.
     pub fpu_saves: u32,
-    /// A kernel task began to borrow an address space.
+    /// Switches after which a kernel task borrows an address space.
     pub lazy_entries: u32,
-    /// A borrowed address space was left for the kernel's own.
+    /// Borrowed address spaces left for the kernel's own.
     pub lazy_leaves: u32,
-    /// Flushes that this CPU asked others for.
+    /// TLB flushes that this CPU requested from others.
     pub flush_ipis: u32,
-    /// Flushes that others asked this CPU for.
+    /// TLB flushes that others requested from this CPU.
     pub flushes: u32,
-    /// Others asked this CPU to look at need_resched.
+    /// Requests of other CPUs to check need_resched.
     pub reschedule_ipis: u32,
-    /// Tasks that were moved to this CPU.
+    /// Tasks moved to this CPU.
     pub migrations: u32,
-    /// Memory barriers that others asked this CPU for.
+    /// Memory barriers that others requested from this CPU.
     pub membarriers: u32,
-    /// The instruction stream was serialized because a switch does not.
+    /// Explicit serializations of the instruction stream, which a switch does not serialize.
     pub core_syncs: u32,
-    /// Switches whose updates were applied in one go.
+    /// Switches that applied their updates in one go.
     pub paravirt_batches: u32,
     /// Ticks taken.
     pub ticks: u32,
     /// Interrupts taken, ticks included.
     pub interrupts: u32,
-    /// Debug registers were loaded.
+    /// Loads of the debug registers.
     pub debug_loads: u32,
-    /// SYSENTER_CS was written.
+    /// Writes of SYSENTER_CS.
     pub sysenter_cs_writes: u32,
-    /// Interrupts were found off: before a switch and after it. With debug assertions only.
+    /// Checks, before and after a switch, that interrupts are off; with debug assertions only.
     pub checks: u32,
 }
 
@@ -151,7 +152,7 @@ unsafe impl Sync for Area {}
 
 static AREAS: [Area; NR_CPUS] = [const { Area(UnsafeCell::new(MaybeUninit::zeroed())) }; NR_CPUS];
 
-/// `__per_cpu_offset`: the area of each CPU; null before `setup_per_cpu_areas`.
+/// The area of each CPU (`__per_cpu_offset`); null before `setup_per_cpu_areas`.
 #[unsafe(export_name = "__per_cpu_offset")]
 pub static PER_CPU_OFFSET: [AtomicPtr<PerCpu>; NR_CPUS] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; NR_CPUS];
@@ -159,7 +160,7 @@ pub static PER_CPU_OFFSET: [AtomicPtr<PerCpu>; NR_CPUS] =
 /// CPUs that run, one bit each.
 pub static CPU_ONLINE_MASK: AtomicU32 = AtomicU32::new(0);
 
-/// Gives every possible CPU its area: zero but for its own address, its number and a TSS.
+/// Gives every possible CPU its area: zero except for its own address, its number and a TSS.
 ///
 /// Linux: 2.6.38 `setup_per_cpu_areas`.
 ///
@@ -168,7 +169,7 @@ pub static CPU_ONLINE_MASK: AtomicU32 = AtomicU32::new(0);
 pub unsafe fn setup_per_cpu_areas() {
     for (cpu, area) in AREAS.iter().enumerate() {
         let p: *mut PerCpu = area.0.get().cast();
-        // SAFETY: by 1 nobody else uses the area yet; all-zero bytes are a valid start for every
+        // SAFETY: by 1 nothing else uses the area yet; all-zero bytes are a valid start for every
         // field that is not written here.
         unsafe {
             (*p).this_cpu_off = p as u32;
@@ -180,10 +181,10 @@ pub unsafe fn setup_per_cpu_areas() {
     }
 }
 
-/// The area of CPU `cpu`, for who must look at another's.
+/// Returns the area of CPU `cpu`, for code that reads another CPU's area.
 ///
 /// # Panics
-/// When `cpu` is not a possible CPU.
+/// Panics if `cpu` is not a possible CPU.
 #[inline(always)]
 pub fn per_cpu(cpu: u32) -> *mut PerCpu {
     AREAS[cpu as usize].0.get().cast()
@@ -197,7 +198,7 @@ macro_rules! this_cpu_read {
     };
 }
 
-/// Writes a 4-byte field of this CPU's area by one `%fs` instruction: `unsafe`, as [`write_fs`].
+/// Writes a 4-byte field of this CPU's area by one `%fs` instruction; `unsafe` like [`write_fs`].
 #[macro_export]
 macro_rules! this_cpu_write {
     ($($field:tt).+, const $value:expr) => {
@@ -224,7 +225,7 @@ macro_rules! this_cpu_add {
     };
 }
 
-/// The word at `%fs:OFFSET`; for [`this_cpu_read!`].
+/// Returns the word at `%fs:OFFSET`; for [`this_cpu_read!`].
 #[inline(always)]
 pub fn read_fs<const OFFSET: usize>() -> u32 {
     const { assert!(OFFSET <= size_of::<PerCpu>() - 4) };
@@ -241,11 +242,11 @@ pub fn read_fs<const OFFSET: usize>() -> u32 {
 /// Stores at `%fs:OFFSET`; for [`this_cpu_write!`].
 ///
 /// # Safety
-/// 1. `OFFSET` is a 4-byte field of the area, and `value` keeps what the rest of the kernel relies on
-///    of that field: the task, stack, table or address space that it names is this CPU's.
+/// 1. `OFFSET` is a 4-byte field of the area, and `value` keeps the invariant of that field: the
+///    task, stack, table or address space that it names is this CPU's.
 #[inline(always)]
 pub unsafe fn write_fs<const OFFSET: usize>(value: u32) {
-    // SAFETY: %fs covers this CPU's area; the rest is 1.
+    // SAFETY: %fs covers this CPU's area; the rest holds by 1.
     unsafe {
         asm!("movl {}, %fs:{}", in(reg) value, const OFFSET,
              options(att_syntax, nostack, preserves_flags));
@@ -255,7 +256,7 @@ pub unsafe fn write_fs<const OFFSET: usize>(value: u32) {
 /// Stores a constant at `%fs:OFFSET`; for [`this_cpu_write!`] with `const`.
 ///
 /// # Safety
-/// 1. As [`write_fs`].
+/// 1. The conditions of [`write_fs`] hold for `VALUE`.
 #[inline(always)]
 pub unsafe fn write_fs_const<const OFFSET: usize, const VALUE: u32>() {
     // SAFETY: by 1; %fs covers this CPU's area.
@@ -265,38 +266,38 @@ pub unsafe fn write_fs_const<const OFFSET: usize, const VALUE: u32>() {
     }
 }
 
-/// Whether `offset` is that of a counter, which only statistics read.
+/// Returns whether `offset` is that of a counter, which only statistics read.
 const fn is_counter(offset: usize) -> bool {
     let in_count = offset.wrapping_sub(offset_of!(PerCpu, count)) < size_of::<SwitchCounts>();
     let in_cpustat = offset.wrapping_sub(offset_of!(PerCpu, cpustat)) < size_of::<CpuUsageStat>();
     (in_count || in_cpustat) && offset.is_multiple_of(4)
 }
 
-/// Adds at `%fs:OFFSET`; for [`this_cpu_add!`].
+/// Adds `value` to the word at `%fs:OFFSET`; for [`this_cpu_add!`].
 #[inline(always)]
 pub fn add_fs<const OFFSET: usize>(value: u32) {
     const { assert!(is_counter(OFFSET)) };
-    // SAFETY: %fs covers this CPU's area, and the word is a counter: any value is one.
+    // SAFETY: %fs covers this CPU's area, and the word is a counter, for which any value is valid.
     unsafe {
         asm!("addl {}, %fs:{}", in(reg) value, const OFFSET, options(att_syntax, nostack));
     }
 }
 
-/// Adds 1 at `%fs:OFFSET`; for [`this_cpu_inc!`].
+/// Adds 1 to the word at `%fs:OFFSET`; for [`this_cpu_inc!`].
 #[inline(always)]
 pub fn inc_fs<const OFFSET: usize>() {
     const { assert!(is_counter(OFFSET)) };
-    // SAFETY: %fs covers this CPU's area, and the word is a counter: any value is one.
+    // SAFETY: %fs covers this CPU's area, and the word is a counter, for which any value is valid.
     unsafe { asm!("incl %fs:{}", const OFFSET, options(att_syntax, nostack)) };
 }
 
-/// Number of this CPU. Preemption must be off for the answer to stay true.
+/// Returns the number of this CPU. Preemption must be off for the number to stay valid.
 #[inline(always)]
 pub fn smp_processor_id() -> u32 {
     this_cpu_read!(cpu_number)
 }
 
-/// This CPU's area. Preemption must be off for it to stay this CPU's.
+/// Returns this CPU's area. Preemption must be off for it to stay this CPU's.
 #[inline(always)]
 pub fn this_cpu() -> *mut PerCpu {
     this_cpu_read!(this_cpu_off) as *mut PerCpu

@@ -1,8 +1,8 @@
-//! `thread_info`: what lies at the foot of every kernel stack, found from `esp` alone.
+//! `thread_info`: the structure at the foot of every kernel stack, found from `esp` alone.
 //!
 //! The stack is 8 KiB and aligned to 8 KiB, so clearing the low 13 bits of `esp` gives this
-//! structure. In the book's kernel `current` is found here; from 2.6.22 on a per-CPU pointer
-//! says so too, and both are live in this kernel.
+//! structure. The book's kernel finds `current` here; from 2.6.22 on a per-CPU pointer names it
+//! too, and this kernel keeps both.
 //!
 //! ```text
 //!     task_struct (on the heap)             the kernel stack, 8 KiB
@@ -31,8 +31,8 @@ use crate::base::flags::AtomicFlags;
 
 /// Size of a kernel stack in bytes.
 pub const THREAD_SIZE: usize = 8192;
-/// Bytes left free above the `pt_regs` of an empty stack: a frame of an interrupt in ring 0
-/// has no ss and esp, yet code may look at them.
+/// Bytes left free above the `pt_regs` of an empty stack: the frame of an interrupt in ring 0 has
+/// no ss and esp, yet code may read them.
 pub const STACK_TOP_GAP: usize = 8;
 /// Written just above `thread_info`; another value there means that the stack overran.
 pub const STACK_END_MAGIC: u32 = 0x57ac_6e9d;
@@ -46,7 +46,7 @@ bitflags! {
     }
 }
 
-/// Something wants to run just before the return to user mode.
+/// Work is due just before the return to user mode.
 pub const TIF_NOTIFY_RESUME: ThreadFlags = ThreadFlags::from_bits_retain(1 << 1);
 /// A signal is pending.
 pub const TIF_SIGPENDING: ThreadFlags = ThreadFlags::from_bits_retain(1 << 2);
@@ -56,33 +56,34 @@ pub const TIF_NEED_RESCHED: ThreadFlags = ThreadFlags::from_bits_retain(1 << 3);
 pub const TIF_SINGLESTEP: ThreadFlags = ThreadFlags::from_bits_retain(1 << 4);
 /// The user's registers in `pt_regs` were changed: all of them must be loaded, by `iret`.
 pub const TIF_IRET: ThreadFlags = ThreadFlags::from_bits_retain(1 << 5);
-/// Its address space has an LDT: the way back must ask for a stack of 16 bits. Stays set, and is no
-/// work. (Not a flag of Linux's.)
+/// The task's address space has an LDT: the way back must check for a 16-bit stack. The flag stays
+/// set and is not work. Linux has no such flag.
 pub const TIF_LDT: ThreadFlags = ThreadFlags::from_bits_retain(1 << 6);
 
-/// The bits that send a return to user mode round the work loop.
+/// The flags that send a return to user mode through the work loop.
 pub const _TIF_WORK_MASK: ThreadFlags = TIF_SIGPENDING
     .union(TIF_NEED_RESCHED)
     .union(TIF_SINGLESTEP)
     .union(TIF_NOTIFY_RESUME)
     .union(TIF_IRET);
-/// What keeps a task from the short way back to ring 3 by `iret`.
+/// The flags that keep a task from the short way back to ring 3 by `iret`.
 pub const _TIF_ALLWORK_MASK: ThreadFlags = _TIF_WORK_MASK.union(TIF_LDT);
 
-/// Foot of a kernel stack.
+/// The structure at the foot of a kernel stack.
 #[repr(C)]
 pub struct ThreadInfo {
     /// The `task_struct` whose stack this is. Constant.
     pub task: *mut (),
-    /// TIF_* bits. Any CPU may set one.
+    /// TIF_* flags, which any CPU may set.
     pub flags: AtomicFlags<ThreadFlags>,
-    /// The CPU that this task runs on, or ran on last. Guarded by the run-queue lock.
+    /// The CPU on which this task runs or last ran. Guarded by the run-queue lock.
     pub cpu: AtomicU32,
     /// See `sync::preempt`. Only the owner of the stack writes it.
     preempt_count: AtomicI32,
-    /// Where `sysexit` returns to: `SYSENTER_RETURN` in this process's vDSO, 0 without one.
+    /// The address to which `sysexit` returns: `SYSENTER_RETURN` in this process's vDSO, or 0
+    /// without one.
     pub sysenter_return: AtomicU32,
-    /// [`STACK_END_MAGIC`].
+    /// Holds [`STACK_END_MAGIC`].
     pub stack_end: AtomicU32,
 }
 
@@ -96,7 +97,7 @@ pub const TI_SYSENTER_RETURN: usize = offset_of!(ThreadInfo, sysenter_return);
 const _: () = assert!(offset_of!(ThreadInfo, task) == 0 && TI_FLAGS == 4 && TI_PREEMPT_COUNT == 12);
 
 impl ThreadInfo {
-    /// The foot of a fresh stack of `task`, which will start on `cpu`.
+    /// Returns the foot of a fresh stack for `task`, which will start on `cpu`.
     pub const fn new(task: *mut (), cpu: u32, preempt_count: i32) -> Self {
         Self {
             task,
@@ -108,30 +109,30 @@ impl ThreadInfo {
         }
     }
 
-    /// Nested reasons not to preempt.
+    /// Returns the number of nested reasons not to preempt.
     #[inline(always)]
     pub fn preempt_count(&self) -> i32 {
         self.preempt_count.load(Ordering::Relaxed)
     }
 
-    /// Overwrites the count; for its owner, and for who builds a new stack.
+    /// Overwrites the count; for the owner of the stack, and for code that builds a new stack.
     #[inline(always)]
     pub fn set_preempt_count(&self, count: i32) {
         self.preempt_count.store(count, Ordering::Relaxed);
     }
 }
 
-/// `thread_info` of the stack on which this runs: `esp & ~(THREAD_SIZE - 1)`.
+/// Returns the `thread_info` of the current stack: `esp & ~(THREAD_SIZE - 1)`.
 #[cfg(target_os = "none")]
 #[inline(always)]
 pub fn current_thread_info() -> &'static ThreadInfo {
     let base = crate::base::insn::stack_address() as usize & !(THREAD_SIZE - 1);
-    // SAFETY: every kernel stack is 8 KiB, aligned so, and has a ThreadInfo at its foot from
-    // before it is first used until after it is last used, and we are on it.
+    // SAFETY: we run on a kernel stack. Every kernel stack is 8 KiB, aligned to its size, and has a
+    // ThreadInfo at its foot from before its first use until after its last.
     unsafe { &*(base as *const ThreadInfo) }
 }
 
-/// Whether all of `flags` are set.
+/// Returns whether all of `flags` are set in the current `thread_info`.
 #[inline(always)]
 pub fn test_flag(ti: &ThreadInfo, flags: ThreadFlags) -> bool {
     ti.flags.contains(flags)

@@ -3,7 +3,7 @@
 //! Lines 0 to 15 come in at vectors 0x20 to 0x2f, out of the exceptions' way.
 //! All lines are masked until someone asks for one. Called with interrupts off.
 //!
-//! Book: chapter 4, "IRQs and Interrupts".
+//! Book: ch. 4, "IRQs and Interrupts".
 //! Linux: 2.6.38 `i8259.c`.
 
 use crate::base::insn::{inb, outb};

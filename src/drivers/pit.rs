@@ -1,7 +1,7 @@
 //! The 8254 timer: channel 0 is the tick, or the watchdog's where the local APICs tick; channel 2 a
 //! yardstick.
 //!
-//! Book: chapter 6, "Programmable Interval Timer (PIT)".
+//! Book: ch. 6, "Programmable Interval Timer (PIT)".
 //! Linux: 2.6.38 `i8253.c`, `HZ`.
 
 use crate::base::insn::outb;

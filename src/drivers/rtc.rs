@@ -1,6 +1,6 @@
 //! The time of day: read from the clock chip once, at boot, and counted on by the time-stamp counter.
 //!
-//! Book: chapter 6, "Real Time Clock (RTC)", "The Time of Day".
+//! Book: ch. 6, "Real Time Clock (RTC)", "The Time of Day".
 //! Linux: 2.6.38 `read_persistent_clock`, `getboottime`.
 
 use core::sync::atomic::{AtomicU64, Ordering};

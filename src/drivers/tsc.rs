@@ -3,8 +3,8 @@
 //! The counter's rate is measured once against the PIT's second channel, whose
 //! rate is the same on every PC. Reading the time takes no lock.
 //!
-//! Book: chapter 6, "Time Stamp Counter".
-//! SDM: volume 3, 17.17 "Time-Stamp Counter".
+//! Book: ch. 6, "Time Stamp Counter".
+//! SDM: vol. 3, 17.17 "Time-Stamp Counter".
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

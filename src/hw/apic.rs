@@ -1,11 +1,11 @@
 #![forbid(unsafe_code)]
 //! Registers and commands of the local APIC and the I/O APIC.
 //!
-//! Offsets and bits only; `arch::x86::{lapic, ioapic}` reach the registers.
+//! Only offsets and bits; `arch::x86::irq::{lapic, ioapic}` access the registers.
 //!
-//! Book: chapter 4, "The Advanced Programmable Interrupt Controller".
+//! Book: ch. 4, "The Advanced Programmable Interrupt Controller".
 //! Linux: 2.6.38 `asm/apicdef.h`, `asm/io_apic.h`, `asm/irq_vectors.h`.
-//! SDM: volume 3, 10.4 "Local APIC", 10.6 "Issuing Interprocessor Interrupts".
+//! SDM: vol. 3, 10.4 "Local APIC", 10.6 "Issuing Interprocessor Interrupts".
 //! Intel 82093AA datasheet, 3.2 "I/O APIC Registers".
 
 /// Offsets of local APIC registers, in bytes.
@@ -23,36 +23,36 @@ pub const APIC_LVTERR: u32 = 0x370;
 pub const APIC_TMICT: u32 = 0x380;
 pub const APIC_TMCCT: u32 = 0x390;
 pub const APIC_TDCR: u32 = 0x3e0;
-/// Bytes that the registers span.
+/// Size of the local APIC's registers in bytes.
 pub const APIC_REGISTER_BYTES: u32 = 0x400;
 
-/// Spurious-interrupt register: the APIC is enabled.
+/// Spurious-interrupt register: enables the APIC.
 pub const APIC_SPIV_APIC_ENABLED: u32 = 1 << 8;
-/// Local vector table: this source is off.
+/// Local vector table: masks this source.
 pub const APIC_LVT_MASKED: u32 = 1 << 16;
-/// Local vector table: the timer starts over by itself.
+/// Local vector table: the timer restarts by itself.
 pub const APIC_LVT_TIMER_PERIODIC: u32 = 1 << 17;
-/// Local vector table: an NMI, whatever the vector says.
+/// Local vector table: delivers an NMI, regardless of the vector.
 pub const APIC_MODE_NMI: u32 = 4 << 8;
-/// Local vector table: the 8259s say which vector.
+/// Local vector table: the 8259s supply the vector.
 pub const APIC_MODE_EXTINT: u32 = 7 << 8;
 /// Timer divider: by 16.
 pub const APIC_TDR_DIV_16: u32 = 3;
-/// Interrupt command: not taken by the bus yet.
+/// Interrupt command: the message has not been sent yet.
 pub const APIC_ICR_BUSY: u32 = 1 << 12;
 
-/// Vectors of the kernel's own interrupts, by Linux's numbers.
+/// Vector of spurious interrupts (this and the following are Linux's numbers).
 pub const SPURIOUS_APIC_VECTOR: u8 = 0xff;
 pub const ERROR_APIC_VECTOR: u8 = 0xfe;
-/// Look at need_resched on the way out.
+/// Vector that makes a CPU check need_resched on the way out.
 pub const RESCHEDULE_VECTOR: u8 = 0xfd;
-/// Run a function for another CPU.
+/// Vector that makes a CPU run a function for another.
 pub const CALL_FUNCTION_VECTOR: u8 = 0xfc;
-/// Stand still: another CPU is dying.
+/// Vector that halts a CPU: another one is dying.
 pub const REBOOT_VECTOR: u8 = 0xf8;
-/// First of the flush vectors: one for each slot (Linux has 8 of them).
+/// First of the TLB flush vectors, one for each slot (Linux has 8).
 pub const INVALIDATE_TLB_VECTOR_START: u8 = 0xf0;
-/// The tick of each CPU.
+/// Vector of each CPU's tick.
 pub const LOCAL_TIMER_VECTOR: u8 = 0xef;
 
 const DELIVERY_INIT: u32 = 5 << 8;
@@ -60,7 +60,7 @@ const DELIVERY_STARTUP: u32 = 6 << 8;
 const LEVEL_ASSERT: u32 = 1 << 14;
 const TRIGGER_LEVEL: u32 = 1 << 15;
 
-/// What one CPU can send another; [`Ipi::icr`] is the low word of the command.
+/// A message from one CPU to another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ipi {
     /// An interrupt with this vector.
@@ -69,14 +69,14 @@ pub enum Ipi {
     Nmi,
     /// Reset, and wait for a start-up message.
     InitAssert,
-    /// End of the INIT message; old APICs want it.
+    /// End of the INIT message, which old APICs need.
     InitDeassert,
     /// Start in real mode at this page (physical address / 4096).
     Startup(u8),
 }
 
 impl Ipi {
-    /// Low word of the interrupt command register, destination by number.
+    /// Returns the low word of the interrupt command register, for a destination by number.
     pub const fn icr(self) -> u32 {
         match self {
             Ipi::Fixed(vector) => LEVEL_ASSERT | vector as u32,
@@ -88,42 +88,42 @@ impl Ipi {
     }
 }
 
-/// The high word of the command: who is meant.
+/// Returns the high word of the interrupt command: the destination.
 pub const fn icr2(apic_id: u8) -> u32 {
     (apic_id as u32) << 24
 }
 
-/// Index register of the I/O APIC, and the one behind it.
+/// Offsets of the I/O APIC's index register, and of its data window.
 pub const IOREGSEL: u32 = 0x00;
 pub const IOWIN: u32 = 0x10;
-/// Bytes that its registers span.
+/// Size of the I/O APIC's registers in bytes.
 pub const IOAPIC_REGISTER_BYTES: u32 = 0x20;
-/// Version and number of lines.
+/// Register with the version and the number of lines.
 pub const IOAPICVER: u32 = 1;
-/// First of two words for line 0.
+/// First of the two registers for line 0.
 pub const IOREDTBL: u32 = 0x10;
 
-/// How a line asks for attention.
+/// Polarity and trigger mode of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Trigger {
-    /// The line is low when it asks.
+    /// Whether the line is low while it requests an interrupt.
     pub active_low: bool,
-    /// It asks as long as it is active, not at the edge.
+    /// Whether the line requests as long as it is active, not only at the edge.
     pub level: bool,
 }
 
-/// One line of the I/O APIC: where its interrupt goes.
+/// The routing of one line of the I/O APIC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RedirectionEntry {
     pub vector: u8,
-    /// The local APIC that gets it.
+    /// The local APIC that gets the interrupt.
     pub apic_id: u8,
     pub trigger: Trigger,
     pub masked: bool,
 }
 
 impl RedirectionEntry {
-    /// Low and high word.
+    /// Returns the low and the high word of the entry.
     pub const fn words(self) -> (u32, u32) {
         let low = self.vector as u32
             | (self.trigger.active_low as u32) << 13
@@ -133,7 +133,7 @@ impl RedirectionEntry {
     }
 }
 
-/// Number of lines, from the version register.
+/// Returns the number of lines, from the version register.
 pub const fn ioapic_lines(version: u32) -> u32 {
     (version >> 16 & 0xff) + 1
 }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn commands_have_the_words_of_the_manual() {
-        // SDM volume 3, 8.4.4.1: broadcasts there use 000C4500H and 000C46xxH; to one CPU the
+        // SDM: vol. 3, 8.4.4.1: broadcasts there use 000C4500H and 000C46xxH; to one CPU the
         // shorthand bits are 0, and a level INIT has its trigger bit.
         assert_eq!(Ipi::InitAssert.icr(), 0xc500);
         assert_eq!(Ipi::InitDeassert.icr(), 0x8500);
@@ -183,7 +183,7 @@ mod tests {
         for (i, a) in all.iter().enumerate() {
             assert!(!all[..i].contains(a));
         }
-        // SDM volume 3, 10.9: the low four bits of the spurious vector are ones on old CPUs.
+        // SDM: vol. 3, 10.9: the low four bits of the spurious vector are ones on old CPUs.
         assert_eq!(SPURIOUS_APIC_VECTOR & 0xf, 0xf);
     }
 }

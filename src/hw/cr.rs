@@ -1,13 +1,12 @@
 #![forbid(unsafe_code)]
-//! CR0, CR3 and CR4: how the processor runs, and which address space.
+//! CR0, CR3 and CR4: the processor's modes, and its address space.
 //!
-//! CR0.TS makes the first FPU instruction after a switch raise #NM; CR4.TSD
-//! makes `rdtsc` fault for tasks that asked for it. The boot code sets the
-//! rest once.
+//! CR0.TS makes the first FPU instruction after a switch raise #NM; CR4.TSD makes `rdtsc` fault for
+//! tasks that requested it. The boot code sets the other bits once.
 //!
-//! Book: chapter 2, "Paging in Hardware"; chapter 3, "Saving and Loading the FPU, MMX, and XMM Registers".
+//! Book: ch. 2, "Paging in Hardware"; ch. 3, "Saving and Loading the FPU, MMX, and XMM Registers".
 //! Linux: `asm/processor-flags.h` (`X86_CR0_*`, `X86_CR4_*`).
-//! SDM: volume 3, 2.5 "Control Registers".
+//! SDM: vol. 3, 2.5 "Control Registers".
 
 use bitflags::bitflags;
 
@@ -28,15 +27,15 @@ bitflags! {
         const ET = 1 << 4;
         /// Numeric error: x87 errors raise #MF, not an interrupt.
         const NE = 1 << 5;
-        /// Write protect: ring 0 too obeys read-only pages (copy on write needs it).
+        /// Write protect: ring 0 obeys read-only pages too (copy on write needs it).
         const WP = 1 << 16;
         /// Alignment mask: lets EFLAGS.AC take effect.
         const AM = 1 << 18;
-        /// Not write-through.
+        /// Not write-through: disables write-back caching.
         const NW = 1 << 29;
         /// Cache disable.
         const CD = 1 << 30;
-        /// Paging.
+        /// Paging enable.
         const PG = 1 << 31;
     }
 }
@@ -66,7 +65,7 @@ bitflags! {
         const TSD = 1 << 2;
         /// Debugging extensions: DR4 and DR5 raise #UD.
         const DE = 1 << 3;
-        /// 4 MiB pages.
+        /// Page-size extensions: allows 4 MiB pages.
         const PSE = 1 << 4;
         /// 36-bit physical addresses by a third table level.
         const PAE = 1 << 5;
@@ -74,7 +73,7 @@ bitflags! {
         const MCE = 1 << 6;
         /// Global pages survive a CR3 write.
         const PGE = 1 << 7;
-        /// `rdpmc` in ring 3.
+        /// Allows `rdpmc` in ring 3.
         const PCE = 1 << 8;
         /// FXSAVE and FXRSTOR keep SSE state; SSE may be used.
         const OSFXSR = 1 << 9;
@@ -96,7 +95,7 @@ bitflags! {
 }
 
 impl Cr0 {
-    /// Loading this value raises no #GP: paging needs protection, NW needs CD.
+    /// Returns whether loading this value does not raise #GP: paging needs protection, NW needs CD.
     pub const fn is_valid(self) -> bool {
         let paging = !self.contains(Cr0::PG) || self.contains(Cr0::PE);
         let cache = !self.contains(Cr0::NW) || self.contains(Cr0::CD);

@@ -1,25 +1,25 @@
 #![forbid(unsafe_code)]
 //! The debug registers' status and control: DR6 and DR7.
 //!
-//! DR0–DR3 hold linear addresses, DR7 says which of them break, on what, and
-//! over how many bytes. A task's request is checked here before it may reach
-//! the processor; `__switch_to_xtra` loads the registers of tasks that have one.
+//! DR0–DR3 hold linear addresses. DR7 enables each of them and gives the kind of access and the
+//! length. The code here checks a task's request before it reaches the processor;
+//! `__switch_to_xtra` loads the registers of a task with breakpoints.
 //!
-//! Book: chapter 3, "Performing the Process Switch" (step on the debug registers).
+//! Book: ch. 3, "Performing the Process Switch" (step on the debug registers).
 //! Linux: `asm/debugreg.h` (`DR_*`), the checks of ptrace's `POKEUSR`.
-//! SDM: volume 3, 17.2 "Debug Registers".
+//! SDM: vol. 3, 17.2 "Debug Registers".
 
 use bitflags::bitflags;
 
-/// Breakpoint registers, DR0–DR3.
+/// Number of breakpoint registers, DR0–DR3.
 pub const HBP_NUM: usize = 4;
-/// DR6 as after reset: its reserved bits read as ones.
+/// DR6 after reset: its reserved bits read as ones.
 pub const DR6_RESERVED: u32 = 0xffff_0ff0;
 /// DR7 with no breakpoint: bit 10 reads as one.
 pub const DR7_EMPTY: u32 = 1 << 10;
 
 bitflags! {
-    /// Debug status: why #DB was raised. The processor never clears it.
+    /// Debug status: the reasons for #DB. The processor never clears it.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     #[repr(transparent)]
     pub struct Dr6: u32 {
@@ -41,25 +41,25 @@ bitflags! {
 }
 
 bitflags! {
-    /// Debug control, but for the R/W and LEN fields in its upper half.
+    /// Debug control, without the R/W and LEN fields in its upper half.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     #[repr(transparent)]
     pub struct Dr7: u32 {
-        /// Breakpoint 0, until the next hardware task switch.
+        /// Enables breakpoint 0 until the next hardware task switch.
         const L0 = 1 << 0;
-        /// Breakpoint 0.
+        /// Enables breakpoint 0.
         const G0 = 1 << 1;
-        /// Breakpoint 1, until the next hardware task switch.
+        /// Enables breakpoint 1 until the next hardware task switch.
         const L1 = 1 << 2;
-        /// Breakpoint 1.
+        /// Enables breakpoint 1.
         const G1 = 1 << 3;
-        /// Breakpoint 2, until the next hardware task switch.
+        /// Enables breakpoint 2 until the next hardware task switch.
         const L2 = 1 << 4;
-        /// Breakpoint 2.
+        /// Enables breakpoint 2.
         const G2 = 1 << 5;
-        /// Breakpoint 3, until the next hardware task switch.
+        /// Enables breakpoint 3 until the next hardware task switch.
         const L3 = 1 << 6;
-        /// Breakpoint 3.
+        /// Enables breakpoint 3.
         const G3 = 1 << 7;
         /// Exact local breakpoints (ignored since the P6).
         const LE = 1 << 8;
@@ -72,19 +72,19 @@ bitflags! {
     }
 }
 
-/// On what a breakpoint breaks: the R/W field.
+/// The kind of access that triggers a breakpoint: the R/W field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum BreakOn {
     /// Execution of the instruction at the address.
     Execute = 0,
-    /// Writes.
+    /// Data writes.
     Write = 1,
     /// Reads and writes, but not execution.
     ReadWrite = 3,
 }
 
-/// Over how many bytes: the LEN field. The address must be aligned to it.
+/// The length of a breakpoint: the LEN field. The address must be aligned to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum BreakLen {
@@ -96,43 +96,42 @@ pub enum BreakLen {
     Four = 3,
 }
 
-/// Why a program's debug registers are refused. The caller answers EIO or EINVAL.
+/// The reason for which a program's debug registers are refused. The caller returns EIO or EINVAL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DebugRegError {
-    /// R/W and LEN of this breakpoint (0–3) are a combination that is undefined,
-    /// or an I/O breakpoint.
+    /// R/W and LEN of this breakpoint (0–3) are an undefined combination, or an I/O breakpoint.
     Control { index: usize, field: u8 },
-    /// General detect: it would stop the kernel, not the program.
+    /// General detect is set, which would stop the kernel, not the program.
     GeneralDetect,
-    /// The breakpoint (0–3) lies beyond what ring 3 may touch.
+    /// The breakpoint (0–3) lies beyond the user's address space.
     Address { index: usize, address: u32 },
 }
 
 impl Dr7 {
-    /// The same with breakpoint `index` (0–3) enabled locally, as Linux does.
+    /// Returns this value with breakpoint `index` (0–3) enabled locally, as Linux enables it.
     pub const fn enable(self, index: usize, on: BreakOn, len: BreakLen) -> Self {
         let field = (on as u32 | (len as u32) << 2) << Self::field_shift(index);
         let cleared = self.disable(index).bits();
         Dr7::from_bits_retain(cleared | field | 1 << (index * 2))
     }
 
-    /// The same without breakpoint `index` (0–3), its field cleared.
+    /// Returns this value without breakpoint `index` (0–3), with its field cleared.
     pub const fn disable(self, index: usize) -> Self {
         let bits = self.bits() & !(0xf << Self::field_shift(index)) & !(3 << (index * 2));
         Dr7::from_bits_retain(bits)
     }
 
-    /// Breakpoint `index` (0–3) is on, locally or globally.
+    /// Returns whether breakpoint `index` (0–3) is enabled, locally or globally.
     pub const fn enabled(self, index: usize) -> bool {
         self.bits() >> (index * 2) & 3 != 0
     }
 
-    /// Any breakpoint is on: what decides whether the switch must load DR0–DR3.
+    /// Returns whether any breakpoint is enabled, so that the switch must load DR0–DR3.
     pub const fn any_enabled(self) -> bool {
         self.bits() & 0xff != 0
     }
 
-    /// R/W (bits 0–1) and LEN (bits 2–3) of breakpoint `index` (0–3), raw.
+    /// Returns R/W (bits 0–1) and LEN (bits 2–3) of breakpoint `index` (0–3), raw.
     pub const fn field(self, index: usize) -> u8 {
         (self.bits() >> Self::field_shift(index) & 0xf) as u8
     }
@@ -142,17 +141,17 @@ impl Dr7 {
         16 + index * 4
     }
 
-    /// Whether the hardware defines this combination of R/W and LEN, and a
-    /// program may have it: no 8-byte length, no I/O, and one byte to execute.
+    /// Returns whether the hardware defines this combination of R/W and LEN and a program may use
+    /// it: no 8-byte length, no I/O, and one byte for execution.
     const fn field_is_valid(field: u8) -> bool {
         let (on, len) = (field & 3, field >> 2);
         on != 2 && len != 2 && (on != 0 || len == 0)
     }
 }
 
-/// May a program have these registers? `task_size` is the end of what ring 3 can
-/// address. A breakpoint that is off needs a valid field too, as in Linux. Returns
-/// the value for DR7, reserved bits as the processor wants them.
+/// Checks whether a program may have these registers, and returns the value for DR7 with the
+/// reserved bits that the processor requires. `task_size` is the end of the user's address space. A
+/// disabled breakpoint needs a valid field too, as in Linux.
 pub fn check(addresses: &[u32; HBP_NUM], dr7: u32, task_size: u32) -> Result<Dr7, DebugRegError> {
     let wanted = Dr7::from_bits_truncate(dr7);
     if wanted.contains(Dr7::GD) {
@@ -163,7 +162,7 @@ pub fn check(addresses: &[u32; HBP_NUM], dr7: u32, task_size: u32) -> Result<Dr7
         if !Dr7::field_is_valid(field) {
             return Err(DebugRegError::Control { index, field });
         }
-        // A breakpoint covers up to four bytes: the last must be ring 3's too.
+        // A breakpoint covers up to four bytes, and the last must belong to ring 3 too.
         if wanted.enabled(index) && address > task_size - 4 {
             return Err(DebugRegError::Address { index, address });
         }

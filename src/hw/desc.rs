@@ -1,18 +1,17 @@
 #![forbid(unsafe_code)]
 //! Segment descriptors and selectors, and the numbers of Linux's GDT.
 //!
-//! A descriptor is eight bytes whose base and limit lie scattered for the sake
-//! of the 80286; here they are put together and taken apart. The per-CPU GDT,
-//! `load_TLS` and the LDT build their entries with these functions, on any
-//! stack: nothing here touches the machine.
+//! A descriptor is eight bytes in which base and limit are scattered, for the sake of the 80286;
+//! these functions compose and decompose them. The per-CPU GDT, `load_TLS` and the LDT use them, on
+//! any stack: nothing here touches the machine.
 //!
-//! Book: chapter 2, "Segmentation in Hardware", "The Linux GDT".
+//! Book: ch. 2, "Segmentation in Hardware", "The Linux GDT".
 //! Linux: `struct desc_struct`, `asm/segment.h`, `asm/desc_defs.h`.
-//! SDM: volume 3, 3.4.2 "Segment Selectors", 3.4.5 "Segment Descriptors".
+//! SDM: vol. 3, 3.4.2 "Segment Selectors", 3.4.5 "Segment Descriptors".
 
 use core::fmt;
 
-/// Entries in each CPU's GDT.
+/// Number of entries in each CPU's GDT.
 pub const GDT_ENTRIES: usize = 32;
 /// Size of the GDT in bytes; its limit register holds one less.
 pub const GDT_SIZE: usize = GDT_ENTRIES * 8;
@@ -21,56 +20,56 @@ pub const GDT_SIZE: usize = GDT_ENTRIES * 8;
 pub const GDT_ENTRY_TLS_MIN: usize = 6;
 /// Last of the three thread-local-storage entries.
 pub const GDT_ENTRY_TLS_MAX: usize = 8;
-/// How many TLS entries a task has.
+/// Number of TLS entries of a task.
 pub const GDT_ENTRY_TLS_ENTRIES: usize = GDT_ENTRY_TLS_MAX - GDT_ENTRY_TLS_MIN + 1;
 
-/// Flat kernel code.
+/// Entry of the flat kernel code segment.
 pub const GDT_ENTRY_KERNEL_CS: usize = 12;
-/// Flat kernel data; SYSENTER requires that it follow the code entry.
+/// Entry of the flat kernel data segment; SYSENTER requires that it follow the code entry.
 pub const GDT_ENTRY_KERNEL_DS: usize = 13;
-/// Flat user code; SYSEXIT requires that it lie 16 bytes after kernel code.
+/// Entry of the flat user code segment; SYSEXIT requires that it lie 16 bytes after kernel code.
 pub const GDT_ENTRY_DEFAULT_USER_CS: usize = 14;
-/// Flat user data; SYSEXIT requires that it lie 24 bytes after kernel code.
+/// Entry of the flat user data segment; SYSEXIT requires that it lie 24 bytes after kernel code.
 pub const GDT_ENTRY_DEFAULT_USER_DS: usize = 15;
-/// This CPU's task-state segment.
+/// Entry of this CPU's task-state segment.
 pub const GDT_ENTRY_TSS: usize = 16;
-/// The LDT of the running address space.
+/// Entry of the LDT of the running address space.
 pub const GDT_ENTRY_LDT: usize = 17;
-/// The 16-bit stack that hides the kernel's esp from 16-bit user code.
+/// Entry of the 16-bit stack that hides the kernel's esp from 16-bit user code.
 pub const GDT_ENTRY_ESPFIX_SS: usize = 26;
-/// This CPU's per-CPU area, in %fs while in the kernel.
+/// Entry of the per-CPU area, in %fs while in the kernel.
 pub const GDT_ENTRY_PERCPU: usize = 27;
-/// This CPU's stack canary (%gs:20 in kernels built with it).
+/// Entry of this CPU's stack canary (%gs:20 in kernels built with it).
 pub const GDT_ENTRY_STACK_CANARY: usize = 28;
-/// The TSS of the double-fault task.
+/// Entry of the TSS of the double-fault task.
 pub const GDT_ENTRY_DOUBLEFAULT_TSS: usize = 31;
 
-/// `__KERNEL_CS`, 0x60.
+/// Selector of the kernel's code segment (`__KERNEL_CS`), 0x60.
 #[doc(alias = "__KERNEL_CS")]
 pub const KERNEL_CS: Selector = Selector::gdt(GDT_ENTRY_KERNEL_CS, 0);
-/// `__KERNEL_DS`, 0x68.
+/// Selector of the kernel's data segment (`__KERNEL_DS`), 0x68.
 #[doc(alias = "__KERNEL_DS")]
 pub const KERNEL_DS: Selector = Selector::gdt(GDT_ENTRY_KERNEL_DS, 0);
-/// `__USER_CS`, 0x73.
+/// Selector of the user's code segment (`__USER_CS`), 0x73.
 #[doc(alias = "__USER_CS")]
 pub const USER_CS: Selector = Selector::gdt(GDT_ENTRY_DEFAULT_USER_CS, 3);
-/// `__USER_DS`, 0x7b.
+/// Selector of the user's data segment (`__USER_DS`), 0x7b.
 #[doc(alias = "__USER_DS")]
 pub const USER_DS: Selector = Selector::gdt(GDT_ENTRY_DEFAULT_USER_DS, 3);
-/// Selector of this CPU's TSS, 0x80: what `str` reads.
+/// Selector of this CPU's TSS, 0x80, which `str` reads.
 pub const TSS_SELECTOR: Selector = Selector::gdt(GDT_ENTRY_TSS, 0);
-/// Selector of the LDT, 0x88: what `sldt` reads while one is loaded.
+/// Selector of the LDT, 0x88, which `sldt` reads while an LDT is loaded.
 pub const LDT_SELECTOR: Selector = Selector::gdt(GDT_ENTRY_LDT, 0);
-/// `__ESPFIX_SS`, 0xd0.
+/// Selector of the 16-bit stack (`__ESPFIX_SS`), 0xd0.
 #[doc(alias = "__ESPFIX_SS")]
 pub const ESPFIX_SS: Selector = Selector::gdt(GDT_ENTRY_ESPFIX_SS, 0);
-/// `__KERNEL_PERCPU`, 0xd8: %fs while in the kernel.
+/// Selector of the per-CPU area (`__KERNEL_PERCPU`), 0xd8; in %fs while in the kernel.
 #[doc(alias = "__KERNEL_PERCPU")]
 pub const KERNEL_PERCPU: Selector = Selector::gdt(GDT_ENTRY_PERCPU, 0);
-/// `__KERNEL_STACK_CANARY`, 0xe0.
+/// Selector of the stack canary (`__KERNEL_STACK_CANARY`), 0xe0.
 #[doc(alias = "__KERNEL_STACK_CANARY")]
 pub const KERNEL_STACK_CANARY: Selector = Selector::gdt(GDT_ENTRY_STACK_CANARY, 0);
-/// Selector of the double-fault TSS, 0xf8: what IDT vector 8 names.
+/// Selector of the double-fault TSS, 0xf8, which IDT vector 8 names.
 pub const DOUBLEFAULT_TSS_SELECTOR: Selector = Selector::gdt(GDT_ENTRY_DOUBLEFAULT_TSS, 0);
 
 /// A segment selector: index (bits 3–15), table (bit 2), privilege (bits 0–1).
@@ -79,36 +78,36 @@ pub const DOUBLEFAULT_TSS_SELECTOR: Selector = Selector::gdt(GDT_ENTRY_DOUBLEFAU
 pub struct Selector(pub u16);
 
 impl Selector {
-    /// The null selector: loading it into ds, es, fs or gs is allowed, using it is not.
+    /// The null selector, which may be loaded into ds, es, fs or gs but not used.
     pub const NULL: Selector = Selector(0);
 
-    /// Selector of GDT entry `index` (0–8191) with requested privilege `rpl` (0–3).
+    /// Returns the selector of GDT entry `index` (0–8191) with requested privilege `rpl` (0–3).
     pub const fn gdt(index: usize, rpl: u8) -> Self {
         assert!(index < 8192 && rpl < 4);
         Selector((index as u16) << 3 | rpl as u16)
     }
 
-    /// Selector of LDT entry `index` (0–8191) with requested privilege `rpl` (0–3).
+    /// Returns the selector of LDT entry `index` (0–8191) with requested privilege `rpl` (0–3).
     pub const fn ldt(index: usize, rpl: u8) -> Self {
         Selector(Self::gdt(index, rpl).0 | 1 << 2)
     }
 
-    /// Number of the entry in its table.
+    /// Returns the number of the entry in its table.
     pub const fn index(self) -> usize {
         (self.0 >> 3) as usize
     }
 
-    /// Requested privilege level, 0–3.
+    /// Returns the requested privilege level, 0–3.
     pub const fn rpl(self) -> u8 {
         (self.0 & 3) as u8
     }
 
-    /// The table-indicator bit: true for the LDT, false for the GDT.
+    /// Returns the table-indicator bit: true for the LDT, false for the GDT.
     pub const fn ti(self) -> bool {
         self.0 & 1 << 2 != 0
     }
 
-    /// The 16 bits as an instruction takes them.
+    /// Returns the 16 bits for an instruction.
     pub const fn bits(self) -> u16 {
         self.0
     }
@@ -143,7 +142,7 @@ pub const TYPE_CODE_XR: u8 = 0xa;
 pub const TYPE_LDT: u8 = 0x2;
 /// System type (S = 0): 32-bit TSS, available.
 pub const TYPE_TSS_AVAILABLE: u8 = 0x9;
-/// System type (S = 0): 32-bit TSS, busy: what `ltr` turns an available one into.
+/// System type (S = 0): 32-bit TSS, busy; `ltr` changes an available one into it.
 pub const TYPE_TSS_BUSY: u8 = 0xb;
 
 /// An eight-byte segment descriptor, as two words like Linux's `desc_struct`.
@@ -165,25 +164,24 @@ impl DescStruct {
     /// The all-zero descriptor: not present, unusable.
     pub const EMPTY: DescStruct = DescStruct { a: 0, b: 0 };
 
-    /// Flat 4 GiB code segment, execute/read, 32-bit.
+    /// Returns a flat 4 GiB code segment, execute/read, 32-bit.
     pub const fn flat_code(dpl: u8) -> Self {
         Self::segment(0, u32::MAX, TYPE_CODE_XR, dpl)
     }
 
-    /// Flat 4 GiB data segment, read/write, 32-bit.
+    /// Returns a flat 4 GiB data segment, read/write, 32-bit.
     pub const fn flat_data(dpl: u8) -> Self {
         Self::segment(0, u32::MAX, TYPE_DATA_RW, dpl)
     }
 
-    /// Read/write data segment at linear address `base`; `limit_bytes` is the
-    /// last valid offset. From 1 MiB on, the limit counts pages and is rounded
-    /// up to the end of its page.
+    /// Returns a read/write data segment at linear address `base`; `limit_bytes` is the last valid
+    /// offset. From 1 MiB on, the limit counts pages and is rounded up to the end of its page.
     pub const fn data(base: u32, limit_bytes: u32, dpl: u8) -> Self {
         Self::segment(base, limit_bytes, TYPE_DATA_RW, dpl)
     }
 
-    /// Available 32-bit TSS at linear address `base`; `limit_bytes` is the
-    /// offset of its last byte.
+    /// Returns an available 32-bit TSS at linear address `base`; `limit_bytes` is the offset of its
+    /// last byte.
     pub const fn tss(base: u32, limit_bytes: u32) -> Self {
         Self::pack(
             base,
@@ -192,7 +190,7 @@ impl DescStruct {
         )
     }
 
-    /// LDT of `entries` descriptors (1–8192) at linear address `base`.
+    /// Returns an LDT of `entries` descriptors (1–8192) at linear address `base`.
     pub const fn ldt(base: u32, entries: u32) -> Self {
         assert!(entries >= 1 && entries <= 8192);
         Self::pack(base, entries * 8 - 1, (TYPE_LDT as u32) << TYPE_SHIFT | P)
@@ -212,8 +210,8 @@ impl DescStruct {
         Self::from_parts(base, limit, attributes | g)
     }
 
-    /// Scatters `base` and the raw 20-bit `limit` into the two words and adds
-    /// `attributes`, which is already in the position it has in `b`.
+    /// Scatters `base` and the raw 20-bit `limit` into the two words and adds `attributes`, which
+    /// already has its position in `b`.
     pub const fn from_parts(base: u32, limit: u32, attributes: u32) -> Self {
         DescStruct {
             a: (base & 0xffff) << 16 | limit & 0xffff,
@@ -224,7 +222,7 @@ impl DescStruct {
         }
     }
 
-    /// From the eight bytes read as one little-endian number.
+    /// Returns the descriptor of eight bytes given as one little-endian number.
     pub const fn from_u64(raw: u64) -> Self {
         DescStruct {
             a: raw as u32,
@@ -232,22 +230,22 @@ impl DescStruct {
         }
     }
 
-    /// The eight bytes as one little-endian number.
+    /// Returns the eight bytes as one little-endian number.
     pub const fn as_u64(self) -> u64 {
         (self.b as u64) << 32 | self.a as u64
     }
 
-    /// Linear address of the segment's first byte.
+    /// Returns the linear address of the segment's first byte.
     pub const fn base(self) -> u32 {
         self.b & 0xff00_0000 | (self.b & 0xff) << 16 | self.a >> 16
     }
 
-    /// The 20-bit limit as stored: in bytes, or in pages when [`Self::page_granular`].
+    /// Returns the stored 20-bit limit: in bytes, or in pages if [`Self::page_granular`].
     pub const fn limit_raw(self) -> u32 {
         self.b & 0x000f_0000 | self.a & 0xffff
     }
 
-    /// Offset of the last byte inside the segment.
+    /// Returns the offset of the last byte inside the segment.
     pub const fn limit_bytes(self) -> u32 {
         if self.page_granular() {
             self.limit_raw() << 12 | 0xfff
@@ -256,47 +254,47 @@ impl DescStruct {
         }
     }
 
-    /// The four type bits; their meaning depends on [`Self::is_code_or_data`].
+    /// Returns the four type bits, whose meaning depends on [`Self::is_code_or_data`].
     pub const fn segment_type(self) -> u8 {
         (self.b >> TYPE_SHIFT & 0xf) as u8
     }
 
-    /// The S bit: a code or data segment, not a system one.
+    /// Returns the S bit: set for a code or data segment, clear for a system segment.
     pub const fn is_code_or_data(self) -> bool {
         self.b & S != 0
     }
 
-    /// A code segment (S set and type bit 3 set).
+    /// Returns whether this is a code segment (S set and type bit 3 set).
     pub const fn is_code(self) -> bool {
         self.is_code_or_data() && self.segment_type() & 8 != 0
     }
 
-    /// Descriptor privilege level, 0–3.
+    /// Returns the descriptor privilege level, 0–3.
     pub const fn dpl(self) -> u8 {
         (self.b >> DPL_SHIFT & 3) as u8
     }
 
-    /// The P bit.
+    /// Returns the P bit: the segment is present.
     pub const fn present(self) -> bool {
         self.b & P != 0
     }
 
-    /// The AVL bit, free for software (`useable` in a `user_desc`).
+    /// Returns the AVL bit, which is free for software (`useable` in a `user_desc`).
     pub const fn available(self) -> bool {
         self.b & AVL != 0
     }
 
-    /// The D/B bit: 32-bit operands and stack.
+    /// Returns the D/B bit: 32-bit operands and stack.
     pub const fn is_32bit(self) -> bool {
         self.b & D_B != 0
     }
 
-    /// The G bit: the limit counts 4 KiB pages.
+    /// Returns the G bit: the limit counts 4 KiB pages.
     pub const fn page_granular(self) -> bool {
         self.b & G != 0
     }
 
-    /// All 64 bits are zero.
+    /// Returns whether all 64 bits are zero.
     #[doc(alias = "desc_empty")]
     pub const fn is_empty(self) -> bool {
         self.a | self.b == 0

@@ -1,13 +1,12 @@
 #![forbid(unsafe_code)]
 //! EFLAGS: the flags that a switch must carry with the task.
 //!
-//! `switch_to` pushes and pops the whole register, since IOPL, NT and AC belong
-//! to a task, and IF to the moment. Used by the entry code's checks, `iopl`,
-//! `copy_thread` and the reports.
+//! `switch_to` pushes and pops the whole register, since IOPL, NT and AC belong to a task. The
+//! entry code's checks, `iopl`, `copy_thread` and the reports use this type.
 //!
-//! Book: chapter 3, "The switch_to macro".
+//! Book: ch. 3, "The switch_to macro".
 //! Linux: `asm/processor-flags.h` (`X86_EFLAGS_*`).
-//! SDM: volume 1, 3.4.3 "EFLAGS Register"; volume 3, 2.3 "System Flags and Fields".
+//! SDM: vol. 1, 3.4.3 "EFLAGS Register"; vol. 3, 2.3 "System Flags and Fields".
 
 use bitflags::bitflags;
 
@@ -16,25 +15,25 @@ bitflags! {
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
     #[repr(transparent)]
     pub struct Eflags: u32 {
-        /// Carry.
+        /// Carry flag.
         const CF = 1 << 0;
         /// Bit 1, which is always 1.
         const FIXED = 1 << 1;
-        /// Parity.
+        /// Parity flag.
         const PF = 1 << 2;
-        /// Auxiliary carry.
+        /// Auxiliary carry flag.
         const AF = 1 << 4;
-        /// Zero.
+        /// Zero flag.
         const ZF = 1 << 6;
-        /// Sign.
+        /// Sign flag.
         const SF = 1 << 7;
-        /// Trap: #DB after each instruction.
+        /// Trap flag: #DB after each instruction.
         const TF = 1 << 8;
-        /// Interrupts enabled.
+        /// Interrupt flag: interrupts are enabled.
         const IF = 1 << 9;
-        /// Direction of the string instructions.
+        /// Direction flag of the string instructions.
         const DF = 1 << 10;
-        /// Overflow.
+        /// Overflow flag.
         const OF = 1 << 11;
         /// Both bits of the I/O privilege level.
         const IOPL = 3 << 12;
@@ -50,16 +49,16 @@ bitflags! {
         const VIF = 1 << 19;
         /// Virtual interrupt pending.
         const VIP = 1 << 20;
-        /// Writable where CPUID exists.
+        /// ID flag, which is writable where CPUID exists.
         const ID = 1 << 21;
     }
 }
 
 impl Eflags {
-    /// 0x202: what a new task starts with, in `ret_from_fork` and in ring 3.
+    /// Flags of a new task, in `ret_from_fork` and in ring 3: 0x202.
     pub const NEW_TASK: Eflags = Eflags::FIXED.union(Eflags::IF);
 
-    /// What a program may change by `sigreturn` or ptrace.
+    /// The flags that a program may change by `sigreturn` or ptrace.
     pub const USER: Eflags = Eflags::CF
         .union(Eflags::PF)
         .union(Eflags::AF)
@@ -71,12 +70,12 @@ impl Eflags {
         .union(Eflags::RF)
         .union(Eflags::AC);
 
-    /// The I/O privilege level, 0–3.
+    /// Returns the I/O privilege level, 0–3.
     pub const fn iopl(self) -> u8 {
         ((self.bits() & Eflags::IOPL.bits()) >> 12) as u8
     }
 
-    /// The same flags with I/O privilege level `level` (0–3).
+    /// Returns these flags with I/O privilege level `level` (0–3).
     pub const fn with_iopl(self, level: u8) -> Self {
         assert!(level < 4);
         Eflags::from_bits_retain(self.bits() & !Eflags::IOPL.bits() | (level as u32) << 12)

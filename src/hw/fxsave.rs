@@ -1,12 +1,12 @@
 #![forbid(unsafe_code)]
 //! The 512-byte image of FXSAVE and FXRSTOR.
 //!
-//! Each task that has used the FPU owns one. `__unlazy_fpu` saves into it when a
-//! task that used the FPU leaves the processor; #NM or the preload brings it back.
+//! Each task that has used the FPU owns one. `__unlazy_fpu` saves into it when a task that used the
+//! FPU leaves the processor; #NM or the preload restores it.
 //!
-//! Book: chapter 3, "Saving and Loading the FPU, MMX, and XMM Registers".
+//! Book: ch. 3, "Saving and Loading the FPU, MMX, and XMM Registers".
 //! Linux: `struct i387_fxsave_struct`.
-//! SDM: volume 1, 10.5.1 "FXSAVE Area"; volume 2, FXSAVE.
+//! SDM: vol. 1, 10.5.1 "FXSAVE Area"; vol. 2, FXSAVE.
 
 use core::mem::offset_of;
 
@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub const INIT_CWD: u16 = 0x37f;
 /// MXCSR after reset: all exceptions masked, round to nearest.
 pub const INIT_MXCSR: u32 = 0x1f80;
-/// MXCSR bits that every processor with SSE has; FXSAVE may store 0 as the mask.
+/// MXCSR bits that every processor with SSE has, for which FXSAVE may store the mask 0.
 pub const DEFAULT_MXCSR_MASK: u32 = 0xffbf;
 
 /// x87, MMX and SSE registers in the 32-bit layout. FXSAVE and FXRSTOR raise
@@ -32,13 +32,13 @@ pub struct FxsaveArea {
     pub twd: u16,
     /// Opcode of the last x87 instruction.
     pub fop: u16,
-    /// Its offset.
+    /// Offset of the last x87 instruction.
     pub fip: u32,
-    /// Its code segment.
+    /// Code segment of the last x87 instruction.
     pub fcs: u32,
-    /// Offset of its operand.
+    /// Offset of the last x87 instruction's operand.
     pub foo: u32,
-    /// Segment of its operand.
+    /// Segment of the last x87 instruction's operand.
     pub fos: u32,
     /// SSE control and status.
     pub mxcsr: u32,
@@ -48,7 +48,7 @@ pub struct FxsaveArea {
     pub st_space: [u32; 32],
     /// XMM0–XMM7, 16 bytes each; the second half is for 64-bit mode.
     pub xmm_space: [u32; 64],
-    /// Reserved, then left to software.
+    /// Reserved words, then words left to software.
     pub padding: [u32; 24],
 }
 
@@ -62,7 +62,7 @@ const _: () = {
 };
 
 impl FxsaveArea {
-    /// What a task finds at its first FPU instruction.
+    /// The state that a task finds at its first FPU instruction.
     pub const INIT: FxsaveArea = FxsaveArea {
         cwd: INIT_CWD,
         swd: 0,
@@ -79,14 +79,13 @@ impl FxsaveArea {
         padding: [0; 24],
     };
 
-    /// Clears the MXCSR bits that FXRSTOR would refuse with #GP; `mask` is the
-    /// `mxcsr_mask` that this processor's FXSAVE stored. For images that a
-    /// program could have written.
+    /// Clears the MXCSR bits that FXRSTOR would refuse with #GP; `mask` is the `mxcsr_mask` that
+    /// this processor's FXSAVE stored. Used for images that a program may have written.
     pub const fn sanitize(&mut self, mask: u32) {
         self.mxcsr &= if mask == 0 { DEFAULT_MXCSR_MASK } else { mask };
     }
 
-    /// The MXCSR bits of the processor that stored this image.
+    /// Returns the MXCSR bits that the processor which stored this image has.
     pub const fn mxcsr_bits(&self) -> u32 {
         match self.mxcsr_mask {
             0 => DEFAULT_MXCSR_MASK,

@@ -1,37 +1,37 @@
 #![forbid(unsafe_code)]
 //! IDT gates and the vectors that go through them.
 //!
-//! A gate says where an exception or interrupt enters the kernel, and who may
-//! raise it by `int n`. The IDT is built once with these constructors; the trap
-//! handlers take the vectors' names for their reports. Never on the switch path.
+//! A gate holds the address where an exception or interrupt enters the kernel, and the privilege
+//! needed to raise it by `int n`. The kernel builds the IDT once with these constructors; the trap
+//! handlers use the vectors' names in reports. The switch does not use this file.
 //!
-//! Book: chapter 4, "Interrupt Descriptor Table", "Exceptions".
+//! Book: ch. 4, "Interrupt Descriptor Table", "Exceptions".
 //! Linux: `asm/desc_defs.h` (`gate_desc`), `asm/irq_vectors.h`, `asm/traps.h`.
-//! SDM: volume 3, 6.11 "IDT Descriptors", 6.15 "Exception and Interrupt Reference".
+//! SDM: vol. 3, 6.11 "IDT Descriptors", 6.15 "Exception and Interrupt Reference".
 
 use core::fmt;
 
 use super::desc::Selector;
 
-/// Entries in the IDT.
+/// Number of entries in the IDT.
 pub const IDT_ENTRIES: usize = 256;
 /// First vector that a device may use.
 pub const FIRST_EXTERNAL_VECTOR: u8 = 0x20;
-/// `int $0x80`: the system-call vector.
+/// The system-call vector, of `int $0x80`.
 #[doc(alias = "SYSCALL_VECTOR")]
 pub const IA32_SYSCALL_VECTOR: u8 = 0x80;
 
 const P: u32 = 1 << 15;
 
-/// What a gate does with the interrupt flag and the task.
+/// The kind of a gate: its effect on the interrupt flag and the hardware task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum GateType {
     /// Switches to the task whose TSS the selector names.
     Task = 0x5,
-    /// 32-bit; clears IF on entry.
+    /// A 32-bit gate that clears IF on entry.
     Interrupt = 0xe,
-    /// 32-bit; leaves IF alone.
+    /// A 32-bit gate that does not change IF.
     Trap = 0xf,
 }
 
@@ -50,21 +50,22 @@ pub struct Gate {
 const _: () = assert!(size_of::<Gate>() == 8);
 
 impl Gate {
-    /// Not present: the vector raises #NP.
+    /// A gate that is not present: its vector raises #NP.
     pub const EMPTY: Gate = Gate { a: 0, b: 0 };
 
-    /// Enters at `offset` in code segment `selector` with interrupts off;
-    /// `int n` is allowed from privilege `dpl` and more privileged.
+    /// Returns a gate that enters at `offset` in code segment `selector` with interrupts off; `int
+    /// n` is allowed from privilege `dpl` and more privileged.
     pub const fn interrupt(selector: Selector, offset: u32, dpl: u8) -> Self {
         Self::pack(GateType::Interrupt, selector, offset, dpl)
     }
 
-    /// Like [`Gate::interrupt`], but IF stays as it was.
+    /// Returns a gate like [`Gate::interrupt`] that does not change IF.
     pub const fn trap(selector: Selector, offset: u32, dpl: u8) -> Self {
         Self::pack(GateType::Trap, selector, offset, dpl)
     }
 
-    /// Switches to the hardware task of TSS `selector`; not callable from ring 3.
+    /// Returns a gate that switches to the hardware task of TSS `selector`; not callable from ring
+    /// 3.
     pub const fn task(selector: Selector) -> Self {
         Self::pack(GateType::Task, selector, 0, 0)
     }
@@ -77,27 +78,27 @@ impl Gate {
         }
     }
 
-    /// Entry point within the segment (0 for a task gate).
+    /// Returns the entry point within the segment (0 for a task gate).
     pub const fn offset(self) -> u32 {
         self.b & 0xffff_0000 | self.a & 0xffff
     }
 
-    /// Code segment, or the TSS of a task gate.
+    /// Returns the code segment, or the TSS of a task gate.
     pub const fn selector(self) -> Selector {
         Selector((self.a >> 16) as u16)
     }
 
-    /// Least privilege from which `int n` reaches this gate, 0–3.
+    /// Returns the least privilege from which `int n` reaches this gate, 0–3.
     pub const fn dpl(self) -> u8 {
         (self.b >> 13 & 3) as u8
     }
 
-    /// The P bit.
+    /// Returns the P bit: the gate is present.
     pub const fn present(self) -> bool {
         self.b & P != 0
     }
 
-    /// The kind, or `None` for a type that this kernel does not use.
+    /// Returns the kind, or `None` for a type that this kernel does not use.
     pub const fn kind(self) -> Option<GateType> {
         match self.b >> 8 & 0x1f {
             0x5 => Some(GateType::Task),
@@ -120,7 +121,7 @@ impl fmt::Debug for Gate {
 pub enum Vector {
     /// Divide error.
     DE = 0,
-    /// Debug.
+    /// Debug exception.
     DB = 1,
     /// Non-maskable interrupt.
     NMI = 2,
@@ -159,7 +160,7 @@ pub enum Vector {
 }
 
 impl Vector {
-    /// Every vector named here, in order.
+    /// All vectors of this type, in order.
     pub const ALL: [Vector; 19] = [
         Vector::DE,
         Vector::DB,
@@ -182,7 +183,7 @@ impl Vector {
         Vector::XM,
     ];
 
-    /// The exception with this number; 15 and 20–31 are reserved and give `None`.
+    /// Returns the exception with this number, or `None` for the reserved 15 and 20–31.
     pub const fn from_number(number: u8) -> Option<Vector> {
         match number {
             0..=14 => Some(Self::ALL[number as usize]),
@@ -191,13 +192,13 @@ impl Vector {
         }
     }
 
-    /// The processor pushes an error code.
+    /// Returns whether the processor pushes an error code.
     pub const fn has_error_code(self) -> bool {
         use Vector::*;
         matches!(self, DF | TS | NP | SS | GP | PF | AC)
     }
 
-    /// The SDM's short form.
+    /// Returns the SDM's short name.
     pub const fn mnemonic(self) -> &'static str {
         use Vector::*;
         match self {

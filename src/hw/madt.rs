@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! The ACPI tables that name the processors: RSDT or XSDT, and the MADT.
 //!
-//! Bytes in, facts out; nothing in a table is believed before its length and checksum are right.
-//! `arch::x86::irq::smp` maps the tables and hands them over.
+//! Parses bytes and trusts nothing in a table before its length and checksum are right.
+//! `arch::x86::boot::acpi` maps the tables and passes them to this parser.
 //!
 //! Linux: 2.6.38 `arch/x86/kernel/acpi/boot.c` (`acpi_parse_madt`).
 //! ACPI Specification 6.5, 5.2.6 "System Description Table Header", 5.2.12 "Multiple APIC
@@ -14,29 +14,29 @@ use arrayvec::ArrayVec;
 
 use super::apic::Trigger;
 
-/// Bytes of the header that every table begins with.
+/// Size of the header of every table, in bytes.
 pub const SDT_HEADER_BYTES: usize = 36;
 /// Longest table that is read, in bytes.
 pub const SDT_MAX_BYTES: u32 = 64 << 10;
-/// Lines of the ISA bus.
+/// Number of lines of the ISA bus.
 pub const ISA_IRQS: usize = 16;
-/// Processors that are noted; more are counted only.
+/// Largest number of processors that are noted.
 pub const MAX_PROCESSORS: usize = 64;
 
 const ENABLED: u32 = 1;
 
-/// What is wrong with a table.
+/// The error of a broken or missing table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SdtError {
-    /// Shorter than its header, or than its header says; bytes found.
+    /// The table is shorter than its header, or than its header says; with the bytes found.
     CutOff(usize),
-    /// The header's length, which no table has.
+    /// The header has a length that no table can have.
     Length(u32),
-    /// Another table: its signature.
+    /// The table has another signature, given here.
     Signature([u8; 4]),
     /// The bytes do not add up to 0.
     Checksum,
-    /// An entry ends outside the table: its offset.
+    /// The entry at this offset ends outside the table.
     Entry(usize),
     /// The firmware has no such table.
     Missing,
@@ -55,10 +55,10 @@ impl fmt::Display for SdtError {
     }
 }
 
-/// Length of the table whose header is `header`, in bytes.
+/// Returns the length of the table whose header is `header`, in bytes.
 ///
 /// # Errors
-/// The header is cut off, or the length is none that a table has.
+/// Fails if the header is cut off, or has a length that no table can have.
 pub fn sdt_length(header: &[u8]) -> Result<u32, SdtError> {
     let length = word(header, 4).ok_or(SdtError::CutOff(header.len()))?;
     if (SDT_HEADER_BYTES as u32..=SDT_MAX_BYTES).contains(&length) {
@@ -68,10 +68,10 @@ pub fn sdt_length(header: &[u8]) -> Result<u32, SdtError> {
     }
 }
 
-/// The table in `bytes` without its header, if it is a `signature` and whole.
+/// Returns the table in `bytes` without its header.
 ///
 /// # Errors
-/// It is not.
+/// Fails if the table is cut off, has another signature than `signature`, or a wrong checksum.
 pub fn sdt_body<'a>(bytes: &'a [u8], signature: &[u8; 4]) -> Result<&'a [u8], SdtError> {
     let length = sdt_length(bytes)? as usize;
     let table = bytes.get(..length).ok_or(SdtError::CutOff(bytes.len()))?;
@@ -91,26 +91,26 @@ pub fn sdt_body<'a>(bytes: &'a [u8], signature: &[u8; 4]) -> Result<&'a [u8], Sd
 pub struct Madt {
     /// Physical address of every local APIC's registers.
     pub lapic_phys: u32,
-    /// Numbers of the local APICs whose processors can be started, the table's order.
+    /// Numbers of the local APICs whose processors can be started, in the table's order.
     pub apic_ids: ArrayVec<u8, MAX_PROCESSORS>,
     /// The I/O APIC that has line 0: physical address of its registers.
     pub ioapic_phys: Option<u32>,
-    /// For each line of the ISA bus, the line of the I/O APIC and how it asks.
+    /// For each line of the ISA bus, the line of the I/O APIC, its polarity and its trigger mode.
     pub isa_irqs: [IsaIrq; ISA_IRQS],
 }
 
-/// Where a line of the ISA bus arrives.
+/// The I/O APIC line of a line of the ISA bus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct IsaIrq {
-    /// Line of the I/O APIC.
+    /// Number of the line of the I/O APIC.
     pub gsi: u32,
     pub trigger: Trigger,
 }
 
-/// Reads a MADT from header to end.
+/// Parses a whole MADT, including its header.
 ///
 /// # Errors
-/// The table is broken.
+/// Fails if the table is broken.
 pub fn parse_madt(bytes: &[u8]) -> Result<Madt, SdtError> {
     let body = sdt_body(bytes, b"APIC")?;
     let cut_off = SdtError::CutOff(bytes.len());
@@ -136,14 +136,14 @@ pub fn parse_madt(bytes: &[u8]) -> Result<Madt, SdtError> {
 }
 
 impl Madt {
-    /// Notes one entry; none if it is shorter than its kind.
+    /// Notes one entry; returns `None` if it is too short for its kind.
     fn add(&mut self, kind: u8, entry: &[u8]) -> Option<()> {
         match kind {
             // Processor: ACPI number, APIC number, flags.
             0 => {
                 let (id, flags) = (*entry.get(3)?, word(entry, 4)?);
                 if flags & ENABLED != 0 {
-                    // A machine may have more than are noted: those stay off.
+                    // A machine may have more processors than are noted; those stay off.
                     let _noted = self.apic_ids.try_push(id);
                 }
             }

@@ -1,9 +1,10 @@
 #![forbid(unsafe_code)]
-//! Which exception an x87 or SSE instruction raised: #MF and #XM do not say, the registers do.
+//! The exception that an x87 or SSE instruction raised: the FPU's registers name it, #MF and #XM do
+//! not.
 //!
-//! Used by `arch::x86::entry::traps`, with the state as it was when the exception came.
+//! `arch::x86::entry::traps` uses this, with the FPU state at the time of the exception.
 //!
-//! Linux: 2.6.38 `math_error`. SDM: volume 1, 8.5 "x87 FPU Floating-Point Exception Conditions",
+//! Linux: 2.6.38 `math_error`. SDM: vol. 1, 8.5 "x87 FPU Floating-Point Exception Conditions",
 //! 11.5 "SSE, SSE2, and SSE3 Exceptions".
 
 use super::fxsave::FxsaveArea;
@@ -17,14 +18,14 @@ pub enum MathError {
     Simd,
 }
 
-// Flags and masks of x87's status and control word, and of MXCSR.
+// Flags and masks of the x87 status and control words, and of MXCSR.
 const INVALID: u32 = 1 << 0;
 const DENORMAL: u32 = 1 << 1;
 const ZERO_DIVIDE: u32 = 1 << 2;
 const OVERFLOW: u32 = 1 << 3;
 const UNDERFLOW: u32 = 1 << 4;
 const PRECISION: u32 = 1 << 5;
-/// From a flag of MXCSR to its mask, in bits.
+/// Distance in bits from a flag of MXCSR to its mask.
 const MXCSR_MASKS: u32 = 7;
 
 const FPE_FLTDIV: i32 = 3;
@@ -34,7 +35,7 @@ const FPE_FLTRES: i32 = 6;
 const FPE_FLTINV: i32 = 7;
 
 impl MathError {
-    /// Vector.
+    /// Returns the vector of the exception.
     pub const fn vector(self) -> u32 {
         match self {
             MathError::X87 => 16,
@@ -42,7 +43,8 @@ impl MathError {
         }
     }
 
-    /// `si_code` of the SIGFPE for the flags in `state` that are not masked; `None` without any.
+    /// Returns the `si_code` of the SIGFPE for the unmasked flags in `state`, or `None` if there
+    /// are none.
     pub const fn si_code(self, state: &FxsaveArea) -> Option<i32> {
         let raised = match self {
             MathError::X87 => (state.swd & !state.cwd) as u32,
@@ -63,7 +65,7 @@ impl MathError {
 mod tests {
     use super::*;
 
-    /// `si_code` by flag, lowest first.
+    /// The `si_code` for each flag, lowest flag first.
     const CODES: [i32; 6] = [7, 5, 3, 4, 5, 6];
 
     #[test]

@@ -1,8 +1,8 @@
-//! What Intel defines: the formats that the processor itself reads and writes.
+//! Intel's formats, which the processor itself reads and writes.
 //!
-//! Data and arithmetic only: no instruction is executed here and nothing is
-//! unsafe, so every file is tested on the host. Any room may use this one.
-//! Sections of the SDM are counted as in 2019; later editions count differently and keep the titles.
+//! Only data and arithmetic: no file here executes a special instruction or has unsafe code, so
+//! every file is tested on the host. Any room may use this one. Sections of the SDM have the
+//! numbers of 2019; later editions number them differently but keep the titles.
 //!
 //! In reading order:
 //!
@@ -11,13 +11,13 @@
 //! - [`gates`] — IDT gates and the exception vectors
 //! - [`eflags`] — EFLAGS
 //! - [`cr`] — CR0, CR3, CR4
-//! - [`debugreg`] — DR6 and DR7, which breakpoints a program may have
+//! - [`debugreg`] — DR6 and DR7, and the breakpoints that a program may have
 //! - [`fxsave`] — the image of FXSAVE and FXRSTOR
-//! - [`math_error`] — which floating-point exception an image tells of
+//! - [`math_error`] — the floating-point exception in an FPU image
 //! - [`apic`] — local APIC and I/O APIC
 //! - [`madt`] — the ACPI table of processors
 //! - [`rtc`] — the clock chip's registers
-//! - [`topology`] — what an APIC number says of packages and cores
+//! - [`topology`] — packages and cores, from APIC numbers
 //! - [`pte`] — page-table entries, the page-fault error code
 
 pub mod apic;

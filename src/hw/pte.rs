@@ -1,38 +1,38 @@
 #![forbid(unsafe_code)]
-//! Page-directory and page-table entries, and what a page fault pushes.
+//! Page-directory and page-table entries, and the error code of a page fault.
 //!
-//! Two levels of 1024 four-byte entries; an entry of the first covers 4 MiB, of
-//! the second 4 KiB. `mm` builds its tables from these; the page-fault handler
-//! reads [`PageFaultError`].
+//! There are two levels of 1024 four-byte entries; an entry of the first covers 4 MiB, one of the
+//! second 4 KiB. `mm` builds its tables from these; the page-fault handler reads
+//! [`PageFaultError`].
 //!
-//! Book: chapter 2, "Regular Paging", "Extended Paging"; chapter 9, "Page Fault Exception Handler".
+//! Book: ch. 2, "Regular Paging", "Extended Paging"; ch. 9, "Page Fault Exception Handler".
 //! Linux: `asm/pgtable_types.h` (`_PAGE_*`), `asm/pgtable-2level_types.h`, `asm/traps.h` (`PF_*`).
-//! SDM: volume 3, 4.3 "32-Bit Paging", 4.7 "Page-Fault Exceptions".
+//! SDM: vol. 3, 4.3 "32-Bit Paging", 4.7 "Page-Fault Exceptions".
 
 use bitflags::bitflags;
 use core::fmt;
 
-/// log2 of [`PAGE_SIZE`].
+/// Binary logarithm of [`PAGE_SIZE`].
 pub const PAGE_SHIFT: u32 = 12;
-/// A page in bytes.
+/// Size of a page in bytes.
 pub const PAGE_SIZE: u32 = 1 << PAGE_SHIFT;
-/// Clears the offset within a page.
+/// Mask that clears the offset within a page.
 pub const PAGE_MASK: u32 = !(PAGE_SIZE - 1);
-/// log2 of [`PGDIR_SIZE`].
+/// Binary logarithm of [`PGDIR_SIZE`].
 pub const PGDIR_SHIFT: u32 = 22;
-/// What one page-directory entry covers, in bytes: 4 MiB.
+/// Bytes that one page-directory entry covers: 4 MiB.
 pub const PGDIR_SIZE: u32 = 1 << PGDIR_SHIFT;
-/// Entries in a page directory.
+/// Number of entries in a page directory.
 pub const PTRS_PER_PGD: usize = 1024;
-/// Entries in a page table.
+/// Number of entries in a page table.
 pub const PTRS_PER_PTE: usize = 1024;
 
-/// Index of the page-directory entry that covers linear address `addr`.
+/// Returns the index of the page-directory entry that covers linear address `addr`.
 pub const fn pgd_index(addr: u32) -> usize {
     (addr >> PGDIR_SHIFT) as usize
 }
 
-/// Index of the page-table entry that covers linear address `addr`.
+/// Returns the index of the page-table entry that covers linear address `addr`.
 pub const fn pte_index(addr: u32) -> usize {
     (addr >> PAGE_SHIFT) as usize & (PTRS_PER_PTE - 1)
 }
@@ -42,15 +42,15 @@ bitflags! {
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
     #[repr(transparent)]
     pub struct PteFlags: u32 {
-        /// The entry is used; with it clear, all other bits are software's.
+        /// The entry is in use; while this is clear, all other bits are free for software.
         const PRESENT = 1 << 0;
-        /// Writable.
+        /// The page is writable.
         const RW = 1 << 1;
         /// Ring 3 may access.
         const USER = 1 << 2;
-        /// Write-through.
+        /// Caching is write-through.
         const PWT = 1 << 3;
-        /// Cache disable.
+        /// Caching is disabled.
         const PCD = 1 << 4;
         /// Set by the processor when it uses the entry.
         const ACCESSED = 1 << 5;
@@ -60,11 +60,11 @@ bitflags! {
         const PSE = 1 << 7;
         /// Kept in the TLB over a CR3 write (with CR4.PGE).
         const GLOBAL = 1 << 8;
-        /// Free for software.
+        /// A bit free for software.
         const SOFTW1 = 1 << 9;
-        /// Free for software.
+        /// A bit free for software.
         const SOFTW2 = 1 << 10;
-        /// Free for software.
+        /// A bit free for software.
         const SOFTW3 = 1 << 11;
     }
 }
@@ -84,7 +84,7 @@ impl PteFlags {
         .union(PteFlags::RW)
         .union(PteFlags::USER)
         .union(PteFlags::ACCESSED);
-    /// User text, or a page to be copied on write (`PAGE_READONLY`, `PAGE_COPY`).
+    /// User text, or a page to copy on write (`PAGE_READONLY`, `PAGE_COPY`).
     pub const READONLY: PteFlags = PteFlags::SHARED.difference(PteFlags::RW);
 }
 
@@ -94,48 +94,48 @@ impl PteFlags {
 pub struct Pte(pub u32);
 
 impl Pte {
-    /// Maps nothing.
+    /// The entry that maps nothing.
     #[doc(alias = "pte_none")]
     pub const NONE: Pte = Pte(0);
 
-    /// Entry for the page (or table) at physical address `phys`, whose offset
-    /// within its page is dropped.
+    /// Returns an entry for the page (or table) at physical address `phys`, whose offset within its
+    /// page is dropped.
     pub const fn new(phys: u32, flags: PteFlags) -> Self {
         Pte(phys & PAGE_MASK | flags.bits())
     }
 
-    /// Page-directory entry for the 4 MiB page that holds physical address `phys`.
+    /// Returns a page-directory entry for the 4 MiB page that holds physical address `phys`.
     pub const fn large(phys: u32, flags: PteFlags) -> Self {
         Pte(phys & !(PGDIR_SIZE - 1) | flags.bits() | PteFlags::PSE.bits())
     }
 
-    /// Physical address of the 4 KiB page or of the page table.
+    /// Returns the physical address of the 4 KiB page or of the page table.
     pub const fn phys(self) -> u32 {
         self.0 & PAGE_MASK
     }
 
-    /// Number of the physical page.
+    /// Returns the number of the physical page.
     #[doc(alias = "pte_pfn")]
     pub const fn pfn(self) -> u32 {
         self.0 >> PAGE_SHIFT
     }
 
-    /// The flags.
+    /// Returns the low twelve bits.
     pub const fn flags(self) -> PteFlags {
         PteFlags::from_bits_truncate(self.0)
     }
 
-    /// The same address with other flags.
+    /// Returns an entry with the same address and other flags.
     pub const fn with_flags(self, flags: PteFlags) -> Self {
         Pte::new(self.phys(), flags)
     }
 
-    /// The P bit.
+    /// Returns whether the entry is present.
     pub const fn present(self) -> bool {
         self.flags().contains(PteFlags::PRESENT)
     }
 
-    /// The whole entry is zero.
+    /// Returns whether the whole entry is zero.
     pub const fn is_none(self) -> bool {
         self.0 == 0
     }
@@ -154,13 +154,13 @@ bitflags! {
     pub struct PageFaultError: u32 {
         /// The page was present: the access broke its protection.
         const PROT = 1 << 0;
-        /// A write.
+        /// The access was a write.
         const WRITE = 1 << 1;
-        /// From ring 3.
+        /// The access came from ring 3.
         const USER = 1 << 2;
         /// A reserved bit was set in an entry.
         const RSVD = 1 << 3;
-        /// An instruction fetch (with no-execute).
+        /// The access was an instruction fetch (with no-execute).
         const INSTR = 1 << 4;
     }
 }

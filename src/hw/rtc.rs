@@ -1,27 +1,26 @@
 #![forbid(unsafe_code)]
-//! The clock chip of a PC (MC146818): its registers, and the time of day that they say.
+//! The clock chip of a PC (MC146818): its registers, and the time of day that they hold.
 //!
-//! The chip counts in binary or in decimal digits, to 24 hours or twice to 12; what it does is in
-//! its status registers. Of the year it has two digits, which are those of this century.
+//! The chip counts in binary or in decimal digits, in 24 hours or twice 12; its status registers
+//! say which. It has two digits of the year, which are taken to be of this century. `drivers::rtc`
+//! reads the registers.
 //!
-//! Read by `drivers::rtc`.
-//!
-//! Book: chapter 6, "Real Time Clock (RTC)". Linux: 2.6.38 `mach_get_cmos_time`, `mktime`.
+//! Book: ch. 6, "Real Time Clock (RTC)". Linux: 2.6.38 `mach_get_cmos_time`, `mktime`.
 
-/// The registers that a time takes.
+/// The registers that hold a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RtcTime {
-    /// Register 0.
+    /// Seconds, register 0.
     pub seconds: u8,
-    /// Register 2.
+    /// Minutes, register 2.
     pub minutes: u8,
-    /// Register 4.
+    /// Hours, register 4.
     pub hours: u8,
-    /// Register 7: day of the month.
+    /// Day of the month, register 7.
     pub day: u8,
-    /// Register 8.
+    /// Month, register 8.
     pub month: u8,
-    /// Register 9.
+    /// Year in the century, register 9.
     pub year: u8,
 }
 
@@ -29,18 +28,18 @@ pub struct RtcTime {
 pub const STATUS_A: u8 = 10;
 /// Number of status register B.
 pub const STATUS_B: u8 = 11;
-/// Status A: the registers change just now.
+/// Status A: the registers are changing.
 pub const UPDATE_IN_PROGRESS: u8 = 1 << 7;
-/// Status B: hours go to 24.
+/// Status B: hours count to 24.
 const HOURS_24: u8 = 1 << 1;
 /// Status B: numbers are binary.
 const BINARY: u8 = 1 << 2;
-/// Hours to 12: it is after noon.
+/// Bit of the 12-hour count: the time is after noon.
 const AFTERNOON: u8 = 1 << 7;
 
 impl RtcTime {
-    /// Seconds since 1970, as far as 32 bits go; none if there is no such time. `status` is status
-    /// register B.
+    /// Returns the seconds since 1970, or `None` if there is no such time or it does not fit in 32
+    /// bits. `status` is status register B.
     pub fn to_unix(self, status: u8) -> Option<u32> {
         let number = |byte: u8| match status & BINARY {
             0 => (byte >> 4) * 10 + (byte & 15),
@@ -68,9 +67,9 @@ impl RtcTime {
     }
 }
 
-/// Days from the first of 1970 to a day of the Gregorian calendar from then on.
+/// Returns the days from the first day of 1970 to a later day of the Gregorian calendar.
 fn days_since_1970(year: u32, month: u32, day: u32) -> u32 {
-    // Years that begin in March end with the day that not every year has.
+    // A year that begins in March ends with the leap day.
     let (year, month) = match month {
         3.. => (year, month - 3),
         _ => (year - 1, month + 9),

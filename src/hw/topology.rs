@@ -1,50 +1,49 @@
 #![forbid(unsafe_code)]
-//! Which core, and which package, a logical processor is: from CPUID and its APIC number.
+//! The core and the package of a logical processor, from CPUID and its APIC number.
 //!
-//! An APIC number is made of bits: the package's, the core's within it, the thread's within that. How
-//! many bits each has is in leaf 11; or follows from the counts of older leaves.
-//!
-//! Used by `/proc/cpuinfo`.
+//! An APIC number consists of the bits of the package, of the core within it, and of the thread
+//! within the core. Leaf 11 gives the number of bits of each; otherwise it follows from the counts
+//! of older leaves. `/proc/cpuinfo` uses this.
 //!
 //! Linux: 5.4 `detect_extended_topology`, `detect_ht`, `detect_num_cpu_cores`.
-//! SDM: volume 3, 8.9 "Programming Considerations for Hardware Multi-Threading Capable Processors".
+//! SDM: vol. 3, 8.9 "Programming Considerations for Hardware Multi-Threading Capable Processors".
 
-/// What a CPUID leaf says: eax, ebx, ecx, edx.
+/// The registers of a CPUID leaf: eax, ebx, ecx, edx.
 pub type Leaf = [u32; 4];
 
-/// CPUID 1, edx: there may be several logical processors in the package.
+/// CPUID 1, edx: the package may have several logical processors.
 const HTT: u32 = 1 << 28;
-/// Leaf 11: what a level is made of.
+/// Leaf 11: the type of a level.
 const LEVEL_SMT: u32 = 1;
 const LEVEL_CORE: u32 = 2;
 
-/// Where the parts of an APIC number are.
+/// The positions of the parts of an APIC number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Topology {
-    /// Bits of the thread within its core.
+    /// Number of bits of the thread within its core.
     pub thread_bits: u32,
-    /// Those, and the bits of the core within its package.
+    /// Number of bits below those of the package: the thread's and the core's.
     pub package_shift: u32,
 }
 
 impl Topology {
-    /// As `cpuid` (leaf, subleaf) has it.
+    /// Reads the positions with `cpuid`, which takes a leaf and a subleaf.
     pub fn read(cpuid: impl Fn(u32, u32) -> Leaf) -> Self {
         let [max_leaf, ..] = cpuid(0, 0);
         extended(&cpuid, max_leaf).unwrap_or_else(|| legacy(&cpuid, max_leaf))
     }
 
-    /// Whether a package can have more than one logical processor.
+    /// Returns whether a package can have more than one logical processor.
     pub fn is_shared(&self) -> bool {
         self.package_shift != 0
     }
 
-    /// The core within its package.
+    /// Returns the number of the core within its package.
     pub fn core(&self, apic_id: u32) -> u32 {
         (apic_id & !(u32::MAX << self.package_shift)) >> self.thread_bits
     }
 
-    /// The package.
+    /// Returns the number of the package.
     pub fn package(&self, apic_id: u32) -> u32 {
         apic_id >> self.package_shift
     }
@@ -127,10 +126,10 @@ mod tests {
 
     #[test]
     fn counts_say_it_without_leaf_11() {
-        // Two threads, one core, as the Pentium 4 had.
+        // Two threads, one core, like a Pentium 4.
         let threads = machine(&[((0, 0), [2, 0, 0, 0]), ((1, 0), [0, 2 << 16, 0, HTT])]);
         assert_eq!((threads.package(3), threads.core(3)), (1, 0));
-        // Four cores by leaf 4, and by AMD's.
+        // Four cores by leaf 4, and by AMD's leaf.
         let ids = |t: Topology| [0, 3, 5].map(|id| (t.package(id), t.core(id)));
         let intel = machine(&[
             ((0, 0), [4, 0, 0, 0]),

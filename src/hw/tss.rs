@@ -7,7 +7,7 @@
 //! writes both, on next's stack.
 //!
 //! ```text
-//! offset    0  104 bytes  X86HwTss (I/O map base at 102)
+//! offset 0 104 bytes X86HwTss (I/O map base at 102)
 //!         104  8192       io_bitmap: one bit a port, 0 = granted
 //!        8296  1          the byte of ones: the last byte inside the limit
 //!        8297  3          the rest of Linux's 2049th long, outside the limit
@@ -21,26 +21,27 @@
 //! A limit of 8296 is the exact one; Linux's 8299 takes in the whole long, of
 //! which the last three bytes are never read.
 //!
-//! Book: chapter 3, "Task State Segment".
+//! Book: ch. 3, "Task State Segment".
 //! Linux: `struct x86_hw_tss`, `struct tss_struct` (2.6.38).
-//! SDM: volume 3, 7.2.1 "Task-State Segment (TSS)"; volume 1, 18.5.2 "I/O Permission Bit Map".
+//! SDM: vol. 3, 7.2.1 "Task-State Segment (TSS)"; vol. 1, 18.5.2 "I/O Permission Bit Map".
 
 use core::mem::offset_of;
 
-/// I/O ports, and so bits in the bitmap.
+/// Number of I/O ports, and so of bits in the bitmap.
 pub const IO_BITMAP_BITS: usize = 65536;
-/// The bitmap in bytes.
+/// Size of the bitmap in bytes.
 pub const IO_BITMAP_BYTES: usize = IO_BITMAP_BITS / 8;
-/// Where the bitmap begins in the TSS: the only valid I/O map base.
+/// Offset of the bitmap in the TSS: the only valid I/O map base.
 pub const IO_BITMAP_OFFSET: u16 = offset_of!(TssStruct, io_bitmap) as u16;
-/// An I/O map base past any limit: every port is denied.
+/// An I/O map base past any limit, which denies every port.
 pub const INVALID_IO_BITMAP_OFFSET: u16 = 0x8000;
-/// Another, which says that the running task has ports, though the bitmap does not have them yet.
+/// Another base past any limit, which says that the running task has ports that the bitmap does not
+/// show yet.
 pub const INVALID_IO_BITMAP_OFFSET_LAZY: u16 = 0x9000;
 /// Limit of the TSS descriptor, in bytes: the byte of ones is the last inside.
 #[doc(alias = "__KERNEL_TSS_LIMIT")]
 pub const KERNEL_TSS_LIMIT: u32 = offset_of!(TssStruct, end) as u32;
-/// Words of the stack behind the bitmap.
+/// Number of words of the stack after the bitmap.
 pub const SYSENTER_STACK_LONGS: usize = 64;
 /// `sp0` as seen from the end of [`TssStruct`], in bytes: the first instruction
 /// of the sysenter entry is `movl TSS_SYSENTER_SP0(%esp), %esp`.
@@ -61,7 +62,7 @@ pub struct X86HwTss {
     pub __ss0h: u16,
     /// Free for software, since ring 1 is unused.
     pub sp1: u32,
-    /// Free for software; caches what the SYSENTER_CS register holds.
+    /// Free for software; caches the value of the SYSENTER_CS register.
     pub ss1: u16,
     pub __ss1h: u16,
     pub sp2: u32,
@@ -114,7 +115,7 @@ const _: () = {
 };
 
 impl X86HwTss {
-    /// All zero.
+    /// A TSS of zeroes.
     pub const ZERO: X86HwTss = X86HwTss {
         back_link: 0,
         __blh: 0,
@@ -162,11 +163,11 @@ impl X86HwTss {
 #[derive(Clone, Debug)]
 #[repr(C, align(128))]
 pub struct TssStruct {
-    /// What the processor reads and writes.
+    /// The part that the processor reads and writes.
     pub x86_tss: X86HwTss,
-    /// One bit a port; 0 grants it.
+    /// One bit for each port; 0 grants it.
     pub io_bitmap: [u8; IO_BITMAP_BYTES],
-    /// The byte of ones, filled up to a long.
+    /// The byte of ones, padded to a long.
     pub end: [u8; 4],
     /// Stack of the sysenter entry until it has loaded `sp0`: an NMI or a debug
     /// trap on its first instruction lands here.
@@ -182,7 +183,8 @@ const _: () = {
 };
 
 impl TssStruct {
-    /// Every port denied, the bitmap in force, ring-0 stack segment `ss0`.
+    /// Returns a TSS that denies every port, with the bitmap in force and ring-0 stack segment
+    /// `ss0`.
     pub const fn new(ss0: u16) -> Self {
         let mut x86_tss = X86HwTss::ZERO;
         x86_tss.ss0 = ss0;
@@ -195,8 +197,8 @@ impl TssStruct {
         }
     }
 
-    /// What the processor says to an access of `width` bytes at `port` by a
-    /// program above IOPL, with this TSS loaded and descriptor limit `limit`.
+    /// Returns whether the processor permits an access of `width` bytes at `port` to a program
+    /// above IOPL, with this TSS loaded and descriptor limit `limit`.
     pub fn io_permitted(&self, limit: u32, port: u16, width: u8) -> bool {
         let byte_at = |offset: usize| match offset.checked_sub(IO_BITMAP_OFFSET as usize) {
             Some(at) => self
@@ -218,12 +220,12 @@ impl Default for TssStruct {
     }
 }
 
-/// Model of the hardware's check: may a program above IOPL access the `width`
-/// ports (1, 2 or 4) from `port` on?
+/// Models the hardware's check: returns whether a program above IOPL may access the `width` ports
+/// (1, 2 or 4) from `port` on.
 ///
-/// `bitmap` is what lies at [`IO_BITMAP_OFFSET`] of the TSS, to its end; `limit`
-/// is the descriptor's. A byte inside the limit but past `bitmap` could be
-/// anything, so the model takes the worst: zero, granted.
+/// `bitmap` is the TSS from [`IO_BITMAP_OFFSET`] to its end; `limit` is the descriptor's. A byte
+/// inside the limit but past `bitmap` could have any value, so the model assumes the worst: zero,
+/// granted.
 pub fn io_permitted(bitmap: &[u8], limit: u32, port: u16, width: u8) -> bool {
     let byte_at = |offset: usize| match offset.checked_sub(IO_BITMAP_OFFSET as usize) {
         Some(at) => bitmap.get(at).copied().unwrap_or(0),
@@ -271,7 +273,7 @@ mod tests {
         assert!(tss.io_permitted(KERNEL_TSS_LIMIT, 65534, 2));
         assert!(!tss.io_permitted(KERNEL_TSS_LIMIT, 65535, 2));
         assert!(!tss.io_permitted(KERNEL_TSS_LIMIT, 65534, 4));
-        // One byte less, and the last eight ports are lost.
+        // With one byte less the last eight ports are lost.
         assert!(!tss.io_permitted(KERNEL_TSS_LIMIT - 1, 65535, 1));
     }
 

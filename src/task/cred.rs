@@ -4,7 +4,7 @@
 //! Each task has its own copy. There are no capabilities beside the user number: effective user
 //! 0 has all of them, everybody else none.
 //!
-//! Book: chapter 20, "Process Credentials and Capabilities".
+//! Book: ch. 20, "Process Credentials and Capabilities".
 //! Linux: 2.6.38 `kernel/sys.c` (`setuid`, `setresuid`), `capability.h`.
 
 use crate::base::errno::Errno;

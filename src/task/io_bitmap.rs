@@ -8,9 +8,9 @@
 //! prev's and next's maximum is enough, and copying less would leave prev's
 //! ports open.
 //!
-//! Book: chapter 3, "Task State Segment", "Performing the Process Switch" (step on the I/O bitmap).
+//! Book: ch. 3, "Task State Segment", "Performing the Process Switch" (step on the I/O bitmap).
 //! Linux: `kernel/ioport.c` and `__switch_to_xtra` of 2.6.30–2.6.38.
-//! SDM: volume 1, 18.5.2 "I/O Permission Bit Map".
+//! SDM: vol. 1, 18.5.2 "I/O Permission Bit Map".
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

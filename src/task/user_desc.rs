@@ -8,9 +8,9 @@
 //! switch. Called by the system calls and by `copy_thread`, on the caller's own
 //! kernel stack.
 //!
-//! Book: chapter 3, "Performing the Process Switch" (`load_TLS`).
+//! Book: ch. 3, "Performing the Process Switch" (`load_TLS`).
 //! Linux: `asm/ldt.h` (`struct user_desc`), `kernel/tls.c`; checks as since 3.19.
-//! SDM: volume 3, 3.4.5.1 "Code- and Data-Segment Descriptor Types".
+//! SDM: vol. 3, 3.4.5.1 "Code- and Data-Segment Descriptor Types".
 
 use bitflags::bitflags;
 

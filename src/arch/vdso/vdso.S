@@ -1,10 +1,11 @@
 /*
- * The vDSO: the code by which a program enters the kernel, and returns from a handler to it.
+ * The vDSO: the code by which a program enters the kernel and returns from a signal handler.
  *
- * A small ELF shared object of one page, which exec maps into each process. AT_SYSINFO tells where
- * __kernel_vsyscall is, AT_SYSINFO_EHDR where the page is. The tables of its .eh_frame tell how to leave
- * it from any of its instructions: a thread that is cancelled while it sleeps in the kernel unwinds its
- * stack from here, and a debugger walks through a handler to what it interrupted.
+ * A small ELF shared object of one page, which exec maps into each process. AT_SYSINFO gives the
+ * address of __kernel_vsyscall, AT_SYSINFO_EHDR that of the page. The tables in its .eh_frame
+ * describe how to unwind from each of its instructions: a thread that is cancelled while it sleeps
+ * in the kernel unwinds its stack from here, and a debugger walks through a handler to the code
+ * that it interrupted.
  *
  * Assembled and linked by build.rs with vdso.lds; vdso.rs includes the result.
  *
@@ -16,9 +17,9 @@
 	.text
 
 /*
- * sysexit needs ecx and edx, and the kernel needs esp, so all three are kept on the user's stack; the
- * sixth argument is then at (%ebp). An interrupted call is restarted two bytes before the return, by the
- * int $0x80 there, with all registers set up.
+ * sysexit needs ecx and edx, and the kernel needs esp, so the user's stack keeps all three; the
+ * sixth argument is then at (%ebp). An interrupted call restarts two bytes before the return, at
+ * the int $0x80, with all registers set up.
  */
 	.globl	__kernel_vsyscall
 	.type	__kernel_vsyscall, @function
@@ -52,9 +53,10 @@ VDSO32_SYSENTER_RETURN:			/* where sysexit returns */
 	.size	__kernel_vsyscall, . - __kernel_vsyscall
 
 /*
- * A handler returns to one of the two below. What it interrupted is in a struct sigcontext on the stack,
- * so many bytes above esp: each register of the caller is said to be where that structure has it, and the
- * frame address to be the esp that stands there. Offsets are those of the structure.
+ * A handler returns to one of the two functions below. The interrupted registers are in a struct
+ * sigcontext on the stack, at a known distance above esp. The table gives the place of each of the
+ * caller's registers in that structure, and the esp saved there as the frame address. The offsets
+ * are those of the structure.
  */
 	.equ	SC_EDI, 16
 	.equ	SC_ESI, 20
@@ -66,7 +68,7 @@ VDSO32_SYSENTER_RETURN:			/* where sysexit returns */
 	.equ	SC_EAX, 44
 	.equ	SC_EIP, 56
 
-	/* Numbers of registers in .eh_frame, and of the operations used here. */
+	/* Numbers of the registers in .eh_frame, and of the operations used here. */
 	.equ	DW_EAX, 0
 	.equ	DW_ECX, 1
 	.equ	DW_EDX, 2
@@ -80,7 +82,7 @@ VDSO32_SYSENTER_RETURN:			/* where sysexit returns */
 	.equ	DW_OP_breg_esp, 0x74
 	.equ	DW_OP_deref, 0x06
 
-/* A register of the caller is at esp + at, which is written as a signed number of two times 7 bits. */
+/* The caller's register is at esp + at, encoded as a signed number of two times 7 bits. */
 	.macro	SAVED	reg, at
 	.cfi_escape	DW_CFA_expression, \reg, 3, DW_OP_breg_esp, ((\at) & 0x7f) | 0x80, (\at) >> 7
 	.endm
@@ -99,9 +101,9 @@ VDSO32_SYSENTER_RETURN:			/* where sysexit returns */
 	.endm
 
 /*
- * struct sigframe: the return address has been popped; the signal's number, then the sigcontext. What
- * looks for a caller looks one byte before the return address, so the table begins with a nop that no one
- * executes.
+ * struct sigframe without the return address, which has been popped: the signal's number, then the
+ * sigcontext. An unwinder looks one byte before the return address, so the table begins with a nop
+ * that is never executed.
  */
 	.balign	16
 	.cfi_startproc simple
@@ -135,7 +137,7 @@ __kernel_rt_sigreturn:
 	.cfi_endproc
 	.size	__kernel_rt_sigreturn, . - __kernel_rt_sigreturn
 
-/* Which Linux this is like, as a dynamic linker asks: 2.6.38. */
+/* The version of Linux that a dynamic linker finds here: 2.6.38. */
 	.section	.note.Linux, "a", @note
 	.balign	4
 	.long	6, 4, 0			/* bytes of name and number; type: the version */

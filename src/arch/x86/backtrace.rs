@@ -1,9 +1,9 @@
-//! Who called whom: the chain of frame pointers, with names.
+//! Back-traces: the chain of frame pointers, with the names of the functions.
 //!
 //! The kernel is built with frame pointers, so each frame begins with the caller's ebp and the
-//! return address. The walk stays within one kernel stack, upwards only, and reads through the
-//! exception table: a broken chain ends it, no more. Names come from the symbol table that
-//! the boot loader kept. Called by a panic, on any stack.
+//! return address. The walk stays within one kernel stack, goes upwards only, and reads through the
+//! exception table, so a broken chain merely ends it. Names come from the symbol table that the
+//! boot loader kept. A panic calls this, on any stack.
 //!
 //! Linux: 2.6.38 `dumpstack.c` (`print_context_stack_bp`), `kallsyms`.
 
@@ -25,7 +25,7 @@ use crate::base::thread_info::THREAD_SIZE;
 use crate::boot_info::ElfSymbols;
 use crate::mm::memblock::Range;
 
-/// Longest chain that is followed: more frames do not fit a stack.
+/// Number of frames after which the walk stops: more do not fit on a stack.
 const MAX_FRAMES: usize = THREAD_SIZE / 8;
 
 struct Symbols {
@@ -35,10 +35,10 @@ struct Symbols {
 
 static SYMBOLS: Once<Symbols> = Once::new();
 
-/// Takes the kernel's symbols into use.
+/// Makes `lookup` use the kernel's symbol table.
 ///
 /// # Safety
-/// 1. The ranges are those of the boot loader, in the direct map and reserved.
+/// 1. The boot loader reported the ranges, and they lie in the direct map and are reserved.
 pub unsafe fn use_symbols(symbols: &ElfSymbols) {
     // SAFETY: by 1.
     let (symtab, strtab) = unsafe { (bytes(symbols.symtab), bytes(symbols.strtab)) };
@@ -48,17 +48,18 @@ pub unsafe fn use_symbols(symbols: &ElfSymbols) {
     });
 }
 
-/// The bytes at a physical address.
+/// Returns the bytes of a physical range.
 ///
 /// # Safety
-/// 1. The direct map covers `range`, and nobody ever writes there.
+/// 1. The direct map covers `range`, and nothing ever writes there.
 unsafe fn bytes(range: Range) -> &'static [u8] {
     let start = (range.start + PAGE_OFFSET) as *const u8;
     // SAFETY: by 1.
     unsafe { core::slice::from_raw_parts(start, (range.end - range.start) as usize) }
 }
 
-/// The symbol at or below a kernel address: its name as linked, and how far behind it.
+/// Returns the symbol at or below a kernel address: its linked name, and the distance from it in
+/// bytes.
 pub fn lookup(address: u32) -> Option<(&'static str, u32)> {
     if address < PAGE_OFFSET {
         return None;
@@ -74,7 +75,7 @@ pub fn lookup(address: u32) -> Option<(&'static str, u32)> {
     Some((name, address - best.st_value as u32))
 }
 
-/// An address of kernel code, shown as `c0101234 name+0x1a`.
+/// A code address that prints as `c0101234 name+0x1a`.
 pub struct Symbolised(pub u32);
 
 impl fmt::Display for Symbolised {
@@ -86,7 +87,8 @@ impl fmt::Display for Symbolised {
     }
 }
 
-/// The return addresses of the frames from `ebp` up, on the stack that `ebp` lies in.
+/// Returns the return addresses of the frames from `ebp` upwards, within the stack that holds
+/// `ebp`.
 pub fn return_addresses(ebp: u32) -> impl Iterator<Item = u32> {
     let end = (ebp & !(THREAD_SIZE as u32 - 1)).saturating_add(THREAD_SIZE as u32);
     let mut frame = ebp;
@@ -97,7 +99,7 @@ pub fn return_addresses(ebp: u32) -> impl Iterator<Item = u32> {
         }
         let caller = probe_kernel_read(frame)?;
         let address = probe_kernel_read(frame + 4)?;
-        // Only upwards: a chain that turns back would never end.
+        // Only upwards: a chain that turned back would never end.
         frame = if caller > frame { caller } else { 0 };
         (address >= PAGE_OFFSET).then_some(address)
     })

@@ -1,9 +1,9 @@
-//! The end of the kernel: what it says, and where a debugger finds it.
+//! The end of the kernel: its last report, and the place where a debugger finds it.
 //!
-//! A panic and a fault in the kernel end here, on whatever stack they are on. The report goes
-//! to the serial line and the screen without waiting for a lock: registers, task, back-trace.
-//! The static [`EPITAPH`] keeps its first line, NUL-terminated: `x/s &EPITAPH` in gdb,
-//! also when no console worked.
+//! Panics and faults in the kernel end here, on whatever stack they occurred. The report goes to
+//! the serial line and the screen without waiting for a lock: registers, task, back-trace. The
+//! static [`EPITAPH`] keeps its first line, NUL-terminated: `x/s &EPITAPH` in gdb shows it even if
+//! no console worked.
 //!
 //! Linux: 2.6.38 `die`, `panic`, `show_regs`.
 
@@ -31,32 +31,33 @@ use crate::drivers::tsc::since_boot_us;
 use crate::drivers::{qemu_exit, serial};
 use crate::provides_upward;
 
-/// Bytes of [`EPITAPH`].
+/// Size of [`EPITAPH`] in bytes.
 pub const EPITAPH_BYTES: usize = 512;
 
 /// The first line of the report, in UTF-8, NUL-terminated; empty while the kernel lives.
 #[unsafe(no_mangle)]
 pub static EPITAPH: [AtomicU8; EPITAPH_BYTES] = [const { AtomicU8::new(0) }; EPITAPH_BYTES];
 
-/// How much of it is written.
+/// Number of bytes of [`EPITAPH`] that are written.
 static LENGTH: AtomicUsize = AtomicUsize::new(0);
-/// The first CPU that died: what happens while it reports is not reported.
+/// The first CPU that died. Nothing that happens while it reports is reported.
 static DYING: AtomicU32 = AtomicU32::new(NOBODY);
 const NOBODY: u32 = u32::MAX;
-/// `panic=halt`: stop instead of ending QEMU, so that one can look.
+/// `panic=halt`: stop instead of ending QEMU, so that a debugger can look.
 static HALT: AtomicBool = AtomicBool::new(false);
 
-/// Whether a CPU is on its way to its end: it says why itself.
+/// Returns whether a CPU is dying; that CPU reports the reason itself.
 pub fn is_dying() -> bool {
     DYING.load(Ordering::Acquire) != NOBODY
 }
 
-/// What to do after a panic: stop (`panic=halt`) or end QEMU (`panic=exit`, the default).
+/// Chooses what follows a panic: stopping (`panic=halt`) or ending QEMU (`panic=exit`, the
+/// default).
 pub fn set_panic_halt(halt: bool) {
     HALT.store(halt, Ordering::Relaxed);
 }
 
-/// The end of a panic, from the panic handler.
+/// Reports a panic and ends the kernel. Called by the panic handler.
 pub fn panic(info: &PanicInfo<'_>) -> ! {
     let regs = registers_now();
     begin();
@@ -76,7 +77,7 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
     end()
 }
 
-/// The end after a fault in the kernel at `regs`, with `esp` there.
+/// Reports a fault in the kernel at `regs`, where the stack pointer was `esp`, and ends the kernel.
 pub fn die(message: fmt::Arguments<'_>, regs: &PtRegs, esp: u32) -> ! {
     begin();
     let out = &mut PanicConsole;
@@ -87,13 +88,14 @@ pub fn die(message: fmt::Arguments<'_>, regs: &PtRegs, esp: u32) -> ! {
     end()
 }
 
-/// The end of a kernel in which switching stopped: every CPU's registers, then `show_tasks`. In an
-/// interrupt or an NMI, interrupts off; `nmi` is what that has interrupted.
+/// Ends a kernel that no longer switches: reports every CPU's registers, then calls `show_tasks`.
+/// Called in an interrupt or an NMI with interrupts off; `nmi` holds the registers that the NMI
+/// interrupted.
 pub fn lockup(message: fmt::Arguments<'_>, nmi: Option<&PtRegs>, show_tasks: fn()) -> ! {
     insn::cli();
     let out = &mut PanicConsole;
     headline(out, message);
-    // Not ourselves, but whatever the tick or the NMI has interrupted.
+    // Not our own registers, but those that the tick or the NMI interrupted.
     with_irq_regs(|regs| match nmi.or(regs) {
         Some(regs) => show_interrupted(out, regs),
         None => {
@@ -105,12 +107,13 @@ pub fn lockup(message: fmt::Arguments<'_>, nmi: Option<&PtRegs>, show_tasks: fn(
         ask_cpu(out, cpu);
     }
     show_tasks();
-    // What it held up may go on meanwhile; from here on nobody does.
+    // Code that was held up may have gone on until now; from here on no CPU does.
     begin();
     end()
 }
 
-/// The end after a lock was used as it must not be: who uses it so now, and who used it before.
+/// Reports a forbidden use of a lock, with the back-traces of this use and of the earlier one, and
+/// ends the kernel.
 #[cfg(debug_assertions)]
 #[unsafe(no_mangle)]
 fn lock_misuse(misuse: &Misuse<'_>) -> ! {
@@ -140,10 +143,10 @@ provides_upward!(lock_misuse);
 /// CPUs that owe a report, one bit each.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
-/// How long a CPU may take over its report. A virtual one may have to wait for a real one.
+/// Time that a CPU may take for its report, in microseconds. A virtual CPU may wait for a real one.
 const REPORT_US: u64 = 5_000_000;
 
-/// Has CPU `cpu` report by NMI, which no disabled interrupt holds back.
+/// Makes CPU `cpu` report by sending it an NMI, which disabled interrupts do not hold back.
 fn ask_cpu(out: &mut impl Write, cpu: u32) {
     ASKED.store(1 << cpu, Ordering::Release);
     send_nmi(1 << cpu);
@@ -157,7 +160,7 @@ fn ask_cpu(out: &mut impl Write, cpu: u32) {
     }
 }
 
-/// An NMI came: reports this CPU if that was asked for; says whether it was.
+/// Handles an NMI: reports this CPU if a report was asked for, and returns whether one was.
 pub fn nmi_report(regs: &PtRegs) -> bool {
     let bit = 1 << smp_processor_id();
     if ASKED.load(Ordering::Acquire) & bit == 0 {
@@ -168,9 +171,9 @@ pub fn nmi_report(regs: &PtRegs) -> bool {
     true
 }
 
-/// A CPU at the frame of an interrupt, where that lies on the stack.
+/// Writes the state of a CPU at an interrupt frame, in the place where the frame lies on the stack.
 fn show_interrupted(out: &mut impl Write, regs: &PtRegs) {
-    // From ring 0 the processor pushes no esp: it is where the frame ends.
+    // From ring 0 the processor pushes no esp: the old esp is the end of the frame.
     let esp = if regs.user_mode() {
         regs.sp
     } else {
@@ -187,22 +190,22 @@ fn show_cpu(out: &mut impl Write, regs: &PtRegs, esp: u32) {
     }
 }
 
-/// Appends `message` to [`EPITAPH`]. What does not fit is cut off.
+/// Appends `message` to [`EPITAPH`] and cuts off the part that does not fit.
 pub fn record(message: fmt::Arguments<'_>) {
-    // Writing never fails: what does not fit is dropped.
+    // Writing never fails: the part that does not fit is dropped.
     let _ = Stone.write_fmt(message);
 }
 
 fn begin() {
     insn::cli();
-    // Before the task register is loaded there is one CPU, and %fs leads nowhere.
+    // Before the task register is loaded there is only one CPU, and %fs leads nowhere.
     let is_early = insn::str() == 0;
     let me = if is_early { 0 } else { smp_processor_id() };
     match DYING.compare_exchange(NOBODY, me, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) if is_early => {}
         Ok(_) => smp_send_stop(),
         Err(dying) if dying == me => end(),
-        // Its report is on the way, and ours would break it.
+        // Another CPU is writing its report, and ours would break into it.
         Err(_) => qemu_exit::halt(),
     }
 }
@@ -211,7 +214,7 @@ fn end() -> ! {
     qemu_exit::halt_or_exit(HALT.load(Ordering::Relaxed), ExitValue::Panic)
 }
 
-// Below, results of writing are dropped: the console swallows everything.
+// The results of writing are dropped below: the console accepts everything.
 
 fn headline(out: &mut impl Write, message: fmt::Arguments<'_>) {
     record(format_args!("BUG: {message}"));
@@ -219,7 +222,7 @@ fn headline(out: &mut impl Write, message: fmt::Arguments<'_>) {
     let _ = writeln!(out, "BUG: {message}");
 }
 
-/// Who ran. Before the task register is loaded nothing is known of CPUs and tasks.
+/// Writes which task ran. Before the task register is loaded, CPUs and tasks are not known.
 fn show_task(out: &mut impl Write) {
     if insn::str() == 0 {
         let _ = writeln!(out, "boot cpu, before the first task");
@@ -267,7 +270,7 @@ fn show_regs(out: &mut impl Write, r: &PtRegs, esp: u32) {
     );
 }
 
-/// The registers as they are here, in the shape of a frame from ring 0.
+/// Returns the current registers in the layout of a frame from ring 0.
 #[inline(always)]
 fn registers_now() -> PtRegs {
     let mut r = PtRegs::default();
@@ -299,7 +302,7 @@ fn show_backtrace(out: &mut impl Write, ebp: u32) {
     let mut addresses = return_addresses(ebp).peekable();
     while let Some(address) = addresses.next() {
         let _ = write!(out, "  {}", Symbolised(address));
-        // Recursion is what overflows a stack: one line for all its frames.
+        // A stack usually overflows by recursion: all frames of one function share a line.
         let mut times = 1;
         while addresses.next_if_eq(&address).is_some() {
             times += 1;

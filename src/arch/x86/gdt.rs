@@ -40,7 +40,7 @@ pub unsafe fn write_gdt_entry<const N: usize>(desc: &DescStruct) {
 }
 
 /// # Safety
-/// 1. As [`write_gdt_entry`], for the entry whose words are at `A` and `B`.
+/// 1. The conditions of [`write_gdt_entry`] hold for the entry whose words are at `A` and `B`.
 #[inline(always)]
 unsafe fn write_words<const A: usize, const B: usize>(desc: &DescStruct) {
     // SAFETY: by 1.
@@ -50,9 +50,9 @@ unsafe fn write_words<const A: usize, const B: usize>(desc: &DescStruct) {
     }
 }
 
-/// Loads the descriptor tables of CPU `cpu` on that CPU, `%fs`, and the task register, once.
+/// Loads the descriptor tables, `%fs` and the task register of CPU `cpu`, on that CPU, once.
 ///
-/// `sp0` is the kernel stack of the task that runs here first. After this `%fs` works.
+/// `sp0` is the top of the kernel stack of the first task on this CPU. After this `%fs` works.
 ///
 /// # Safety
 /// 1. Runs on CPU `cpu`, once, with interrupts off, after `setup_per_cpu_areas`.
@@ -66,13 +66,13 @@ pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
     p.gdt_page[GDT_ENTRY_DEFAULT_USER_DS] = DescStruct::flat_data(3);
     p.gdt_page[GDT_ENTRY_TSS] = DescStruct::tss(&raw const p.tss as u32, KERNEL_TSS_LIMIT);
     p.gdt_page[GDT_ENTRY_PERCPU] = DescStruct::data(area as u32, size_of::<PerCpu>() as u32 - 1, 0);
-    // Its base changes with each use.
+    // The base of this descriptor changes with each use.
     p.gdt_page[GDT_ENTRY_ESPFIX_SS] = DescStruct::flat_data(0);
     if STACK_PROTECTOR {
         let canary = &raw mut p.stack_canary;
         p.gdt_page[GDT_ENTRY_STACK_CANARY] =
             DescStruct::data(canary as u32, size_of::<StackCanary>() as u32 - 1, 0);
-        // That of the functions that are running.
+        // The functions that are running began with this canary.
         p.stack_canary.canary = early_canary();
     }
     p.gdt_page[GDT_ENTRY_DOUBLEFAULT_TSS] = DescStruct::tss(
@@ -87,7 +87,7 @@ pub unsafe fn cpu_init(cpu: u32, sp0: u32) {
         limit: GDT_SIZE as u16 - 1,
         base: area as u32,
     };
-    // SAFETY: the table is filled, lives for ever, and has the selectors that are loaded next.
+    // SAFETY: the table is filled, is never freed, and has the selectors that are loaded next.
     unsafe {
         insn::lgdt(&gdtr);
         insn::load_cs(KERNEL_CS.0);

@@ -1,9 +1,9 @@
 //! `__sanitizer_cov_trace_pc`: called at each edge of instrumented code.
 //!
-//! Only in kernels built with the feature `kcov`, whose compiler puts the calls there. Notes its
-//! caller's address for the running task, if that asked for it, is in no interrupt and is not being
-//! switched. It is assembly, since a function of Rust would be instrumented itself; and the first
-//! thing it asks is whether anybody records, since it is called long before `%fs` leads anywhere.
+//! Only in kernels built with the feature `kcov`, for which the compiler inserts the calls. Notes
+//! its caller's address for the running task if the task asked for it, is not in an interrupt and
+//! is not being switched. It is assembly because a Rust function would be instrumented itself. It
+//! first checks whether any task records, since it is called long before `%fs` leads anywhere.
 //!
 //! Linux: 5.4 `kernel/kcov.c`.
 
@@ -17,7 +17,7 @@ use crate::sync::preempt::HARDIRQ_OFFSET;
 use crate::task::kcov::{KCOV_MODE_TRACE_PC, KcovTask};
 use crate::task::task_struct::TaskStruct;
 
-/// Tasks that record.
+/// Number of tasks that record coverage.
 #[unsafe(export_name = "kcov_users")]
 pub static KCOV_USERS: AtomicU32 = AtomicU32::new(0);
 

@@ -1,4 +1,4 @@
-//! How the machine does it: the processor, its tables, its interrupt controllers.
+//! The machine: the processor, its tables, its interrupt controllers.
 //!
 //! What every `// SAFETY:` line here may rely on: the code runs in ring 0, on
 //! %cs and %ss/%ds/%es with base 0 and limit 4 GiB, so that linear and logical
@@ -19,7 +19,7 @@
 //! - [`string`]: `memcpy` and its like
 //! - [`probe`]: calls with chosen flags and registers, for the self-tests
 //! - [`kcov`]: edge coverage
-//! - [`backtrace`]: who called whom
+//! - [`backtrace`]: the chain of callers
 //! - [`epitaph`]: the end of the kernel
 
 pub mod backtrace;

@@ -1,9 +1,9 @@
 //! Calls with chosen flags and registers, for the self-tests.
 //!
-//! A compiler gives no hold on EBP, EBX, ESI, EDI and EFLAGS across a call, and these are what
-//! the switch has to keep. Called by kernel threads on their own stacks.
+//! A compiler gives no control over EBP, EBX, ESI, EDI and EFLAGS across a call, and the switch has
+//! to keep exactly these. Called by kernel threads on their own stacks.
 //!
-//! SDM: volume 1, 3.4.3 "EFLAGS Register".
+//! SDM: vol. 1, 3.4.3 "EFLAGS Register".
 
 use core::arch::{asm, global_asm};
 
@@ -49,34 +49,34 @@ unsafe extern "C" {
     fn probe_switch_to(prev: *mut (), next: *mut (), registers: *mut u32) -> *mut ();
 }
 
-/// `switch_to` with ebx, esi, edi and ebp set to `registers`, which get what they are when the
-/// running task is back.
+/// Calls `switch_to` with ebx, esi, edi and ebp set to `registers`, and stores their values there
+/// when the task runs again.
 ///
 /// # Safety
-/// As [`crate::arch::x86::switch::switch_to::switch_to`].
+/// The conditions of [`crate::arch::x86::switch::switch_to::switch_to`] hold.
 pub unsafe fn switch_to_with_registers(
     prev: Prev<TaskStruct>,
     next: Next<TaskStruct>,
     registers: &mut [u32; 4],
 ) -> Last<TaskStruct> {
     let (prev, next) = (prev.into_ptr().cast(), next.into_ptr().cast());
-    // SAFETY: the caller's, for the switch, which returns `last`. The routine keeps our own registers;
-    // nobody follows ebp while it is no frame pointer, but for a back-trace, which expects anything.
+    // SAFETY: the caller vouches for the switch, which returns `last`. The routine keeps our own
+    // registers; while ebp is not a frame pointer only a back-trace follows it, and that copes with
+    // any value.
     let last = unsafe { probe_switch_to(prev, next, registers.as_mut_ptr()) };
     // SAFETY: what the switch returned.
     unsafe { Last::from_eax(last.cast()) }
 }
 
-/// Calls `f` with `bits` set in EFLAGS; returns EFLAGS as they are when it is back, and puts
-/// ours back.
+/// Calls `f` with `bits` set in EFLAGS, returns EFLAGS as `f` left them, and restores ours.
 ///
 /// # Safety
-/// 1. If `bits` has DF, nothing that `f` does uses a string instruction.
+/// 1. If `bits` has DF, `f` executes no string instruction.
 /// 2. `bits` has neither TF nor VM.
 pub unsafe fn call_with_eflags(bits: u32, f: extern "C" fn()) -> u32 {
     let after: u32;
     // SAFETY: the words pushed here are popped here. Interrupt gates clear NT and the entry code
-    // clears DF, and both come back by `iret`.
+    // clears DF, and `iret` restores both.
     unsafe {
         asm!(
             "pushfd",
@@ -96,13 +96,13 @@ pub unsafe fn call_with_eflags(bits: u32, f: extern "C" fn()) -> u32 {
     after
 }
 
-/// The word at the start of the segment in %gs.
+/// Returns the word at the start of the segment in %gs.
 ///
 /// # Safety
 /// 1. %gs holds a data segment whose first word is mapped.
 pub unsafe fn read_gs_word() -> u32 {
     let word: u32;
-    // SAFETY: only reads; by 1 there is something to read.
+    // SAFETY: this only reads, and by 1 the word is mapped.
     unsafe { asm!("mov {}, gs:[0]", out(reg) word, options(nostack, preserves_flags, readonly)) };
     word
 }

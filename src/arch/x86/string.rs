@@ -1,10 +1,11 @@
-//! `memcpy`, `memmove`, `memset` and `memcmp`: what the compiler calls by these names.
+//! `memcpy`, `memmove`, `memset` and `memcmp`: the functions that the compiler calls by these
+//! names.
 //!
-//! The standard library brings them only where there is a C library. By string
-//! instructions, four bytes at a time; cdecl; on any stack.
+//! The standard library has them only where there is a C library. They use string instructions,
+//! four bytes at a time, and cdecl, and run on any stack.
 //!
 //! Linux: `asm/string_32.h`.
-//! SDM: volume 2, MOVS, STOS, CMPS.
+//! SDM: vol. 2, MOVS, STOS, CMPS.
 
 use core::arch::global_asm;
 

@@ -1,7 +1,7 @@
-//! Making every CPU forget translations that the page tables no longer have.
+//! TLB flushes: every CPU forgets translations that the page tables no longer have.
 //!
-//! Called by whoever changed an address space, after the change and before the frame is freed,
-//! with interrupts on.
+//! The code that changes an address space calls these after the change and before it frees the
+//! frame, with interrupts on.
 //!
 //! ```text
 //!   sender: lock the slot, publish mm and address, FLUSH_CPUMASK = who must,
@@ -9,7 +9,7 @@
 //!   receiver (interrupt): bit set? mm is this CPU's: OK: flush; LAZY: leave_mm.
 //!           clear the bit
 //! ```
-//! The receiver must not ask `current`: CR3 changes before `esp` does.
+//! The receiver must not use `current`: CR3 changes before `esp` does.
 //!
 //! Book: ch. 2, "Handling the Hardware Cache and the TLB". Linux: 2.6.38 `arch/x86/mm/tlb.c`
 //! (`flush_tlb_page`, `flush_tlb_mm`, `smp_invalidate_interrupt`). SDM: vol. 3, 4.10.4
@@ -30,34 +30,34 @@ use crate::sync::irq::irqs_disabled;
 use crate::sync::{LockClass, PreemptGuard, SpinLock};
 use crate::{this_cpu_inc, this_cpu_read};
 
-/// Instead of an address: all of them.
+/// In the place of an address: flush all user translations.
 const TLB_FLUSH_ALL: u32 = u32::MAX;
 
-/// One flush at a time. What is published belongs to who holds the lock.
+/// Allows one flush at a time. The published request belongs to the CPU that holds the lock.
 static SLOT: SpinLock<()> = SpinLock::new(LockClass::TlbSlot, ());
 static FLUSH_MM: AtomicPtr<MmStruct> = AtomicPtr::new(ptr::null_mut());
 static FLUSH_VA: AtomicU32 = AtomicU32::new(0);
 /// CPUs that have not flushed yet.
 static FLUSH_CPUMASK: AtomicU32 = AtomicU32::new(0);
 
-/// Installs the interrupt. Once, on the boot CPU.
+/// Installs the interrupt. Called once, on the boot CPU.
 pub fn init() -> Result<(), IrqTaken> {
     set_intr_handler(INVALIDATE_TLB_VECTOR_START, invalidate_interrupt)
 }
 
-/// Forgets the translation of the page at `address` in `mm`, on every CPU.
+/// Makes every CPU forget the translation of the page at `address` in `mm`.
 pub fn flush_tlb_page(mm: &MmStruct, address: u32) {
     flush(mm, address);
 }
 
-/// Forgets all user translations of `mm`, on every CPU.
+/// Makes every CPU forget all user translations of `mm`.
 pub fn flush_tlb_mm(mm: &MmStruct) {
     flush(mm, TLB_FLUSH_ALL);
 }
 
 fn flush(mm: &MmStruct, va: u32) {
     let _no_preempt = PreemptGuard::new();
-    // The entry was changed before we look who may have read it.
+    // The change of the entry comes before we look which CPUs may have read it.
     fence(Ordering::SeqCst);
     flush_here(mm, va);
     let others = others_of(mm);
@@ -66,7 +66,7 @@ fn flush(mm: &MmStruct, va: u32) {
     }
 }
 
-/// CPUs but this one on which `mm` may be loaded.
+/// Returns the other CPUs on which `mm` may be loaded.
 fn others_of(mm: &MmStruct) -> u32 {
     mm.cpu_vm_mask.load(Ordering::Acquire) & !(1 << smp_processor_id())
 }
@@ -87,10 +87,10 @@ fn flush_tlb_others(mask: u32, mm: &MmStruct, va: u32) {
     }
 }
 
-/// The interrupt: another CPU changed an address space that may be loaded here.
+/// Handles the interrupt: another CPU has changed an address space that may be loaded here.
 fn invalidate_interrupt() {
     let bit = 1 << smp_processor_id();
-    // Not for us: an interrupt that came late, after its sender saw our bit cleared.
+    // Not for us: the interrupt came late, after its sender saw our bit cleared.
     if FLUSH_CPUMASK.load(Ordering::Acquire) & bit == 0 {
         return;
     }
@@ -101,7 +101,7 @@ fn invalidate_interrupt() {
     FLUSH_CPUMASK.fetch_and(!bit, Ordering::AcqRel);
 }
 
-/// This CPU's part.
+/// Flushes this CPU's translations, or leaves `mm` if the CPU is lazy.
 fn flush_here(mm: &MmStruct, va: u32) {
     if this_cpu_read!(tlb_active_mm) != ptr::from_ref(mm) as u32 {
         return;

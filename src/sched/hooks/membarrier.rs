@@ -18,7 +18,7 @@
 //! by the system call.
 //!
 //! Linux: 5.4 `kernel/sched/membarrier.c`, `membarrier_switch_mm`,
-//! `membarrier_mm_sync_core_before_usermode`. SDM: volume 3, 8.3 "Serializing Instructions".
+//! `membarrier_mm_sync_core_before_usermode`. SDM: vol. 3, 8.3 "Serializing Instructions".
 
 use core::ptr;
 use core::sync::atomic::{Ordering, fence};

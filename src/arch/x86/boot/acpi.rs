@@ -1,6 +1,6 @@
-//! The firmware's tables: finds the MADT.
+//! The firmware's ACPI tables, in which the boot CPU finds the MADT.
 //!
-//! Called once by the boot CPU. A table that is broken is reported and not used.
+//! The boot CPU calls this once. A broken table is reported and not used.
 //!
 //! Linux: 2.6.38 `drivers/acpi/tables.c` (`acpi_table_parse`).
 //! ACPI Specification 6.5, 5.2.7 "Root System Description Table (RSDT)", 5.2.8 XSDT.
@@ -12,7 +12,7 @@ use crate::mm::ioremap::ioremap_cache;
 /// Reads the MADT that `rsdt` lists.
 ///
 /// # Errors
-/// A table is broken, or there is no MADT.
+/// Fails if a table is broken or there is no MADT.
 pub fn find_madt(rsdt: Rsdt) -> Result<Madt, SdtError> {
     let signature = if rsdt.entry_bytes == 8 {
         b"XSDT"
@@ -23,7 +23,7 @@ pub fn find_madt(rsdt: Rsdt) -> Result<Madt, SdtError> {
     for entry in entries.chunks_exact(rsdt.entry_bytes) {
         let (low, high) = entry.split_at(4);
         let &[a, b, c, d] = low else { continue };
-        // Above 4 GiB it is out of our reach.
+        // A table above 4 GiB is out of our reach.
         if high.iter().any(|&byte| byte != 0) {
             continue;
         }
@@ -35,7 +35,7 @@ pub fn find_madt(rsdt: Rsdt) -> Result<Madt, SdtError> {
     Err(SdtError::Missing)
 }
 
-/// The whole table at physical address `phys`.
+/// Maps the whole table at physical address `phys`.
 fn map_sdt(phys: u32) -> Result<&'static [u8], SdtError> {
     let length = sdt_length(map(phys, SDT_HEADER_BYTES as u32)?)?;
     map(phys, length)
@@ -43,6 +43,6 @@ fn map_sdt(phys: u32) -> Result<&'static [u8], SdtError> {
 
 fn map(phys: u32, length: u32) -> Result<&'static [u8], SdtError> {
     let start = ioremap_cache(phys, length).ok_or(SdtError::CutOff(0))?;
-    // SAFETY: mapped for ever just above, for reading; the firmware's tables do not change.
+    // SAFETY: mapped just above, for reading and for ever; the firmware's tables do not change.
     Ok(unsafe { core::slice::from_raw_parts(start.as_ptr(), length as usize) })
 }

@@ -1,9 +1,9 @@
-//! From the 32-bit entry to `start_kernel`: is this a machine we can run on?
+//! From the 32-bit entry to `start_kernel`: checks that the kernel can run on this machine.
 //!
-//! `boot/head.S` enters Rust on the boot task's stack with interrupts off, the
-//! first 16 MiB mapped at `PAGE_OFFSET` and nothing below. [`prepare`] starts
-//! the console, checks the CPU and turns the loader's data into a `BootInfo`.
-//! What cannot work ends here, with a message and an exit value of its own.
+//! `boot/head.S` enters Rust on the boot task's stack with interrupts off, the first 16 MiB mapped
+//! at `PAGE_OFFSET` and nothing below. [`prepare`] starts the console, checks the CPU and turns the
+//! loader's data into a `BootInfo`. A machine that is not suitable ends here, with a message and a
+//! distinct exit value.
 //!
 //! Book: appendix A, "Renaissance: the startup_32() Functions".
 //! Linux: `head_32.S`, `i386_start_kernel`, `setup_arch`.
@@ -81,8 +81,8 @@ unsafe extern "C" {
 /// the run with a message.
 ///
 /// # Safety
-/// 1. Called once, by the entry in `main.rs`, on the page tables of `boot/head.S`, with what the loader
-///    left in eax and ebx.
+/// 1. Called once, by the entry in `main.rs`, on the page tables of `boot/head.S`, with the
+///    loader's values of eax and ebx.
 pub unsafe fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
     static BOOT_INFO: Once<BootInfo> = Once::new();
     serial::init();
@@ -92,9 +92,10 @@ pub unsafe fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
     match check_and_read(magic, mbi_phys) {
         Ok(info) => {
             let info = BOOT_INFO.call_once(|| info);
-            // Those above are used once the direct map reaches them.
+            // Symbols above that are used as soon as the direct map reaches them.
             if let Some(symbols) = info.symbols.filter(|s| s.end() <= BOOT_MAPPED_BYTES) {
-                // SAFETY: they lie in what the boot page tables map; `memblock` reserves them.
+                // SAFETY: they lie in the range that the boot page tables map; `memblock` reserves
+                // them.
                 unsafe { backtrace::use_symbols(&symbols) };
             }
             info
@@ -103,9 +104,9 @@ pub unsafe fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
     }
 }
 
-/// Ends the run: `message` on serial line and screen, `value` for QEMU.
+/// Ends the run: writes `message` to serial line and screen, and passes `value` to QEMU.
 pub fn fatal(value: ExitValue, message: core::fmt::Arguments<'_>) -> ! {
-    // Writing never fails; and nothing could be done about it.
+    // Writing never fails.
     serial::finish_line_in_panic();
     let _ = writeln!(printk::PanicConsole, "fatal: {message}");
     epitaph::record(format_args!("fatal: {message}"));
@@ -142,7 +143,7 @@ fn check_cpu() -> Result<(), BootError> {
             "pse" => f.has_pse(),
             "tsc" => f.has_tsc(),
             "msr" => f.has_msr(),
-            // The first Pentium Pros claim it and do not have it.
+            // The first Pentium Pros report SEP without having it.
             "sep" => {
                 let signature = f.family_id() == 6 && f.model_id() < 3 && f.stepping_id() < 3;
                 f.has_sysenter_sysexit() && !signature
@@ -172,8 +173,7 @@ fn cpuid(eax: u32, ecx: u32) -> CpuIdResult {
     }
 }
 
-/// The loader's data, copied to a place of our own: they may lie anywhere below
-/// 4 GiB, mapped or not.
+/// A copy of the loader's data, which may lie anywhere below 4 GiB, mapped or not.
 #[repr(C, align(8))]
 struct MbiCopy([u8; MBI_MAX]);
 
@@ -191,7 +191,7 @@ fn read_boot_info(mbi_phys: u32) -> Result<BootInfo, BootError> {
     };
     copy_from_phys(bytes, mbi_phys);
     // SAFETY: the copy is aligned to 8 and longer than the size it reports; its lock is never
-    // given back, so it stays as it is.
+    // released, so the copy does not change.
     let mbi = unsafe { BootInformation::load((&raw const copy.0).cast::<BootInformationHeader>()) }
         .map_err(|_| BootError::UnreadableBootInfo("its tags do not add up"))?;
     let mbi = MBI.call_once(|| mbi);
@@ -246,8 +246,7 @@ fn modules(mbi: &BootInformation<'_>) -> ArrayVec<Range, MAX_MODULES> {
         .collect()
 }
 
-/// The symbol table and the strings that belong to it, if both lie where they
-/// will be mapped.
+/// Returns the symbol table with its string table, if both lie where the direct map will reach.
 fn symbols(mbi: &BootInformation<'_>) -> Option<ElfSymbols> {
     const SHDR_BYTES: u32 = size_of::<elf::section::Elf32_Shdr>() as u32;
     const SHT_SYMTAB: u32 = elf::abi::SHT_SYMTAB;
@@ -267,7 +266,7 @@ fn symbols(mbi: &BootInformation<'_>) -> Option<ElfSymbols> {
     })
 }
 
-/// The newer table if the loader has both.
+/// Returns the root table that the loader passes, the newer one if it passes both.
 fn rsdt(mbi: &BootInformation<'_>) -> Option<Rsdt> {
     let xsdt = mbi
         .rsdp_v2_tag()
@@ -295,21 +294,21 @@ fn kernel_range() -> Range {
     }
 }
 
-/// Copies physical memory from `phys` on, page by page, through one page of the
-/// boot mapping that is lent to it: the last, which the kernel never reaches.
+/// Copies physical memory from `phys` on, page by page, through the last page of the boot mapping,
+/// which the kernel never reaches.
 fn copy_from_phys(to: &mut [u8], phys: u32) {
     const WINDOW: u32 = PAGE_OFFSET + BOOT_MAPPED_BYTES - 4096;
     const PTE_P: u32 = 1;
     let slot = ((&raw const boot_page_tables).cast::<u32>().cast_mut())
         .wrapping_add((BOOT_MAPPED_BYTES >> 12) as usize - 1);
-    // SAFETY: `slot` is the last entry of the boot page tables; nobody else runs yet.
+    // SAFETY: `slot` is the last entry of the boot page tables; no other CPU runs yet.
     let saved = unsafe { slot.read_volatile() };
     let mut done = 0;
     while done < to.len() {
         let address = phys.wrapping_add(done as u32);
         let offset = address & 0xfff;
         let count = (to.len() - done).min(4096 - offset as usize);
-        // SAFETY: the entry is ours to change, see above.
+        // SAFETY: only we use the entry, see above.
         unsafe { slot.write_volatile((address - offset) | PTE_P) };
         insn::invlpg(WINDOW as usize);
         // SAFETY: the window maps the page that holds `count` bytes from `offset` on; the target
@@ -323,7 +322,7 @@ fn copy_from_phys(to: &mut [u8], phys: u32) {
         }
         done += count;
     }
-    // SAFETY: puts back what was there.
+    // SAFETY: this restores the old entry.
     unsafe { slot.write_volatile(saved) };
     insn::invlpg(WINDOW as usize);
 }

@@ -3,7 +3,7 @@
 //! In reading order:
 //! - [`head`]: from the 32-bit entry to `start_kernel`
 //! - [`acpi`]: the firmware's table of processors
-//! - [`trampoline`]: where the other processors begin
+//! - [`trampoline`]: the first code of the other processors
 
 pub mod acpi;
 pub mod head;

@@ -1,6 +1,7 @@
-//! Where a started CPU begins: the page below 1 MiB, and what it needs to get up from there.
+//! The trampoline: the page below 1 MiB where a started CPU begins, and the data that its code
+//! needs.
 //!
-//! Written by the boot CPU before each start-up message, read by `boot/trampoline.S`.
+//! The boot CPU writes the data before each start-up message; `boot/trampoline.S` reads it.
 //!
 //! Linux: 2.6.38 `arch/x86/kernel/trampoline.c`, `trampoline_32.S`.
 
@@ -17,9 +18,9 @@ use crate::hw::pte::pgd_index;
 use crate::mm::frame::{alloc_zeroed_page, phys_to_virt};
 use crate::mm::pgtable::{Table, swapper};
 
-/// Physical address of the page: in the first MiB, which is nobody's.
+/// Physical address of the page, in the first MiB, which the kernel does not use otherwise.
 const TRAMPOLINE_PHYS: u32 = 0x8000;
-/// The page that the start-up message names.
+/// Number of the page, for the start-up message.
 pub const TRAMPOLINE_PAGE: u8 = (TRAMPOLINE_PHYS >> 12) as u8;
 
 global_asm!(
@@ -44,20 +45,20 @@ unsafe extern "C" {
 /// Number of the CPU that is being started.
 #[unsafe(export_name = "secondary_cpu")]
 static CPU: AtomicU32 = AtomicU32::new(0);
-/// Its first stack: `sp0` of its idle task.
+/// First stack of the CPU that is being started: `sp0` of its idle task.
 #[unsafe(export_name = "secondary_stack")]
 static STACK: AtomicU32 = AtomicU32::new(0);
-/// CR4 of the boot CPU.
+/// CR4 for the CPU that is being started: that of the boot CPU.
 #[unsafe(export_name = "secondary_cr4")]
 static CR4: AtomicU32 = AtomicU32::new(0);
 
-/// Puts the code in its place. Once, by the boot CPU. False if there is no memory for the page
-/// directory that maps both the page and the kernel.
+/// Copies the code into its page. Called once, by the boot CPU. Returns false if there is no memory
+/// for the page directory that maps both the page and the kernel.
 pub fn install() -> bool {
     let Some(pgd) = alloc_zeroed_page() else {
         return false;
     };
-    // SAFETY: a frame of our own, page-aligned; all access is by atomics.
+    // SAFETY: the frame is ours and page-aligned; all access is by atomics.
     let table = unsafe { &*phys_to_virt(pgd).cast::<Table>() };
     let first = pgd_index(PAGE_OFFSET);
     for (new, kernel) in table.iter().zip(swapper()).skip(first) {
@@ -68,24 +69,24 @@ pub fn install() -> bool {
     let start = &raw const trampoline_start;
     let bytes = (&raw const trampoline_end) as usize - start as usize;
     let page = phys_to_virt(TRAMPOLINE_PHYS);
-    // SAFETY: the code is `bytes` long and fits a page; the target is mapped, and nobody's, as is
-    // all of the first MiB.
+    // SAFETY: the code is `bytes` long and fits in a page; the target is mapped, and nothing else
+    // uses it, as with all of the first MiB.
     unsafe { core::ptr::copy_nonoverlapping(start, page, bytes) };
     let word = |label: *const u8| {
         page.wrapping_add(label as usize - start as usize)
             .cast::<u32>()
     };
-    // SAFETY: both words are in the copy, aligned by the assembler.
+    // SAFETY: both words lie in the copy, aligned by the assembler.
     unsafe {
         word(&raw const trampoline_cr3).write(pgd);
-        // Without PGE: what it maps low must not stay.
+        // Without PGE: the low mappings must not stay in the TLB.
         word(&raw const trampoline_cr4).write(insn::read_cr4() & Cr4::PSE.bits());
     }
     CR4.store(insn::read_cr4(), Ordering::Release);
     true
 }
 
-/// Says which CPU comes next, and on which stack it begins.
+/// Sets the number of the CPU that starts next, and the stack on which it begins.
 pub fn set_secondary(cpu: u32, sp0: u32) {
     CPU.store(cpu, Ordering::Release);
     STACK.store(sp0, Ordering::Release);

@@ -1,5 +1,5 @@
-# What every entry does first and every exit last: pt_regs, segments, and what
-# becomes of a selector that cannot be loaded. Used by `entry`.
+# The first work of every entry and the last of every exit: pt_regs, segments, and a substitute for
+# a selector that cannot be loaded. Used by `entry`.
 #
 # Linux: 2.6.38 entry_32.S (SAVE_ALL, RESTORE_REGS, SET_KERNEL_GS).
 
@@ -8,7 +8,7 @@
         SAVE_REGS
         .endm
 
-        # In a kernel with canaries %gs is the kernel's here; else it stays the user's.
+        # In a kernel with canaries %gs becomes the kernel's here; otherwise it stays the user's.
         .macro PUSH_GS
         .if {STACK_PROTECTOR}
         pushl   %gs
@@ -51,7 +51,7 @@
         .popsection
         .endm
 
-        # A selector that cannot be loaded is replaced by 0, which can.
+        # A selector that cannot be loaded is replaced by 0, which can be loaded.
         .macro POP_SEGMENT reg, label
 \label: popl \reg
         .pushsection .entry.text, "ax", @progbits
@@ -63,7 +63,7 @@
         EX_TABLE \label, \label\()_fixup
         .endm
 
-        # The same, but the frame stays where it is.
+        # Loads a segment register like POP_SEGMENT, without popping the frame.
         .macro LOAD_SEGMENT offset, reg, label
 \label: movw \offset(%esp), \reg
         .pushsection .entry.text, "ax", @progbits

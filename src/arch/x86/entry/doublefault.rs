@@ -1,13 +1,13 @@
-//! The double fault: a task of its own, because the stack may be gone.
+//! The double fault: a separate hardware task, because the stack may be unusable.
 //!
-//! A kernel stack that overflows runs into its guard page; the page fault cannot push its
-//! frame there either, and the processor raises #DF. Its gate switches to the hardware task of
-//! GDT entry 31, which has its own stack; what was interrupted is found in this CPU's TSS. Ends
-//! in a report, never returns.
+//! A kernel stack that overflows runs into its guard page; the page fault cannot push its frame
+//! there either, and the processor raises #DF. Its gate switches to the hardware task of GDT entry
+//! 31, which has its own stack; the interrupted registers are in this CPU's TSS. It ends in a
+//! report and never returns.
 //!
-//! Book: chapter 4, "Exception Handling" ("Double fault" is the one task gate).
+//! Book: ch. 4, "Exception Handling" ("Double fault" is the one task gate).
 //! Linux: 2.6.38 `doublefault_32.c`.
-//! SDM: volume 3, 6.15 "Interrupt 8—Double Fault Exception", 7.3 "Task Switching".
+//! SDM: vol. 3, 6.15 "Interrupt 8—Double Fault Exception", 7.3 "Task Switching".
 
 use core::cell::UnsafeCell;
 
@@ -23,11 +23,11 @@ use crate::hw::pte::PAGE_SIZE;
 use crate::hw::tss::X86HwTss;
 use crate::mm::thread_stack;
 
-/// A stack like any other, with room for `thread_info` at its foot, which stays zero.
+/// A kernel stack with room for `thread_info` at its foot, which stays zero.
 #[repr(C, align(8192))]
 struct Stack(UnsafeCell<[u8; THREAD_SIZE]>);
 
-// SAFETY: each stack belongs to one CPU, whose processor alone uses it.
+// SAFETY: each stack belongs to one CPU, and only that CPU uses it.
 unsafe impl Sync for Stack {}
 
 static STACKS: [Stack; NR_CPUS] = [const { Stack(UnsafeCell::new([0; THREAD_SIZE])) }; NR_CPUS];
@@ -37,7 +37,7 @@ unsafe extern "C" {
     static init_stack_guard: u8;
 }
 
-/// Makes the double-fault task of CPU `cpu`, which runs on the page tables now in CR3.
+/// Sets up the double-fault task of CPU `cpu`, which runs on the page tables now in CR3.
 ///
 /// # Safety
 /// Called on that CPU, once, after `setup_per_cpu_areas`, on page tables that stay.
@@ -59,7 +59,7 @@ pub unsafe fn init_doublefault_tss(cpu: u32) {
         io_bitmap_base: size_of::<X86HwTss>() as u16,
         ..X86HwTss::ZERO
     };
-    // SAFETY: by the caller's duty nobody else uses that area's TSS now.
+    // SAFETY: by the caller's duty nothing else uses that area's TSS now.
     unsafe { (*per_cpu(cpu)).doublefault_tss = tss };
 }
 
@@ -67,10 +67,10 @@ fn top_of_stack(cpu: u32) -> u32 {
     STACKS[cpu as usize].0.get() as u32 + THREAD_SIZE as u32
 }
 
-/// The task's only function.
+/// Reports the double fault. The hardware task runs only this function.
 extern "C" fn doublefault_fn() -> ! {
-    // SAFETY: %fs came with the task's TSS; the processor has stored the interrupted registers
-    // there and will not touch it again.
+    // SAFETY: %fs was loaded from the task's TSS. The processor has stored the interrupted
+    // registers in the CPU's TSS and will not touch it again.
     let tss = unsafe { (*this_cpu()).tss.x86_tss };
     let cr2 = insn::read_cr2();
     let regs = PtRegs {

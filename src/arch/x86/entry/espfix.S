@@ -1,29 +1,29 @@
 # The way back to a stack whose segment has 16 bits, from an LDT: such a return loads only the low
-# half of esp, and the user would see the high half of the kernel's.
+# half of esp, and the user would see the high half of the kernel's esp.
 #
-# So the last two instructions run on the same memory by another name: through the segment
-# ESPFIX_SS, whose base is chosen so that the high half of esp is the user's already.
+# Therefore the last two instructions address the same stack through the segment ESPFIX_SS, with a
+# base that makes the high half of esp equal to the user's.
 #
 #      esp      = (user's esp & 0xffff0000) | (where the frame is & 0xffff)
 #      its base = where the frame is - esp
 #
-# Only a task whose address space has an LDT comes here: TIF_LDT keeps it from the short ways.
-# Interrupts are off there. What still may come is a fault of the `iret`, or an NMI: both go back to
-# the frame under its usual name, and on as if they had come from ring 3, whose registers these are.
+# Only a task whose address space has an LDT takes this way: TIF_LDT keeps it from the short ones.
+# Interrupts are off. A fault of the `iret` or an NMI is still possible: both go back to the frame
+# at its usual address and continue as if they came from ring 3, whose registers these are.
 #
-# Linux: since 2.6.12; 2.6.38 entry_32.S (ldt_ss). SDM: volume 1, 6.2.3; volume 3, 3.4.5 (D/B flag).
+# Linux: since 2.6.12; 2.6.38 entry_32.S (ldt_ss). SDM: vol. 1, 6.2.3; vol. 3, 3.4.5 (D/B flag).
 
         .pushsection .entry.text, "ax", @progbits
 
-        .set    DESC_D_B, 1 << 22       # in what lar says
+        .set    DESC_D_B, 1 << 22       # in the result of lar
 
         ENTRY   to_any_stack            # interrupts off, esp -> pt_regs of a task with an LDT
-        testl   $3, {PT_CS}(%esp)       # or, after an NMI, of anything
+        testl   $3, {PT_CS}(%esp)       # or, after an NMI, of any code
         jz      restore_all
         testb   ${SEGMENT_TI}, {PT_SS}(%esp)
         jz      restore_all
         larl    {PT_SS}(%esp), %eax
-        jnz     restore_all             # none: the iret will tell
+        jnz     restore_all             # no such segment: the iret faults
         testl   $DESC_D_B, %eax
         jnz     restore_all
         LOAD_GS espfix_gs
@@ -34,7 +34,7 @@
         shrl    $16, %edx               # the low half of the base is 0
         movb    %dl, %fs:{GDT_ESPFIX} + 4
         movb    %dh, %fs:{GDT_ESPFIX} + 7
-        movl    %eax, {PT_GS}(%esp)     # both are done with
+        movl    %eax, {PT_GS}(%esp)     # both are no longer needed
         movl    ${ESPFIX_SS}, {PT_ORIG_AX}(%esp)
         popl    %ebx
         popl    %ecx
@@ -52,7 +52,7 @@
         iret
         .size   to_any_stack, . - to_any_stack
 
-        # At the first instruction of an entry: was it the `iret` above?
+        # Used at the first instruction of an entry: tests whether the `iret` above was interrupted.
         .macro ON_ESPFIX_STACK where
         pushl   %eax
         movl    %ss, %eax
@@ -61,7 +61,7 @@
         popl    %eax
         .endm
 
-        # esp, by its usual name. The stack ends where sp0 says, within the same 64 KiB.
+        # Turns esp into its usual address. The stack ends at sp0, within the same 64 KiB.
         .macro LEAVE_ESPFIX_STACK label
         pushl   %fs
         movl    ${KERNEL_PERCPU}, %eax

@@ -1,10 +1,11 @@
-//! The exception table: instructions that may fault, and where to go on if they do.
+//! The exception table: instructions that may fault, and the places where the kernel then
+//! continues.
 //!
-//! An entry is two words, the address of an instruction and that of its fix-up; assembly puts
-//! it into section `__ex_table` right where it writes the instruction. The trap handlers ask
-//! here before they call a fault in the kernel a bug.
+//! An entry is two words: the address of an instruction and the address of its fix-up. Assembly
+//! puts it into section `__ex_table` right beside the instruction. The trap handlers search the
+//! table before they call a fault in the kernel a bug.
 //!
-//! Book: chapter 10, "Dynamic Address Checking: The Fix-up Code".
+//! Book: ch. 10, "Dynamic Address Checking: The Fix-up Code".
 //! Linux: 2.6.38 `extable.c`, `fixup_exception`.
 
 use core::arch::asm;
@@ -16,7 +17,7 @@ use crate::base::pt_regs::PtRegs;
 struct ExceptionTableEntry {
     /// The instruction that may fault.
     insn: u32,
-    /// Where to go on if it does.
+    /// The address at which the kernel continues after a fault.
     fixup: u32,
 }
 
@@ -25,7 +26,7 @@ unsafe extern "C" {
     static __stop___ex_table: ExceptionTableEntry;
 }
 
-/// Sends a faulting frame to its fix-up. False: there is none.
+/// Makes a faulting frame continue at its fix-up; returns false if there is no fix-up.
 pub fn fixup_exception(regs: &mut PtRegs) -> bool {
     match search_exception_table(regs.ip) {
         Some(fixup) => {
@@ -36,11 +37,11 @@ pub fn fixup_exception(regs: &mut PtRegs) -> bool {
     }
 }
 
-/// The fix-up of the instruction at `ip`. The table is short: a plain search will do.
+/// Returns the fix-up of the instruction at `ip`. The table is short enough for a linear search.
 fn search_exception_table(ip: u32) -> Option<u32> {
     let start = &raw const __start___ex_table;
     let stop = &raw const __stop___ex_table;
-    // SAFETY: the linker script puts all entries between the two symbols; nobody writes there.
+    // SAFETY: the linker script puts all entries between the two symbols; nothing writes there.
     let table = unsafe { core::slice::from_raw_parts(start, stop.offset_from_unsigned(start)) };
     table
         .iter()
@@ -48,11 +49,12 @@ fn search_exception_table(ip: u32) -> Option<u32> {
         .map(|entry| entry.fixup)
 }
 
-/// The word at `address`, if it can be read at all: for reports on stacks that may be broken.
+/// Returns the word at `address`, or `None` if it cannot be read; for reports on stacks that may be
+/// broken.
 pub fn probe_kernel_read(address: u32) -> Option<u32> {
     let value: u32;
     let failed: u32;
-    // SAFETY: a fault goes on at 3 with `failed` set; a success only reads.
+    // SAFETY: after a fault execution continues at 3 with `failed` set; a success only reads.
     unsafe {
         asm!(
             "2: movl ({address}), {value}",

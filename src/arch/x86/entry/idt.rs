@@ -1,12 +1,13 @@
-//! The Interrupt Descriptor Table: one for all CPUs.
+//! The Interrupt Descriptor Table, which all CPUs share.
 //!
 //! Every exception and interrupt enters through an interrupt gate, with interrupts off; the
-//! handlers turn them on again if they were on. `int $0x80` has a trap gate, which leaves them
-//! on. #BP, #OF and `int $0x80` may be raised by ring 3. #DF switches to a task of its own.
+//! handlers turn them on again if they were on before. `int $0x80` has a trap gate, which leaves
+//! them on. #BP, #OF and `int $0x80` may be raised by ring 3. #DF switches to a separate hardware
+//! task.
 //!
-//! Book: chapter 4, "Interrupt, Trap, and System Gates", "Initializing the IDT".
+//! Book: ch. 4, "Interrupt, Trap, and System Gates", "Initializing the IDT".
 //! Linux: 2.6.38 `trap_init`, `native_init_IRQ`.
-//! SDM: volume 3, 6.11 "IDT Descriptors".
+//! SDM: vol. 3, 6.11 "IDT Descriptors".
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,13 +17,12 @@ use crate::base::insn::DescPtr;
 use crate::hw::desc::{DOUBLEFAULT_TSS_SELECTOR, KERNEL_CS};
 use crate::hw::gates::{FIRST_EXTERNAL_VECTOR, Gate, IA32_SYSCALL_VECTOR, IDT_ENTRIES, Vector};
 
-/// The table itself: a gate a vector. Written by [`load_idt`], read by
-/// the processors.
-/// In words, not in `AtomicU64`: this runs before CMPXCHG8B is known to exist.
+/// The table: one gate for each vector, written by [`load_idt`] and read by the processors. It
+/// consists of words, not of `AtomicU64`, since it is filled before CMPXCHG8B is known to exist.
 static IDT: [[AtomicU32; 2]; IDT_ENTRIES] =
     [const { [const { AtomicU32::new(0) }; 2] }; IDT_ENTRIES];
 
-/// Fills the table, which every CPU does alike, and loads it on this one.
+/// Fills the table, with the same gates on every CPU, and loads it on this CPU.
 pub fn load_idt() {
     for (number, entry) in IDT.iter().enumerate() {
         let gate = gate(number as u8);

@@ -6,9 +6,9 @@
 //! - [`idt`]: the gates
 //! - [`traps`]: exceptions become signals, or the end
 //! - [`page_fault`]: the exception #PF
-//! - [`doublefault`]: the exception #DF, on a stack of its own
+//! - [`doublefault`]: the exception #DF, on a separate stack
 //! - [`uaccess`]: user memory, checked; [`usercopy`]: the instructions that may fault there
-//! - [`extable`]: instructions that may fault, and where the kernel goes on if they do
+//! - [`extable`]: instructions that may fault, and the places where the kernel then continues
 
 pub mod doublefault;
 pub mod extable;

@@ -1,6 +1,6 @@
-//! What is due before a return to ring 3, besides a switch.
+//! Work due before a return to ring 3, other than a switch.
 //!
-//! Called by the entry code's work loop, interrupts on, on the task's own stack.
+//! The entry code's work loop calls this with interrupts on, on the task's own stack.
 //!
 //! Book: ch. 11, "Delivering a Signal"; ch. 4, "Returning from Interrupts and Exceptions".
 //! Linux: 2.6.38 `do_notify_resume`; 5.5 `exit_to_usermode_loop`.
@@ -19,14 +19,15 @@ use crate::hw::eflags::Eflags;
 /// Called by `work_notify`, interrupts on, before a return to ring 3.
 ///
 /// A `sysenter` with TF set could not be single-stepped: `do_debug` took TF out of the kernel's
-/// flags and left TIF_SINGLESTEP. Here the user gets it back, and traps on the next instruction.
+/// flags and left TIF_SINGLESTEP. This function gives TF back to the user, which traps on its next
+/// instruction.
 ///
 /// # Safety
 /// `regs` is the frame at the top of this stack.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
     let thread_info = current_thread_info();
-    // As the flags are now: what comes up meanwhile is seen by the loop's next look.
+    // The flags of this moment: the loop looks again for work that arises meanwhile.
     let flags = thread_info.flags.load(Ordering::Relaxed);
     if flags.intersects(OTHER_WORK) {
         // SAFETY: the caller's duty.
@@ -40,20 +41,20 @@ unsafe extern "C" fn notify_resume(regs: *mut PtRegs) {
     }
 }
 
-/// What a switch does not leave behind: that is TIF_NOTIFY_RESUME alone.
+/// The flags that a switch does not set; it sets TIF_NOTIFY_RESUME only.
 const OTHER_WORK: ThreadFlags = TIF_IRET.union(TIF_SINGLESTEP).union(TIF_SIGPENDING);
 
-/// The work that one of [`OTHER_WORK`] asks for.
+/// Does the work that the flags of [`OTHER_WORK`] ask for.
 ///
 /// # Safety
-/// As [`notify_resume`].
+/// The conditions of [`notify_resume`] hold.
 #[cold]
 #[inline(never)]
 unsafe fn other_work(regs: *mut PtRegs, thread_info: &ThreadInfo, flags: ThreadFlags) {
     clear_flag(thread_info, TIF_IRET);
     if flags.contains(TIF_SINGLESTEP) {
         clear_flag(thread_info, TIF_SINGLESTEP);
-        // SAFETY: the caller's duty; nobody else looks at the frame now.
+        // SAFETY: the caller's duty; nothing else uses the frame now.
         unsafe { (*regs).flags |= Eflags::TF.bits() };
     }
     // SAFETY: the caller's duty.

@@ -1,13 +1,13 @@
-//! #PF: a page that is not there, or not like that.
+//! #PF: an access to a page that is missing, or that does not allow the access.
 //!
-//! Called by the stub in `entry` on the kernel stack of the task that ran, interrupts off. A user
-//! address is given to `mm::fault`, whether ring 3 touched it or the kernel on its behalf. What
-//! cannot be resolved is a signal for a program, a fix-up for a copy to or from user memory,
-//! and a bug for everything else.
+//! The stub in `entry` calls this on the kernel stack of the interrupted task, interrupts off.
+//! `mm::fault` handles a user address, whether ring 3 touched it or the kernel on its behalf. A
+//! fault that cannot be resolved becomes a signal for a program, leads to the fix-up of a copy to
+//! or from user memory, and is a bug otherwise.
 //!
-//! Book: chapter 9, "Page Fault Exception Handler".
+//! Book: ch. 9, "Page Fault Exception Handler".
 //! Linux: 2.6.38 `arch/x86/mm/fault.c` (`do_page_fault`, `no_context`, `bad_area`).
-//! SDM: volume 3, 4.7 "Page-Fault Exceptions".
+//! SDM: vol. 3, 4.7 "Page-Fault Exceptions".
 
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::extable::fixup_exception;
@@ -29,9 +29,10 @@ const BUS_ADRERR: i32 = 2;
 
 #[unsafe(no_mangle)]
 extern "C" fn do_page_fault(regs: &mut PtRegs, error_code: u32) {
-    // Before interrupts are on: another fault would overwrite it.
+    // Read before interrupts are on: another fault would overwrite it.
     let address = insn::read_cr2();
-    // A program that was let by iopl(3) may have them off: what follows may wait for other CPUs.
+    // A program that raised its IOPL may have interrupts off, but the code below may wait for other
+    // CPUs.
     if regs.user_mode() {
         insn::sti();
     } else {
@@ -49,7 +50,7 @@ extern "C" fn do_page_fault(regs: &mut PtRegs, error_code: u32) {
 }
 
 fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), FaultSignal> {
-    // Kernel memory is always mapped; and where one may not sleep, nobody may touch the user's.
+    // Kernel memory is always mapped, and code that may not sleep must not touch user memory.
     let is_user_address = address < PAGE_OFFSET;
     if !is_user_address || !(regs.user_mode() || may_sleep()) {
         return Err(FaultSignal::NotMapped);
@@ -68,13 +69,14 @@ fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), Fau
     })
 }
 
-/// Counts a fault for who asked to know.
+/// Counts a fault for performance events.
 #[cold]
 fn perf_sw_event(me: Current, what: SwEvent, user: bool) {
     me.perf_events.lock().sw_event(what, 1, user);
 }
 
-/// Process context in which a lock may be waited for. Before the first task there is none.
+/// Returns whether this is process context in which a lock may be waited for. Before the first task
+/// there is no such context.
 fn may_sleep() -> bool {
     insn::str() != 0 && !current().as_ptr().is_null() && preempt_count() == 0
 }
@@ -91,7 +93,7 @@ fn bad_area(regs: &PtRegs, error_code: u32, address: u32, signal: FaultSignal) {
         FaultSignal::BeyondFile => format_args!("access beyond the file at {address:08x}"),
         _ => format_args!("segfault at {address:08x}"),
     };
-    // Whether the kernel has something there is its own business: always "not allowed".
+    // For a kernel address always report "not allowed": programs do not learn what is mapped there.
     let told = match address < PAGE_OFFSET {
         true => error_code,
         false => error_code | PageFaultError::PROT.bits(),

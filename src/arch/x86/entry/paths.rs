@@ -1,7 +1,7 @@
-//! The doors of the kernel: system calls, exceptions, interrupts, and the ways out.
+//! The entry paths: system calls, exceptions, interrupts, and the ways out.
 //!
-//! Every entry leaves a `pt_regs` on the kernel stack; from ring 3 it is always the one at
-//! the very top, so that what lies in `thread_info` has a fixed distance from `esp` here:
+//! Every entry leaves a `pt_regs` on the kernel stack. From ring 3 it is always at the very top, so
+//! the fields of `thread_info` have fixed distances from `esp`:
 //!
 //! ```text
 //!   high   sp0 + 8   end of the stack (8 KiB aligned)
@@ -13,26 +13,26 @@
 //! ```
 //!
 //! A system call runs as `sys_call_table[eax]` with this frame as its arguments and returns its
-//! result in eax. It keeps ebx, esi, edi and ebp, as every function does, so on the short way out
-//! they are the user's still, and only what a function may spoil comes from the frame. Who changes
-//! the frame (exec, sigreturn, iopl) sets TIF_IRET: then the way out is `restore_all`, which takes
-//! all of it and leaves by `iret`. `syscall_exit` expects esp at the frame, and so does that. A
-//! selector that the user spoiled while we were here becomes 0; a spoilt `iret` frame becomes
-//! SIGILL; both through the exception table. A task with an LDT may have a stack of 16 bits, and then
-//! leaves by `espfix.S`.
+//! result in eax. Like every function it keeps ebx, esi, edi and ebp, so on the short way out they
+//! still hold the user's values, and only the registers that a function may change come from the
+//! frame. Code that changes the frame (exec, sigreturn, iopl) sets TIF_IRET: then the way out is
+//! `restore_all`, which restores the whole frame and leaves by `iret`. Both `syscall_exit` and
+//! `restore_all` expect esp at the frame. Through the exception table, a selector that became
+//! invalid meanwhile is replaced by 0, and a bad `iret` frame raises SIGILL. A task with an LDT may
+//! have a 16-bit stack, and then leaves by `espfix.S`.
 //!
 //! `sysenter` arrives with interrupts off, the user's other flags still set (those that matter are
-//! cleared, and then only `iret` brings them back), and esp at the end of this CPU's TSS, from where
-//! the first instruction fetches `sp0`. A debug trap or NMI on that first instruction lands on the
-//! small stack there and is moved over.
+//! cleared, and then only `iret` restores them), and esp at the end of this CPU's TSS, where the
+//! first instruction fetches `sp0`. A debug trap or NMI on that first instruction arrives on the
+//! small stack there and moves to the task's stack.
 //!
-//! The return looks for work as long as there is any: switch tasks, deliver signals. A return to
-//! kernel code switches tasks if nothing there forbids it.
+//! The return to ring 3 repeats until there is no more work, such as a task switch or a signal. A
+//! return to kernel code switches tasks if preemption is allowed there.
 //!
-//! Book: chapter 4, "Exception Handling", "Returning from Interrupts and Exceptions";
-//! chapter 10, "Entering and Exiting a System Call".
+//! Book: ch. 4, "Exception Handling", "Returning from Interrupts and Exceptions";
+//! ch. 10, "Entering and Exiting a System Call".
 //! Linux: 2.6.38 `entry_32.S`.
-//! SDM: volume 2, SYSENTER, SYSEXIT; volume 3, 6.12 "Exception and Interrupt Handling".
+//! SDM: vol. 2, SYSENTER, SYSEXIT; vol. 3, 6.12 "Exception and Interrupt Handling".
 
 use core::{arch::global_asm, mem::offset_of};
 
@@ -51,7 +51,7 @@ use crate::hw::desc::{
 use crate::hw::eflags::Eflags;
 use crate::hw::tss::{TSS_SYSENTER_SP0, TssStruct};
 
-/// From the `pt_regs` at the top of a stack down to `thread_info` at its foot, in bytes.
+/// Distance from the `pt_regs` at the top of a stack down to `thread_info` at its foot, in bytes.
 const REGS_TO_THREAD_INFO: isize =
     STACK_TOP_GAP as isize + size_of::<PtRegs>() as isize - THREAD_SIZE as isize;
 const _: () = assert!(REGS_TO_THREAD_INFO == -8116);
@@ -67,7 +67,7 @@ const FLAGS_ONLY_IRET_RESTORES: u32 = Eflags::TF.bits()
 /// Length of `sys_call_table`, which is an upward call: numbers from here on are unknown.
 pub const NR_SYSCALLS: usize = 451;
 
-/// In a selector: the segment is one of the LDT.
+/// Bit of a selector whose segment is in the LDT.
 const SEGMENT_TI: u32 = 4;
 
 /// Bytes from one stub of `irq_entries_start` to the next.
@@ -82,7 +82,7 @@ global_asm!(
 # ------------------------------------------------------------ int $0x80
 
     ENTRY   system_call                     # eax = number
-    sti                                     # they are on, unless iopl(3) let the program turn them off
+    sti                                     # on already, unless an iopl(3) program turned them off
     pushl   %eax                            # orig_ax
     SAVE_ALL
     cmpl    ${NR_SYSCALLS}, %eax
@@ -90,7 +90,7 @@ global_asm!(
     LABEL   syscall_call
     call    *sys_call_table(,%eax,4)
     LABEL   syscall_done                    # eax = result; ebx, esi, edi, ebp are the user's
-    cli                                     # no work may come up after the test
+    cli                                     # no work may arise after the test
     testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)
     jnz     syscall_work
     movl    {PT_CX}(%esp), %ecx
@@ -144,7 +144,7 @@ global_asm!(
     sti
     pushl   ${USER_DS}                      # ss
     pushl   %ebp                            # sp
-    pushfl                                  # flags: all of them are the user's but IF, which is on
+    pushfl                                  # flags: all are the user's except IF, which is on
     pushl   ${USER_CS}                      # cs
     pushl   {SYSENTER_RETURN_FROM_CS}(%esp) # ip
     pushl   %eax                            # orig_ax
@@ -164,7 +164,7 @@ global_asm!(
     cli
     testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
     jnz     syscall_work
-    LABEL   sysenter_exit                   # cx, dx: the vDSO has them
+    LABEL   sysenter_exit                   # cx, dx: the vDSO restores them
     movl    {PT_IP}(%esp), %edx             # sysexit: eip = edx, esp = ecx
     movl    {PT_SP}(%esp), %ecx
     LOAD_SEGMENT {PT_FS}, %fs, sysexit_fs
@@ -279,15 +279,15 @@ global_asm!(
     EXCEPTION machine_check, do_machine_check
     EXCEPTION simd_coprocessor_error, do_simd_coprocessor_error
 
-    # From virtual-8086 mode the frame has four words more, so that it does not lie where everything
-    # here expects it. No task asks for that mode; but QEMU lets any program enter it by an `iret`
-    # whose flags have VM, which a processor heeds in ring 0 only (SDM: volume 2, IRET).
+    # From virtual-8086 mode the frame has four more words, so it does not lie where this code expects
+    # it. No task asks for that mode, but QEMU lets any program enter it by an `iret` whose flags have
+    # VM, which a processor obeys in ring 0 only (SDM: vol. 2, IRET).
     .macro NO_VM86
     testl   ${VM}, {PT_FLAGS}(%esp)
     jnz     from_vm86
     .endm
 
-    ENTRY   from_vm86                       # ends the program; its frame is done with
+    ENTRY   from_vm86                       # ends the program; its frame is not needed
     movl    %fs:{PERCPU_TSS_SP0}, %esp
     sti
     call    exit_from_vm86
@@ -450,11 +450,11 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    /// Where SYSENTER_EIP leads.
+    /// The entry of `sysenter`, in MSR SYSENTER_EIP.
     pub fn sysenter_entry();
 }
 
-/// Where `esp` is after `sysenter` on CPU `cpu`: the end of its TSS.
+/// Returns the value of `esp` after `sysenter` on CPU `cpu`: the end of its TSS.
 pub fn sysenter_stack(cpu: u32) -> u32 {
     (per_cpu(cpu) as usize + offset_of!(PerCpu, tss) + size_of::<TssStruct>()) as u32
 }

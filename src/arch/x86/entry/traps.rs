@@ -1,9 +1,9 @@
-//! Exceptions: whose fault it was, and what follows.
+//! Exceptions: signals for programs, fix-ups and reports for the kernel.
 //!
-//! Called by the stubs in `entry` on the kernel stack of the task that ran, interrupts off, with
-//! the frame and the error code. A fault in ring 3 becomes a signal, with a line in the log if it
-//! will end the program. A fault in the kernel is looked up in the exception table, and is a bug
-//! if it is not there. #PF and #DF have files of their own.
+//! The stubs in `entry` call these on the kernel stack of the interrupted task, interrupts off,
+//! with the frame and the error code. A fault in ring 3 becomes a signal, with a line in the log if
+//! it will end the program. A fault in the kernel is a bug unless the exception table lists it. #PF
+//! and #DF have separate files.
 //!
 //! | vector              | signal  |   | vector                   | signal  |
 //! |---------------------|---------|---|--------------------------|---------|
@@ -15,9 +15,9 @@
 //! | #UD invalid opcode  | SIGILL  |   | #AC alignment check      | SIGBUS  |
 //! | #NM no FPU: gets it |         |   | #XM SIMD error           | SIGFPE  |
 //!
-//! Book: chapter 4, "Exception Handling".
+//! Book: ch. 4, "Exception Handling".
 //! Linux: 2.6.38 `traps.c` (`do_trap`, `do_debug`, `math_error`, `math_state_restore`).
-//! SDM: volume 3, 6.15 "Exception and Interrupt Reference".
+//! SDM: vol. 3, 6.15 "Exception and Interrupt Reference".
 
 use core::fmt;
 
@@ -39,7 +39,7 @@ use crate::hw::math_error::MathError;
 use crate::sync::PreemptGuard;
 use crate::sync::preempt::{NMI_OFFSET, add_preempt_count, preempt_count, sub_preempt_count};
 
-/// What a fault sends, by Linux's numbers.
+/// The signal that a fault sends, by Linux's number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(i32)]
 pub enum FaultSig {
@@ -51,7 +51,7 @@ pub enum FaultSig {
     SIGSEGV = 11,
 }
 
-// `si_code`: what kind of fault it was.
+// `si_code`: the kind of fault.
 pub(super) const SI_KERNEL: i32 = 0x80;
 const FPE_INTDIV: i32 = 1;
 const ILL_ILLOPN: i32 = 2;
@@ -61,7 +61,7 @@ const TRAP_BRKPT: i32 = 1;
 const TRAP_TRACE: i32 = 2;
 const TRAP_HWBKPT: i32 = 4;
 
-/// Makes this CPU, `cpu`, take exceptions, `int $0x80`, interrupts and `sysenter`.
+/// Prepares this CPU, `cpu`, for exceptions, `int $0x80`, interrupts and `sysenter`.
 ///
 /// # Safety
 /// 1. Runs on CPU `cpu`, once, when its per-CPU area and its GDT are in force, on page tables that stay.
@@ -78,15 +78,15 @@ pub unsafe fn trap_init(cpu: u32) {
 /// Lets programs use SSE, and makes the first FPU instruction of every task raise #NM.
 fn fpu_init() {
     let cr4 = insn::read_cr4() | (Cr4::OSFXSR | Cr4::OSXMMEXCPT).bits();
-    // SAFETY: FXSR and SSE are among the features that the boot code asked for.
+    // SAFETY: the boot code has checked for FXSR and SSE.
     unsafe { insn::write_cr4(cr4) };
     insn::clts();
     math_state::mxcsr_feature_mask_init();
     insn::stts();
 }
 
-/// The exceptions that need nothing but a signal: vector, Linux's words, signal, `si_code`, and
-/// whether the handler is told where. Without an address there is nothing to tell but SI_KERNEL.
+/// The exceptions that only send a signal: vector, Linux's words, signal, `si_code`, and whether
+/// the handler gets the address. Without an address `si_code` is SI_KERNEL.
 macro_rules! simple_exceptions {
     ($($handler:ident $vector:literal $what:literal $sig:ident $code:ident $at:ident;)*) => {
         $(
@@ -113,14 +113,14 @@ simple_exceptions! {
     do_reserved_exception 15 "reserved exception" SIGSEGV SI_KERNEL Nowhere;
 }
 
-/// What a program is told about an exception.
+/// The information that a program gets about an exception.
 struct Told {
     sig: FaultSig,
     code: i32,
     at: At,
 }
 
-/// Where a program is told that an exception was.
+/// The address that a program gets for an exception.
 enum At {
     /// `si_addr` is the address of the instruction.
     Instruction,
@@ -128,7 +128,7 @@ enum At {
     Nowhere,
 }
 
-/// #GP: perhaps only the ports of the running task are not in the TSS yet.
+/// Handles #GP. The cause may be that the TSS does not have the running task's ports yet.
 #[unsafe(no_mangle)]
 extern "C" fn do_general_protection(regs: &mut PtRegs, error_code: u32) {
     if !(regs.user_mode() && error_code == 0 && io_bitmap::fill_lazy_io_bitmap()) {
@@ -170,8 +170,8 @@ extern "C" fn do_simd_coprocessor_error(regs: &mut PtRegs, error_code: u32) {
     math_error(regs, error_code, MathError::Simd);
 }
 
-/// #MF, #XM: which exception it was stands in the FPU's registers. One that stands there no more is
-/// forgotten.
+/// Handles #MF and #XM. The FPU's registers name the exception; one that they no longer show is
+/// ignored.
 fn math_error(regs: &mut PtRegs, error_code: u32, error: MathError) {
     let what = match error {
         MathError::X87 => "fpu exception",
@@ -200,14 +200,14 @@ fn math_error(regs: &mut PtRegs, error_code: u32, error: MathError) {
 
 /// A fault of a program, on its way to becoming a signal.
 pub struct UserFault<'a> {
-    /// Linux's words for it.
+    /// Linux's words for the fault.
     pub what: fmt::Arguments<'a>,
     pub sig: FaultSig,
-    /// `si_code`.
+    /// The signal's `si_code`.
     pub code: i32,
-    /// `si_addr`.
+    /// The signal's `si_addr`.
     pub address: u32,
-    /// Vector.
+    /// The vector of the exception.
     pub trap_no: u32,
 }
 
@@ -215,7 +215,7 @@ pub struct UserFault<'a> {
 pub(super) const PAGE_FAULT: u32 = 14;
 
 /// Logs a fault that will end the program, notes it for the signal frame, and sends its signal.
-/// Interrupts on.
+/// Called with interrupts on.
 pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
     let sig = fault.sig as i32;
     {
@@ -242,9 +242,9 @@ pub fn send_fault(regs: &PtRegs, error_code: u32, fault: &UserFault<'_>) {
     force_sig_fault(sig, fault.code, fault.address);
 }
 
-/// A fault in the kernel that nobody provided for.
+/// Reports an unexpected fault in the kernel and ends the run.
 pub fn die(what: fmt::Arguments<'_>, regs: &PtRegs, error_code: u32) -> ! {
-    // A frame from ring 0 has no esp: the stack was where its slot would be.
+    // A frame from ring 0 has no esp: the stack ended where that slot would be.
     let esp = if regs.user_mode() {
         regs.sp
     } else {
@@ -257,7 +257,7 @@ pub fn die(what: fmt::Arguments<'_>, regs: &PtRegs, error_code: u32) -> ! {
     )
 }
 
-/// Interrupts on, if they were on where the exception happened.
+/// Turns interrupts on if they were on where the exception happened.
 pub fn conditional_sti(regs: &PtRegs) {
     if regs.flags & Eflags::IF.bits() != 0 {
         insn::sti();
@@ -280,7 +280,7 @@ extern "C" fn do_int3(regs: &mut PtRegs, error_code: u32) {
     send_fault(regs, error_code, &fault);
 }
 
-/// #DB. The processor never clears DR6, so that comes first.
+/// Handles #DB. It clears DR6 first, since the processor never does.
 #[unsafe(no_mangle)]
 extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
     const HITS: Dr6 = Dr6::B0.union(Dr6::B1).union(Dr6::B2).union(Dr6::B3);
@@ -293,15 +293,16 @@ extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
         set_flag(current_thread_info(), TIF_SINGLESTEP);
     }
     if dr6.intersects(HITS) {
-        // SAFETY: our own context, which no interrupt touches; borrowed only here.
+        // SAFETY: our own context, which no interrupt touches; this is the only borrow.
         let thread = unsafe { current().thread_mut() };
         if thread.debugreg7 == 0 {
-            // Left behind by the task that had breakpoints: the switch does not clear it.
+            // A task with breakpoints left it behind: the switch does not clear it.
             insn::set_debugreg(0, 7);
             return;
         }
         thread.debugreg6 = dr6.bits();
-        // An instruction breakpoint comes before its instruction: let it run this time.
+        // An instruction breakpoint traps before its instruction: let the instruction run this
+        // time.
         regs.flags |= Eflags::RF.bits();
     }
     let from_user = regs.user_mode();
@@ -321,14 +322,15 @@ extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
         what: format_args!("debug"),
         sig: FaultSig::SIGTRAP,
         code,
-        // A breakpoint on the user's memory may be hit by the kernel, whose addresses are its own.
+        // The kernel may hit a breakpoint on user memory; a program must not learn the kernel's
+        // address.
         address: if from_user { regs.ip } else { 0 },
         trap_no: 1,
     };
     send_fault(regs, error_code, &fault);
 }
 
-/// #NM: CR0.TS is set because the registers are not this task's.
+/// Handles #NM: CR0.TS is set because the FPU registers do not belong to this task.
 #[unsafe(no_mangle)]
 extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
     if !regs.user_mode() {
@@ -347,11 +349,12 @@ extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
     }
 }
 
-/// An NMI may hit anything, a held lock too: it is told without waiting.
+/// Handles an NMI, which may interrupt anything, even the holder of a lock: it is reported without
+/// waiting.
 #[unsafe(no_mangle)]
 extern "C" fn do_nmi(regs: &mut PtRegs) {
     use core::fmt::Write;
-    // Neither a preemption nor a lock: what this CPU does just now may be anything.
+    // No preemption and no lock: this CPU may be in the middle of anything.
     add_preempt_count(NMI_OFFSET);
     let is_asked_for = epitaph::nmi_report(regs);
     let is_shot = nmi_watchdog::is_shot();

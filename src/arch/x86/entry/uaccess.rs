@@ -1,13 +1,13 @@
 //! User memory: copy in, copy out, or EFAULT.
 //!
-//! A user address is a plain `u32`, so that nothing can dereference it by mistake. Each function
-//! checks that the range lies below [`TASK_SIZE`]; a page that is missing is brought in by the
-//! page-fault handler, and an access that cannot be made ends in EFAULT.
+//! A user address is a plain `u32`, which nothing can dereference by mistake. Each function checks
+//! that the range lies below [`TASK_SIZE`]. The page-fault handler brings in a missing page, and an
+//! access that remains impossible ends in EFAULT.
 //!
-//! Called by system calls and whoever acts for them, in process context, with no spin lock held:
-//! a fault may take the lock of the address space.
+//! System calls use these functions, in process context and without a spin lock: a fault may take
+//! the lock of the address space.
 //!
-//! Book: chapter 10, "Verifying the Parameters", "Accessing the Process Address Space".
+//! Book: ch. 10, "Verifying the Parameters", "Accessing the Process Address Space".
 //! Linux: 2.6.38 `asm/uaccess.h`.
 
 use alloc::vec::Vec;
@@ -25,13 +25,13 @@ use crate::mm::vma::TASK_SIZE;
 /// Longest path, with its final zero, in bytes (`PATH_MAX`).
 pub const PATH_MAX: u32 = 4096;
 
-/// A type that is nothing but its bytes: any bytes are a value of it, and it has no padding, which
-/// would tell ring 3 what lay on the kernel's stack. The compiler checks both.
+/// A plain-data type. Any bytes are a valid value, and it has no padding, which would leak the
+/// kernel's stack to ring 3. The compiler checks both.
 pub trait Pod: FromBytes + IntoBytes + Immutable + Copy {}
 
 impl<T: FromBytes + IntoBytes + Immutable + Copy> Pod for T {}
 
-/// EFAULT unless `length` bytes from `address` are all the user's.
+/// Returns EFAULT unless all of the `length` bytes from `address` are user memory.
 #[inline]
 pub fn access_ok(address: u32, length: u32) -> Result<(), Errno> {
     match length <= TASK_SIZE && address <= TASK_SIZE - length {
@@ -40,11 +40,11 @@ pub fn access_ok(address: u32, length: u32) -> Result<(), Errno> {
     }
 }
 
-/// Fills `to` from user address `from`. On EFAULT, `to` holds anything.
+/// Fills `to` from user address `from`. After EFAULT the contents of `to` are unspecified.
 #[inline]
 pub fn copy_from_user(to: &mut [u8], from: u32) -> Result<(), Errno> {
     access_ok(from, to.len() as u32)?;
-    // SAFETY: `to` is ours and that long; the user's side may fault.
+    // SAFETY: `to` is ours and has that length; the user's side may fault.
     let left = unsafe { __copy_user(to.as_mut_ptr(), from as *const u8, to.len() as u32) };
     if left == 0 {
         Ok(())
@@ -53,7 +53,7 @@ pub fn copy_from_user(to: &mut [u8], from: u32) -> Result<(), Errno> {
     }
 }
 
-/// Copies `from` to user address `to`. On EFAULT a part of it may have been copied.
+/// Copies `from` to user address `to`. After EFAULT a part may have been copied.
 #[inline]
 pub fn copy_to_user(to: u32, from: &[u8]) -> Result<(), Errno> {
     access_ok(to, from.len() as u32)?;
@@ -77,7 +77,7 @@ pub fn clear_user(to: u32, length: u32) -> Result<(), Errno> {
     }
 }
 
-/// The `T` at user address `from`.
+/// Reads the `T` at user address `from`.
 pub fn get_user<T: Pod>(from: u32) -> Result<T, Errno> {
     access_ok(from, size_of::<T>() as u32)?;
     let mut value = MaybeUninit::<T>::uninit();
@@ -88,7 +88,7 @@ pub fn get_user<T: Pod>(from: u32) -> Result<T, Errno> {
         size => unsafe { __copy_user(value.as_mut_ptr().cast(), from as *const u8, size as u32) },
     };
     match left {
-        // SAFETY: every byte was written, and any bytes are a `Pod`.
+        // SAFETY: every byte was written, and any bytes are a valid `Pod`.
         0 => Ok(unsafe { value.assume_init() }),
         _ => Err(Errno::EFAULT),
     }
@@ -112,8 +112,8 @@ pub fn put_user<T: Pod>(to: u32, value: T) -> Result<(), Errno> {
     }
 }
 
-/// Stores `new` in the user's word at `at` if it is `expected`; returns what it was. Atomic
-/// against all processors.
+/// Stores `new` in the user's word at `at` if that is `expected`, and returns the word's old value.
+/// Atomic with respect to all processors.
 pub fn cmpxchg_user(at: u32, expected: u32, new: u32) -> Result<u32, Errno> {
     access_ok(at, 4)?;
     let mut was = expected;
@@ -124,36 +124,38 @@ pub fn cmpxchg_user(at: u32, expected: u32, new: u32) -> Result<u32, Errno> {
     }
 }
 
-/// Brings in the pages of `length` bytes at user address `at`, to be read. EFAULT.
+/// Brings in the pages of `length` bytes at user address `at` for reading. Returns EFAULT if it
+/// cannot.
 #[doc(alias = "iov_fault_in_pages_read")]
 #[cold]
 pub fn fault_in_readable(at: u32, length: u32) -> Result<(), Errno> {
     pages(at, length).try_for_each(|byte| get_user::<u8>(byte).map(drop))
 }
 
-/// Brings in the pages of `length` bytes at user address `at`, to be written; they keep what they
-/// hold. EFAULT.
+/// Brings in the pages of `length` bytes at user address `at` for writing, without changing them.
+/// Returns EFAULT if it cannot.
 #[doc(alias = "iov_fault_in_pages_write")]
 #[cold]
 pub fn fault_in_writeable(at: u32, length: u32) -> Result<(), Errno> {
-    // Stores 0 where there is 0, atomically: another thread may write there just now.
+    // Replaces 0 by 0, atomically: another thread may be writing there.
     pages(at, length).try_for_each(|byte| cmpxchg_user(byte & !3, 0, 0).map(drop))
 }
 
-/// One address in each page of a range: its first byte, then the first of each further page.
+/// Returns one address in each page of a range: the range's first byte, then the first byte of each
+/// further page.
 fn pages(at: u32, length: u32) -> impl Iterator<Item = u32> {
     let end = at.saturating_add(length);
     let further = (at | (PAGE_SIZE - 1)).saturating_add(1);
     core::iter::once(at).chain((further..end).step_by(PAGE_SIZE as usize))
 }
 
-/// The string at user address `from`, without its final zero; `longest` bytes with it.
-/// ENAMETOOLONG if there is no zero in `longest` bytes, ENOMEM.
+/// Reads the string at user address `from` and returns it without its final zero. Returns
+/// ENAMETOOLONG if the first `longest` bytes have no zero, EFAULT, or ENOMEM.
 pub fn strncpy_from_user(from: u32, longest: u32) -> Result<Vec<u8>, Errno> {
     let mut string = Vec::new();
     let mut at = from;
     loop {
-        // No further than the page: what follows the string need not be mapped.
+        // Not beyond the page: the memory after the string need not be mapped.
         let chunk = (PAGE_SIZE - at % PAGE_SIZE)
             .min(64)
             .min(longest - (at - from)) as usize;
@@ -174,7 +176,7 @@ pub fn strncpy_from_user(from: u32, longest: u32) -> Result<Vec<u8>, Errno> {
     }
 }
 
-/// A path: at most [`PATH_MAX`] bytes.
+/// Reads a path of at most [`PATH_MAX`] bytes, with its final zero, at user address `from`.
 pub fn getname(from: u32) -> Result<Vec<u8>, Errno> {
     strncpy_from_user(from, PATH_MAX)
 }

@@ -1,26 +1,26 @@
-//! Access to user memory that may fault: the instructions, and what happens then.
+//! Instructions that access user memory and may fault, with their fix-ups.
 //!
-//! Each instruction here that touches a user address has an entry in `__ex_table`: its own
-//! address and where to go on if the access cannot be made. `do_page_fault` brings the page in
+//! Each instruction here that touches a user address has an entry in `__ex_table`: its own address
+//! and the address to continue at if the access is impossible. `do_page_fault` brings the page in
 //! if there is one; otherwise it looks the instruction up in that table.
 //!
-//! Nothing here checks that an address is the user's: `uaccess` does.
+//! `uaccess` checks that an address is the user's; nothing here does.
 //!
-//! Book: chapter 10, "Dynamic Address Checking: The Fix-up Code", "The Exception Tables".
+//! Book: ch. 10, "Dynamic Address Checking: The Fix-up Code", "The Exception Tables".
 //! Linux: 2.6.38 `arch/x86/lib/usercopy_32.c`, `arch/x86/mm/extable.c`.
 
 use core::arch::{asm, global_asm};
 
-/// Copies `bytes` bytes and returns how many could not be. One of the two addresses is the
-/// user's and may fault; the other is the kernel's and does not.
+/// Copies `bytes` bytes and returns the number that could not be copied. One of the two addresses
+/// is the user's and may fault; the other is the kernel's and does not.
 ///
 /// # Safety
-/// 1. The kernel's side is ours and that long.
+/// 1. The kernel's side is ours and has that length.
 #[inline(always)]
 pub unsafe fn __copy_user(to: *mut u8, from: *const u8, bytes: u32) -> u32 {
     let left;
-    // SAFETY: by 1, and a fault on the user's side goes on at 4 with the bytes left in ecx. esi is not
-    // ours to name, but comes back as it was: the compiler may have something there.
+    // SAFETY: by 1, and a fault on the user's side continues at 4 with the bytes left in ecx.
+    // `asm!` cannot name esi, which the compiler may use, so the code restores it.
     unsafe {
         asm!(
             "xchgl %esi, %eax",
@@ -50,14 +50,14 @@ pub unsafe fn __copy_user(to: *mut u8, from: *const u8, bytes: u32) -> u32 {
     left
 }
 
-/// Whether the eight bytes at user address `from` are there, and 0. Inline, for what is due at every
-/// switch.
+/// Returns whether the eight bytes at user address `from` can be read and are 0. Inline, since it
+/// is used at every switch.
 ///
 /// # Safety
-/// 1. `from` is the user's, all eight bytes of it.
+/// 1. All eight bytes at `from` are user memory.
 #[inline(always)]
 pub unsafe fn __user_8_is_zero(from: u32) -> bool {
-    // SAFETY: by 1 it only reads the user's memory; a fault goes on at the label.
+    // SAFETY: by 1 it only reads user memory; a fault continues at the label.
     unsafe {
         asm!(
             "2: cmpl $0, ({from})",
@@ -77,14 +77,14 @@ pub unsafe fn __user_8_is_zero(from: u32) -> bool {
     true
 }
 
-/// Stores two words at user address `to`; says whether they could be. Inline, for what is due at every
-/// switch.
+/// Stores two words at user address `to`, and returns whether that was possible. Inline, since it
+/// is used at every switch.
 ///
 /// # Safety
-/// 1. `to` is the user's, all eight bytes of it.
+/// 1. All eight bytes at `to` are user memory.
 #[inline(always)]
 pub unsafe fn __put_user_8(to: u32, words: [u32; 2]) -> bool {
-    // SAFETY: by 1 it only writes the user's memory; a fault goes on at the label.
+    // SAFETY: by 1 it only writes user memory; a fault continues at the label.
     unsafe {
         asm!(
             "2: movl {first}, ({to})",
@@ -105,14 +105,16 @@ pub unsafe fn __put_user_8(to: u32, words: [u32; 2]) -> bool {
 }
 
 unsafe extern "C" {
-    /// Clears `bytes` bytes at a user address and returns how many could not be.
+    /// Clears `bytes` bytes at a user address and returns the number that could not be cleared.
     pub fn __clear_user(to: *mut u8, bytes: u32) -> u32;
-    /// Stores the word at user address `from` to `to`. 0, or 1 if it could not be read.
+    /// Copies the word at user address `from` to `to`. Returns 0, or 1 if the word could not be
+    /// read.
     pub fn __get_user_4(to: *mut u32, from: *const u32) -> u32;
-    /// Stores `value` at user address `to`. 0, or 1 if it could not be.
+    /// Stores `value` at user address `to`. Returns 0, or 1 if that was impossible.
     pub fn __put_user_4(to: *mut u32, value: u32) -> u32;
-    /// Like `lock cmpxchg` on the user's word at `at`: stores `new` if it is `*expected`, and its
-    /// old value to `*expected`. 0, or 1 if it could not be accessed.
+    /// Does a `lock cmpxchg` on the user's word at `at`: stores `new` there if the word is
+    /// `*expected`, and its old value in `*expected`. Returns 0, or 1 if the word could not be
+    /// accessed.
     pub fn __cmpxchg_user_4(at: *mut u32, expected: *mut u32, new: u32) -> u32;
 }
 

@@ -1,10 +1,10 @@
 //! Device interrupts: from a vector to its handler.
 //!
-//! Called by `common_interrupt` on the stack of whatever was interrupted, interrupts off, and
-//! they stay off. While a handler runs, the preemption count holds HARDIRQ_OFFSET more; the
-//! switch it may have asked for happens on the way out, in the entry code.
+//! `common_interrupt` calls this on the interrupted stack with interrupts off, and they stay off.
+//! While a handler runs, the preemption count is higher by HARDIRQ_OFFSET; a switch that it asks
+//! for happens on the way out, in the entry code.
 //!
-//! Book: chapter 4, "Interrupt Handling".
+//! Book: ch. 4, "Interrupt Handling".
 //! Linux: 2.6.38 `do_IRQ`, `irq_enter`, `irq_exit`, `request_irq`.
 
 use spin::Once;
@@ -27,20 +27,20 @@ use crate::{
 };
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
-/// What runs when an interrupt comes in: interrupts off, must not sleep.
+/// A function that handles an interrupt; it runs with interrupts off and must not sleep.
 pub type IrqHandler = fn();
 
 const VECTORS: usize = IDT_ENTRIES - FIRST_EXTERNAL_VECTOR as usize;
 
-/// One handler a vector, from [`FIRST_EXTERNAL_VECTOR`] on.
+/// One handler for each vector from [`FIRST_EXTERNAL_VECTOR`] on.
 static HANDLERS: [Once<IrqHandler>; VECTORS] = [const { Once::new() }; VECTORS];
 
-/// Someone else handles that interrupt already.
+/// The interrupt already has a handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IrqTaken;
 
-/// Sets up the interrupt controllers and the tick: the APICs that `madt` names, or else the
-/// 8259s and the PIT. Once, on the boot CPU, before interrupts are first turned on.
+/// Sets up the interrupt controllers and the tick: the APICs that `madt` names, or else the 8259s
+/// and the PIT. Called once, on the boot CPU, before interrupts are first turned on.
 #[doc(alias = "init_IRQ")]
 pub fn init_irq(madt: Option<&Madt>) {
     pic::init();
@@ -56,8 +56,8 @@ pub fn init_irq(madt: Option<&Madt>) {
     }
 }
 
-/// The local APIC, its tick, and the I/O APIC if there is one. False if there is no local APIC
-/// to be used.
+/// Sets up the local APIC, its tick, and the I/O APIC if there is one. Returns false if no local
+/// APIC can be used.
 fn init_apics(madt: &Madt) -> bool {
     if !lapic::init(madt.lapic_phys) {
         return false;
@@ -71,7 +71,7 @@ fn init_apics(madt: &Madt) -> bool {
     } else {
         nmi_watchdog::init();
     }
-    // Nobody else installs handlers for these.
+    // Nothing else installs handlers for these.
     let _installed = set_intr_handler(SPURIOUS_APIC_VECTOR, spurious);
     let _installed = set_intr_handler(ERROR_APIC_VECTOR, apic_error);
     lapic::calibrate_timer(pit::HZ);
@@ -79,10 +79,10 @@ fn init_apics(madt: &Madt) -> bool {
     true
 }
 
-/// Lets `handler` have line `irq` (0 to 15) and unmasks it.
+/// Installs `handler` for line `irq` (0 to 15) and unmasks the line.
 ///
 /// # Errors
-/// The line has a handler already.
+/// [`IrqTaken`] if the line already has a handler.
 pub fn request_irq(irq: u32, handler: IrqHandler) -> Result<(), IrqTaken> {
     set_intr_handler(pic::FIRST_IRQ_VECTOR + irq as u8, handler)?;
     if ioapic::in_use() {
@@ -93,10 +93,11 @@ pub fn request_irq(irq: u32, handler: IrqHandler) -> Result<(), IrqTaken> {
     Ok(())
 }
 
-/// Lets `handler` have `vector`, which is no exception. It tells its device itself.
+/// Installs `handler` for `vector`, which is not an exception. The handler acknowledges its device
+/// itself.
 ///
 /// # Errors
-/// The vector has a handler already.
+/// [`IrqTaken`] if the vector already has a handler.
 pub fn set_intr_handler(vector: u8, handler: IrqHandler) -> Result<(), IrqTaken> {
     let slot = &HANDLERS[usize::from(vector - FIRST_EXTERNAL_VECTOR)];
     let mut is_ours = false;
@@ -107,42 +108,43 @@ pub fn set_intr_handler(vector: u8, handler: IrqHandler) -> Result<(), IrqTaken>
     if is_ours { Ok(()) } else { Err(IrqTaken) }
 }
 
-/// Entry from `common_interrupt`; `orig_ax` holds the complement of the vector.
+/// Handles an interrupt for `common_interrupt`; `orig_ax` holds the complement of the vector.
 #[unsafe(no_mangle)]
 extern "C" fn do_IRQ(regs: &PtRegs) {
     add_preempt_count(HARDIRQ_OFFSET);
     let before = this_cpu_read!(irq_regs);
-    // SAFETY: interrupts are off, so this CPU's; taken back below, before the frame goes.
+    // SAFETY: interrupts are off, so the word is this CPU's; it is reset below, before the frame
+    // goes.
     unsafe { this_cpu_write!(irq_regs, core::ptr::from_ref(regs) as u32) };
     this_cpu_inc!(count.interrupts);
     handle(!regs.orig_ax as u8);
-    // SAFETY: what was there when we came.
+    // SAFETY: this restores the old value.
     unsafe { this_cpu_write!(irq_regs, before) };
     sub_preempt_count(HARDIRQ_OFFSET);
 }
 
-/// What `look` says of the registers that the interrupt which runs on this CPU has interrupted; None
-/// outside of an interrupt.
+/// Calls `look` with the registers that the present interrupt of this CPU interrupted, or with
+/// `None` outside of an interrupt, and returns its result.
 #[doc(alias = "get_irq_regs")]
 pub fn with_irq_regs<R>(look: impl FnOnce(Option<&PtRegs>) -> R) -> R {
     let _no_preempt = PreemptGuard::new();
     let regs = this_cpu_read!(irq_regs) as *const PtRegs;
-    // SAFETY: stored by `do_IRQ`, which takes it back before its frame goes: in an interrupt it does
-    // not return before we do, and outside of one the word is 0. Preemption is off, so it is this
-    // CPU's.
+    // SAFETY: `do_IRQ` stores the pointer and resets it before its frame goes: in an interrupt
+    // `do_IRQ` does not return before we do, and outside of one the word is 0. Preemption is off,
+    // so it is this CPU's.
     look(unsafe { regs.as_ref() })
 }
 
 fn handle(vector: u8) {
     let irq = u32::from(vector) - u32::from(pic::FIRST_IRQ_VECTOR);
     if (irq as usize) < NR_IRQS {
-        // SAFETY: this CPU's own word, which nobody else writes: interrupts are off.
+        // SAFETY: this CPU's own word, which nothing else writes: interrupts are off.
         unsafe {
             let count = &raw mut (*this_cpu()).irqs[irq as usize];
             *count = (*count).wrapping_add(1);
         }
     }
-    // Before the handler: it may switch tasks only after we are gone, but then at once.
+    // Acknowledge before the handler: a switch may follow at once after we return.
     if irq < pic::NR_IRQS && !ioapic::in_use() {
         if pic::is_spurious(irq) {
             return;

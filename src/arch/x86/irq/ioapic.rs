@@ -1,8 +1,8 @@
-//! The I/O APIC: device interrupts, all to the boot CPU.
+//! The I/O APIC, which sends all device interrupts to the boot CPU.
 //!
 //! Lines keep the vectors that the 8259s gave them: 0x20 for line 0 of the ISA bus, and so on.
 //!
-//! Book: chapter 4, "The Advanced Programmable Interrupt Controller".
+//! Book: ch. 4, "The Advanced Programmable Interrupt Controller".
 //! Linux: 2.6.38 `arch/x86/kernel/apic/io_apic.c`.
 //! Intel 82093AA datasheet, 3.1 "Memory Mapped Registers".
 
@@ -20,18 +20,19 @@ use crate::mm::ioremap::ioremap;
 use crate::sync::{IrqSpinLock, LockClass};
 
 struct IoApic {
-    /// Linear address of the registers: an index and a window, so one user at a time.
+    /// Linear address of the registers, an index and a window, which only one user may access at a
+    /// time.
     registers: IrqSpinLock<u32>,
     lines: u32,
     isa_irqs: [IsaIrq; ISA_IRQS],
-    /// Who gets the interrupts.
+    /// APIC number of the CPU that gets the interrupts.
     apic_id: u8,
 }
 
 static IOAPIC: Once<IoApic> = Once::new();
 
-/// Maps the registers, which lie at `phys`, and masks all lines. Interrupts will go to the CPU
-/// with number `apic_id`. False if there is no room for the mapping.
+/// Maps the registers, which lie at `phys`, and masks all lines. Interrupts will go to the CPU with
+/// APIC number `apic_id`. Returns false if there is no room for the mapping.
 pub fn init(phys: u32, isa_irqs: &[IsaIrq; ISA_IRQS], apic_id: u8) -> bool {
     let Some(base) = ioremap(phys, IOAPIC_REGISTER_BYTES) else {
         return false;
@@ -50,12 +51,12 @@ pub fn init(phys: u32, isa_irqs: &[IsaIrq; ISA_IRQS], apic_id: u8) -> bool {
     true
 }
 
-/// Whether device interrupts come by way of the I/O APIC.
+/// Returns whether device interrupts arrive through the I/O APIC.
 pub fn in_use() -> bool {
     IOAPIC.get().is_some()
 }
 
-/// Lets ISA line `irq` through, or holds it back.
+/// Masks or unmasks ISA line `irq`.
 pub fn set_masked(irq: u32, masked: bool) {
     let Some(io_apic) = IOAPIC.get() else { return };
     let Some(&line) = io_apic.isa_irqs.get(irq as usize) else {
@@ -76,7 +77,7 @@ impl IoApic {
         };
         let (low, high) = entry.words();
         let base = self.registers.lock();
-        // Who is meant first: the low word may unmask.
+        // The destination first: the low word may unmask.
         write(*base, IOREDTBL + 2 * line + 1, high);
         write(*base, IOREDTBL + 2 * line, low);
     }

@@ -1,11 +1,11 @@
-//! The local APIC: this CPU's tick, its end of interrupt, messages to others.
+//! The local APIC: this CPU's tick, its end of interrupt, and messages to other CPUs.
 //!
-//! Every CPU finds its own APIC at the same address. Without a MADT there is none, and the
-//! 8259s and the PIT serve the one CPU.
+//! Every CPU finds its own APIC at the same address. Without a MADT no APIC is used, and the 8259s
+//! and the PIT serve the one CPU.
 //!
-//! Book: chapter 4, "The Advanced Programmable Interrupt Controller".
+//! Book: ch. 4, "The Advanced Programmable Interrupt Controller".
 //! Linux: 2.6.38 `arch/x86/kernel/apic/apic.c` (`setup_local_APIC`, `setup_APIC_timer`).
-//! SDM: volume 3, 10.4 "Local APIC", 10.5.4 "APIC Timer".
+//! SDM: vol. 3, 10.4 "Local APIC", 10.5.4 "APIC Timer".
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -26,14 +26,14 @@ use crate::sync::IrqGuard;
 
 /// Linear address of the registers; 0 without a local APIC.
 static BASE: AtomicU32 = AtomicU32::new(0);
-/// Timer counts from one tick to the next; measured once.
+/// Timer counts from one tick to the next, measured once.
 static TICK_COUNTS: AtomicU32 = AtomicU32::new(0);
 
-/// How long the timer is watched, in milliseconds.
+/// Time for which the timer is measured, in milliseconds.
 const CALIBRATION_MS: u64 = 10;
 
-/// Maps the registers, which lie at `phys`, and enables the APIC of the boot CPU. Once, on the
-/// boot CPU, interrupts off. False if there is no room for the mapping.
+/// Maps the registers, which lie at `phys`, and enables the APIC of the boot CPU. Called once, on
+/// the boot CPU, interrupts off. Returns false if there is no room for the mapping.
 pub fn init(phys: u32) -> bool {
     let Some(base) = ioremap(phys, APIC_REGISTER_BYTES) else {
         return false;
@@ -43,13 +43,13 @@ pub fn init(phys: u32) -> bool {
     true
 }
 
-/// Whether interrupts come by way of the APICs.
+/// Returns whether interrupts arrive through the APICs.
 pub fn in_use() -> bool {
     BASE.load(Ordering::Relaxed) != 0
 }
 
-/// Enables this CPU's APIC: nothing is held back, nothing comes in by its own pins but the NMI
-/// of the boot CPU.
+/// Enables this CPU's APIC: it accepts all priorities, and its own pins deliver nothing except the
+/// NMI of the boot CPU.
 pub fn setup_local_apic() {
     let _irq = IrqGuard::new();
     write(APIC_TASKPRI, 0);
@@ -60,32 +60,32 @@ pub fn setup_local_apic() {
     write(APIC_LVT0, APIC_LVT_MASKED);
     write(APIC_LVT1, APIC_MODE_NMI);
     write(APIC_LVTERR, u32::from(ERROR_APIC_VECTOR));
-    // Written before it is read: the write latches what has gone wrong so far.
+    // Written before it is read: the write latches the errors so far.
     write(APIC_ESR, 0);
     ack_apic_irq();
 }
 
-/// Takes what the 8259s deliver, on a machine without an I/O APIC. On the boot CPU.
+/// Makes the boot CPU accept interrupts of the 8259s, on a machine without an I/O APIC.
 pub fn let_8259s_through() {
     write(APIC_LVT0, APIC_MODE_EXTINT);
 }
 
-/// Takes what the 8259s ask for as an NMI: for the watchdog. On the boot CPU.
+/// Makes the boot CPU take interrupts of the 8259s as NMIs, for the watchdog.
 pub fn let_8259s_send_nmis() {
     write(APIC_LVT0, APIC_MODE_NMI);
 }
 
-/// Number of this CPU's APIC.
+/// Returns the number of this CPU's APIC.
 pub fn apic_id() -> u8 {
     (read(APIC_ID) >> 24) as u8
 }
 
-/// Tells this CPU's APIC that the interrupt has been taken.
+/// Acknowledges the interrupt to this CPU's APIC.
 pub fn ack_apic_irq() {
     write(APIC_EOI, 0);
 }
 
-/// Errors of this APIC since the last call (SDM: volume 3, 10.5.3).
+/// Returns the errors of this APIC since the last call (SDM: vol. 3, 10.5.3).
 pub fn take_errors() -> u32 {
     write(APIC_ESR, 0);
     read(APIC_ESR)
@@ -93,7 +93,7 @@ pub fn take_errors() -> u32 {
 
 /// Sends `ipi` to the CPU with APIC number `apic_id`; returns when the message is on its way.
 pub fn send_ipi(apic_id: u8, ipi: Ipi) {
-    // Two registers, one message: an interrupt between them might send its own.
+    // A message takes two registers: an interrupt between the writes might send its own.
     let _irq = IrqGuard::new();
     while read(APIC_ICR) & APIC_ICR_BUSY != 0 {
         core::hint::spin_loop();
@@ -102,7 +102,7 @@ pub fn send_ipi(apic_id: u8, ipi: Ipi) {
     write(APIC_ICR, ipi.icr());
 }
 
-/// Measures the timer against the time-stamp counter, for `hz` ticks a second. Once, on the
+/// Measures the timer against the time-stamp counter, for `hz` ticks a second. Called once, on the
 /// boot CPU, interrupts off.
 pub fn calibrate_timer(hz: u32) {
     write(APIC_TDCR, APIC_TDR_DIV_16);
@@ -140,7 +140,7 @@ fn write(offset: u32, value: u32) {
 fn register(offset: u32) -> VolatilePtr<'static, u32> {
     let address = (BASE.load(Ordering::Relaxed) + offset) as *mut u32;
     debug_assert!(in_use(), "BUG: no local APIC");
-    // SAFETY: `init` mapped the registers for ever, and the offsets are theirs; writing one does
-    // nothing to memory.
+    // SAFETY: `init` mapped the registers for ever, and the offsets are those of registers; writing
+    // one does not affect memory.
     unsafe { VolatilePtr::new(NonNull::new_unchecked(address)) }
 }

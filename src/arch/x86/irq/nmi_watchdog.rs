@@ -3,14 +3,14 @@
 //! ```text
 //!   8254 channel 0, a one-shot -> line 0 of the 8259s -> LINT0 of the boot CPU's APIC, as an NMI
 //! ```
-//! Each tick of the boot CPU postpones the shot; so there are no NMIs but when ticks are late, and
-//! none at all with `watchdog=0`. The NMI postpones it as well, and has the watchdog look. Only where
-//! device interrupts come by the I/O APIC: the 8259s have nothing else to do there.
+//! Each tick of the boot CPU postpones the shot, so an NMI occurs only when a tick is late, and
+//! never with `watchdog=0`. The NMI postpones it as well, and calls the watchdog. This needs device
+//! interrupts to arrive through the I/O APIC, so that the 8259s have nothing else to do.
 //!
-//! Called by the boot CPU's tick, and by its NMI, anywhere.
+//! The boot CPU's tick and its NMI call this, in any context.
 //!
 //! Book: ch. 6, "Checking the NMI Watchdogs".
-//! Linux: 2.6.38 `nmi_watchdog=1` (`check_timer`, `timer_ack`), there with a steady clock.
+//! Linux: 2.6.38 `nmi_watchdog=1` (`check_timer`, `timer_ack`), which uses a steady clock.
 //! SDM: vol. 3, 10.5.1 "Local Vector Table", 6.7 "Nonmaskable Interrupt (NMI)".
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -20,10 +20,10 @@ use crate::arch::x86::irq::lapic;
 use crate::base::percpu::smp_processor_id;
 use crate::drivers::{pic, pit};
 
-/// The shot is wired up.
+/// Whether the one-shot is wired up.
 static IS_WIRED: AtomicBool = AtomicBool::new(false);
 
-/// Wires the one-shot to this CPU, the boot CPU. It waits for the first [`postpone`].
+/// Wires the one-shot to this CPU, the boot CPU. It is armed by the first [`postpone`].
 pub fn init() {
     debug_assert!(ioapic::in_use(), "BUG: the 8259s have other work");
     pit::start_one_shot();
@@ -32,7 +32,7 @@ pub fn init() {
     IS_WIRED.store(true, Ordering::Relaxed);
 }
 
-/// The boot CPU is alive, as of now.
+/// Restarts the one-shot: the boot CPU is alive.
 #[inline]
 pub fn postpone() {
     if IS_WIRED.load(Ordering::Relaxed) {
@@ -40,13 +40,13 @@ pub fn postpone() {
     }
 }
 
-/// Takes back a shot whose NMI was lost: the NMI's entry drops one that hits the few instructions in
-/// which it has no stack. Once in a while, by the boot CPU's tick.
+/// Acknowledges a shot whose NMI was lost: the entry code drops an NMI at the few instructions
+/// where it has no stack. The boot CPU's tick calls this from time to time.
 pub fn acknowledge() -> bool {
     IS_WIRED.load(Ordering::Relaxed) && pic::poll() == Some(pit::PIT_IRQ)
 }
 
-/// In an NMI: whether it is the shot, which is then postponed.
+/// Returns whether the present NMI is the shot, and then postpones the next.
 pub fn is_shot() -> bool {
     let is_shot = smp_processor_id() == 0 && acknowledge();
     if is_shot {

@@ -1,12 +1,12 @@
-//! Several CPUs: starting them, and calling each other.
+//! Starting other CPUs, and calling functions on them.
 //!
-//! CPU numbers are ours, in the MADT's order with the boot CPU as 0; [`send_ipi`] knows the APIC
-//! behind each. A call to other CPUs waits until all have run the function, so it must not be
-//! made with interrupts off: two that call each other would wait for ever.
+//! CPU numbers follow the MADT's order, with the boot CPU as 0; [`send_ipi`] finds the APIC of
+//! each. A call to other CPUs waits until all have run the function, so it must not be made with
+//! interrupts off: two CPUs that call each other would wait for ever.
 //!
-//! Book: chapter 4, "Interprocessor Interrupt Handling".
+//! Book: ch. 4, "Interprocessor Interrupt Handling".
 //! Linux: 2.6.38 `arch/x86/kernel/smpboot.c`, `arch/x86/kernel/smp.c`, `kernel/smp.c`.
-//! SDM: volume 3, 8.4.4.1 "Typical BSP Initialization Sequence".
+//! SDM: vol. 3, 8.4.4.1 "Typical BSP Initialization Sequence".
 
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
@@ -24,26 +24,26 @@ use crate::this_cpu_inc;
 /// APIC number of each CPU.
 static APIC_IDS: [AtomicU8; NR_CPUS] = [const { AtomicU8::new(0) }; NR_CPUS];
 
-/// APIC number of `cpu`, which runs; 0 of the only one.
+/// Returns the APIC number of `cpu`, which runs; 0 if it is the only CPU.
 pub fn cpu_apic_id(cpu: u32) -> u8 {
     APIC_IDS[cpu as usize].load(Ordering::Relaxed)
 }
 
-/// CPUs that have been called out of their reset, one bit each. The CPU answers by taking its bit; the
-/// boot CPU takes it back when it has waited long enough. Whoever takes it decides for both.
+/// CPUs that have been called out of reset, one bit each. The CPU answers by clearing its bit; the
+/// boot CPU clears it when it has waited long enough. The CPU that clears the bit decides for both.
 static CPU_CALLOUT_MASK: AtomicU32 = AtomicU32::new(0);
 
-/// How long a started CPU may take to answer, in microseconds; as long as Linux 2.6.38 waits.
+/// Time that a started CPU has to answer, in microseconds, as in Linux 2.6.38.
 const CALLIN_TIMEOUT_US: u64 = 5_000_000;
-/// SDM: INIT takes 10 ms, a start-up message is repeated after 200 µs.
+/// Time that INIT takes, in microseconds (SDM: 10 ms; a start-up message is repeated after 200 µs).
 const INIT_US: u64 = 10_000;
 const STARTUP_US: u64 = 200;
 
-/// A CPU did not answer in time.
+/// The error of a CPU that did not answer in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CpuStuck;
 
-/// Installs the handlers of the interrupts between CPUs. Once, on the boot CPU.
+/// Installs the handlers of the interrupts between CPUs. Called once, on the boot CPU.
 pub fn init_ipis() -> Result<(), IrqTaken> {
     APIC_IDS[0].store(lapic::apic_id(), Ordering::Relaxed);
     set_intr_handler(RESCHEDULE_VECTOR, reschedule_interrupt)?;
@@ -56,7 +56,7 @@ pub fn init_ipis() -> Result<(), IrqTaken> {
 /// waits until it has answered.
 ///
 /// # Errors
-/// It did not within five seconds. It will not come later.
+/// [`CpuStuck`] if it does not answer within five seconds; it will not start later either.
 pub fn do_boot_cpu(cpu: u32, apic_id: u8, sp0: u32) -> Result<(), CpuStuck> {
     let bit = 1 << cpu;
     APIC_IDS[cpu as usize].store(apic_id, Ordering::Relaxed);
@@ -71,26 +71,26 @@ pub fn do_boot_cpu(cpu: u32, apic_id: u8, sp0: u32) -> Result<(), CpuStuck> {
             return Ok(());
         }
     }
-    // It may answer just after the last look.
+    // The CPU may answer just after the last look.
     if wait_for(CALLIN_TIMEOUT_US, || is_called_in(bit)) || !take_callout(bit) {
         return Ok(());
     }
-    // It may be on its way all the same. Back to where it waits for a start-up message, or it would
-    // come on the stack, and under the number, of the CPU that is started next.
+    // It may be starting all the same. Reset it to the state in which it waits for a start-up
+    // message; otherwise it would use the stack and the number of the CPU that is started next.
     lapic::send_ipi(apic_id, Ipi::InitAssert);
     udelay(INIT_US);
     lapic::send_ipi(apic_id, Ipi::InitDeassert);
     Err(CpuStuck)
 }
 
-/// What a started CPU says first. It stands still if nobody waits for it any more.
+/// Announces this started CPU, or halts it if the boot CPU no longer waits for it.
 pub fn callin(cpu: u32) {
     if !take_callout(1 << cpu) {
         stop_this_cpu();
     }
 }
 
-/// Takes a bit of [`CPU_CALLOUT_MASK`]; says whether it was there.
+/// Clears a bit of [`CPU_CALLOUT_MASK`] and returns whether it was set.
 fn take_callout(bit: u32) -> bool {
     CPU_CALLOUT_MASK.fetch_and(!bit, Ordering::AcqRel) & bit != 0
 }
@@ -99,7 +99,7 @@ fn is_called_in(bit: u32) -> bool {
     CPU_CALLOUT_MASK.load(Ordering::Acquire) & bit == 0
 }
 
-/// Waits `us` microseconds at most for `done`; says whether it came true.
+/// Waits at most `us` microseconds for `done` and returns whether it became true.
 fn wait_for(us: u64, mut done: impl FnMut() -> bool) -> bool {
     let end = insn::rdtsc() + us * u64::from(tsc::khz()) / 1000;
     loop {
@@ -117,7 +117,7 @@ fn udelay(us: u64) {
     wait_for(us, || false);
 }
 
-/// CPUs that run, but for this one. Preemption is off.
+/// Returns the running CPUs other than this one. Preemption is off.
 pub fn other_cpus() -> u32 {
     CPU_ONLINE_MASK.load(Ordering::Relaxed) & !(1 << smp_processor_id())
 }
@@ -146,13 +146,13 @@ fn send(mask: u32, ipi: Ipi) {
     }
 }
 
-/// Makes all other CPUs stand still: this one is dying, or ends the run.
+/// Halts all other CPUs: this one is dying, or ends the run.
 pub fn smp_send_stop() {
     send_ipi(other_cpus(), REBOOT_VECTOR);
 }
 
 fn reschedule_interrupt() {
-    // The flag is set already: the way out of this interrupt looks at it.
+    // The flag is already set: the way out of this interrupt checks it.
     this_cpu_inc!(count.reschedule_ipis);
 }
 
@@ -162,19 +162,19 @@ fn stop_this_cpu() {
 
 // ------------------------------------------------------------- function calls
 
-/// What other CPUs run: in an interrupt, so it must not sleep.
+/// A function that other CPUs run, in an interrupt, so it must not sleep.
 pub type SmpFunction<'a> = &'a (dyn Fn() + Sync);
 
-/// One call at a time; `PENDING` says who has not run it yet.
+/// Allows one call at a time; `PENDING` has the CPUs that have not run it yet.
 static CALL: SpinLock<()> = SpinLock::new(LockClass::SmpCall, ());
-/// Where the caller has its [`SmpFunction`], on its own stack.
+/// Address of the [`SmpFunction`], on the caller's stack.
 static FUNCTION: AtomicPtr<SmpFunction<'static>> = AtomicPtr::new(core::ptr::null_mut());
 static PENDING: AtomicU32 = AtomicU32::new(0);
 
-/// Runs `function` on the CPUs of `mask` that run, but not on this one; returns when all have.
+/// Runs `function` on the running CPUs of `mask` except this one; returns when all have run it.
 ///
 /// # Panics
-/// With debug assertions, when interrupts are off.
+/// Panics, with debug assertions, if interrupts are off.
 pub fn smp_call_function_many(mask: u32, function: SmpFunction<'_>) {
     let _no_preempt = PreemptGuard::new();
     if mask & other_cpus() == 0 {
@@ -194,7 +194,7 @@ pub fn smp_call_function_many(mask: u32, function: SmpFunction<'_>) {
     }
 }
 
-/// Runs `function` on every CPU that runs, this one too, with interrupts off.
+/// Runs `function` on every running CPU, including this one, with interrupts off.
 pub fn on_each_cpu(function: SmpFunction<'_>) {
     let _no_preempt = PreemptGuard::new();
     smp_call_function_many(u32::MAX, function);

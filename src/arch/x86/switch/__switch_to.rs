@@ -1,4 +1,4 @@
-//! `__switch_to`: the half of the switch that is not about the stack.
+//! `__switch_to`: the half of the switch that does not concern the stack.
 //!
 //! Entered by `jmp` from `switch_to`, on next's stack, interrupts off, with prev in ecx (and
 //! eax) and next in edx; returns prev in eax, to `next->thread.ip`. Nothing here logs: a log
@@ -17,12 +17,12 @@
 //! | 3 | prev's `%gs` to memory | `lazy_gs.rs` | 5 |
 //! | 4 | next's TLS descriptors | `load_tls.rs` | 4 |
 //! | 5 | debug registers, time-stamp counter, ports | `switch_to_xtra.rs` | 7 and 8 |
-//! | 6 | what was only noted is applied | `paravirt.rs` | |
-//! | 7 | next's FPU registers, if it is to have them at once | `math_state.rs` | |
+//! | 6 | noted updates are applied | `paravirt.rs` | |
+//! | 7 | next's FPU registers, if it gets them at once | `math_state.rs` | |
 //! | 8 | next's `%gs` | `lazy_gs.rs` | 6 |
-//! | 9 | `current` is next; prev is the answer | here | 9 |
+//! | 9 | `current` becomes next; prev is returned | here | 9 |
 //!
-//! (The book's step 2 finds the number of the CPU: here `%fs` leads to its area.)
+//! (The book's step 2 finds the number of the CPU. Here `%fs` leads to its area.)
 //!
 //! Most switches take steps 2, 3, 4, 8 and 9 only: see [`kind`](crate::arch::x86::switch::kind).
 //!
@@ -43,7 +43,7 @@ use crate::task::task_struct::TaskStruct;
 use crate::task::thread_struct::{_TIF_WORK_CTXSW, TIF_PARAVIRT, Work};
 use crate::{this_cpu_inc, this_cpu_write};
 
-/// Moves all of the hardware context but `esp` and `eip` from `prev_p` to `next_p`.
+/// Switches all of the hardware context except `esp` and `eip` from `prev_p` to `next_p`.
 ///
 /// # Safety
 /// 1. Entered only by the `jmp` of `switch_to`, whose conditions hold.
@@ -53,7 +53,7 @@ pub unsafe extern "fastcall" fn __switch_to(
     prev_p: *mut TaskStruct,
     next_p: *mut TaskStruct,
 ) -> *mut TaskStruct {
-    // SAFETY: both are live by 1; without a bit of FPU and RARE it is that kind.
+    // SAFETY: both are live by 1; a switch without a bit of FPU or RARE is of that kind.
     unsafe {
         match work(prev_p, next_p).intersects(FPU.union(RARE)) {
             false => steps::<Common>(prev_p, next_p),
@@ -62,17 +62,17 @@ pub unsafe extern "fastcall" fn __switch_to(
     }
 }
 
-/// The steps, in 2.6.38's order.
+/// Takes the steps in 2.6.38's order.
 ///
 /// # Safety
-/// 1. As [`__switch_to`]. 2. `K` is a kind with all that one of the two tasks has.
+/// 1. The conditions of [`__switch_to`] hold. 2. `K` covers everything that either task has.
 #[inline(always)]
 unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *mut TaskStruct {
-    // SAFETY: prev is off its stack and next not yet `current`: by 1 nobody else writes either
-    // context, and they are two different tasks.
+    // SAFETY: prev has left its stack and next is not yet `current`: by 1 nothing else writes
+    // either context, and the two tasks differ.
     let (prev, next) = unsafe { (&mut *(*prev_p).thread(), &mut *(*next_p).thread()) };
 
-    // 1. FPU: save it if prev used it; decide whether next gets it at once.
+    // 1. FPU: save prev's registers if it used them; decide whether next gets its own at once.
     let preload = K::FPU && switch_fpu_prepare(next);
     if K::FPU {
         __unlazy_fpu::<K::To>(prev);
@@ -82,7 +82,7 @@ unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *m
     // SAFETY: we are on next's stack, interrupts off.
     unsafe { load_sp0::<K>(next) };
 
-    // 3. prev's %gs, before its descriptor goes: the register is all that holds it.
+    // 3. prev's %gs, before its descriptor goes: only the register holds it.
     lazy_save_gs(prev);
 
     // 4. next's TLS descriptors, into this CPU's GDT.
@@ -91,28 +91,29 @@ unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *m
 
     // 5. Debug registers, time-stamp counter, I/O bitmap.
     if K::RARE && (prev.work | next.work).intersects(_TIF_WORK_CTXSW) {
-        // SAFETY: next comes onto this CPU, interrupts are off.
+        // SAFETY: this CPU switches to next, interrupts are off.
         unsafe { __switch_to_xtra(prev, next) };
     }
 
-    // 6. What was only noted so far is done: the FPU and %gs need it.
+    // 6. Apply the updates that were only noted: the FPU and %gs need them.
     if preload {
         // SAFETY: interrupts are off during a switch.
         unsafe { K::To::clts() };
     }
-    // SAFETY: next comes onto this CPU, interrupts are off.
+    // SAFETY: this CPU switches to next, interrupts are off.
     unsafe { K::To::end(next) };
 
-    // 7. FPU to next, if it is to have it at once.
+    // 7. next's FPU registers, if it gets them at once.
     if preload {
         __math_state_restore(next);
         this_cpu_inc!(count.fpu_preloads);
     }
 
-    // 8. next's %gs: or, not "differs": two tasks with the same selector have two bases, and
-    //    the processor keeps the old one until the selector is written.
+    // 8. next's %gs. The test is "either is not 0", not "they differ": two tasks with the same
+    //    selector have different bases, and the processor keeps the old base until the selector is
+    //    written.
     if prev.gs | next.gs != 0 {
-        // SAFETY: neither is other than 0 in a kernel that uses %gs itself.
+        // SAFETY: both are 0 in a kernel that uses %gs itself.
         unsafe { lazy_load_gs(next) };
     }
 
@@ -122,20 +123,20 @@ unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *m
     prev_p
 }
 
-/// The bits of `work` that one of the two tasks has.
+/// Returns the bits of `work` that at least one of the two tasks has.
 ///
 /// # Safety
-/// 1. Both are live, and off their stack or not yet on it.
+/// 1. Both tasks are live, and each has left its stack or is not yet on it.
 #[inline(always)]
 unsafe fn work(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> Work {
-    // SAFETY: by 1; the words are their own.
+    // SAFETY: by 1; only the tasks themselves write the words.
     unsafe { (*(*prev_p).thread()).work | (*(*next_p).thread()).work }
 }
 
-/// The steps with more than the common ones, out of their path.
+/// Takes the steps of a switch that needs more than the common ones, out of the common path.
 ///
 /// # Safety
-/// As [`__switch_to`].
+/// The conditions of [`__switch_to`] hold.
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".sched.text")]
@@ -143,8 +144,8 @@ unsafe extern "fastcall" fn __switch_to_work(
     prev_p: *mut TaskStruct,
     next_p: *mut TaskStruct,
 ) -> *mut TaskStruct {
-    // SAFETY: the caller's; the bits say which kind it is. Where updates are batched every task has
-    // TIF_PARAVIRT, and `context_switch` has begun a batch.
+    // SAFETY: the caller vouches for it; the bits say which kind it is. Where updates are batched
+    // every task has TIF_PARAVIRT, and `context_switch` has begun a batch.
     unsafe {
         let work = work(prev_p, next_p);
         if !work.intersects(RARE) {

@@ -1,17 +1,17 @@
 //! The stack canary: a random word per task that instrumented functions put under their frames.
 //!
 //! Only in kernels built with the feature `stack_protector`, and with a compiler told to instrument
-//! (`xtask/src/compile.rs` says how). Such a function reads `%gs:0x14` when it begins and
-//! again before it returns, so `%gs` is the kernel's in the kernel: each entry saves the user's
-//! selector in `pt_regs` and loads [`KERNEL_STACK_CANARY`], whose base is this CPU's
-//! [`StackCanary`]; each exit loads the user's again. `switch_to` copies the word of next there,
-//! once the stack is next's and before any of next's functions begins. Without the feature `%gs`
-//! is lazy, and there is nothing in `%gs:0x14` to read: that is why the two exclude each other.
+//! (see `xtask/src/compile.rs`). Such a function reads `%gs:0x14` when it begins and again before
+//! it returns, so `%gs` is the kernel's in the kernel: each entry saves the user's selector in
+//! `pt_regs` and loads [`KERNEL_STACK_CANARY`], whose base is this CPU's [`StackCanary`]; each exit
+//! loads the user's again. `switch_to` copies next's word there after the stack has become next's
+//! and before any of next's functions begins. Without the feature `%gs` is lazy and `%gs:0x14`
+//! holds nothing, so the two exclude each other.
 //!
-//! Before a CPU has its area, `%gs` leads to a word that all of them share, which [`early_canary`]
-//! hands on: functions that began with it end later.
+//! Before a CPU has its area, `%gs` leads to a word that all CPUs share. [`early_canary`] hands it
+//! on, because functions that began with it end later.
 //!
-//! Book: none, its kernel has no canary. Linux: 2.6.30 to 5.12 `asm/stackprotector.h`,
+//! Book: nothing; its kernel has no canary. Linux: 2.6.30 to 5.12 `asm/stackprotector.h`,
 //! `__switch_canary`, `boot_init_stack_canary`, `__stack_chk_fail`.
 
 use core::arch::{asm, global_asm};
@@ -35,7 +35,7 @@ pub const KERNEL_GS: u32 = if STACK_PROTECTOR {
     0
 };
 
-/// Offset of the word in the per-CPU area, for `switch_to`.
+/// Offset of the canary in the per-CPU area, for `switch_to`.
 pub const PERCPU_CANARY: usize = offset_of!(PerCpu, stack_canary) + offset_of!(StackCanary, canary);
 const _: () = assert!(offset_of!(StackCanary, canary) == 0x14);
 
@@ -67,13 +67,14 @@ unsafe extern "C" {
     static boot_canary: StackCanary;
 }
 
-/// What all CPUs have before they have their own.
+/// Returns the canary that all CPUs share before each has its own.
 pub fn early_canary() -> u32 {
-    // SAFETY: made above, and never written.
+    // SAFETY: defined above, and never written.
     unsafe { boot_canary.canary }
 }
 
-/// The word at `%gs:0x14`, as an instrumented function reads it; none in a kernel without.
+/// Returns the word at `%gs:0x14` as an instrumented function reads it, or `None` in a kernel
+/// without the feature.
 pub fn live_canary() -> Option<u32> {
     if !STACK_PROTECTOR {
         return None;
@@ -84,10 +85,10 @@ pub fn live_canary() -> Option<u32> {
     Some(canary)
 }
 
-/// Gives the running idle task a word of its own.
+/// Gives the running idle task its own canary.
 ///
-/// Inlined, and into a function that never returns: one that began with the old word would not find
-/// it again.
+/// It is inlined into a function that never returns: a function that began with the old canary
+/// would not find it again.
 #[inline(always)]
 pub fn boot_init_stack_canary() {
     if STACK_PROTECTOR {

@@ -1,9 +1,9 @@
 //! `copy_thread`, `exit_thread`, `flush_thread`: the hardware context at fork, exit and exec.
 //!
-//! Called by the parent, by a dying task and by a task that executes a new program, each in
-//! process context with interrupts on.
+//! A parent, a dying task and a task that executes a new program call these, in process context
+//! with interrupts on.
 //!
-//! What `copy_thread` makes of a fresh stack, so that the first switch to the task finds what it expects:
+//! `copy_thread` prepares a fresh stack as the first switch to the task expects it:
 //!
 //! ```text
 //!   stack + 8192   +-----------------------------+
@@ -20,8 +20,8 @@
 //!
 //!   thread.ip = ret_from_fork
 //! ```
-//! `switch_to` loads `thread.sp`, pushes `thread.ip`, and the `ret` of `__switch_to` pops it again: so
-//! `ret_from_fork` begins with `esp` at `pt_regs`.
+//! `switch_to` loads `thread.sp` and pushes `thread.ip`, and the `ret` of `__switch_to` pops it
+//! again, so `ret_from_fork` begins with `esp` at `pt_regs`.
 //!
 //! Book: ch. 3, "The copy_process() function", "Process Termination".
 //! Linux: 2.6.38 `arch/x86/kernel/process_32.c`, `process.c`.
@@ -48,8 +48,9 @@ use crate::sync::PreemptGuard;
 use crate::task::io_bitmap::IoBitmap;
 use crate::task::thread_struct::{TIF_IO_BITMAP, TIF_NOTSC, TIF_PARAVIRT, ThreadStruct};
 
-/// Builds the context of a child of `parent` on the stack at `stack`, whose first instruction
-/// will be `ret_from_fork`, with `regs` as its `pt_regs`, eax 0, and `sp` as user stack unless 0.
+/// Builds the context of a child of `parent` on the stack at `stack`, which begins at
+/// `ret_from_fork`, with `regs` as its `pt_regs`, eax 0, and `sp` as its user stack unless that is
+/// 0.
 ///
 /// # Errors
 /// ENOMEM when the I/O bitmap or the FPU state cannot be copied.
@@ -60,8 +61,8 @@ pub fn copy_thread(
     sp: u32,
 ) -> Result<ThreadStruct, Errno> {
     let mut new = ThreadStruct::new();
-    // What allocates comes first: while it does, the parent may be switched away, and then its
-    // context is the switch's.
+    // Allocations come first: during one the parent may be switched away, and then its context
+    // belongs to the switch.
     if let Some(fpu) = current_fpu_state(parent) {
         copy_fpu_state(&mut new, &fpu)?;
     }
@@ -74,7 +75,7 @@ pub fn copy_thread(
     if sp != 0 {
         r.sp = sp;
     }
-    // SAFETY: the top of a fresh stack that nobody else knows, aligned to 4.
+    // SAFETY: the top of a fresh stack that nothing else refers to, aligned to 4.
     unsafe { childregs.write(r) };
 
     let _no_preempt = PreemptGuard::new();
@@ -95,7 +96,8 @@ pub fn copy_thread(
     Ok(new)
 }
 
-/// The child's copy of the parent's ports, in memory that is had before the parent's are looked at.
+/// Returns the child's copy of the parent's ports. The memory is allocated before the parent's
+/// ports are read.
 fn copy_io_bitmap(parent: Current) -> Result<Option<IoBitmap>, Errno> {
     let mut copy = None;
     loop {
@@ -116,11 +118,11 @@ fn copy_io_bitmap(parent: Current) -> Result<Option<IoBitmap>, Errno> {
     Ok(copy)
 }
 
-/// Takes the ports away from the running task: called when it exits.
+/// Takes the ports away from the running task when it exits.
 ///
 /// The task's bitmap and what this CPU's TSS grants change together, with preemption off: a switch
-/// between the two would find a task without ports, change nothing in the TSS, and leave the ports to
-/// whoever runs next. The memory goes when preemption is on again.
+/// between the two would find a task without ports, change nothing in the TSS, and leave the ports
+/// to the task that runs next. The memory is freed when preemption is on again.
 pub fn exit_thread(me: Current) {
     let old = {
         let _no_preempt = PreemptGuard::new();
@@ -136,7 +138,7 @@ pub fn exit_thread(me: Current) {
     drop(old);
 }
 
-/// A new program starts without breakpoints, TLS and FPU state. It keeps its ports.
+/// Clears breakpoints, TLS and FPU state for a new program, which keeps its ports.
 pub fn flush_thread(me: Current) {
     fresh_fpu(me);
     let _no_preempt = PreemptGuard::new();
@@ -153,7 +155,7 @@ pub fn flush_thread(me: Current) {
     unsafe { crate::arch::x86::switch::load_tls::load_tls::<All<Now>>(thread) };
 }
 
-/// First state of a new program: all registers 0, flat user segments, EFLAGS 0x202, gs 0.
+/// Sets the first state of a new program: all registers 0, flat user segments, EFLAGS 0x202, gs 0.
 pub fn start_thread(regs: &mut PtRegs, ip: u32, sp: u32) {
     let ds = u32::from(USER_DS.0);
     *regs = PtRegs {
@@ -171,8 +173,8 @@ pub fn start_thread(regs: &mut PtRegs, ip: u32, sp: u32) {
     set_flag(current_thread_info(), TIF_IRET);
 }
 
-/// prctl(PR_SET_TSC): lets the running task read the time-stamp counter, or makes RDTSC fault.
-/// Takes effect at once.
+/// Lets the running task read the time-stamp counter, or makes RDTSC fault, from now on
+/// (`prctl(PR_SET_TSC)`).
 pub fn set_tsc_mode(allowed: bool) {
     let _no_preempt = PreemptGuard::new();
     // SAFETY: our own context, preemption off.
@@ -181,7 +183,7 @@ pub fn set_tsc_mode(allowed: bool) {
     set_cr4_tsd(!allowed);
 }
 
-/// Whether the running task may read the time-stamp counter.
+/// Returns whether the running task may read the time-stamp counter.
 pub fn tsc_allowed() -> bool {
     // SAFETY: our own context, only read.
     !unsafe { current().thread_mut() }.work.contains(TIF_NOTSC)

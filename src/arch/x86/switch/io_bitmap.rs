@@ -1,4 +1,4 @@
-//! Whose ports this CPU's TSS grants, by one of three strategies.
+//! The I/O ports that this CPU's TSS grants, by one of three strategies.
 //!
 //! | `io_bitmap=`  | at the switch                           | otherwise |
 //! |---|---|---|
@@ -6,13 +6,13 @@
 //! | `lazy`        | the base is made to point nowhere       | the first #GP copies, and the instruction starts over |
 //! | `invalidate`  | if prev had ports, the base is made to point nowhere | the return to ring 3 copies |
 //!
-//! The last two copy nothing if the TSS still has the right bytes, which a number tells that no
-//! two bitmaps share. The base that points nowhere lies past the limit: every port is denied.
+//! The last two copy nothing if the TSS still has the right bytes: each bitmap has a unique number
+//! that tells. The base that points nowhere lies past the limit, which denies every port.
 //!
 //! Called by `__switch_to_xtra` on next's stack, by system calls, the #GP handler and the return to
 //! ring 3.
 //!
-//! A part of step 5 of `__switch_to`.
+//! Part of step 5 of `__switch_to`.
 //!
 //! Book: ch. 3, "The __switch_to() function", the book's step 8, where the strategy is `lazy`.
 //! Linux: 2.6.11 `handle_io_bitmap` (lazy), 2.6.30-5.4 `__switch_to_xtra` (copy), 5.5
@@ -38,7 +38,7 @@ const INVALIDATE: u8 = 2;
 
 static MODE: AtomicU8 = AtomicU8::new(COPY);
 
-/// Chooses the strategy. At boot, before any task has ports.
+/// Chooses the strategy. Called at boot, before any task has ports.
 pub fn set_mode(mode: IoBitmapMode) {
     let number = match mode {
         IoBitmapMode::Copy => COPY,
@@ -48,7 +48,7 @@ pub fn set_mode(mode: IoBitmapMode) {
     MODE.store(number, Ordering::Relaxed);
 }
 
-/// The strategy in force.
+/// Returns the strategy in force.
 pub fn mode() -> IoBitmapMode {
     match MODE.load(Ordering::Relaxed) {
         COPY => IoBitmapMode::Copy,
@@ -57,10 +57,10 @@ pub fn mode() -> IoBitmapMode {
     }
 }
 
-/// The switch's part: prev or next has ports. On next's stack.
+/// Takes the switch's part of the strategy when prev or next has ports. Runs on next's stack.
 ///
 /// # Safety
-/// 1. Interrupts are off, and `next` is the context of the task that comes onto this CPU.
+/// 1. Interrupts are off, and `next` is the context of the task that this CPU switches to.
 pub unsafe fn switch_io_bitmap(prev: &ThreadStruct, next: &ThreadStruct) {
     // SAFETY: by 1; the only one in this function.
     let tss = unsafe { tss() };
@@ -88,8 +88,8 @@ pub unsafe fn switch_io_bitmap(prev: &ThreadStruct, next: &ThreadStruct) {
     }
 }
 
-/// The running task's ports have changed: before its next instruction in ring 3 the TSS follows, in
-/// which `max` bytes may differ.
+/// Brings the TSS up to date, before the next instruction in ring 3, after the running task's ports
+/// have changed; `max` bytes may differ.
 ///
 /// # Safety
 /// 1. `thread` is the running task's, and preemption is off.
@@ -108,7 +108,7 @@ pub unsafe fn ports_changed(thread: &ThreadStruct, max: usize) {
     }
 }
 
-/// The running task, which had `bitmap`, has no ports any more.
+/// Takes the ports of `bitmap` out of the TSS: the running task has none any more.
 pub fn ports_gone(bitmap: &IoBitmap) {
     let _no_preempt = PreemptGuard::new();
     // SAFETY: preemption is off; the only one in this function.
@@ -121,8 +121,8 @@ pub fn ports_gone(bitmap: &IoBitmap) {
     }
 }
 
-/// #GP in ring 3: true if the instruction is to start over, since now the TSS has the ports of the
-/// running task.
+/// Handles #GP in ring 3: returns true if the instruction should start over, because the TSS now
+/// has the running task's ports.
 #[doc(alias = "handle_io_bitmap")]
 pub fn fill_lazy_io_bitmap() -> bool {
     let _no_preempt = PreemptGuard::new();
@@ -130,7 +130,7 @@ pub fn fill_lazy_io_bitmap() -> bool {
     unsafe { io_bitmap_base() == INVALID_IO_BITMAP_OFFSET_LAZY && load(current().thread_mut()) }
 }
 
-/// On the way to ring 3: the TSS gets the ports of the running task, if the switch has left them
+/// Copies the running task's ports to the TSS on the way to ring 3, if the switch has left them
 /// out.
 #[inline(always)]
 pub fn tss_update_io_bitmap() {
@@ -151,7 +151,7 @@ fn fill_invalid_io_bitmap() {
     }
 }
 
-/// Makes the TSS grant what `thread` may use; false if that is nothing.
+/// Makes the TSS grant the ports that `thread` may use; returns false if it may use no port.
 ///
 /// # Safety
 /// 1. `thread` is the running task's, and preemption is off.
@@ -165,7 +165,7 @@ unsafe fn load(thread: &ThreadStruct) -> bool {
         let prev_max = this_cpu_read!(io_bitmap_prev_max) as usize;
         let bytes = switch_to_bitmap(&mut tss.io_bitmap, prev_max, Some(bitmap));
         this_cpu_add!(count.io_bitmap_bytes, bytes as u32);
-        // SAFETY: that is what the TSS has now.
+        // SAFETY: the TSS has these bytes now.
         unsafe {
             this_cpu_write!(io_bitmap_prev_max, bitmap.io_bitmap_max() as u32);
             this_cpu_write!(io_bitmap_sequence, bitmap.sequence());
@@ -179,16 +179,17 @@ fn is_loaded(bitmap: &IoBitmap) -> bool {
     this_cpu_read!(io_bitmap_sequence) == bitmap.sequence()
 }
 
-/// This CPU's TSS.
+/// Returns this CPU's TSS.
 ///
 /// # Safety
-/// 1. Preemption is off as long as the answer is used: it stays this CPU's. 2. The caller has no other.
+/// 1. Preemption is off as long as the reference is used, so it stays this CPU's. 2. The caller has
+///    no other.
 unsafe fn tss<'a>() -> &'a mut TssStruct {
     // SAFETY: by 1 and 2; interrupt handlers do not touch it.
     unsafe { &mut (*this_cpu()).tss }
 }
 
-/// Where this CPU's TSS says that the bitmap begins.
+/// Returns the offset of the bitmap from this CPU's TSS.
 ///
 /// # Safety
 /// 1. Preemption is off.

@@ -1,16 +1,17 @@
 #![forbid(unsafe_code)]
-//! `Kind`: which of the steps of `__switch_to` a switch takes.
+//! `Kind`: the steps of `__switch_to` that a switch takes.
 //!
-//! The steps are written once; the compiler makes one function of them for each kind, in which what is
-//! never due is left out. `thread.work` of prev and next says which kind a switch is.
+//! The steps are written once. For each kind the compiler makes one function of them, without the
+//! steps that are never due. `thread.work` of prev and next says which kind a switch is.
 //!
 //! | kind | FPU | rare steps | when |
 //! |---|---|---|---|
-//! | [`Common`] | | | neither has used the FPU of late, nor has what few have |
+//! | [`Common`] | | | neither has used the FPU lately, and neither needs a rare step |
 //! | [`WithFpu`] | yes | | one of them has used the FPU |
 //! | [`All`] | yes | yes | one has debug registers, ports, more TLS, no time-stamp counter; or updates are batched |
 //!
-//! Linux: 2.6.38 asks `thread_info.flags`, `.status` and `fpu_counter` one after the other instead.
+//! Linux: 2.6.38 tests `thread_info.flags`, `.status` and `fpu_counter` one after the other
+//! instead.
 
 use core::marker::PhantomData;
 
@@ -21,19 +22,19 @@ use crate::task::thread_struct::{
 
 /// Bits of `thread.work` of a task whose FPU state may have to move.
 pub const FPU: Work = TS_USEDFPU.union(TS_FPU_COUNTED);
-/// Bits of a task that has what few have.
+/// Bits of `thread.work` of a task that needs a rare step.
 pub const RARE: Work = TIF_TLS_ALL
     .union(TIF_SYSENTER_CS)
     .union(TIF_PARAVIRT)
     .union(_TIF_WORK_CTXSW);
 
-/// What a switch may have to do.
+/// The work that a switch may have to do.
 pub trait Kind {
     /// Steps 1 and 7: prev or next has a bit of [`FPU`](const@FPU).
     const FPU: bool;
     /// Step 5, and the rest of steps 2 and 4: prev or next has a bit of [`RARE`](const@RARE).
     const RARE: bool;
-    /// How the updates get to the machine.
+    /// The way in which updates reach the machine.
     type To: Updates;
 }
 
@@ -46,7 +47,7 @@ impl Kind for Common {
     type To = Now;
 }
 
-/// The common one, and the FPU.
+/// The common switch, and the FPU.
 pub struct WithFpu;
 
 impl Kind for WithFpu {
@@ -55,7 +56,7 @@ impl Kind for WithFpu {
     type To = Now;
 }
 
-/// Every step.
+/// A switch that takes every step.
 pub struct All<To>(PhantomData<To>);
 
 impl<To: Updates> Kind for All<To> {

@@ -1,11 +1,11 @@
 //! Lazy `%gs`: the kernel leaves the user's selector in the register; only the switch moves it.
 //!
 //! `lazy_save_gs` and `lazy_load_gs` are called by `__switch_to`; `exec` clears the register and
-//! `fork` copies it. A selector whose descriptor is gone cannot be loaded: the load faults and
-//! the exception table puts 0 there instead.
+//! `fork` copies it. A selector whose descriptor is gone cannot be loaded: the load faults, and the
+//! exception table makes it load 0 instead.
 //!
-//! With the feature `stack_protector` `%gs` is the kernel's while it runs, the user's selector lies in
-//! `pt_regs` and travels with the stack, and the switch has nothing to do.
+//! With the feature `stack_protector` `%gs` belongs to the kernel while it runs. The user's
+//! selector lies in `pt_regs` and travels with the stack, so the switch has nothing to do.
 //!
 //! Steps 3 and 8 of `__switch_to`.
 //!
@@ -42,7 +42,8 @@ pub fn lazy_save_gs(prev: &mut ThreadStruct) {
 /// 1. `%gs` is the user's: the kernel is not built with the feature `stack_protector`.
 #[inline(always)]
 pub unsafe fn lazy_load_gs(next: &ThreadStruct) {
-    // SAFETY: by 1 the kernel uses no %gs. A fault is turned into a load of 0 by the table entry.
+    // SAFETY: by 1 the kernel does not use %gs. A fault is turned into a load of 0 by the table
+    // entry.
     unsafe {
         asm!(
             "2: movw {GS}({next}), %gs",
@@ -64,7 +65,7 @@ pub unsafe fn lazy_load_gs(next: &ThreadStruct) {
     this_cpu_inc!(count.gs_loads);
 }
 
-/// `get_user_gs`: the selector that the running task has in ring 3.
+/// Returns the `%gs` selector that the running task has in ring 3.
 pub fn get_user_gs(regs: &PtRegs) -> u16 {
     match STACK_PROTECTOR {
         true => regs.gs as u16,
@@ -72,7 +73,7 @@ pub fn get_user_gs(regs: &PtRegs) -> u16 {
     }
 }
 
-/// `set_user_gs`: gives the running task another; one that cannot be loaded becomes 0.
+/// Gives the running task another `%gs` selector; one that cannot be loaded becomes 0.
 pub fn set_user_gs(regs: &mut PtRegs, selector: u16) {
     match STACK_PROTECTOR {
         true => regs.gs = u32::from(selector),
@@ -83,7 +84,7 @@ pub fn set_user_gs(regs: &mut PtRegs, selector: u16) {
 /// Loads the user's selector into `%gs`, where it stays; one that cannot be loaded becomes 0.
 ///
 /// # Panics
-/// In a kernel that uses `%gs` itself.
+/// Panics in a kernel that uses `%gs` itself.
 pub fn load_user_gs(selector: u16) {
     if STACK_PROTECTOR {
         panic!("BUG: %gs is the kernel's");

@@ -1,8 +1,8 @@
-//! `load_sp0`: where an entry from ring 3 finds its stack.
+//! `load_sp0`: the stack for entries from ring 3.
 //!
 //! The processor takes `ss0:sp0` from the TSS at an interrupt, an exception or `int 0x80`;
-//! `sysenter` does not: its entry code reads `sp0` from the same place. Called by `__switch_to`
-//! on next's stack, interrupts off. A stale value lets next's entry overwrite prev's stack.
+//! `sysenter` does not: its entry code reads `sp0` from the same place. Called by `__switch_to` on
+//! next's stack, interrupts off. With a stale value an entry of next would overwrite prev's stack.
 //!
 //! Step 2 of `__switch_to`.
 //!
@@ -19,8 +19,8 @@ use crate::base::percpu::this_cpu;
 use crate::task::thread_struct::ThreadStruct;
 use crate::{this_cpu_inc, this_cpu_read};
 
-/// Step 2: next's `sp0` into this CPU's TSS; and SYSENTER_CS, which few tasks have otherwise, when it is
-/// not what the TSS's unused `ss1` remembers.
+/// Stores next's `sp0` in this CPU's TSS (step 2). Writes SYSENTER_CS only if it differs from the
+/// value that the TSS's unused `ss1` remembers, which is rare.
 ///
 /// # Safety
 /// 1. `next` is the context of the task on whose stack this CPU runs, and its `sp0` the top of that
@@ -30,25 +30,26 @@ pub unsafe fn load_sp0<K: Kind>(next: &ThreadStruct) {
     // SAFETY: by 1.
     unsafe { K::To::load_sp0(next.sp0) };
     if K::RARE && this_cpu_read!(tss.x86_tss.ss1) & 0xffff != next.sysenter_cs {
-        // SAFETY: by 1; a context holds the kernel's selector or 0.
+        // SAFETY: by 1; a context holds the kernel's code selector or 0.
         unsafe { set_sysenter_cs(next.sysenter_cs) };
     }
 }
 
-/// Writes SYSENTER_CS and what `ss1` remembers of it. 0 turns `sysenter` off.
+/// Writes SYSENTER_CS and remembers it in `ss1`. 0 turns `sysenter` off.
 ///
 /// # Safety
 /// 1. `cs` is the kernel's code segment or 0. 2. Interrupts or preemption are off.
 #[cold]
 pub unsafe fn set_sysenter_cs(cs: u32) {
-    // SAFETY: this CPU's own TSS, and by 2 it stays this CPU's.
+    // SAFETY: this is this CPU's own TSS, and by 2 it stays so.
     unsafe { (*this_cpu()).tss.x86_tss.ss1 = cs as u16 };
     // SAFETY: the register exists (SEP is required at boot) and takes what 1 allows.
     unsafe { insn::wrmsr(MSR_IA32_SYSENTER_CS, u64::from(cs)) };
     this_cpu_inc!(count.sysenter_cs_writes);
 }
 
-/// Tells CPU `cpu` where `sysenter` leads. SYSENTER_CS is written with the task's `sp0`.
+/// Sets the entry point of `sysenter` on CPU `cpu`. SYSENTER_CS is written together with a task's
+/// `sp0`.
 ///
 /// # Safety
 /// 1. Runs on CPU `cpu`, whose per-CPU area is in force.

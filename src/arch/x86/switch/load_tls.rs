@@ -1,8 +1,8 @@
 //! `load_TLS`: a task's three TLS descriptors into entries 6, 7 and 8 of this CPU's GDT.
 //!
-//! Called by `__switch_to`, after prev's `%gs` was saved; and by `set_thread_area` for the
-//! running task. The processor goes on using what it loaded from the old descriptor until the
-//! selector is written again: see `lazy_gs`.
+//! `__switch_to` calls this after it has saved prev's `%gs`, and `set_thread_area` calls it for the
+//! running task. The processor keeps using the values from the old descriptor until the selector is
+//! written again: see `lazy_gs`.
 //!
 //! Step 4 of `__switch_to`.
 //!
@@ -13,11 +13,12 @@ use crate::arch::x86::switch::kind::Kind;
 use crate::arch::x86::switch::updates::Updates;
 use crate::task::thread_struct::ThreadStruct;
 
-/// Step 4: all three; or only the first, which is all that a C library uses, where the others are empty
-/// both in the GDT and in `next`: unless a task has TIF_TLS_ALL.
+/// Loads the TLS descriptors (step 4): all three if a task has TIF_TLS_ALL; otherwise only the
+/// first, the one that a C library uses, since the others are empty both in the GDT and in `next`.
 ///
 /// # Safety
-/// 1. The descriptors were checked as `set_thread_area` checks them: data segments of ring 3, or empty.
+/// 1. The descriptors have passed the checks of `set_thread_area`: data segments of ring 3, or
+///    empty.
 /// 2. Interrupts or preemption are off.
 #[doc(alias = "load_TLS")]
 #[inline(always)]

@@ -1,12 +1,12 @@
 //! Lazy FPU: x87 and SSE registers move only when a task uses them.
 //!
-//! `__unlazy_fpu` saves at the switch what prev really used; next gets its registers at its first
-//! FPU instruction, which faults with #NM because CR0.TS is set, or at once if it has used them
-//! in more than five time slices in a row. Invariant: CR0.TS is clear exactly while the running
-//! task has TS_USEDFPU.
+//! At the switch `__unlazy_fpu` saves prev's registers if prev used them. Next gets its registers
+//! at its first FPU instruction, which faults with #NM because CR0.TS is set, or at once if it has
+//! used them in more than five time slices in a row. Invariant: CR0.TS is clear exactly while the
+//! running task has TS_USEDFPU.
 //!
-//! With `fpu=eager` next gets its registers at every switch, as if it had used them often; CR0.TS is
-//! set only for tasks that have none (Linux: `eagerfpu`, from 3.7 on).
+//! With `fpu=eager` next gets its registers at every switch, as if it had used them often; CR0.TS
+//! is set only for tasks without FPU state (Linux: `eagerfpu`, from 3.7 on).
 //!
 //! The switch calls the first half of this file with interrupts off; `math_state_restore` is
 //! called by the #NM handler on the task's own stack.
@@ -35,33 +35,33 @@ use crate::sync::preempt::preempt_count;
 use crate::task::thread_struct::{TS_FPU_COUNTED, ThreadStruct};
 use crate::this_cpu_inc;
 
-/// Above this many slices in a row the switch loads the FPU itself.
+/// Number of slices in a row above which the switch itself loads the FPU.
 pub const FPU_PRELOAD_AFTER: u32 = 5;
 
-/// The number in force: [`FPU_PRELOAD_AFTER`], or -1 with `fpu=eager`, which every count is above.
+/// The limit in force: [`FPU_PRELOAD_AFTER`], or -1 with `fpu=eager`, which every count exceeds.
 static PRELOAD_AFTER: AtomicI32 = AtomicI32::new(FPU_PRELOAD_AFTER as i32);
 
-/// Chooses when a task gets its registers back. At boot, before any task has used the FPU.
+/// Chooses when a task gets its registers back. Called at boot, before any task has used the FPU.
 pub fn set_mode(mode: Fpu) {
     if mode == Fpu::Eager {
         PRELOAD_AFTER.store(-1, Ordering::Relaxed);
     }
 }
 
-/// Whether every switch loads next's registers (`fpu=eager`).
+/// Returns whether every switch loads next's registers (`fpu=eager`).
 #[inline(always)]
 pub fn is_eager() -> bool {
     PRELOAD_AFTER.load(Ordering::Relaxed) < 0
 }
 
-/// Whether next is to have the FPU at once.
+/// Returns whether next gets its FPU registers at once.
 #[inline(always)]
 pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
     next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed) && next.used_math()
 }
 
-/// Saves prev's registers if it used them in this slice and takes the FPU away; otherwise its
-/// run of slices with FPU use is over.
+/// Saves prev's registers and takes the FPU away if prev used them in this slice; otherwise ends
+/// its run of slices with FPU use.
 #[inline(always)]
 pub fn __unlazy_fpu<To: Updates>(prev: &mut ThreadStruct) {
     if prev.fpu_is_live() {
@@ -73,7 +73,7 @@ pub fn __unlazy_fpu<To: Updates>(prev: &mut ThreadStruct) {
     }
 }
 
-/// Stores the live registers, which are this task's, and ends its ownership.
+/// Stores the live registers, which belong to this task, and ends its ownership.
 #[inline(always)]
 fn __save_init_fpu(task: &mut ThreadStruct) {
     if let Some(fpu) = task.saved_fpu_mut() {
@@ -88,11 +88,11 @@ fn __save_init_fpu(task: &mut ThreadStruct) {
 #[inline(always)]
 pub fn __math_state_restore(task: &mut ThreadStruct) {
     if let Some(fpu) = task.saved_fpu() {
-        // SAFETY: the area was written by fxsave, or is the initial state, or `to_fxsave` has made it.
+        // SAFETY: the area was written by fxsave or made by `to_fxsave`, or is the initial state.
         unsafe { insn::fxrstor(core::ptr::from_ref(fpu).cast()) };
     }
     task.mark_live();
-    // Eight bits, so that a task which always uses the FPU is lazy again now and then.
+    // Eight bits: a task that always uses the FPU is lazy again from time to time.
     task.fpu_counter = (task.fpu_counter + 1) & 0xff;
 }
 
@@ -102,13 +102,13 @@ fn set_fpu_counter(task: &mut ThreadStruct, counter: u32) {
     task.set_work(TS_FPU_COUNTED, counter != 0 || must_preload(task));
 }
 
-/// Whether the switch to this task has to load its registers, however rarely it uses them.
+/// Returns whether the switch to this task has to load its registers, however rarely it uses them.
 pub fn must_preload(task: &ThreadStruct) -> bool {
     is_eager() && task.used_math()
 }
 
-/// Calls `f` with the running task's own context, which nobody else borrows meanwhile: preemption is
-/// off. `f` neither sleeps nor allocates, and asks for no context.
+/// Calls `f` with the running task's own context, with preemption off so that nothing else borrows
+/// it meanwhile. `f` neither sleeps nor allocates nor borrows a context.
 fn with_thread<R>(me: Current, f: impl FnOnce(&mut ThreadStruct) -> R) -> R {
     let _no_preempt = PreemptGuard::new();
     // SAFETY: `__switch_to` cannot borrow it while we are not switched away, and the callers in this
@@ -116,10 +116,10 @@ fn with_thread<R>(me: Current, f: impl FnOnce(&mut ThreadStruct) -> R) -> R {
     f(unsafe { me.thread_mut() })
 }
 
-/// #NM: the running task wants the FPU. Called with interrupts or preemption off; the first use
-/// allocates, and has interrupts on meanwhile.
+/// Handles #NM: gives the running task the FPU. Called with interrupts or preemption off; the first
+/// use allocates, with interrupts on meanwhile.
 ///
-/// Returns false when there is no memory for the state: the task is to be killed.
+/// Returns false if there is no memory for the state; the caller then kills the task.
 pub fn math_state_restore() -> bool {
     debug_assert!(
         irqs_disabled() || preempt_count() != 0,
@@ -135,7 +135,7 @@ pub fn math_state_restore() -> bool {
     true
 }
 
-/// Gives the running task a state of its own. False: no memory.
+/// Gives the running task its own FPU state; returns false without memory.
 #[cold]
 #[inline(never)]
 fn first_use(me: Current) -> bool {
@@ -150,11 +150,11 @@ fn first_use(me: Current) -> bool {
     done.is_ok()
 }
 
-/// Gives the running task the state `image`, in memory. May be preempted while it allocates: nothing
-/// is borrowed then.
+/// Gives the running task the FPU state `image`, in memory. May be preempted while it allocates,
+/// when nothing is borrowed.
 ///
 /// # Errors
-/// ENOMEM.
+/// ENOMEM if there is no memory for the state.
 fn init_fpu(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
     let memory = match with_thread(me, |thread| thread.has_fpu_memory()) {
         true => None,
@@ -168,9 +168,10 @@ fn init_fpu(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
     }
 }
 
-/// Memory for a state.
+/// Allocates memory for an FPU state.
 fn alloc_area() -> Option<Box<FxsaveArea>> {
-    // SAFETY: the layout's size is not 0; the memory is ours and initialised before it is a Box.
+    // SAFETY: the layout's size is not 0; the memory is ours and is initialised before it becomes a
+    // Box.
     unsafe {
         let area = alloc::alloc::alloc(Layout::new::<FxsaveArea>()).cast::<FxsaveArea>();
         if area.is_null() {
@@ -194,8 +195,9 @@ fn unlazy_fpu(thread: &mut ThreadStruct) {
     }
 }
 
-/// The running task's FPU state as it is now; `None` if it has none. Before a fork copies it (Linux:
-/// `prepare_to_copy`), for a signal frame, and to see which exception it raised.
+/// Returns the running task's present FPU state, or `None` if it has none. Used before a fork
+/// copies the state (Linux: `prepare_to_copy`), for a signal frame, and to find the exception that
+/// was raised.
 pub fn current_fpu_state(me: Current) -> Option<FxsaveArea> {
     with_thread(me, |thread| {
         unlazy_fpu(thread);
@@ -206,7 +208,7 @@ pub fn current_fpu_state(me: Current) -> Option<FxsaveArea> {
 /// Gives `new`, the context of a child that has not run, the FPU state `image`.
 ///
 /// # Errors
-/// ENOMEM.
+/// ENOMEM if there is no memory for the state.
 pub fn copy_fpu_state(new: &mut ThreadStruct, image: &FxsaveArea) -> Result<(), Errno> {
     match new.init_fpu(image, alloc_area()) {
         (true, _) => {
@@ -220,7 +222,7 @@ pub fn copy_fpu_state(new: &mut ThreadStruct, image: &FxsaveArea) -> Result<(), 
 /// Gives the running task the FPU state `image` (sigreturn).
 ///
 /// # Errors
-/// ENOMEM, unless it has ever had a state: then the memory is there.
+/// ENOMEM if there is no memory for the state; a task that has ever had a state has the memory.
 pub fn set_fpu_state(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
     clear_used_math(me);
     init_fpu(me, image)?;
@@ -228,8 +230,7 @@ pub fn set_fpu_state(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Gives the running task, whose state in memory is new, its registers at once if that is how
-/// they are always given.
+/// Loads the running task's new state from memory at once if `fpu=eager` is in force.
 fn load_if_eager(me: Current) {
     with_thread(me, |thread| {
         if must_preload(thread) && !thread.fpu_is_live() {
@@ -239,8 +240,9 @@ fn load_if_eager(me: Current) {
     });
 }
 
-/// A program, or a signal handler, starts without FPU state, and with `fpu=eager` with a fresh one.
-/// Should there be no memory for that, its first FPU instruction asks again.
+/// Prepares the FPU for a new program or a signal handler: it starts without FPU state, or with a
+/// fresh one under `fpu=eager`. If there is no memory for that, its first FPU instruction tries
+/// again.
 pub fn fresh_fpu(me: Current) {
     clear_used_math(me);
     if is_eager() && init_fpu(me, &FxsaveArea::INIT).is_ok() {
@@ -258,7 +260,7 @@ pub fn clear_used_math(me: Current) {
     });
 }
 
-/// The running task exits: neither state nor memory stay (Linux: `free_thread_xstate`).
+/// Frees the FPU state of the running task, which exits (Linux: `free_thread_xstate`).
 pub fn exit_fpu(me: Current) {
     clear_used_math(me);
     let memory = with_thread(me, |thread| thread.take_fpu_memory());
@@ -268,12 +270,12 @@ pub fn exit_fpu(me: Current) {
 /// Bits that MXCSR has on every CPU of this machine (Linux: `mxcsr_feature_mask`).
 static MXCSR_FEATURE_MASK: AtomicU32 = AtomicU32::new(u32::MAX);
 
-/// Bits of MXCSR that FXRSTOR does not refuse.
+/// Returns the bits of MXCSR that FXRSTOR accepts.
 pub fn mxcsr_feature_mask() -> u32 {
     MXCSR_FEATURE_MASK.load(Ordering::Relaxed)
 }
 
-/// Asks this CPU which bits its MXCSR has. Once per CPU, while CR0.TS is clear.
+/// Asks this CPU which bits its MXCSR has. Called once per CPU, while CR0.TS is clear.
 pub fn mxcsr_feature_mask_init() {
     let mut area = FxsaveArea::INIT;
     // SAFETY: 512 bytes of ours, aligned by their type.

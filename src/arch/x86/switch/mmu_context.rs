@@ -3,7 +3,7 @@
 //! Called by `context_switch` on prev's stack, interrupts off, before the stack changes: kernel
 //! mappings are the same in every page directory, so the code goes on under next's.
 //!
-//! What a CPU's `tlb_state` and its bit in the address space's `cpu_vm_mask` say together:
+//! A CPU's `tlb_state` and its bit in the address space's `cpu_vm_mask` together say:
 //!
 //! ```text
 //!                          enter_lazy_tlb (a kernel task comes)
@@ -17,8 +17,8 @@
 //!        +---------------------------------------------------------   CR3 is the kernel's; no flush
 //!                                                                     is sent here any more
 //! ```
-//! `switch_mm` to another address space leads from each to OK with the bit of the new one set, and
-//! clears that of the old one.
+//! `switch_mm` to another address space leads from each state to OK. It sets the CPU's bit in the
+//! new address space and clears the bit in the old one.
 //!
 //! Book: ch. 7, "Actions performed by schedule() to make the process switch"; ch. 2, "Handling the
 //! Hardware Cache and the TLB" (lazy TLB mode).
@@ -35,34 +35,36 @@ use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
 /// Makes `next` the address space of this CPU; `prev` is what CR3 holds now.
 ///
-/// Writes no CR3 when they are the same, unless `leave_mm` has meanwhile taken it away.
+/// Does not write CR3 when the two are the same, unless `leave_mm` has meanwhile taken the address
+/// space away.
 ///
 /// # Safety
-/// 1. Interrupts are off. 2. `prev` is the address space that this CPU has loaded or borrows, and stays
-///    live until CR3 is no longer its. 3. `next` stays live as long as this CPU has it.
+/// 1. Interrupts are off. 2. `prev` is the address space that this CPU has loaded or borrows, and
+///    stays live until CR3 has changed. 3. `next` stays live as long as this CPU has it.
 #[inline(always)]
 pub unsafe fn switch_mm_irqs_off(prev: &MmStruct, next: &MmStruct) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller vouches for it.
     unsafe { switch_mm::<Now, true>(prev, next) };
 }
 
-/// As [`switch_mm_irqs_off`]; CR3 gets its value in the way of `To`, and `LDT` is true unless neither has
-/// one. Compiled for each, so that the usual switch does not ask.
+/// Does the work of [`switch_mm_irqs_off`]. `To` says how CR3 is written; `LDT` is false only if
+/// neither address space has an LDT. There is a compiled version for each, so the usual switch does
+/// not ask.
 ///
 /// # Safety
-/// As [`switch_mm_irqs_off`].
+/// The conditions of [`switch_mm_irqs_off`] hold.
 #[inline(always)]
 pub unsafe fn switch_mm<To: Updates, const LDT: bool>(prev: &MmStruct, next: &MmStruct) {
     let cpu = smp_processor_id();
     if !core::ptr::eq(prev, next) {
-        // SAFETY: what is said here of this CPU becomes true by `load_cr3`, and by 1 no interrupt
-        // looks before. A CPU's number is below 32. The rest is 2 and 3.
+        // SAFETY: `load_cr3` makes true what these words say of this CPU, and by 1 no interrupt
+        // reads them earlier. A CPU's number is below 32. The rest holds by 2 and 3.
         unsafe {
             this_cpu_write!(tlb_state, const TLBSTATE_OK);
             this_cpu_write!(tlb_active_mm, core::ptr::from_ref(next) as u32);
             set_bit(cpu, &next.cpu_vm_mask);
             load_cr3::<To>(next);
-            // Only now: a flush for prev must still reach us while CR3 is prev's (2.6.38).
+            // Not earlier: a flush for prev must still reach us while CR3 is prev's (2.6.38).
             To::leave(prev);
             if LDT {
                 load_ldt(next);
@@ -77,7 +79,7 @@ pub unsafe fn switch_mm<To: Updates, const LDT: bool>(prev: &MmStruct, next: &Mm
         );
         let bit = 1 << cpu;
         if next.cpu_vm_mask.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            // leave_mm ran while we were lazy: CR3 is the kernel's.
+            // leave_mm ran while we were lazy: CR3 is now the kernel's.
             // SAFETY: by 1 and 3.
             unsafe {
                 load_cr3::<To>(next);
@@ -89,11 +91,12 @@ pub unsafe fn switch_mm<To: Updates, const LDT: bool>(prev: &MmStruct, next: &Mm
     }
 }
 
-/// This CPU goes on with a kernel task under the same CR3: it need not see the address space's changes.
+/// Makes this CPU run a kernel task under the same CR3; it need not see the address space's
+/// changes.
 ///
 /// # Safety
-/// 1. Interrupts or preemption are off. 2. A count keeps the page directory as long as it is borrowed,
-///    and nothing on this CPU touches user memory until `switch_mm`.
+/// 1. Interrupts or preemption are off. 2. A reference keeps the page directory as long as it is
+///    borrowed, and nothing on this CPU touches user memory until `switch_mm`.
 #[inline(always)]
 pub unsafe fn enter_lazy_tlb() {
     if this_cpu_read!(tlb_state) == TLBSTATE_OK {
@@ -103,13 +106,13 @@ pub unsafe fn enter_lazy_tlb() {
     }
 }
 
-/// Leaves a borrowed address space for the kernel's own: a flush asked a lazy CPU for it.
+/// Leaves a borrowed address space for the kernel's own, after a flush reached this lazy CPU.
 ///
 /// # Safety
 /// 1. Interrupts are off, and `mm` is the address space that this CPU borrows.
 ///
 /// # Panics
-/// When the address space is in use here.
+/// Panics if the address space is in use on this CPU.
 pub unsafe fn leave_mm(mm: &MmStruct) {
     assert!(
         this_cpu_read!(tlb_state) != TLBSTATE_OK,
@@ -117,7 +120,7 @@ pub unsafe fn leave_mm(mm: &MmStruct) {
     );
     mm.cpu_vm_mask
         .fetch_and(!(1u32 << smp_processor_id()), Ordering::Relaxed);
-    // SAFETY: it lives for ever.
+    // SAFETY: `INIT_MM` is never freed.
     unsafe { load_cr3::<Now>(&INIT_MM) };
     this_cpu_inc!(count.lazy_leaves);
 }

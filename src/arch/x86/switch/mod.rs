@@ -3,19 +3,19 @@
 //! In reading order, which is the order of the book:
 //! - [`switch_to`]: the book's sequence, `pushfl` to `popfl`
 //! - [`__switch_to`]: its second half, step by step
-//! - [`kind`]: which of the steps a switch takes; [`updates`]: how they get to the machine
+//! - [`kind`]: the steps that a switch takes; [`updates`]: the way they reach the machine
 //! - the steps:
 //!   - [`math_state`]: lazy FPU
 //!   - [`load_sp0`]: the stack of entries from ring 3
-//!   - [`lazy_gs`]: the user's `%gs`; [`canary`]: where `%gs` is the kernel's
+//!   - [`lazy_gs`]: the user's `%gs`; [`canary`]: kernels that use `%gs` themselves
 //!   - [`load_tls`]: TLS descriptors
 //!   - [`switch_to_xtra`]: debug registers, TSC, I/O bitmap; [`io_bitmap`]: three ways to do it
 //! - [`copy_thread`]: the context of a new task, and its end
-//! - [`ret_from_fork`]: where a new task comes out of its first switch
+//! - [`ret_from_fork`]: the first code of a new task after its first switch
 //! - [`mmu_context`]: `switch_mm` and lazy TLB; [`ldt`]: the LDT of an address space
 //! - [`paravirt`]: the back end that applies a switch in one go
 //!
-//! What goes on around it is in `sched`, from `context_switch` to `finish_task_switch`.
+//! The code around the switch is in `sched`, from `context_switch` to `finish_task_switch`.
 
 pub mod __switch_to;
 pub mod canary;

@@ -1,8 +1,8 @@
-//! `ret_from_fork`: where a new task comes out of its first switch.
+//! `ret_from_fork`: the first code that a new task runs after the switch to it.
 //!
-//! `__switch_to` returns here, because `copy_thread` put this address into `thread.ip`; eax is
-//! the task that ran before. The stack is the new task's, with `pt_regs` on top. A new task
-//! never executes the `popfl` of `switch_to`, so EFLAGS are set here.
+//! `__switch_to` returns here because `copy_thread` put this address into `thread.ip`; eax is the
+//! task that ran before. The stack is the new task's, with `pt_regs` on top. A new task never
+//! executes the `popfl` of `switch_to`, so EFLAGS are set here.
 //!
 //! ```text
 //!   ret_from_fork           syscall_exit                kernel_thread_helper (cs was the kernel's)
@@ -11,7 +11,7 @@
 //!   |  ...  bx     |<- esp  |  ...  bx     |<- esp      |  ...  bx     |<- esp after `subl`: pt_regs are
 //!                                                                          kept whole, for an exec
 //! ```
-//! A program's first `iret` pops all of it, and goes to ring 3.
+//! A program's first `iret` pops the whole frame and goes to ring 3.
 //!
 //! Book: ch. 3, "The do_fork() Function". Linux: 2.6.38 `ret_from_fork`, `kernel_thread_helper`.
 
@@ -25,7 +25,8 @@ use crate::hw::eflags::Eflags;
 unsafe extern "C" {
     /// Entered only by the `ret` of `__switch_to`.
     pub fn ret_from_fork();
-    /// Entered by the `iret` at the end of `ret_from_fork`: calls si with di, then exits.
+    /// Calls the function in esi with the argument in edi, then exits. Entered by the `iret` at the
+    /// end of `ret_from_fork`.
     pub fn kernel_thread_helper();
 }
 
@@ -64,13 +65,13 @@ kernel_thread_helper:                   # esi = function, edi = its argument
     options(att_syntax)
 );
 
-/// Leaves a kernel thread that has executed a program, for user mode: by the `pt_regs` at the
-/// top of its stack. Linux: 3.x `ret_from_kernel_execve`.
+/// Takes a kernel thread that has executed a program to user mode, by the `pt_regs` at the top of
+/// its stack. Linux: 3.x `ret_from_kernel_execve`.
 ///
 /// # Safety
 /// 1. The running task has an address space, and its `pt_regs` are those of `start_thread`.
 pub unsafe fn ret_from_kernel_execve() -> ! {
-    // SAFETY: what lies below pt_regs on this stack is given up; by 1 the frame is complete.
+    // SAFETY: nothing below pt_regs on this stack is needed any more; by 1 the frame is complete.
     unsafe {
         asm!(
             "movl {0}, %esp",

@@ -1,8 +1,8 @@
 //! `switch_to`: the process switch.
 //!
-//! `context_switch` calls it on prev's stack; it returns on next's. What Linux has as an inline
-//! macro is a function here, so the registers that a C compiler would spill around the macro
-//! are pushed around the sequence.
+//! `context_switch` calls it on prev's stack; it returns on next's. Linux has an inline macro where
+//! this is a function, so the registers that a C compiler would spill around the macro are pushed
+//! around the sequence.
 //!
 //! ```text
 //!        prev's kernel stack                    next's kernel stack (it slept here)
@@ -21,14 +21,14 @@
 //!                                                                            goes there
 //! ```
 //!
-//! A task that ran before has `thread.ip` = label 1; a new one `ret_from_fork`. That is why
+//! A task that ran before has label 1 in `thread.ip`, a new one `ret_from_fork`. Therefore
 //! `__switch_to` is entered by `jmp`: a `call` would push label 1 for both.
 //!
-//! Three parameters: when prev runs again its frame holds the `prev` and `next` of *then*; who
-//! ran just before it *now* comes in `eax`, from `__switch_to`: `last`.
+//! Three parameters: when prev runs again, its frame holds the `prev` and `next` of *then*. The
+//! task that ran just before it *now* arrives in `eax`, from `__switch_to`: `last`.
 //!
-//! Built with the feature `stack_protector` two more instructions, before the jump, copy next's canary
-//! to where this CPU's functions look for it (`__switch_canary`).
+//! With the feature `stack_protector` two more instructions before the jump copy next's canary to
+//! the place where this CPU's functions look for it (`__switch_canary`).
 //!
 //! Every instruction of the sequence has a symbol, `switch_to_*`, for gdb and for the tests.
 //!
@@ -109,18 +109,18 @@ switch_to_end:
     options(att_syntax)
 );
 
-/// Switches from `prev`, which runs, to `next`, and returns when `prev` runs again: with the
-/// task that ran before that, which need not be `next`.
+/// Switches from `prev`, which runs, to `next`, and returns when `prev` runs again. Returns the
+/// task that ran just before that, which need not be `next`.
 ///
 /// # Safety
-/// 1. `next` is another task than `prev`, and its `thread.sp` and `thread.ip` were left by an earlier
-///    `switch_to` or by `copy_thread`.
-/// 2. Interrupts are off, and this CPU's run-queue lock is held for next to release.
+/// 1. `next` is not `prev`, and its `thread.sp` and `thread.ip` were left by an earlier `switch_to`
+///    or by `copy_thread`.
+/// 2. Interrupts are off, and this CPU's run-queue lock is held; next releases it.
 #[inline(always)]
 pub unsafe fn switch_to(prev: Prev<TaskStruct>, next: Next<TaskStruct>) -> Last<TaskStruct> {
     let last: *mut TaskStruct;
     // SAFETY: the sequence keeps ebx, esi, edi, ebp and EFLAGS of the caller's own frame and
-    // clobbers what is named here; by 1 and 2 the stack it loads is next's and nobody else's.
+    // clobbers what is named here; by 1 and 2 the stack that it loads is next's alone.
     unsafe {
         asm!(
             "call switch_to",
@@ -129,6 +129,6 @@ pub unsafe fn switch_to(prev: Prev<TaskStruct>, next: Next<TaskStruct>) -> Last<
             lateout("ecx") _,
         );
     }
-    // SAFETY: what `__switch_to` returned.
+    // SAFETY: `__switch_to` returned this pointer.
     unsafe { Last::from_eax(last) }
 }

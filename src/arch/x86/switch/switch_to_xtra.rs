@@ -1,4 +1,4 @@
-//! `__switch_to_xtra`: what few tasks have: debug registers, no time-stamp counter, ports.
+//! `__switch_to_xtra`: state that few tasks have: debug registers, no time-stamp counter, ports.
 //!
 //! Called by `__switch_to` when prev or next has a TIF_* flag of `_TIF_WORK_CTXSW`.
 //!
@@ -13,15 +13,15 @@ use crate::hw::cr::Cr4;
 use crate::task::thread_struct::{TIF_DEBUG, TIF_IO_BITMAP, TIF_NOTSC, ThreadStruct};
 use crate::this_cpu_inc;
 
-/// Moves what the flags of prev and next name.
+/// Switches the state that the flags of prev and next name.
 ///
 /// # Safety
-/// 1. Interrupts are off, and the task of `next` comes onto this CPU.
+/// 1. Interrupts are off, and this CPU switches to the task of `next`.
 #[inline(never)]
 #[unsafe(link_section = ".sched.text")]
 pub unsafe fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
-    // DR7 last: it arms the others. A stale one may still trap in a task without breakpoints:
-    // `do_debug` finds that the task has none and clears DR7.
+    // DR7 last: it arms the others. A stale DR7 may still trap in a task without breakpoints:
+    // `do_debug` then clears it.
     if next.work.contains(TIF_DEBUG) {
         load_debug_registers(next);
     }
@@ -36,7 +36,7 @@ pub unsafe fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
     }
 }
 
-/// DR0–DR3, DR6 and DR7 of a task into the processor.
+/// Loads a task's DR0–DR3, DR6 and DR7 into the processor.
 pub fn load_debug_registers(task: &ThreadStruct) {
     for (n, &address) in task.debugreg.iter().enumerate() {
         insn::set_debugreg(address, n);
@@ -46,11 +46,11 @@ pub fn load_debug_registers(task: &ThreadStruct) {
     this_cpu_inc!(count.debug_loads);
 }
 
-/// CR4.TSD: RDTSC faults in ring 3 while it is set.
+/// Sets or clears CR4.TSD; while it is set, RDTSC faults in ring 3.
 pub fn set_cr4_tsd(on: bool) {
     let cr4 = insn::read_cr4();
     let tsd = Cr4::TSD.bits();
     let new = if on { cr4 | tsd } else { cr4 & !tsd };
-    // SAFETY: only TSD changes, which the kernel itself does not feel.
+    // SAFETY: only TSD changes, which does not affect ring 0.
     unsafe { insn::write_cr4(new) };
 }

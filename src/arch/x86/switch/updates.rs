@@ -1,8 +1,9 @@
-//! `Updates`: how what a switch changes of the machine gets there: at once, or noted and then applied
-//! in one go.
+//! `Updates`: the way in which a switch changes the machine: at once, or noted and applied in one
+//! go.
 //!
-//! [`Now`] is the ordinary way (`paravirt=native`); the other is `Batch`, of [`paravirt`](crate::arch::x86::switch::paravirt).
-//! The steps of the switch are written once, for either: which it is, is chosen where they are called.
+//! [`Now`] is the ordinary way (`paravirt=native`); the other is `Batch`, in
+//! [`paravirt`](crate::arch::x86::switch::paravirt). The steps of the switch are written once for
+//! both; their caller chooses.
 //!
 //! Linux: 2.6.38 `asm/paravirt.h` (`load_sp0`, `load_tls`, `write_cr3`, `clts`, `end_context_switch` of
 //! `pv_cpu_ops` and `pv_mmu_ops`).
@@ -16,39 +17,41 @@ use crate::mm::mm_struct::MmStruct;
 use crate::task::thread_struct::ThreadStruct;
 use crate::this_cpu_write;
 
-/// What a switch changes of the machine, but for `%gs` and the registers of the FPU, which need the rest
-/// to be there.
+/// The hardware updates of a switch, except `%gs` and the FPU registers, which need the others in
+/// force.
 ///
-/// Between `context_switch` and the last step all are called on one CPU, with interrupts off.
+/// All are called on one CPU, with interrupts off, between `context_switch` and the last step.
 pub trait Updates {
-    /// `sp0` becomes the stack of entries from ring 3.
+    /// Makes `sp0` the stack for entries from ring 3.
     ///
     /// # Safety
-    /// 1. Interrupts or preemption are off. 2. `sp0` is the top of the stack of the task that runs here
-    ///    when the next entry from ring 3 comes.
+    /// 1. Interrupts or preemption are off. 2. `sp0` is the top of the stack of the task that runs
+    ///    here at the next entry from ring 3.
     unsafe fn load_sp0(sp0: u32);
 
-    /// `tls` become GDT entries 6, 7 and 8; without `all` only the first differs from what is there.
+    /// Writes `tls` to GDT entries 6, 7 and 8; without `all` only the first can differ from the
+    /// present ones.
     ///
     /// # Safety
     /// 1. Interrupts or preemption are off. 2. Each is a data segment of ring 3, or empty.
     unsafe fn load_tls(tls: &[DescStruct; 3], all: bool);
 
-    /// `pgd` becomes the page directory.
+    /// Makes `pgd` the page directory.
     ///
     /// # Safety
-    /// 1. Interrupts are off. 2. `pgd` is a page directory, with the kernel's mappings, and stays one as
-    ///    long as this CPU has it.
+    /// 1. Interrupts are off. 2. `pgd` is a page directory with the kernel's mappings, and stays
+    ///    one as long as this CPU uses it.
     unsafe fn write_cr3(pgd: u32);
 
-    /// This CPU's bit goes from the mask of `prev`, whose page directory [`write_cr3`](Self::write_cr3) has
-    /// replaced: not before, since until then a flush for `prev` must reach us.
+    /// Clears this CPU's bit in the mask of `prev`, after [`write_cr3`](Self::write_cr3) has
+    /// replaced its page directory: until then a flush for `prev` must reach us.
     ///
     /// # Safety
-    /// 1. As [`write_cr3`](Self::write_cr3), after it. 2. `prev` stays live to the end of the switch.
+    /// 1. Called after [`write_cr3`](Self::write_cr3), under its conditions. 2. `prev` stays live
+    ///    to the end of the switch.
     unsafe fn leave(prev: &MmStruct);
 
-    /// Sets CR0.TS: the next FPU instruction raises #NM.
+    /// Sets CR0.TS, so that the next FPU instruction raises #NM.
     ///
     /// # Safety
     /// 1. Interrupts or preemption are off.
@@ -60,15 +63,15 @@ pub trait Updates {
     /// 1. Interrupts or preemption are off.
     unsafe fn clts();
 
-    /// All of it is in force when this returns.
+    /// Ends the updates: all are in force when this returns.
     ///
     /// # Safety
-    /// 1. `next` is the context of the task that comes onto this CPU; interrupts are off since the first of
-    ///    the others was called.
+    /// 1. `next` is the context of the task that this CPU switches to; interrupts have been off
+    ///    since the first call of the others.
     unsafe fn end(next: &mut ThreadStruct);
 }
 
-/// Each update is made when the switch comes to it.
+/// Each update is made in its own step.
 pub struct Now;
 
 impl Updates for Now {
@@ -98,7 +101,7 @@ impl Updates for Now {
 
     #[inline(always)]
     unsafe fn leave(prev: &MmStruct) {
-        // SAFETY: the number of a CPU is below 32.
+        // SAFETY: a CPU's number is below 32.
         unsafe { clear_bit(smp_processor_id(), &prev.cpu_vm_mask) };
     }
 
