@@ -1,4 +1,5 @@
-//! Which CPU a task runs on: chosen at its wake-up, and changed when another CPU has less to do.
+//! Load balancing: the choice of a task's CPU at its wake-up, and its move when another CPU has
+//! less to do.
 //!
 //! ```text
 //!   wake-up      the CPU it ran on if that is idle, else an idle one, else the one it ran on
@@ -6,7 +7,7 @@
 //!   new idle     a CPU that finds nothing to run pulls a task from the busiest
 //!   tick         an idle CPU tries each tick, a busy one every BUSY_INTERVAL ticks
 //! ```
-//! A task is moved with the locks of both run queues held, and never while it runs.
+//! A task moves only while it does not run, with the locks of both run queues held.
 //!
 //! Book: ch. 7, "Runqueue Balancing in Multiprocessor Systems". Linux: 2.6.11 `load_balance`,
 //! `idle_balance`, `move_tasks`; 5.4 `select_task_rq`.
@@ -19,10 +20,10 @@ use crate::base::percpu::CPU_ONLINE_MASK;
 use crate::task::task_struct::TaskStruct;
 use crate::this_cpu_inc;
 
-/// Ticks from one look around of a busy CPU to the next.
+/// Ticks between two balancing attempts of a busy CPU.
 const BUSY_INTERVAL: u32 = 25;
 
-/// The CPU for `p`, which wakes and last ran on `prev_cpu`. Its `pi_lock` is held.
+/// Chooses a CPU for `p`, which wakes and last ran on `prev_cpu`. Its `pi_lock` is held.
 #[inline]
 pub fn select_task_rq(p: &TaskStruct, prev_cpu: u32) -> u32 {
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
@@ -40,16 +41,16 @@ pub fn select_task_rq(p: &TaskStruct, prev_cpu: u32) -> u32 {
     }
 }
 
-/// The CPU for `p`, which is new. Its `pi_lock` is held.
+/// Chooses a CPU for `p`, which is new. Its `pi_lock` is held.
 pub fn select_task_rq_fork(p: &TaskStruct) -> u32 {
     least_loaded(allowed(p, CPU_ONLINE_MASK.load(Ordering::Relaxed)))
 }
 
-/// CPUs of `online` that `p` may run on. Its `pi_lock` is held.
+/// Returns the CPUs of `online` on which `p` may run. Its `pi_lock` is held.
 fn allowed(p: &TaskStruct, online: u32) -> u32 {
-    // SAFETY: one of the two locks that guard it is held.
+    // SAFETY: one of the two locks that guard the mask is held.
     let allowed = unsafe { (*p.se.get()).cpus_allowed } & online;
-    // Nobody can take its last CPU from a task; but a CPU that never came up is not one.
+    // A task always keeps one CPU of its mask, but that CPU may never have started.
     if allowed == 0 { online } else { allowed }
 }
 
@@ -57,7 +58,7 @@ fn cpus(mask: u32) -> impl Iterator<Item = u32> {
     (0..u32::BITS).filter(move |cpu| mask & 1 << cpu != 0)
 }
 
-/// Tasks on the queue of `cpu`. It may be another number by now.
+/// Returns the number of tasks on the queue of `cpu`, which may have changed already.
 fn nr_running(cpu: u32) -> u32 {
     cpu_rq(cpu).nr_running.get()
 }
@@ -70,15 +71,16 @@ fn least_loaded(mask: u32) -> u32 {
     cpus(mask).min_by_key(|&cpu| nr_running(cpu)).unwrap_or(0)
 }
 
-/// This CPU is about to be idle: pulls a task if another CPU has one waiting. `this` is its run queue.
+/// Pulls a waiting task from another CPU, if there is one, before this CPU becomes idle. `this` is
+/// this CPU's run queue.
 pub fn idle_balance(this: &mut RqLocked) {
     if CPU_ONLINE_MASK.load(Ordering::Relaxed) != 1 {
         pull_task(this, 2);
     }
 }
 
-/// The tick's part. Idle CPUs take what waits; busy ones even out a difference of two. `this` is this
-/// CPU's run queue.
+/// Balances in the tick: an idle CPU pulls any waiting task, a busy one evens out a difference of
+/// two. `this` is this CPU's run queue.
 pub fn rebalance_tick(this: &mut RqLocked, tick: u32) {
     let mine = this.nr_running.get();
     if mine == 0 {
@@ -88,8 +90,8 @@ pub fn rebalance_tick(this: &mut RqLocked, tick: u32) {
     }
 }
 
-/// Moves one task here from the CPU that has most, if that has `at_least` so many. One whose tasks
-/// may all not come is passed over.
+/// Moves one task here from the CPU with the most tasks, if it has at least `at_least`. Passes over
+/// a CPU none of whose tasks may move here.
 fn pull_task(this: &mut RqLocked, at_least: u32) {
     let mut others = CPU_ONLINE_MASK.load(Ordering::Relaxed) & !(1 << this.cpu);
     while let Some(busiest) = cpus(others).max_by_key(|&cpu| nr_running(cpu)) {
@@ -100,14 +102,15 @@ fn pull_task(this: &mut RqLocked, at_least: u32) {
     }
 }
 
-/// Moves one task from `src`, another CPU's, to `this`; says whether there was one that might.
+/// Moves one task from `src`, the run queue of another CPU, to `this`; returns whether one could
+/// move.
 fn pull_from(this: &mut RqLocked, src: &'static Rq) -> bool {
-    // Not waited for: we hold a lock already, and whoever holds that one may want ours.
+    // We do not wait: we already hold a lock, and the CPU that holds the other may want ours.
     let Some(mut src) = src.trylock() else {
         return false;
     };
     let this_cpu = this.cpu;
-    // SAFETY: both locks are held from here to the end. A task that is queued and does not run is on no
+    // SAFETY: both locks are held from here to the end. A queued task that does not run is on no
     // CPU: a switch away from it would hold the lock.
     unsafe {
         let may_come = |p: *mut TaskStruct| (*(*p).se.get()).cpus_allowed & 1 << this_cpu != 0;

@@ -1,7 +1,7 @@
 //! `context_switch`: from prev's address space and stack to next's.
 //!
-//! Called by `schedule` only, with this CPU's run-queue lock held and interrupts off. It starts
-//! on prev's stack as prev and ends on the stack of whoever was switched to.
+//! Called by `schedule` only, with this CPU's run-queue lock held and interrupts off. It starts on
+//! prev's stack and ends on the stack of the task that was switched to.
 //!
 //! Book: ch. 7, "Actions performed by schedule() to make the process switch".
 //! Linux: 5.4 `context_switch`.
@@ -30,9 +30,8 @@ use crate::task::thread_struct::TIF_PARAVIRT;
 
 /// Switches from the running task to `next`; returns when the running task runs again.
 ///
-/// `rq`, `prev` and `next` are given away: what they name is true of the moment of the switch, and when
-/// this task comes back, on another CPU perhaps, none of them can be named any more, nor what was
-/// borrowed of them.
+/// It consumes `rq`, `prev` and `next`, which are valid only at the moment of the switch. When this
+/// task runs again, perhaps on another CPU, neither they nor borrows from them can be named.
 ///
 /// # Safety
 /// 1. `rq` is this CPU's run queue, whose `curr` is `next`; interrupts are off.
@@ -40,7 +39,7 @@ use crate::task::thread_struct::TIF_PARAVIRT;
 pub unsafe fn context_switch(mut rq: RqLocked, prev: Prev<TaskStruct>, next: Next<TaskStruct>) {
     // SAFETY: by 1.
     unsafe { prepare_task_switch(&prev, &next) };
-    // SAFETY: by 1; the context is prev's own, and prev is us.
+    // SAFETY: by 1; the context is prev's own, and we are prev.
     unsafe {
         if (*prev.thread()).work.contains(TIF_PARAVIRT) {
             rq = switch_address_space_batched(rq, &prev, &next);
@@ -56,23 +55,24 @@ pub unsafe fn context_switch(mut rq: RqLocked, prev: Prev<TaskStruct>, next: Nex
     prepare_lock_switch(rq);
     // SAFETY: by 1, and the lock is handed over.
     let last = unsafe { switch_to(prev, next) };
-    // We are whoever called this when it left; who ran last is in `last`, and nowhere else.
+    // We are the task that made this call; only `last` names the task that ran before us.
     // SAFETY: `switch_to` has just returned.
     unsafe { finish_task_switch(last) };
 }
 
-/// The lock goes over to next, which releases it in `finish_lock_switch`: see [`super::rq`]. (Linux has
-/// its lock checker forget the owner here; ours knows CPUs, and not tasks.)
+/// Hands the lock to next, which releases it in `finish_lock_switch`: see [`super::rq`]. (Linux
+/// makes its lock checker forget the owner here; ours records CPUs, not tasks.)
 #[inline(always)]
 fn prepare_lock_switch(rq: RqLocked) {
     rq.hand_over();
 }
 
-/// With a paravirtual back end that applies all of a switch in one go. The run queue goes through by
-/// value, as a borrow would have the usual case store it on the stack.
+/// Switches the address space through a paravirtual back end that applies a whole switch in one go.
+/// Takes and returns the run queue by value, since a borrow would force the usual case to store it
+/// on the stack.
 ///
 /// # Safety
-/// As [`switch_address_space`].
+/// The conditions of [`switch_address_space`] hold.
 #[cold]
 #[inline(never)]
 unsafe fn switch_address_space_batched(
@@ -80,7 +80,7 @@ unsafe fn switch_address_space_batched(
     p: &TaskStruct,
     n: &TaskStruct,
 ) -> RqLocked {
-    // SAFETY: the caller's.
+    // SAFETY: the caller vouches for it.
     unsafe {
         arch_start_context_switch(p);
         switch_address_space::<Batch>(&mut rq, p, n);
@@ -88,10 +88,11 @@ unsafe fn switch_address_space_batched(
     rq
 }
 
-/// From prev's page tables to next's, by the kind of switch.
+/// Changes from prev's page tables to next's, according to the kind of switch.
 ///
 /// # Safety
-/// 1. `rq` is this CPU's run queue, and interrupts are off. 2. `p` is `current`, and `n` comes next. 3. A batch has begun if `To` is one.
+/// 1. `rq` is this CPU's run queue, and interrupts are off. 2. `p` is `current`, and the switch
+///    goes to `n`. 3. A batch has begun if `To` is one.
 #[inline(always)]
 unsafe fn switch_address_space<To: Updates>(rq: &mut RqLocked, p: &TaskStruct, n: &TaskStruct) {
     let mm = n.mm.load(Ordering::Relaxed);
@@ -100,26 +101,27 @@ unsafe fn switch_address_space<To: Updates>(rq: &mut RqLocked, p: &TaskStruct, n
     match mm_switch(prev_has_mm, !mm.is_null()) {
         MmSwitch::HandOver => {
             n.active_mm.store(oldmm, Ordering::Relaxed);
-            // SAFETY: the count that prev had of it is next's now.
+            // SAFETY: prev's reference to it is next's now.
             unsafe { enter_lazy_tlb() };
             p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
         }
         MmSwitch::Borrow => {
             n.active_mm.store(oldmm, Ordering::Relaxed);
-            // SAFETY: prev lives in it, and the count is next's.
+            // SAFETY: prev uses it, and next has a reference of its own.
             unsafe {
                 mmgrab(oldmm);
                 enter_lazy_tlb();
             }
         }
         MmSwitch::Return => {
-            // SAFETY: prev holds a count of what it borrowed, next is a user of its own.
+            // SAFETY: prev holds a reference to the one that it borrowed, next is a user of its
+            // own.
             unsafe { switch_mm_and_context::<To>(rq, &*oldmm, &*mm) };
-            // SAFETY: prev's count of it goes to the run queue.
+            // SAFETY: prev's reference to it passes to the run queue.
             unsafe { rq.set_prev_mm(oldmm) };
             p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
         }
-        // Two threads: it is loaded already, and not lazily, since prev ran in it.
+        // Two threads: the address space is already loaded, and not lazily, since prev ran in it.
         MmSwitch::Switch if ptr::eq(oldmm, mm) => {}
         MmSwitch::Switch => {
             // SAFETY: each task is a user of its own.
@@ -128,9 +130,9 @@ unsafe fn switch_address_space<To: Updates>(rq: &mut RqLocked, p: &TaskStruct, n
     }
 }
 
-/// `switch_mm`, and what few address spaces have besides page tables: an LDT, a registration with
-/// membarrier. That is owed a barrier between the store to `rq.curr` and ring 3: it is the write of
-/// CR3, or, where none is written, the `mmdrop` of `prev_mm`.
+/// Calls `switch_mm` and handles the rare extras of an address space: an LDT, a registration with
+/// membarrier. The latter needs a barrier between the store to `rq.curr` and ring 3: the write of
+/// CR3, or, without one, the `mmdrop` of `prev_mm`.
 ///
 /// # Safety
 /// 1. `rq` is this CPU's run queue, and interrupts are off. 2. CR3 is `old`'s.
@@ -139,7 +141,7 @@ unsafe fn switch_mm_and_context<To: Updates>(rq: &Rq, old: &MmStruct, mm: &MmStr
     #[cold]
     #[inline(never)]
     unsafe fn with_context<To: Updates>(rq: &Rq, old: &MmStruct, mm: &MmStruct) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller vouches for it.
         unsafe {
             membarrier_switch_mm(rq, old, mm);
             switch_mm::<To, true>(old, mm);
@@ -156,7 +158,7 @@ unsafe fn switch_mm_and_context<To: Updates>(rq: &Rq, old: &MmStruct, mm: &MmStr
     }
 }
 
-/// What must hold at every switch; a kernel with debug assertions stops when it does not.
+/// Checks the invariants of every switch, in a kernel with debug assertions.
 fn check_switch(rq: &RqLocked, prev: &TaskStruct, next: &TaskStruct) {
     assert!(irqs_disabled(), "BUG: switch with interrupts on");
     assert!(

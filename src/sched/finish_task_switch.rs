@@ -1,8 +1,8 @@
-//! `finish_task_switch`: what next does for the task that ran before it.
+//! `finish_task_switch`: the work that next does for the task that ran before it.
 //!
-//! Called first thing on next's stack: by `context_switch` after `switch_to` returned, or by
-//! `schedule_tail` when next is new. Only here may a dead task's stack go, for only now is
-//! nobody on it.
+//! It is the first call on next's stack: from `context_switch` after `switch_to` has returned, or
+//! from `schedule_tail` when next is new. A dead task's stack is freed only here, since no CPU uses
+//! it any more.
 //!
 //! Book: ch. 7, "Actions performed by schedule() after a process switch".
 //! Linux: 5.4 `finish_task_switch`, `schedule_tail`.
@@ -29,8 +29,8 @@ use crate::{this_cpu_inc, this_cpu_write};
 /// Ends the switch away from `last`.
 ///
 /// # Safety
-/// 1. The first thing on next's stack: interrupts are off, and this CPU's run-queue lock is still held,
-///    since `last` took it and handed it over.
+/// 1. This is the first call on next's stack: interrupts are off, and this CPU's run-queue lock is
+///    still held, since `last` took it and handed it over.
 #[inline(always)]
 pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {
     // SAFETY: by 1.
@@ -51,8 +51,8 @@ pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {
     }
 
     let mm = rq.take_prev_mm();
-    // Read before on_cpu goes 0: from then on last may run elsewhere, and die there.
-    // SAFETY: last has the scheduler's reference until below.
+    // Read before on_cpu becomes 0: from then on last may run elsewhere, and die there.
+    // SAFETY: the scheduler keeps its reference to last until below.
     let state = unsafe { (*last).state.get() };
     if !current()
         .hooks
@@ -68,57 +68,57 @@ pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {
     }
 
     if !mm.is_null() {
-        // SAFETY: the count that last had borrowed; CR3 has moved on, or next lives in it. The
-        // locked instruction is the barrier that membarrier is owed when CR3 was not written.
+        // SAFETY: last's reference to the borrowed address space; CR3 has changed, or next uses it.
+        // The locked instruction is the barrier that membarrier needs when CR3 was not written.
         unsafe {
             membarrier_mm_sync_core_before_usermode(&*mm);
             mmdrop(mm);
         }
     }
     if state == TASK_DEAD {
-        // SAFETY: the scheduler's own reference, given back once: last never runs again.
+        // SAFETY: the scheduler's own reference, dropped once: last never runs again.
         drop(unsafe { TaskRef::from_raw(last) });
     }
 }
 
-/// The same two steps among the hooks of who came, in 5.4's order: events before others may look,
-/// notifiers once the lock is released.
+/// Does the same two steps and calls the hooks of the task that came, in 5.4's order: events before
+/// other CPUs may look, notifiers after the lock is released.
 ///
 /// # Safety
-/// As [`finish_task`].
+/// The conditions of [`finish_task`] hold.
 #[cold]
 #[inline(never)]
 unsafe fn finish_with_hooks(me: Current, last: *mut TaskStruct, rq: RqLocked) {
     perf_event_task_sched_in(&me);
-    // SAFETY: the caller's.
+    // SAFETY: the caller vouches for it.
     unsafe { finish_task(last) };
     finish_lock_switch(rq);
     kcov_finish_switch(&me);
-    // SAFETY: our own notifiers, which we change in no interrupt.
+    // SAFETY: our own notifiers, which no interrupt changes.
     unsafe { fire_sched_in_preempt_notifiers(&me) };
 }
 
-/// The registers of `last` are all saved: others may run it.
+/// Tells other CPUs that all registers of `last` are saved, so they may run it.
 ///
 /// # Safety
-/// 1. `last` is live, and off its stack.
+/// 1. `last` is live, and has left its stack.
 #[inline(always)]
 unsafe fn finish_task(last: *mut TaskStruct) {
-    // SAFETY: live by 1.
+    // SAFETY: `last` is live by 1.
     super::on_cpu::finish_task(unsafe { &(*last).on_cpu });
 }
 
-/// Releases the lock that `last` took in `schedule`. The other end is `prepare_lock_switch`.
+/// Releases the lock that `last` took in `schedule` and handed over in `prepare_lock_switch`.
 #[inline(always)]
 fn finish_lock_switch(rq: RqLocked) {
     drop(rq);
     local_irq_enable();
 }
 
-/// First call of a new task, from `ret_from_fork`: ends the switch to it.
+/// Ends the switch to a new task; its first call, from `ret_from_fork`.
 ///
 /// # Safety
-/// 1. `last` is what the switch left in eax, and nothing has run since on this stack.
+/// 1. `last` is the value that the switch left in eax, and nothing has run on this stack since.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn schedule_tail(last: *mut ()) {
     // SAFETY: by 1.

@@ -1,7 +1,6 @@
-//! The idle task of each CPU: runs when no other can.
+//! The idle task of each CPU, which runs when no other task can.
 //!
-//! Task 0, "swapper". It is on no run queue and never sleeps; its stack is the one that its CPU
-//! booted on.
+//! It is task 0, "swapper". It is on no run queue and never sleeps; its CPU booted on its stack.
 //!
 //! Book: ch. 3, "Process 0". Linux: 2.6.38 `init_idle`, `cpu_idle`.
 
@@ -25,7 +24,7 @@ use crate::task::task_struct::TaskStruct;
 use crate::task::thread_struct::TIF_PARAVIRT;
 use crate::this_cpu_write;
 
-/// Makes the code that runs now, on stack `stack`, the idle task of this CPU, `cpu`.
+/// Turns the running code, on stack `stack`, into the idle task of this CPU, `cpu`.
 ///
 /// # Safety
 /// 1. Runs on CPU `cpu`, once, on `stack`, with interrupts off, before anything else runs there.
@@ -36,11 +35,11 @@ pub unsafe fn init_idle(cpu: u32, stack: usize) {
     unsafe { become_idle(cpu, p) };
 }
 
-/// Makes a task of `stack` that will be idle on CPU `cpu`, in its run queue already.
+/// Creates the idle task of CPU `cpu` on `stack`, and enters it in the CPU's run queue.
 ///
 /// # Safety
-/// 1. Nothing else runs on CPU `cpu` yet; `stack` is a kernel stack that nobody else has, and
-///    its count of preemptions is what it is to be.
+/// 1. Nothing else runs on CPU `cpu` yet; `stack` is a kernel stack that nothing else uses, and its
+///    preemption count has its final value.
 pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     let ti: *mut ThreadInfo = stack as *mut ThreadInfo;
     // SAFETY: by 1 the stack is this task's; its `ThreadInfo` is written below.
@@ -56,9 +55,9 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     task.se.get_mut().cpus_allowed = 1 << cpu;
     task.comm.set(b"swapper");
     let p = Box::into_raw(Box::new(task));
-    // SAFETY: INIT_MM lives for ever; its count covers the idle task's borrowing.
+    // SAFETY: INIT_MM is never freed; the reference is for the idle task, which borrows it.
     unsafe { mmgrab((&raw const INIT_MM).cast_mut()) };
-    // SAFETY: our own stack by 1; the count that is in use now is kept.
+    // SAFETY: the stack is ours by 1; the preemption count in use is kept.
     unsafe {
         let count = (*ti).preempt_count();
         ti.write(ThreadInfo::new(p.cast(), cpu, count));
@@ -67,12 +66,12 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     p
 }
 
-/// Says on this CPU, `cpu`, that it runs its idle task `p`, on the kernel's page tables.
+/// Records that this CPU, `cpu`, runs its idle task `p` on the kernel's page tables.
 ///
 /// # Safety
 /// 1. Runs on CPU `cpu`, once, on the stack of `p`, which [`fork_idle`] made; interrupts off.
 pub unsafe fn become_idle(cpu: u32, p: *mut TaskStruct) {
-    // SAFETY: by 1 that is the task, and the page tables are the kernel's.
+    // SAFETY: by 1 `p` is the running task, and the page tables are the kernel's.
     unsafe {
         this_cpu_write!(current_task, p as u32);
         this_cpu_write!(tlb_active_mm, &raw const INIT_MM as u32);
@@ -89,7 +88,7 @@ pub fn cpu_idle() -> ! {
             local_irq_enable();
             schedule();
         } else {
-            // With interrupts off until the halt itself, a wake-up cannot slip in between.
+            // Interrupts stay off until the halt itself, so no wake-up is lost in between.
             insn::sti_hlt();
         }
     }

@@ -1,7 +1,7 @@
-//! `migration/N`: takes a task off CPU N that must not run there any more.
+//! `migration/N`: moves a task off CPU N when it may no longer run there.
 //!
-//! A running task cannot be moved, so each CPU has a kernel thread that is better than all others:
-//! while it runs, what it was woken to move does not.
+//! A running task cannot be moved, so each CPU has a kernel thread with a better priority than all
+//! others: while the thread runs, the task that it has to move does not.
 //!
 //! Book: ch. 7, "The sched_getaffinity() and sched_setaffinity() System Calls". Linux: 2.6.38 `migration_cpu_stop`,
 //! `set_cpus_allowed_ptr`, `move_task` (`__migrate_task`).
@@ -21,7 +21,7 @@ use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// A task that must go, and who waits until it has gone.
+/// A task that must leave, and the queue of the caller that waits for it.
 struct Request {
     task: TaskRef,
     done: Arc<Done>,
@@ -45,8 +45,8 @@ static STOPPERS: [Stopper; NR_CPUS] = [const {
     }
 }; NR_CPUS];
 
-/// The thread of CPU `cpu`: moves who is asked for, for ever. Runs on that CPU only, with the
-/// best priority.
+/// Runs the migration thread of CPU `cpu`, which serves requests for ever. It runs only on that
+/// CPU, with the best priority.
 pub extern "C" fn migration_thread(cpu: u32) -> i32 {
     let stopper = &STOPPERS[cpu as usize];
     loop {
@@ -63,10 +63,10 @@ pub extern "C" fn migration_thread(cpu: u32) -> i32 {
     }
 }
 
-/// Lets `p` run on the CPUs of `mask` only. When this returns, it runs on no other.
+/// Restricts `p` to the CPUs of `mask`. When this returns, `p` runs on no other.
 ///
 /// # Errors
-/// EINVAL when none of them runs, and for the thread of a CPU, which alone moves others off it.
+/// EINVAL if no CPU of `mask` runs, or if `p` is the migration thread of a CPU.
 pub fn set_cpus_allowed(p: &TaskStruct, mask: u32) -> Result<(), Errno> {
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
     if mask & online == 0 || p.has_flags(PF_THREAD_BOUND) {
@@ -86,7 +86,7 @@ pub fn set_cpus_allowed(p: &TaskStruct, mask: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// CPUs that `p` may run on, of those that run.
+/// Returns the running CPUs on which `p` may run.
 pub fn get_cpus_allowed(p: &TaskStruct) -> u32 {
     let _locked = task_rq_lock(p);
     // SAFETY: both locks are held.
@@ -94,7 +94,7 @@ pub fn get_cpus_allowed(p: &TaskStruct) -> u32 {
     mask & CPU_ONLINE_MASK.load(Ordering::Relaxed)
 }
 
-/// Has the thread of `cpu` move `p`, and waits for it.
+/// Makes the migration thread of `cpu` move `p`, and waits for it.
 fn stop_one_cpu(cpu: u32, p: &TaskStruct) {
     // SAFETY: the caller's reference keeps it live for the length of the call.
     let task = unsafe { TaskRef::get(core::ptr::from_ref(p).cast_mut()) };
@@ -112,7 +112,7 @@ fn stop_one_cpu(cpu: u32, p: &TaskStruct) {
         .wait_uninterruptible(|| done.is_done.load(Ordering::Acquire));
 }
 
-/// Moves `p` off `from` if it is still queued there and may not be.
+/// Moves `p` off `from` if it is still queued there and may not run there.
 fn migrate_task(p: &TaskStruct, from: u32) {
     let p_ptr = core::ptr::from_ref(p).cast_mut();
     let _pi = p.pi_lock.lock();

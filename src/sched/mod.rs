@@ -1,19 +1,21 @@
-//! Who runs next, and the change-over.
+//! The scheduler: the choice of the next task, and the switch to it.
 //!
 //! In reading order:
-//! - [`schedule`]: picks, and calls [`context_switch`]
+//! - [`schedule`]: picks a task and calls [`context_switch`]
 //! - [`context_switch`]: address space, then `switch_to`
-//! - [`prepare_task_switch`], [`finish_task_switch`]: before and after it, always in pairs
-//! - [`hooks`]: who else wants to know of a switch
+//! - [`prepare_task_switch`], [`finish_task_switch`]: the work before and after a switch, always in
+//!   pairs
+//! - [`hooks`]: other parts of the kernel that follow switches
 //! - [`rq`], [`rq_locked`]: a CPU's run queue; [`prio_array`]: its lists (pure)
-//! - [`on_cpu`]: who is still on his way off a CPU (pure)
-//! - [`wake_up`]: `try_to_wake_up`, and new tasks; [`ttwu`]: the order of a wake-up (pure)
-//! - [`balance`]: which CPU; [`migration`]: `sched_setaffinity`
-//! - [`wait_queue`]: sleeping until something holds; [`timer`]: until a time comes
-//! - [`tick`]: time slices, [`sched_fork`]: how they are inherited; [`loadavg`]: how much there is to do; [`policy`]: `sched_setscheduler`, `sched_yield`
-//! - [`trace_thread`]: takes the records of switches out of the machine
-//! - [`idle`]: the task that runs when no other can
-//! - [`smp_init`]: the other CPUs, from their first line to the idle loop
+//! - [`on_cpu`]: tasks that have not fully left a CPU (pure)
+//! - [`wake_up`]: `try_to_wake_up`, and new tasks; [`ttwu`]: the steps of a wake-up (pure)
+//! - [`balance`]: the choice of a CPU; [`migration`]: `sched_setaffinity`
+//! - [`wait_queue`]: sleeping until a condition holds; [`timer`]: sleeping until a time
+//! - [`tick`]: time slices; [`sched_fork`]: their inheritance; [`loadavg`]: the load averages;
+//!   [`policy`]: `sched_setscheduler`, `sched_yield`
+//! - [`trace_thread`]: the thread that sends the trace out of the machine
+//! - [`idle`]: the task that runs when no other task can
+//! - [`smp_init`]: the other CPUs, from their start to the idle loop
 
 #[cfg(target_os = "none")]
 pub mod balance;

@@ -1,6 +1,6 @@
 //! Scheduling policy and priority of a task, and `sched_yield`.
 //!
-//! Called by the system calls of the same names.
+//! The system calls of the same names use these functions.
 //!
 //! Book: ch. 7, "System Calls Related to Scheduling". Linux: 2.6.38 `__sched_setscheduler`.
 
@@ -18,17 +18,18 @@ use crate::task::sched_entity::{
 use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::TaskStruct;
 
-/// Lets others of the running task's priority go first.
+/// Lets other tasks of the running task's priority run first.
 #[inline(always)]
 pub fn yield_current() {
     local_irq_disable();
     // SAFETY: the running task is on its queue.
     unsafe { this_rq().raw_lock().yield_task(current().as_ptr()) };
-    // Interrupts stay off: the first thing `schedule` does is to turn them off.
+    // Interrupts stay off: `schedule` turns them off first.
     schedule();
 }
 
-/// EINVAL unless there is such a policy, and `rt_priority` goes with it: 1..=99 for FIFO and RR, else 0.
+/// Returns EINVAL unless the policy exists and `rt_priority` suits it: 1..=99 for FIFO and RR,
+/// otherwise 0.
 pub fn check_scheduler(policy: u32, rt_priority: i32) -> Result<(), Errno> {
     let valid = match policy {
         SCHED_FIFO | SCHED_RR => (1..=99).contains(&rt_priority),
@@ -38,10 +39,10 @@ pub fn check_scheduler(policy: u32, rt_priority: i32) -> Result<(), Errno> {
     if valid { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-/// Gives `p` a policy, and the priority that goes with it.
+/// Gives `p` a policy, and the priority for it.
 ///
 /// # Errors
-/// As [`check_scheduler`]; EINVAL for the migration thread of a CPU.
+/// Those of [`check_scheduler`]; EINVAL for the migration thread of a CPU.
 pub fn set_scheduler(p: &TaskStruct, policy: u32, rt_priority: i32) -> Result<(), Errno> {
     check_scheduler(policy, rt_priority)?;
     if p.has_flags(PF_THREAD_BOUND) {
@@ -63,16 +64,16 @@ pub fn set_user_nice(p: &TaskStruct, nice: i32) {
     });
 }
 
-/// Policy, real-time priority and static priority of `p`.
+/// Returns policy, real-time priority and static priority of `p`.
 pub fn get_scheduler(p: &TaskStruct) -> (u32, u32, u32) {
     let _locked = task_rq_lock(p);
-    // SAFETY: the locks guard what is read.
+    // SAFETY: the locks guard the entity.
     let se = unsafe { &*p.se.get() };
     (se.policy, se.rt_priority, se.static_prio)
 }
 
-/// Makes `p`, a kernel thread that does not run yet, SCHED_FIFO with this real-time priority on `cpu`,
-/// for ever. 99 is better than all that a program can ask for.
+/// Gives `p`, a kernel thread that does not run yet, SCHED_FIFO with this real-time priority and
+/// binds it to `cpu`, for ever. 99 is better than any priority that a program can get.
 pub fn make_thread_of_cpu(p: &TaskStruct, rt_priority: u32, cpu: u32) {
     p.flags.insert(PF_THREAD_BOUND);
     let _locked = task_rq_lock(p);
@@ -86,9 +87,9 @@ pub fn make_thread_of_cpu(p: &TaskStruct, rt_priority: u32, cpu: u32) {
     }
 }
 
-/// Changes the values that a priority depends on. The task goes to the end of its new list, in the array
-/// that it is in, and with the time slice that it has: nobody gets more of the CPU by asking for a policy
-/// or a priority again and again.
+/// Changes the values that determine a priority. The task goes to the end of its new list in its
+/// present array, with its present time slice, so that repeated changes of policy or priority do
+/// not gain CPU time.
 fn change(p: &TaskStruct, set: impl FnOnce(&mut SchedEntity)) {
     let p_ptr = core::ptr::from_ref(p).cast_mut();
     let mut locked = task_rq_lock(p);

@@ -1,9 +1,9 @@
-//! `prio_array`: runnable tasks by priority, the best found in constant time.
+//! `prio_array`: runnable tasks by priority; finds the best in constant time.
 //!
-//! One list per priority, a bitmap of the lists that are not empty, and the best of these by
-//! number, so that to pick is to look and not to search. A list is a ring, and the array points
-//! at its first: who goes from the front to the end stays where it is while that pointer moves
-//! on. All costs are independent of the number of tasks.
+//! There is one list per priority, a bitmap of the lists that are not empty, and the number of the
+//! best of these, so picking a task needs no search. A list is a ring, and the array points at its
+//! first link: to move the first to the end, only that pointer advances. All costs are independent
+//! of the number of tasks.
 //!
 //! Book: ch. 7, "Data Structures Used by the Scheduler", `prio_array_t`.
 //! Linux: 2.6.11 `kernel/sched.c`; 2.6.38 `rt_prio_array`, `highest_prio`.
@@ -16,17 +16,17 @@ const WORDS: usize = MAX_PRIO.div_ceil(32) as usize;
 
 /// Rings of links, one per priority.
 pub struct PrioArray {
-    /// Links on all lists together.
+    /// Number of links on all lists together.
     pub nr_active: u32,
-    /// The best priority with a list that is not empty; MAX_PRIO when all are.
+    /// The best priority whose list is not empty; MAX_PRIO if all are empty.
     highest_prio: u32,
     bitmap: [u32; WORDS],
-    /// First of each list; null when it is empty, as that of MAX_PRIO always is.
+    /// First link of each list; null if it is empty, as the list of MAX_PRIO always is.
     queue: [*mut RunList; MAX_PRIO as usize + 1],
 }
 
 impl PrioArray {
-    /// An array with nothing on it.
+    /// Returns an array with empty lists.
     pub const fn new() -> Self {
         Self {
             nr_active: 0,
@@ -47,7 +47,7 @@ impl PrioArray {
         // SAFETY: by 1.
         let head = unsafe { self.queue.get_unchecked_mut(prio as usize) };
         if !head.is_null() {
-            // SAFETY: `link` by 1; the head is on this list, and so still in place.
+            // SAFETY: `link` by 1; the head is on this list, so it is in place.
             unsafe { insert_before(link, *head) };
             return;
         }
@@ -89,8 +89,8 @@ impl PrioArray {
         }
     }
 
-    /// Moves `link` to the end of its list: `sched_yield` of a real-time task, which is its
-    /// list's first unless the scheduler is about to run another one.
+    /// Moves `link` to the end of its list, for `sched_yield` of a real-time task. The task is the
+    /// first of its list unless the scheduler is about to run another.
     ///
     /// # Safety
     /// 1. `link` is on this array's list of `prio`.
@@ -108,7 +108,7 @@ impl PrioArray {
         }
     }
 
-    /// First link, best list first, of which `wanted` says so.
+    /// Returns the first link that `wanted` accepts, best list first.
     pub fn find(
         &self,
         mut wanted: impl FnMut(NonNull<RunList>) -> bool,
@@ -129,14 +129,14 @@ impl PrioArray {
         None
     }
 
-    /// First link of the best list that is not empty; null when all are.
+    /// Returns the first link of the best list that is not empty; null if all are empty.
     #[inline(always)]
     pub fn first(&self) -> *mut RunList {
         // SAFETY: `highest_prio` is at most MAX_PRIO, and there is a head for each up to that.
         unsafe { *self.queue.get_unchecked(self.highest_prio as usize) }
     }
 
-    /// Book: `sched_find_first_bit`.
+    /// Returns the best priority whose list is not empty (the book's `sched_find_first_bit`).
     fn find_first_bit(&self) -> u32 {
         let word = self.bitmap.iter().position(|&word| word != 0);
         word.map_or(MAX_PRIO, |at| {
@@ -190,7 +190,8 @@ unsafe fn unlink(link: *mut RunList) {
     }
 }
 
-/// Lets whoever follows a link that is on no list notice it; only where checks are made.
+/// Resets a link that is on no list, so that code which follows it is noticed; only in kernels with
+/// checks.
 ///
 /// # Safety
 /// 1. `link` is live and on no list.
@@ -217,7 +218,7 @@ mod tests {
     use std::vec::Vec;
 
     proptest! {
-        /// Against 140 plain queues, under any sequence of operations.
+        /// Compares the array with 140 plain queues, under any sequence of operations.
         #[test]
         fn is_a_queue_per_priority(ops in proptest::collection::vec((0u8..3, 0usize..12, 0u32..140), 0..300)) {
             let links: Vec<*mut RunList> = (0..12).map(|_| Box::into_raw(Box::new(RunList::new()))).collect();

@@ -1,11 +1,12 @@
 //! `rq`: the run queue of one CPU.
 //!
 //! The book's O(1) queue: two priority arrays. A normal task that has used up its time slice, or
-//! yields, goes to the expired one; when the active one is empty the two change places.
-//! Real-time tasks never expire.
+//! yields, goes to the expired array; when the active one is empty, the two swap. Real-time tasks
+//! never expire.
 //!
-//! Nobody has a `&mut Rq`: other processors read some of its words at any time, and try its lock. What
-//! the lock guards is reached through [`RqLocked`], the proof that this CPU holds it: see [`rq_locked`](super::rq_locked).
+//! There is never a `&mut Rq`: other processors read some of its words at any time, and try its
+//! lock. The guarded data are reached through [`RqLocked`], the proof that this CPU holds the lock:
+//! see [`rq_locked`](super::rq_locked).
 //!
 //! Book: ch. 7, "The runqueue Data Structure". Linux: 2.6.11 `struct runqueue`.
 
@@ -33,46 +34,47 @@ use crate::this_cpu_read;
 /// A CPU's run queue.
 #[repr(C)]
 pub struct Rq {
-    /// 1 while locked.
+    /// The lock word: 1 while locked.
     locked: AtomicU32,
     map: LockMap,
-    /// CPU that this is the queue of. Constant.
+    /// Number of the queue's CPU. Constant.
     pub cpu: u32,
-    /// See [`RqLocked::curr`].
+    /// The task that runs: see [`RqLocked::curr`].
     pub(super) curr: AtomicPtr<TaskStruct>,
-    /// See [`RqLocked::set_prev_mm`].
+    /// A borrowed address space to drop: see [`RqLocked::set_prev_mm`].
     pub(super) prev_mm: AtomicPtr<MmStruct>,
-    /// What the address space that runs here, or is borrowed, has registered for with membarrier.
-    /// Written by this CPU, read by any.
+    /// The membarrier registration of the address space that runs here or is borrowed. Only this
+    /// CPU writes it; any may read it.
     pub membarrier_state: AtomicU32,
-    /// Runs when no other can; on no list. Constant once the CPU has it.
+    /// The idle task, which runs when no other can and is on no list. Constant once it is set.
     idle: AtomicPtr<TaskStruct>,
-    /// Tasks on both arrays. Counted with the lock held; read without it for statistics.
+    /// Number of tasks on both arrays. Written with the lock held; read without it for statistics.
     pub nr_running: Counter,
-    /// Switches on this CPU, which counts them with the lock held; the tick carries.
+    /// Number of switches on this CPU, which counts them with the lock held; the tick carries.
     pub nr_switches: Counter64,
-    /// Guarded by the lock.
+    /// The active and the expired array. Guarded by the lock.
     pub(super) lists: UnsafeCell<Lists>,
-    /// Guarded by the lock; reached by the pointers of `lists`.
+    /// The two arrays, reached through the pointers of `lists`. Guarded by the lock.
     arrays: UnsafeCell<[PrioArray; 2]>,
 }
 
-/// Which priority array is which.
+/// The roles of the two priority arrays.
 pub(super) struct Lists {
-    /// The array that tasks are picked from.
+    /// The array from which tasks are picked.
     pub active: *mut PrioArray,
-    /// The other one.
+    /// The array of normal tasks that have used up their time slice.
     pub expired: *mut PrioArray,
 }
 
-// SAFETY: all but the last two are atomics or constant, and those are reached through `RqLocked` only.
+// SAFETY: all fields but the last two are atomic or constant, and those two are reached through
+// `RqLocked` only.
 unsafe impl Sync for Rq {}
 
 impl Rq {
-    /// Makes `rq` the empty queue of CPU `cpu`, in place: it points into itself.
+    /// Initialises `rq` as the empty queue of CPU `cpu`, in place, since it points into itself.
     ///
     /// # Safety
-    /// 1. `rq` is in nobody's hands yet, and stays where it is.
+    /// 1. Nothing else refers to `rq` yet, and it stays where it is.
     pub unsafe fn init(rq: *mut Self, cpu: u32) {
         // SAFETY: by 1.
         unsafe {
@@ -96,27 +98,27 @@ impl Rq {
         }
     }
 
-    /// Makes `idle` the task that runs here, and that runs whenever no other can.
+    /// Makes `idle` the running task of this CPU, and its idle task.
     ///
     /// # Safety
-    /// 1. Nothing else runs on this CPU yet. 2. `idle` is live, for ever.
+    /// 1. Nothing else runs on this CPU yet. 2. `idle` lives for ever.
     pub unsafe fn init_idle(&self, idle: *mut TaskStruct) {
         self.idle.store(idle, Ordering::Relaxed);
         self.curr.store(idle, Ordering::Relaxed);
     }
 
-    /// The idle task.
+    /// Returns the idle task.
     #[inline(always)]
     pub fn idle(&self) -> *mut TaskStruct {
         self.idle.load(Ordering::Relaxed)
     }
 
-    /// Whether anybody holds the lock.
+    /// Returns whether any CPU holds the lock.
     pub fn is_locked(&self) -> bool {
         self.locked.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether a kernel task's borrowed address space waits to be dropped; for tests.
+    /// Returns the borrowed address space that waits to be dropped, or null; for tests.
     pub fn prev_mm(&self) -> *mut MmStruct {
         self.prev_mm.load(Ordering::Relaxed)
     }
@@ -130,8 +132,8 @@ impl Rq {
         RqLocked::new(self)
     }
 
-    /// As [`lock`](Self::lock), for whoever keeps interrupts off until after the release: that alone
-    /// forbids preemption, and the count stays as it is.
+    /// Takes the lock like [`lock`](Self::lock), for a caller that keeps interrupts off until after
+    /// the release: that alone prevents preemption, so the count does not change.
     #[inline(always)]
     pub fn raw_lock(&'static self) -> RqLocked<false> {
         debug_assert!(irqs_disabled(), "BUG: run queue locked with interrupts on");
@@ -139,7 +141,8 @@ impl Rq {
         RqLocked::new(self)
     }
 
-    /// Takes the lock if it is free: for whoever holds another run queue's already, and must not wait.
+    /// Takes the lock if it is free, for a caller that already holds another run queue's and must
+    /// not wait.
     pub fn trylock(&'static self) -> Option<RqLocked> {
         preempt_disable();
         if !lock_word::try_acquire(&self.locked) {
@@ -157,7 +160,7 @@ impl Rq {
         self.map.acquired();
     }
 
-    /// Releases the lock without a value that says who holds it.
+    /// Releases the lock without an `RqLocked`.
     ///
     /// # Safety
     /// 1. This CPU holds the lock, and no `RqLocked` will release it again.
@@ -168,8 +171,8 @@ impl Rq {
     }
 }
 
-/// Takes the locks of two run queues, which are two, in the order of their CPUs; answers in the order of
-/// the arguments.
+/// Takes the locks of two different run queues, in the order of their CPUs; returns them in the
+/// order of the arguments.
 pub fn double_rq_lock(a: &'static Rq, b: &'static Rq) -> (RqLocked, RqLocked) {
     if a.cpu < b.cpu {
         let a = a.lock();
@@ -180,14 +183,14 @@ pub fn double_rq_lock(a: &'static Rq, b: &'static Rq) -> (RqLocked, RqLocked) {
     }
 }
 
-/// This CPU's run queue. Interrupts or preemption are off.
+/// Returns this CPU's run queue. Interrupts or preemption are off.
 #[inline(always)]
 pub fn this_rq() -> &'static Rq {
-    // SAFETY: the word is the address of this CPU's queue, which is there for ever.
+    // SAFETY: the word is the address of this CPU's queue, which is never freed.
     unsafe { &*(this_cpu_read!(this_rq) as *const Rq) }
 }
 
-/// The run queue of CPU `cpu`.
+/// Returns the run queue of CPU `cpu`.
 #[inline(always)]
 pub fn cpu_rq(cpu: u32) -> &'static Rq {
     // SAFETY: `sched_init` has made it, and nobody has a `&mut` of it.
@@ -218,14 +221,15 @@ pub unsafe fn sched_init() {
     }
 }
 
-/// What [`task_rq_lock`] took: the task's `pi_lock` and the lock of its run queue, which goes first.
+/// The locks that [`task_rq_lock`] took: the task's `pi_lock` and the lock of its run queue, which
+/// is released first.
 pub struct TaskRq<'a> {
-    /// The run queue.
+    /// The locked run queue.
     pub rq: RqLocked,
     _pi: IrqSpinLockGuard<'a, ()>,
 }
 
-/// Takes both locks that guard what the scheduler keeps in `p`.
+/// Takes both locks that guard the scheduler's data in `p`.
 pub fn task_rq_lock(p: &TaskStruct) -> TaskRq<'_> {
     let pi = p.pi_lock.lock();
     TaskRq {
@@ -235,7 +239,7 @@ pub fn task_rq_lock(p: &TaskStruct) -> TaskRq<'_> {
     }
 }
 
-/// Makes `p` a task of CPU `cpu`.
+/// Assigns `p` to CPU `cpu`.
 ///
 /// # Safety
 /// 1. `p` is live and on no CPU. 2. Its `pi_lock` is held and it is on no run queue, or the locks

@@ -1,6 +1,7 @@
-//! `RqLocked`: the proof that this CPU holds the lock of a run queue, and what it may do with it.
+//! `RqLocked`: the proof that this CPU holds the lock of a run queue, and the operations that need
+//! it.
 //!
-//! The lock is taken by prev in `schedule` and released by next in `finish_task_switch`:
+//! Prev takes the lock in `schedule`, and next releases it in `finish_task_switch`:
 //!
 //! ```text
 //!            prev's stack                          next's stack
@@ -11,7 +12,7 @@
 //!                                                    :    RqLocked::inherit(&last)
 //!                                                    :    drop(rq): unlocked, by whoever runs now
 //! ```
-//! In between the lock is held by the CPU, and by no value.
+//! In between the CPU holds the lock, but no value represents it.
 //!
 //! Book: ch. 7, "The runqueue Data Structure", "The schedule() Function". Linux: 2.6.11
 //! `struct runqueue`; 5.4 `prepare_lock_switch`, `finish_lock_switch`.
@@ -32,15 +33,15 @@ use crate::task::last::Last;
 use crate::task::sched_entity::{MAX_RT_PRIO, RunList, SchedEntity};
 use crate::task::task_struct::TaskStruct;
 
-/// The lock of a run queue, held by this CPU: what it guards is reached through this. Dropped, it
-/// releases the lock; `COUNTS` says that it then takes one off the preemption count.
+/// The lock of a run queue, held by this CPU, with access to the guarded data. Dropping it releases
+/// the lock; with `COUNTS` it then also decrements the preemption count.
 #[must_use = "dropped, it releases the lock"]
 pub struct RqLocked<const COUNTS: bool = true>(&'static Rq, PhantomData<*mut ()>);
 
 impl<const COUNTS: bool> Drop for RqLocked<COUNTS> {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: this value is the one that holds it.
+        // SAFETY: this value holds the lock.
         unsafe { self.0.release() };
         if COUNTS {
             preempt_enable_no_resched();
@@ -57,7 +58,7 @@ impl<const COUNTS: bool> Deref for RqLocked<COUNTS> {
 }
 
 impl<const COUNTS: bool> RqLocked<COUNTS> {
-    /// For [`Rq::lock`] and its like, which have just taken the lock.
+    /// Makes the value for [`Rq::lock`] and similar functions, which have just taken the lock.
     #[inline(always)]
     pub(super) fn new(rq: &'static Rq) -> Self {
         Self(rq, PhantomData)
@@ -65,41 +66,42 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
 }
 
 impl RqLocked {
-    /// Gives the lock, as it is, to the task that the switch goes to.
+    /// Gives the held lock to the task that the switch goes to.
     #[inline(always)]
     pub fn hand_over(self) {
         core::mem::forget(self);
     }
 
-    /// The lock of `rq`, which this CPU holds although no value says so.
+    /// Returns the value for the lock of `rq`, which this CPU holds although no value represents
+    /// it.
     ///
     /// # Safety
-    /// 1. It was handed over on this CPU, and nothing else inherits it.
+    /// 1. The lock was handed over on this CPU, and nothing else inherits it.
     #[inline(always)]
     pub unsafe fn of_held(rq: &'static Rq) -> Self {
         Self(rq, PhantomData)
     }
 
-    /// Takes over the lock of this CPU's run queue, which `last` took in `schedule` and handed over.
+    /// Inherits the lock of this CPU's run queue, which `last` took in `schedule` and handed over.
     ///
     /// # Safety
     /// 1. Nothing has happened since the switch away from `last`: the lock is not inherited twice.
     #[inline(always)]
     pub unsafe fn inherit(_last: &Last<TaskStruct>) -> Self {
-        // Not the run queue of the call that left: this task may have moved meanwhile.
+        // Not the run queue from before the switch: this task may have moved meanwhile.
         // SAFETY: by 1.
         unsafe { Self::of_held(this_rq()) }
     }
 }
 
 impl<const COUNTS: bool> RqLocked<COUNTS> {
-    /// The task that runs; set before the switch to it.
+    /// Returns the task that runs; it is set before the switch to it.
     #[inline(always)]
     pub fn curr(&self) -> *mut TaskStruct {
         self.curr.load(Ordering::Relaxed)
     }
 
-    /// Says that `next` runs.
+    /// Records that `next` runs.
     ///
     /// # Safety
     /// 1. `next` is live, and the switch to it follows.
@@ -108,17 +110,18 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         self.curr.store(next, Ordering::Relaxed);
     }
 
-    /// What a kernel task gave up when the CPU went from it to a user task; dropped by
-    /// `finish_task_switch`, since `mmdrop` under this lock could deadlock.
+    /// Stores the address space that a kernel task borrowed, when the CPU switches from it to a
+    /// user task. `finish_task_switch` drops it, since `mmdrop` under this lock could deadlock.
     ///
     /// # Safety
-    /// 1. The count of `mm` that the kernel task had is the caller's to give.
+    /// 1. The caller passes on the kernel task's reference to `mm`.
     #[inline(always)]
     pub unsafe fn set_prev_mm(&mut self, mm: *mut MmStruct) {
         self.0.prev_mm.store(mm, Ordering::Relaxed);
     }
 
-    /// Takes out what [`set_prev_mm`](Self::set_prev_mm) put there, with the count; null if nothing.
+    /// Takes the address space that [`set_prev_mm`](Self::set_prev_mm) stored, with its reference;
+    /// null if there is none.
     #[inline(always)]
     pub fn take_prev_mm(&mut self) -> *mut MmStruct {
         let mm = self.0.prev_mm.load(Ordering::Relaxed);
@@ -128,10 +131,11 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         mm
     }
 
-    /// Which array is which, for this value's holder.
+    /// Returns the roles of the two arrays.
     #[inline(always)]
     fn lists(&mut self) -> &mut Lists {
-        // SAFETY: the lock guards them, and we hold it; the borrow is of the value that says so.
+        // SAFETY: the lock guards them, and we hold it; the borrow is tied to the value that
+        // represents it.
         unsafe { &mut *self.0.lists.get() }
     }
 
@@ -141,7 +145,7 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
     /// 1. `p` is live, belongs to this CPU and is on no list.
     #[inline(always)]
     pub unsafe fn activate_task(&mut self, p: *mut TaskStruct) {
-        // SAFETY: by 1 its entity is ours to change.
+        // SAFETY: by 1 we may change its entity.
         unsafe {
             let se = (*p).se.get();
             let active = self.lists().active;
@@ -155,8 +159,7 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         self.nr_running.inc();
     }
 
-    /// Takes a task off.
-    ///
+    /// Takes a task off this queue. ///
     /// # Safety
     /// 1. `p` is on one of this queue's lists.
     #[inline(always)]
@@ -168,10 +171,11 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         }
     }
 
-    /// Takes a task off its list.
+    /// Takes a task off its list, with the caller recording where it is now.
     ///
     /// # Safety
-    /// 1. As [`deactivate_task`](Self::deactivate_task); the caller says where the task is now.
+    /// 1. `p` is on one of this queue's lists, as for [`deactivate_task`](Self::deactivate_task),
+    ///    and the caller updates its `on_rq`.
     #[inline(always)]
     unsafe fn dequeue_task(&mut self, p: *mut TaskStruct) {
         // SAFETY: by 1.
@@ -182,8 +186,8 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         self.nr_running.dec();
     }
 
-    /// Lets others of its priority go first: a real-time task goes to the end of its list, a
-    /// normal one to the expired array.
+    /// Lets other tasks of the same priority run first: a real-time task goes to the end of its
+    /// list, a normal one to the expired array.
     ///
     /// # Safety
     /// 1. `p` is on one of this queue's lists.
@@ -217,8 +221,9 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         }
     }
 
-    /// Changes the priority of a task on this queue: it goes to the end of its new list in the array
-    /// that it is in. Only a task that is real-time now goes to the active one: those never expire.
+    /// Changes the priority of a task on this queue, which goes to the end of its new list in its
+    /// present array. Only a task that is now real-time goes to the active array, since those never
+    /// expire.
     ///
     /// # Safety
     /// 1. `p` is on one of this queue's lists.
@@ -242,8 +247,9 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         }
     }
 
-    /// Takes `p` off, for another queue's [`attach_task`](Self::attach_task); says whether it was in
-    /// the expired array. Its CPU is changed in between, and both queues' locks are held all the time.
+    /// Takes `p` off, for another queue's [`attach_task`](Self::attach_task); returns whether it
+    /// was in the expired array. The caller changes its CPU in between and holds both queues' locks
+    /// all the time.
     ///
     /// # Safety
     /// 1. `p` is on one of this queue's lists.
@@ -252,15 +258,15 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         // SAFETY: by 1.
         unsafe {
             let is_expired = (*(*p).se.get()).array == self.lists().expired.cast();
-            // First: from here to `attach_task` a waker waits.
+            // This comes first: from here to `attach_task` a waker waits.
             (*p).on_rq.set_migrating();
             self.dequeue_task(p);
             is_expired
         }
     }
 
-    /// Puts a task that another queue has given up in the array that it was in there: a task that has
-    /// used up its time slice gets no other by moving.
+    /// Adds a task from another queue to the same array that it was in there: a move does not give
+    /// a task a new time slice.
     ///
     /// # Safety
     /// 1. `p` is live, belongs to this CPU and is on no list.
@@ -274,28 +280,29 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         }
     }
 
-    /// The task that is to run: the first of the best priority. None: idle is.
+    /// Returns the task to run: the first of the best priority, or `None` for the idle task.
     #[inline(always)]
     #[must_use]
     pub fn pick_next_task(&mut self) -> Option<NonNull<TaskStruct>> {
-        // SAFETY: `active` leads to one of `arrays`, which we have with `self`.
+        // SAFETY: `active` points to one of `arrays`, which `self` lets us use.
         match NonNull::new(unsafe { (*self.lists().active).first() }) {
             Some(link) => Some(task_of(link)),
             None => self.pick_expired(),
         }
     }
 
-    /// All tasks have used up their slices, or there is none.
+    /// Swaps the arrays and returns the task to run, when the active array is empty: all tasks have
+    /// used up their slices, or there is no task.
     #[inline(never)]
     fn pick_expired(&mut self) -> Option<NonNull<TaskStruct>> {
         let lists = self.lists();
         core::mem::swap(&mut lists.active, &mut lists.expired);
-        // SAFETY: `active` leads to one of `arrays`, which we have with `self`.
+        // SAFETY: `active` points to one of `arrays`, which `self` lets us use.
         NonNull::new(unsafe { (*lists.active).first() }).map(task_of)
     }
 
-    /// Calls `visit` with tasks of this queue that do not run, the likeliest to have lost their
-    /// cache first, until it says that one will do.
+    /// Calls `visit` with the tasks of this queue that do not run, until it accepts one. The tasks
+    /// that have most likely lost their cache contents come first.
     pub fn find_queued(
         &mut self,
         mut will_do: impl FnMut(*mut TaskStruct) -> bool,
@@ -307,7 +314,7 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
                 let p = task_of(link).as_ptr();
                 p != curr && will_do(p)
             };
-            // SAFETY: both lead to `arrays`, which we have with `self`.
+            // SAFETY: both point to one of `arrays`, which `self` lets us use.
             if let Some(link) = unsafe { (*array).find(&mut wanted) } {
                 return task_of(link).as_ptr();
             }
@@ -316,10 +323,10 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
     }
 }
 
-/// The task whose `se.run_list` lies at `link`.
+/// Returns the task whose `se.run_list` lies at `link`.
 #[inline(always)]
 fn task_of(link: NonNull<RunList>) -> NonNull<TaskStruct> {
     const OFFSET: usize = offset_of!(TaskStruct, se) + offset_of!(SchedEntity, run_list);
-    // SAFETY: every link on a run queue lies that far inside a task.
+    // SAFETY: every link on a run queue lies at this offset inside a task.
     unsafe { link.byte_sub(OFFSET).cast() }
 }

@@ -1,10 +1,11 @@
-//! `sched_fork`, `sched_exit`: a new task gets half of its parent's time slice, and gives the rest back.
+//! `sched_fork`, `sched_exit`: a new task gets half of its parent's time slice, and returns the
+//! rest when it ends.
 //!
-//! Time slices are made in the tick alone, when one is used up, and then the task is in the expired
-//! array. A fork only divides the parent's slice, and a parent that has nothing left goes to the expired
-//! array at once: otherwise a chain of short-lived processes would have the CPU for ever.
+//! Only the tick creates time slices, when one is used up, and then the task goes to the expired
+//! array. A fork only divides the parent's slice, and a parent with nothing left goes to the
+//! expired array at once: otherwise a chain of short-lived processes would keep the CPU for ever.
 //!
-//! Called by `copy_process` and by `do_exit`, in process context.
+//! `copy_process` and `do_exit` call these, in process context.
 //!
 //! Book: ch. 7, "The scheduler_tick() Function", "Updating the time slice"; ch. 3, "copy_process()".
 //! Linux: 2.6.11 `sched_fork`, `sched_exit`.
@@ -17,12 +18,12 @@ use crate::sync::IrqGuard;
 use crate::task::sched_entity::SCHED_FIFO;
 use crate::task::task_struct::TaskStruct;
 
-/// Gives `task`, which nobody else knows yet, policy, priority and CPUs of the running task, and half
-/// of its time slice, rounded up.
+/// Gives `task`, to which nothing else refers yet, the policy, priority and CPUs of the running
+/// task, and half of its time slice, rounded up.
 pub fn sched_fork(me: Current, task: &mut TaskStruct) {
     let _irq = IrqGuard::new();
     let mut rq = this_rq().raw_lock();
-    // SAFETY: the lock guards the running task's entity; a task that is queued is on one of the lists.
+    // SAFETY: the lock guards the running task's entity; a queued task is on one of the lists.
     unsafe {
         let mine = &mut *me.se.get();
         let se = task.se.get_mut();
@@ -30,7 +31,7 @@ pub fn sched_fork(me: Current, task: &mut TaskStruct) {
         se.prio = mine.prio;
         se.static_prio = mine.static_prio;
         se.rt_priority = mine.rt_priority;
-        // The idle task that makes the first tasks is bound to its CPU; they are not.
+        // The idle task, which creates the first tasks, is bound to its CPU; they are not.
         se.cpus_allowed = if me.pid() == 0 { !0 } else { mine.cpus_allowed };
         se.time_slice = mine.time_slice.div_ceil(2);
         se.first_time_slice = true;
@@ -46,7 +47,7 @@ pub fn sched_fork(me: Current, task: &mut TaskStruct) {
     }
 }
 
-/// The running task ends: the rest of the time that `parent` gave it at its birth goes back.
+/// Returns the rest of the running task's time slice to `parent` when the task ends.
 pub fn sched_exit(me: Current, parent: &TaskStruct) {
     let left = {
         let _locked = task_rq_lock(&me);

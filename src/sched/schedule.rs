@@ -1,7 +1,7 @@
 //! `schedule`: gives the CPU to the task that should have it.
 //!
-//! Called by a task that goes to sleep or has ended, by the return paths to user mode and from
-//! interrupts when `TIF_NEED_RESCHED` is set, always on the stack of the task that leaves.
+//! A task that goes to sleep or has ended calls it, and so do the return paths to user mode and
+//! from interrupts when `TIF_NEED_RESCHED` is set; always on the stack of the task that leaves.
 //!
 //! Book: ch. 7, "The schedule() Function". Linux: 2.6.38 `schedule`, 5.4 `__schedule`.
 
@@ -23,23 +23,23 @@ use crate::task::last::{Next, Prev};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_RUNNING};
 use crate::task::task_struct::TaskStruct;
 
-/// Gives up the CPU until the scheduler comes back to this task. Who means to sleep has set its
-/// state before.
+/// Gives up the CPU until the scheduler picks this task again. A task that wants to sleep sets its
+/// state before the call.
 #[unsafe(no_mangle)]
 #[inline(never)]
 #[unsafe(link_section = ".sched.text")]
 pub extern "C" fn schedule() {
     __schedule(false);
     if test_flag(current_thread_info(), TIF_NEED_RESCHED) {
-        // We run, so we are runnable: from here on it is a preemption.
+        // We run, so we are runnable: another pass is a preemption.
         preempt_schedule_common();
     }
 }
 
 provides_upward!(schedule);
 
-/// One pass: picks a task and, if it is another, switches to it. `preempt` says that the kernel
-/// preempts a task which may be about to sleep: it stays runnable.
+/// Makes one pass: picks a task and, if it is another, switches to it. With `preempt` the task
+/// stays runnable, even if it is about to sleep.
 #[inline(always)]
 fn __schedule(preempt: bool) {
     preempt_disable();
@@ -50,7 +50,7 @@ fn __schedule(preempt: bool) {
     );
     local_irq_disable();
     let mut rq = this_rq().lock();
-    // SAFETY: the task that runs is live, and it is us.
+    // SAFETY: the task that runs is live, and we are that task.
     let prev = unsafe { Prev::new(rq.curr()) };
 
     let state = prev.state.get();
@@ -87,9 +87,9 @@ fn __schedule(preempt: bool) {
     preempt_enable_no_resched();
 }
 
-/// Nothing is runnable here: a task of another CPU, or the idle task.
+/// Picks a task when nothing is runnable here: one pulled from another CPU, or the idle task.
 ///
-/// By value, as a borrow would have the usual case store it on the stack.
+/// Takes `rq` by value, since a borrow would force the usual case to store it on the stack.
 #[inline(never)]
 fn pick_after_balance(mut rq: RqLocked) -> (RqLocked, *mut TaskStruct) {
     idle_balance(&mut rq);
@@ -121,7 +121,8 @@ pub extern "C" fn preempt_schedule_irq() {
 
 provides_upward!(preempt_schedule_irq);
 
-/// Linux: 4.x `preempt_schedule_common`.
+/// Switches with PREEMPT_ACTIVE set, as long as a switch is due (Linux: 4.x
+/// `preempt_schedule_common`).
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".sched.text")]

@@ -1,4 +1,4 @@
-//! The other CPUs: from the boot CPU's call to each one's idle loop.
+//! The start of the other CPUs, from the boot CPU's call to the idle loop of each.
 //!
 //! [`smp_init`] runs in the first task; [`start_secondary`] on each new CPU, on the stack of its
 //! idle task.
@@ -22,8 +22,8 @@ use crate::mm::thread_stack::alloc_thread_stack;
 use crate::provides_upward;
 use crate::sync::irq::local_irq_enable;
 
-/// Starts the CPUs that `madt` names, up to `max_cpus` with the boot CPU; returns how many run.
-/// One that does not come is named in the log.
+/// Starts the CPUs that `madt` names, up to `max_cpus` including the boot CPU, and returns the
+/// number that run. The log names a CPU that does not start.
 pub fn smp_init(madt: &Madt, max_cpus: u32) -> u32 {
     if smp::init_ipis().is_err() || !trampoline::install() {
         log::error!("smp: no memory or no vector to start other CPUs with");
@@ -43,10 +43,10 @@ pub fn smp_init(madt: &Madt, max_cpus: u32) -> u32 {
     cpus
 }
 
-/// Starts CPU `cpu`; false, and a line in the log, if it does not come.
+/// Starts CPU `cpu`; returns false and logs the reason if it does not start.
 ///
 /// # Panics
-/// When it runs already.
+/// Panics if the CPU already runs.
 pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
     assert!(
         CPU_ONLINE_MASK.load(Ordering::Relaxed) & 1 << cpu == 0,
@@ -57,7 +57,7 @@ pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
         return false;
     };
     let foot = stack.as_ptr() as usize;
-    // SAFETY: a new stack is ours alone; nothing runs on that CPU yet.
+    // SAFETY: nothing else uses the new stack; nothing runs on that CPU yet.
     unsafe {
         stack
             .cast::<ThreadInfo>()
@@ -73,15 +73,15 @@ pub fn cpu_up(cpu: u32, apic_id: u8) -> bool {
             true
         }
         Err(smp::CpuStuck) => {
-            // Stack and task stay as they are: nobody knows what that CPU does.
+            // Stack and task are not freed: that CPU may still use them.
             log::error!("smp: CPU {cpu} (APIC id {apic_id}) did not answer within 5 s");
             false
         }
     }
 }
 
-/// What a CPU does first in Rust, from `startup_secondary`: interrupts off, on its idle task's
-/// stack.
+/// Runs first in Rust on a started CPU, from `startup_secondary`, with interrupts off, on its idle
+/// task's stack.
 ///
 /// # Safety
 /// 1. Runs on CPU `cpu`, once, on the stack that `cpu_up` made for it.

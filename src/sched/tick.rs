@@ -1,6 +1,6 @@
 //! `scheduler_tick`: time slices.
 //!
-//! Called by the timer interrupt, on the stack of the task that it interrupted.
+//! The timer interrupt calls this, on the stack of the interrupted task.
 //!
 //! Book: ch. 7, "The scheduler_tick() Function". Linux: 2.6.11.
 
@@ -20,8 +20,8 @@ use crate::sync::IrqGuard;
 use crate::task::sched_entity::{DEFAULT_PRIO, SCHED_FIFO, SchedEntity, rt_policy};
 use crate::{this_cpu_inc, this_cpu_read};
 
-/// A full time slice in ticks: 100 ms at nice 0 and 5 ms at nice 19, as in the book; 200 ms at nice
-/// -20, where the book's kernel has 800.
+/// Returns a full time slice in ticks: 100 ms at nice 0 and 5 ms at nice 19, as in the book; 200 ms
+/// at nice -20, where the book's kernel has 800.
 pub fn task_timeslice(se: &SchedEntity) -> u32 {
     if rt_policy(se.policy) {
         return HZ / 10;
@@ -31,7 +31,7 @@ pub fn task_timeslice(se: &SchedEntity) -> u32 {
     (share.saturating_mul(HZ) / 200).max(1)
 }
 
-/// One tick of this CPU.
+/// Handles one tick of this CPU.
 #[unsafe(no_mangle)]
 pub fn timer_tick() {
     watchdog_tick();
@@ -46,7 +46,8 @@ pub fn timer_tick() {
 
 provides_upward!(timer_tick);
 
-/// Gives the tick to who was interrupted by it: the program, the kernel for it, or nobody.
+/// Accounts the tick to the interrupted code: the program, the kernel on its behalf, or the idle
+/// task.
 fn account_process_tick() {
     let me = current();
     let in_user = with_irq_regs(|regs| regs.is_some_and(PtRegs::user_mode));
@@ -54,7 +55,8 @@ fn account_process_tick() {
         this_cpu_inc!(cpustat.idle);
     } else if in_user {
         me.utime.inc();
-        // SAFETY: a word of a live task, for statistics: a change by another CPU may or may not be seen.
+        // SAFETY: a word of a live task, for statistics: a concurrent change may or may not be
+        // seen.
         let static_prio = unsafe { (&raw const (*me.se.get()).static_prio).read_volatile() };
         match static_prio > DEFAULT_PRIO {
             true => this_cpu_inc!(cpustat.nice),

@@ -1,7 +1,9 @@
-//! `trace/N`: the kernel thread that takes the records of CPU N out of the machine. With `trace=on`.
+//! `trace/N`: the kernel thread that sends the trace records of CPU N out of the machine, with
+//! `trace=on`.
 //!
-//! It sleeps until the CPU's tick finds the ring a quarter full. It runs on that CPU only and is
-//! better than all but the migration thread, so the ring does not fill faster than it is emptied.
+//! It sleeps until the CPU's tick finds the ring a quarter full. It runs only on that CPU, with a
+//! better priority than any thread but the migration thread, so the ring does not fill faster than
+//! the thread empties it.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +23,7 @@ static DRAINS: [Drain; NR_CPUS] = [const {
     }
 }; NR_CPUS];
 
-/// The thread of CPU `cpu`: empties its ring, for ever.
+/// Runs the thread of CPU `cpu`, which empties the CPU's ring for ever.
 pub extern "C" fn trace_thread(cpu: u32) -> i32 {
     let drain = &DRAINS[cpu as usize];
     loop {
@@ -32,7 +34,7 @@ pub extern "C" fn trace_thread(cpu: u32) -> i32 {
     }
 }
 
-/// One tick of this CPU.
+/// Wakes this CPU's thread if the ring is full enough. Called in each tick.
 pub fn trace_tick() {
     if rings::wants_drain() {
         let drain = &DRAINS[smp_processor_id() as usize];

@@ -1,10 +1,10 @@
 #![forbid(unsafe_code)]
 //! The order in which a wake-up reads its sleeper, waits for it, and makes it runnable.
 //!
-//! The sleeper may be anywhere between its state and its last instruction, preempted on the way, or
-//! just being pulled to another CPU. `wake_up` says how each step is done on the machine;
-//! `tests/models` runs this very file against a sleeper and a pull, in every order that three
-//! processors can find.
+//! The sleeper may be anywhere between setting its state and its last instruction, may be preempted
+//! there, or may be moving to another CPU. `wake_up` implements each step for the machine;
+//! `tests/models` runs this file against a sleeper and a pull, in every order that three processors
+//! can produce.
 //!
 //! Linux: 5.4 `try_to_wake_up`, `ttwu_remote`, `__task_rq_lock`.
 
@@ -12,40 +12,41 @@ use super::on_cpu::wait_until_off_cpu;
 use crate::task::state::{OnRq, TaskState};
 use core::sync::atomic::AtomicU32;
 
-/// A task as its waker sees it. Its `pi_lock` is held in each call.
+/// A task from its waker's point of view. Its `pi_lock` is held in each call.
 pub trait Sleeper {
-    /// TASK_*.
+    /// Returns the task's state (TASK_*).
     fn state(&self) -> &TaskState;
-    /// Whether it is on a run queue.
+    /// Returns the word that says whether the task is on a run queue.
     fn on_rq(&self) -> &OnRq;
-    /// Whether its registers are in a processor.
+    /// Returns the word that says whether the task's registers are in a processor.
     fn on_cpu(&self) -> &AtomicU32;
-    /// The CPU whose run queue it belongs to.
+    /// Returns the CPU to whose run queue the task belongs.
     fn cpu(&self) -> u32;
     /// Takes the lock of the run queue of `cpu`.
     fn lock_rq(&self, cpu: u32);
-    /// Releases it.
+    /// Releases the lock of the run queue of `cpu`.
     fn unlock_rq(&self, cpu: u32);
-    /// It is awake: asks for a switch on its CPU if it should run. The lock is held.
+    /// Requests a switch on the awakened task's CPU if the task should run. The lock is held.
     fn check_preempt_curr(&self, cpu: u32);
-    /// It is on no queue and on no CPU: chooses a CPU, and puts it on that one's queue.
+    /// Chooses a CPU for the task, which is on no queue and no CPU, and puts it on that CPU's
+    /// queue.
     fn queue_on_some_cpu(&self);
 }
 
-/// Wakes `p`, whose state was one of those that are to be woken.
+/// Wakes `p`, whose state was one of those to wake.
 #[inline(always)]
 pub fn wake_up(p: &impl Sleeper) {
     if p.on_rq().is_on_rq() && ttwu_remote(p) {
         return;
     }
-    // It may still be on its way off another CPU, its registers not yet saved.
+    // The task may still be leaving another CPU, with its registers not yet saved.
     wait_until_off_cpu(p.on_cpu());
     p.state().set_waking();
     p.queue_on_some_cpu();
 }
 
-/// `p` has not left its run queue yet, so its state is all that has to change. False if it has
-/// meanwhile.
+/// Wakes `p` if it has not left its run queue yet, by changing only its state; returns false if it
+/// has left.
 #[inline(never)]
 fn ttwu_remote(p: &impl Sleeper) -> bool {
     let cpu = lock_rq_of(p);
@@ -58,8 +59,8 @@ fn ttwu_remote(p: &impl Sleeper) -> bool {
     is_queued
 }
 
-/// Takes the lock of the run queue that `p` belongs to, wherever that moves meanwhile, but not while it
-/// moves; returns its CPU.
+/// Takes the lock of the run queue of `p`, even if `p` moves to another queue meanwhile, but not
+/// during the move; returns the queue's CPU.
 #[doc(alias = "__task_rq_lock")]
 #[inline(always)]
 pub fn lock_rq_of(p: &impl Sleeper) -> u32 {

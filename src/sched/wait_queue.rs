@@ -1,11 +1,11 @@
 //! Wait queues: tasks that sleep until a condition holds.
 //!
-//! Who waits is on the queue by an entry on its own stack. A wake-up takes the entries of those
-//! that it wakes off, as Linux's `autoremove_wake_function` does, and touches none of them after
-//! it has said so in `queued`: the task may be gone from there at once.
+//! A waiting task is on the queue by an entry on its own stack. A wake-up removes the entries of
+//! the tasks that it wakes, like Linux's `autoremove_wake_function`. It does not touch an entry
+//! after it has cleared `queued`, since the task may then leave at once.
 //!
-//! A [`WaitQueue`] has a lock of its own. A [`WaitList`] is a part of what another lock guards,
-//! for who looks at the condition under that lock anyway.
+//! A [`WaitQueue`] has its own lock. A [`WaitList`] is guarded by another lock, under which its
+//! users check the condition anyway.
 //!
 //! Book: ch. 3, "How Processes Are Organized", "Wait queues".
 //! Linux: 2.6.38 `prepare_to_wait`, `finish_wait`, `__wake_up`.
@@ -24,19 +24,19 @@ use crate::sync::spinlock::SpinLockGuard;
 use crate::sync::{IrqSpinLock, LockClass, SpinLock};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE};
 
-/// Tasks that wait, in the order in which they came.
+/// Waiting tasks in the order of their arrival, with their own lock.
 pub struct WaitQueue(IrqSpinLock<WaitList>);
 
-/// The same, guarded by the lock of who has it.
+/// Waiting tasks in the order of their arrival, guarded by the owner's lock.
 pub struct WaitList(List);
 
-/// A task on a queue. Lies on that task's stack, and stays there while `queued`.
+/// A task's entry on a queue. It lies on that task's stack and stays there while `queued`.
 #[repr(C)]
 struct WaitQueueEntry {
-    /// Guarded by the queue's lock.
+    /// The link in the queue. Guarded by the queue's lock.
     link: UnsafeCell<ListHead>,
     task: Current,
-    /// 1 while it is on the queue. Written under the queue's lock.
+    /// 1 while the entry is on the queue. Written under the queue's lock.
     queued: AtomicU32,
 }
 
@@ -59,7 +59,7 @@ impl WaitQueueEntry {
 }
 
 impl WaitQueue {
-    /// A queue with nobody on it.
+    /// Returns an empty queue.
     pub const fn new() -> Self {
         Self(IrqSpinLock::new(LockClass::WaitQueue, WaitList::new()))
     }
@@ -67,12 +67,12 @@ impl WaitQueue {
     /// Sleeps until `condition` holds.
     ///
     /// # Errors
-    /// EINTR when a signal comes first.
+    /// EINTR if a signal arrives first.
     pub fn wait_until(&self, mut condition: impl FnMut() -> bool) -> Result<(), Errno> {
         self.wait(TASK_INTERRUPTIBLE, &mut condition)
     }
 
-    /// Sleeps until `condition` holds, whatever signals come.
+    /// Sleeps until `condition` holds, regardless of signals.
     pub fn wait_uninterruptible(&self, mut condition: impl FnMut() -> bool) {
         let _never_interrupted = self.wait(TASK_UNINTERRUPTIBLE, &mut condition);
     }
@@ -97,29 +97,29 @@ impl WaitQueue {
         result
     }
 
-    /// Wakes everybody.
+    /// Wakes all waiting tasks.
     pub fn wake_up(&self) {
         self.0.lock().wake_up();
     }
 
-    /// Wakes the first that really sleeps; says whether there was one.
+    /// Wakes the first task that really sleeps; returns whether there was one.
     pub fn wake_up_one(&self) -> bool {
         self.0.lock().wake_up_until(|woken| woken)
     }
 }
 
 impl WaitList {
-    /// A list with nobody on it.
+    /// Returns an empty list.
     pub const fn new() -> Self {
         Self(List::new())
     }
 
-    /// Sleeps until somebody calls [`WaitList::wake_up`] for the list that `list` finds in what
-    /// `lock` guards. The caller has found under `guard` that it must wait; the lock is released
-    /// when the task is on the list, and not held on return: the caller looks again.
+    /// Sleeps until a call of [`WaitList::wake_up`] for the list that `list` selects from the data
+    /// of `lock`. The caller has found under `guard` that it must wait. The lock is released when
+    /// the task is on the list, and is not held on return; the caller then checks again.
     ///
     /// # Errors
-    /// EINTR when a signal comes first.
+    /// EINTR if a signal arrives first.
     #[doc(alias = "pipe_wait")]
     #[inline(always)]
     pub fn sleep_on<T>(
@@ -128,10 +128,10 @@ impl WaitList {
         list: impl Fn(&mut T) -> &mut WaitList,
     ) -> Result<(), Errno> {
         let entry = WaitQueueEntry::new();
-        // SAFETY: the entry stays here until a wake-up has taken it off, or we have.
+        // SAFETY: the entry stays here until a wake-up or we have taken it off.
         unsafe { list(&mut guard).enqueue(&entry, TASK_INTERRUPTIBLE) };
         drop(guard);
-        // With a signal pending this comes back at once.
+        // With a signal pending this returns at once.
         schedule();
         if !entry.is_queued() {
             return Ok(());
@@ -143,7 +143,7 @@ impl WaitList {
         }
     }
 
-    /// Wakes everybody.
+    /// Wakes all waiting tasks.
     #[inline(always)]
     pub fn wake_up(&mut self) {
         if self.0.first().is_some() {
@@ -154,9 +154,9 @@ impl WaitList {
     #[inline(always)]
     fn __wake_up(&mut self) {
         while let Some(link) = self.0.first() {
-            // SAFETY: what is on the list is the link of an entry, which stays until it is off.
+            // SAFETY: the list holds links of entries, and an entry stays until it is off the list.
             let entry = unsafe { link.cast::<WaitQueueEntry>().as_ref() };
-            // One that does not sleep yet, or has been woken otherwise, looks again anyway.
+            // A task that does not sleep yet, or was woken otherwise, checks again anyway.
             try_to_wake_up(&entry.task, TASK_NORMAL);
             // SAFETY: it is on this list.
             unsafe { take_off(&mut self.0, entry) };
@@ -167,7 +167,7 @@ impl WaitList {
     /// a wake-up is not lost.
     ///
     /// # Safety
-    /// 1. The entry stays where it is until it is not queued any more.
+    /// 1. The entry stays where it is until it is no longer queued.
     #[inline(always)]
     unsafe fn prepare_to_wait(&mut self, entry: &WaitQueueEntry, state: u32) {
         if entry.is_queued() {
@@ -178,10 +178,10 @@ impl WaitList {
         }
     }
 
-    /// The same for one that is not on the list.
+    /// Puts the running task's entry, which is on no list, on this list and sets the task's state.
     ///
     /// # Safety
-    /// 1. As [`WaitList::prepare_to_wait`]. 2. The entry is on no list.
+    /// 1. The entry stays where it is until it is no longer queued. 2. The entry is on no list.
     #[inline(always)]
     unsafe fn enqueue(&mut self, entry: &WaitQueueEntry, state: u32) {
         // SAFETY: by 1 and 2.
@@ -199,14 +199,14 @@ impl WaitList {
         }
     }
 
-    /// Wakes one after the other until `enough`, which is told whether that one really slept;
-    /// says whether any did.
+    /// Wakes one task after another until `enough` returns true; `enough` gets whether the task
+    /// really slept. Returns whether any did.
     #[inline(always)]
     fn wake_up_until(&mut self, enough: impl Fn(bool) -> bool) -> bool {
         let mut any = false;
         self.0.visit(|list, link| {
-            // SAFETY: what is on the list is the link of an entry, whose task waits for the
-            // lock before it goes on.
+            // SAFETY: the list holds links of entries, and an entry's task waits for the lock
+            // before it continues.
             let entry = unsafe { link.cast::<WaitQueueEntry>().as_ref() };
             let woken = try_to_wake_up(&entry.task, TASK_NORMAL);
             if woken {
@@ -220,7 +220,7 @@ impl WaitList {
     }
 }
 
-/// Takes an entry off. It may be gone from then on.
+/// Takes an entry off the list. It may cease to exist from then on.
 ///
 /// # Safety
 /// 1. The entry is on `list`.

@@ -2,9 +2,9 @@
 //!
 //! Called from anywhere, interrupts included.
 //!
-//! A task that goes to sleep leaves its run queue first and the CPU a little later. Who wakes it in
-//! between must not let another CPU run it: its registers are not saved yet. So the waker waits
-//! until `on_cpu` is 0, which `finish_task_switch` stores when the task is off its stack.
+//! A task that goes to sleep leaves its run queue first and the CPU a little later. A waker in
+//! between must not let another CPU run it, because its registers are not saved yet. So the waker
+//! waits until `on_cpu` is 0, which `finish_task_switch` stores when the task has left its stack.
 //!
 //! Book: ch. 7, "The try_to_wake_up() Function". Linux: 5.4 `try_to_wake_up`, `wake_up_new_task`,
 //! `kick_process`.
@@ -25,12 +25,12 @@ use crate::task::hooks::HOOK_TRACE;
 use crate::task::state::{OnRq, TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE, TaskState};
 use crate::task::task_struct::TaskStruct;
 
-/// Both kinds of sleep.
+/// The states of both kinds of sleep.
 pub const TASK_NORMAL: u32 = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE;
 
-/// Wakes `p` if its state is one of `states`; says whether it did.
+/// Wakes `p` if its state is one of `states`; returns whether it did.
 pub fn try_to_wake_up(p: &TaskStruct, states: u32) -> bool {
-    // When the guard goes, preemption is on again, and it looks whether a switch is due.
+    // Dropping the guard enables preemption again and checks whether a switch is due.
     let _pi = p.pi_lock.lock();
     if !p.state.is_one_of(states) {
         return false;
@@ -65,13 +65,13 @@ impl Sleeper for TaskStruct {
 
     #[inline(always)]
     fn lock_rq(&self, cpu: u32) {
-        // Whoever calls `unlock_rq` inherits it.
+        // The caller of `unlock_rq` inherits the lock.
         cpu_rq(cpu).lock().hand_over();
     }
 
     #[inline(always)]
     fn unlock_rq(&self, cpu: u32) {
-        // SAFETY: taken and handed over by `lock_rq`.
+        // SAFETY: `lock_rq` has taken the lock and handed it over.
         drop(unsafe { RqLocked::of_held(cpu_rq(cpu)) });
     }
 
@@ -89,12 +89,12 @@ impl Sleeper for TaskStruct {
     }
 }
 
-/// Wakes `p` from either kind of sleep.
+/// Wakes `p` from either kind of sleep; returns whether it slept.
 pub fn wake_up_process(p: &TaskStruct) -> bool {
     try_to_wake_up(p, TASK_NORMAL)
 }
 
-/// Puts a new task on the run queue of the CPU that has least to do.
+/// Puts a new task on the run queue of the CPU with the fewest tasks.
 pub fn wake_up_new_task(p: &TaskStruct) {
     let _pi = p.pi_lock.lock();
     let cpu = super::balance::select_task_rq_fork(p);
@@ -103,11 +103,11 @@ pub fn wake_up_new_task(p: &TaskStruct) {
     ttwu_queue(p, cpu);
 }
 
-/// Puts `p`, which is on no CPU and no run queue, on that of `cpu`. Its `pi_lock` is held.
+/// Puts `p`, which is on no CPU and no run queue, on the run queue of `cpu`. Its `pi_lock` is held.
 #[inline(always)]
 fn ttwu_queue(p: &TaskStruct, cpu: u32) {
     let p_ptr = core::ptr::from_ref(p).cast_mut();
-    // SAFETY: the `pi_lock` is held, so nobody else puts it on a queue, and it is on no CPU.
+    // SAFETY: the `pi_lock` is held, so nothing else puts it on a queue, and it is on no CPU.
     unsafe { set_task_cpu(p_ptr, cpu) };
     let mut rq = cpu_rq(cpu).raw_lock();
     // SAFETY: as above; it belongs to that CPU now.
@@ -116,7 +116,8 @@ fn ttwu_queue(p: &TaskStruct, cpu: u32) {
     check_preempt_curr(&rq, p);
 }
 
-/// Asks for a switch on the CPU of `rq` when `p`, one of its tasks, is better than what runs there.
+/// Requests a switch on the CPU of `rq` if `p`, one of its tasks, has a better priority than the
+/// running task.
 #[inline(always)]
 pub fn check_preempt_curr<const COUNTS: bool>(rq: &RqLocked<COUNTS>, p: &TaskStruct) {
     let curr = rq.curr();
@@ -127,17 +128,17 @@ pub fn check_preempt_curr<const COUNTS: bool>(rq: &RqLocked<COUNTS>, p: &TaskStr
     }
 }
 
-/// Asks for a switch on the CPU of `rq`.
+/// Requests a switch on the CPU of `rq`.
 #[inline(never)]
 pub fn resched_curr<const COUNTS: bool>(rq: &RqLocked<COUNTS>) {
-    // SAFETY: the running task is live, and goes on running as long as the lock is held.
+    // SAFETY: the running task is live, and stays running as long as the lock is held.
     set_flag(unsafe { (*rq.curr()).thread_info() }, TIF_NEED_RESCHED);
     if rq.cpu != smp_processor_id() {
         smp_send_reschedule(rq.cpu);
     }
 }
 
-/// Makes `p`, if it runs on another CPU, enter the kernel there, and look at its flags on the way out.
+/// Makes `p`, if it runs on another CPU, enter the kernel there and check its flags on the way out.
 pub fn kick_process(p: &TaskStruct) {
     let _no_preempt = PreemptGuard::new();
     let cpu = p.cpu();
@@ -146,7 +147,7 @@ pub fn kick_process(p: &TaskStruct) {
     }
 }
 
-/// Stores the new task's number where clone(CLONE_CHILD_SETTID) asked for it.
+/// Stores the new task's number at the address that clone(CLONE_CHILD_SETTID) gave.
 pub fn set_child_tid() {
     let me = current();
     let address = me.set_child_tid.swap(0, Ordering::Relaxed);

@@ -279,7 +279,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "system_call_keeps_interrupts_off",
         takes_out: "interrupts on in a system call of a program that has them off",
         edits: &[
-            Edit { file: "src/arch/x86/entry/paths.rs", find: "    sti                                     # they are on, unless", replace: "    # they are on, unless" },
+            Edit { file: "src/arch/x86/entry/paths.rs", find: "    sti                                     # on already, unless", replace: "    # on already, unless" },
         ],
         red: Run::ring3_on_two_cpus("iopl", "after cli memory changes under another thread all the same"),
     },

@@ -98,7 +98,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "lazy_mmu_mode_not_entered_again",
         takes_out: "the lazy MMU mode of a task that comes back",
         edits: &[
-            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        enter_lazy(PARAVIRT_LAZY_MMU);\n    }\n}\n\n/// This CPU before", replace: "    }\n}\n\n/// This CPU before" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        enter_lazy(PARAVIRT_LAZY_MMU);\n    }\n}\n\n/// Returns this CPU's state before", replace: "    }\n}\n\n/// Returns this CPU's state before" },
         ],
         red: Run::selftest("paravirt_lazy_mmu_mode_waits_and_survives_a_switch").with("paravirt=batch"),
     },
@@ -106,7 +106,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "lazy_mmu_mode_not_left",
         takes_out: "the end of the lazy MMU mode at a switch",
         edits: &[
-            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        arch_leave_lazy_mmu_mode();\n        // SAFETY: by 1 prev is us", replace: "        // SAFETY: by 1 prev is us" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        arch_leave_lazy_mmu_mode();\n        // SAFETY: by 1 we are prev", replace: "        // SAFETY: by 1 we are prev" },
         ],
         red: Run::selftest("paravirt_lazy_mmu_mode_waits_and_survives_a_switch").with("paravirt=batch"),
     },

@@ -1,7 +1,7 @@
-//! `kcov_prepare_switch`, `kcov_finish_switch`: what a switch runs is nobody's coverage.
+//! `kcov_prepare_switch`, `kcov_finish_switch`: keep the code of the switch out of every task's
+//! coverage.
 //!
-//! Called in the switch: by prev before all other hooks, by the task that comes once the run-queue
-//! lock is released.
+//! The switch calls them: prev before all other hooks, next after the run-queue lock is released.
 //!
 //! Linux: 5.4 `include/linux/kcov.h`.
 
@@ -11,7 +11,7 @@ use crate::task::hooks::HOOK_KCOV;
 use crate::task::kcov::KCOV_IN_CTXSW;
 use crate::task::task_struct::TaskStruct;
 
-/// Nothing of `prev` is recorded from here on.
+/// Stops the recording of `prev`'s coverage.
 pub fn kcov_prepare_switch(prev: &TaskStruct) {
     if prev.hooks.contains(HOOK_KCOV) {
         let was = prev
@@ -25,7 +25,7 @@ pub fn kcov_prepare_switch(prev: &TaskStruct) {
     }
 }
 
-/// It is again.
+/// Resumes the recording of `curr`'s coverage, after [`kcov_prepare_switch`] has stopped it.
 pub fn kcov_finish_switch(curr: &TaskStruct) {
     if curr.hooks.contains(HOOK_KCOV) {
         curr.kcov_task

@@ -1,13 +1,14 @@
-//! Perf events: what happens to a task, counted for who asked by `perf_event_open`.
+//! Perf events: counts of the events of a task, for a caller of `perf_event_open`.
 //!
-//! An event belongs to the file that it was opened as, and to the context of the task that it counts
-//! for. When the task ends it leaves the context and keeps what it has counted. An event with
-//! `inherit` gets a child in each child of the task; what that counts goes to the one that was opened.
+//! An event belongs to its file and to the context of the task that it counts for. When the task
+//! ends, the event leaves the context and keeps its counts. An event with `inherit` gets a child
+//! event in each child of the task; the child's counts are added to the opened event.
 //!
 //! ```text
 //!   locks, outermost first:  children -> home -> (pi_lock -> run queue ->) the task's perf_events
 //! ```
-//! The switch calls the first two functions, run-queue lock held; all else is process context.
+//! The switch calls the first two functions with the run-queue lock held; everything else runs in
+//! process context.
 //!
 //! Linux: 5.4 `perf_event_task_sched_out`, `perf_event_task_sched_in`, `perf_event_init_task`,
 //! `perf_event_exit_task`.
@@ -29,36 +30,36 @@ use crate::task::perf_event_context::{Counts, Slot};
 use crate::task::state::PF_EXITING;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// One event.
+/// One perf event.
 pub struct PerfEvent {
-    /// Its number; that of the one that was opened, for who reads.
+    /// The event's number; readers of a child's counts see the number of the opened event.
     pub id: u64,
-    /// As it was asked for.
+    /// The attributes passed to `perf_event_open`.
     pub attr: PerfEventAttr,
     what: SwEvent,
     cpu: Option<u32>,
-    /// The event that was opened, if this one counts for it in a child.
+    /// The opened event, if this one counts for it in a child.
     parent: Weak<PerfEvent>,
     home: SpinLock<Home>,
     children: SpinLock<Children>,
     group: SpinLock<Group>,
 }
 
-/// Where it counts, or what it had counted in the end.
+/// The task that the event counts for, or its final counts.
 struct Home {
     task: Option<TaskRef>,
     at_end: Counts,
 }
 
-/// What counts for it in the children of its task.
+/// The event's children, which count for it in the children of its task.
 struct Children {
     events: Vec<Arc<PerfEvent>>,
-    /// Of children that have ended.
+    /// Counts of children that have ended.
     gone: Counts,
     is_closed: bool,
 }
 
-/// Its leader, if it has one, and whom it leads.
+/// The event's leader, if it has one, and the events that it leads.
 struct Group {
     leader: Weak<PerfEvent>,
     siblings: Vec<Weak<PerfEvent>>,
@@ -66,7 +67,7 @@ struct Group {
 
 static LAST_ID: AtomicU64 = AtomicU64::new(0);
 
-/// prev leaves this CPU.
+/// Stops counting for `prev`, which leaves this CPU.
 pub fn perf_event_task_sched_out(prev: &TaskStruct) {
     if prev.hooks.contains(HOOK_PERF_EVENTS) {
         let migrations = prev.nr_migrations.get();
@@ -74,7 +75,7 @@ pub fn perf_event_task_sched_out(prev: &TaskStruct) {
     }
 }
 
-/// `curr` has come onto this CPU.
+/// Starts counting for `curr`, which has come onto this CPU.
 pub fn perf_event_task_sched_in(curr: &TaskStruct) {
     if curr.hooks.contains(HOOK_PERF_EVENTS) {
         let migrations = curr.nr_migrations.get();
@@ -85,11 +86,12 @@ pub fn perf_event_task_sched_in(curr: &TaskStruct) {
 }
 
 impl PerfEvent {
-    /// Begins to count for `task`, on `cpu` only if there is one, in the group of `leader`.
+    /// Opens an event that counts for `task`, only on `cpu` if that is given, in the group of
+    /// `leader`.
     ///
     /// # Errors
-    /// ESRCH when the task is ending, ENOMEM, EINVAL for a leader that is another task's or CPU's,
-    /// or leads nothing; those of [`PerfEventAttr::event`].
+    /// ESRCH if the task is ending, ENOMEM, EINVAL for a leader that belongs to another task or CPU
+    /// or that cannot lead, and those of [`PerfEventAttr::event`].
     pub fn open(
         task: &TaskRef,
         attr: PerfEventAttr,
@@ -155,11 +157,11 @@ impl PerfEvent {
         Slot::new(event, self.id, leader, &self.attr, self.what, self.cpu)
     }
 
-    /// Puts it into the context of its task, which may run meanwhile, here or elsewhere.
+    /// Puts the event into the context of its task, which may be running, here or elsewhere.
     fn install(self: &Arc<Self>, task: &TaskRef, leader: u64) -> Result<(), Errno> {
         let slot = self.slot(leader);
         task.perf_events.lock().reserve()?;
-        // With this lock nobody switches to it or away from it.
+        // This lock prevents switches to the task and away from it.
         let locked = task_rq_lock(task);
         let runs = locked.rq.curr() == task.as_ptr();
         let cpu = runs.then(|| task.cpu());
@@ -173,7 +175,7 @@ impl PerfEvent {
         Ok(())
     }
 
-    /// What was counted so far, in children as well.
+    /// Returns the counts so far, including those of children.
     pub fn read(&self) -> Counts {
         let mut sum = self.read_own();
         let children = self.children.lock();
@@ -190,17 +192,17 @@ impl PerfEvent {
         home.task.as_ref().and_then(now).unwrap_or(home.at_end)
     }
 
-    /// Whether it counts time.
+    /// Returns whether the event counts time.
     pub fn is_clock(&self) -> bool {
         self.what.is_clock()
     }
 
-    /// Lets it count, or not; its children as well.
+    /// Enables or disables the event and its children.
     pub fn set_enabled(&self, enabled: bool) {
         self.for_each_child(|slot| slot.enabled = enabled);
     }
 
-    /// Begins at 0 again; what ended children have counted stays, as in Linux.
+    /// Resets the count to 0; the counts of ended children stay, as in Linux.
     pub fn reset(&self) {
         self.for_each_child(Slot::reset);
         let mut home = self.home.lock();
@@ -222,7 +224,7 @@ impl PerfEvent {
         }
     }
 
-    /// All events of its group, the leader first.
+    /// Returns all events of the group, the leader first.
     pub fn group(self: &Arc<Self>) -> Vec<Arc<Self>> {
         let leader = self.group.lock().leader.upgrade();
         let leader = leader.unwrap_or_else(|| self.clone());
@@ -236,7 +238,7 @@ impl PerfEvent {
         [leader].into_iter().chain(siblings).collect()
     }
 
-    /// Nobody has it open any more: it leaves its task, with its children.
+    /// Detaches the event and its children from their tasks, after the last close.
     pub fn release(self: &Arc<Self>) {
         let children = {
             let mut children = self.children.lock();
@@ -257,8 +259,8 @@ impl PerfEvent {
         self.end();
     }
 
-    /// Leaves the context of its task, and keeps what it has counted. If it is a child's, that goes
-    /// to the one that was opened, in one step for who reads.
+    /// Removes the event from the context of its task and keeps its counts. The counts of a child
+    /// are added to the opened event, in one step for readers.
     fn end(self: &Arc<Self>) {
         let parent = self.parent.upgrade();
         let mut children = parent.as_ref().map(|parent| parent.children.lock());
@@ -277,7 +279,7 @@ impl PerfEvent {
                 children.events.swap_remove(at)
             })
         });
-        // What may be the last reference goes when no lock is held.
+        // This may be the last reference, so it is dropped without a lock.
         drop(children);
         drop((slot, listed, task));
     }
@@ -292,7 +294,7 @@ fn remove(task: &TaskStruct, id: u64) -> Option<(Slot<Arc<PerfEvent>>, Counts)> 
     removed
 }
 
-/// Gives a new task, which has never run, children of the events that its parent hands down.
+/// Gives a new task, which has never run, children of its parent's inherited events.
 pub fn perf_event_init_task(me: Current, child: &TaskRef) {
     if !me.hooks.contains(HOOK_PERF_EVENTS) {
         return;
@@ -309,7 +311,7 @@ pub fn perf_event_init_task(me: Current, child: &TaskRef) {
         let (attr, parent) = (event.attr, Arc::downgrade(&opened));
         let new = Arc::new(PerfEvent::new(child, attr, event.what, event.cpu, parent));
         ids.push((slot.id, new.id));
-        // They come in the order of their numbers.
+        // The events are in the order of their numbers.
         let leader = ids.binary_search_by_key(&slot.leader, |(old, _)| *old);
         let mut its = new.slot(leader.map_or(new.id, |at| ids[at].1));
         (its.enabled, its.enable_on_exec) = (slot.enabled, slot.enable_on_exec);
@@ -324,15 +326,15 @@ pub fn perf_event_init_task(me: Current, child: &TaskRef) {
     }
 }
 
-/// The running task has executed a program.
+/// Enables the events of the running task that wait for exec, after it has executed a program.
 pub fn perf_event_enable_on_exec(me: Current) {
     if me.hooks.contains(HOOK_PERF_EVENTS) {
         me.perf_events.lock().exec(rdtsc());
     }
 }
 
-/// The running task ends, or may not be looked at any more: its events leave it, the last first, which
-/// nothing has to move for.
+/// Detaches the running task's events, when it ends or may no longer be observed. The last comes
+/// first, so that no other has to move.
 pub fn perf_event_exit_task(me: Current) {
     loop {
         let last = me

@@ -11,11 +11,11 @@ use crate::task::hooks::HOOK_PREEMPT_NOTIFIERS;
 use crate::task::preempt_notifier::PreemptNotifier;
 use crate::task::task_struct::TaskStruct;
 
-/// Has the running task's switches told to `notifier`.
+/// Calls `notifier` at each switch of the running task from now on.
 ///
 /// # Safety
-/// 1. `notifier` stays where it is, and nobody else writes it, until it is unregistered by the same
-///    task. 2. It is on no list.
+/// 1. `notifier` stays where it is, and nothing else writes it, until the same task unregisters it.
+///    2. It is on no list.
 pub unsafe fn preempt_notifier_register(notifier: *mut PreemptNotifier) {
     let _no_preempt = PreemptGuard::new();
     let me = current();
@@ -27,10 +27,10 @@ pub unsafe fn preempt_notifier_register(notifier: *mut PreemptNotifier) {
     me.hooks.insert(HOOK_PREEMPT_NOTIFIERS);
 }
 
-/// Takes `notifier` off the running task's list; nothing happens if it is not there.
+/// Takes `notifier` off the running task's list, if it is there.
 ///
 /// # Safety
-/// 1. What is on the list was registered by [`preempt_notifier_register`] and is still live.
+/// 1. Every notifier on the list was registered by [`preempt_notifier_register`] and is still live.
 pub unsafe fn preempt_notifier_unregister(notifier: *const PreemptNotifier) {
     let _no_preempt = PreemptGuard::new();
     let me = current();
@@ -50,7 +50,7 @@ pub unsafe fn preempt_notifier_unregister(notifier: *const PreemptNotifier) {
     }
 }
 
-/// prev leaves this CPU to next.
+/// Tells the notifiers of `prev` that it leaves this CPU to `next`.
 ///
 /// # Safety
 /// 1. `prev` is the running task, and is being switched away from.
@@ -63,7 +63,7 @@ pub unsafe fn fire_sched_out_preempt_notifiers(prev: &TaskStruct, next: &TaskStr
     }
 }
 
-/// `curr` has come onto this CPU.
+/// Tells the notifiers of `curr` that it has come onto this CPU.
 ///
 /// # Safety
 /// 1. `curr` is the running task, at the end of the switch to it.
@@ -74,12 +74,12 @@ pub unsafe fn fire_sched_in_preempt_notifiers(curr: &TaskStruct) {
 }
 
 /// # Safety
-/// 1. `task` is in a switch, and so changes nothing of its list.
+/// 1. `task` is in a switch, and so does not change its list.
 unsafe fn for_each(task: &TaskStruct, call: impl Fn(&PreemptNotifier)) {
     if !task.hooks.contains(HOOK_PREEMPT_NOTIFIERS) {
         return;
     }
-    // SAFETY: by 1; what is registered is live, as `preempt_notifier_register` demands.
+    // SAFETY: by 1; registered notifiers are live, as `preempt_notifier_register` requires.
     unsafe {
         let mut notifier = *task.preempt_notifiers.get();
         while !notifier.is_null() {

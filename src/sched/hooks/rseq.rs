@@ -1,7 +1,8 @@
 //! `rseq_preempt`, `rseq_migrate`: a thread with a restartable sequence leaves its CPU.
 //!
-//! Called in the switch, and by who gives a task to another CPU, run-queue lock held. All that is
-//! done here is to note it: the thread itself looks at its section on the way back to ring 3.
+//! The switch calls these, and so does the code that moves a task to another CPU, run-queue lock
+//! held. They only note the event: the thread itself looks at its section on the way back to ring
+//! 3.
 //!
 //! Linux: 5.4 `include/linux/sched.h` (`rseq_preempt`, `rseq_migrate`, `rseq_set_notify_resume`).
 
@@ -12,13 +13,14 @@ use crate::task::hooks::HOOK_RSEQ;
 use crate::task::rseq::{RSEQ_EVENT_MIGRATE, RSEQ_EVENT_PREEMPT};
 use crate::task::task_struct::TaskStruct;
 
-/// `prev` leaves its CPU, of its own will or not.
+/// Notes that `prev` leaves its CPU, preempted or not.
 #[inline(always)]
 pub fn rseq_preempt(prev: &TaskStruct) {
     note(prev, RSEQ_EVENT_PREEMPT);
 }
 
-/// `p` will go on on another CPU, or begins as a copy of a thread that may have run on another.
+/// Notes that `p` will continue on another CPU, or is a copy of a thread that may have run on
+/// another.
 pub fn rseq_migrate(p: &TaskStruct) {
     note(p, RSEQ_EVENT_MIGRATE);
 }

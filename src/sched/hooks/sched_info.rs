@@ -14,12 +14,14 @@ use crate::task::sched_info::SchedInfo;
 use crate::task::state::TASK_RUNNING;
 use crate::task::task_struct::TaskStruct;
 
-/// Turns accounting on for every task that is made from now on. At boot, before the first.
+/// Turns accounting on for every task that is created from now on. Called at boot, before the
+/// first.
 pub fn force_schedstat_enabled() {
     add_hook_of_new_tasks(HOOK_SCHED_INFO);
 }
 
-/// prev departs and next arrives. The idle task's own time is kept as well, so that all adds up.
+/// Accounts for the departure of `prev` and the arrival of `next`. The idle task's time is kept
+/// too, so the sum is complete.
 ///
 /// # Safety
 /// 1. The lock of the run queue of both is held.
@@ -37,7 +39,7 @@ pub unsafe fn sched_info_switch(prev: &TaskStruct, next: &TaskStruct) {
     }
 }
 
-/// `p` becomes runnable.
+/// Notes that `p` becomes runnable.
 ///
 /// # Safety
 /// 1. The lock of its run queue is held.
@@ -47,7 +49,7 @@ pub unsafe fn sched_info_queued(p: &TaskStruct) {
     unsafe { (*p.sched_info.get()).queued(rdtsc()) };
 }
 
-/// What is known of `p` now, with the time since its last arrival if it runs.
+/// Returns the present accounts of `p`, including the time since its last arrival if it runs.
 pub fn sched_info_of(p: &TaskStruct) -> SchedInfo {
     let _locked = task_rq_lock(p);
     // SAFETY: the lock is held.

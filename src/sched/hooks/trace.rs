@@ -1,7 +1,7 @@
-//! What of the scheduler and of processes goes into the trace. With `trace=on`.
+//! Trace events of the scheduler and of processes, with `trace=on`.
 //!
-//! Called where it happens, with whatever locks are held there. That a task is traced is a bit of its
-//! `hooks`, which all have or none.
+//! The code that causes an event calls these, with any locks held. A bit in a task's `hooks` says
+//! that it is traced; all tasks have it or none.
 //!
 //! Linux: 5.4 `include/trace/events/sched.h`; `tracing_mark_write`.
 
@@ -14,7 +14,7 @@ use crate::task::task_struct::TaskStruct;
 use crate::trace::record::{Event, STATE_PREEMPTED, TEXT_BYTES, Woken};
 use crate::trace::rings;
 
-/// Traces every task that is made from now on. At boot, before the first.
+/// Traces every task that is created from now on. Called at boot, before the first.
 pub fn trace_all_tasks() {
     add_hook_of_new_tasks(HOOK_TRACE);
 }
@@ -23,14 +23,14 @@ fn is_traced(p: &TaskStruct) -> bool {
     p.hooks.contains(HOOK_TRACE)
 }
 
-/// An event that the running task causes.
+/// Records an event that the running task causes.
 fn event(event: Event) {
     let me = current();
     rings::event(me.pid(), me.comm.get().0, event);
 }
 
 fn prio(p: &TaskStruct) -> u32 {
-    // SAFETY: a word of a live task, only shown: who changes it meanwhile may or may not be seen.
+    // SAFETY: a word of a live task, only shown: a concurrent change may or may not be seen.
     unsafe { (&raw const (*p.se.get()).prio).read_volatile() }
 }
 
@@ -43,14 +43,14 @@ fn woken(p: &TaskStruct) -> Woken {
     }
 }
 
-/// The CPU goes from `prev`, which runs, to `next`.
+/// Records the switch from `prev`, which runs, to `next`.
 #[inline(never)]
 pub fn trace_sched_switch(prev: &TaskStruct, next: &TaskStruct) {
     if !is_traced(prev) {
         return;
     }
     let state = prev.state.get();
-    // A preempted task runs on, whatever it had meant to do.
+    // A preempted task stays runnable, whatever state it has set.
     let prev_state = match preempt_count() & PREEMPT_ACTIVE != 0 {
         true => TASK_RUNNING | STATE_PREEMPTED,
         false => state,
@@ -64,14 +64,14 @@ pub fn trace_sched_switch(prev: &TaskStruct, next: &TaskStruct) {
     });
 }
 
-/// `p` is being woken, wherever it will run.
+/// Records that `p` is being woken, wherever it will run.
 #[cold]
 #[inline(never)]
 pub fn trace_sched_waking(p: &TaskStruct) {
     event(Event::SchedWaking(woken(p)));
 }
 
-/// `p` is new, and `target_cpu` will be its first.
+/// Records that `p` is new and will first run on `target_cpu`.
 pub fn trace_sched_wakeup_new(p: &TaskStruct, target_cpu: u32) {
     if is_traced(p) {
         event(Event::SchedWakeupNew(Woken {
@@ -81,7 +81,7 @@ pub fn trace_sched_wakeup_new(p: &TaskStruct, target_cpu: u32) {
     }
 }
 
-/// `p` goes to another CPU; it still says that it is on the old one.
+/// Records that `p` moves to `dest_cpu`, while its own CPU number is still the old one.
 pub fn trace_sched_migrate_task(p: &TaskStruct, dest_cpu: u32) {
     if is_traced(p) {
         event(Event::SchedMigrateTask {
@@ -94,7 +94,7 @@ pub fn trace_sched_migrate_task(p: &TaskStruct, dest_cpu: u32) {
     }
 }
 
-/// The running task has made `child`.
+/// Records that the running task has created `child`.
 pub fn trace_sched_process_fork(child: &TaskStruct) {
     if is_traced(child) {
         event(Event::SchedProcessFork {
@@ -104,7 +104,7 @@ pub fn trace_sched_process_fork(child: &TaskStruct) {
     }
 }
 
-/// The running task, which had the number `old_pid`, runs the program `path` now.
+/// Records that the running task, which had the number `old_pid`, now runs the program `path`.
 pub fn trace_sched_process_exec(path: &[u8], old_pid: i32) {
     if is_traced(&current()) {
         let (filename, _) = text(path);
@@ -112,7 +112,7 @@ pub fn trace_sched_process_exec(path: &[u8], old_pid: i32) {
     }
 }
 
-/// The running task ends.
+/// Records that the running task ends.
 pub fn trace_sched_process_exit() {
     let me = current();
     if is_traced(&me) {
@@ -120,13 +120,13 @@ pub fn trace_sched_process_exit() {
     }
 }
 
-/// `bytes`, said by the running task.
+/// Records `bytes`, which the running task has written to the trace.
 pub fn trace_print(bytes: &[u8]) {
     let me = current();
     if !is_traced(&me) {
         return;
     }
-    // In one piece, as far as this CPU goes.
+    // No other record of this CPU comes between the pieces.
     let _irq = crate::sync::IrqGuard::new();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -137,7 +137,7 @@ pub fn trace_print(bytes: &[u8]) {
     }
 }
 
-/// What fits into one record, and how much that is.
+/// Returns the part of `bytes` that fits into one record, and its length.
 fn text(bytes: &[u8]) -> ([u8; TEXT_BYTES], usize) {
     let mut text = [0; TEXT_BYTES];
     let count = bytes.len().min(TEXT_BYTES);

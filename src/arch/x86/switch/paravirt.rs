@@ -273,7 +273,8 @@ impl Updates for Batch {
 
 // ------------------------------------------------------------ page-table entries
 
-/// Makes [`set_pte`] note its updates from now on. A switch with preemption on handles the mode.
+/// Makes [`set_pte`] note its updates from now on. Preemption is off, or the switch leaves the mode
+/// and enters it again.
 pub fn arch_enter_lazy_mmu_mode() {
     if is_batching() {
         enter_lazy(PARAVIRT_LAZY_MMU);
