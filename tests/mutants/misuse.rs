@@ -11,7 +11,7 @@ pub const MISUSE: &[Mutant] = &[
         name: "misuse_stale_prev",
         takes_out: "that prev is given away to the switch",
         edits: &[
-            Edit { file: "src/sched/context_switch.rs", find: "    // We are whoever called this when it left;", replace: "    let _ = prev.pid();\n    // We are whoever called this when it left;" },
+            Edit { file: "src/sched/context_switch.rs", find: "    // We are the task that made this call;", replace: "    let _ = prev.pid();\n    // We are the task that made this call;" },
         ],
         red: Run::refused("E0382"),
     },
@@ -20,7 +20,7 @@ pub const MISUSE: &[Mutant] = &[
         takes_out: "that nothing borrowed of prev outlives the switch",
         edits: &[
             Edit { file: "src/sched/context_switch.rs", find: "    prepare_lock_switch(rq);\n", replace: "    let borrowed: &TaskStruct = &prev;\n    prepare_lock_switch(rq);\n" },
-            Edit { file: "src/sched/context_switch.rs", find: "    // We are whoever called this when it left;", replace: "    let _ = borrowed.pid();\n    // We are whoever called this when it left;" },
+            Edit { file: "src/sched/context_switch.rs", find: "    // We are the task that made this call;", replace: "    let _ = borrowed.pid();\n    // We are the task that made this call;" },
         ],
         red: Run::refused("E0505"),
     },
@@ -28,7 +28,7 @@ pub const MISUSE: &[Mutant] = &[
         name: "misuse_stale_next",
         takes_out: "that next is given away to the switch",
         edits: &[
-            Edit { file: "src/sched/context_switch.rs", find: "    // We are whoever called this when it left;", replace: "    let _ = next.pid();\n    // We are whoever called this when it left;" },
+            Edit { file: "src/sched/context_switch.rs", find: "    // We are the task that made this call;", replace: "    let _ = next.pid();\n    // We are the task that made this call;" },
         ],
         red: Run::refused("E0382"),
     },
@@ -36,7 +36,7 @@ pub const MISUSE: &[Mutant] = &[
         name: "misuse_stale_run_queue",
         takes_out: "that the run queue's lock is handed over",
         edits: &[
-            Edit { file: "src/sched/context_switch.rs", find: "    // We are whoever called this when it left;", replace: "    drop(rq);\n    // We are whoever called this when it left;" },
+            Edit { file: "src/sched/context_switch.rs", find: "    // We are the task that made this call;", replace: "    drop(rq);\n    // We are the task that made this call;" },
         ],
         red: Run::refused("E0382"),
     },
@@ -52,7 +52,7 @@ pub const MISUSE: &[Mutant] = &[
         name: "misuse_lock_sent_to_another_cpu",
         takes_out: "that a held lock stays on its CPU",
         edits: &[
-            Edit { file: "src/sched/rq.rs", find: "/// Takes the locks of two run queues,", replace: "fn _is_send<T: Send>() {}\nconst _: fn() = _is_send::<RqLocked>;\n\n/// Takes the locks of two run queues," },
+            Edit { file: "src/sched/rq.rs", find: "/// Takes the locks of two different run queues,", replace: "fn _is_send<T: Send>() {}\nconst _: fn() = _is_send::<RqLocked>;\n\n/// Takes the locks of two different run queues," },
         ],
         red: Run::refused("E0277"),
     },

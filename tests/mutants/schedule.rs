@@ -25,7 +25,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "borrowed_mm_not_handed_over",
         takes_out: "active_mm of next, kernel to kernel",
         edits: &[
-            Edit { file: "src/sched/context_switch.rs", find: "            n.active_mm.store(oldmm, Ordering::Relaxed);\n            // SAFETY: the count that prev", replace: "            // SAFETY: the count that prev" },
+            Edit { file: "src/sched/context_switch.rs", find: "            n.active_mm.store(oldmm, Ordering::Relaxed);\n            // SAFETY: prev's reference to it", replace: "            // SAFETY: prev's reference to it" },
         ],
         red: Run::selftest("kernel_to_kernel_counts"),
     },
