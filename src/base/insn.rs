@@ -8,10 +8,6 @@
 
 use core::arch::asm;
 
-use x86::{controlregs, msr};
-
-pub use x86::io::{inb, inl, inw, outb, outl, outw};
-
 /// MSR: code selector of `sysenter`, from which the other selectors follow.
 pub const MSR_IA32_SYSENTER_CS: u32 = 0x174;
 /// MSR: esp after `sysenter`.
@@ -142,8 +138,10 @@ pub fn sgdt() -> DescPtr {
 /// Returns the value of CR0.
 #[inline(always)]
 pub fn read_cr0() -> u32 {
+    let value: u32;
     // SAFETY: ring 0; only reads.
-    unsafe { controlregs::cr0() }.bits() as u32
+    unsafe { asm!("mov {}, cr0", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
 }
 
 /// Loads CR0.
@@ -159,15 +157,19 @@ pub unsafe fn write_cr0(value: u32) {
 /// Returns CR2: the linear address of the last page fault.
 #[inline(always)]
 pub fn read_cr2() -> u32 {
+    let value: u32;
     // SAFETY: ring 0; only reads.
-    unsafe { controlregs::cr2() as u32 }
+    unsafe { asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
 }
 
 /// Returns CR3: the physical address of the page directory, and its flags.
 #[inline(always)]
 pub fn read_cr3() -> u32 {
+    let value: u32;
     // SAFETY: ring 0; only reads.
-    unsafe { controlregs::cr3() as u32 }
+    unsafe { asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
 }
 
 /// Loads CR3, which flushes all translations that are not global.
@@ -228,8 +230,10 @@ pub fn invlpg(address: usize) {
 /// The CPU has the register; otherwise it raises #GP.
 #[inline(always)]
 pub unsafe fn rdmsr(register: u32) -> u64 {
+    let (low, high): (u32, u32);
     // SAFETY: the caller's duty.
-    unsafe { msr::rdmsr(register) }
+    unsafe { asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nostack)) };
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// Writes a model-specific register.
@@ -238,8 +242,9 @@ pub unsafe fn rdmsr(register: u32) -> u64 {
 /// The CPU has the register, and the caller answers for the effect of the value.
 #[inline(always)]
 pub unsafe fn wrmsr(register: u32, value: u64) {
-    // SAFETY: the caller's duty.
-    unsafe { msr::wrmsr(register, value) }
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    // SAFETY: the caller's duty. Memory is a clobber.
+    unsafe { asm!("wrmsr", in("ecx") register, in("eax") low, in("edx") high, options(nostack)) };
 }
 
 /// Returns the time-stamp counter.

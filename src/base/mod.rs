@@ -9,6 +9,7 @@
 //! - `upward`: the calls from a room to a room above it
 //! - [`flags`]: a word of flags of one kind
 //! - `insn`: one wrapper for each privileged instruction
+//! - `port`: I/O ports
 //! - `bitops`: bits of a word that several processors change
 //! - `percpu`: the per-CPU area behind `%fs`
 
@@ -23,6 +24,8 @@ pub mod insn;
 pub mod layout;
 #[cfg(target_os = "none")]
 pub mod percpu;
+#[cfg(target_os = "none")]
+pub mod port;
 pub mod pt_regs;
 pub mod thread_info;
 #[cfg(target_os = "none")]

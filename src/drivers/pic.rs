@@ -6,7 +6,7 @@
 //! Book: ch. 4, "IRQs and Interrupts".
 //! Linux: 2.6.38 `i8259.c`.
 
-use crate::base::insn::{inb, outb};
+use crate::base::port::{inb, outb};
 use crate::sync::{IrqSpinLock, LockClass};
 
 /// Vector of line 0.

@@ -4,7 +4,7 @@
 //! Book: ch. 6, "Programmable Interval Timer (PIT)".
 //! Linux: 2.6.38 `i8253.c`, `HZ`.
 
-use crate::base::insn::outb;
+use crate::base::port::outb;
 
 /// Input clock of every channel, in Hz.
 pub const PIT_HZ: u32 = 1_193_182;

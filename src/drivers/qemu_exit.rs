@@ -6,7 +6,7 @@
 use super::{pic, serial};
 use crate::base::exit_value::ExitValue;
 use crate::base::insn;
-use crate::base::insn::outl;
+use crate::base::port::outl;
 use crate::trace::rings;
 
 /// I/O port of the device (`iobase=0xf4,iosize=4`).

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::base::insn::{inb, outb};
+use crate::base::port::{inb, outb};
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::rtc::{RtcTime, STATUS_A, STATUS_B, UPDATE_IN_PROGRESS};
 

@@ -8,7 +8,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::base::insn::{inb, outb, rdtsc};
+use crate::base::insn::rdtsc;
+use crate::base::port::{inb, outb};
 use crate::drivers::pit;
 use crate::sync::IrqGuard;
 

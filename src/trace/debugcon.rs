@@ -3,7 +3,8 @@
 //! Called with the lock of the trace's output held.
 
 use super::record::{RECORD_BYTES, RECORD_WORDS};
-use crate::base::insn::{inb, outsb};
+use crate::base::insn::outsb;
+use crate::base::port::inb;
 
 /// The port; reading it gives the same number where there is such a console.
 const PORT: u16 = 0xe9;
