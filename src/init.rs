@@ -44,6 +44,7 @@ use crate::sched::trace_thread::trace_thread;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, rq, smp_init};
 use crate::selftest::{self, stress::Storm};
+use crate::sync::irqsoff;
 use crate::tour;
 use crate::trace::rings;
 
@@ -223,6 +224,7 @@ fn start_console() {
 extern "C" fn kernel_init(_: u32) -> i32 {
     let cmdline = CMDLINE.get().cloned().unwrap_or_default();
     smp_init(cmdline.max_cpus);
+    irqsoff::start();
     match cmdline.job {
         Job::Init => run_init_process(&cmdline),
         Job::Tour => tour::run(),

@@ -70,6 +70,18 @@ const CHUNK: u32 = PIPE_CAPACITY as u32;
 const PIPE_MAX_SIZE: u32 = 1 << 20;
 
 impl Pipe {
+    /// Wakes all readers that wait, and releases the lock.
+    #[inline(always)]
+    fn wake_readers(&self, state: SpinLockGuard<'_, State>) {
+        WaitList::wake_up(&self.state, state, |state| &mut state.not_empty);
+    }
+
+    /// Wakes all writers that wait, and releases the lock.
+    #[inline(always)]
+    fn wake_writers(&self, state: SpinLockGuard<'_, State>) {
+        WaitList::wake_up(&self.state, state, |state| &mut state.not_full);
+    }
+
     /// Gives the ring a buffer of `size` bytes. ENOMEM.
     #[cold]
     fn give_buffer(&self, size: usize) -> Result<(), Errno> {
@@ -99,7 +111,7 @@ impl Pipe {
         loop {
             let mut state = self.state.lock();
             let Some(smaller) = state.ring.set_capacity(size as usize)? else {
-                state.not_full.wake_up();
+                self.wake_writers(state);
                 return Ok(size);
             };
             drop(state);
@@ -165,7 +177,7 @@ impl PipeReader {
                 let taken = bytes.len();
                 if copy_to_user(to, bytes).is_ok() {
                     state.ring.consume(taken);
-                    state.not_full.wake_up();
+                    self.0.wake_writers(state);
                     return Ok(taken as u32);
                 }
             }
@@ -188,7 +200,7 @@ impl PipeReader {
         let taken = (count as usize).min(state.ring.len()) as u32;
         if state.give(to, taken).is_ok() {
             state.ring.consume(taken as usize);
-            state.not_full.wake_up();
+            self.0.wake_writers(state);
             return Ok(Some(taken));
         }
         drop(state);
@@ -230,7 +242,7 @@ impl PipeWriter {
             && copy_from_user(room, from).is_ok()
         {
             state.ring.commit(count as usize);
-            state.not_empty.wake_up();
+            self.0.wake_readers(state);
             return Ok(count);
         }
         drop(state);
@@ -279,7 +291,7 @@ impl PipeWriter {
                 self.0.give_buffer(size)?;
             } else if state.take(from, bytes).is_ok() {
                 state.ring.commit(bytes as usize);
-                state.not_empty.wake_up();
+                self.0.wake_readers(state);
                 return Ok(bytes);
             } else {
                 drop(state);
@@ -317,7 +329,7 @@ impl Drop for PipeReader {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.readers = state.readers.saturating_sub(1);
-        state.not_full.wake_up();
+        self.0.wake_writers(state);
     }
 }
 
@@ -325,6 +337,6 @@ impl Drop for PipeWriter {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.writers = state.writers.saturating_sub(1);
-        state.not_empty.wake_up();
+        self.0.wake_readers(state);
     }
 }

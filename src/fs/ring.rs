@@ -106,7 +106,8 @@ impl Ring {
     /// Bytes of the buffer that hold nothing.
     #[inline(always)]
     fn unused(&self) -> usize {
-        self.bytes.len().saturating_sub(self.length)
+        debug_assert!(self.length <= self.bytes.len());
+        self.bytes.len().wrapping_sub(self.length)
     }
 
     /// Index in the buffer of the byte `offset` behind its start.

@@ -93,8 +93,16 @@ pub fn interrupt() {
             send_to_foreground(number);
         }
     }
-    READERS.wake_up();
-    WRITERS.wake_up();
+    // One of each, since this is an interrupt: it wakes the next if there is something for that one, too.
+    READERS.wake_up_one();
+    WRITERS.wake_up_one();
+}
+
+/// Called by a reader that has what it wanted, or wants nothing more.
+fn pass_on_input() {
+    if DISCIPLINE.lock().has_input() {
+        READERS.wake_up_one();
+    }
 }
 
 /// Has `process::tty_signal` send a signal to the foreground process group.
@@ -107,6 +115,12 @@ fn send_to_foreground(signal: u32) {
 /// ask for. EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
 #[inline(never)]
 pub fn n_tty_read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
+    let read = read_input(to, count, nonblocking);
+    pass_on_input();
+    read
+}
+
+fn read_input(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
     let (canonical, min, time_ticks) = {
         let tty = DISCIPLINE.lock();
         let (min, tenths) = tty.min_and_time();
@@ -200,6 +214,13 @@ pub fn write(from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
 
 /// Puts `bytes` out, once the output is not stopped. EAGAIN (if `nonblocking`), ERESTARTSYS.
 fn put(bytes: &[u8], nonblocking: bool) -> Result<(), Errno> {
+    let put = put_once_it_flows(bytes, nonblocking);
+    // The next one, if this was woken: whether or not it has written.
+    WRITERS.wake_up_one();
+    put
+}
+
+fn put_once_it_flows(bytes: &[u8], nonblocking: bool) -> Result<(), Errno> {
     loop {
         let mut tty = DISCIPLINE.lock();
         if !tty.is_stopped() {

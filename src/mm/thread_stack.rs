@@ -23,8 +23,8 @@ use crate::sync::{IrqSpinLock, LockClass};
 
 /// Where the slots begin.
 pub const STACK_AREA: u32 = 0xf000_0000;
-/// Where they may end: room for 8192 of them.
-const STACK_AREA_END: u32 = 0xf800_0000;
+/// Where they may end: room for 15,360 of them.
+const STACK_AREA_END: u32 = 0xff00_0000;
 const SLOT: u32 = 2 * THREAD_SIZE as u32;
 
 struct Pool {

@@ -23,6 +23,7 @@ use arrayvec::ArrayVec;
 
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::put_user;
+use crate::arch::x86::irq::irqsoff_report::irqsoff_report;
 use crate::arch::x86::switch::copy_thread::exit_thread;
 use crate::arch::x86::switch::math_state::exit_fpu;
 use crate::arch::x86::switch::mmu_context::enter_lazy_tlb;
@@ -94,6 +95,7 @@ provides_upward!(exit_from_vm86);
 /// The first process has ended, and with it the system.
 fn init_exits(code: i32) -> ! {
     use crate::base::exit_value::ExitValue;
+    irqsoff_report();
     if code == 0 {
         log::info!("init: exited with status 0");
         crate::drivers::exit(ExitValue::Success);

@@ -1,12 +1,16 @@
 //! The interval timer of a process: SIGALRM after a time, once or again and again.
 //!
-//! Set by `alarm` and `setitimer`, ends in the timer interrupt. It survives exec; a forked process
-//! has none.
+//! With an interval it rests while its signal waits, and goes on when the signal is taken: however short
+//! the interval, it costs one interrupt for each signal that the program takes. If SIGALRM has no effect,
+//! the timer therefore stops, as in Linux.
+//!
+//! Set by `alarm` and `setitimer`, ends in the timer interrupt, goes on in `dequeue_signal`. It survives
+//! exec; a forked process has none.
 //!
 //! Book: ch. 6, "The setitimer() and alarm() System Calls". Linux: 2.6.38 `kernel/itimer.c`,
-//! `it_real_fn`.
+//! `it_real_fn`, `dequeue_signal`.
 
-use super::posix_timer::exit_posix_timers;
+use super::posix_timer::{exit_posix_timers, forward};
 use super::siginfo::SigInfo;
 use super::signal::send_to_process;
 use super::sigset::SIGALRM;
@@ -19,7 +23,10 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 /// ITIMER_REAL of a process.
 #[derive(Debug, Default)]
 pub struct ItReal {
+    /// The interrupt that ends it; none while its signal waits.
     timer: Option<TimerKey>,
+    /// When it ended last, in microseconds since boot.
+    ended_us: u64,
     /// From one signal to the next in microseconds; 0: there is only one.
     incr_us: u64,
 }
@@ -56,12 +63,16 @@ pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
         let mut it = me.signal.real_timer.lock();
         let old = it.value();
         let was = it.timer.take().map(del_timer);
-        it.incr_us = new.interval_us;
+        // None to come means none at all, not one after the signal that waits.
+        it.incr_us = match new.value_us {
+            0 => 0,
+            _ => new.interval_us,
+        };
         if new.value_us != 0
             && let Some(leader) = leader
         {
             let expires_us = since_boot_us().saturating_add(new.value_us);
-            it.timer = Some(add_timer(expires_us, leader, it_real_fn));
+            it.timer = Some(add_timer(expires_us, leader, 0, it_real_fn));
         }
         (old, was)
     };
@@ -75,7 +86,7 @@ pub fn move_itimer(me: Current) {
     let was = {
         let mut it = me.signal.real_timer.lock();
         it.timer.zip(leader).and_then(|(key, leader)| {
-            it.timer = Some(add_timer(key.expires_us, leader, it_real_fn));
+            it.timer = Some(add_timer(key.expires_us, leader, 0, it_real_fn));
             del_timer(key)
         })
     };
@@ -89,16 +100,18 @@ pub fn exit_itimers(task: &TaskStruct) {
     exit_posix_timers(&task.signal);
 }
 
-/// When a timer that has ended does so again, if it has an interval. What was missed is not made up
-/// for.
-pub fn next_expiry_us(ended: TimerKey, incr_us: u64) -> Option<u64> {
-    let late_us = since_boot_us().saturating_sub(ended.expires_us);
-    let intervals = late_us.checked_div(incr_us)?.saturating_add(1);
-    Some(
-        ended
-            .expires_us
-            .saturating_add(intervals.saturating_mul(incr_us)),
-    )
+/// The running task has taken SIGALRM from what waits for its process: the timer goes on if it has an
+/// interval. Intervals that went by meanwhile are left out.
+pub fn restart_itimer(me: Current) {
+    let leader = find_task_by_pid(me.tgid);
+    let mut it = me.signal.real_timer.lock();
+    if it.timer.is_some() {
+        return;
+    }
+    let next = forward(it.ended_us as i64, since_boot_us() as i64, it.incr_us);
+    it.timer = next
+        .zip(leader)
+        .map(|((next_us, _), leader)| add_timer(next_us.max(0) as u64, leader, 0, it_real_fn));
 }
 
 fn it_real_fn(leader: &TaskRef, ended: TimerKey) {
@@ -107,8 +120,7 @@ fn it_real_fn(leader: &TaskRef, ended: TimerKey) {
         if it.timer != Some(ended) {
             return; // set anew while we were on the way
         }
-        let next_us = next_expiry_us(ended, it.incr_us);
-        it.timer = next_us.map(|at| add_timer(at, leader.clone(), it_real_fn));
+        (it.timer, it.ended_us) = (None, ended.expires_us);
     }
     let info = SigInfo::kernel(SIGALRM);
     // Only real-time signals are refused.

@@ -2,10 +2,10 @@
 //! Task numbers, and the lists of the tasks that share one: from a number to its task, its threads, its
 //! process group, its session and its children, without a look at any other task.
 //!
-//! A number is in use as long as a task has it, or a list has it as its head: a process group and a
-//! session outlive their leader. Numbers lie in leaves of 32 that come and go with their first and last
-//! number. A list is a chain of numbers in the order in which their tasks came, so that putting one on and
-//! taking one off costs the same however long the list is.
+//! A number is in use as long as a task has it, or a list has it as its head: a process group and a session
+//! outlive their leader. Numbers lie in leaves of 32 that come and go with their first and last number; the
+//! leaf that went last is kept for the next. A list is a chain of numbers in the order in which their tasks
+//! came: putting one on and taking one off costs the same however long the list is.
 //!
 //! A walk of a list that may be long is taken in pieces, with the lock of the table released in between. Its
 //! place is kept here, as a cursor, and moves on when the task that it points at leaves the list.
@@ -16,9 +16,8 @@
 //! Linux: 2.6.38 `struct pid`, `attach_pid`, `do_each_pid_task`.
 
 extern crate alloc;
-use alloc::vec::Vec;
-
 use crate::base::errno::Errno;
+use alloc::vec::Vec;
 
 /// Highest task number plus one (Linux: PID_MAX_DEFAULT).
 pub const PID_MAX: i32 = 0x8000;
@@ -135,6 +134,8 @@ pub struct Pids<T> {
     /// A bit for each number in use (Linux: `pidmap`).
     pidmap: [u32; LEAVES],
     leaves: [Vec<Pid<T>>; LEAVES],
+    /// A leaf of which no number is in use, or nothing: whoever forks and waits in a loop makes none.
+    spare: Vec<Pid<T>>,
     last_pid: i32,
     tasks: usize,
     /// Process groups to be looked at: the first and the last; 0: none.
@@ -151,6 +152,7 @@ impl<T> Pids<T> {
         Self {
             pidmap,
             leaves: [const { Vec::new() }; LEAVES],
+            spare: Vec::new(),
             last_pid: 0,
             tasks: 0,
             queue: Head { first: 0, last: 0 },
@@ -194,6 +196,9 @@ impl<T> Pids<T> {
 
     fn make_leaf(&mut self, leaf: usize) -> Result<(), Errno> {
         let leaf = &mut self.leaves[leaf];
+        if leaf.is_empty() {
+            core::mem::swap(leaf, &mut self.spare);
+        }
         if leaf.is_empty() {
             leaf.try_reserve_exact(LEAF).map_err(|_| Errno::EAGAIN)?;
             leaf.extend((0..LEAF).map(|_| Pid::new()));
@@ -279,7 +284,7 @@ impl<T> Pids<T> {
         let used = &mut self.pidmap[number / LEAF];
         *used &= !bit(number);
         if *used == 0 {
-            self.leaves[number / LEAF] = Vec::new();
+            self.spare = core::mem::take(&mut self.leaves[number / LEAF]);
         }
     }
 
@@ -334,7 +339,9 @@ impl<T> Pids<T> {
                 }
             }
         }
-        self.free_pid(head);
+        if (next, prev) == (0, 0) {
+            self.free_pid(head);
+        }
     }
 
     /// The number at the head of the list of this kind that the task is on.

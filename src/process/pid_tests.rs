@@ -220,3 +220,39 @@ fn groups_wait_once_and_in_order() {
     assert_eq!(pids.next_queued_pgrp(), None);
     assert_eq!(pids.pidmap[0], 0b1011, "2 is free");
 }
+
+#[test]
+fn a_leaf_that_comes_again_is_as_new() {
+    let mut pids = table(1);
+    // All that a number of its leaf can be: a task, a head, a neighbour on a list, a group in the queue.
+    for round in 0..3 {
+        let (a, b) = (40 + 64 * round, 41 + 64 * round);
+        for pid in [a, b] {
+            pids.last_pid = pid - 1;
+            assert_eq!(pids.alloc_pid(), Ok(pid));
+            let leaf = &pids.leaves[pid as usize / LEAF];
+            assert_eq!(
+                leaf.iter().filter(|pid| !pid.is_free()).count(),
+                (pid - a) as usize
+            );
+            assert!(leaf.iter().all(|pid| pid.found == 0 || !pid.is_free()));
+            pids.insert(pid, pid);
+            for kind in TYPES {
+                pids.attach_pid(kind, pid, a);
+            }
+        }
+        pids.queue_pgrp(a);
+        assert!(pids.any_in_pgrp(a, |_, pid, _| pid == b));
+        for pid in [a, b] {
+            pids.remove(pid);
+        }
+        assert!(
+            !pids.leaves[a as usize / LEAF].is_empty(),
+            "the group is queued"
+        );
+        assert_eq!(pids.next_queued_pgrp(), Some(a));
+        assert!(pids.leaves[a as usize / LEAF].is_empty());
+        let links = pids.spare.iter().flat_map(|pid| pid.links);
+        assert!(links.into_iter().all(|link| link.head == NOWHERE));
+    }
+}

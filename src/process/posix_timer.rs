@@ -1,27 +1,32 @@
 //! POSIX timers: a process's own, each with a signal of its choice.
 //!
-//! A timer that ends again while its last signal still waits sends none: it counts one more overrun,
-//! which the signal tells when it comes. Timers go with the process and with its program; a forked
-//! process has none.
+//! A timer with an interval rests while its signal waits: whoever takes the signal sets it going again and is
+//! told how many ends went by meanwhile, its overruns. So however short the interval, the timer costs one
+//! interrupt for each signal that its program takes. Only an end whose signal has no effect is followed by
+//! the next at once, a tick later at the soonest. A timer that tells nobody has no interrupt at all.
 //!
-//! Set by `syscall::posix_timer`, ends in the timer interrupt.
+//! Timers go with the process and with its program; a forked process has none.
 //!
-//! Linux: 2.6.38 `kernel/posix-timers.c`; timer_create(2).
+//! Set by `syscall::posix_timer`, ends in the timer interrupt, goes on in `dequeue_signal`.
+//!
+//! Linux: 2.6.38 `kernel/posix-timers.c` (`do_schedule_next_timer`, `posix_timer_fn`); timer_create(2).
 
 use alloc::vec::Vec;
 
-use super::itimer::{ItimerVal, next_expiry_us};
+use super::itimer::ItimerVal;
 use super::siginfo::SigInfo;
-use super::signal::{SignalStruct, send_to_process, send_to_thread};
+use super::signal::{Sent, SignalStruct, send_sigqueue};
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
 use crate::base::errno::Errno;
 use crate::drivers::tsc::since_boot_us;
-use crate::sched::timer::{TimerKey, add_timer, del_timer};
+use crate::sched::timer::{TICK_US, TimerKey, add_timer, del_timer};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Timers of a process, at most.
 const MAX_TIMERS: usize = 1024;
+/// Overruns that a program is told of, at most (POSIX: `DELAYTIMER_MAX`).
+const DELAYTIMER_MAX: u64 = i32::MAX as u64;
 
 /// Who is told when a timer ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,10 +50,21 @@ pub struct PosixTimer {
     pub signal: u32,
     /// Goes with the signal.
     pub value: u32,
+    /// The interrupt that ends it; none while its signal waits, and of a timer that tells nobody.
     timer: Option<TimerKey>,
+    /// When it ends, or has ended if its signal waits: microseconds since boot, negative before. None: it
+    /// does not run.
+    end_us: Option<i64>,
     /// From one end to the next in microseconds; 0: there is only one.
     incr_us: u64,
-    overruns: u32,
+    /// Whether a signal of it may still wait.
+    told: bool,
+    /// Whether it goes on once that signal is taken (Linux: `it_requeue_pending`).
+    owes: bool,
+    /// Ends whose signal had no effect since the last that had one.
+    overruns: u64,
+    /// Overruns that the last signal told of (Linux: `it_overrun_last`).
+    overruns_last: u32,
 }
 
 /// The timers of a process, by number.
@@ -67,17 +83,53 @@ impl PosixTimers {
     }
 }
 
+/// The clock, as ends are counted.
+fn now_us() -> i64 {
+    since_boot_us() as i64
+}
+
+/// The first end after `now_us` of a timer that ended at `end_us` and again every `incr_us`, and how many
+/// intervals later that is; none without an interval (Linux: `hrtimer_forward`).
+pub fn forward(end_us: i64, now_us: i64, incr_us: u64) -> Option<(i64, u64)> {
+    let late_us = now_us.saturating_sub(end_us).max(0) as u64;
+    let intervals = late_us.checked_div(incr_us)?.saturating_add(1);
+    let next_us = end_us.saturating_add_unsigned(intervals.saturating_mul(incr_us));
+    Some((next_us, intervals))
+}
+
 impl PosixTimer {
     fn now(&self) -> ItimerVal {
-        let left = |key: TimerKey| key.expires_us.saturating_sub(since_boot_us()).max(1);
+        let now_us = now_us();
+        let left = |end_us: i64| match end_us.saturating_sub(now_us) {
+            left @ 1.. => left as u64,
+            // The interrupt has not come yet.
+            _ if self.timer.is_some() => 1,
+            _ => forward(end_us, now_us, self.incr_us)
+                .map_or(0, |(next_us, _)| next_us.saturating_sub(now_us) as u64),
+        };
         ItimerVal {
             interval_us: self.incr_us,
-            value_us: self.timer.map_or(0, left),
+            value_us: self.end_us.map_or(0, left),
         }
     }
 
     fn stop(&mut self) -> Option<TaskRef> {
+        (self.end_us, self.owes) = (None, false);
         self.timer.take().and_then(del_timer)
+    }
+
+    /// Sets timer number `id` of the process of `leader` going again after an end: the next is after
+    /// `now_us`. Returns the number of intervals between the two.
+    fn go_on(&mut self, id: u32, leader: TaskRef, now_us: i64) -> u64 {
+        let next = self
+            .end_us
+            .and_then(|end_us| forward(end_us, now_us, self.incr_us));
+        let Some((next_us, intervals)) = next else {
+            return 0;
+        };
+        self.end_us = Some(next_us);
+        self.timer = Some(add_timer(next_us.max(0) as u64, leader, id, timer_fn));
+        intervals
     }
 }
 
@@ -107,8 +159,12 @@ pub fn timer_create(
         signal,
         value: value.unwrap_or(id as u32),
         timer: None,
+        end_us: None,
         incr_us: 0,
+        told: false,
+        owes: false,
         overruns: 0,
+        overruns_last: 0,
     });
     Ok(id as u32)
 }
@@ -123,24 +179,29 @@ pub fn timer_gettime(me: Current, id: u32) -> Result<ItimerVal, Errno> {
     Ok(me.signal.posix_timers.lock().get(id)?.now())
 }
 
-/// How often it ended while its last signal waited. EINVAL.
+/// How many ends went by between the last signal that was taken and its timer's end. EINVAL.
 pub fn timer_getoverrun(me: Current, id: u32) -> Result<u32, Errno> {
-    Ok(me.signal.posix_timers.lock().get(id)?.overruns)
+    Ok(me.signal.posix_timers.lock().get(id)?.overruns_last)
 }
 
-/// Sets a timer; returns how it stood. EINVAL.
-pub fn timer_settime(me: Current, id: u32, new: ItimerVal) -> Result<ItimerVal, Errno> {
+/// Has a timer end at `end_us`, in microseconds since boot, which may lie in the past, and again every
+/// `interval_us` unless that is 0; none: it stops. Returns how it stood. EINVAL.
+pub fn timer_settime(
+    me: Current,
+    id: u32,
+    interval_us: u64,
+    end_us: Option<i64>,
+) -> Result<ItimerVal, Errno> {
     let leader = find_task_by_pid(me.tgid);
     let (old, was) = {
         let mut timers = me.signal.posix_timers.lock();
         let timer = timers.get(id)?;
         let (old, was) = (timer.now(), timer.stop());
-        (timer.incr_us, timer.overruns) = (new.interval_us, 0);
-        if new.value_us != 0
-            && let Some(leader) = leader
+        (timer.incr_us, timer.end_us) = (interval_us, end_us);
+        (timer.overruns, timer.overruns_last) = (0, 0);
+        if let (Some(end_us), Some(leader), true) = (end_us, leader, timer.notify != Notify::Nobody)
         {
-            let expires_us = since_boot_us().saturating_add(new.value_us);
-            timer.timer = Some(add_timer(expires_us, leader, timer_fn));
+            timer.timer = Some(add_timer(end_us.max(0) as u64, leader, id, timer_fn));
         }
         (old, was)
     };
@@ -169,41 +230,82 @@ pub fn exit_posix_timers(signal: &SignalStruct) {
     }
 }
 
+/// The running task has taken `info`, the signal of a timer: the timer goes on, and `info` tells how many
+/// ends went by.
+pub fn do_schedule_next_timer(me: Current, info: &mut SigInfo) {
+    let Some(leader) = find_task_by_pid(me.tgid) else {
+        return;
+    };
+    let id = info.fields[0];
+    let mut timers = me.signal.posix_timers.lock();
+    let Ok(timer) = timers.get(id) else {
+        return;
+    };
+    timer.told = false;
+    if !core::mem::take(&mut timer.owes) || timer.timer.is_some() {
+        return;
+    }
+    let missed = timer.go_on(id, leader, now_us()).saturating_sub(1);
+    let overruns = core::mem::take(&mut timer.overruns).saturating_add(missed);
+    timer.overruns_last = overruns.min(DELAYTIMER_MAX) as u32;
+    let told = u64::from(info.fields[1]).saturating_add(timer.overruns_last.into());
+    info.fields[1] = told.min(DELAYTIMER_MAX) as u32;
+}
+
 fn timer_fn(leader: &TaskRef, ended: TimerKey) {
-    let told = {
+    let id = ended.data;
+    let to_tell = {
         let mut timers = leader.signal.posix_timers.lock();
-        let mut numbered = (0..).zip(timers.0.iter_mut());
-        let found = numbered.find_map(|(id, slot)| {
-            let timer = slot.as_mut()?;
-            (timer.timer == Some(ended)).then_some((id, timer))
-        });
-        let Some((id, timer)) = found else {
-            return; // set anew while we were on the way
+        let Ok(timer) = timers.get(id) else {
+            return;
         };
-        let next_us = next_expiry_us(ended, timer.incr_us);
-        timer.timer = next_us.map(|at| add_timer(at, leader.clone(), timer_fn));
+        if timer.timer != Some(ended) {
+            return; // set anew while we were on the way
+        }
+        timer.timer = None;
+        timer.owes = timer.incr_us != 0;
+        if !timer.owes {
+            timer.end_us = None;
+        }
         let info = SigInfo::timer(timer.signal, id, 0, timer.value);
-        match timer.notify {
-            Notify::Nobody => None,
-            _ if overrun(leader, timer.notify, info) => {
-                timer.overruns = timer.overruns.saturating_add(1);
-                None
-            }
-            notify => {
-                timer.overruns = 0;
-                Some((notify, info))
+        match timer.told && overrun(leader, timer.notify, info) {
+            true => None,
+            false => {
+                timer.told = true;
+                Some((timer.notify, info))
             }
         }
     };
-    // What cannot be queued is lost, as in Linux.
-    let _queued = match told {
-        None | Some((Notify::Nobody, _)) => Ok(()),
-        Some((Notify::Process, info)) => send_to_process(info, leader),
-        Some((Notify::Thread(tid), info)) => match find_task_by_pid(tid) {
-            Some(thread) if thread.tgid == leader.tgid => send_to_thread(info, &thread),
-            _ => Ok(()),
+    let Some((notify, info)) = to_tell else {
+        return;
+    };
+    let sent = match notify {
+        Notify::Nobody => return,
+        Notify::Process => send_sigqueue(info, leader, false),
+        Notify::Thread(tid) => match find_task_by_pid(tid) {
+            Some(thread) if thread.tgid == leader.tgid => send_sigqueue(info, &thread, true),
+            // There is nobody to take it: the timer stops.
+            _ => return,
         },
     };
+    // Nobody will take what has no effect, or had no room.
+    if matches!(sent, Ok(Sent::Waits)) {
+        return;
+    }
+    let mut timers = leader.signal.posix_timers.lock();
+    let Ok(timer) = timers.get(id) else {
+        return;
+    };
+    if timer.timer.is_none() && core::mem::take(&mut timer.owes) {
+        timer.told = false;
+        let rests_us = match timer.incr_us < TICK_US {
+            true => TICK_US as i64,
+            false => 0,
+        };
+        let after_us = now_us().saturating_add(rests_us);
+        let intervals = timer.go_on(id, leader.clone(), after_us);
+        timer.overruns = timer.overruns.saturating_add(intervals);
+    }
 }
 
 /// Counts an overrun in the signal of the timer that waits, if there is one.

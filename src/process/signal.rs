@@ -289,16 +289,18 @@ pub fn set_blocked(me: Current, blocked: SigSet) {
     }
 }
 
+/// What has become of a signal that was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// It waits to be taken.
+    Waits,
+    /// It was dropped, since it does nothing to its process.
+    Dropped,
+}
+
 /// Sends a signal to one thread. EAGAIN when too many wait.
 pub fn send_to_thread(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
-    let list = TASKLIST.lock();
-    prepare_signal(&list, info.signal, task);
-    if task.has_flags(PF_KTHREAD) || is_dropped(task, info.signal) {
-        return Ok(());
-    }
-    task.signals.lock().pending.add(info)?;
-    signal_wake_up(task, info.signal == SIGKILL);
-    Ok(())
+    send_sigqueue(info, task, true).map(|_| ())
 }
 
 /// Sends a signal to the whole process of `task`. EAGAIN when too many wait.
@@ -308,13 +310,34 @@ pub fn send_to_process(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
 
 /// The same, with the list locked.
 pub fn group_send_sig_info(list: &TaskList, info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
+    send_signal(list, info, task, false).map(|_| ())
+}
+
+/// Sends a signal to the thread `task`, or else to its whole process, and says whether somebody is going
+/// to take it: a timer goes on then. EAGAIN when too many wait.
+pub fn send_sigqueue(info: SigInfo, task: &TaskStruct, to_thread: bool) -> Result<Sent, Errno> {
+    send_signal(&TASKLIST.lock(), info, task, to_thread)
+}
+
+#[inline]
+fn send_signal(
+    list: &TaskList,
+    info: SigInfo,
+    task: &TaskStruct,
+    to_thread: bool,
+) -> Result<Sent, Errno> {
     prepare_signal(list, info.signal, task);
     if task.has_flags(PF_KTHREAD) || is_dropped(task, info.signal) {
-        return Ok(());
+        return Ok(Sent::Dropped);
     }
-    task.signal.shared_pending.lock().add(info)?;
-    complete_signal(list, task, info.signal);
-    Ok(())
+    if to_thread {
+        task.signals.lock().pending.add(info)?;
+        signal_wake_up(task, info.signal == SIGKILL);
+    } else {
+        task.signal.shared_pending.lock().add(info)?;
+        complete_signal(list, task, info.signal);
+    }
+    Ok(Sent::Waits)
 }
 
 /// Raises a signal in the running task that not even init can block or ignore: its own fault.

@@ -18,16 +18,18 @@ use zerocopy::IntoBytes;
 
 use super::exit::{do_exit, do_group_exit};
 use super::fpstate::FpState;
+use super::itimer::restart_itimer;
+use super::posix_timer::do_schedule_next_timer;
 use super::rseq::rseq_signal_deliver;
 use super::sigframe::{
     Interrupted, RtSigframe, Sigcontext, Sigframe, StackChoice, Ucontext, sigset,
 };
-use super::siginfo::SigInfo;
+use super::siginfo::{SI_TIMER, SigInfo};
 use super::signal::{
     SIG_DFL, SIG_IGN, SigAction, force_sig, force_sigsegv, is_group_exiting, recalc_sigpending,
     set_blocked,
 };
-use super::sigset::{DefaultAction, SIGKILL, SIGSEGV, SigSet, default_action, name};
+use super::sigset::{DefaultAction, SIGALRM, SIGKILL, SIGSEGV, SigSet, default_action, name};
 use super::stop::{do_signal_stop, join_group_stop};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::{copy_to_user, get_user};
@@ -112,9 +114,24 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
 
 /// Takes out the next signal that is not in `blocked`: of those that wait for the thread, or else for
 /// the process.
+///
+/// The timer that sent it goes on: see `itimer` and `posix_timer`.
 pub fn dequeue_signal(me: Current, blocked: SigSet) -> Option<SigInfo> {
     let own = me.signals.lock().pending.dequeue(blocked);
-    own.or_else(|| me.signal.shared_pending.lock().dequeue(blocked))
+    let mut info = match own {
+        Some(info) => info,
+        None => {
+            let shared = me.signal.shared_pending.lock().dequeue(blocked)?;
+            if shared.signal == SIGALRM {
+                restart_itimer(me);
+            }
+            shared
+        }
+    };
+    if info.code == SI_TIMER {
+        do_schedule_next_timer(me, &mut info);
+    }
+    Some(info)
 }
 
 /// Whether no program has a say in what `signal` does.

@@ -55,6 +55,8 @@ pub struct GroupStop {
     /// Whether a stop signal was sent since the last SIGCONT: one that was taken before the SIGCONT
     /// must not stop after it.
     wanted: AtomicBool,
+    /// A thread that had not stopped at the last look, which is the first to be looked at; 0: none.
+    laggard: AtomicI32,
     /// Wait status that the parent has not heard yet; 0: none.
     news: AtomicI32,
     /// CLD_* that the first thread to go on tells the parent; 0: nothing.
@@ -178,13 +180,22 @@ pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32>
     if signal == 0 || is_group_exiting(task) || stop.complete.load(Ordering::Relaxed) {
         return None;
     }
-    let mut live = threads(list, task.tgid)
-        .filter(|thread| thread.exit_state.load(Ordering::Relaxed) == 0)
-        .peekable();
-    live.peek()?;
-    if live.any(|thread| thread.state.get() != TASK_STOPPED) {
+    fn is_live(thread: &TaskStruct) -> bool {
+        thread.exit_state.load(Ordering::Relaxed) == 0
+    }
+    fn runs(thread: &TaskStruct) -> bool {
+        is_live(thread) && thread.state.get() != TASK_STOPPED
+    }
+    // Each thread that stops asks: mostly one look is enough, so that all together look at each other once.
+    let laggard = list.find_task_by_pid(stop.laggard.load(Ordering::Relaxed));
+    if laggard.is_some_and(|thread| thread.tgid == task.tgid && runs(thread)) {
         return None;
     }
+    if let Some(thread) = threads(list, task.tgid).find(|thread| runs(thread)) {
+        stop.laggard.store(thread.pid(), Ordering::Relaxed);
+        return None;
+    }
+    threads(list, task.tgid).find(|thread| is_live(thread))?;
     stop.complete.store(true, Ordering::Relaxed);
     let status = (signal as i32) << 8 | 0x7f;
     stop.news.store(status, Ordering::Relaxed);

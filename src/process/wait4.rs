@@ -157,6 +157,17 @@ impl Wanted {
         kind: PidType,
         found: impl Fn(&mut TaskList, &TaskRef) -> Option<R>,
     ) -> Option<R> {
+        {
+            // Most have few children: the first will do, or there is none.
+            let mut list = TASKLIST.lock();
+            let child = list.find_task_by_pid(list.pids.first(kind, self.leader)?)?;
+            if self.is_meant(child) {
+                let child = child.clone();
+                if let Some(found) = found(&mut list, &child) {
+                    return Some(found);
+                }
+            }
+        }
         do_each_task_pid(kind, self.leader, |list, child| {
             let is_meant = self.is_meant(child);
             match Some(child)

@@ -18,7 +18,7 @@ use crate::base::thread_info::{
     STACK_TOP_GAP, THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
 };
 use crate::mm::mm_struct::{INIT_MM, mmgrab};
-use crate::sync::irq::{local_irq_disable, local_irq_enable};
+use crate::sync::irq::{local_irq_disable, local_irq_enable, local_irq_enable_and_halt};
 use crate::task::state::PF_KTHREAD;
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_struct::TIF_PARAVIRT;
@@ -89,7 +89,7 @@ pub fn cpu_idle() -> ! {
             schedule();
         } else {
             // Interrupts stay off until the halt itself, so no wake-up is lost in between.
-            insn::sti_hlt();
+            local_irq_enable_and_halt();
         }
     }
 }

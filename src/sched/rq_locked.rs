@@ -33,6 +33,10 @@ use crate::task::last::Last;
 use crate::task::sched_entity::{MAX_RT_PRIO, RunList, SchedEntity};
 use crate::task::task_struct::TaskStruct;
 
+/// Number of tasks of a queue that are examined for one that may be moved (Linux:
+/// `sysctl_sched_nr_migrate`).
+const NR_MIGRATE: u32 = 32;
+
 /// The lock of a run queue, held by this CPU, with access to the guarded data. Dropping it releases
 /// the lock; with `COUNTS` it then also decrements the preemption count.
 #[must_use = "dropped, it releases the lock"]
@@ -301,25 +305,31 @@ impl<const COUNTS: bool> RqLocked<COUNTS> {
         NonNull::new(unsafe { (*lists.active).first() }).map(task_of)
     }
 
-    /// Calls `visit` with the tasks of this queue that do not run, until it accepts one. The tasks
-    /// that have most likely lost their cache contents come first.
+    /// Calls `will_do` with the tasks of this queue that do not run, until it accepts one. The tasks
+    /// that have most likely lost their cache contents come first. Gives up after [`NR_MIGRATE`] of
+    /// them, so thousands of tasks that are bound to one CPU do not hold up the others.
     pub fn find_queued(
         &mut self,
         mut will_do: impl FnMut(*mut TaskStruct) -> bool,
     ) -> *mut TaskStruct {
         let curr = self.curr();
         let lists = self.lists();
+        let (mut left, mut found) = (NR_MIGRATE, ptr::null_mut());
         for array in [lists.expired, lists.active] {
-            let mut wanted = |link| {
+            let mut is_enough = |link| {
                 let p = task_of(link).as_ptr();
-                p != curr && will_do(p)
+                if p != curr && will_do(p) {
+                    found = p;
+                }
+                left = left.saturating_sub(1);
+                !found.is_null() || left == 0
             };
             // SAFETY: both point to one of `arrays`, which `self` lets us use.
-            if let Some(link) = unsafe { (*array).find(&mut wanted) } {
-                return task_of(link).as_ptr();
+            if unsafe { (*array).find(&mut is_enough) }.is_some() {
+                break;
             }
         }
-        ptr::null_mut()
+        found
     }
 }
 

@@ -14,7 +14,9 @@ use crate::base::thread_info::{
     TIF_NEED_RESCHED, TIF_SIGPENDING, clear_flag, current_thread_info, test_flag,
 };
 use crate::provides_upward;
-use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
+use crate::sync::irq::{
+    irqs_disabled, local_irq_disable, local_irq_disable_to_return, local_irq_enable,
+};
 use crate::sync::preempt::{
     PREEMPT_ACTIVE, add_preempt_count, preempt_count, preempt_disable, preempt_enable_no_resched,
     sub_preempt_count,
@@ -116,7 +118,7 @@ pub extern "C" fn preempt_schedule_irq() {
         "BUG: preempt_schedule_irq"
     );
     preempt_schedule_common();
-    local_irq_disable();
+    local_irq_disable_to_return();
 }
 
 provides_upward!(preempt_schedule_irq);

@@ -34,6 +34,8 @@ pub struct TimerKey {
     sequence: u64,
     /// Whose tick ends it.
     cpu: u32,
+    /// For its function: which of several timers of the task it is.
+    pub data: u32,
 }
 
 /// What happens then: from the timer interrupt, with no lock held.
@@ -45,13 +47,15 @@ type Timers = IrqSpinLock<BTreeMap<TimerKey, (TaskRef, Function)>>;
 static TIMERS: [Timers; NR_CPUS] =
     [const { IrqSpinLock::new(LockClass::Timers, BTreeMap::new()) }; NR_CPUS];
 
-/// Has `function` called for `task` when the clock has reached `expires_us`, on this CPU.
-pub fn add_timer(expires_us: u64, task: TaskRef, function: Function) -> TimerKey {
+/// Has `function` called for `task` when the clock has reached `expires_us`, on this CPU. `data` is for the
+/// function.
+pub fn add_timer(expires_us: u64, task: TaskRef, data: u32, function: Function) -> TimerKey {
     let key = TimerKey {
         expires_us,
         sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
         // Should the task move now, its timer is the old CPU's.
         cpu: smp_processor_id(),
+        data,
     };
     TIMERS[key.cpu as usize]
         .lock()
@@ -84,7 +88,7 @@ pub fn ticks_in(per_second: u64, ticks: u64) -> u64 {
 pub fn schedule_timeout(ticks: u64) -> u64 {
     let me = current();
     let expires_us = since_boot_us().saturating_add(ticks.saturating_mul(TICK_US));
-    let timer = add_timer(expires_us, me.get_task_struct(), |task, _| {
+    let timer = add_timer(expires_us, me.get_task_struct(), 0, |task, _| {
         wake_up_process(task);
     });
     schedule();
@@ -98,11 +102,22 @@ pub fn do_timer() {
     JIFFIES.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Does what is due on this CPU. From its timer interrupt.
+/// Time that the timers of one tick may take, in microseconds: the rest of the tick is for tasks.
+const SHARE_US: u64 = TICK_US / 4;
+/// Number of timers that end in one tick in any case, however slow the machine.
+const LEAST: u32 = 16;
+
+/// Ends the timers of this CPU that are due, the earliest first. From its timer interrupt.
+///
+/// Timers that do not fit into this tick's share end in the next one, so a program with many or short timers
+/// does not take the CPU from the others.
 pub fn run_local_timers() {
     let timers = &TIMERS[smp_processor_id() as usize];
     let now_us = since_boot_us();
-    loop {
+    for done in 0u32.. {
+        if done >= LEAST && since_boot_us().saturating_sub(now_us) >= SHARE_US {
+            break;
+        }
         let due = {
             let mut timers = timers.lock();
             match timers.first_entry() {

@@ -4,13 +4,18 @@
 //! the tasks that it wakes, like Linux's `autoremove_wake_function`. It does not touch an entry
 //! after it has cleared `queued`, since the task may then leave at once.
 //!
+//! A wake-up of many tasks holds the lock for a [`BATCH`] of them at a time. Between two batches an
+//! entry of the waker's own marks the end of its work: tasks that come later are not woken. The marker
+//! is removed like any other entry, whose task happens to be awake; once it is gone, all entries before
+//! it have been woken, by whichever waker.
+//!
 //! A [`WaitQueue`] has its own lock. A [`WaitList`] is guarded by another lock, under which its
 //! users check the condition anyway.
 //!
 //! Book: ch. 3, "How Processes Are Organized", "Wait queues".
 //! Linux: 2.6.38 `prepare_to_wait`, `finish_wait`, `__wake_up`.
 
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,6 +28,9 @@ use crate::sync::list::{List, ListHead};
 use crate::sync::spinlock::SpinLockGuard;
 use crate::sync::{IrqSpinLock, LockClass, SpinLock};
 use crate::task::state::{TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE};
+
+/// Number of tasks that are woken while the lock is held once, at most.
+pub const BATCH: usize = 32;
 
 /// Waiting tasks in the order of their arrival, with their own lock.
 pub struct WaitQueue(IrqSpinLock<WaitList>);
@@ -38,6 +46,8 @@ struct WaitQueueEntry {
     task: Current,
     /// 1 while the entry is on the queue. Written under the queue's lock.
     queued: AtomicU32,
+    /// Batches that were woken so far, for which this is the marker.
+    batches: Cell<u32>,
 }
 
 impl WaitQueueEntry {
@@ -46,6 +56,7 @@ impl WaitQueueEntry {
             link: UnsafeCell::new(ListHead::new()),
             task: current(),
             queued: AtomicU32::new(0),
+            batches: Cell::new(0),
         }
     }
 
@@ -97,9 +108,10 @@ impl WaitQueue {
         result
     }
 
-    /// Wakes all waiting tasks.
+    /// Wakes all tasks that wait now. In process context interrupts are on between two batches.
     pub fn wake_up(&self) {
-        self.0.lock().wake_up();
+        let marker = WaitQueueEntry::new();
+        while self.0.lock().wake_up_batch(&marker) {}
     }
 
     /// Wakes the first task that really sleeps; returns whether there was one.
@@ -143,24 +155,56 @@ impl WaitList {
         }
     }
 
-    /// Wakes all waiting tasks.
+    /// Wakes all tasks that wait now on the list that `list` finds in the data of `lock`, and releases
+    /// the lock, also between two batches.
     #[inline(always)]
-    pub fn wake_up(&mut self) {
-        if self.0.first().is_some() {
-            self.__wake_up();
+    pub fn wake_up<T>(
+        lock: &SpinLock<T>,
+        mut guard: SpinLockGuard<'_, T>,
+        list: impl Fn(&mut T) -> &mut WaitList,
+    ) {
+        let waiting = list(&mut guard);
+        if waiting.wake_up_first() && waiting.0.first().is_some() {
+            drop(guard);
+            let marker = WaitQueueEntry::new();
+            while list(&mut lock.lock()).wake_up_batch(&marker) {}
         }
     }
 
+    /// Wakes the first, if there is one, and takes it off the list.
     #[inline(always)]
-    fn __wake_up(&mut self) {
-        while let Some(link) = self.0.first() {
-            // SAFETY: the list holds links of entries, and an entry stays until it is off the list.
-            let entry = unsafe { link.cast::<WaitQueueEntry>().as_ref() };
-            // A task that does not sleep yet, or was woken otherwise, checks again anyway.
-            try_to_wake_up(&entry.task, TASK_NORMAL);
-            // SAFETY: it is on this list.
-            unsafe { take_off(&mut self.0, entry) };
+    fn wake_up_first(&mut self) -> bool {
+        let Some(link) = self.0.first() else {
+            return false;
+        };
+        // SAFETY: the list holds links of entries, and an entry stays until it is off the list.
+        let entry = unsafe { link.cast::<WaitQueueEntry>().as_ref() };
+        // A task that does not sleep yet, or was woken otherwise, checks again anyway.
+        try_to_wake_up(&entry.task, TASK_NORMAL);
+        // SAFETY: it is on this list.
+        unsafe { take_off(&mut self.0, entry) };
+        true
+    }
+
+    /// Wakes a batch of the tasks that wait before `marker`, which is new at the first call. Returns
+    /// false when all have been woken; `marker` is on no list then.
+    #[inline(never)]
+    fn wake_up_batch(&mut self, marker: &WaitQueueEntry) -> bool {
+        let is_first_batch = marker
+            .batches
+            .replace(marker.batches.get().saturating_add(1))
+            == 0;
+        for _ in 0..BATCH {
+            if !is_first_batch && !marker.is_queued() || !self.wake_up_first() {
+                return false;
+            }
         }
+        if is_first_batch && self.0.first().is_some() {
+            // SAFETY: it is on no list, and stays in place until we, or another who wakes all, take it off.
+            unsafe { self.0.push_back(marker.link()) };
+            marker.queued.store(1, Ordering::Relaxed);
+        }
+        marker.is_queued()
     }
 
     /// Puts the running task on the list, if it is not there, and sets its state: from now on

@@ -129,12 +129,19 @@ pub fn check_preempt_curr<const COUNTS: bool>(rq: &RqLocked<COUNTS>, p: &TaskStr
 }
 
 /// Requests a switch on the CPU of `rq`.
-#[inline(never)]
+#[inline(always)]
 pub fn resched_curr<const COUNTS: bool>(rq: &RqLocked<COUNTS>) {
     // SAFETY: the running task is live, and stays running as long as the lock is held.
-    set_flag(unsafe { (*rq.curr()).thread_info() }, TIF_NEED_RESCHED);
-    if rq.cpu != smp_processor_id() {
-        smp_send_reschedule(rq.cpu);
+    resched_task(unsafe { &*rq.curr() }, rq.cpu);
+}
+
+/// Requests a switch from `curr`, which runs on CPU `cpu`. The arguments come by value: for a borrow of
+/// the locked run queue the wake-up would store it on the stack.
+#[inline(never)]
+fn resched_task(curr: &TaskStruct, cpu: u32) {
+    set_flag(curr.thread_info(), TIF_NEED_RESCHED);
+    if cpu != smp_processor_id() {
+        smp_send_reschedule(cpu);
     }
 }
 

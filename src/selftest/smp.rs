@@ -298,6 +298,7 @@ fn cpu_that_comes_too_late() -> Outcome {
     add_timer(
         since_boot_us() + 300_000,
         current().get_task_struct(),
+        0,
         |_, _| {
             let page = phys_to_virt(u32::from(TRAMPOLINE_PAGE) << 12).cast::<u16>();
             // SAFETY: as above.

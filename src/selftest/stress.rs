@@ -19,6 +19,7 @@ use super::report;
 use super::smp::schedule_timeout_uninterruptible;
 use super::user::borrow_init_mm;
 use crate::arch::x86::current::current;
+use crate::arch::x86::irq::irqsoff_report::irqsoff_report;
 use crate::base::exit_value::ExitValue;
 use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS};
 use crate::drivers;
@@ -117,6 +118,7 @@ pub fn run(storm: Storm) -> ! {
         .collect();
     report.case("every_cpu_had_its_part", idle, Vec::new());
     report.case("a_shell_still_runs", run_program(shell, 10), Some(42 << 8));
+    irqsoff_report();
     drivers::exit(match report.good {
         true => ExitValue::Success,
         false => ExitValue::Failure,

@@ -12,11 +12,16 @@ use crate::process::watchdog;
 use crate::sched::policy::{set_scheduler, set_user_nice};
 use crate::sched::timer::add_timer;
 use crate::task::sched_entity::SCHED_NORMAL;
+use crate::this_cpu_read;
 
 pub const CASES: &[Case] = &[
     Case {
         name: "smp_timers_end_on_their_cpu",
         run: timers_end_on_their_cpu,
+    },
+    Case {
+        name: "timers_leave_time_to_tasks",
+        run: timers_leave_time_to_tasks,
     },
     Case {
         name: "nice_spinner_is_no_lockup",
@@ -34,7 +39,7 @@ fn timers_end_on_their_cpu() -> Outcome {
     let on = |wanted| {
         move || {
             ENDED_ON.store(0, Ordering::Release);
-            add_timer(since_boot_us(), current().get_task_struct(), |_, _| {
+            add_timer(since_boot_us(), current().get_task_struct(), 0, |_, _| {
                 ENDED_ON.store(cpu() + 1, Ordering::Release);
             });
             wait_for("it ended", || ENDED_ON.load(Ordering::Acquire) != 0)?;
@@ -43,6 +48,52 @@ fn timers_end_on_their_cpu() -> Outcome {
     };
     Crew::new().actor_on(0, "first", on(0)).run()?;
     Crew::new().actor_on(1, "second", on(1)).run()
+}
+
+/// Timers that take longer than the tick.
+const SLOW: u32 = 100;
+/// What each takes, in microseconds.
+const SLOW_US: u64 = 200;
+/// Slow timers that have ended; the tick of the last of them, and how many have in that one.
+static SLOW_ENDED: AtomicU32 = AtomicU32::new(0);
+static SLOW_TICK: AtomicU32 = AtomicU32::new(0);
+static SLOW_IN_TICK: AtomicU32 = AtomicU32::new(0);
+/// The most in one tick.
+static SLOW_MOST: AtomicU32 = AtomicU32::new(0);
+
+/// A hundred timers that are due at once, and take five ticks, end in several: tasks run in between.
+fn timers_leave_time_to_tasks() -> Outcome {
+    for count in [&SLOW_ENDED, &SLOW_IN_TICK, &SLOW_MOST] {
+        count.store(0, Ordering::Relaxed);
+    }
+    let on_one_cpu = || {
+        let due_us = since_boot_us() + 20_000;
+        for _ in 0..SLOW {
+            add_timer(due_us, current().get_task_struct(), 0, |_, _| {
+                let end_us = since_boot_us() + SLOW_US;
+                while since_boot_us() < end_us {
+                    core::hint::spin_loop();
+                }
+                let tick = this_cpu_read!(count.ticks) as u32;
+                let in_tick = match SLOW_TICK.swap(tick, Ordering::Relaxed) == tick {
+                    true => SLOW_IN_TICK.fetch_add(1, Ordering::Relaxed) + 1,
+                    false => {
+                        SLOW_IN_TICK.store(1, Ordering::Relaxed);
+                        1
+                    }
+                };
+                SLOW_MOST.fetch_max(in_tick, Ordering::Relaxed);
+                SLOW_ENDED.fetch_add(1, Ordering::Release);
+            });
+        }
+        wait_for("all ended", || SLOW_ENDED.load(Ordering::Acquire) == SLOW)?;
+        expect(
+            "no tick ended more than its share",
+            SLOW_MOST.load(Ordering::Relaxed) <= SLOW / 4,
+            true,
+        )
+    };
+    Crew::new().actor_on(0, "slow timers", on_one_cpu).run()
 }
 
 /// A spinner whose time slice is one tick: a switch is due at every tick, and each time there is no

@@ -7,6 +7,7 @@
 
 use crate::base::insn;
 use crate::hw::eflags::Eflags;
+use crate::sync::irqsoff::{IRQSOFF, trace_hardirqs_off, trace_hardirqs_on};
 
 /// EFLAGS as they were before [`local_irq_save`].
 #[must_use]
@@ -18,6 +19,9 @@ pub struct IrqFlags(u32);
 pub fn local_irq_save() -> IrqFlags {
     let flags = insn::read_eflags();
     insn::cli();
+    if IRQSOFF && flags & Eflags::IF.bits() != 0 {
+        trace_hardirqs_off();
+    }
     IrqFlags(flags)
 }
 
@@ -25,6 +29,7 @@ pub fn local_irq_save() -> IrqFlags {
 #[inline(always)]
 pub fn local_irq_restore(flags: IrqFlags) {
     if flags.0 & Eflags::IF.bits() != 0 {
+        trace_hardirqs_on();
         insn::sti();
     }
 }
@@ -32,12 +37,31 @@ pub fn local_irq_restore(flags: IrqFlags) {
 /// Turns interrupts on.
 #[inline(always)]
 pub fn local_irq_enable() {
+    trace_hardirqs_on();
     insn::sti();
 }
 
 /// Turns interrupts off.
 #[inline(always)]
 pub fn local_irq_disable() {
+    let were_on = IRQSOFF && !irqs_disabled();
+    insn::cli();
+    if were_on {
+        trace_hardirqs_off();
+    }
+}
+
+/// Turns interrupts on and stops, so that none can fall between the two.
+#[inline(always)]
+#[doc(alias = "safe_halt")]
+pub fn local_irq_enable_and_halt() {
+    trace_hardirqs_on();
+    insn::sti_hlt();
+}
+
+/// Turns interrupts off for the entry code, which is about to return to where they are as they were.
+#[inline(always)]
+pub fn local_irq_disable_to_return() {
     insn::cli();
 }
 

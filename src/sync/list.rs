@@ -79,6 +79,35 @@ impl List {
         }
     }
 
+    /// The link after `link`; after the last comes the first.
+    ///
+    /// # Safety
+    /// 1. `link` is on this list.
+    #[inline(always)]
+    pub unsafe fn next(&self, link: NonNull<ListHead>) -> NonNull<ListHead> {
+        // SAFETY: by 1, and neighbours of links are links.
+        unsafe { NonNull::new_unchecked((*link.as_ptr()).next) }
+    }
+
+    /// Puts `link` before `at`.
+    ///
+    /// # Safety
+    /// 1. `link` is on no list, and stays where it is until it is taken off. 2. `at` is on this list.
+    pub unsafe fn insert_before(&mut self, at: NonNull<ListHead>, link: NonNull<ListHead>) {
+        let (at, link) = (at.as_ptr(), link.as_ptr());
+        // SAFETY: by 1 and 2.
+        unsafe {
+            let prev = (*at).prev;
+            (*link).next = at;
+            (*link).prev = prev;
+            (*prev).next = link;
+            (*at).prev = link;
+        }
+        if self.first == at {
+            self.first = link;
+        }
+    }
+
     /// Takes `link` off.
     ///
     /// # Safety
@@ -150,18 +179,26 @@ mod tests {
     proptest! {
         /// Against a plain queue; a visit that takes off what it meets misses nobody.
         #[test]
-        fn is_a_queue(steps in proptest::collection::vec((0u8..3, 0usize..6), 0..200)) {
+        fn is_a_queue(steps in proptest::collection::vec((0u8..4, 0usize..6, 0usize..6), 0..200)) {
             let links: Vec<NonNull<ListHead>> = (0..6)
                 .map(|_| NonNull::from(std::boxed::Box::leak(std::boxed::Box::new(ListHead::new()))))
                 .collect();
             let mut list = List::new();
             let mut model: VecDeque<usize> = VecDeque::new();
-            for (what, i) in steps {
+            for (what, i, at) in steps {
                 match what {
                     // SAFETY: the model says that it is on no list; links are never freed.
                     0 if !model.contains(&i) => { unsafe { list.push_back(links[i]) }; model.push_back(i); }
                     // SAFETY: the model says that it is on the list.
                     1 if model.contains(&i) => { unsafe { list.remove(links[i]) }; model.retain(|&j| j != i); }
+                    3 if !model.contains(&i) && model.contains(&at) => {
+                        // SAFETY: as above, of both.
+                        unsafe { list.insert_before(links[at], links[i]) };
+                        let place = model.iter().position(|&j| j == at).unwrap();
+                        model.insert(place, i);
+                        // SAFETY: it is on the list now.
+                        prop_assert_eq!(unsafe { list.next(links[i]) }, links[at]);
+                    }
                     2 => {
                         let even = |link| links.iter().position(|l| *l == link).unwrap() % 2 == 0;
                         list.visit(|list, link| {

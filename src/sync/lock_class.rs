@@ -100,7 +100,7 @@ lock_classes! {
     TtyWindow Any No ["src/fs/tty.rs"], "the size of the terminal's window";
     TtyDiscipline Any No ["src/fs/tty.rs"], "the terminal's line, settings and input";
     MigrationRequests Any No ["src/sched/migration.rs"], "the tasks that a CPU's migration thread is to move";
-    FutexBucket Any ByAddress ["src/syscall/futex.rs"], "the sleepers of the futexes of one bucket";
+    FutexBucket Any ByAddress ["src/syscall/futex_queue.rs"], "the sleepers of the futexes of one bucket";
     PosixTimers Any No ["src/process/signal.rs"], "a process's POSIX timers";
     RealTimer Any No ["src/process/signal.rs"], "a process's ITIMER_REAL";
     Tasklist Any No ["src/process/tasklist.rs"], "all tasks, by number, and their kinship, groups and sessions";

@@ -2,6 +2,7 @@
 //!
 //! In reading order:
 //! - `irq`: interrupts of this CPU off and on again
+//! - `irqsoff`: how long interrupts are off at most, in a kernel that measures it
 //! - `preempt`: the preemption count in `thread_info`
 //! - [`lock_word`]: the word that is locked; a run queue has it bare
 //! - `spinlock`: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
@@ -16,6 +17,8 @@
 pub mod counter;
 #[cfg(target_os = "none")]
 pub mod irq;
+#[cfg(target_os = "none")]
+pub mod irqsoff;
 pub mod list;
 pub mod lock_class;
 pub mod lock_order;

@@ -7,12 +7,12 @@
 //!
 //! Linux: 2.6.38 `kernel/futex.c` (no priority inheritance).
 
-use core::cell::{Cell, UnsafeCell};
-use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::ptr;
+use core::sync::atomic::Ordering;
 
 use super::SysResult;
 use super::futex_op::FutexOp;
+use super::futex_queue::{Bucket, FutexQ, Key, OF_A_FILE, Walk, bucket, futex_q, wake_futex};
 use super::restart::{end_us, keep_end, take_end};
 use super::timespec::{Timespec32, Timespec64, UserTime};
 use super::user_time::{get_ns, ticks};
@@ -31,9 +31,8 @@ use crate::mm::vma::{Backing, VmFlags};
 use crate::provides_upward;
 use crate::sched::schedule::schedule;
 use crate::sched::timer::{TICK_US, schedule_timeout};
-use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
-use crate::sync::list::{List, ListHead};
-use crate::sync::{IrqGuard, IrqSpinLock, LockClass};
+use crate::sync::list::List;
+use crate::sync::{IrqGuard, IrqSpinLock};
 use crate::task::state::TASK_INTERRUPTIBLE;
 
 const FUTEX_WAIT: u32 = 0;
@@ -46,49 +45,6 @@ const FUTEX_WAKE_BITSET: u32 = 10;
 const FUTEX_PRIVATE_FLAG: u32 = 128;
 const FUTEX_CLOCK_REALTIME: u32 = 256;
 const MATCH_ANY: u32 = u32::MAX;
-
-/// Which word: (address space, address), (0, physical address), or ([`OF_A_FILE`], where it lies in the
-/// file).
-type Key = (u32, u32);
-
-/// Where no address space is.
-const OF_A_FILE: u32 = 1;
-
-/// Who sleeps on a word. Lies on that task's stack, and stays there while it is queued.
-#[repr(C)]
-#[doc(alias = "futex_q")]
-struct FutexQ {
-    /// Guarded by the bucket's lock, as all that changes here.
-    link: UnsafeCell<ListHead>,
-    key: Cell<Key>,
-    bitset: u32,
-    task: Current,
-    /// The bucket that it is on; null from the moment on in which a wake-up has taken it off and
-    /// does not touch it any more (Linux: `lock_ptr`).
-    bucket: AtomicPtr<Bucket>,
-}
-
-type Bucket = IrqSpinLock<List>;
-
-const BUCKETS: usize = 64;
-static QUEUES: [Bucket; BUCKETS] =
-    [const { IrqSpinLock::new(LockClass::FutexBucket, List::new()) }; BUCKETS];
-
-#[doc(alias = "hash_futex")]
-fn bucket(key: Key) -> &'static Bucket {
-    let hash = ((key.0 >> 4) ^ (key.1 >> 2)).wrapping_mul(0x9e37_79b1) >> 26;
-    &QUEUES[hash as usize % BUCKETS]
-}
-
-/// The sleeper whose link is on a bucket.
-///
-/// # Safety
-/// 1. The link is on the list of a bucket, whose lock is held as long as the result is used.
-#[inline(always)]
-unsafe fn futex_q<'a>(link: NonNull<ListHead>) -> &'a FutexQ {
-    // SAFETY: by 1: all on a bucket are links of `FutexQ`, in which they come first.
-    unsafe { link.cast::<FutexQ>().as_ref() }
-}
 
 /// The key of a word.
 ///
@@ -243,13 +199,7 @@ fn futex_wait(
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    let q = FutexQ {
-        link: UnsafeCell::new(ListHead::new()),
-        key: Cell::new(key),
-        bitset,
-        task: me,
-        bucket: AtomicPtr::new(ptr::null_mut()),
-    };
+    let q = FutexQ::new(me, key, bitset);
     queue_me(&q);
     let mut result = match get_user::<u32>(uaddr) {
         Err(errno) => Err(errno),
@@ -289,7 +239,7 @@ fn queue_me(q: &FutexQ) {
     let bucket = bucket(q.key.get());
     let mut list = bucket.lock();
     // SAFETY: `futex_wait` keeps it in place until a wake-up, or `unqueue_me`, has taken it off.
-    unsafe { list.push_back(NonNull::from(q).cast()) };
+    unsafe { list.push_back(q.link()) };
     q.bucket
         .store(ptr::from_ref(bucket).cast_mut(), Ordering::Relaxed);
     q.task.state.set_current_state(TASK_INTERRUPTIBLE);
@@ -307,7 +257,7 @@ fn unqueue_me(q: &FutexQ) -> bool {
         // A requeue may have been faster.
         if ptr::eq(q.bucket.load(Ordering::Relaxed), bucket) {
             // SAFETY: it is on this bucket.
-            unsafe { list.remove(NonNull::from(q).cast()) };
+            unsafe { list.remove(q.link()) };
             return true;
         }
     }
@@ -321,26 +271,41 @@ fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
     }
     // Who asks for none, or for less, gets one: it is counted before it is compared (Linux).
     let count = (count as i32).max(1) as u32;
-    Ok(wake_waiters(&mut bucket(key).lock(), key, count, bitset))
-}
-
-/// Wakes at most `count` sleepers, not 0, of a bucket.
-#[inline(always)]
-fn wake_waiters(list: &mut List, key: Key, count: u32, bitset: u32) -> u32 {
-    let mut woken = 0_u32;
-    list.visit(|list, link| {
+    let bucket = bucket(key);
+    {
+        let mut list = bucket.lock();
+        let Some(link) = list.first() else {
+            return Ok(0);
+        };
         // SAFETY: it is on this bucket, whose lock is held.
         let q = unsafe { futex_q(link) };
+        // The common case: one is to be woken, and it is the first.
+        if count == 1 && q.key.get() == key && q.bitset & bitset != 0 {
+            // SAFETY: as above.
+            unsafe { wake_futex(&mut list, q) };
+            return Ok(1);
+        }
+    }
+    let walk = Walk::new();
+    // SAFETY: the bucket's; `wake_waiters` walks to the end.
+    unsafe { walk.begin(&mut bucket.lock()) };
+    Ok(wake_waiters(&walk, bucket, key, count, bitset))
+}
+
+/// Wakes at most `count` sleepers of a bucket, not 0, of those that `walk` has begun with.
+#[inline(never)]
+fn wake_waiters(walk: &Walk, bucket: &Bucket, key: Key, count: u32, bitset: u32) -> u32 {
+    let mut woken = 0_u32;
+    let mut wake = |list: &mut List, q: &FutexQ| {
         if q.key.get() == key && q.bitset & bitset != 0 {
-            // SAFETY: as above. The task waits for the lock, or for `bucket` to be null, before
-            // it goes on.
-            unsafe { list.remove(link) };
-            try_to_wake_up(&q.task, TASK_NORMAL);
-            q.bucket.store(ptr::null_mut(), Ordering::Release);
+            // SAFETY: called by the walk, with a sleeper of the bucket and its lock held.
+            unsafe { wake_futex(list, q) };
             woken = woken.wrapping_add(1);
         }
         woken == count
-    });
+    };
+    // SAFETY: the walk has begun with this bucket.
+    while unsafe { walk.batch(&mut bucket.lock(), &mut wake) } {}
     woken
 }
 
@@ -354,11 +319,12 @@ fn futex_requeue(
     most: u32,
     compare: Option<(u32, u32)>,
 ) -> SysResult {
+    let walk = Walk::new();
     loop {
         {
             // The two are released in any order.
             let _irq = IrqGuard::new();
-            let (mut source, mut target) = IrqSpinLock::lock_both(bucket(from), bucket(to));
+            let (mut source, _target) = IrqSpinLock::lock_both(bucket(from), bucket(to));
             // Under the locks: nobody can begin to sleep on the old value any more.
             let value = compare.map(|(address, _)| get_user::<u32>(address));
             match (value, compare) {
@@ -368,18 +334,62 @@ fn futex_requeue(
                 // The page is missing, and cannot be brought in here.
                 (Some(Err(_)), _) => {}
                 _ => {
-                    let woken = match wake {
-                        0 => 0,
-                        wake => wake_waiters(&mut source, from, wake, MATCH_ANY),
-                    };
-                    let target = target.as_deref_mut().map(|list| (bucket(to), list));
-                    let moved = move_waiters(&mut source, target, from, to, most);
-                    return Ok(woken.wrapping_add(moved));
+                    // SAFETY: the bucket's; walked to the end below.
+                    unsafe { walk.begin(&mut source) };
+                    break;
                 }
             }
         }
         if let Some((address, _)) = compare {
             get_user::<u32>(address)?;
+        }
+    }
+    let (mut woken, mut moved) = (0_u32, 0_u32);
+    loop {
+        // The two are released in any order.
+        let _irq = IrqGuard::new();
+        let (mut source, mut target) = IrqSpinLock::lock_both(bucket(from), bucket(to));
+        let mut visit = |source: &mut List, q: &FutexQ| {
+            if q.key.get() == from && woken < wake {
+                // SAFETY: called by the walk, with a sleeper of the source and its lock held.
+                unsafe { wake_futex(source, q) };
+                woken = woken.wrapping_add(1);
+            } else if q.key.get() == from && moved < most {
+                let target = target.as_deref_mut().map(|list| (bucket(to), list));
+                // SAFETY: as above, and the target's lock is held.
+                unsafe { move_futex(source, target, q, to) };
+                moved = moved.wrapping_add(1);
+            }
+            woken >= wake && moved >= most
+        };
+        // SAFETY: the walk has begun with the source.
+        if !unsafe { walk.batch(&mut source, &mut visit) } {
+            return Ok(woken.wrapping_add(moved));
+        }
+    }
+}
+
+/// Gives a sleeper the word `to`, and a place at the end of the list of `target`, or of its own.
+///
+/// # Safety
+/// 1. `q` is on `source`. 2. The locks of its bucket, and of `target`, which is that of `to`, are held.
+unsafe fn move_futex(
+    source: &mut List,
+    target: Option<(&'static Bucket, &mut List)>,
+    q: &FutexQ,
+    to: Key,
+) {
+    q.key.set(to);
+    // SAFETY: by 1; then it is on no list.
+    unsafe {
+        source.remove(q.link());
+        match target {
+            Some((bucket, list)) => {
+                list.push_back(q.link());
+                q.bucket
+                    .store(ptr::from_ref(bucket).cast_mut(), Ordering::Relaxed);
+            }
+            None => source.push_back(q.link()),
         }
     }
 }
@@ -396,7 +406,8 @@ fn futex_wake_op(
 ) -> SysResult {
     let [count, second_count] = counts.map(|count| (count as i32).max(1) as u32);
     access_ok(address, 4)?;
-    loop {
+    let (walk, second_walk) = (Walk::new(), Walk::new());
+    let both = loop {
         {
             // The two are released in any order.
             let _irq = IrqGuard::new();
@@ -406,22 +417,31 @@ fn futex_wake_op(
                 Err(Errno::EFAULT) => {}
                 Err(errno) => return Err(errno),
                 Ok(both) => {
-                    let mut woken = wake_waiters(&mut list, first, count, MATCH_ANY);
-                    if both {
-                        let other = other.as_deref_mut().unwrap_or(&mut list);
-                        woken = woken.wrapping_add(wake_waiters(
-                            other,
-                            second,
-                            second_count,
-                            MATCH_ANY,
-                        ));
+                    // SAFETY: the buckets'; walked to the end below.
+                    unsafe {
+                        walk.begin(&mut list);
+                        if both {
+                            second_walk.begin(other.as_deref_mut().unwrap_or(&mut list));
+                        }
                     }
-                    return Ok(woken);
+                    break both;
                 }
             }
         }
         fault_in_writeable(address, 4)?;
+    };
+    let mut woken = wake_waiters(&walk, bucket(first), first, count, MATCH_ANY);
+    if both {
+        let others = wake_waiters(
+            &second_walk,
+            bucket(second),
+            second,
+            second_count,
+            MATCH_ANY,
+        );
+        woken = woken.wrapping_add(others);
     }
+    Ok(woken)
 }
 
 /// Changes the user's word at `address`, atomically against all processors; says whether its old value
@@ -435,43 +455,6 @@ fn futex_atomic_op_inuser(op: FutexOp, address: u32) -> Result<bool, Errno> {
         }
         old = was;
     }
-}
-
-/// Gives at most `most` sleepers of `from` the word `to`; they move to the list of `target`, or to
-/// the end of the same list.
-fn move_waiters(
-    source: &mut List,
-    mut target: Option<(&'static Bucket, &mut List)>,
-    from: Key,
-    to: Key,
-    most: u32,
-) -> u32 {
-    let mut moved = 0_u32;
-    source.visit(|source, link| {
-        if moved == most {
-            return true;
-        }
-        // SAFETY: it is on the source, whose lock is held.
-        let q = unsafe { futex_q(link) };
-        if q.key.get() == from {
-            q.key.set(to);
-            // SAFETY: the locks are held, and the link is on the source until it is taken off.
-            unsafe {
-                source.remove(link);
-                match &mut target {
-                    Some((_, list)) => list.push_back(link),
-                    None => source.push_back(link),
-                }
-            }
-            if let Some((bucket, _)) = &target {
-                q.bucket
-                    .store(ptr::from_ref(*bucket).cast_mut(), Ordering::Relaxed);
-            }
-            moved = moved.wrapping_add(1);
-        }
-        moved == most
-    });
-    moved
 }
 
 /// For `mm_release`: the thread's number at `address` has become 0; wakes who joins it.

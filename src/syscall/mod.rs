@@ -21,6 +21,8 @@ pub mod exec;
 pub mod futex;
 pub mod futex_op;
 #[cfg(target_os = "none")]
+pub mod futex_queue;
+#[cfg(target_os = "none")]
 pub mod identity;
 #[cfg(target_os = "none")]
 pub mod ioport;

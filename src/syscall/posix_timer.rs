@@ -74,19 +74,18 @@ fn timer_settime<T: UserTime + Pod>(id: u32, flags: u32, new: u32, old: u32) -> 
         return Err(Errno::EINVAL);
     }
     let [interval, value] = get_user::<[T; 2]>(new)?;
-    let mut new = ItimerVal {
-        interval_us: interval.ns()?.div_ceil(1000),
-        value_us: value.ns()?.div_ceil(1000),
+    let us = |time: T| time.ns().map(|ns| ns.div_ceil(1000));
+    let (interval_us, value_us) = (us(interval)?, us(value)?);
+    // What is added to the value, to count from the boot.
+    let origin_us = match flags & TIMER_ABSTIME {
+        0 => since_boot_us() as i64,
+        _ if posix_timer::is_of_day(current(), id)? => {
+            (since_boot_us() as i64).saturating_sub_unsigned(time_of_day_us())
+        }
+        _ => 0,
     };
-    if flags & TIMER_ABSTIME != 0 && new.value_us != 0 {
-        // One of the past ends at once.
-        let now_us = match posix_timer::is_of_day(current(), id)? {
-            true => time_of_day_us(),
-            false => since_boot_us(),
-        };
-        new.value_us = new.value_us.saturating_sub(now_us).max(1);
-    }
-    let was = posix_timer::timer_settime(current(), id, new)?;
+    let end_us = (value_us != 0).then(|| origin_us.saturating_add_unsigned(value_us));
+    let was = posix_timer::timer_settime(current(), id, interval_us, end_us)?;
     if old != 0 {
         put_itimerspec::<T>(old, was)?;
     }

@@ -25,7 +25,7 @@ pub const ANSWERS: &[Mutant] = &[
         name: "futex_op_wakes_one_word",
         takes_out: "the sleepers of FUTEX_WAKE_OP's second word",
         edits: &[
-            Edit { file: "src/syscall/futex.rs", find: "                    if both {", replace: "                    if both && false {" },
+            Edit { file: "src/syscall/futex.rs", find: "    if both {\n        let others", replace: "    if both && false {\n        let others" },
         ],
         red: Run::ring3("futex_wake_op", "one of the first word and two of the second wake, shared"),
     },

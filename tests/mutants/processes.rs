@@ -142,6 +142,30 @@ pub const PROCESSES: &[Mutant] = &[
         red: Run::ring3("thread_group", "until it is ignored"),
     },
     Mutant {
+        name: "signal_for_one_batch",
+        takes_out: "the rest of a long list, after others have had its lock",
+        edits: &[
+            Edit { file: "src/process/tasklist.rs", find: "                drop(list);\n                passed.clear();\n", replace: "                if !passed.is_empty() { break None; }\n                drop(list);\n                passed.clear();\n" },
+        ],
+        red: Run::ring3("crowd", "a signal for a group reaches each of it"),
+    },
+    Mutant {
+        name: "children_of_one_batch_adopted",
+        takes_out: "the rest of a dying parent's children",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "            .filter(|_| has_zombie)\n            .cloned();\n        drop(list);\n", replace: "            .filter(|_| has_zombie)\n            .cloned();\n        if init.is_none() { return list; }\n        drop(list);\n" },
+        ],
+        red: Run::ring3("crowd", "each of its children has another"),
+    },
+    Mutant {
+        name: "groups_made_of_nothing",
+        takes_out: "that a process group has to be there to be joined",
+        edits: &[
+            Edit { file: "src/syscall/identity.rs", find: "        if member.is_none_or(|it| it.signal", replace: "        if member.is_some_and(|it| it.signal" },
+        ],
+        red: Run::ring3("crowd", "and nobody joins it any more"),
+    },
+    Mutant {
         name: "threads_of_an_orphan_forgotten",
         takes_out: "the parent's number in the other threads of an orphan",
         edits: &[
@@ -166,10 +190,74 @@ pub const PROCESSES: &[Mutant] = &[
         red: Run::ring3("rt_signals", "SIGCHLD, which by default does nothing"),
     },
     Mutant {
+        name: "timer_goes_on_while_its_signal_waits",
+        takes_out: "that ITIMER_REAL rests until its signal is taken",
+        edits: &[
+            Edit { file: "src/process/itimer.rs", find: "        (it.timer, it.ended_us) = (None, ended.expires_us);", replace: "        it.ended_us = ended.expires_us;\n        let next = forward(ended.expires_us as i64, since_boot_us() as i64, it.incr_us);\n        it.timer = next.map(|(next_us, _)| add_timer(next_us as u64, leader.clone(), 0, it_real_fn));" },
+        ],
+        red: Run::ring3("itimer", "it rests while its signal is blocked"),
+    },
+    Mutant {
+        name: "timer_stays_at_rest",
+        takes_out: "that ITIMER_REAL goes on when its signal is taken",
+        edits: &[
+            Edit { file: "src/process/signal_delivery.rs", find: "            if shared.signal == SIGALRM {", replace: "            if shared.signal == SIGALRM && shared.code == 1 {" },
+        ],
+        red: Run::ring3("itimer", "with an interval it rings again and again, while the program computes"),
+    },
+    Mutant {
+        name: "intervals_of_the_past_forgotten",
+        takes_out: "the overruns between a timer's end and the taking of its signal",
+        edits: &[
+            Edit { file: "src/process/posix_timer.rs", find: "    let missed = timer.go_on(id, leader, now_us()).saturating_sub(1);", replace: "    let missed = timer.go_on(id, leader, now_us()).min(1) - 1;" },
+        ],
+        red: Run::ring3("posix_timer", "each interval since a time of the past is an overrun"),
+    },
+    Mutant {
+        name: "ignored_timer_stops",
+        takes_out: "that a timer whose signal has no effect runs on",
+        edits: &[
+            Edit { file: "src/process/posix_timer.rs", find: "    if matches!(sent, Ok(Sent::Waits)) {", replace: "    if sent.is_ok() {" },
+        ],
+        red: Run::ring3("posix_timer", "a timer whose signal is ignored runs on"),
+    },
+    Mutant {
+        name: "timers_take_the_whole_tick",
+        takes_out: "the share of a tick that timers may take",
+        edits: &[
+            Edit { file: "src/sched/timer.rs", find: "const SHARE_US: u64 = TICK_US / 4;", replace: "const SHARE_US: u64 = TICK_US * 1000;" },
+        ],
+        red: Run::selftest("timers_leave_time_to_tasks"),
+    },
+    Mutant {
         name: "overruns_not_counted",
-        takes_out: "the overruns of a timer",
+        takes_out: "the overruns of a timer that is set anew while its signal waits",
         edits: &[
             Edit { file: "src/process/posix_timer.rs", find: "waiting.map(|info| info.fields[1] = info.fields[1].saturating_add(1))", replace: "waiting.map(|info| info.fields[1] = info.fields[1].saturating_add(0))" },
+        ],
+        red: Run::ring3("posix_timer", "set anew, it counts an overrun in the signal that waits"),
+    },
+    Mutant {
+        name: "wakes_one_batch_of_readers",
+        takes_out: "the rest of a long wait queue, after others have had its lock",
+        edits: &[
+            Edit { file: "src/sched/wait_queue.rs", find: "        if is_first_batch && self.0.first().is_some() {", replace: "        if is_first_batch && self.0.first().is_none() {" },
+        ],
+        red: Run::ring3("sleepers", "and all others hear that the last writer is gone"),
+    },
+    Mutant {
+        name: "futex_walk_of_one_batch",
+        takes_out: "the rest of a long list of a futex's bucket",
+        edits: &[
+            Edit { file: "src/syscall/futex_queue.rs", find: "                unsafe { list.insert_before(link, self.place.link()) };\n                self.is_between.set(true);\n                return true;", replace: "                break;" },
+        ],
+        red: Run::ring3("sleepers", "a wake-up reaches those behind many that it is not for"),
+    },
+    Mutant {
+        name: "overruns_not_told",
+        takes_out: "the overruns in the signal of a timer",
+        edits: &[
+            Edit { file: "src/process/posix_timer.rs", find: "    info.fields[1] = told.min(DELAYTIMER_MAX) as u32;", replace: "    let _untold = told;" },
         ],
         red: Run::ring3("posix_timer", "one signal waits, and tells of overruns"),
     },

@@ -154,6 +154,7 @@ pub const PROGRAMS: &[Mutant] = &[
         takes_out: "the bitset of a wake-up",
         edits: &[
             Edit { file: "src/syscall/futex.rs", find: "        if q.key.get() == key && q.bitset & bitset != 0 {", replace: "        if q.key.get() == key && (q.bitset & bitset != 0 || true) {" },
+            Edit { file: "src/syscall/futex.rs", find: "        if count == 1 && q.key.get() == key && q.bitset & bitset != 0 {", replace: "        if count == 1 && q.key.get() == key && (q.bitset & bitset != 0 || true) {" },
         ],
         red: Run::ring3("futex", "a bit wakes whose it is"),
     },

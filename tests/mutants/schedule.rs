@@ -98,7 +98,7 @@ pub const SCHEDULE: &[Mutant] = &[
         name: "no_preemption_at_wakeup",
         takes_out: "check_preempt_curr",
         edits: &[
-            Edit { file: "src/sched/wake_up.rs", find: "    set_flag(unsafe { (*rq.curr()).thread_info() }, TIF_NEED_RESCHED);", replace: "" },
+            Edit { file: "src/sched/wake_up.rs", find: "    set_flag(curr.thread_info(), TIF_NEED_RESCHED);", replace: "" },
         ],
         red: Run::selftest("higher_priority_preempts_at_wakeup"),
     },

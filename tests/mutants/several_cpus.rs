@@ -78,7 +78,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "cpu_stays_in_prevs_mask",
         takes_out: "the CPU's bit in prev's mm_cpumask",
         edits: &[
-            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "            To::leave(prev);\n", replace: "" },
+            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "            To::leave(cpu, prev);\n", replace: "" },
         ],
         red: Run::on_two_cpus("smp_switched_away_cpu_gets_no_flush"),
     },
@@ -134,7 +134,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "idle_cpu_not_interrupted",
         takes_out: "the interrupt of the CPU for which a task was woken",
         edits: &[
-            Edit { file: "src/sched/wake_up.rs", find: "    if rq.cpu != smp_processor_id() {", replace: "        if (*rq).cpu != smp_processor_id() && false {" },
+            Edit { file: "src/sched/wake_up.rs", find: "    if cpu != smp_processor_id() {", replace: "    if cpu != smp_processor_id() && false {" },
         ],
         red: Run::on_two_cpus("smp_wake_up_interrupts_an_idle_cpu"),
     },
@@ -230,7 +230,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "ldt_not_switched",
         takes_out: "the load of the LDT in switch_mm",
         edits: &[
-            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "            To::leave(prev);\n            if LDT {", replace: "            To::leave(prev);\n            if LDT && false {" },
+            Edit { file: "src/arch/x86/switch/mmu_context.rs", find: "            To::leave(cpu, prev);\n            if LDT {", replace: "            To::leave(cpu, prev);\n            if LDT && false {" },
         ],
         red: Run::ring3("ldt", "the first of two processes has its own table"),
     },

@@ -90,7 +90,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "mask_left_within_the_batch",
         takes_out: "the wait of prev's mm_cpumask for CR3",
         edits: &[
-            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        unsafe { noted() }.left = Some(NonNull::from(prev));", replace: "        unsafe { Now::leave(prev) };" },
+            Edit { file: "src/arch/x86/switch/paravirt.rs", find: "        unsafe { noted() }.left = Some(NonNull::from(prev));", replace: "        unsafe { Now::leave(_cpu, prev) };" },
         ],
         red: Run::selftest("paravirt_nothing_of_next_before_the_batch_ends").with("paravirt=batch"),
     },

@@ -104,9 +104,17 @@ pub const KCOV: Variant = Variant {
     in_one_piece: true,
 };
 
+/// Says at the end of a run how long interrupts were off at most: docs/bounded.md.
+pub const IRQSOFF: Variant = Variant {
+    feature: "irqsoff",
+    target: "i686-kernel.json",
+    flags: "",
+    in_one_piece: false,
+};
+
 /// The variant that a person names.
 pub fn variant_named(name: &str) -> Result<Variant> {
-    let all = [STACK_PROTECTOR, KCOV];
+    let all = [STACK_PROTECTOR, KCOV, IRQSOFF];
     all.into_iter()
         .find(|variant| variant.feature == name)
         .with_context(|| {

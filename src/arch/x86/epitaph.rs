@@ -25,11 +25,9 @@ use crate::base::exit_value::ExitValue;
 use crate::base::insn;
 use crate::base::percpu::{NR_CPUS, smp_processor_id};
 use crate::base::pt_regs::PtRegs;
-use crate::base::upward::Misuse;
 use crate::drivers::printk::PanicConsole;
 use crate::drivers::tsc::since_boot_us;
 use crate::drivers::{qemu_exit, serial};
-use crate::provides_upward;
 
 /// Size of [`EPITAPH`] in bytes.
 pub const EPITAPH_BYTES: usize = 512;
@@ -116,7 +114,7 @@ pub fn lockup(message: fmt::Arguments<'_>, nmi: Option<&PtRegs>, show_tasks: fn(
 /// ends the kernel.
 #[cfg(debug_assertions)]
 #[unsafe(no_mangle)]
-fn lock_misuse(misuse: &Misuse<'_>) -> ! {
+fn lock_misuse(misuse: &crate::base::upward::Misuse<'_>) -> ! {
     let regs = registers_now();
     begin();
     let out = &mut PanicConsole;
@@ -138,7 +136,7 @@ fn lock_misuse(misuse: &Misuse<'_>) -> ! {
 }
 
 #[cfg(debug_assertions)]
-provides_upward!(lock_misuse);
+crate::provides_upward!(lock_misuse);
 
 /// CPUs that owe a report, one bit each.
 static ASKED: AtomicU32 = AtomicU32::new(0);

@@ -14,7 +14,7 @@ use rt::{
     memory::{SharedPage, shared_page},
     ports::ioperm,
     println,
-    process::{Child, exit, fork, wait4},
+    process::{Child, exit, fork, getpid, wait4},
     rseq::Rseq,
     sched::fifo_on_one_cpu,
     start, thread,
@@ -23,6 +23,8 @@ use rt::{
 
 const SYS_READ: u32 = 3;
 const SYS_WRITE: u32 = 4;
+const SYS_PAUSE: u32 = 29;
+const SYS_KILL: u32 = 37;
 const SYS_PIPE: u32 = 42;
 const SYS_GETPPID: u32 = 64;
 const SYS_SCHED_YIELD: u32 = 158;
@@ -222,13 +224,42 @@ fn pipe_round_trip() {
     echo.wait();
 }
 
-fn fork_exit_wait() {
-    measure("fork_exit_wait", 16, 1, || match fork() {
+fn fork_exit_wait(name: &str) {
+    measure(name, 16, 1, || match fork() {
         Ok(0) => exit(0),
         _ => {
             let _ended = wait4(-1, 0);
         }
     });
+}
+
+fn kill_oneself(name: &str) {
+    let myself = getpid();
+    measure(name, 512, 1, || {
+        call3(SYS_KILL, myself, 0, 0);
+    });
+}
+
+/// Has children that sleep until there are `count` of them, then measures what the number may not matter to.
+///
+/// `names` are those of `kill` and of fork, exit and wait.
+fn among_sleepers(asleep: &mut u32, count: u32, names: [&str; 2]) {
+    while *asleep < count {
+        match fork() {
+            Ok(0) => loop {
+                call0(SYS_PAUSE);
+            },
+            Ok(_) => *asleep += 1,
+            Err(errno) => {
+                println!("no more than {asleep} asleep: {errno:?}");
+                return;
+            }
+        }
+        // So that the child comes to sleep.
+        yield_now();
+    }
+    kill_oneself(names[0]);
+    fork_exit_wait(names[1]);
 }
 
 fn main() -> i32 {
@@ -253,7 +284,11 @@ fn main() -> i32 {
     with_and_without_tsc();
     pipe_round_trip();
     futex_round_trip();
-    fork_exit_wait();
+    fork_exit_wait("fork_exit_wait");
+    kill_oneself("kill");
+    let mut asleep = 0;
+    among_sleepers(&mut asleep, 1000, ["kill.1000", "fork_exit_wait.1000"]);
+    among_sleepers(&mut asleep, 10_000, ["kill.10000", "fork_exit_wait.10000"]);
     println!("bench done");
     0
 }

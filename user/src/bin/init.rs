@@ -21,6 +21,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ends", "the ends of processes, and who is told"),
     ("stop", "processes that are stopped and go on"),
     ("orphans", "groups that nobody is left to let go on"),
+    ("crowd", "many processes, of which none is missed"),
+    ("sleepers", "many sleepers, of which none is missed"),
     ("restart", "interrupted calls go on where they were"),
     ("times", "padding, far-off times, what is left of one"),
     ("pipe", "how much a pipe holds, and what poll tells of it"),

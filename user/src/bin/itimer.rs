@@ -26,6 +26,7 @@ const SYS_SETITIMER: u32 = 104;
 const SYS_GETITIMER: u32 = 105;
 const SYS_RT_SIGPROCMASK: u32 = 175;
 const SIG_BLOCK: u32 = 0;
+const SIG_UNBLOCK: u32 = 1;
 const REAL: u32 = 0;
 const VIRTUAL: u32 = 1;
 const SIGALRM: u32 = 14;
@@ -199,14 +200,50 @@ fn rings() {
     eq!(RANG.load(SeqCst), rang, "until it is turned off");
 }
 
+/// However short the interval, the timer rests until its signal is taken.
+fn rests() {
+    let mask = |how: u32| {
+        let mask = [1u32 << (SIGALRM - 1), 0];
+        syscall(SYS_RT_SIGPROCMASK, [how, mask.as_ptr() as u32, 0, 8]).expect("sigprocmask");
+    };
+    mask(SIG_BLOCK);
+    set(REAL, 1, 1).expect("setitimer");
+    sleep_ms(20);
+    eq!(
+        get(REAL),
+        Ok((1000, 0)),
+        "it rests while its signal is blocked"
+    );
+    let rang = RANG.load(SeqCst);
+    mask(SIG_UNBLOCK);
+    ok!(RANG.load(SeqCst) > rang, "then the signal comes");
+    while RANG.load(SeqCst) < rang + 3 {
+        core::hint::spin_loop();
+    }
+    ok!(
+        get(REAL).is_ok_and(|(interval, _)| interval == 1000),
+        "and it goes on"
+    );
+    mask(SIG_BLOCK);
+    sleep_ms(20);
+    set(REAL, 5, 0).expect("setitimer");
+    mask(SIG_UNBLOCK);
+    eq!(
+        get(REAL),
+        Ok((0, 0)),
+        "turned off while its signal waits, it does not go on"
+    );
+}
+
 fn main() -> i32 {
     if start::arg(1) == Some("after-exec") {
         exit(i32::from(alarm(0) < 60));
     }
-    ktap::plan(30);
+    ktap::plan(34);
     answers();
     processes();
     rings();
+    rests();
     ktap::finish()
 }
 

@@ -1,7 +1,8 @@
 //! POSIX timers: a chosen signal after a time, with a value, to a process or a thread.
 //!
 //! Linux: timer_create(2), timer_settime(2), timer_getoverrun(2).
-//! Red without: the timer's signal; its overruns; the interval; its end with a process.
+//! Red without: the timer's signal; its overruns, also of intervals in the past; the interval; that a timer
+//! rests while its signal waits; its end with a process.
 #![no_std]
 #![no_main]
 
@@ -17,6 +18,7 @@ use rt::{
     thread::{gettid, spawn},
 };
 
+const SYS_RT_SIGACTION: u32 = 174;
 const SYS_RT_SIGPROCMASK: u32 = 175;
 const SYS_RT_SIGTIMEDWAIT: u32 = 177;
 const SYS_TIMER_CREATE: u32 = 259;
@@ -168,6 +170,102 @@ fn others() {
     );
 }
 
+/// Sets timer `id` to end at `ns` of its own clock, and again every `interval_ns`.
+fn set_at(id: u32, interval_ns: u64, ns: u64) {
+    let spec = |ns: u64| [ns / 1_000_000_000, ns % 1_000_000_000];
+    let ([a, b], [c, d]) = (spec(interval_ns), spec(ns));
+    let new = [a, b, c, d];
+    let at = [id, TIMER_ABSTIME, new.as_ptr() as u32, 0];
+    syscall(SYS_TIMER_SETTIME64, at).expect("timer_settime64");
+}
+
+/// Overruns that `signal` tells of, and those that timer `id` then says were told.
+fn overruns(id: u32, signal: u32) -> (u32, u32) {
+    let told = wait_ms(signal, NEVER_MS).expect("rt_sigtimedwait");
+    let said = syscall(SYS_TIMER_GETOVERRUN, [id]).expect("timer_getoverrun");
+    (told[2], said)
+}
+
+/// However short the interval, a timer rests until its signal is taken, and then all ends are counted.
+fn intervals() {
+    let id = create(SIGEV_SIGNAL, 1, 0).expect("timer_create");
+    let begin = monotonic_ns();
+    set_at(id, NS_PER_MS, begin - 50 * NS_PER_MS);
+    let (told, said) = overruns(id, SIGNAL);
+    let most = 50 + (monotonic_ns() - begin) / NS_PER_MS;
+    ok!(
+        (50..=most).contains(&u64::from(told)) && said == told,
+        "each interval since a time of the past is an overrun"
+    );
+    set_at(id, 1000, begin);
+    sleep_ms(20);
+    let waits_ms = (monotonic_ns() - begin) / NS_PER_MS;
+    let (told, said) = overruns(id, SIGNAL);
+    ok!(
+        u64::from(told) >= waits_ms * 1000 - 1 && said == told,
+        "each of a microsecond is, while the signal waits"
+    );
+    set(id, 0, 0, 0).expect("timer_settime");
+    while wait_ms(SIGNAL, 0).is_ok() {}
+
+    set(id, 0, 0, 1).expect("timer_settime");
+    sleep_ms(20);
+    set(id, 0, 0, 1).expect("timer_settime");
+    sleep_ms(20);
+    eq!(
+        overruns(id, SIGNAL).0,
+        1,
+        "set anew, it counts an overrun in the signal that waits"
+    );
+    eq!(
+        wait_ms(SIGNAL, 0),
+        Err(Errno::EAGAIN),
+        "of which there is one"
+    );
+    syscall(SYS_TIMER_DELETE, [id]).expect("timer_delete");
+
+    // Those of the time of day, 1970: more intervals than can be told.
+    let mut id = 0;
+    let event = [0, SIGNAL, SIGEV_SIGNAL, 0, 0, 0, 0, 0u32];
+    let at = [0, event.as_ptr() as u32, &raw mut id as u32];
+    syscall(SYS_TIMER_CREATE, at).expect("timer_create");
+    set_at(id, NS_PER_MS, 1);
+    let many = i32::MAX as u32;
+    eq!(
+        overruns(id, SIGNAL),
+        (many, many),
+        "no more than 2147483647 are told"
+    );
+    syscall(SYS_TIMER_DELETE, [id]).expect("timer_delete");
+    while wait_ms(SIGNAL, 0).is_ok() {}
+}
+
+/// A signal that has no effect sets its timer going again: it tells of its ends once there is a handler.
+fn ignored() {
+    const IGNORED: u32 = 37;
+    const SIG_IGN: u32 = 1;
+    let action = |handler: u32| {
+        let action = [handler, 0, 0, 0, 0];
+        let at = [IGNORED, action.as_ptr() as u32, 0, 8];
+        syscall(SYS_RT_SIGACTION, at).expect("rt_sigaction");
+    };
+    action(SIG_IGN);
+    let (event, mut id) = ([0, IGNORED, SIGEV_SIGNAL, 0, 0, 0, 0, 0u32], 0u32);
+    let at = [CLOCK_MONOTONIC, event.as_ptr() as u32, &raw mut id as u32];
+    syscall(SYS_TIMER_CREATE, at).expect("timer_create");
+    let begin = monotonic_ns();
+    set_at(id, NS_PER_MS, begin);
+    sleep_ms(20);
+    block(&[IGNORED]);
+    let (told, _) = overruns(id, IGNORED);
+    let most = (monotonic_ns() - begin) / NS_PER_MS;
+    ok!(
+        (1..=most).contains(&u64::from(told)),
+        "a timer whose signal is ignored runs on"
+    );
+    syscall(SYS_TIMER_DELETE, [id]).expect("timer_delete");
+}
+
 fn errors() {
     let mut id = 0u32;
     let at = &raw mut id as u32;
@@ -223,10 +321,12 @@ fn errors() {
 }
 
 fn main() -> i32 {
-    ktap::plan(25);
+    ktap::plan(31);
     block(&[SIGNAL, SIGALRM]);
     telling();
     others();
+    intervals();
+    ignored();
     errors();
     ktap::finish()
 }

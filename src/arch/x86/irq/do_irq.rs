@@ -17,11 +17,13 @@ use crate::{
     drivers::{pic, pit},
     hw::{
         apic::{ERROR_APIC_VECTOR, LOCAL_TIMER_VECTOR, SPURIOUS_APIC_VECTOR},
+        eflags::Eflags,
         gates::{FIRST_EXTERNAL_VECTOR, IDT_ENTRIES},
         madt::Madt,
     },
     sync::{
         PreemptGuard,
+        irqsoff::{IRQSOFF, trace_hardirqs_off, trace_hardirqs_on},
         preempt::{HARDIRQ_OFFSET, add_preempt_count, sub_preempt_count},
     },
 };
@@ -111,6 +113,10 @@ pub fn set_intr_handler(vector: u8, handler: IrqHandler) -> Result<(), IrqTaken>
 /// Handles an interrupt for `common_interrupt`; `orig_ax` holds the complement of the vector.
 #[unsafe(no_mangle)]
 extern "C" fn do_IRQ(regs: &PtRegs) {
+    let had_on = IRQSOFF && regs.flags & Eflags::IF.bits() != 0;
+    if had_on {
+        trace_hardirqs_off();
+    }
     add_preempt_count(HARDIRQ_OFFSET);
     let before = this_cpu_read!(irq_regs);
     // SAFETY: interrupts are off, so the word is this CPU's; it is reset below, before the frame
@@ -121,6 +127,9 @@ extern "C" fn do_IRQ(regs: &PtRegs) {
     // SAFETY: this restores the old value.
     unsafe { this_cpu_write!(irq_regs, before) };
     sub_preempt_count(HARDIRQ_OFFSET);
+    if had_on {
+        trace_hardirqs_on();
+    }
 }
 
 /// Calls `look` with the registers that the present interrupt of this CPU interrupted, or with

@@ -65,7 +65,7 @@ pub unsafe fn switch_mm<To: Updates, const LDT: bool>(prev: &MmStruct, next: &Mm
             set_bit(cpu, &next.cpu_vm_mask);
             load_cr3::<To>(next);
             // Not earlier: a flush for prev must still reach us while CR3 is prev's (2.6.38).
-            To::leave(prev);
+            To::leave(cpu, prev);
             if LDT {
                 load_ldt(next);
             }

@@ -175,7 +175,7 @@ pub unsafe fn arch_end_context_switch(next: &mut ThreadStruct) {
     }
     if let Some(left) = left {
         // SAFETY: as above; CR3 is the new one.
-        unsafe { Now::leave(left.as_ref()) };
+        unsafe { Now::leave(smp_processor_id(), left.as_ref()) };
     }
     if let Some(tls) = batch.tls.take() {
         // SAFETY: noted by `load_tls`, whose caller vouched for the descriptors.
@@ -250,7 +250,7 @@ impl Updates for Batch {
         unsafe { noted() }.cr3 = Some(pgd);
     }
 
-    unsafe fn leave(prev: &MmStruct) {
+    unsafe fn leave(_cpu: u32, prev: &MmStruct) {
         // SAFETY: by 1; the only reference here.
         unsafe { noted() }.left = Some(NonNull::from(prev));
     }
@@ -292,11 +292,18 @@ pub fn arch_leave_lazy_mmu_mode() {
 }
 
 /// Stores a page-table entry that no processor walks yet, at once or with the batch.
+#[inline(always)]
 pub fn set_pte(slot: &'static AtomicU32, value: u32) {
-    if !is_lazy(PARAVIRT_LAZY_MMU) {
+    if is_lazy(PARAVIRT_LAZY_MMU) {
+        note_pte(slot, value);
+    } else {
         slot.store(value, Ordering::Relaxed);
-        return;
     }
+}
+
+#[cold]
+#[inline(never)]
+fn note_pte(slot: &'static AtomicU32, value: u32) {
     let _no_preempt = PreemptGuard::new();
     // SAFETY: preemption is off; the only reference here.
     let ptes = &mut unsafe { noted() }.ptes;

@@ -11,7 +11,6 @@
 use crate::arch::x86::gdt::write_gdt_entry;
 use crate::base::bitops::clear_bit;
 use crate::base::insn;
-use crate::base::percpu::smp_processor_id;
 use crate::hw::desc::DescStruct;
 use crate::mm::mm_struct::MmStruct;
 use crate::task::thread_struct::ThreadStruct;
@@ -43,13 +42,14 @@ pub trait Updates {
     ///    one as long as this CPU uses it.
     unsafe fn write_cr3(pgd: u32);
 
-    /// Clears this CPU's bit in the mask of `prev`, after [`write_cr3`](Self::write_cr3) has
-    /// replaced its page directory: until then a flush for `prev` must reach us.
+    /// Clears the bit of this CPU, whose number is `cpu`, in the mask of `prev`, after
+    /// [`write_cr3`](Self::write_cr3) has replaced its page directory: until then a flush for `prev`
+    /// must reach us.
     ///
     /// # Safety
     /// 1. Called after [`write_cr3`](Self::write_cr3), under its conditions. 2. `prev` stays live
-    ///    to the end of the switch.
-    unsafe fn leave(prev: &MmStruct);
+    ///    to the end of the switch. 3. `cpu` is this CPU's number.
+    unsafe fn leave(cpu: u32, prev: &MmStruct);
 
     /// Sets CR0.TS, so that the next FPU instruction raises #NM.
     ///
@@ -100,9 +100,9 @@ impl Updates for Now {
     }
 
     #[inline(always)]
-    unsafe fn leave(prev: &MmStruct) {
-        // SAFETY: a CPU's number is below 32.
-        unsafe { clear_bit(smp_processor_id(), &prev.cpu_vm_mask) };
+    unsafe fn leave(cpu: u32, prev: &MmStruct) {
+        // SAFETY: by 3; a CPU's number is below 32.
+        unsafe { clear_bit(cpu, &prev.cpu_vm_mask) };
     }
 
     #[inline(always)]
