@@ -21,7 +21,7 @@ run *CMDLINE:
 test *SUITES:
     @exec "{{xtask}}" test "$@"
 
-# Run a static Linux/i386 program of yours as init, with its arguments
+# Run a program of yours as init, with its arguments: C source, a static Linux/i386 executable, a script for /bin/sh
 [no-cd, no-exit-message]
 exec FILE *ARGUMENTS:
     @exec "{{xtask}}" exec "$@"
@@ -92,9 +92,10 @@ check:
     "{{cargo}}" clippy --package switch-to --package xtask --package models --all-targets
     "{{cargo}}" clippy --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc --package switch-to --package user --lib --bins
 
-# The documentation of every item, private ones too, as HTML under target/
+# The documentation of every item, private ones too, as HTML, and where its first page is
 doc:
-    "{{cargo}}" doc --no-deps --document-private-items --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc
+    "{{cargo}}" doc --no-deps --document-private-items --target i686-kernel.json -Zjson-target-spec -Zbuild-std=core,alloc --package switch-to --lib
+    @echo "start at ${CARGO_TARGET_DIR:-{{justfile_directory()}}/target}/i686-kernel/doc/switch_to/index.html"
 
 # Remove everything that was built
 clean:

@@ -3,6 +3,7 @@
 mod boot_failures;
 mod cpu_start;
 mod deaths;
+mod exec;
 mod harness;
 mod init_failures;
 mod kcov;
@@ -30,6 +31,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(init_failures::scenarios());
     scenarios.extend(real_programs::scenarios());
     scenarios.extend(deaths::scenarios());
+    scenarios.extend(exec::scenarios());
     scenarios.extend(kcov::scenarios());
     scenarios.extend(smp::scenarios());
     scenarios.extend(cpu_start::scenarios());

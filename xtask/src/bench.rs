@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::compile::Profile;
-use crate::foreign::check_static_i386;
 use crate::image::{Initramfs, IsoSpec, try_iso};
 use crate::initramfs::{Entry, newc};
+use crate::program::check_elf;
 use crate::qemu::{Medium, Vm};
 use crate::run::Run;
 
@@ -75,7 +75,7 @@ pub fn bench(path: Option<&str>) -> Result<ExitCode> {
 /// An initramfs with nothing in it but this program, as init.
 fn only(path: &str) -> Result<Initramfs> {
     let bytes = fs::read(path).with_context(|| path.to_owned())?;
-    check_static_i386(&bytes).with_context(|| path.to_owned())?;
+    check_elf(&bytes).with_context(|| path.to_owned())?;
     let entries = [Entry::folder("dev"), Entry::program("init", bytes)];
     Ok(Initramfs::Bytes(newc(&entries)))
 }

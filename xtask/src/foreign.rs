@@ -7,12 +7,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::paths;
+use crate::program::check_elf;
 use crate::toolchain::{quietly, tool};
 
 /// The programs, as files on the host.
@@ -61,7 +62,7 @@ fn prepare() -> Result<Programs> {
         fetch(&dir).context("cannot fetch Debian's i386 packages")?;
     }
     let programs = Programs {
-        busybox: root.join("bin/busybox"),
+        busybox: first_of(&root, &["bin/busybox", "usr/bin/busybox"])?,
         hello_musl: dir.join("hello-musl"),
         hello_glibc: dir.join("hello-glibc"),
         threads_musl: dir.join("threads-musl"),
@@ -81,9 +82,17 @@ fn prepare() -> Result<Programs> {
     }
     for (name, program) in programs.all() {
         let bytes = fs::read(program).with_context(|| name.to_owned())?;
-        check_static_i386(&bytes).with_context(|| program.display().to_string())?;
+        check_elf(&bytes).with_context(|| program.display().to_string())?;
     }
     Ok(programs)
+}
+
+/// The first of several places that has a file: Debian 13 has put what was in `bin` into `usr/bin`.
+fn first_of(root: &Path, places: &[&str]) -> Result<PathBuf> {
+    let mut files = places.iter().map(|place| root.join(place));
+    files
+        .find(|file| file.is_file())
+        .with_context(|| format!("{} has none of {}", root.display(), places.join(", ")))
 }
 
 /// `goroutines.go`, linked statically for i386 by the host's Go.
@@ -209,6 +218,12 @@ pub(crate) fn link_strangers(sources: &[PathBuf], flags: &[String], out: &Path) 
 }
 
 fn with_glibc(mut gcc: Command, root: &Path, out: &Path) -> Result<()> {
+    link_with(&mut gcc, root)?;
+    quietly(gcc.arg("-o").arg(out))
+}
+
+/// Tells gcc where glibc's headers and libraries are.
+fn link_with(gcc: &mut Command, root: &Path) -> Result<()> {
     let lib = root.join("usr/lib/i386-linux-gnu");
     let libgcc = libgcc(root)?;
     gcc.arg("-isystem").arg(libgcc.join("include"));
@@ -225,13 +240,20 @@ fn with_glibc(mut gcc: Command, root: &Path, out: &Path) -> Result<()> {
         .arg(libgcc.join("libgcc_eh.a"))
         .arg("-Wl,--end-group");
     gcc.arg(libgcc.join("crtend.o")).arg(lib.join("crtn.o"));
-    quietly(gcc.arg("-o").arg(out))
+    Ok(())
 }
 
 /// The host's gcc for i386, taking headers and libraries from us alone.
 fn gcc_m32() -> Result<Command> {
+    let mut gcc = gcc_for_i386()?;
+    gcc.args(["-Wall", "-Wextra", "-Werror"]);
+    Ok(gcc)
+}
+
+/// The same, content with what others wrote.
+fn gcc_for_i386() -> Result<Command> {
     let mut gcc = tool("gcc")?;
-    gcc.args(["-m32", "-O2", "-Wall", "-Wextra", "-Werror"])
+    gcc.args(["-m32", "-O2"])
         .args(["-static", "-no-pie", "-fno-pie", "-fno-stack-protector"])
         // With it glibc finds what a cancelled thread has to clean up by unwinding its stack.
         .args(["-fexceptions", "-Wl,--eh-frame-hdr"])
@@ -256,34 +278,48 @@ pub(crate) fn older(file: &Path, than: &Path) -> Result<bool> {
     Ok(fs::metadata(file)?.modified()? < fs::metadata(than)?.modified()?)
 }
 
-/// Fails unless the bytes are an i386 ELF executable without an interpreter.
-pub(crate) fn check_static_i386(elf: &[u8]) -> Result<()> {
-    const EXEC: u16 = 2;
-    const MACHINE_386: u16 = 3;
-    const PT_INTERP: u32 = 3;
-    let half = |at: usize| Some(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?));
-    let word = |at: usize| Some(u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?));
+/// The names of busybox's programs, from the table in it: sorted, each with a zero after it.
+///
+/// # Errors
+/// There is no such table.
+pub fn applets(busybox: &[u8]) -> Result<Vec<String>> {
+    const FIRST: &[u8] = b"[\0[[\0";
+    let at = busybox
+        .windows(FIRST.len())
+        .position(|bytes| bytes == FIRST)
+        .context("busybox has no table of its programs")?;
+    let names = busybox[at..]
+        .split(|&byte| byte == 0)
+        .take_while(|name| !name.is_empty())
+        .map(|name| String::from_utf8_lossy(name).into_owned())
+        .collect::<Vec<_>>();
+    ensure!(
+        names.iter().any(|name| name == "sh"),
+        "busybox has no shell"
+    );
+    Ok(names)
+}
 
-    ensure!(
-        elf.starts_with(b"\x7fELF\x01\x01"),
-        "not a little-endian 32-bit ELF file"
+/// Compiles a C file of the user's, whose warnings are shown, and links it statically with glibc.
+///
+/// # Errors
+/// gcc is not content, and has said so on this terminal.
+pub fn compile(source: &Path, out: &Path) -> Result<()> {
+    programs()?;
+    let root = paths::out().join("foreign/root");
+    eprintln!(
+        "compiling {}: gcc -m32 -O2 -Wall -static, with Debian's glibc for i386",
+        source.display()
     );
+    let mut gcc = gcc_for_i386()?;
+    gcc.args(["-g", "-Wall"]).arg(source);
+    link_with(&mut gcc, &root)?;
+    let status = gcc.arg("-o").arg(out).stdin(Stdio::null()).status();
     ensure!(
-        half(16) == Some(EXEC),
-        "not an executable at a fixed address: link it with -static -no-pie"
+        status.context("cannot start gcc")?.success(),
+        "{}: gcc did not compile it: see above",
+        source.display()
     );
-    ensure!(half(18) == Some(MACHINE_386), "not for the i386");
-    let (Some(phoff), Some(phentsize), Some(phnum)) = (word(28), half(42), half(44)) else {
-        bail!("the ELF header is cut off");
-    };
-    for i in 0..usize::from(phnum) {
-        let kind = word(phoff as usize + i * usize::from(phentsize));
-        ensure!(kind.is_some(), "program header {i} is cut off");
-        ensure!(
-            kind != Some(PT_INTERP),
-            "not static: it names an interpreter"
-        );
-    }
     Ok(())
 }
 
@@ -361,23 +397,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_static_i386_executable_is_accepted() {
-        let good = fs::read(programs().unwrap().hello_musl).unwrap();
-        check_static_i386(&good).unwrap();
-        let reject = |bytes: &[u8], why: &str| {
-            let error = check_static_i386(bytes).unwrap_err().to_string();
-            assert!(error.contains(why), "{error}");
-        };
-        let mut wide = good.clone();
-        wide[4] = 2;
-        reject(&wide, "32-bit");
-        reject(&good[..20], "cut off");
-        reject(&good[..60], "cut off");
-        let mut interp = good.clone();
-        interp[52] = 3;
-        reject(&interp, "interpreter");
-        let mut arm = good;
-        arm[18] = 40;
-        reject(&arm, "i386");
+    fn applets_are_those_that_busybox_lists() {
+        let busybox = programs().unwrap().busybox;
+        let names = applets(&fs::read(&busybox).unwrap()).unwrap();
+        assert!(names.len() > 200 && names.iter().any(|name| name == "ls"));
+        if let Some(list) = run(&busybox, &["--list"]) {
+            assert_eq!(names, list.lines().collect::<Vec<_>>());
+        }
+        assert!(applets(b"no table").is_err());
     }
 }

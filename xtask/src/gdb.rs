@@ -68,7 +68,7 @@ pub fn batch(vm: &Vm, elf: &Path, files: &[&Path], script: &str, stay: bool) -> 
             "set breakpoint pending off",
         ])
         .arg("-ex")
-        .arg(format!("file {}", elf.display()))
+        .arg(format!("file \"{}\"", elf.display()))
         .arg("-ex")
         .arg(format!("target remote {}", socket.display()));
     for file in files {

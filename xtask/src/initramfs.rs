@@ -18,6 +18,15 @@ pub fn entries(profile: Profile) -> Result<Vec<Entry>> {
     for (name, file) in foreign::programs()?.all() {
         entries.push(Entry::program(&format!("bin/{name}"), fs::read(file)?));
     }
+    // Whatever looks for a program by its name, as `system` does for /bin/sh, finds busybox's.
+    let busybox = fs::read(foreign::programs()?.busybox)?;
+    for name in foreign::applets(&busybox)? {
+        let path = format!("bin/{name}");
+        // Busybox lists itself.
+        if entries.iter().all(|entry| entry.path != path) {
+            entries.push(Entry::link(&path, "busybox"));
+        }
+    }
     entries.extend(restricted());
     for name in compile::program_names()? {
         let bytes = fs::read(compile::binaries(profile).join(&name))?;
@@ -74,6 +83,15 @@ impl Entry {
             path: path.to_owned(),
             mode: 0o100_755,
             bytes,
+        }
+    }
+
+    /// A symbolic link to `to`.
+    pub fn link(path: &str, to: &str) -> Self {
+        Entry {
+            path: path.to_owned(),
+            mode: 0o120_777,
+            bytes: to.as_bytes().to_vec(),
         }
     }
 

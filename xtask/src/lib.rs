@@ -13,6 +13,7 @@ pub mod initramfs; // the archive of files that the kernel starts with
 pub mod ktap; // the test report on the serial line, read strictly
 pub mod linux_source; // Linux's own tests, fetched and compiled
 pub mod paths; // where things lie in the tree and under target/
+pub mod program; // what a file is that a person wants to run
 pub mod progress; // one line about what goes on
 pub mod qemu; // one virtual machine: run, listened to, ended
 mod qmp; // QEMU's monitor

@@ -16,6 +16,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("ld.lld", "lld"),
     ("objcopy", "binutils"),
+    ("as", "binutils"),
     ("grub-mkrescue", "grub-common"),
     ("grub-file", "grub-common"),
     ("/usr/lib/grub/i386-pc/multiboot2.mod", "grub-pc-bin"),
@@ -107,16 +108,101 @@ mod tests {
         assert!(error.contains("not installed"), "{error}");
     }
 
+    /// What `bootstrap` wants: tools or files, and the packages that have them.
+    fn wanted(bootstrap: &str) -> Vec<(&str, &str)> {
+        let lines = bootstrap.lines();
+        lines
+            .filter_map(|line| line.strip_prefix("want ")?.split_once(' '))
+            .collect()
+    }
+
+    fn bootstrap() -> String {
+        std::fs::read_to_string(paths::root().join("bootstrap")).unwrap()
+    }
+
     #[test]
-    fn bootstrap_installs_every_package_of_the_list() {
-        let bootstrap = std::fs::read_to_string(paths::root().join("bootstrap")).unwrap();
-        for (tool, package) in TOOLS {
-            let essential = ["apt", "dpkg"].contains(package);
-            let named = bootstrap.split_whitespace().any(|word| word == *package);
+    fn bootstrap_installs_what_the_tool_needs() {
+        let bootstrap = bootstrap();
+        let wanted = wanted(&bootstrap);
+        for pair in TOOLS {
+            // Every Debian has them.
+            let essential = ["apt", "dpkg"].contains(&pair.1);
             assert!(
-                essential || named,
-                "bootstrap does not install {package} for {tool}"
+                essential || wanted.contains(pair),
+                "bootstrap does not want {pair:?}"
             );
         }
+    }
+
+    #[test]
+    fn each_package_has_what_it_is_wanted_for() {
+        let bootstrap = bootstrap();
+        let Ok(dpkg) = find("dpkg-query") else {
+            return; // another system, with other packages
+        };
+        let mut asked = 0;
+        for (tool, package) in wanted(&bootstrap) {
+            if package == "ca-certificates" {
+                continue; // it makes its file when it is installed
+            }
+            let Ok(file) = find(tool).and_then(|file| Ok(file.canonicalize()?)) else {
+                continue;
+            };
+            let listed = Command::new(&dpkg).args(["-L", package]).output().unwrap();
+            let listed = String::from_utf8_lossy(&listed.stdout);
+            if listed.is_empty() {
+                continue; // it came here by another way
+            }
+            asked += 1;
+            let has = |line: &str| {
+                Path::new(line)
+                    .canonicalize()
+                    .is_ok_and(|listed| listed == file)
+            };
+            assert!(
+                listed.lines().any(has),
+                "{package} has no {tool}: {}",
+                file.display()
+            );
+        }
+        assert!(asked > 5, "only {asked} of the packages are here");
+    }
+
+    /// `bootstrap` on another system: a folder with the few tools that it needs to look around, and
+    /// what `/etc/os-release` says.
+    fn bootstrap_on(os_release: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        for tool in ["sh", "dirname", "id", "apt-get"] {
+            std::os::unix::fs::symlink(find(tool).unwrap(), bin.join(tool)).unwrap();
+        }
+        let system = dir.path().join("os-release");
+        std::fs::write(&system, os_release).unwrap();
+        let output = Command::new(bin.join("sh"))
+            .arg(paths::root().join("bootstrap"))
+            .env_clear()
+            .env("PATH", &bin)
+            .env("HOME", dir.path())
+            .env("BOOTSTRAP_OS", &system)
+            .env("BOOTSTRAP_CARGO", "/nonexistent")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    #[test]
+    fn bootstrap_refuses_at_once_a_system_without_a_toolchain() {
+        let said = bootstrap_on("ID=debian\nVERSION_CODENAME=bullseye\n");
+        assert!(
+            said.contains("rustup toolchain install nightly --component rust-src"),
+            "{said}"
+        );
+        let said = bootstrap_on("ID=fedora\n");
+        assert!(said.contains("rustup"), "{said}");
+        // Nothing was begun before.
+        assert_eq!(said.lines().count(), 1, "{said}");
     }
 }

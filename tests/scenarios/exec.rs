@@ -1,0 +1,79 @@
+//! Programs as `just exec` boots them: what they are given, and how they end.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use xtask::exec::boot;
+use xtask::paths;
+use xtask::qemu::Vm;
+use xtask::run::{Exit, Run};
+
+use super::machine;
+use crate::Scenario;
+
+/// Arguments, and how `user/c/arguments.c` prints them.
+const ARGUMENTS: &[(&str, &str)] = &[
+    ("plain", "plain"),
+    ("two  words", "two<20><20>words"),
+    ("\"'$HOME`", "<22><27><24>HOME<60>"),
+    ("--", "<2d><2d>"),
+];
+
+/// Those too that GRUB and a kernel command line do not carry.
+const OTHERS: &[(&str, &str)] = &[
+    ("", ""),
+    (r"\x41\\", "<5c>x41<5c><5c>"),
+    ("ä\n", "<c3><a4><0a>"),
+];
+
+/// Every scenario of this file.
+pub fn scenarios() -> Vec<Scenario> {
+    let both: Vec<_> = [ARGUMENTS, OTHERS].concat();
+    vec![
+        arguments(
+            "exec::arguments_arrive_by_the_command_line",
+            ARGUMENTS.to_vec(),
+        ),
+        arguments("exec::arguments_arrive_as_they_are", both),
+    ]
+}
+
+fn arguments(name: &str, words: Vec<(&'static str, &'static str)>) -> Scenario {
+    let given = words.clone();
+    Scenario {
+        name: name.to_owned(),
+        run: Box::new(move || {
+            let source = paths::root().join("user/c/arguments.c");
+            let file = source.display().to_string();
+            let arguments = given.iter().map(|(word, _)| (*word).to_owned());
+            let vm: Vm = machine(&boot(
+                &[file].into_iter().chain(arguments).collect::<Vec<_>>(),
+            )?)?;
+            vm.run()
+        }),
+        check: Box::new(move |run| check(run, &words)),
+        limit: Duration::from_secs(120),
+    }
+}
+
+fn check(run: &Run, words: &[(&str, &str)]) -> Result<()> {
+    run.says("argument 0: [<2f>bin<2f>arguments]")?;
+    for ((_, printed), number) in words.iter().zip(1..) {
+        run.says(&format!("argument {number}: [{printed}]"))?;
+    }
+    run.nowhere(&format!("argument {}", words.len() + 1))?;
+    let mut environment: Vec<&str> = run
+        .log
+        .lines()
+        .filter_map(|line| line.strip_prefix("environment: "))
+        .collect();
+    environment.sort();
+    ensure!(
+        environment == ["HOME=/", "PATH=/bin:/tests", "TERM=linux"],
+        "the environment is {environment:?}"
+    );
+    // /bin/sh and what it starts are busybox by other names.
+    run.says("/found")?;
+    run.line("init: exited with status 42")?;
+    run.ends(Exit::Failure)
+}
