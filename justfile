@@ -76,10 +76,15 @@ mutants *NAME:
 kselftest *NAME:
     @exec "{{cargo}}" test --test kselftest -- "$@"
 
+# The book as static files under target/book; `serve` shows it on localhost, `bless` takes its quotes anew
+[no-exit-message]
+book *ACTION:
+    @exec "{{xtask}}" book "$@"
+
 # Write the golden files anew, after a change that is meant: see what git diff says
 [no-exit-message]
 bless:
-    @BLESS=1 exec "{{xtask}}" test tree image boots
+    @BLESS=1 exec "{{xtask}}" test tree image boots gdb
 
 # Build the ISO with its menu, for a real machine or another emulator, and say where it is
 [no-exit-message]

@@ -5,6 +5,8 @@
 //! task, one to a task that ran before, one to a task with TLS, and one back from another task than
 //! the one it left for. Each step of each is a test.
 
+#[path = "gdb/shown.rs"]
+mod shown;
 #[path = "gdb/steps.rs"]
 mod steps;
 
@@ -49,6 +51,14 @@ fn main() -> ExitCode {
             }));
             for kind in KINDS {
                 trials.extend(tests_of(kind, &session, &symbols));
+                let recorded = Arc::clone(&session);
+                trials.push(trial(
+                    format!("gdb::{kind}::is_shown_as_kept"),
+                    limit(),
+                    move || {
+                        shown::compare(kind, &recorded.output).context("see gdb::records_a_boot")
+                    },
+                ));
             }
             for (name, check) in COMMANDS {
                 let session = Arc::clone(&session);
@@ -70,13 +80,14 @@ fn record() -> Result<(Session, Symbols)> {
     let elf = kernel(Profile::Dev)?;
     let iso = try_iso(&IsoSpec::boot(CMDLINE))?;
     let vm = Vm {
-        timeout: Duration::from_secs(120),
+        timeout: Duration::from_secs(240),
         icount: Some("shift=4,sleep=off".to_owned()),
         ..Vm::new(Medium::Iso(iso))
     };
     let mut script = String::new();
     for kind in KINDS {
         script += &format!("echo begin {kind}\\n\nswitch-record {kind}\necho end {kind}\\n\n");
+        script += &shown::script(kind);
         if *kind == "new" {
             // The stop is in assembly, and the idle task that left has `on_cpu` still.
             script += "lx-ps\nlx-bt 0\nprint $lx_per_cpu(b\"cpu_number\")\n";

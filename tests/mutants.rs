@@ -13,6 +13,8 @@
 
 #[path = "mutants/mod.rs"]
 mod list;
+#[path = "mutants/red.rs"]
+mod red;
 #[path = "mutants/tree.rs"]
 mod tree;
 
@@ -117,14 +119,16 @@ fn notice(mutant: &Mutant) -> Result<()> {
         false => how_red(mutant.red.test, &seen.log, &seen.end),
     };
     match result {
-        Ok(how) => println!("# {}: {}: {how}", mutant.name, mutant.red.test),
+        Ok(how) => {
+            println!("# {}: {}: {how}", mutant.name, mutant.red.test);
+            red::compare(mutant.name, mutant.red.test, how, &seen.log)
+        }
         Err(error) => bail!(
             "{error:#} ({} taken out)\n{}",
             mutant.takes_out,
             seen.explain(None)
         ),
     }
-    Ok(())
 }
 
 /// The compiler must refuse the mutant, and with the error that it names only.

@@ -4,12 +4,16 @@
 //! `unsafe`, locks, assembly, sizes, and what every file must say. `BLESS=1` writes the
 //! golden file of `unsafe` anew.
 
+#[path = "tree/book.rs"]
+mod book;
 #[path = "tree/contract.rs"]
 mod contract;
 #[path = "tree/lints.rs"]
 mod lints;
 #[path = "tree/locks.rs"]
 mod locks;
+#[path = "tree/quotes.rs"]
+mod quotes;
 #[path = "tree/rooms.rs"]
 mod rooms;
 #[path = "tree/rules.rs"]
@@ -80,6 +84,13 @@ const RULES: &[Rule] = &[
         "docs::readme_shows_what_the_tour_prints",
         words::tour_is_shown,
     ),
+    ("book::quotes_what_is_so", book::quotes),
+    ("book::names_what_is_there", book::names),
+    ("book::shows_what_can_be_typed", book::typed),
+    ("book::chapters_have_all_parts", book::parts),
+    ("book::pictures_are_their_texts", book::pictures),
+    ("book::contents_are_complete", book::contents),
+    ("docs::links_lead_somewhere", book::links),
 ];
 
 fn main() -> ExitCode {

@@ -27,6 +27,8 @@ const PARTS: &[&str] = &[
     "boot",
     "src",
     "tests",
+    "user",
+    "xtask",
 ];
 
 /// The copy, as the tree is, until it is edited.

@@ -3,20 +3,25 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use switch_to::trace::record::Event;
+use xtask::golden::without_values;
 use xtask::image::IsoSpec;
+use xtask::paths;
 use xtask::run::{Exit, Run};
 use xtask::toolchain::tool;
 use xtask::trace::check::hangs_together;
 use xtask::trace::stream::Trace;
 use xtask::trace::{dat, ftrace};
 
-use super::scenario;
+use super::{repeatable, scenario};
 use crate::Scenario;
 
 /// Yields of each of two processes; as in the program.
 const YIELDS: usize = 50;
+
+/// Lines of the tour's trace that the book shows, in their order.
+const SHOWN: &str = "tests/expected/trace.txt";
 
 /// Every scenario of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -63,6 +68,15 @@ pub fn scenarios() -> Vec<Scenario> {
             },
         ),
         scenario(
+            "trace::the_tour_is_as_the_book_shows_it",
+            IsoSpec::boot("trace=on tour"),
+            |vm| {
+                vm.trace = true;
+                repeatable(vm);
+            },
+            |run| shown(&ftrace::text(&whole(run)?)),
+        ),
+        scenario(
             "trace::without_a_console_it_says_so",
             marks(),
             |_| (),
@@ -96,6 +110,35 @@ pub fn scenarios() -> Vec<Scenario> {
 fn whole(run: &Run) -> Result<Trace> {
     run.ends(Exit::Success)?;
     Trace::read(&run.trace)
+}
+
+/// Each line that the book shows is in the trace, but for its numbers, and so is their order. `BLESS=1`
+/// gives them the numbers of this run.
+fn shown(text: &str) -> Result<()> {
+    let file = paths::root().join(SHOWN);
+    let kept = fs::read_to_string(&file).context(SHOWN)?;
+    let mut lines = text.lines();
+    let mut now = String::new();
+    for line in kept.lines() {
+        // A heading, which the book names.
+        if line.starts_with('#') {
+            now += &format!("{line}\n");
+            continue;
+        }
+        let wanted = without_values(line);
+        match lines.find(|line| without_values(line) == wanted) {
+            Some(found) => now += &format!("{found}\n"),
+            None => bail!("{SHOWN}: no such line after those before it: {line:?}"),
+        }
+    }
+    ensure!(
+        kept.lines().any(|line| !line.starts_with('#')),
+        "{SHOWN} shows nothing"
+    );
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&file, now)?;
+    }
+    Ok(())
 }
 
 /// Between two marks the CPU goes from one to the other and back, and to nobody else.

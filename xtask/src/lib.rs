@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench; // what switches and calls cost, in guest instructions
+pub mod book; // the pages of the book
 pub mod compile; // kernel and ring-3 programs, compiled for the i386
 pub mod exec; // a program of the user's own, as init
 pub mod foreign; // real programs: busybox, and a C program with musl and with glibc
@@ -13,6 +14,7 @@ pub mod initramfs; // the archive of files that the kernel starts with
 pub mod ktap; // the test report on the serial line, read strictly
 pub mod linux_source; // Linux's own tests, fetched and compiled
 pub mod paths; // where things lie in the tree and under target/
+pub mod picture; // the pictures of the book, drawn from a few lines of text
 pub mod program; // what a file is that a person wants to run
 pub mod progress; // one line about what goes on
 pub mod qemu; // one virtual machine: run, listened to, ended

@@ -1,0 +1,86 @@
+//! `just book`: the pages of `docs` as static files, or on localhost; and their quoted lines taken anew.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::paths;
+use crate::suite;
+use crate::toolchain::cargo;
+
+/// The version of mdBook that is installed when there is none.
+const MDBOOK: &str = "0.4.52";
+
+/// What `just book [serve | bless]` does.
+pub fn act(words: &[String]) -> Result<ExitCode> {
+    match words {
+        [] => {
+            mdbook(&["build", "docs"])?;
+            println!("{}", paths::target().join("book/index.html").display());
+        }
+        [word] if word == "serve" => mdbook(&["serve", "docs"])?,
+        [word] if word == "bless" => return bless(),
+        _ => bail!("just book [serve | bless]"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the quoted lines over and draws the pictures, then says what is still wrong.
+fn bless() -> Result<ExitCode> {
+    let mut tree = cargo();
+    tree.args([
+        "test",
+        "--quiet",
+        "--package",
+        "switch-to",
+        "--test",
+        "tree",
+        "book::",
+    ]);
+    // What is wrong is said by the run that follows.
+    let _ = tree
+        .env("BLESS", "1")
+        .output()
+        .context("cannot start cargo")?;
+    suite::run(&["tree".to_owned()])
+}
+
+fn mdbook(arguments: &[&str]) -> Result<()> {
+    let status = Command::new(installed()?)
+        .args(arguments)
+        .current_dir(paths::root())
+        .status()
+        .context("cannot start mdbook")?;
+    ensure!(status.success(), "mdbook ended with {status}");
+    Ok(())
+}
+
+/// mdBook: the system's, or one that cargo has put under `target/`, now if need be.
+fn installed() -> Result<PathBuf> {
+    if Command::new("mdbook").arg("--version").output().is_ok() {
+        return Ok("mdbook".into());
+    }
+    let folder = paths::target().join("tools");
+    let program = folder.join("bin/mdbook");
+    if !program.exists() {
+        println!(
+            "installing mdBook {MDBOOK} into {}: some minutes",
+            folder.display()
+        );
+        let status = cargo()
+            .args([
+                "install",
+                "mdbook",
+                "--version",
+                MDBOOK,
+                "--locked",
+                "--root",
+            ])
+            .arg(&folder)
+            .status()
+            .context("cannot start cargo")?;
+        ensure!(status.success(), "cargo could not install mdBook: {status}");
+    }
+    Ok(program)
+}
