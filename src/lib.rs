@@ -1,14 +1,15 @@
 //! switch_to: an i386 kernel whose process switch is Linux's.
 //!
 //! The rooms, each using only those above it:
-//! - [`base`]: the ground floor: error numbers, instructions, the per-CPU area, `thread_info`
-//! - [`hw`]: what Intel defines: formats, no unsafe
+//! - [`base`]: the ground floor: error numbers, instructions, memory layout, the per-CPU area,
+//!   `thread_info`; and `upward`, the table of calls to a room above
+//! - [`hw`]: formats that Intel defines; no unsafe code
 //! - `sync`: locks and guards
 //! - [`trace`]: records for a timeline
 //! - [`mm`]: address spaces
-//! - [`task`]: who exists
-//! - [`arch`]: how the machine does it; the switch
-//! - [`sched`]: who runs next, and the change-over
+//! - [`task`]: process descriptors, and the types that they hold
+//! - [`arch`]: the machine; `arch::x86::switch` is the process switch
+//! - [`sched`]: which task runs next, and what goes on around a switch
 //! - `fs`: files, pipes, the archive that programs come from
 //! - `process`: fork, exec, exit, wait, signals
 //! - [`syscall`]: the Linux/i386 system calls
