@@ -34,8 +34,8 @@ class LxPs(gdb.Command):
 
 
 class LxBt(gdb.Command):
-    """lx-bt PID: back-trace of a task: of one that does not run from its saved ebp, of the one that
-    runs here as `bt` does."""
+    """lx-bt PID: back-trace of a task: from its saved ebp if it does not run; as `bt` does if it
+    runs here."""
 
     def __init__(self):
         super().__init__("lx-bt", gdb.COMMAND_STACK)
@@ -58,7 +58,7 @@ class LxBt(gdb.Command):
 
 
 class LxCurrent(gdb.Function):
-    """$lx_current([CPU]): the task_struct that runs on a CPU, by the per-CPU current_task."""
+    """$lx_current([CPU]): the task_struct of the task on a CPU, from the per-CPU current_task."""
 
     def __init__(self):
         super().__init__("lx_current")
@@ -70,8 +70,8 @@ class LxCurrent(gdb.Function):
 class LxPerCpu(gdb.Function):
     """$lx_per_cpu("FIELD"[, CPU]): a field of a CPU's own area.
 
-    Write b"FIELD" in Rust's language, which `just gdb` has chosen: gdb would store a string of Rust's
-    in the machine."""
+    Write b"FIELD" in the language Rust, which `just gdb` selects: gdb would store a plain string in
+    the machine."""
 
     def __init__(self):
         super().__init__("lx_per_cpu")
@@ -86,7 +86,7 @@ class LxPerCpu(gdb.Function):
 
 
 def text(value):
-    """A string that was typed, in C's language or in Rust's."""
+    """Returns a string that was typed, in the syntax of C or of Rust."""
     try:
         return value.string()
     except gdb.error:
@@ -94,7 +94,7 @@ def text(value):
 
 
 class LxThreadInfo(gdb.Function):
-    """$lx_thread_info([TASK]): the thread_info at the foot of a task's stack; without a task, of
+    """$lx_thread_info([TASK]): the thread_info at the foot of a task's stack; without TASK, of
     the stack that esp is on."""
 
     def __init__(self):
@@ -110,7 +110,7 @@ class LxThreadInfo(gdb.Function):
 
 
 class LxTaskByPid(gdb.Function):
-    """$lx_task_by_pid(PID): a task_struct by its number."""
+    """$lx_task_by_pid(PID): the task_struct with a number."""
 
     def __init__(self):
         super().__init__("lx_task_by_pid")

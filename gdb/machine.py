@@ -1,7 +1,7 @@
-"""What memory and registers say: CPUs, tasks, stacks.
+"""CPUs, tasks and stacks, read from memory and registers.
 
-Everything is read afresh on each call, so it is right wherever the machine is
-stopped, also in the middle of a switch.
+Each call reads everything afresh, so the result is right wherever the machine is
+stopped, even in the middle of a switch.
 """
 
 import re
@@ -19,15 +19,15 @@ TASK_STATES = {0: "R", 1: "S", 2: "D"}
 
 
 class Unready(gdb.GdbError):
-    """The kernel has not come far enough for the question."""
+    """The kernel has not booted far enough to answer."""
 
 
 _symbols = {}
 
 
 def symbol(name):
-    """The value of a symbol, from the ELF file's own table: gdb's expressions take `switch_to` for
-    the crate of that name, and know absolute symbols only by half."""
+    """Returns the value of a symbol, from the ELF file's own table: gdb's expressions take
+    `switch_to` for the crate of that name, and do not fully support absolute symbols."""
     filename = gdb.current_progspace().filename
     if filename is None:
         raise Unready("no kernel is loaded: `file target/i686-kernel/debug/switch_to`")
@@ -57,32 +57,32 @@ def _read_symbols(filename):
 
 
 def place(address):
-    """`function+0x12`, a step of the switch by its own name, or the number where no symbol is."""
+    """Returns an address as `function+0x12`, as a step of the switch, or as a number."""
     text = gdb.execute("info symbol 0x%x" % address, to_string=True)
     if text.startswith("No symbol"):
         return "0x%08x" % address
     text = text.split(" in section")[0].replace(" + ", "+").strip()
     if text.startswith("switch_to+"):
-        # gdb prefers the symbol that has a size to those inside.
+        # gdb prefers a symbol with a size to the symbols inside it.
         text = _steps().get(address, text)
     return re.sub(r"\[[0-9a-f]{16}\]", "", text)
 
 
 def word(value):
-    """A word of a stack: the number, and what it points to if that has a name."""
+    """Returns a word of a stack as text: its value, and the name of its target if there is one."""
     name = place(value)
     return "%08x" % value if name.startswith("0x") else "%08x %s" % (value, name)
 
 
 def _steps():
-    """The symbols of the sequence, by their addresses."""
+    """Returns the symbols of the sequence by their addresses."""
     symbol("switch_to")
     symbols = _symbols[gdb.current_progspace().filename]
     return {at: name for name, at in symbols.items() if name.startswith("switch_to_")}
 
 
 def read(address, length):
-    """Bytes of linear memory."""
+    """Returns bytes of linear memory."""
     try:
         return bytes(gdb.selected_inferior().read_memory(address, length))
     except gdb.MemoryError:
@@ -90,17 +90,17 @@ def read(address, length):
 
 
 def u32(address):
-    """A word of linear memory."""
+    """Returns a word of linear memory."""
     return struct.unpack("<I", read(address, 4))[0]
 
 
 def register(name):
-    """A register of the selected CPU."""
+    """Returns a register of the selected CPU."""
     return int(gdb.selected_frame().read_register(name)) & 0xFFFFFFFF
 
 
 def _rust(expression):
-    """The value of an expression of Rust."""
+    """Returns the value of a Rust expression."""
     language = gdb.parameter("language")
     gdb.execute("set language rust", to_string=True)
     try:
@@ -110,8 +110,8 @@ def _rust(expression):
 
 
 def find_field(value, name):
-    """The field of this name, in `value` or in a structure inside it; of an enum, in the variant
-    that it is."""
+    """Returns the field with a name, in `value` or in a structure inside it; in an enum, only its
+    present variant counts."""
     if value.type.strip_typedefs().code not in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION):
         return None
     fields = [field for field in value.type.fields() if field.name is not None]
@@ -122,14 +122,14 @@ def find_field(value, name):
         try:
             found = find_field(value[field], name)
         except gdb.error:
-            continue  # a variant that it is not
+            continue  # not the present variant
         if found is not None:
             return found
     return None
 
 
 def scalar(value):
-    """The number inside an atomic, a cell, or anything else with one field that is not empty."""
+    """Returns the number inside an atomic, a cell, or any type with one field that is not empty."""
     kind = value.type.strip_typedefs()
     while kind.code == gdb.TYPE_CODE_STRUCT:
         fields = [field for field in kind.fields() if field.type.sizeof == kind.sizeof]
@@ -141,7 +141,7 @@ def scalar(value):
 
 
 def cpu():
-    """The number of the selected CPU; to gdb each is a thread."""
+    """Returns the number of the selected CPU; to gdb each CPU is a thread."""
     thread = gdb.selected_thread()
     if thread is None:
         raise Unready("no machine is attached: `target remote :1234`")
@@ -149,7 +149,7 @@ def cpu():
 
 
 def per_cpu(number=None):
-    """A CPU's own area."""
+    """Returns a CPU's own area."""
     number = cpu() if number is None else number
     area = u32(symbol("__per_cpu_offset") + 4 * number)
     if area == 0:
@@ -159,7 +159,7 @@ def per_cpu(number=None):
 
 
 class Descriptor:
-    """A segment descriptor, taken apart."""
+    """The parts of a segment descriptor."""
 
     def __init__(self, raw):
         low, high = struct.unpack("<II", raw)
@@ -177,13 +177,13 @@ class Descriptor:
 
 
 def tls(number=None):
-    """Descriptors 6, 7 and 8 of a CPU's GDT."""
+    """Returns descriptors 6, 7 and 8 of a CPU's GDT."""
     gdt = int(find_field(per_cpu(number), "gdt_page").address)
     return [Descriptor(read(gdt + 8 * (GDT_ENTRY_TLS_MIN + slot), 8)) for slot in range(3)]
 
 
 def tss_sp0(number=None):
-    """`sp0` of a CPU's TSS."""
+    """Returns `sp0` of a CPU's TSS."""
     return scalar(find_field(per_cpu(number)["tss"], "sp0"))
 
 
@@ -227,7 +227,7 @@ class Task:
 
     @property
     def stack(self):
-        """The foot of its kernel stack: a half-open range of addresses begins there."""
+        """The lowest address of its kernel stack."""
         return int(self.value["stack"])
 
     @property
@@ -251,12 +251,12 @@ class Task:
 
     @property
     def comm(self):
-        """Its name."""
+        """The name of the task."""
         name = read(int(self.value["comm"].address), 16).split(b"\0")[0]
         return name.decode("ascii", "replace") or "?"
 
     def owns(self, address):
-        """Whether an address lies in its kernel stack."""
+        """Returns whether an address lies in its kernel stack."""
         return self.stack <= address < self.stack + THREAD_SIZE
 
     def __str__(self):
@@ -264,7 +264,7 @@ class Task:
 
 
 def current(number=None):
-    """The per-CPU `current_task`."""
+    """Returns the task in the per-CPU `current_task`."""
     address = scalar(per_cpu(number)["current_task"])
     if address == 0:
         raise Unready("no task runs yet")
@@ -272,7 +272,7 @@ def current(number=None):
 
 
 def running():
-    """What each CPU runs."""
+    """Yields the task that each CPU runs."""
     for number in range(8):
         try:
             yield current(number)
@@ -281,13 +281,13 @@ def running():
 
 
 def thread_info_task(esp):
-    """The book's `current`: the task that the foot of a stack names, or none."""
+    """Returns the book's `current`: the task that the foot of a stack names, or None."""
     address = u32(esp & ~(THREAD_SIZE - 1))
     return Task(address) if address >= 0xC0000000 else None
 
 
 def tasks():
-    """Every task: the idle task of each CPU, then those on the task list by number."""
+    """Returns every task: the idle task of each CPU, then those on the task list by number."""
     seen = []
     for number in range(8):
         try:
@@ -303,7 +303,8 @@ def tasks():
 
 
 def _listed(pids):
-    """The task of each number that has one. Numbers lie in leaves: vectors, empty if none is in use."""
+    """Yields the task of each number that has one. Numbers lie in leaves: vectors, which are empty
+    if no number in them is in use."""
     leaves = find_field(pids, "leaves")
     if leaves is None:
         raise gdb.GdbError("the task list is not laid out as expected")
@@ -321,7 +322,7 @@ def _listed(pids):
 
 
 def stack_owner(esp, known=()):
-    """Whose kernel stack an address is on: one of `known`, or any task; none if nobody's."""
+    """Returns the task whose kernel stack has an address: one of `known`, any other, or None."""
     for task in known:
         if task.owns(esp):
             return task
@@ -329,8 +330,9 @@ def stack_owner(esp, known=()):
 
 
 def frames(task, most=32):
-    """The return addresses of a task that does not run. At `thread.sp` of one that has run lie
-    ebp, EFLAGS, edi, esi, ebx and where `switch_to` returns to; each frame holds the one before."""
+    """Yields the return addresses of a task that does not run. At `thread.sp` of a task that has
+    run lie ebp, EFLAGS, edi, esi, ebx and the return address of `switch_to`; each frame leads to
+    the one before."""
     yield task.ip
     if task.ip != symbol("switch_to_1"):
         return

@@ -1,7 +1,7 @@
 """The switch, one instruction at a time.
 
 QEMU masks interrupts while gdb steps, and they are off in the switch anyway, so
-nothing comes between. To let a step run into an interrupt:
+nothing comes in between. To let a step run into an interrupt:
 `maintenance packet Qqemu.sstep=0x1`.
 """
 
@@ -11,7 +11,7 @@ import gdb
 
 import machine
 
-# Name and symbol of each instruction of the sequence, in order, and what it does.
+# Name and symbol of each instruction of the sequence, in order, and its effect.
 STEPS = [
     ("save_flags", "switch_to_save_flags", "pushfl: prev's EFLAGS onto prev's stack"),
     ("save_bp", "switch_to_save_bp", "pushl %ebp: prev's frame pointer, the last word saved"),
@@ -24,9 +24,9 @@ STEPS = [
     ("restore_flags", "switch_to_restore_flags", "popfl: next's EFLAGS"),
     ("end", "switch_to_end", "the book's sequence ends; eax = last"),
 ]
-# More instructions than this in __switch_to is a switch that went astray.
+# More instructions than this in __switch_to: the switch has gone astray.
 MOST_STEPS = 4000
-# Switches that are looked at for one of the kind that is wanted.
+# Number of switches to look at for one of the wanted kind.
 MOST_SWITCHES = 2000
 
 
@@ -51,7 +51,7 @@ class Moment:
         self.ip = (prev.ip, next_.ip)
 
     def who(self, task):
-        """prev, next, or another task's name."""
+        """Returns `prev`, `next`, or the name of another task."""
         if task is None:
             return "nobody"
         for name, known in (("prev", self.prev), ("next", self.next)):
@@ -60,7 +60,7 @@ class Moment:
         return str(task)
 
     def draw(self, what):
-        """For a person."""
+        """Prints the moment for a person."""
         print("--- %s: %s" % (self.name, what))
         print("    eip %08x %s" % (self.eip, machine.place(self.eip)))
         print(
@@ -92,7 +92,7 @@ class Moment:
                 print("    GDT %d %s" % (machine.GDT_ENTRY_TLS_MIN + slot, descriptor))
 
     def record(self):
-        """For a program."""
+        """Prints the moment for a program."""
         print(
             "switch-record "
             + json.dumps(
@@ -127,7 +127,7 @@ class Moment:
         )
 
     def differences(self, before):
-        """What changed since another moment, for the steps inside `__switch_to`, by their numbers there."""
+        """Yields the changes since another moment, by the numbers of the steps in `__switch_to`."""
         if self.sp0 != before.sp0:
             yield "2. load_sp0: sp0 = %08x" % self.sp0
         for slot, (now, was) in enumerate(zip(self.tls, before.tls)):
@@ -144,7 +144,7 @@ class Moment:
 
 
 def wanted_tls(task):
-    """The three descriptors that a task wants, as they stand in `thread.tls_array`."""
+    """Returns a task's three descriptors, from its `thread.tls_array`."""
     array = machine.find_field(task.value["thread"], "tls_array")
     address = int(array.address)
     return [machine.read(address + 8 * slot, 8).hex() for slot in range(3)]
@@ -170,7 +170,7 @@ def stop_at(address, most=1):
 
 
 def stepi():
-    """One instruction. QEMU sometimes stops without having executed it."""
+    """Executes one instruction. QEMU sometimes stops without having executed it."""
     before = machine.register("eip")
     for _ in range(4):
         quietly("stepi")
@@ -179,7 +179,7 @@ def stepi():
 
 
 def quietly(command):
-    """Runs a command whose stops are not announced."""
+    """Runs a command without announcing its stops."""
     gdb.execute("set suppress-cli-notifications on")
     try:
         gdb.execute(command, to_string=True)
@@ -187,25 +187,25 @@ def quietly(command):
         gdb.execute("set suppress-cli-notifications off")
 
 
-# What a switch can be looked for by: its name, and whether `next_` makes it one.
+# The kinds of switch: each has a name and a test whether `next_` makes it one.
 KINDS = {
     "any": lambda prev, next_, left_for: True,
     "new": lambda prev, next_, left_for: next_.ip != machine.symbol("switch_to_1"),
     "old": lambda prev, next_, left_for: next_.ip == machine.symbol("switch_to_1"),
-    # Next ran before; its selector in gs is prev's too, but its TLS descriptors are others.
+    # Next ran before; it has prev's selector in gs, but other TLS descriptors.
     "tls": lambda prev, next_, left_for: (
         next_.gs == machine.register("gs") != 0
         and wanted_tls(prev) != wanted_tls(next_)
         and KINDS["old"](prev, next_, left_for)
     ),
-    # Next once switched to another task than the one that it comes back from.
+    # Next once switched to a task other than the one that it comes back from.
     "last": lambda prev, next_, left_for: left_for.get(next_.address, prev.address) != prev.address,
 }
 USAGE = "which switch? [%s [SKIP]]" % " | ".join(KINDS)
 
 
 def find_switch(wanted, skip):
-    """Goes to the beginning of a switch of this kind, after so many others; gives prev and next."""
+    """Runs to the start of a switch of this kind, after `skip` others; returns prev and next."""
     start = machine.symbol("switch_to")
     left_for = {}
     for number in range(MOST_SWITCHES):
@@ -221,7 +221,8 @@ def find_switch(wanted, skip):
 
 
 def walk(wanted, skip, tell):
-    """One switch from its first instruction to the return, told by `tell(moment, what)`."""
+    """Steps through one switch, from its first instruction to the return, and reports each moment
+    by `tell(moment, what)`."""
     prev, next_ = find_switch(wanted, skip)
     symbols = [(name, machine.symbol(symbol), what) for name, symbol, what in STEPS]
     tell(Moment("entry", prev, next_), "switch_to(%s, %s)" % (prev, next_))
@@ -279,12 +280,12 @@ def parse(argument):
 
 
 class SwitchStep(gdb.Command):
-    """switch-step [any | new | old | tls | last [SKIP]]: tells one switch, step by step.
+    """switch-step [any | new | old | tls | last [SKIP]]: shows one switch, step by step.
 
     Runs to the next switch of a kind: to a new task; to one that ran before; to one with the same
-    selector in gs and another TLS descriptor; or to one that comes back from another task than it
-    left for. With SKIP, to the one after so many. Shows after each instruction both stacks, both
-    thread_structs, sp0, GDT 6 to 8, gs, CR3, where `ret` will go, and last."""
+    selector in gs and another TLS descriptor; or to one that comes back from a task other than the
+    one it left for. SKIP passes over that many of them. After each instruction it shows both
+    stacks, both thread_structs, sp0, GDT 6 to 8, gs, CR3, the target of `ret`, and last."""
 
     def __init__(self):
         super().__init__("switch-step", gdb.COMMAND_RUNNING)

@@ -1,10 +1,10 @@
 """gdb commands for the kernel: `source gdb/switch_to.py`.
 
-Commands and functions that Linux's own scripts also have, under the same names
-(`lx-ps`, `$lx_current()`, `$lx_per_cpu()`, `$lx_thread_info()`), and two for the
-switch: `switch-step` tells one switch instruction by instruction, `switch-record`
-writes the same as one JSON object a line. They need the symbols of the kernel and a
-machine that is stopped, which `just debug` and `just gdb` provide.
+It has commands and functions of Linux's own scripts, under the same names (`lx-ps`,
+`$lx_current()`, `$lx_per_cpu()`, `$lx_thread_info()`), and two for the switch:
+`switch-step` shows one switch instruction by instruction, `switch-record` writes the
+same as one JSON object a line. They need the symbols of the kernel and a stopped
+machine, which `just debug` and `just gdb` provide.
 """
 
 import os

@@ -1,10 +1,9 @@
 //! Boots of the kernel under QEMU.
 //!
-//! A *suite* is one boot whose KTAP cases become tests of their own, called
-//! `suite::case`; a *scenario* is one boot that is one test. Which cases a suite
-//! has is known only after it ran, so suites run first, also for `--list`, and
-//! only those that a filter can mean. Suites come from `tests/scenarios/suites.rs`,
-//! scenarios from the other files there, one story a file.
+//! A *suite* is one boot whose KTAP cases become tests of their own, named `suite::case`; a
+//! *scenario* is one boot that is one test. The cases of a suite are known only after it has run,
+//! so suites run first, even for `--list`, but only those that a filter can mean. Suites come from
+//! `tests/scenarios/suites.rs`, scenarios from the other files there, one story a file.
 
 #[path = "scenarios/mod.rs"]
 mod scenarios;
@@ -24,35 +23,35 @@ use xtask::run::{Exit, Run};
 use xtask::symbols::Symbols;
 use xtask::trial::{Arguments, Failed, Trial, run, trial};
 
-/// How many machines run at the same time.
+/// Number of machines that run at the same time.
 const MACHINES: usize = 2;
 
 /// One boot with a report of cases.
 pub struct Suite {
     /// The first part of its tests' names.
     name: String,
-    /// The machine.
+    /// Makes the machine.
     vm: fn(&str) -> Result<Vm>,
-    /// What `vm` is given: the program's name, say.
+    /// The argument of `vm`, such as the program's name.
     what: String,
     /// Finds the cases in the log.
     report: fn(&str) -> ktap::Report,
 }
 
-/// Gives a run.
+/// Boots a machine and returns the run.
 type Boot = Box<dyn Fn() -> Result<Run> + Send>;
-/// Looks at a run.
+/// Checks a run.
 type Check = Box<dyn Fn(&Run) -> Result<()> + Send>;
 
 /// One boot that is one test.
 pub struct Scenario {
-    /// The test's name.
+    /// The name of the test.
     name: String,
-    /// Runs it.
+    /// Boots the machine.
     run: Boot,
-    /// Looks at the run.
+    /// Checks the run.
     check: Check,
-    /// How long both may take.
+    /// Time limit for both.
     limit: Duration,
 }
 
@@ -101,15 +100,15 @@ fn main() -> ExitCode {
     run(&arguments, trials).exit_code()
 }
 
-/// Whether a filter on the command line can be about a suite. One without `::` can be a part of any
-/// case's name.
+/// Returns whether a filter on the command line can mean a suite. A filter without `::` can be a
+/// part of any case's name.
 fn may_mean(arguments: &Arguments, suite: &str) -> bool {
     arguments.filter.as_deref().is_none_or(|filter| {
         suite.contains(filter) || filter.contains(suite) || !filter.contains("::")
     })
 }
 
-/// Runs suites, so many at a time, and makes their tests.
+/// Runs the suites, `machines` at a time, and returns their tests.
 fn run_all(suites: &[Suite], symbols: &Symbols, machines: usize) -> Vec<Trial> {
     let next = Mutex::new(suites.iter().zip(1..));
     let progress = Mutex::new(Progress::begin(&format!("{} boots", suites.len())));
@@ -149,12 +148,13 @@ fn run_all(suites: &[Suite], symbols: &Symbols, machines: usize) -> Vec<Trial> {
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A test whose result is known.
+/// Returns a test whose result is already known.
 fn verdict(name: String, result: Result<(), String>) -> Trial {
     Trial::test(name, move || result.map_err(Failed::from))
 }
 
-/// A suite's tests: one a case, one for the report's form, one for the machine's end.
+/// Returns a suite's tests: one for each case, one for the form of the report, one for the
+/// machine's end.
 fn tests_of(suite: &Suite, run: &Run, symbols: &Symbols) -> Vec<Trial> {
     let report = (suite.report)(&run.log);
     let lines: Vec<&str> = run.log.lines().collect();
@@ -176,7 +176,7 @@ fn tests_of(suite: &Suite, run: &Run, symbols: &Symbols) -> Vec<Trial> {
     trials
 }
 
-/// The part of the log that belongs to a case, and how long it took.
+/// Returns the part of the log that belongs to a case, and how long the case took.
 fn story(case: &Case, run: &Run, lines: &[&str]) -> String {
     let at = |line: usize| run.stamps.get(line).copied().unwrap_or_default();
     let took =
@@ -198,11 +198,11 @@ fn ended_well(run: &Run, report: &ktap::Report) -> Result<()> {
         .cases
         .iter()
         .any(|case| case.outcome == Outcome::NotOk);
-    // A case that failed is a test of its own; here the exit code has to say the same.
+    // A case that failed is a test of its own; the exit code must agree.
     run.ends(if failed { Exit::Failure } else { Exit::Success })
 }
 
-/// A case's name as one word, so that it is easily named on a command line.
+/// Returns a case's name as one word, which is easy to type on a command line.
 fn identifier(name: &str) -> String {
     let parts = name.split("::").map(|part| {
         let words = part.split(|letter: char| !letter.is_alphanumeric() && letter != '_');

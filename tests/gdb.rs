@@ -1,7 +1,9 @@
-//! The switch under gdb, one instruction at a time: after each, esp and whose stack it is on, both
-//! `thread_struct`s, where `ret` will go, and at the end `last`.
+//! The switch under gdb, one instruction at a time: after each step, esp and whose stack it is on,
+//! both `thread_struct`s, where `ret` will go, and at the end `last`.
 //!
-//! One boot is recorded, by the commands that a person has too (`gdb/switch.py`): a switch to a new
+//! One boot is recorded, with the commands that a person also uses (`gdb/switch.py`): a switch to a
+//! new task, one to a task that ran before, one to a task with TLS, and one back from a task other
+//! than the one it left for. Each step of each is a test.
 //! task, one to a task that ran before, one to a task with TLS, and one back from another task than
 //! the one it left for. Each step of each is a test.
 
@@ -75,7 +77,7 @@ fn limit() -> Duration {
     Duration::from_secs(20)
 }
 
-/// Runs everything that the tests look at.
+/// Runs everything that the tests check.
 fn record() -> Result<(Session, Symbols)> {
     let elf = kernel(Profile::Dev)?;
     let iso = try_iso(&IsoSpec::boot(CMDLINE))?;
@@ -89,7 +91,7 @@ fn record() -> Result<(Session, Symbols)> {
         script += &format!("echo begin {kind}\\n\nswitch-record {kind}\necho end {kind}\\n\n");
         script += &shown::script(kind);
         if *kind == "new" {
-            // The stop is in assembly, and the idle task that left has `on_cpu` still.
+            // The stop is in assembly, where the idle task that left still has `on_cpu` set.
             script += "lx-ps\nlx-bt 0\nprint $lx_per_cpu(b\"cpu_number\")\n";
         }
     }
@@ -99,7 +101,7 @@ fn record() -> Result<(Session, Symbols)> {
     Ok((session, Symbols::read(&elf)?))
 }
 
-/// Every step of one recorded switch.
+/// Returns the tests of one recorded switch, one for each step.
 fn tests_of(kind: &'static str, session: &Arc<Session>, symbols: &Symbols) -> Vec<Trial> {
     let recording = Recording::parse(kind, &session.output, symbols)
         .map_err(|error| format!("{error:#}: see gdb::records_a_boot"));
@@ -122,7 +124,7 @@ fn tests_of(kind: &'static str, session: &Arc<Session>, symbols: &Symbols) -> Ve
         .collect()
 }
 
-/// A command and what its output must have.
+/// A gdb command, and a check of its output.
 type Command = (&'static str, fn(&str) -> Result<()>);
 
 const COMMANDS: &[Command] = &[

@@ -1,8 +1,8 @@
 //! The linked kernel, as a file: its layout, its symbols, and its code disassembled.
 //!
-//! What a compiler or a linker could do to the switch without any source being
-//! wrong is seen here: an instruction between the book's, an offset that drifted,
-//! an SSE register, a section at the wrong address.
+//! These tests see what a compiler or a linker could do to the switch without an error in any
+//! source: an instruction between the book's, an offset that drifted, an SSE register, a section at
+//! the wrong address.
 
 #[path = "image/elf.rs"]
 mod elf;
@@ -23,7 +23,7 @@ use xtask::trial::{Arguments, Trial, run, trial};
 
 use crate::elf::Kernel;
 
-/// Name and test.
+/// Name of a check, and its function.
 type Check = (&'static str, fn(&Kernel) -> Result<()>);
 
 const CHECKS: &[Check] = &[

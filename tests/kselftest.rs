@@ -1,8 +1,9 @@
-//! Linux's own tests of what a process switch carries, unmodified.
+//! Linux's own tests of the state that a process switch carries, unmodified.
 //!
-//! They come with the kernel's source, which is fetched: so they are run by `just kselftest` and not with
-//! the others. Each runs in a boot of its own, below a shell, and passes when it says so: status 0, and
-//! no line that tells of a failure. `docs/kselftest.md` says which are left out, and why.
+//! They come with the kernel's source, which is fetched; therefore `just kselftest` runs them, not
+//! `just test`. Each runs in a boot of its own, below a shell, and passes if it ends with status 0
+//! and prints no line that tells of a failure. `docs/kselftest.md` says which are left out, and
+//! why.
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -17,12 +18,12 @@ use xtask::qemu::{Medium, Vm};
 use xtask::run::{End, Exit};
 use xtask::trial::{Arguments, Trial, run_named, trial};
 
-/// The longest compute for a minute.
+/// Time limit of a boot: the longest test computes for a minute.
 const BOOT_LIMIT: Duration = Duration::from_secs(300);
-/// The first waits for the archive.
+/// Time limit of a test: the first one waits for the archive.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-/// How a program is called.
+/// A program, and how it is called.
 struct Case {
     name: &'static str,
     program: &'static str,
@@ -51,7 +52,7 @@ macro_rules! programs {
     };
 }
 
-/// Optimised where Linux's makefiles do.
+/// The programs; they are optimised where Linux's makefiles do so.
 const PROGRAMS: &[Program] = programs! {
     "ioperm": "x86/ioperm.c";
     "ldt_gdt": "x86/ldt_gdt.c";
@@ -134,7 +135,7 @@ const CASES: &[Case] = &[
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Some of them count on the clock.
+    // Some of them measure time.
     arguments.test_threads = Some(1);
     let trials: Vec<Trial> = CASES
         .iter()
@@ -165,7 +166,8 @@ fn passes(case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// All programs, and for each case a script whose shell stays, as process 1, until it ends.
+/// Returns an archive of all programs and, for each case, a script: its shell stays as process 1
+/// until the test ends.
 fn archive() -> Result<&'static [u8]> {
     static ARCHIVE: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
     ARCHIVE

@@ -1,15 +1,15 @@
-//! Takes one step of the switch out at a time, and demands that a test notices.
+//! Takes out one step of the switch at a time, and demands that a test notices.
 //!
-//! A *mutant* is the kernel with one small change; see `tests/mutants/`. It is
-//! compiled in a copy of the tree and booted with the test that should notice, which
-//! must be red: `not ok`, or never ended because the kernel panicked or hung; a scenario,
-//! for the reason named. That it is green without the change, `boots` shows.
+//! A *mutant* is the kernel with one small change; see `tests/mutants/`. It is compiled in a copy
+//! of the tree and booted with the test that should notice. That test must be red: `not ok`, or
+//! never ended because the kernel panicked or hung; a scenario must be red for the reason named.
+//! `boots` shows that the same test is green without the change.
 //!
-//! A few are misuse: the compiler itself must refuse them, with the error that they name.
+//! Some mutants misuse the switch: the compiler must refuse them, with the error that they name.
 //!
-//! All of them take some minutes, so without arguments a few are run, others after
-//! each commit. `just mutants` runs all, `just mutants NAME` those that have it in their names or, with
-//! `*` or `?`, match it.
+//! All of them take long, so without arguments a few are run, others after each commit. `just
+//! mutants` runs all, `just mutants NAME` those with NAME in their names or, if NAME has `*` or `?`,
+//! those that match it.
 
 #[path = "mutants/mod.rs"]
 mod list;
@@ -35,12 +35,12 @@ use xtask::trace::check::hangs_together;
 use xtask::trace::stream::Trace;
 use xtask::trial::{Arguments, Trial, run_named, trial};
 
-/// How many are run when nobody says which.
+/// Number of mutants that run when none is named.
 const SLICE: usize = 5;
-/// After this a mutant that still runs hangs.
+/// Time after which a mutant that still runs counts as hung.
 const BOOT_LIMIT: Duration = Duration::from_secs(40);
-/// Compiling and booting one: for a tool that never ends. A first compilation of everything, on a
-/// slow machine, is within it.
+/// Time limit for compiling and booting one mutant, in case a tool never ends. It leaves time for a
+/// first compilation of everything on a slow machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn main() -> ExitCode {
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     run_named(&arguments, trials)
 }
 
-/// A few, others for each commit.
+/// Returns a few mutants, others for each commit.
 fn slice() -> Vec<&'static Mutant> {
     let head = Command::new("git")
         .args(["rev-parse", "HEAD"])
@@ -74,8 +74,8 @@ fn slice() -> Vec<&'static Mutant> {
         .collect()
 }
 
-/// Every mutant still finds what it changes: a change of the code must not leave one behind until
-/// its turn comes.
+/// The text that each mutant replaces is still in the tree: a change of the code must not leave a
+/// mutant behind until its turn comes.
 fn none_is_stale() -> Result<()> {
     let stale: Vec<String> = mutants()
         .iter()
@@ -131,7 +131,7 @@ fn notice(mutant: &Mutant) -> Result<()> {
     }
 }
 
-/// The compiler must refuse the mutant, and with the error that it names only.
+/// Checks that the compiler refuses the mutant, with only the error that it names.
 fn is_refused(mutant: &Mutant, copy: &Copy) -> Result<()> {
     let said = copy.errors()?;
     let errors: Vec<&str> = said
@@ -152,7 +152,7 @@ fn is_refused(mutant: &Mutant, copy: &Copy) -> Result<()> {
     Ok(())
 }
 
-/// Runs a scenario with the mutant: it must be red for the reason that the mutant names.
+/// Runs a scenario with the mutant, which must be red for the reason that the mutant names.
 fn fails(mutant: &Mutant, scenario: &str, kernel: &Path) -> Result<()> {
     let mut boots = cargo();
     boots
@@ -177,7 +177,7 @@ fn fails(mutant: &Mutant, scenario: &str, kernel: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An error if the run's trace can be, or cannot for another reason.
+/// Returns why the run's trace cannot be true; an error if it can, or cannot for another reason.
 fn how_wrong(why: &str, seen: &xtask::run::Run) -> Result<&'static str> {
     ensure!(
         matches!(seen.end, End::Exit(Exit::Success)),
@@ -191,8 +191,8 @@ fn how_wrong(why: &str, seen: &xtask::run::Run) -> Result<&'static str> {
     Ok("the trace cannot be")
 }
 
-/// In which way a test is red; an error if it is not, or if the kernel never came so far that it
-/// could have been: then something else is wrong.
+/// Returns in which way a test is red. An error if it is green, or if the kernel never reached it:
+/// then something else is wrong.
 fn how_red(test: &str, log: &str, end: &End) -> Result<&'static str> {
     let result = |prefix: &str| {
         log.lines().any(|line| {

@@ -1,7 +1,7 @@
 //! The rules of the source tree, each a test of its own.
 //!
-//! `tests/tree/rooms.rs` is the table of who may use whom; the rest is about
-//! `unsafe`, locks, assembly, sizes, and what every file must say. `BLESS=1` writes the
+//! `tests/tree/rooms.rs` has the table of which room may use which; the other rules are about
+//! `unsafe`, locks, assembly, sizes, and lines that every file must have. `BLESS=1` writes the
 //! golden file of `unsafe` anew.
 
 #[path = "tree/book.rs"]
@@ -33,7 +33,7 @@ use xtask::trial::{Arguments, run, trial};
 
 use crate::rules::Tree;
 
-/// Name and rule; a rule gives its violations, one a line.
+/// Name of a rule, and the function that returns its violations, one a line.
 type Rule = (&'static str, fn(&Tree) -> Vec<String>);
 
 const RULES: &[Rule] = &[

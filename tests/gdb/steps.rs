@@ -1,4 +1,4 @@
-//! What must be true after each instruction of the switch.
+//! The assertions that must hold after each instruction of the switch.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use xtask::symbols::Symbols;
 
-/// The words that `switch_to` spills around the book's sequence, in bytes.
+/// The number of bytes that `switch_to` spills around the book's sequence.
 const SPILLED: u32 = 12;
 /// EFLAGS.IF.
 const IF: u32 = 1 << 9;
@@ -15,16 +15,16 @@ const ACCESSED: u64 = 1 << 40;
 
 /// One step and its test.
 pub struct Step {
-    /// For the test's name.
+    /// The name of the step, a part of the test's name.
     pub name: &'static str,
-    /// Only in a switch to a task that ran before.
+    /// Whether the step occurs only in a switch to a task that ran before.
     old_only: bool,
-    /// The assertion.
+    /// Checks the step in a recording.
     pub check: fn(&Recording) -> Result<()>,
 }
 
 impl Step {
-    /// Whether a switch of this kind has this step.
+    /// Returns whether a switch of this kind has this step.
     pub fn is_in(&self, kind: &str) -> bool {
         kind != "new" || !self.old_only
     }
@@ -130,7 +130,7 @@ impl Stop {
         )?)
     }
 
-    /// Descriptors, without the bit that the processor sets when it loads one.
+    /// Returns descriptors without the bit that the processor sets when it loads one.
     fn descriptors(&self, key: &str) -> Vec<u64> {
         let list = self
             .0
@@ -147,7 +147,7 @@ impl Stop {
     }
 }
 
-/// One switch.
+/// The recording of one switch.
 pub struct Recording {
     stops: Vec<Stop>,
     kind: String,
@@ -206,7 +206,7 @@ impl Recording {
             .with_context(|| format!("the recording has no stop {name:?}"))
     }
 
-    /// The stops inside `__switch_to`, one for each change, and the arrival.
+    /// Returns the stops inside `__switch_to`, one for each change, and the arrival.
     fn inside(&self) -> impl Iterator<Item = &Stop> {
         self.stops
             .iter()
@@ -235,7 +235,7 @@ impl Recording {
         self.at("entry")?.number(key)
     }
 
-    /// Where `thread.ip` of next, and so `ret`, must point.
+    /// Returns the address to which next's `thread.ip`, and so `ret`, must point.
     fn goes_to(&self) -> u32 {
         if self.kind == "new" {
             self.ret_from_fork
@@ -275,7 +275,7 @@ fn load_sp(r: &Recording) -> Result<()> {
     r.expect("load_sp", "esp", r.entry("next_sp")?)?;
     r.owner("load_sp", "next")?;
     let stop = r.at("load_sp")?;
-    // The book's `current` has changed, the per-CPU one has not, and sp0 is prev's still.
+    // The book's `current` has changed; the per-CPU one has not, and sp0 is still prev's.
     ensure!(
         stop.text("by_stack") == "next",
         "current by esp is {}",
@@ -327,7 +327,7 @@ fn load_tls(r: &Recording) -> Result<()> {
         let before = r.at("jmp")?.descriptors("tls");
         ensure!(before != wanted, "the recorded switch has no TLS to load");
     }
-    // Next's gs is loaded only after its descriptors are.
+    // Next's gs is loaded only after its descriptors.
     let loaded = r
         .inside()
         .position(|stop| stop.descriptors("tls") == wanted)
@@ -353,7 +353,7 @@ fn gs(r: &Recording) -> Result<()> {
         stop.number("prev_gs")?
     );
     r.expect("arrived", "gs", stop.number("next_gs")?)?;
-    // The processor must have read the descriptor anew.
+    // The processor must have read the new descriptor.
     if let Some(slot @ 0..3) = (stop.number("gs")? >> 3).checked_sub(6) {
         let raw = stop.descriptors("tls")[slot as usize];
         let base = (raw >> 16 & 0xff_ffff | raw >> 32 & 0xff00_0000) as u32;
@@ -396,7 +396,7 @@ fn ret(r: &Recording) -> Result<()> {
     r.expect("arrived", "eip", r.goes_to())?;
     r.expect("arrived", "esp", r.entry("next_sp")?)?;
     r.owner("arrived", "next")?;
-    // last: the task that ran just before, whoever next left for when it slept.
+    // last: the task that ran just before, whichever task next left for when it slept.
     r.expect("arrived", "eax", r.entry("prev")?)
 }
 

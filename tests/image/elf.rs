@@ -1,4 +1,4 @@
-//! The kernel's ELF file, taken apart once.
+//! The kernel's ELF file, parsed once.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,13 @@ use xtask::symbols::{Symbol, Symbols};
 
 /// The linked kernel.
 pub struct Kernel {
-    /// The file.
+    /// The path of the ELF file.
     pub path: PathBuf,
-    /// All of it.
+    /// The whole file.
     pub bytes: Vec<u8>,
     /// Its symbol table.
     pub symbols: Symbols,
-    /// Sections with code.
+    /// The sections with code.
     code: Vec<Code>,
 }
 
@@ -27,7 +27,7 @@ struct Code {
 }
 
 impl Kernel {
-    /// Reads it.
+    /// Reads and parses the file at `path`.
     pub fn read(path: &Path) -> Result<Kernel> {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let symbols = Symbols::parse(&bytes)?;
@@ -55,12 +55,12 @@ impl Kernel {
         })
     }
 
-    /// The parsed ELF file.
+    /// Returns the parsed ELF file.
     pub fn file(&self) -> Result<object::File<'_>> {
         Ok(object::File::parse(&*self.bytes)?)
     }
 
-    /// The functions that lie in a section of code.
+    /// Returns the functions that lie in a section with code.
     pub fn functions(&self) -> impl Iterator<Item = &Symbol> {
         self.symbols
             .all()
@@ -68,12 +68,12 @@ impl Kernel {
             .filter(|symbol| symbol.function && self.code_at(symbol.value).is_some())
     }
 
-    /// The instructions from a function's first to its last byte.
+    /// Returns the instructions from a function's first to its last byte.
     pub fn instructions(&self, function: &Symbol) -> Vec<Instruction> {
         self.decode(function.value, function.value + function.size_bytes)
     }
 
-    /// The instructions from one address to another.
+    /// Returns the instructions from address `start` to address `end`.
     pub fn decode(&self, start: u32, end: u32) -> Vec<Instruction> {
         let Some(code) = self.code_at(start) else {
             return Vec::new();
@@ -86,7 +86,7 @@ impl Kernel {
             .collect()
     }
 
-    /// A named function's symbol.
+    /// Returns the symbol of a named function.
     pub fn function(&self, name: &str) -> Result<&Symbol> {
         let symbol = self
             .symbols
@@ -106,7 +106,7 @@ impl Kernel {
     }
 }
 
-/// An instruction in the book's notation.
+/// Returns an instruction in the book's notation.
 pub fn att(instruction: &Instruction) -> String {
     let mut formatter = GasFormatter::new();
     formatter

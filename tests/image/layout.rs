@@ -1,4 +1,4 @@
-//! Where the kernel lies, and with what rights.
+//! The addresses at which the kernel lies, and its access rights.
 
 use anyhow::{Result, ensure};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
@@ -7,7 +7,7 @@ use xtask::image::check_multiboot2;
 
 use crate::elf::Kernel;
 
-/// Linear minus physical address.
+/// Linear address minus physical address.
 const PAGE_OFFSET: u32 = 0xc000_0000;
 /// Physical address of the first byte.
 const LOADED_AT: u32 = 0x0010_0000;
@@ -36,12 +36,12 @@ fn segments(kernel: &Kernel) -> Result<Vec<Segment>> {
         .collect())
 }
 
-/// GRUB would load it.
+/// GRUB would accept and load the kernel.
 pub fn multiboot2(kernel: &Kernel) -> Result<()> {
     check_multiboot2(&kernel.path)
 }
 
-/// A loader that knows only Multiboot1 starts the kernel too, so that it can say what is wrong.
+/// A loader that knows only Multiboot1 also starts the kernel, which can then say what is wrong.
 pub fn multiboot1(kernel: &Kernel) -> Result<()> {
     let found = kernel.bytes.iter().take(8192).copied().collect::<Vec<u8>>();
     let header = found

@@ -45,7 +45,7 @@ pub const STEPS: &[Step] = &[
     },
 ];
 
-/// What a compiler would spill around the macro: pushed before, popped after.
+/// The registers that a compiler would spill around the macro: pushed before, popped after.
 const SPILLED: &[&str] = &["%ebx", "%esi", "%edi"];
 
 /// One instruction of the sequence, and the symbol that stands at it.
@@ -55,7 +55,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// For the test's name: `save_sp`.
+    /// Returns the name for the test, such as `save_sp`.
     pub fn name(&self) -> &'static str {
         match self.symbol.strip_prefix("switch_to_") {
             Some("1") => "label_1",
@@ -65,7 +65,7 @@ impl Step {
     }
 }
 
-/// The C half, under the name that it has in the symbol table.
+/// Returns the address of the C half, which the symbol table has under the C name.
 fn c_half(kernel: &Kernel) -> Result<u32> {
     let symbols = kernel.symbols.all();
     let is_it = |name: &str| name == "__switch_to" || name.ends_with("::__switch_to::__switch_to");
@@ -76,7 +76,7 @@ fn c_half(kernel: &Kernel) -> Result<u32> {
         .value)
 }
 
-/// The names of the notation, as they are in this kernel.
+/// Replaces the names in the notation by their values in this kernel.
 fn resolve(kernel: &Kernel, text: &str) -> Result<String> {
     let hex = |name| Ok::<_, anyhow::Error>(format!("{:#x}", kernel.symbols.value(name)?));
     let mut text = text.to_owned();
@@ -120,7 +120,7 @@ pub fn whole(kernel: &Kernel) -> Result<()> {
         .filter_map(|text| text.strip_prefix("pushl "))
         .collect();
     ensure!(pushes == SPILLED, "spilled before the sequence: {before:?}");
-    // Prev's address may be copied for __switch_to's own convention, and nothing else.
+    // Only prev's address may be copied, for __switch_to's own calling convention.
     let others: Vec<&String> = before
         .iter()
         .filter(|text| !text.starts_with("pushl "))
@@ -142,7 +142,7 @@ pub fn whole(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-/// One step: its symbol stands at its instruction, and that is the book's.
+/// One step: its symbol stands at its instruction, which is the book's.
 pub fn step(kernel: &Kernel, step: &Step) -> Result<()> {
     let address = kernel.symbols.value(step.symbol)?;
     let decoded = kernel.decode(address, address + 16);
@@ -157,8 +157,8 @@ pub fn step(kernel: &Kernel, step: &Step) -> Result<()> {
     Ok(())
 }
 
-/// The offsets that the sequence uses are those which Linux 2.6.26 to 2.6.38 has, relative to each
-/// other: `ip` eight bytes above `sp`.
+/// The sequence uses the offsets of Linux 2.6.26 to 2.6.38, relative to each other: `ip` is eight
+/// bytes above `sp`.
 pub fn offsets(kernel: &Kernel) -> Result<()> {
     let (sp, ip) = (
         kernel.symbols.value("THREAD_SP")?,
@@ -179,7 +179,7 @@ pub fn offsets(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-/// Label 1 is reached by a `ret` through `thread.ip` and in no other way.
+/// Label 1 is reached only by a `ret` through `thread.ip`.
 pub fn label_is_only_stored(kernel: &Kernel) -> Result<()> {
     let label = kernel.symbols.value("switch_to_1")?;
     for function in kernel.functions() {
@@ -195,7 +195,7 @@ pub fn label_is_only_stored(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-/// A `call` of the C half would push a return address of its own.
+/// `__switch_to` is entered by a jump: a `call` would push a return address of its own.
 pub fn entered_by_jmp_only(kernel: &Kernel) -> Result<()> {
     let target = c_half(kernel)?;
     let mut from = Vec::new();
@@ -220,7 +220,7 @@ fn is_branch(instruction: &iced_x86::Instruction) -> bool {
     ) && instruction.code() != Code::INVALID
 }
 
-/// The disassembler's text as the book writes it: suffixes on everything with a 32-bit operand.
+/// Returns the disassembler's text as the book writes it: with a suffix for each 32-bit operand.
 fn normal(text: &str) -> String {
     let (name, operands) = text.split_once(' ').unwrap_or((text, ""));
     let name = match name {

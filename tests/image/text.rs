@@ -1,4 +1,5 @@
-//! All of the kernel's code: what it may not contain, and what the switch may not reach.
+//! All of the kernel's code: instructions that it may not contain, and code that the switch may not
+//! reach.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,7 @@ const X87_STATE: &[Mnemonic] = &[
     Mnemonic::Fxrstor,
 ];
 
-/// Names of what writes to a log, or formats text for one.
+/// Names of functions that write to a log, or format text for one.
 const LOGGING: &[&str] = &[
     "log::",
     "core::fmt",
@@ -31,7 +32,7 @@ const LOGGING: &[&str] = &[
     "vga",
 ];
 
-/// Where the kernel dies; what lies behind is no longer the switch.
+/// Functions in which the kernel dies; code behind them does not belong to the switch.
 const DEATH: &[&str] = &[
     "core::panicking",
     "panic",
@@ -41,7 +42,7 @@ const DEATH: &[&str] = &[
     "rust_begin_unwind",
 ];
 
-/// Every instruction of every function against a rule; the offenders.
+/// Returns the functions with an instruction that `is_bad` rejects.
 fn offenders(kernel: &Kernel, is_bad: impl Fn(&Instruction) -> bool) -> Vec<String> {
     kernel
         .functions()
@@ -71,7 +72,7 @@ pub fn no_vector_registers(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-/// So do those of the x87; the kernel only keeps them.
+/// The x87 registers belong to user programs, too: the kernel only saves and restores them.
 pub fn no_x87(kernel: &Kernel) -> Result<()> {
     let bad = offenders(kernel, |instruction| {
         let name = format!("{:?}", instruction.mnemonic());
@@ -92,7 +93,7 @@ pub fn no_system_call(kernel: &Kernel) -> Result<()> {
 
 /// The only ways out of the kernel are `iret` and `sysexit`.
 pub fn no_far_return(kernel: &Kernel) -> Result<()> {
-    // After `lgdt` a far return is how CS is loaded.
+    // After `lgdt` a far return loads CS.
     let bad: Vec<String> = offenders(kernel, |instruction| {
         matches!(instruction.mnemonic(), Mnemonic::Retf | Mnemonic::Sysret)
     })
@@ -107,8 +108,9 @@ pub fn no_far_return(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-/// The functions that can run between the jump to `__switch_to` and its `ret`, with the caller of
-/// each, and the indirect calls among them. Functions in which the kernel dies are not entered.
+/// Returns the functions that can run between the jump to `__switch_to` and its `ret`, with the
+/// caller of each, and the indirect calls among them. It does not enter functions in which the
+/// kernel dies.
 fn reached(kernel: &Kernel) -> Result<(BTreeMap<String, String>, Vec<String>)> {
     let by_address: BTreeMap<u32, &Symbol> = kernel
         .functions()
@@ -167,7 +169,8 @@ fn until_jump(instructions: Vec<Instruction>) -> Vec<Instruction> {
     instructions.into_iter().take(end).collect()
 }
 
-/// A log line can wake a task, which needs the run-queue lock that is held.
+/// The switch writes no log: a log line can wake a task, which needs the run-queue lock that is
+/// held.
 pub fn switch_logs_nothing(kernel: &Kernel) -> Result<()> {
     let (reached, _) = reached(kernel)?;
     ensure!(reached.len() >= 2, "the walk went nowhere: {reached:?}");
@@ -181,7 +184,7 @@ pub fn switch_logs_nothing(kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
-/// An indirect call could go anywhere.
+/// The switch makes no indirect call, which could go anywhere.
 pub fn switch_calls_nothing_indirectly(kernel: &Kernel) -> Result<()> {
     let (_, indirect) = reached(kernel)?;
     ensure!(indirect.is_empty(), "{}", indirect.join("\n"));

@@ -1,18 +1,18 @@
-//! Makes a second copy of the kernel's own pure files, for `loom`: its atomics instead of `core`'s,
-//! and nothing else changed. For each there are also copies with an order that is wrong.
+//! Makes a second copy of the kernel's own pure files for `loom`: they use its atomics instead of
+//! `core`'s and are otherwise unchanged. Further copies have a wrong order.
 
 use std::path::Path;
 use std::{env, fs};
 
-/// A file of the kernel, and what is changed in it for a copy of this name.
+/// A file of the kernel, the name of its copy, and the changes in that copy.
 type Copy = (
     &'static str,
     &'static str,
     &'static [(&'static str, &'static str)],
 );
 
-/// A failed `fetch_or` comes right after the 1 that it read, so the store of 0 comes after both;
-/// `loom` does not know that of a store, but of a `swap`.
+/// A failed `fetch_or` comes right after the 1 that it read, so the store of 0 comes after both.
+/// `loom` does not know this of a store, but knows it of a `swap`.
 const STORE_IN_ORDER: (&str, &str) = ("lock.store(0,", "lock.swap(0,");
 
 const COPIES: &[Copy] = &[
@@ -60,7 +60,7 @@ fn main() {
             .next()
             .unwrap_or_default()
             .lines()
-            // What may stand only at the head of a file.
+            // Lines that are allowed only at the head of a file.
             .filter(|line| !line.starts_with("//!") && !line.starts_with("#!["))
             .map(|line| format!("{line}\n"))
             .collect();

@@ -15,7 +15,7 @@ pub const ANSWERS: &[Mutant] = &[
     },
     Mutant {
         name: "pipe_does_not_grow",
-        takes_out: "the buffer for what fits into a pipe, and not into its memory",
+        takes_out: "the buffer for bytes that fit into a pipe, but not into its memory",
         edits: &[
             Edit { file: "src/fs/ring.rs", find: "            capacity: PIPE_CAPACITY,", replace: "            capacity: PIPE_BUF," },
         ],
@@ -31,7 +31,7 @@ pub const ANSWERS: &[Mutant] = &[
     },
     Mutant {
         name: "time_left_in_32_bits",
-        takes_out: "the 64-bit form of what is left of clock_nanosleep's time",
+        takes_out: "the 64-bit form of the time left in clock_nanosleep",
         edits: &[
             Edit { file: "src/syscall/time.rs", find: "    do_nanosleep(taken, ticks(wait_ns), remaining, put_us::<T>)", replace: "    do_nanosleep(taken, ticks(wait_ns), remaining, put_us::<Timespec32>)" },
         ],
@@ -47,7 +47,7 @@ pub const ANSWERS: &[Mutant] = &[
     },
     Mutant {
         name: "vtime_not_waited_for",
-        takes_out: "the time that a read of no bytes at least waits for one",
+        takes_out: "the time that a read with VMIN 0 waits for a byte",
         edits: &[
             Edit { file: "src/fs/tty.rs", find: "        (false, 0) => (0, Some(time_ticks), None),", replace: "        (false, 0) => (0, Some(time_ticks.min(0)), None)," },
         ],
@@ -55,7 +55,7 @@ pub const ANSWERS: &[Mutant] = &[
     },
     Mutant {
         name: "output_never_stops",
-        takes_out: "the look whether output is stopped",
+        takes_out: "the check whether output is stopped",
         edits: &[
             Edit { file: "src/fs/tty.rs", find: "        if !tty.is_stopped() {", replace: "        if true || !tty.is_stopped() {" },
         ],

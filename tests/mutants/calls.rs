@@ -1,4 +1,4 @@
-//! System calls: what they refuse, and how those that a signal interrupts go on.
+//! System calls: the arguments that they refuse, and how interrupted calls go on.
 
 use super::{Edit, Mutant, Run};
 
@@ -7,7 +7,7 @@ use super::{Edit, Mutant, Run};
 pub const CALLS: &[Mutant] = &[
     Mutant {
         name: "signal_falls_between_parent_and_child",
-        takes_out: "that fork begins anew when a signal went to several processes",
+        takes_out: "the restart of fork after a signal to several processes",
         edits: &[
             Edit { file: "src/process/fork.rs", find: "    let pid = match is_late && !kthread {", replace: "    let pid = match is_late && !kthread && false {" },
         ],
@@ -15,7 +15,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "poll_begins_its_time_anew",
-        takes_out: "when the time of an interrupted poll ends",
+        takes_out: "the deadline of an interrupted poll",
         edits: &[
             Edit { file: "src/syscall/poll.rs", find: "                keep_end(end_us);", replace: "                let _ = (keep_end, end_us);" },
         ],
@@ -23,7 +23,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "time_left_to_the_next_call",
-        takes_out: "that select takes what is left before it can fail",
+        takes_out: "the order in select: take the time left, then fail",
         edits: &[
             Edit { file: "src/syscall/poll.rs", find: "    let taken = take_end();\n    Ok(get_ticks::<T>(address)?.map(|ticks| end_us(taken, ticks)))", replace: "    Ok(get_ticks::<T>(address)?.map(|ticks| end_us(take_end(), ticks)))" },
         ],
@@ -31,7 +31,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "select_waits_on_untold",
-        takes_out: "that a call is not run again with a time that it could not write",
+        takes_out: "EINTR of a call that could not write its remaining time",
         edits: &[
             Edit { file: "src/syscall/poll.rs", find: "        (Err(_), Err(Errno::ERESTARTNOHAND)) => {", replace: "        (Err(_), Err(Errno::ERESTARTNOHAND)) if false => {" },
         ],
@@ -39,7 +39,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "orphaned_jobs_stay_stopped",
-        takes_out: "that an orphaned group is told",
+        takes_out: "the signals to an orphaned group",
         edits: &[
             Edit { file: "src/process/exit.rs", find: "    kill_orphaned_pgrps();", replace: "    let _ = kill_orphaned_pgrps;" },
         ],
@@ -47,7 +47,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "orphaned_groups_all_hang_up",
-        takes_out: "the look for stopped members",
+        takes_out: "the check for stopped members",
         edits: &[
             Edit { file: "src/process/stop.rs", find: "if has_stopped.is_some() {", replace: "if has_stopped.is_some() || true {" },
         ],
@@ -55,7 +55,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "read_only_futex_of_ones_own",
-        takes_out: "the question whether a word can be written",
+        takes_out: "the check whether a word can be written",
         edits: &[
             Edit { file: "src/syscall/futex.rs", find: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared {", replace: "    if !is_shared {" },
         ],
@@ -63,7 +63,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "fork_cleans_pages",
-        takes_out: "that a copy of what was written has been written",
+        takes_out: "the dirty bit of a copied page that was written",
         edits: &[
             Edit { file: "src/mm/mmap.rs", find: "            let clean = if private {\n", replace: "            let clean = if false {\n" },
         ],
@@ -71,7 +71,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "perf_output_to_any_file",
-        takes_out: "the look at what samples are to go to",
+        takes_out: "the check of the file that is to receive samples",
         edits: &[
             Edit { file: "src/fs/perf_event.rs", find: "            Some(_) => Err(Errno::EBADF),", replace: "            Some(_) => Ok(())," },
         ],
@@ -79,7 +79,7 @@ pub const CALLS: &[Mutant] = &[
     },
     Mutant {
         name: "names_of_any_length",
-        takes_out: "the length of names",
+        takes_out: "the limit on the length of names",
         edits: &[
             Edit { file: "src/fs/initramfs.rs", find: "                name if name.len() > NAME_MAX =>", replace: "                name if name.len() > NAME_MAX && false =>" },
         ],

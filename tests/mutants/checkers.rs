@@ -1,4 +1,4 @@
-//! What watches the kernel, and what a CPU that starts is waited for: each is seen by a scenario.
+//! The kernel's own checkers, and the waits in the start of a CPU: a scenario sees each.
 
 use super::{Edit, Mutant, Run};
 
@@ -11,7 +11,7 @@ const START: &str = "smp::a_cpu_is_given_the_time_that_it_needs";
 pub const CHECKERS: &[Mutant] = &[
     Mutant {
         name: "soft_lockup_not_seen",
-        takes_out: "each CPU's look at its own switches",
+        takes_out: "each CPU's check of its own switches",
         edits: &[
             Edit { file: "src/process/watchdog.rs", find: "    } else if me.still_for(switches, now_ms) >= limit_ms {", replace: "    } else if false && me.still_for(switches, now_ms) >= limit_ms {" },
         ],
@@ -19,7 +19,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "hard_lockup_not_seen",
-        takes_out: "each CPU's look at its neighbour's ticks",
+        takes_out: "each CPU's check of its neighbour's ticks",
         edits: &[
             Edit { file: "src/process/watchdog.rs", find: "        && NEIGHBOUR[cpu as usize]", replace: "        && false && NEIGHBOUR[cpu as usize]" },
         ],
@@ -27,7 +27,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "lockup_though_nothing_is_due",
-        takes_out: "the question whether a switch is due",
+        takes_out: "the check whether a switch is due",
         edits: &[
             Edit { file: "src/process/watchdog.rs", find: "    if !test_flag(current_thread_info(), TIF_NEED_RESCHED) {", replace: "    if false && !test_flag(current_thread_info(), TIF_NEED_RESCHED) {" },
         ],
@@ -51,7 +51,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "lock_owner_not_looked_at",
-        takes_out: "the question who holds a lock that is to be taken",
+        takes_out: "the check for the holder of a lock before it is taken",
         edits: &[
             Edit { file: "src/sync/lockdep.rs", find: "        if self.owner.load(Ordering::Relaxed) == cpu + 1 {", replace: "        if false && self.owner.load(Ordering::Relaxed) == cpu + 1 {" },
         ],
@@ -59,7 +59,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "lock_taken_nowhere",
-        takes_out: "the backtrace of who holds a lock",
+        takes_out: "the backtrace of a lock's holder",
         edits: &[
             Edit { file: "src/sync/lockdep.rs", find: "        self.taken_at.set(&capture());\n", replace: "" },
         ],
@@ -83,7 +83,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "lock_of_interrupts_not_looked_at",
-        takes_out: "the question whether interrupts are on where a lock wants them on",
+        takes_out: "the check that interrupts are on where a lock wants them on",
         edits: &[
             Edit { file: "src/sync/lock_order.rs", find: "    if row.context == Context::Task && !here.interrupts_on {", replace: "    if false {" },
         ],
@@ -99,7 +99,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "nmi_comes_once",
-        takes_out: "the acknowledgement by which the next NMI can come",
+        takes_out: "the acknowledgement that allows the next NMI",
         edits: &[
             Edit { file: "src/drivers/pic.rs", find: "        end_of_interrupt(irq);\n        irq\n", replace: "        irq\n" },
         ],
@@ -107,7 +107,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "cred_taken_with_interrupts_on",
-        takes_out: "the interrupts off while credentials are locked, and the row that asks for it",
+        takes_out: "interrupts off while credentials are locked, and the row that demands it",
         edits: &[
             Edit { file: "src/task/task_struct.rs", find: "    cred: IrqSpinLock<Cred>,", replace: "    cred: SpinLock<Cred>," },
             Edit { file: "src/task/task_struct.rs", find: "            cred: IrqSpinLock::new(LockClass::Cred, Cred::ROOT),", replace: "            cred: SpinLock::new(LockClass::Cred, Cred::ROOT)," },
@@ -117,7 +117,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "free_lock_released",
-        takes_out: "the question whether anybody holds a lock that is released",
+        takes_out: "the check that a released lock was held",
         edits: &[
             Edit { file: "src/sync/lockdep.rs", find: "            if self.taken_at.get()[0] != 0 {", replace: "            if false {" },
         ],
@@ -125,7 +125,7 @@ pub const CHECKERS: &[Mutant] = &[
     },
     Mutant {
         name: "lock_released_by_anybody",
-        takes_out: "the question whose lock is released",
+        takes_out: "the check that the holder releases a lock",
         edits: &[
             Edit { file: "src/sync/lockdep.rs", find: "        if owner != cpu + 1 {", replace: "        if false {" },
         ],

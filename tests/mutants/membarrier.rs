@@ -1,8 +1,8 @@
-//! Barriers on other CPUs, and what a switch owes them.
+//! Barriers on other CPUs, and the part of the switch in them.
 
 use super::{Edit, Mutant, Run};
 
-/// Registration, the switch, then whom a barrier interrupts.
+/// Registration, the switch, then the CPUs that a barrier interrupts.
 #[rustfmt::skip]
 pub const MEMBARRIER: &[Mutant] = &[
     Mutant {
@@ -15,7 +15,7 @@ pub const MEMBARRIER: &[Mutant] = &[
     },
     Mutant {
         name: "membarrier_registers_here_only",
-        takes_out: "the interrupt by which every CPU learns of a registration",
+        takes_out: "the interrupt that tells every CPU of a registration",
         edits: &[
             Edit { file: "src/sched/hooks/membarrier.rs", find: "    on_each_cpu(&|| ipi_sync_rq_state(mm));", replace: "    let _ = on_each_cpu;\n    ipi_sync_rq_state(mm);" },
         ],
@@ -31,7 +31,7 @@ pub const MEMBARRIER: &[Mutant] = &[
     },
     Mutant {
         name: "membarrier_interrupts_lazy_cpus",
-        takes_out: "the question whether a CPU uses the address space or only borrows it",
+        takes_out: "the check whether a CPU uses the address space or only borrows it",
         edits: &[
             Edit { file: "src/sched/hooks/membarrier.rs", find: "    let mm = unsafe { (*rq.curr()).mm.load(Ordering::Relaxed) };", replace: "    let mm = unsafe { (*rq.curr()).active_mm.load(Ordering::Relaxed) };" },
         ],
@@ -55,7 +55,7 @@ pub const MEMBARRIER: &[Mutant] = &[
     },
     Mutant {
         name: "membarrier_without_permission",
-        takes_out: "the question whether the process has registered",
+        takes_out: "the check whether the process has registered",
         edits: &[
             Edit { file: "src/syscall/membarrier.rs", find: "    if state & cmd.needs() != cmd.needs() {", replace: "    if state & cmd.needs() != cmd.needs() && false {" },
         ],

@@ -1,5 +1,5 @@
-//! The mutants: for each step of the switch a small change that takes it out, and the
-//! test that must notice. Each file has those of one part of the way.
+//! The mutants: for each step of the switch a small change that takes it out, and the test that
+//! must notice. Each file covers one part of the way.
 
 mod answers;
 mod calls;
@@ -22,40 +22,40 @@ mod variants;
 
 use xtask::compile::Variant;
 
-/// The tree without one step.
+/// A change that takes one step out of the tree.
 pub struct Mutant {
-    /// Its name, and its test's.
+    /// The mutant's name, which is also that of its test.
     pub name: &'static str,
-    /// The step.
+    /// The step that the mutant takes out.
     pub takes_out: &'static str,
-    /// How.
+    /// The changes that take the step out.
     pub edits: &'static [Edit],
-    /// Who must notice.
+    /// The run that must notice.
     pub red: Run,
 }
 
-/// One change in one file: text that occurs exactly once, and what stands there instead.
+/// One change in one file: it replaces text that occurs exactly once.
 pub struct Edit {
-    /// Path in the tree.
+    /// Path of the file in the tree.
     pub file: &'static str,
-    /// What is there.
+    /// The text to be replaced.
     pub find: &'static str,
-    /// What the mutant has.
+    /// The text that replaces it.
     pub replace: &'static str,
 }
 
 /// A boot of the mutant.
 pub struct Run {
-    /// What reports: the self-test itself, or the ring-3 program that has the case.
+    /// The program that reports: the self-test itself, or the ring-3 program that has the case.
     what: What,
-    /// How many processors.
+    /// Number of processors.
     pub cpus: u32,
-    /// More words of the kernel command line.
+    /// Further words of the kernel command line.
     words: &'static str,
-    /// The kernel that has the step, if not the usual one.
+    /// The variant of the kernel that has the step; `None` for the usual kernel.
     pub variant: Option<Variant>,
-    /// The KTAP case that must be red, why the trace cannot be, what a scenario says, or the compiler's
-    /// error.
+    /// What must be red: the KTAP case, the fault of the trace, the words of a scenario, or the
+    /// compiler's error.
     pub test: &'static str,
 }
 
@@ -70,7 +70,7 @@ enum What {
 }
 
 impl Run {
-    /// A line that every kernel writes when it has come up, whatever is taken out of its switch.
+    /// A line that every kernel writes when it has started, whatever is taken out of its switch.
     pub const STARTED: &'static str = "rootfs: initramfs of";
 
     const fn selftest(test: &'static str) -> Run {
@@ -114,7 +114,7 @@ impl Run {
         }
     }
 
-    /// What is asked for by `job`, with a trace that cannot be: `why` is what is said of it then.
+    /// A run of `job` whose trace cannot be true; `why` is the reason that the check gives.
     const fn traced(job: &'static str, why: &'static str) -> Run {
         Run {
             what: What::Traced(job),
@@ -122,7 +122,7 @@ impl Run {
         }
     }
 
-    /// A scenario of `boots`, on its own machine: `why` is what it says when it is red.
+    /// A scenario of `boots`, on its own machine; `why` is what it says when it is red.
     const fn boots(scenario: &'static str, why: &'static str) -> Run {
         Run {
             what: What::Scenario(scenario),
@@ -130,7 +130,7 @@ impl Run {
         }
     }
 
-    /// The name of the scenario that is run, if it is one.
+    /// Returns the name of the scenario that is run, if it is one.
     pub fn scenario(&self) -> Option<&'static str> {
         match self.what {
             What::Scenario(name) => Some(name),
@@ -138,12 +138,12 @@ impl Run {
         }
     }
 
-    /// Whether the run's trace is looked at, not its report.
+    /// Returns whether the run's trace is checked instead of its report.
     pub fn is_traced(&self) -> bool {
         matches!(self.what, What::Traced(_))
     }
 
-    /// No kernel at all: the compiler refuses it with this error (`E0382`).
+    /// A kernel that the compiler refuses with this error (`E0382`).
     const fn refused(error: &'static str) -> Run {
         Run {
             what: What::Compiler,
@@ -151,7 +151,7 @@ impl Run {
         }
     }
 
-    /// Whether the compiler is to refuse it.
+    /// Returns whether the compiler must refuse the mutant.
     pub fn is_refused(&self) -> bool {
         matches!(self.what, What::Compiler)
     }
@@ -175,12 +175,12 @@ impl Run {
         }
     }
 
-    /// The same with `words` on the command line.
+    /// The same run with `words` on the command line.
     const fn with(self, words: &'static str) -> Run {
         Run { words, ..self }
     }
 
-    /// The same of another kernel.
+    /// The same run of another variant of the kernel.
     const fn of(self, variant: Variant) -> Run {
         Run {
             variant: Some(variant),
@@ -188,7 +188,7 @@ impl Run {
         }
     }
 
-    /// The kernel command line; that of a scenario is its own.
+    /// Returns the kernel command line; a scenario has its own.
     pub fn cmdline(&self) -> String {
         let words = self.words;
         match self.what {
@@ -202,7 +202,7 @@ impl Run {
     }
 }
 
-/// Every mutant.
+/// Returns every mutant.
 pub fn mutants() -> Vec<&'static Mutant> {
     [
         switch_to::SWITCH_TO,

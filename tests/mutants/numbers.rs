@@ -1,4 +1,4 @@
-//! Numbers at their edges: sums that wrap, counters that are full.
+//! Numbers at their limits: sums that wrap, counters that are full.
 
 use super::{Edit, Mutant, Run};
 
@@ -7,7 +7,7 @@ use super::{Edit, Mutant, Run};
 pub const NUMBERS: &[Mutant] = &[
     Mutant {
         name: "frame_address_overflows",
-        takes_out: "that the address of a signal's frame wraps",
+        takes_out: "the wrapping sum for the address of a signal's frame",
         edits: &[
             Edit { file: "src/process/sigframe.rs", find: "            .wrapping_add(offset_of!(Sigframe, retcode) as u32);", replace: "            .checked_add(offset_of!(Sigframe, retcode) as u32)\n            .unwrap();" },
         ],
@@ -15,7 +15,7 @@ pub const NUMBERS: &[Mutant] = &[
     },
     Mutant {
         name: "rt_frame_address_overflows",
-        takes_out: "the same for a frame with siginfo",
+        takes_out: "the wrapping sum for the address of a frame with siginfo",
         edits: &[
             Edit { file: "src/process/sigframe.rs", find: "place.frame.wrapping_add(offset as u32)", replace: "place.frame + offset as u32" },
         ],
@@ -23,7 +23,7 @@ pub const NUMBERS: &[Mutant] = &[
     },
     Mutant {
         name: "counters_overflow",
-        takes_out: "that a counter goes on at 0",
+        takes_out: "the wrap of a counter to 0",
         edits: &[
             Edit { file: "src/sync/counter.rs", find: "self.get().wrapping_add(more)", replace: "self.get() + more" },
         ],
@@ -31,7 +31,7 @@ pub const NUMBERS: &[Mutant] = &[
     },
     Mutant {
         name: "file_stays_while_its_area_grows",
-        takes_out: "that an area which grows down shows what comes before in its file",
+        takes_out: "the file offset of an area that grows down",
         edits: &[
             Edit { file: "src/mm/vma.rs", find: "            *offset = offset.checked_sub(more).ok_or(Errno::ENOMEM)?;\n", replace: "            let _same = offset;\n" },
         ],

@@ -15,7 +15,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "signal_for_the_dead_leader",
-        takes_out: "that a signal for a process is for a thread that lives",
+        takes_out: "the choice of a live thread for a process's signal",
         edits: &[
             Edit { file: "src/process/signal_group.rs", find: "        if thread.has_flags(PF_EXITING) || !wanted(thread) {", replace: "        if thread.has_flags(PF_EXITING) && false || !wanted(thread) {" },
         ],
@@ -23,7 +23,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "ignored_children_wait",
-        takes_out: "that children whose end is ignored leave nothing",
+        takes_out: "the reaping of children whose end is ignored",
         edits: &[
             Edit { file: "src/process/signal.rs", find: "        action.handler == SIG_IGN || action.flags", replace: "        action.handler == SIG_IGN && false || action.flags" },
         ],
@@ -39,7 +39,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "children_leave_with_the_leader",
-        takes_out: "that children stay until the last thread has ended",
+        takes_out: "the wait of children for the end of the last thread",
         edits: &[
             Edit { file: "src/process/exit.rs", find: "    if entry.live_threads != 0 {\n", replace: "    if entry.live_threads != 0 {\n        list.reparent_children(tgid);\n" },
         ],
@@ -47,7 +47,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "program_ends_as_clone_said",
-        takes_out: "that a new program's end is told by SIGCHLD",
+        takes_out: "SIGCHLD as the signal of a new program's end",
         edits: &[
             Edit { file: "src/process/exec.rs", find: "    me.exit_signal.store(SIGCHLD, Ordering::Relaxed);\n", replace: "" },
         ],
@@ -63,7 +63,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "lone_number_cleared",
-        takes_out: "the question whether somebody shares the memory",
+        takes_out: "the check whether another task shares the memory",
         edits: &[
             Edit { file: "src/process/exit.rs", find: "mm.counts.users() > 1", replace: "mm.counts.users() > 0" },
         ],
@@ -71,7 +71,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "system_ends_with_the_first_thread",
-        takes_out: "that init ends with its last thread",
+        takes_out: "the end of init with its last thread",
         edits: &[
             Edit { file: "src/process/exit.rs", find: "    exit_signals(me);\n", replace: "    exit_signals(me);\n    if me.pid() == INIT_PID {\n        init_exits(code);\n    }\n" },
         ],
@@ -79,7 +79,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "thread_executes_under_its_own_number",
-        takes_out: "that a thread which executes a program becomes the leader",
+        takes_out: "the change of leader when a thread executes a program",
         edits: &[
             Edit { file: "src/process/de_thread.rs", find: "if outcome.is_ok() && !is_leader {", replace: "if outcome.is_err() && !is_leader {" },
         ],
@@ -87,7 +87,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "age_of_the_old_leader_forgotten",
-        takes_out: "that a process stays as old as it was",
+        takes_out: "the start time of a process across exec",
         edits: &[
             Edit { file: "src/process/de_thread.rs", find: "            me.start_time.store(born, Ordering::Relaxed);\n", replace: "            let _ = born;\n" },
         ],
@@ -95,7 +95,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "times_of_the_old_leader_forgotten",
-        takes_out: "what the old leader has used",
+        takes_out: "the CPU time of the old leader",
         edits: &[
             Edit { file: "src/process/de_thread.rs", find: "others.threads.plus(Usage::of(old))", replace: "others.threads.plus(Usage::default())" },
         ],
@@ -103,7 +103,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "timer_stays_with_the_old_leader",
-        takes_out: "that the timer of a process goes to its new leader",
+        takes_out: "the move of a process's timer to its new leader",
         edits: &[
             Edit { file: "src/process/de_thread.rs", find: "    move_itimer(me);\n", replace: "    let _ = move_itimer;\n" },
         ],
@@ -119,7 +119,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "handlers_copied",
-        takes_out: "that CLONE_SIGHAND shares the handlers",
+        takes_out: "the sharing of handlers by CLONE_SIGHAND",
         edits: &[
             Edit { file: "src/process/signal.rs", find: "        true => sighand,", replace: "        true => new_sighand(*sighand.lock())," },
         ],
@@ -127,7 +127,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "blocker_keeps_the_signal",
-        takes_out: "the word to another thread when one blocks a signal it was told of",
+        takes_out: "the message to another thread when one blocks a signal it was told of",
         edits: &[
             Edit { file: "src/process/signal.rs", find: "        retarget_shared_pending(me, newly);", replace: "        let _ = retarget_shared_pending;" },
         ],
@@ -135,7 +135,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "ignored_signal_waits_on",
-        takes_out: "that what a process comes to ignore is forgotten",
+        takes_out: "the removal of pending signals that a process starts to ignore",
         edits: &[
             Edit { file: "src/syscall/signal.rs", find: "    flush_ignored(me, signal);", replace: "    let _ = flush_ignored;" },
         ],
@@ -183,7 +183,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "awaited_signal_ignored",
-        takes_out: "the blocked signals that rt_sigtimedwait waits for",
+        takes_out: "the wake-up of rt_sigtimedwait by blocked signals",
         edits: &[
             Edit { file: "src/syscall/signal_wait.rs", find: "        own.awaited = own.blocked;", replace: "        own.awaited = SigSet::EMPTY;" },
         ],
@@ -263,7 +263,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "stops_one_thread",
-        takes_out: "that a stop wakes the other threads",
+        takes_out: "the wake-up of the other threads at a stop",
         edits: &[
             Edit { file: "src/process/stop.rs", find: "filter(|thread| thread.pid() != me.pid()) {", replace: "filter(|_| false) {" },
         ],
@@ -271,7 +271,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "sigkill_leaves_stopped",
-        takes_out: "that SIGKILL wakes who is stopped",
+        takes_out: "the wake-up of a stopped task by SIGKILL",
         edits: &[
             Edit { file: "src/process/signal.rs", find: "        true => TASK_INTERRUPTIBLE | TASK_STOPPED,", replace: "        true => TASK_INTERRUPTIBLE," },
         ],
@@ -279,7 +279,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "stop_outlives_sigcont",
-        takes_out: "that SIGCONT removes stop signals",
+        takes_out: "the removal of stop signals by SIGCONT",
         edits: &[
             Edit { file: "src/process/stop.rs", find: "            discard_pending(list, task, STOP_SIGNALS);\n", replace: "" },
         ],
@@ -287,7 +287,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "orphans_stop",
-        takes_out: "that nobody stops whom nobody could let go on",
+        takes_out: "the check for an orphaned group before a stop",
         edits: &[
             Edit { file: "src/process/stop.rs", find: "        || signal != SIGSTOP && is_orphaned_pgrp", replace: "        || false && is_orphaned_pgrp" },
         ],
@@ -295,7 +295,7 @@ pub const PROCESSES: &[Mutant] = &[
     },
     Mutant {
         name: "stop_ends_sleep",
-        takes_out: "that a sleep goes on after a stop",
+        takes_out: "the rest of a sleep after a stop",
         edits: &[
             Edit { file: "src/syscall/sched.rs", find: "            return Err(Errno::ERESTARTNOHAND);", replace: "            return Err(Errno::EINTR);" },
         ],

@@ -1,4 +1,4 @@
-//! What `/proc` says, and the time of day.
+//! The contents of `/proc`, and the time of day.
 
 use super::{Edit, Mutant, Run};
 
@@ -7,7 +7,7 @@ use super::{Edit, Mutant, Run};
 pub const PROCFS: &[Mutant] = &[
     Mutant {
         name: "wchan_from_the_wrong_word",
-        takes_out: "the saved ebp that wchan begins with",
+        takes_out: "the saved ebp with which wchan begins",
         edits: &[
             Edit { file: "src/process/proc/wchan.rs", find: "    probe_kernel_read(sp)\n", replace: "    probe_kernel_read(sp + 4)\n" },
         ],
@@ -15,7 +15,7 @@ pub const PROCFS: &[Mutant] = &[
     },
     Mutant {
         name: "wchan_of_runners",
-        takes_out: "the look whether the task runs",
+        takes_out: "the check whether the task runs",
         edits: &[
             Edit { file: "src/process/proc/wchan.rs", find: "    if runs {", replace: "    if false && runs {" },
         ],
@@ -23,7 +23,7 @@ pub const PROCFS: &[Mutant] = &[
     },
     Mutant {
         name: "user_time_not_accounted",
-        takes_out: "the tick's look at who was interrupted",
+        takes_out: "the tick's check of the interrupted mode",
         edits: &[
             Edit { file: "src/sched/tick.rs", find: "is_some_and(PtRegs::user_mode));", replace: "is_some_and(|regs| regs.user_mode() && false));" },
         ],
@@ -31,7 +31,7 @@ pub const PROCFS: &[Mutant] = &[
     },
     Mutant {
         name: "proc_shows_the_dead",
-        takes_out: "the look whether a process is there when its file is read",
+        takes_out: "the check that a process exists when its file is read",
         edits: &[
             Edit { file: "src/process/proc/ops.rs", find: "find_task_by_pid(who.tid.unwrap_or(who.pid)).ok_or(Errno::ESRCH)?", replace: "find_task_by_pid(who.tid.unwrap_or(who.pid)).or_else(|| find_task_by_pid(1)).ok_or(Errno::ESRCH)?" },
         ],
@@ -39,7 +39,7 @@ pub const PROCFS: &[Mutant] = &[
     },
     Mutant {
         name: "proc_text_of_several_moments",
-        takes_out: "that a read goes on in the text of the one before",
+        takes_out: "the text that later reads share with the first",
         edits: &[
             Edit { file: "src/fs/proc_file.rs", find: "        if !goes_on {\n            self.renew(at)?;", replace: "        if !goes_on || true {\n            self.renew(at)?;" },
         ],

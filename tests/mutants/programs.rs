@@ -103,7 +103,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "exec_drops_ports",
-        takes_out: "that exec keeps the I/O bitmap",
+        takes_out: "the I/O bitmap across exec",
         edits: &[
             Edit { file: "src/arch/x86/switch/copy_thread.rs", find: "    fresh_fpu(me);\n", replace: "    fresh_fpu(me);\n    exit_thread(me);\n" },
         ],
@@ -143,7 +143,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "private_futex_known_by_its_page",
-        takes_out: "the question whether a word is in private memory",
+        takes_out: "the check whether a word is in private memory",
         edits: &[
             Edit { file: "src/syscall/futex.rs", find: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared {", replace: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared && false {" },
         ],
@@ -184,7 +184,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "system_call_shows_the_kernels_esp",
-        takes_out: "the way of a system call back to a 16-bit stack",
+        takes_out: "the return of a system call to a 16-bit stack",
         edits: &[
             Edit { file: "src/arch/x86/entry/paths.rs", find: "    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)\n    jnz     syscall_work", replace: "    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)\n    jnz     syscall_work" },
         ],
@@ -192,7 +192,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "interrupt_shows_the_kernels_esp",
-        takes_out: "the way of an interrupt back to a 16-bit stack",
+        takes_out: "the return of an interrupt to a 16-bit stack",
         edits: &[
             Edit { file: "src/arch/x86/entry/paths.rs", find: "    testl   ${ALLWORK_MASK}, {TI_FLAGS}(%esp)\n    jz      restore_all\n    LABEL   work_pending", replace: "    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)\n    jz      restore_all\n    LABEL   work_pending" },
         ],
@@ -200,7 +200,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "fault_on_the_espfix_stack",
-        takes_out: "the way back from ESPFIX_SS when the iret there faults",
+        takes_out: "the way back from ESPFIX_SS when its iret faults",
         edits: &[
             Edit { file: "src/arch/x86/entry/paths.rs", find: "    ON_ESPFIX_STACK iret_from_espfix\n", replace: "" },
         ],
@@ -224,7 +224,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "thread_leaves_nothing",
-        takes_out: "what an ended thread has used, in its process",
+        takes_out: "the times of an ended thread, in its process",
         edits: &[
             Edit { file: "src/process/exit.rs", find: "            others.threads = others.threads.plus(Usage::of(&me));", replace: "            others.threads = others.threads.plus(Usage::default());" },
         ],
@@ -232,7 +232,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "child_leaves_nothing",
-        takes_out: "what a child has used, in its parent",
+        takes_out: "the times of a child, in its parent",
         edits: &[
             Edit { file: "src/process/wait4.rs", find: "        others.children = others.children.plus(reaped.usage);", replace: "        others.children = others.children.plus(Usage::default());" },
         ],
@@ -248,7 +248,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "shared_file_written",
-        takes_out: "that a shared file does not become writable",
+        takes_out: "the check that a shared file stays read-only",
         edits: &[
             Edit { file: "src/syscall/memory.rs", find: "        true => prot | VmFlags::NEVER_WRITE,", replace: "        true => prot," },
         ],
@@ -256,7 +256,7 @@ pub const PROGRAMS: &[Mutant] = &[
     },
     Mutant {
         name: "anybodys_policy",
-        takes_out: "the question whose task it is in sched_setscheduler",
+        takes_out: "the check of the task's owner in sched_setscheduler",
         edits: &[
             Edit { file: "src/syscall/sched.rs", find: "        if gains || !mine.check_same_owner(&theirs) {", replace: "        if gains || false && !mine.check_same_owner(&theirs) {" },
         ],

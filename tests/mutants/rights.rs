@@ -1,4 +1,4 @@
-//! Rights: signals to a parent and to init, directories, looks into others, time, ports.
+//! Rights: signals to a parent and to init, directories, access to other processes, time, ports.
 
 use super::{Edit, Mutant, Run};
 
@@ -39,7 +39,7 @@ pub const RIGHTS: &[Mutant] = &[
     },
     Mutant {
         name: "secure_only_if_exec_changes_rights",
-        takes_out: "what AT_SECURE compares",
+        takes_out: "the comparison behind AT_SECURE",
         edits: &[
             Edit { file: "src/process/exec.rs", find: ", new_cred.is_set_id());", replace: ", new_cred.uid.effective != cred.uid.effective);" },
         ],
@@ -55,7 +55,7 @@ pub const RIGHTS: &[Mutant] = &[
     },
     Mutant {
         name: "proc_is_reached_through_closed_directories",
-        takes_out: "the walk to what is before /proc",
+        takes_out: "the walk over the folders before /proc",
         edits: &[
             Edit { file: "src/fs/rootfs.rs", find: "        let before = if before.is_empty() { b\".\" } else { before };", replace: "        let before = if before.is_empty() { b\".\" } else { &b\"/\"[..] };" },
         ],
@@ -71,7 +71,7 @@ pub const RIGHTS: &[Mutant] = &[
     },
     Mutant {
         name: "setfsuid_keeps_the_rights_over_files",
-        takes_out: "that CAP_DAC_OVERRIDE goes with the number that opens files",
+        takes_out: "CAP_DAC_OVERRIDE following the file-system user",
         edits: &[
             Edit { file: "src/task/cred.rs", find: "        self.uid.fs == 0\n", replace: "        self.capable()\n" },
         ],
@@ -79,7 +79,7 @@ pub const RIGHTS: &[Mutant] = &[
     },
     Mutant {
         name: "policy_brings_a_new_slice",
-        takes_out: "that only the tick fills a time slice",
+        takes_out: "the tick as the only source of time slices",
         edits: &[
             Edit { file: "src/sched/policy.rs", find: "        se.rt_priority = rt_priority as u32;\n", replace: "        se.rt_priority = rt_priority as u32;\n        se.time_slice = crate::sched::tick::task_timeslice(se);\n" },
         ],
@@ -95,7 +95,7 @@ pub const RIGHTS: &[Mutant] = &[
     },
     Mutant {
         name: "fork_makes_time",
-        takes_out: "that a parent without time is expired",
+        takes_out: "the expiry of a parent without time",
         edits: &[
             Edit { file: "src/sched/sched_fork.rs", find: "        mine.time_slice /= 2;", replace: "        mine.time_slice = (mine.time_slice / 2).max(1);" },
         ],

@@ -2,7 +2,7 @@
 
 use super::{Edit, Mutant, Run};
 
-/// What makes a section start over, and what a new task has of it.
+/// The steps that make a section start over, and the registration of a new task.
 #[rustfmt::skip]
 pub const RSEQ: &[Mutant] = &[
     Mutant {
@@ -15,7 +15,7 @@ pub const RSEQ: &[Mutant] = &[
     },
     Mutant {
         name: "rseq_section_not_looked_at",
-        takes_out: "the look for a section on the short way",
+        takes_out: "the check for a section on the short way out",
         edits: &[
             Edit { file: "src/process/rseq.rs", find: "        __user_8_is_zero(rseq.wrapping_add(RSEQ_RSEQ_CS))\n", replace: "        (true || __user_8_is_zero(rseq.wrapping_add(RSEQ_RSEQ_CS)))\n" },
         ],
@@ -47,7 +47,7 @@ pub const RSEQ: &[Mutant] = &[
     },
     Mutant {
         name: "rseq_section_not_forgotten",
-        takes_out: "rseq_cs being cleared",
+        takes_out: "the clearing of rseq_cs",
         edits: &[
             Edit { file: "src/process/rseq.rs", find: "    put_user(rseq.wrapping_add(RSEQ_RSEQ_CS), 0u64)\n", replace: "    put_user(rseq + RSEQ_RSEQ_CS, pointer)\n" },
             Edit { file: "src/process/rseq.rs", find: "    let Some(section) = rseq_get_rseq_cs(me, rseq)? else {\n", replace: "    let pointer: u64 = get_user(rseq + RSEQ_RSEQ_CS)?;\n    let Some(section) = rseq_get_rseq_cs(me, rseq)? else {\n" },
@@ -64,7 +64,7 @@ pub const RSEQ: &[Mutant] = &[
     },
     Mutant {
         name: "rseq_of_the_creator",
-        takes_out: "that a thread has none of its creator's",
+        takes_out: "the new thread's start without its creator's registration",
         edits: &[
             Edit { file: "src/process/rseq.rs", find: "clone_flags & CLONE_VM != 0 || ", replace: "clone_flags & CLONE_VM == u32::MAX || " },
         ],

@@ -144,7 +144,7 @@ pub const SCHEDULE: &[Mutant] = &[
     },
     Mutant {
         name: "perf_clocks_never_stand",
-        takes_out: "a task's clock stands while it is out",
+        takes_out: "the stop of a task's clock while it is switched out",
         edits: &[
             Edit { file: "src/task/perf_event_context.rs", find: "        self.since = now;\n        self.cpu = Some(cpu);\n", replace: "        self.cpu = Some(cpu);\n        self.update(now);\n" },
         ],

@@ -15,7 +15,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
     },
     Mutant {
         name: "migrating_is_on_no_queue",
-        takes_out: "TASK_ON_RQ_MIGRATING, as a waker sees it",
+        takes_out: "TASK_ON_RQ_MIGRATING as a waker sees it",
         edits: &[
             Edit { file: "src/task/state.rs", find: "        self.0.load(Ordering::Acquire) != 0\n", replace: "        self.0.load(Ordering::Acquire) == QUEUED\n" },
         ],
@@ -39,7 +39,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
     },
     Mutant {
         name: "run_queue_of_the_call_that_left",
-        takes_out: "the new look for the run queue after the switch",
+        takes_out: "the new lookup of the run queue after the switch",
         edits: &[
             Edit { file: "src/sched/finish_task_switch.rs", find: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>) {", replace: "pub unsafe fn finish_task_switch(last: Last<TaskStruct>, stale: &'static super::rq::Rq) {" },
             Edit { file: "src/sched/finish_task_switch.rs", find: "    let mut rq = unsafe { RqLocked::inherit(&last) };", replace: "    let mut rq = unsafe { RqLocked::of_held(stale) };" },
@@ -116,7 +116,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
     },
     Mutant {
         name: "bound_tasks_hide_others",
-        takes_out: "the look at the next CPU when the tasks of the busiest are bound",
+        takes_out: "the search of the next CPU when the tasks of the busiest are bound",
         edits: &[
             Edit { file: "src/sched/balance.rs", find: "        others &= !(1 << busiest);", replace: "        others = 0;" },
         ],
@@ -252,7 +252,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
     },
     Mutant {
         name: "ldt_of_other_cpus_stays",
-        takes_out: "the word to other CPUs that the LDT has changed",
+        takes_out: "the message to other CPUs that the LDT has changed",
         edits: &[
             Edit { file: "src/arch/x86/switch/ldt.rs", find: "    on_each_cpu(&|| flush_ldt(mm));", replace: "    let _ = on_each_cpu;\n    flush_ldt(mm);" },
         ],
@@ -260,7 +260,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
     },
     Mutant {
         name: "thread_made_at_the_end_lives_on",
-        takes_out: "the look, when a thread is made, whether its process ends",
+        takes_out: "the check, when a thread is made, whether its process is ending",
         edits: &[
             Edit { file: "src/process/fork.rs", find: "    if is_thread && is_being_ended(me) {", replace: "    if is_thread && is_being_ended(me) && false {" },
         ],
@@ -268,7 +268,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
     },
     Mutant {
         name: "vfork_waits_where_the_leader_does",
-        takes_out: "the child's own place at which its parent waits after vfork",
+        takes_out: "the child's own wait queue for its parent after vfork",
         edits: &[
             Edit { file: "src/process/fork.rs", find: "        child\n            .wait_chldexit", replace: "        current()\n            .wait_chldexit" },
             Edit { file: "src/process/exit.rs", find: "    me.wait_chldexit.wake_up();\n", replace: "    let parent = me.ppid.load(Ordering::Relaxed);\n    if let Some(parent) = super::tasklist::find_task_by_pid(parent) {\n        parent.wait_chldexit.wake_up();\n    }\n" },

@@ -1,4 +1,4 @@
-//! Signals: frames, what is told, the FPU of handlers, their stacks.
+//! Signals: frames, siginfo, the FPU of handlers, their stacks.
 
 use super::{Edit, Mutant, Run};
 
@@ -8,7 +8,7 @@ macro_rules! shown {
     ($name:literal, $find:literal, $replace:literal) => {
         Mutant {
             name: $name,
-            takes_out: "a word's own value in setup_sigcontext",
+            takes_out: "the value of a word in setup_sigcontext",
             edits: &[Edit { file: "src/process/sigframe.rs", find: $find, replace: $replace }],
             red: Run::ring3("signal_frame", "plain: the interrupted registers, word by word"),
         }
@@ -21,7 +21,7 @@ macro_rules! taken {
     ($name:literal, $find:literal, $replace:literal) => {
         Mutant {
             name: $name,
-            takes_out: "a register's own word in restore_sigcontext",
+            takes_out: "the word of a register in restore_sigcontext",
             edits: &[Edit { file: "src/process/sigframe.rs", find: $find, replace: $replace }],
             red: Run::ring3("signal_frame", "with siginfo: the registers that sigreturn takes, word by word"),
         }

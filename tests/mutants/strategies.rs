@@ -1,14 +1,13 @@
-//! Steps of the strategies that are chosen on the command line, and of what else wants to know of
-//! a switch.
+//! Steps of the strategies that the command line selects, and of the hooks of a switch.
 
 use super::{Edit, Mutant, Run};
 
-/// I/O bitmap, FPU, batches, `sched_info`, notifiers, then what only a long run shows.
+/// I/O bitmap, FPU, batches, `sched_info`, notifiers, then steps that only a long run shows.
 #[rustfmt::skip]
 pub const STRATEGIES: &[Mutant] = &[
     Mutant {
         name: "lazy_ports_left_to_next",
-        takes_out: "the base that points nowhere for a task without ports (lazy)",
+        takes_out: "the invalid base for a task without ports (lazy)",
         edits: &[
             Edit { file: "src/arch/x86/switch/io_bitmap.rs", find: "                None => INVALID_IO_BITMAP_OFFSET,", replace: "                None => IO_BITMAP_OFFSET," },
         ],
@@ -24,7 +23,7 @@ pub const STRATEGIES: &[Mutant] = &[
     },
     Mutant {
         name: "loaded_ports_not_compared",
-        takes_out: "the question whether the TSS has this task's bytes",
+        takes_out: "the check whether the TSS has this task's bytes",
         edits: &[
             Edit { file: "src/arch/x86/switch/io_bitmap.rs", find: "    this_cpu_read!(io_bitmap_sequence) == bitmap.sequence()\n", replace: "    let _ = bitmap;\n    this_cpu_read!(io_bitmap_sequence) != 0\n" },
         ],
@@ -32,7 +31,7 @@ pub const STRATEGIES: &[Mutant] = &[
     },
     Mutant {
         name: "ports_not_invalidated",
-        takes_out: "the base that points nowhere when prev had ports (invalidate)",
+        takes_out: "the invalid base when prev had ports (invalidate)",
         edits: &[
             Edit { file: "src/arch/x86/switch/io_bitmap.rs", find: "            if prev.work.contains(TIF_IO_BITMAP) {", replace: "            if false && prev.work.contains(TIF_IO_BITMAP) {" },
         ],
@@ -56,7 +55,7 @@ pub const STRATEGIES: &[Mutant] = &[
     },
     Mutant {
         name: "eager_fpu_is_lazy",
-        takes_out: "the threshold that every count is above (eager)",
+        takes_out: "the threshold below every count (eager)",
         edits: &[
             Edit { file: "src/arch/x86/switch/math_state.rs", find: "next.fpu_counter as i32 > PRELOAD_AFTER.load(Ordering::Relaxed)", replace: "next.fpu_counter as i32 > FPU_PRELOAD_AFTER as i32" },
         ],
@@ -120,7 +119,7 @@ pub const STRATEGIES: &[Mutant] = &[
     },
     Mutant {
         name: "waiting_not_accounted",
-        takes_out: "the time a preempted task waits",
+        takes_out: "the time that a preempted task waits",
         edits: &[
             Edit { file: "src/task/sched_info.rs", find: "        if is_runnable {", replace: "        if false && is_runnable {" },
         ],

@@ -1,4 +1,4 @@
-//! The trace: who writes its records, and who takes them away.
+//! The trace: writing its records and draining them.
 
 use super::{Edit, Mutant, Run};
 

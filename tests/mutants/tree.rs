@@ -1,9 +1,9 @@
 //! The copy of the tree in which mutants are compiled.
 //!
-//! It lies under `target/` and is made to agree with the tree before each mutant,
-//! whatever an earlier run left there. Cargo keeps what it compiles in the target
-//! folder of the tree itself, where `core` and the crates that a mutant does not
-//! change are compiled already; only the kernel is linked in a folder of the copy.
+//! It lies under `target/` and is made to agree with the tree before each mutant, whatever an
+//! earlier run has left there. Cargo keeps its output in the target folder of the tree itself,
+//! where `core` and the crates that a mutant does not change are compiled already; only the kernel
+//! is linked in a folder of the copy.
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,7 +17,7 @@ use xtask::toolchain::cargo;
 
 use crate::list::Edit;
 
-/// What of the tree is copied: what cargo wants to see for a build of the kernel.
+/// The parts of the tree that are copied: all that cargo needs to build the kernel.
 const PARTS: &[&str] = &[
     "Cargo.lock",
     "i686-kernel.json",
@@ -31,13 +31,13 @@ const PARTS: &[&str] = &[
     "xtask",
 ];
 
-/// The copy, as the tree is, until it is edited.
+/// The copy of the tree; it agrees with the tree until it is edited.
 pub struct Copy {
     tree: PathBuf,
 }
 
 impl Copy {
-    /// Makes the copy agree with the tree. One that cannot be repaired is made anew.
+    /// Makes the copy agree with the tree, or makes a new one if it cannot be repaired.
     pub fn of_the_tree() -> Result<Copy> {
         let copy = Copy {
             tree: paths::target().join("mutants/tree"),
@@ -54,7 +54,7 @@ impl Copy {
         for part in PARTS {
             agree(&paths::root().join(part), &self.tree.join(part))?;
         }
-        // A step that is left out leaves its imports behind.
+        // A step that is taken out leaves its imports behind.
         let text = fs::read_to_string(paths::root().join("Cargo.toml"))?;
         write(
             &self.tree.join("Cargo.toml"),
@@ -71,7 +71,7 @@ impl Copy {
         )
     }
 
-    /// What the compiler says of the copy's kernel, which is checked only.
+    /// Checks the copy's kernel and returns the compiler's messages.
     pub fn errors(&self) -> Result<String> {
         let mut cargo = cargo();
         cargo
@@ -86,7 +86,7 @@ impl Copy {
         Ok(String::from_utf8_lossy(&checked.stderr).into_owned())
     }
 
-    /// The kernel of the copy, compiled.
+    /// Compiles the copy's kernel and returns its path.
     pub fn kernel(&self, variant: Option<Variant>) -> Result<PathBuf> {
         let out = self.tree.with_file_name("out");
         let mut cargo = cargo();
@@ -129,10 +129,10 @@ impl Copy {
 }
 
 impl Edit {
-    /// The text of its file, changed.
+    /// Returns the changed text of its file.
     ///
     /// # Errors
-    /// What it looks for is not there exactly once.
+    /// The text to be replaced does not occur exactly once.
     pub fn apply(&self, tree: &Path) -> Result<String> {
         let text = fs::read_to_string(tree.join(self.file)).context(self.file)?;
         let found = text.matches(self.find).count();
@@ -146,8 +146,8 @@ impl Edit {
     }
 }
 
-/// Makes a file or a folder like another. Files that agree keep their time, so that cargo compiles
-/// only what changed; what is not in the original goes.
+/// Makes a file or a folder like another. Files that already agree keep their time, so cargo
+/// compiles only what has changed; files that the original lacks are removed.
 fn agree(from: &Path, to: &Path) -> Result<()> {
     if !from.is_dir() {
         return write(to, &fs::read(from)?);
@@ -183,7 +183,7 @@ fn write(to: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(to, bytes).with_context(|| format!("{}", to.display()))
 }
 
-/// Removes whatever is there, if anything is.
+/// Removes the file or folder, if there is one.
 fn remove(path: &Path) -> Result<()> {
     if path.is_dir() && !path.is_symlink() {
         fs::remove_dir_all(path)?;

@@ -1,4 +1,4 @@
-//! A machine or a loader that the kernel cannot run on: each has its own message, on the serial
+//! Machines and loaders on which the kernel cannot run: each has its own message on the serial
 //! line, and its own exit code.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use xtask::run::{Exit, Run};
 use super::{as_usual, scenario};
 use crate::Scenario;
 
-/// What the kernel cannot do without, by QEMU's names.
+/// The processor features that the kernel needs, by QEMU's names.
 const FEATURES: &[&str] = &[
     "fpu", "pse", "tsc", "msr", "sep", "cx8", "cmov", "fxsr", "sse",
 ];
@@ -34,7 +34,7 @@ pub fn scenarios() -> Vec<Scenario> {
             }),
             limit: Duration::from_secs(120),
         },
-        // An MBI with nothing but its end.
+        // Multiboot information that consists of its end only.
         loaded_by_gdb("boot::no_memory_map", &[16, 0, 0, 8], |run| {
             fatal(run, Exit::NoMemoryMap, &["memory map"])
         }),
@@ -46,7 +46,7 @@ pub fn scenarios() -> Vec<Scenario> {
         loaded_by_gdb("boot::information_of_no_length", &[0, 0, 0, 0], |run| {
             fatal(run, Exit::NotMultiboot2, &["unreadable"])
         }),
-        // The usual initramfs is too large for GRUB itself then.
+        // With so little memory GRUB cannot load the usual initramfs.
         scenario(
             "boot::too_little_memory",
             IsoSpec {
@@ -77,7 +77,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// The run ended so, and the one line that says why has these words.
+/// The run ended with `exit`, and the one line that says why has `words`.
 fn fatal(run: &Run, exit: Exit, words: &[&str]) -> Result<()> {
     run.ends(exit)?;
     let lines: Vec<&str> = run
@@ -100,7 +100,7 @@ fn fatal(run: &Run, exit: Exit, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// QEMU loads the kernel by its Multiboot1 header, and at the entry gdb makes it look as if a
+/// QEMU loads the kernel by its Multiboot1 header; at the entry gdb makes it look as if a
 /// Multiboot2 loader had done so, with these words as its information.
 fn loaded_by_gdb(
     name: &str,

@@ -1,9 +1,10 @@
-//! What a CPU is sent when it is started, and when: by QEMU's clock, as the APICs were written.
+//! The messages that start a CPU, and their times: by QEMU's clock, as the APICs were written.
 //!
-//! A busy host makes a pause longer, never shorter, so each has only a least length.
+//! A busy host makes a pause longer, never shorter, so each has only a lower limit.
 //!
-//! SDM: volume 3, 8.4.4.1 "Typical BSP Initialization Sequence", 10.6.1 "Interrupt Command Register".
-//! Red without: the pauses after INIT and between the start-up messages, the second of which only
+//! SDM: vol. 3, 8.4.4.1 "Typical BSP Initialization Sequence", 10.6.1 "Interrupt Command Register".
+//! Red without: the pause after INIT and the one between the two start-up messages (a CPU that has
+//! answered gets no second message), and the time that a CPU has to answer.
 //! who has answered is spared, and the time that a CPU has to answer.
 
 use std::collections::BTreeMap;
@@ -16,10 +17,10 @@ use xtask::run::Exit;
 use super::scenario;
 use crate::Scenario;
 
-/// The interrupt command register: its low half sends, the high half says to whom.
+/// The interrupt command register: its low half sends, its high half names the receiver.
 const ICR: u64 = 0xfee0_0300;
 const ICR2: u64 = 0xfee0_0310;
-/// A processor that is not there.
+/// APIC number of a processor that is not there.
 const NOBODY: u64 = 0xee;
 
 const INIT: Duration = Duration::from_millis(10);
@@ -72,7 +73,7 @@ fn one_that_does_not(sent: &[&Message]) -> Result<()> {
     pause("the last INIT", sent[4], sent[5], INIT)
 }
 
-/// At least `least`, but for what the kernel's clock may be wrong by.
+/// Checks that a pause is at least `least`, less the error that the kernel's clock may have.
 fn pause(after: &str, from: &Message, to: &Message, least: Duration) -> Result<()> {
     let pause = to.at.saturating_sub(from.at);
     ensure!(
@@ -100,7 +101,8 @@ fn kinds(sent: &[&Message]) -> String {
     kinds.join(", ")
 }
 
-/// All messages. What the firmware broadcast has no addressee, and is as if to the boot CPU.
+/// Returns all messages. A broadcast of the firmware has no receiver and is taken for one to the
+/// boot CPU.
 fn messages(writes: &str) -> Result<Vec<Message>> {
     let mut to = BTreeMap::new();
     let mut sent = Vec::new();
@@ -126,7 +128,7 @@ fn messages(writes: &str) -> Result<Vec<Message>> {
     Ok(sent)
 }
 
-/// `NAME NUMBER` in a line.
+/// Returns NUMBER where a line has `NAME NUMBER`.
 fn number(line: &str, name: &str) -> Option<u64> {
     let mut words = line.split_whitespace();
     words.find(|word| *word == name)?;
@@ -137,7 +139,7 @@ fn number(line: &str, name: &str) -> Option<u64> {
     }
 }
 
-/// `PID@SECONDS.MICROSECONDS:` at the beginning of a line.
+/// Returns the time where a line begins with `PID@SECONDS.MICROSECONDS:`.
 fn stamp(line: &str) -> Option<Duration> {
     let (_, rest) = line.split_once('@')?;
     let (seconds, rest) = rest.split_once('.')?;

@@ -1,4 +1,4 @@
-//! The kernel dies: the report is readable, names the task, and comes from a stack of its own.
+//! The kernel dies: its report is readable, names the task, and comes from a stack of its own.
 //!
 //! The self-tests that end the kernel run only by their exact names.
 
@@ -12,7 +12,7 @@ use xtask::run::{End, Exit, Run};
 use super::{as_usual, machine, scenario};
 use crate::Scenario;
 
-/// A death: the self-test, what the first line says, and a function in the backtrace.
+/// A death: the self-test, the first line of the report, and a function in the backtrace.
 struct Death {
     selftest: &'static str,
     says: &'static str,
@@ -30,7 +30,7 @@ const DEATHS: &[Death] = &[
         says: "page fault at 00000000 (NULL pointer)",
         function: "deaths::null_dereference",
     },
-    // On the double fault's own TSS, since the stack has ended.
+    // It runs on the double fault's own TSS, since the stack has ended.
     Death {
         selftest: "overflow_kernel_stack!",
         says: "double fault: kernel stack overflow",
@@ -74,7 +74,7 @@ const DEATHS: &[Death] = &[
     },
 ];
 
-/// In a kernel with canaries: the function is named, and the task.
+/// A death in a kernel with canaries: the report names the function and the task.
 const FRAME_OVERWRITTEN: Death = Death {
     selftest: "canary_frame_overwritten!",
     says: "selftest::canary::with_frame",
@@ -135,7 +135,8 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// Why; the current task; its registers; where each return address points to.
+/// Checks the report: the reason, the current task, its registers, and where each return address
+/// points to.
 fn epitaph(run: &Run, death: &Death) -> Result<()> {
     run.ends(Exit::Panic)?;
     let lines: Vec<&str> = run

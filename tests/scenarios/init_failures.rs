@@ -1,4 +1,4 @@
-//! An initramfs that cannot be read, an init that cannot be run, words that mean nothing.
+//! An initramfs that cannot be read, an init that cannot be run, unknown words on the command line.
 
 use anyhow::{Result, ensure};
 use xtask::compile::Profile;
@@ -34,7 +34,7 @@ pub fn scenarios() -> Vec<Scenario> {
             }
         }),
         broken_archive("with_a_size_beyond_its_end", |archive| {
-            // The size of the second entry, the first being a folder of no bytes.
+            // The size of the second entry; the first is a folder of no bytes.
             archive[112 + 8 + 54..][..8].copy_from_slice(b"ffffffff");
         }),
         bad_init("missing", "init=/nope", None, &["/nope", "ENOENT"]),
@@ -105,7 +105,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// The usual archive, spoilt.
+/// The usual archive, damaged by `spoil`.
 fn broken_archive(what: &str, spoil: fn(&mut Vec<u8>)) -> Scenario {
     let mut archive = newc(&[
         Entry::folder("bin"),
@@ -126,7 +126,7 @@ fn broken_archive(what: &str, spoil: fn(&mut Vec<u8>)) -> Scenario {
     )
 }
 
-/// The usual files, with a changed /init if `change` is there.
+/// The usual files, with a changed /init if `change` is given.
 fn bad_init(
     what: &str,
     cmdline: &str,
@@ -150,7 +150,7 @@ fn bad_init(
     }
 }
 
-/// An archive with a real program as /init, changed.
+/// Returns an archive with a real program as /init, changed.
 fn with_init(change: fn(&mut Vec<u8>)) -> Result<Vec<u8>> {
     let all = entries(Profile::Dev)?;
     let program = all.iter().find(|entry| entry.path == "bin/hello-musl");
@@ -160,7 +160,7 @@ fn with_init(change: fn(&mut Vec<u8>)) -> Result<Vec<u8>> {
     Ok(newc(&[Entry::folder("bin"), Entry::program("init", elf)]))
 }
 
-/// Gives a program an interpreter: its last program header becomes PT_INTERP.
+/// Gives a program an interpreter by turning its last program header into PT_INTERP.
 fn make_dynamic(elf: &mut [u8]) {
     let word = |at: usize| usize::from(elf[at]) | usize::from(elf[at + 1]) << 8;
     let (table, count) = (word(E_PHOFF), word(E_PHOFF + 16));

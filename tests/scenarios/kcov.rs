@@ -1,4 +1,4 @@
-//! Coverage: what a program was told it covered is what ran, by name.
+//! Coverage: the functions that a program is told it covered are those that ran.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,7 +29,8 @@ pub fn scenarios() -> Vec<Scenario> {
     }]
 }
 
-/// A fork, its page faults and the wait; nothing of the switch, the entries, and what was not called.
+/// A fork, its page faults and the wait; nothing of the switch, the entries, or functions that were
+/// not called.
 fn names(run: &Run) -> Result<()> {
     run.ends(Exit::Success)?;
     let symbols = Symbols::read(&variant(KCOV)?)?;

@@ -66,11 +66,11 @@ fn scenario(
     }
 }
 
-/// The same instructions at each run: time is counted by them, so that nothing depends on how busy
-/// the host is.
+/// Makes a machine execute the same instructions in each run: they measure time, so nothing depends
+/// on how busy the host is.
 fn repeatable(vm: &mut Vm) {
     vm.icount = Some("shift=4,sleep=off".to_owned());
 }
 
-/// For a machine that is not changed.
+/// Leaves the machine unchanged.
 fn as_usual(_: &mut Vm) {}

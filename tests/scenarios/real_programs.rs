@@ -1,4 +1,4 @@
-//! Real programs, as Debian and two C libraries made them: what they say, and how they end.
+//! Real programs, built by Debian and with two C libraries: their output, and how they end.
 
 use std::time::Duration;
 
@@ -67,13 +67,13 @@ pub fn scenarios() -> Vec<Scenario> {
             Exit::Success,
             |run| run.says("waited"),
         ),
-        // /proc as a program knows it that was never told of this kernel.
+        // Reads /proc as a program does that knows nothing of this kernel.
         program(
             "busybox_ps",
             "init=/bin/busybox -- sh -c \"/bin/busybox ps -o pid,ppid,stat,comm; true\"",
             Exit::Success,
             |run| {
-                // Not its state: its child's exec may just have woken it.
+                // Its state is not checked: its child's exec may just have woken it.
                 let shell = run.line("    1     0 ")?;
                 ensure!(shell.ends_with("busybox"), "{shell:?}");
                 run.line("[migration/0]")
@@ -100,7 +100,7 @@ pub fn scenarios() -> Vec<Scenario> {
         "init=/bin/busybox -- sh -c \"/bin/busybox ls /; /bin/busybox ls /\"",
         Exit::Success,
         |run| {
-            // Each asks for it; glibc goes on without.
+            // Each asks for the call; glibc goes on without it.
             let asked = run
                 .log
                 .lines()
@@ -151,7 +151,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios
 }
 
-/// A Go program, on one processor and on two; none where there is no Go.
+/// A Go program, on one processor and on two; skipped where there is no Go.
 fn go() -> Vec<Scenario> {
     if tool("go").is_err() {
         eprintln!("real::go_on_1, real::go_on_2: skipped: there is no go");
@@ -202,7 +202,7 @@ fn program(
     )
 }
 
-/// What `user/c/hello.c` says line by line.
+/// Checks the output of `user/c/hello.c` line by line.
 fn hello(run: &Run, library: &str) -> Result<()> {
     run.says(&format!("hello from {library}"))?;
     run.says(&format!("argc 3: /bin/hello-{library} one two"))?;

@@ -1,5 +1,5 @@
-//! Processors: all that the firmware lists are started; one that does not come is named; without a
-//! list there is one; and `maxcpus=` is heeded.
+//! Processors: all that the firmware lists are started; one that does not answer is named; without
+//! a list there is one; and `maxcpus=` limits them.
 
 use anyhow::{Result, bail, ensure};
 use xtask::image::IsoSpec;
@@ -70,7 +70,7 @@ pub fn scenarios() -> Vec<Scenario> {
             IsoSpec::boot("watchdog=5 selftest=soft_lockup!"),
             |vm| vm.cpus = 3,
             |run| {
-                // On whichever CPU the case was started.
+                // Any CPU, since the case may start on any.
                 let line = run.line("BUG: soft lockup: CPU ")?;
                 ensure!(line.ends_with(" has not switched for 5 s"), "{line:?}");
                 let cpu = line.split_whitespace().nth(4).unwrap_or_default();
@@ -148,7 +148,8 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The lock checker's report: which lock, who uses it now, and who took the other, if it takes two.
+/// The lock checker's report: the lock, its holder, and whoever took the other lock, if there are
+/// two.
 fn misuse(selftest: &str, says: &'static str, before: Option<&'static str>) -> Scenario {
     scenario(
         &format!("lockdep::{}", selftest.trim_end_matches('!')),

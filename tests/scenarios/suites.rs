@@ -19,7 +19,7 @@ pub fn suites() -> Result<Vec<Suite>> {
         what: "selftest".to_owned(),
         report: ktap::parse,
     }];
-    // The same cases, and those that need more than one, with several CPUs.
+    // The same cases, and those that need more than one CPU, with several CPUs.
     for (name, vm) in SEVERAL_CPUS {
         for word in ["selftest", "init=/init"] {
             let what = if word == "selftest" {
@@ -35,7 +35,7 @@ pub fn suites() -> Result<Vec<Suite>> {
             });
         }
     }
-    // The same cases again: what a program sees is the same, whatever the switch does for it.
+    // The same cases again: a program sees the same, whatever the switch does for it.
     for (name, word) in STRATEGIES {
         for (what, job) in [("selftest", "selftest"), ("ring3", "init=/init")] {
             suites.push(Suite {
@@ -46,8 +46,8 @@ pub fn suites() -> Result<Vec<Suite>> {
             });
         }
     }
-    // A kernel in which %gs is not lazy, and one that says what it runs: the same programs, and what
-    // is only there.
+    // A kernel in which %gs is not lazy, and one that reports its coverage: the same programs, and
+    // the cases that exist only there.
     for (what, job) in [("selftest", "selftest"), ("ring3", "init=/init")] {
         for (name, vm) in VARIANTS {
             suites.push(Suite {
@@ -58,7 +58,8 @@ pub fn suites() -> Result<Vec<Suite>> {
             });
         }
     }
-    // And as it is measured: without the checks, on less stack, in another order of instructions.
+    // The kernel as it is measured: without the checks, with less stack, in another order of
+    // instructions.
     for (what, job) in [("selftest", "selftest"), ("ring3", "init=/init")] {
         suites.push(Suite {
             name: format!("release::{what}"),
@@ -67,7 +68,7 @@ pub fn suites() -> Result<Vec<Suite>> {
             report: ktap::parse,
         });
     }
-    // CPUs side by side on the host's own, not in turns: what they do differs from run to run.
+    // CPUs that run side by side on the host's CPUs, not in turns: each run takes another course.
     suites.push(Suite {
         name: "stress".to_owned(),
         vm: stress,
@@ -83,7 +84,7 @@ pub fn suites() -> Result<Vec<Suite>> {
             report: ktap::parse,
         });
     }
-    // Threads as two C libraries make them, on one and on several CPUs.
+    // Threads as two C libraries make them, on one CPU and on several.
     for libc in ["musl", "glibc"] {
         for (name, vm) in [("cpu1", selftest as Machine)].iter().chain(SEVERAL_CPUS) {
             suites.push(Suite {
@@ -96,7 +97,7 @@ pub fn suites() -> Result<Vec<Suite>> {
     }
     suites.push(tour::suite());
     for program in program_names()? {
-        // The first runs the others; the second counts, and the kernel itself runs the third.
+        // `init` runs the others, `bench` measures, and the kernel itself runs `fuzz`.
         if !["init", "bench", "fuzz"].contains(&program.as_str()) {
             suites.push(Suite {
                 name: format!("ring3::{program}"),
@@ -112,7 +113,7 @@ pub fn suites() -> Result<Vec<Suite>> {
 /// The machine for a kernel command line.
 type Machine = fn(&str) -> Result<Vm>;
 
-/// Other ways to switch the FPU and the ports, and to write what a switch writes.
+/// Other ways to switch the FPU and the ports, and to write the registers of a switch.
 const STRATEGIES: &[(&str, &str)] = &[
     ("fpu_eager", "fpu=eager"),
     ("io_bitmap_lazy", "io_bitmap=lazy"),
@@ -121,7 +122,7 @@ const STRATEGIES: &[(&str, &str)] = &[
     ("schedstats", "schedstats=on"),
 ];
 
-/// Machines with several CPUs; how many is in the name, and in the function.
+/// Machines with several CPUs; the name and the function say how many.
 const SEVERAL_CPUS: &[(&str, Machine)] = &[
     ("cpus2", |word| smp(word, 2)),
     ("cpus4", |word| smp(word, 4)),
@@ -131,13 +132,13 @@ const SEVERAL_CPUS: &[(&str, Machine)] = &[
 fn smp(word: &str, cpus: u32) -> Result<Vm> {
     let mut vm = selftest(word)?;
     vm.cpus = cpus;
-    // In turns, and counted by instructions, QEMU can leave one CPU without any for long: a CPU that
-    // waits for it would seem locked up. Side by side the host's scheduler is fair.
+    // In turns, and counted by instructions, QEMU can leave one CPU without any for long: a CPU
+    // that waits for it would seem locked up. Side by side the host's scheduler is fair.
     vm.icount = None;
     Ok(vm)
 }
 
-/// About a minute of the fuzzer in all; a seed that has found something stays here.
+/// About a minute of the fuzzer in all; a seed that has found a fault stays here.
 const FUZZ: &[(&str, Machine, &str)] = &[
     ("fuzz_1_cpu", fuzz, "quiet fuzz=1,10"),
     ("fuzz_4_cpus", stress, "quiet fuzz=2,20"),
@@ -193,7 +194,7 @@ fn selftest_of(spec: &IsoSpec) -> Result<Vm> {
     Ok(vm)
 }
 
-/// A machine of its own for each program: one that crashes hides no other. All of them in one, and
+/// Returns a machine for one program: a program that crashes hides no other. All of them together,
 /// with the host's time, run in `real::init_runs_every_program`.
 fn ring3(program: &str) -> Result<Vm> {
     let mut vm = machine(&IsoSpec::boot(&format!("init=/tests/{program}")))?;

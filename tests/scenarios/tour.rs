@@ -1,5 +1,5 @@
-//! The tour: the main job. Each step is a test; its text is a golden file, whose numbers
-//! are those of the run that was kept (`BLESS=1` writes it anew); and it is what the ISO's menu starts.
+//! The tour, the project's main run. Each step is a test; its text is a golden file, with the numbers
+//! of the run that wrote it (`BLESS=1` writes it anew); and the ISO's menu starts it.
 
 use std::fs;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use xtask::run::Exit;
 use super::{as_usual, machine, repeatable, scenario};
 use crate::{Scenario, Suite};
 
-/// What the tour says; of another run only the numbers may differ.
+/// The golden file: the tour's text, in which only the numbers may differ from run to run.
 const EXPECTED: &str = "tests/expected/tour.txt";
-/// The last line begins so.
+/// The beginning of the last line.
 const VERDICT: &str = "tour: verdict: ";
 
 /// The tour with a test for each of its steps.
@@ -58,7 +58,7 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// What the switch does in another way is told and checked so.
+/// The tour tells and checks what the switch does in other ways.
 fn other_ways(words: &str) -> Scenario {
     scenario(
         &format!("tour::holds_with_{}", words.replace(' ', "_")),
@@ -123,7 +123,7 @@ fn heading(line: &str) -> Option<&str> {
     (number.parse::<u32>().is_ok() && !rest.is_empty()).then_some(title)
 }
 
-/// Compares the log with the golden file, or writes it.
+/// Compares the log with the golden file, or writes the file.
 fn golden(log: &str) -> Result<()> {
     let now: String = log
         .lines()

@@ -1,4 +1,4 @@
-//! The trace: what it says of a run must hang together, and be what the programs did.
+//! The trace: its records are consistent, and tell what the programs did.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use xtask::trace::{dat, ftrace};
 use super::{repeatable, scenario};
 use crate::Scenario;
 
-/// Yields of each of two processes; as in the program.
+/// Yields of each of two processes; the program has the same number.
 const YIELDS: usize = 50;
 
 /// Lines of the tour's trace that the book shows, in their order.
@@ -106,21 +106,21 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The trace of a run that ended well.
+/// Returns the trace of a run that ended well.
 fn whole(run: &Run) -> Result<Trace> {
     run.ends(Exit::Success)?;
     Trace::read(&run.trace)
 }
 
-/// Each line that the book shows is in the trace, but for its numbers, and so is their order. `BLESS=1`
-/// gives them the numbers of this run.
+/// The trace has each line that the book shows, apart from the numbers, in the same order. `BLESS=1`
+/// gives the lines the numbers of this run.
 fn shown(text: &str) -> Result<()> {
     let file = paths::root().join(SHOWN);
     let kept = fs::read_to_string(&file).context(SHOWN)?;
     let mut lines = text.lines();
     let mut now = String::new();
     for line in kept.lines() {
-        // A heading, which the book names.
+        // A heading, by which the book refers to the lines.
         if line.starts_with('#') {
             now += &format!("{line}\n");
             continue;
@@ -141,7 +141,7 @@ fn shown(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Between two marks the CPU goes from one to the other and back, and to nobody else.
+/// Between two marks the CPU goes from one process to the other and back, and to no other task.
 fn turns(trace: &Trace, run: &Run) -> Result<()> {
     let line = run.line(" take turns")?;
     let pids: Vec<i32> = line
@@ -192,7 +192,7 @@ fn texts(trace: &Trace) -> Result<()> {
     Ok(())
 }
 
-/// trace-cmd reads the file without complaint, and finds in it what the text has.
+/// trace-cmd reads the file without complaint, and finds the records that the text has.
 fn trace_cmd(trace: &Trace) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("trace.dat");
@@ -224,7 +224,7 @@ fn trace_cmd(trace: &Trace) -> Result<()> {
     }
 }
 
-/// Whether two lines have the same task, by number, CPU and event.
+/// Returns whether two lines have the same task, by number, CPU and event.
 fn same_event(theirs: &str, ours: &str) -> bool {
     let key = |line: &str| {
         let (task, rest) = line.split_once('[')?;

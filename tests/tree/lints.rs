@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::rules::Tree;
 
-/// The lint against sums that can overflow: such a sum ends a kernel that checks them.
+/// The lint against sums that can overflow: a kernel with overflow checks dies of such a sum.
 const LINT: &str = "clippy::arithmetic_side_effects";
 
-/// Modules in which it is not asked for, by the file that declares them. None is given a number by a
-/// program.
+/// Modules in which the lint is off, by the file that declares them. No program gives them a
+/// number.
 const EXEMPT: &[(&str, &[&str])] = &[
     ("src/lib.rs", &["arch", "drivers", "hw", "selftest", "tour"]),
     (
@@ -26,7 +26,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
     ("src/sync/mod.rs", &["lockdep"]),
 ];
 
-/// Methods that overflow as `+` does, of which clippy says nothing.
+/// Methods that overflow as `+` does, which clippy does not report.
 const OVERFLOW: &[&str] = &[
     ".next_multiple_of(",
     ".next_power_of_two(",
@@ -37,7 +37,7 @@ const OVERFLOW: &[&str] = &[
     ".product()",
 ];
 
-/// The file belongs to a module that is exempt.
+/// Returns whether the file belongs to a module that is exempt.
 fn is_exempt(path: &Path) -> bool {
     EXEMPT.iter().any(|(file, modules)| {
         let folder = Path::new(file).parent().unwrap_or(Path::new(""));
@@ -48,7 +48,7 @@ fn is_exempt(path: &Path) -> bool {
     })
 }
 
-/// Nor do they use a method that overflows, but in unit tests.
+/// Modules under the lint use no method that overflows, except in unit tests.
 pub fn methods(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
     for source in &tree.kernel {
@@ -68,7 +68,7 @@ pub fn methods(tree: &Tree) -> Vec<String> {
     violations
 }
 
-/// Sums of the kernel are checked, wrapping or saturating by their own word.
+/// Each sum of the kernel says that it is checked, wrapping or saturating.
 pub fn sums(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
     for source in &tree.kernel {
@@ -86,7 +86,7 @@ pub fn sums(tree: &Tree) -> Vec<String> {
             if !line.contains(LINT) || line.contains(&denied) {
                 continue;
             }
-            // The module that the attribute stands before.
+            // The module before which the attribute stands.
             let module = lines[number..].iter().find_map(|line| {
                 let name = line.trim().strip_prefix("pub mod ")?;
                 name.strip_suffix(';')

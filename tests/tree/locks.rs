@@ -1,5 +1,5 @@
-//! Rules about locks: the table is what the source and the documentation have, and no statement takes
-//! one lock while a temporary of it still holds another.
+//! Rules about locks: the table agrees with the source and the documentation, and no statement
+//! takes one lock while a temporary still holds another.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -10,12 +10,12 @@ use xtask::paths;
 
 use crate::rules::Tree;
 
-/// Where the table is shown.
+/// The document that shows the table.
 const DOCS: &str = "docs/locks.md";
-/// Around the table there.
+/// The lines around the table in that document.
 const MARKS: [&str; 2] = ["<!-- table -->\n", "<!-- end of the table -->\n"];
 
-/// The documentation shows the table that the checker has. `BLESS=1` writes it anew.
+/// The documentation shows the table of the lock checker. `BLESS=1` writes it anew.
 pub fn docs(_: &Tree) -> Vec<String> {
     let file = paths::root().join(DOCS);
     let replaced = std::fs::read_to_string(&file).map(|text| {
@@ -59,7 +59,7 @@ fn table() -> String {
     text
 }
 
-/// A class is named where the table says that its locks are made, and nowhere else.
+/// A lock class is named only where the table says that its locks are made.
 pub fn classes(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
     for class in LOCK_CLASSES {
@@ -90,13 +90,13 @@ fn names(text: &str, name: &str) -> bool {
         .any(|(at, _)| !continues(&text[at + name.len()..]))
 }
 
-/// No statement has two guards at once that nobody has given a name, and none holds one over a body
-/// without saying so.
+/// No statement has two unnamed guards at once, and none holds a guard over a body without saying
+/// so.
 pub fn guards(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
     for source in &tree.kernel {
         let Ok(stream) = TokenStream::from_str(&source.text) else {
-            continue; // the tree would not have been read
+            continue; // such a file fails when the tree is read
         };
         for (line, what) in two_guards(stream) {
             violations.push(format!("{}:{line}: {what}", source.path.display()));
@@ -105,7 +105,8 @@ pub fn guards(tree: &Tree) -> Vec<String> {
     violations
 }
 
-/// Lines of a source at which a second guard, or a body, meets the temporary of a first.
+/// Returns the lines of a source at which a second guard, or a body, meets the temporary of a
+/// first.
 fn two_guards(stream: TokenStream) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     Walk { found: &mut found }.block(stream, false);
@@ -119,15 +120,15 @@ struct Walk<'a> {
 /// What is known of the statement so far.
 #[derive(Default)]
 struct Statement {
-    /// Its first word.
+    /// The first word of the statement.
     first: Option<String>,
-    /// A `let` in a condition, so that its temporaries live as long as the body.
+    /// Whether the condition has a `let`, which makes its temporaries live as long as the body.
     has_let: bool,
     guards: u32,
 }
 
 impl Walk<'_> {
-    /// Statements of a block, or the arms of a `match`.
+    /// Reads the statements of a block, or the arms of a `match`.
     fn block(&mut self, stream: TokenStream, arms: bool) {
         let mut statement = Statement::default();
         self.tokens(stream, arms, &mut statement);
@@ -184,7 +185,7 @@ impl Walk<'_> {
     }
 }
 
-/// `.lock()`, the call, at `at`.
+/// Returns whether `.lock()`, the call, stands at `at`.
 fn is_call(tokens: &[TokenTree], at: usize) -> bool {
     let dot = at.checked_sub(1).map(|before| &tokens[before]);
     let is_dot = matches!(dot, Some(TokenTree::Punct(punct)) if punct.as_char() == '.');
@@ -192,7 +193,7 @@ fn is_call(tokens: &[TokenTree], at: usize) -> bool {
     is_dot && matches!(group, Some(TokenTree::Group(group)) if group.stream().is_empty())
 }
 
-/// The brace that comes next is the body of a `match` in the middle of a statement.
+/// Returns whether the next brace is the body of a `match` in the middle of a statement.
 fn has_match(before: &[TokenTree]) -> bool {
     for token in before.iter().rev() {
         match token {
@@ -205,7 +206,7 @@ fn has_match(before: &[TokenTree]) -> bool {
     false
 }
 
-/// The statement does not end with the brace before `next`.
+/// Returns whether the statement goes on after the brace before `next`.
 fn goes_on(next: Option<&TokenTree>) -> bool {
     match next {
         Some(TokenTree::Ident(word)) => word == "else" || word == "as",
@@ -214,7 +215,7 @@ fn goes_on(next: Option<&TokenTree>) -> bool {
     }
 }
 
-/// The rule itself, against statements of which it is known.
+/// The rule finds faulty statements and accepts good ones.
 pub fn guards_are_seen(_: &Tree) -> Vec<String> {
     const RED: &[&str] = &[
         "fn f() { let (a, b) = (*x.lock(), *y.lock()); }",
@@ -246,7 +247,7 @@ pub fn guards_are_seen(_: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// Several locks of one class are what only those have whose rows say so.
+/// Only the classes whose rows say so have several locks.
 pub fn several(_: &Tree) -> Vec<String> {
     let nested = [LockClass::FutexBucket, LockClass::RunQueue];
     LOCK_CLASSES

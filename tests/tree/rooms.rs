@@ -1,4 +1,4 @@
-//! Who may use whom: a room uses the ground floor and what stands to its left.
+//! Which room may use which: a room uses the ground floor and the rooms to its left.
 
 use std::fmt::Write as _;
 
@@ -23,11 +23,11 @@ const ORDER: &[&str] = &[
     "init",
 ];
 
-/// Open to all, and using nothing but each other.
+/// Modules that all rooms may use, and that use only each other.
 const GROUND: &[&str] = &[
     "hw",
     "base",
-    // Macros of base::percpu, which live at the root as all exported macros do.
+    // Macros of base::percpu, which live at the root like all exported macros.
     "this_cpu_read",
     "this_cpu_write",
     "this_cpu_add",
@@ -36,7 +36,7 @@ const GROUND: &[&str] = &[
     "provides_upward",
 ];
 
-/// A file that may use something to its right, and why.
+/// A file that may use a room to its right, and why.
 pub struct Exception {
     file: &'static str,
     uses: &'static str,
@@ -44,7 +44,7 @@ pub struct Exception {
 }
 
 const EXCEPTIONS: &[Exception] = &[
-    // Structures that hold what belongs to other rooms name its types, and call none.
+    // Structures that hold other rooms' types name those types, and call no function of them.
     Exception {
         file: "src/task/task_struct.rs",
         uses: "sched::wait_queue::WaitQueue",
@@ -113,7 +113,7 @@ fn room(path: &[String]) -> Option<Room> {
     }
 }
 
-/// Whether a path is `prefix` or lies in it.
+/// Returns whether a path is `prefix` or lies in it.
 fn begins_with(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -138,7 +138,7 @@ fn excepted(source: &Source, used: &Use) -> Option<&'static Exception> {
         .find(|it| source.path.ends_with(it.file) && begins_with(&path, it.uses))
 }
 
-/// Every use against the rule, by the caller's choice of which.
+/// Checks every use that `wanted` selects against the rule.
 fn violations(tree: &Tree, wanted: impl Fn(Room) -> bool) -> Vec<String> {
     let place = |name| {
         ORDER
@@ -179,17 +179,17 @@ fn violations(tree: &Tree, wanted: impl Fn(Room) -> bool) -> Vec<String> {
     violations
 }
 
-/// A room uses what stands to its left.
+/// A room uses the rooms to its left.
 pub fn directions(tree: &Tree) -> Vec<String> {
     violations(tree, |used| used != Room::Drivers)
 }
 
-/// Drivers are used by `arch` and what stands to its right.
+/// Only `arch` and the rooms to its right use the drivers.
 pub fn drivers(tree: &Tree) -> Vec<String> {
     violations(tree, |used| used == Room::Drivers)
 }
 
-/// An exception that nothing needs is to be deleted.
+/// An exception that is not needed must be deleted.
 pub fn stale_exceptions(tree: &Tree) -> Vec<String> {
     EXCEPTIONS
         .iter()

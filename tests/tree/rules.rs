@@ -1,4 +1,4 @@
-//! The tree as it is read once, and rules about single files.
+//! The tree, which is read once, and rules about single files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use xtask::paths;
 use xtask::source::Source;
 
-/// Lines a file may have.
+/// Most lines that a file may have.
 const MOST_LINES: usize = 500;
-/// Lines a file of the kernel has in the middle.
+/// Most lines that the median file of the kernel may have.
 const MEDIAN_LINES: usize = 150;
 /// Where the counts of `unsafe` are kept.
 const UNSAFE_COUNTS: &str = "tests/expected/unsafe.txt";
 
-/// Files that show a part of the book, and so say which.
+/// Files that show a part of the book, and so must say which.
 const BOOK_FILES: &[&str] = &[
     "src/task/task_struct.rs",
     "src/base/thread_info.rs",
@@ -47,20 +47,20 @@ const BOOK_FILES: &[&str] = &[
 
 /// Every file that a rule is about.
 pub struct Tree {
-    /// `src/**/*.rs`
+    /// The kernel's sources: `src/**/*.rs`.
     pub kernel: Vec<Source>,
-    /// `tests/**/*.rs` and `build.rs`
+    /// The other sources: `tests/**/*.rs` and `build.rs`.
     pub others: Vec<Source>,
     /// Every text file of the project, with its path from the root.
     pub texts: Vec<(PathBuf, String)>,
-    /// Modules declared for the machine only, by path; what lies below is as well.
+    /// Modules declared for the machine only, by path; their submodules belong to it too.
     machine: Vec<Vec<String>>,
     /// Modules declared for unit tests only.
     test: Vec<Vec<String>>,
 }
 
 impl Tree {
-    /// Reads it.
+    /// Reads the tree.
     pub fn read() -> Result<Tree> {
         let root = paths::root();
         let mut files = Vec::new();
@@ -98,14 +98,14 @@ impl Tree {
         Ok(tree)
     }
 
-    /// The file exists only for the machine.
+    /// Returns whether the file exists only for the machine.
     fn is_machine(&self, source: &Source) -> bool {
         self.machine
             .iter()
             .any(|gated| source.module.starts_with(gated))
     }
 
-    /// The file exists only for unit tests.
+    /// Returns whether the file exists only for unit tests.
     pub fn is_test(&self, source: &Source) -> bool {
         let name = source
             .path
@@ -120,7 +120,7 @@ impl Tree {
     }
 }
 
-/// Collects the files below `root`/`dir`: what git would keep.
+/// Collects the files below `root`/`dir` that git would keep.
 fn walk(root: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(root.join(dir))? {
         let entry = entry?;
@@ -138,7 +138,8 @@ fn walk(root: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// `src/task/task_struct.rs` → `task::task_struct`; a `mod.rs` is its folder.
+/// Turns a path into a module: `src/task/task_struct.rs` is `task::task_struct`; a `mod.rs` is its
+/// folder.
 fn module(path: &Path) -> Vec<String> {
     let mut module: Vec<String> = path
         .with_extension("")
@@ -155,7 +156,7 @@ fn module(path: &Path) -> Vec<String> {
     module
 }
 
-/// Code that no module declares is never compiled.
+/// Every file belongs to a declared module: otherwise it would never be compiled.
 pub fn orphans(tree: &Tree) -> Vec<String> {
     let declared: Vec<Vec<String>> = tree
         .kernel
@@ -185,7 +186,7 @@ pub fn length(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// The file in the middle is short.
+/// The median file is short.
 pub fn median(tree: &Tree) -> Vec<String> {
     let mut lines: Vec<usize> = tree
         .kernel
@@ -218,7 +219,7 @@ pub fn tagline(tree: &Tree) -> Vec<String> {
     violations
 }
 
-/// The files that show a part of the book.
+/// The files that show a part of the book say which part.
 pub fn book(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
     for file in BOOK_FILES {
@@ -239,7 +240,7 @@ pub fn book(tree: &Tree) -> Vec<String> {
     violations
 }
 
-/// Files of which a part is for the machine only, and why it is no module of its own.
+/// Files with a part that exists for the machine only, and why it is no module of its own.
 const PARTLY_MACHINE: &[(&str, &str)] = &[
     ("src/main.rs", "a kernel on the machine, a hint on a host"),
     (
@@ -248,7 +249,7 @@ const PARTLY_MACHINE: &[(&str, &str)] = &[
     ),
 ];
 
-/// What is for the machine says so where the module is declared, and nowhere else.
+/// A module for the machine only is marked where it is declared, and nowhere else.
 pub fn gates(tree: &Tree) -> Vec<String> {
     tree.kernel
         .iter()
@@ -268,7 +269,7 @@ pub fn gates(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// The only assembly is in `arch/x86`, and on the ground floor where it is an instruction.
+/// Assembly stands only in `arch/x86`, and on the ground floor for single instructions.
 pub fn assembly(tree: &Tree) -> Vec<String> {
     tree.kernel
         .iter()
@@ -300,7 +301,7 @@ pub fn pure(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// How much `unsafe` each file has is reviewed when it changes.
+/// A golden file has the number of `unsafe` in each file, so a change of it is reviewed.
 pub fn unsafe_counts(tree: &Tree) -> Vec<String> {
     let mut now = String::from(
         "# unsafe blocks, functions, impls and externs of each file: BLESS=1 cargo test --test tree\n",

@@ -1,17 +1,17 @@
-//! Rules about safe functions with which safe code could do harm.
+//! Rules about safe functions that safe code could misuse.
 //!
-//! What can be recognised in a file's text is refused: a safe function that makes a reference of any
-//! lifetime out of nothing, one that gives a `&'static mut`, and one that follows a raw pointer which the
-//! caller has chosen.
+//! They refuse what the text of a file shows: a safe function that makes a reference of any
+//! lifetime out of nothing, one that returns a `&'static mut`, and one that follows a raw pointer
+//! from its caller.
 
 use crate::rules::Tree;
 
 /// The head of a function, and its body.
 struct Function<'t> {
-    /// Counted from 1.
+    /// The number of its first line, counted from 1.
     line: usize,
     is_unsafe: bool,
-    /// From the name to the body: `name<'a>(x: T) -> U`.
+    /// The text from the name to the body: `name<'a>(x: T) -> U`.
     signature: String,
     body: &'t str,
 }
@@ -28,7 +28,7 @@ pub fn safe_functions(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// The rules see what they are about, and nothing else: tried on what the kernel once had.
+/// The rules find the faults that the kernel once had, and nothing else.
 pub fn the_rules_see(_: &Tree) -> Vec<String> {
     const REFUSED: &[&str] = &[
         "fn tss<'a>() -> &'a mut Tss {\n    unsafe { &mut *this_cpu() }\n}\n",
@@ -57,7 +57,7 @@ pub fn the_rules_see(_: &Tree) -> Vec<String> {
     missed.chain(wrong).collect()
 }
 
-/// Line and fault of each safe function that has one.
+/// Returns line and fault of each safe function that has one.
 fn violations(text: &str) -> Vec<(usize, String)> {
     functions(text)
         .into_iter()
@@ -115,7 +115,7 @@ fn fault(function: &Function<'_>) -> Option<String> {
     None
 }
 
-/// The functions of a file that have a body.
+/// Returns the functions of a file that have a body.
 fn functions(text: &str) -> Vec<Function<'_>> {
     let mut found = Vec::new();
     let mut start = 0;
@@ -135,7 +135,7 @@ fn functions(text: &str) -> Vec<Function<'_>> {
             continue;
         }
         let indent = &line[..line.len() - code.len()];
-        // As rustfmt sets it: the body ends with a brace below the function's own beginning.
+        // rustfmt ends the body with a brace below the function's own beginning.
         let body = &rest[from + end..];
         let length = body.find(&format!("\n{indent}}}")).unwrap_or(body.len());
         found.push(Function {
@@ -150,7 +150,7 @@ fn functions(text: &str) -> Vec<Function<'_>> {
     found
 }
 
-/// Where `fn` stands in a line that begins a function.
+/// Returns where `fn` stands in a line that begins a function.
 fn head_of_function(code: &str) -> Option<usize> {
     let at = code.find("fn ")?;
     code[..at]

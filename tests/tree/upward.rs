@@ -1,4 +1,4 @@
-//! Calls from a room to one above it stand in the table of `src/base/upward.rs`, with both their ends.
+//! Calls from a room to one above it stand in the table of `src/base/upward.rs`, with both ends.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ fn rows(text: &str) -> Vec<Row> {
     rows
 }
 
-/// Each row has its call and its definition where it says, and no other file declares what one defines.
+/// Each row's call and definition are where it says, and no other file declares what one defines.
 pub fn calls(tree: &Tree) -> Vec<String> {
     let text = |file: &PathBuf| {
         let source = tree.kernel.iter().find(|it| it.path.ends_with(file));
@@ -97,7 +97,8 @@ pub fn calls(tree: &Tree) -> Vec<String> {
     violations
 }
 
-/// Whether the assembly in `file`, or in the `.S` file of `boot` with its name, calls `name`.
+/// Returns whether the assembly in `file`, or in the `.S` file of `boot` with its name, calls
+/// `name`.
 fn calls_from_assembly(tree: &Tree, file: &Path, name: &str) -> bool {
     let stem = file.file_stem().unwrap_or_default();
     let beside = Path::new("boot").join(stem).with_extension("S");
@@ -110,7 +111,7 @@ fn calls_from_assembly(tree: &Tree, file: &Path, name: &str) -> bool {
     })
 }
 
-/// Functions that are declared as if they were assembly, and defined in Rust.
+/// Finds functions that are declared as if they were assembly, and defined in Rust.
 fn declared_elsewhere(tree: &Tree) -> Vec<String> {
     let mut defined = BTreeMap::new();
     for source in tree.kernel.iter().filter(|it| !it.path.ends_with(TABLE)) {

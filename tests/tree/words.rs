@@ -1,4 +1,4 @@
-//! Words that must not stand in the tree, and names that must mean something.
+//! Words that the tree may not have, and names that must lead somewhere.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use xtask::paths;
 
 use crate::rules::Tree;
 
-/// Words that say that something is not done.
+/// Words that say that work is unfinished.
 const UNFINISHED: &[&str] = &[
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
@@ -36,12 +36,12 @@ const FORBIDDEN: &[&str] = &[
     concat!("REFER", "ENCE.md"),
 ];
 
-/// Endings by which a word in backquotes is taken for a file of ours.
+/// Endings by which a word in backquotes counts as a file of ours.
 const ENDINGS: &[&str] = &[
     "rs", "S", "ld", "json", "py", "gdb", "toml", "cfg", "md", "txt", "sh",
 ];
 
-/// Nothing is left to do.
+/// No file says that work is unfinished.
 pub fn unfinished(tree: &Tree) -> Vec<String> {
     // KTAP has a directive of that name.
     find(tree, UNFINISHED, |path| {
@@ -49,7 +49,7 @@ pub fn unfinished(tree: &Tree) -> Vec<String> {
     })
 }
 
-/// The project speaks of itself only.
+/// The project speaks only of itself.
 pub fn forbidden(tree: &Tree) -> Vec<String> {
     find(tree, FORBIDDEN, |_| true)
 }
@@ -101,7 +101,7 @@ pub fn allows(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Words in backquotes, and targets of links, in the documents.
+/// Returns the words in backquotes, and the targets of links, in the documents.
 fn names(tree: &Tree) -> impl Iterator<Item = (&Path, usize, &str)> {
     let documents = tree
         .texts
@@ -122,7 +122,7 @@ fn names(tree: &Tree) -> impl Iterator<Item = (&Path, usize, &str)> {
     })
 }
 
-/// A file that a document names is there.
+/// Every file that a document names exists.
 pub fn files_exist(tree: &Tree) -> Vec<String> {
     let mut missing = Vec::new();
     for (document, number, name) in names(tree) {
@@ -136,7 +136,7 @@ pub fn files_exist(tree: &Tree) -> Vec<String> {
             && ENDINGS.contains(&&*ending)
             && !name.contains([' ', '*', '<', '{', '$', '~'])
             && !name.starts_with("target/")
-            // Absolute paths are the guest's or the system's; Linux's files are not ours.
+            // Absolute paths belong to the guest or the host, and Linux's files are not ours.
             && !name.starts_with('/')
             && !["arch/x86/include/", "arch/x86/kernel/", "kernel/", "include/", "scripts/"].iter().any(|linux| name.starts_with(linux));
         if !ours {
@@ -161,7 +161,7 @@ pub fn files_exist(tree: &Tree) -> Vec<String> {
     missing
 }
 
-/// A verb that a document names is in the justfile.
+/// Every verb that a document names is in the justfile.
 pub fn verbs_exist(tree: &Tree) -> Vec<String> {
     let Some((_, justfile)) = tree
         .texts
@@ -193,11 +193,11 @@ pub fn verbs_exist(tree: &Tree) -> Vec<String> {
     missing
 }
 
-/// In the tables of `docs/scenarios.md`: every test and mutant is there.
+/// Every test and mutant named in the tables of `docs/scenarios.md` exists.
 pub fn tests_exist(tree: &Tree) -> Vec<String> {
     let document = Path::new("docs/scenarios.md");
     let found = tree.texts.iter().find(|(path, _)| path == document);
-    // The first column says what holds, the others by what it is shown.
+    // The first column says what holds, the others name the tests that show it.
     let cells: Vec<(usize, &str)> = found
         .map_or("", |(_, text)| text.as_str())
         .lines()
@@ -229,19 +229,19 @@ pub fn tests_exist(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// What stands between two quotes in a source, and the names of its functions.
+/// Returns the text between each two quotes in a source, and the names of its functions.
 fn literals_and_functions(text: &str) -> impl Iterator<Item = &str> {
     let functions = text.split("fn ").skip(1);
     let names = functions.filter_map(|rest| Some(rest.split_once('(')?.0));
     text.split('"').chain(names)
 }
 
-/// Whether a word in backquotes can be the name of a test: not a path, and more than one word in one.
+/// Returns whether a word in backquotes can name a test: not a path, and several words in one.
 fn is_test(name: &str) -> bool {
     name.contains('_') && !name.contains(['/', '.', ' ', '('])
 }
 
-/// What the README shows of the tour are lines that it prints, but for the numbers.
+/// The README shows only lines that the tour prints, apart from the numbers.
 pub fn tour_is_shown(tree: &Tree) -> Vec<String> {
     let text = |name: &str| {
         let found = tree.texts.iter().find(|(path, _)| path == Path::new(name));

@@ -1,8 +1,8 @@
 /*
- * An ordinary C program, linked once with musl and once with glibc. It says
+ * An ordinary C program, linked once with musl and once with glibc. It prints
  * what it got from the kernel and checks what every C library relies on: the
- * initial stack, %gs as thread pointer, errno, floating point. Each line is
- * looked for by a test. Ends with 0, or with 1 after a line "FAIL ...".
+ * initial stack, %gs as thread pointer, errno, floating point. A test looks for
+ * each line. The status is 0, or 1 after a line "FAIL ...".
  */
 #include <elf.h>
 #include <errno.h>

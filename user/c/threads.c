@@ -1,5 +1,5 @@
 /*
- * POSIX threads as two C libraries make them of clone, futex, set_thread_area
+ * POSIX threads, which two C libraries make of clone, futex, set_thread_area
  * and signals. Linked once with musl and once with glibc; reports in KTAP.
  */
 #define _GNU_SOURCE
@@ -38,7 +38,7 @@ static void start(pthread_t *thread, void *(*body)(void *), void *argument)
     }
 }
 
-/* Starts THREADS of them, with 0, 1, 2 ..., and waits; the sum of what they return. */
+/* Starts THREADS threads with 0, 1, 2 ... and waits; returns the sum of their results. */
 static intptr_t run_all(void *(*body)(void *))
 {
     pthread_t threads[THREADS];
@@ -59,7 +59,7 @@ static int gettid_(void)
     return (int)syscall(SYS_gettid);
 }
 
-/* ---- what a thread returns */
+/* ---- the result of a thread */
 
 static void *square(void *argument)
 {
@@ -108,7 +108,7 @@ static void *take_turns(void *argument)
     return NULL;
 }
 
-/* ---- barrier: nobody is a phase ahead */
+/* ---- barrier: no thread is a phase ahead */
 
 static pthread_barrier_t barrier;
 static volatile int phase_of[THREADS];
@@ -233,7 +233,7 @@ static void *read_for_ever(void *unused)
     return (void *)(intptr_t)read(pipe_fds[0], &byte, 1);
 }
 
-/* Without frames to unwind through the system call, glibc cannot find what is to be cleaned up. */
+/* Without frames to unwind through the system call, glibc cannot find the cleanup handlers. */
 static void note_left(void *left)
 {
     *(volatile int *)left = 1;
@@ -293,7 +293,7 @@ static void *join_it(void *thread)
     return returned;
 }
 
-/* A fork makes every page anew for who writes first: who waits for a word in one must be found. */
+/* After a fork the first writer of a page gets a copy: a sleeper on a word in it must be found. */
 static int join_over_a_fork(void)
 {
     pthread_t sleeper, joiner;

@@ -1,7 +1,7 @@
-//! A page goes from an address space that another processor has loaded, or just now leaves.
+//! A page is removed from an address space that another processor has loaded or is just leaving.
 //!
-//! CPU 0 takes the page's entry away, flushes, and then frees the frame (`zap_page_range`). CPU 1
-//! switches to the address space and away from it. Whenever CR3 points to an address space the
+//! CPU 0 removes the page's entry, flushes, and then frees the frame (`zap_page_range`). CPU 1
+//! switches to the address space and away from it. While CR3 points to an address space the
 //! processor may walk its tables and keep what it finds, so the model walks between any two steps;
 //! interrupts are off in the switch. The order is 2.6.38's: the bit in the mask is set before CR3
 //! is loaded, and cleared after CR3 has moved on.
@@ -21,31 +21,31 @@ struct Shared {
     pte: AtomicU32,
     /// `mm_cpumask`.
     mask: AtomicU32,
-    /// CPUs that have not flushed yet. Whose bit is set has an interrupt pending.
+    /// CPUs that have not flushed yet. Each CPU whose bit is set has an interrupt pending.
     flush_cpumask: AtomicU32,
     flushed: AtomicU32,
-    /// The frame: read through a translation, written by who gets it next.
+    /// The frame: read through a translation, written by its next owner.
     frame: Private<u32>,
 }
 
 /// The order of steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// The kernel's.
+    /// The kernel's order.
     Real,
-    /// CR3 is loaded, then the bit is set.
+    /// CR3 is loaded before the bit is set.
     BitSetLate,
-    /// The bit is cleared, then CR3 moves on.
+    /// The bit is cleared before CR3 moves on.
     BitClearedEarly,
-    /// A lazy CPU answers a flush, but goes on with the tables.
+    /// A lazy CPU answers a flush, but keeps the tables.
     LazyStays,
-    /// Back from being lazy, CR3 is taken for what it was.
+    /// A CPU that was lazy assumes that CR3 is unchanged.
     BackWithoutLoad,
-    /// The mask is read before the entry was seen to change.
+    /// The mask is read without a fence after the change of the entry.
     NoFence,
 }
 
-/// CPU 1.
+/// The state of CPU 1.
 struct Cpu<'a> {
     memory: &'a Shared,
     cr3_is_mm: bool,
@@ -55,7 +55,8 @@ struct Cpu<'a> {
 }
 
 impl Cpu<'_> {
-    /// The processor walks the tables, if they are loaded, or uses what it kept.
+    /// Does what the processor may do: walks the tables if they are loaded, or uses what it has
+    /// kept.
     fn walk(&mut self) {
         if !self.cr3_is_mm {
             return;
@@ -108,7 +109,7 @@ impl Cpu<'_> {
         assert!(self.cr3_is_mm, "the owner runs without its address space");
     }
 
-    /// `switch_mm` to another.
+    /// `switch_mm` to another address space.
     fn switch_away(&mut self) {
         if self.order == Order::BitClearedEarly {
             self.set_bit(false);
@@ -119,7 +120,7 @@ impl Cpu<'_> {
         }
     }
 
-    /// `invalidate_interrupt`, if it is pending.
+    /// `invalidate_interrupt`, if one is pending.
     fn interrupt(&mut self) {
         if self.memory.flush_cpumask.load(Ordering::Acquire) & CPU_1 == 0 {
             return;
@@ -137,7 +138,7 @@ impl Cpu<'_> {
             .fetch_and(!CPU_1, Ordering::AcqRel);
     }
 
-    /// Interrupts are on, until the other side has what it wants.
+    /// Takes interrupts until the other CPU has what it waits for.
     fn until_flushed(&mut self) {
         while self.memory.flushed.load(Ordering::Acquire) == 0 {
             self.interrupt();
@@ -164,7 +165,7 @@ fn unmap(memory: &Shared, order: Order) {
 
 fn model(order: Order, play: fn(&mut Cpu<'_>)) {
     let mut model = loom::model::Builder::new();
-    // More switches between the two than these find nothing new, and take minutes.
+    // More switches between the two find nothing new, and take minutes.
     model.preemption_bound = Some(5);
     model.check(move || {
         let memory = Arc::new(Shared {
@@ -193,22 +194,22 @@ fn model(order: Order, play: fn(&mut Cpu<'_>)) {
     });
 }
 
-/// To the address space, and a look at the page.
+/// CPU 1 switches to the address space and uses the page.
 fn come(cpu: &mut Cpu<'_>) {
     cpu.switch_to_mm();
     cpu.interrupt();
     cpu.walk();
 }
 
-/// There, and away again.
+/// CPU 1 switches to the address space and away again.
 fn come_and_go(cpu: &mut Cpu<'_>) {
     cpu.switch_to_mm();
     cpu.switch_away();
     cpu.interrupt();
 }
 
-/// There, then a kernel task borrows it: after a flush the tables may go altogether, so nothing
-/// may be walked any more.
+/// CPU 1 switches to the address space, then a kernel task borrows it: after a flush the tables may
+/// be freed, so the processor may not walk them any more.
 fn come_and_borrow(cpu: &mut Cpu<'_>) {
     cpu.switch_to_mm();
     cpu.lazy = true;
@@ -216,7 +217,7 @@ fn come_and_borrow(cpu: &mut Cpu<'_>) {
     cpu.walk();
 }
 
-/// There, lazy for a while, and back.
+/// CPU 1 switches to the address space, is lazy for a while, and comes back.
 fn come_borrow_and_return(cpu: &mut Cpu<'_>) {
     come_and_borrow(cpu);
     cpu.interrupt();
@@ -263,8 +264,8 @@ fn without_the_fence_the_mask_is_an_old_one() {
     model(Order::NoFence, come);
 }
 
-/// The model has the order of the sources. Who gets the interrupt never asks `current`, which is
-/// another's between the load of CR3 and that of `esp`.
+/// The model has the order of the sources. The interrupt handler never reads `current`, which
+/// belongs to another task between the load of CR3 and that of `esp`.
 #[test]
 fn the_sources_have_this_order() {
     in_order(

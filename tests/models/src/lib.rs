@@ -1,9 +1,9 @@
-//! What processors do to each other around the switch, tried in every order that `loom` finds.
+//! How processors affect each other around the switch, tried in every order that `loom` finds.
 //!
-//! A thread of a model is a processor. What belongs to one task at a time - its saved registers,
-//! a page directory - is a cell, and two processors at it at once fail the model. The atomics are
-//! the kernel's own files (`build.rs` copies them); each model comes with the same steps in a
-//! wrong order, or with a weaker ordering, and that must be caught.
+//! A thread of a model is a processor. State that belongs to one task at a time - its saved
+//! registers, a page directory - is a cell: a model fails if two processors use it at once. The
+//! atomics are the kernel's own files (`build.rs` copies them). Each model comes with the same
+//! steps in a wrong order, or with a weaker ordering, and those must fail.
 #![cfg(test)]
 
 mod flush;
@@ -34,7 +34,7 @@ pub mod real {
     }
 }
 
-/// The same with an ordering that is too weak.
+/// The same files with an ordering that is too weak.
 pub mod weak {
     pub mod mm_count {
         include!(concat!(env!("OUT_DIR"), "/mm_count_relaxed.rs"));
@@ -47,7 +47,7 @@ pub mod weak {
     }
 }
 
-/// A pull that leaves its task on no queue, as `on_rq` says.
+/// A pull that leaves its task on no queue, according to `on_rq`.
 pub mod no_migrating {
     pub use super::real::on_cpu;
     pub mod state {
@@ -58,7 +58,7 @@ pub mod no_migrating {
     }
 }
 
-/// A waker that does not wait for its sleeper to be off its CPU.
+/// A waker that does not wait until its sleeper is off its CPU.
 pub mod no_wait {
     pub use super::real::on_cpu;
     pub use super::real::state;

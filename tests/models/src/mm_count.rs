@@ -1,6 +1,6 @@
-//! The page directory goes once, after everybody has stopped using it.
+//! The page directory is freed once, after the last processor has stopped using it.
 //!
-//! CPU 0 runs the only user of an address space, which dies; CPU 1 idles on it: a kernel task has
+//! CPU 0 runs the only user of an address space, which dies. CPU 1 idles on it: a kernel task has
 //! borrowed it (`mmgrab`), and gives it back in `finish_task_switch` (`mmdrop`).
 
 use loom::sync::Arc;

@@ -9,7 +9,7 @@ use loom::thread;
 
 use crate::private::Private;
 
-/// What a waker looks at, and the registers.
+/// The words that a waker reads, and the registers.
 struct Task {
     on_rq: AtomicU32,
     on_cpu: AtomicU32,
@@ -29,7 +29,8 @@ macro_rules! model {
             let waker = {
                 let task = task.clone();
                 thread::spawn(move || {
-                    // Still queued: changing its state is enough, and it runs on where it is.
+                    // Still queued: changing its state is enough, and it goes on running where it
+                    // is.
                     if task.on_rq.load(Ordering::Acquire) != 0 {
                         return;
                     }
@@ -66,8 +67,8 @@ fn without_the_release_it_may_see_old_ones() {
     model!(weak, true);
 }
 
-/// Two processors end a switch away from the same task, one after the other: it went to sleep on CPU
-/// 0, was woken, ran on CPU 1 and ended there. The scheduler has one reference to give back.
+/// Two processors finish a switch away from the same task, one after the other: it slept on CPU 0,
+/// was woken, ran on CPU 1 and ended there. The scheduler has one reference to drop.
 fn reaped(state_read_first: bool) {
     use crate::real::on_cpu::{finish_task, prepare_task, wait_until_off_cpu};
     const ASLEEP: u32 = 1;

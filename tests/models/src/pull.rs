@@ -14,7 +14,7 @@ use crate::sources::in_order;
 
 const ASLEEP: u32 = 1;
 
-/// A run queue: how often the task is on it, and whether it is the one that runs.
+/// A run queue: how often the task is on it, and whether the task is the one that runs.
 struct Rq {
     lock: AtomicU32,
     queued: Private<u32>,
@@ -48,7 +48,7 @@ macro_rules! task {
         }
 
         impl Task {
-            /// One that has set its state and not yet slept, on CPU 0.
+            /// Returns a task on CPU 0 that has set its state and does not sleep yet.
             fn about_to_sleep() -> Arc<Self> {
                 let task = Self {
                     pi_lock: Mutex::new(()),
@@ -73,7 +73,7 @@ macro_rules! task {
                 }
             }
 
-            /// How often it is on a queue, when all is over.
+            /// Returns on how many queues the task is in the end.
             fn times_queued(&self) -> u32 {
                 self.rqs.iter().map(|rq| rq.queued.get()).sum()
             }
@@ -99,7 +99,8 @@ macro_rules! task {
                 release(&self.rqs[cpu as usize].lock);
             }
             fn check_preempt_curr(&self, _cpu: u32) {}
-            /// `ttwu_queue`, on the CPU that it was on: the registers are loaded there at once.
+            /// `ttwu_queue`, on the CPU that the task was on: the registers are loaded there at
+            /// once.
             fn queue_on_some_cpu(&self) {
                 let cpu = self.cpu();
                 self.lock_rq(cpu);
@@ -119,15 +120,15 @@ macro_rules! preempted_pulled_and_woken {
         task!($version);
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(2);
-        // A waker waits for the whole of a pull, look by look: there is no end of orders, and these
-        // many have all that matter.
+        // A waker waits for the whole of a pull, look by look: there is no end of orders, and this
+        // many cover all that matter.
         model.max_branches = 10_000;
         model.max_permutations = Some(20_000);
         model.check(|| {
             let task = Task::about_to_sleep();
             let puller = {
                 let task = task.clone();
-                // `pull_from`, with the lock of its own queue held all the time. It does not wait for
+                // `pull_from` holds the lock of its own queue all the time. It does not wait for
                 // the other's; here it looks when the preemption is over, or not at all.
                 thread::spawn(move || {
                     let [src, this] = &task.rqs;
@@ -148,7 +149,7 @@ macro_rules! preempted_pulled_and_woken {
                 let task = task.clone();
                 thread::spawn(move || task.try_to_wake_up())
             };
-            // The preemption: the task stays queued. The lock goes over to the next task.
+            // The preemption: the task stays queued, and the lock passes to the next task.
             let rq = &task.rqs[0];
             acquire(&rq.lock);
             rq.runs.set(false);
@@ -203,7 +204,7 @@ macro_rules! falls_asleep_and_is_woken {
                 let task = task.clone();
                 thread::spawn(move || task.try_to_wake_up())
             };
-            // `schedule`: off the queue, unless it has been woken; then the switch.
+            // `schedule`: dequeues the task unless it has been woken, then switches.
             let rq = &task.rqs[0];
             acquire(&rq.lock);
             if task.state.is_one_of(ASLEEP) {
@@ -233,7 +234,7 @@ fn without_the_wait_for_on_cpu_it_runs_with_half_of_them() {
     falls_asleep_and_is_woken!(no_wait);
 }
 
-/// A task has slept, found its condition itself, and ends; the waker of that sleep comes late.
+/// A task has slept, finds its condition true itself, and ends; the waker of that sleep comes late.
 fn ends(under_pi_lock: bool) {
     task!(real);
     const DEAD: u32 = 64;

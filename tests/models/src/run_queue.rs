@@ -1,8 +1,8 @@
-//! The lock of a run queue goes from prev to next.
+//! The lock of a run queue passes from prev to next.
 //!
-//! CPU 0 switches from a task that stays runnable: prev takes the lock, next releases it after the
-//! switch. CPU 1 is idle and pulls a queued task that does not run. It must find prev either
-//! running, or with its registers saved.
+//! CPU 0 switches away from a task that stays runnable: prev takes the lock, and next releases it
+//! after the switch. CPU 1 is idle and pulls a queued task that does not run. It must find prev
+//! either running or with its registers saved.
 
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU32;
@@ -10,10 +10,10 @@ use loom::thread;
 
 use crate::private::Private;
 
-/// What the lock guards, and prev's registers.
+/// The data that the lock guards, and prev's registers.
 struct Queue {
     lock: AtomicU32,
-    /// Whether prev is the one that runs, and whether it is on the queue.
+    /// Whether prev is the task that runs; below, whether it is on the queue.
     prev_runs: Private<bool>,
     queued: Private<bool>,
     registers: Private<u32>,

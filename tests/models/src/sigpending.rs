@@ -1,4 +1,4 @@
-//! A signal is sent while its receiver looks whether there is one.
+//! A signal is sent while its receiver checks whether there is one.
 //!
 //! CPU 0 runs the receiver, in `recalc_sigpending`: whatever is pending must leave TIF_SIGPENDING set.
 //! CPU 1 sends: the signal first, then the flag.
@@ -15,7 +15,7 @@ struct Receiver {
     sigpending: AtomicU32,
 }
 
-/// `clear_first` is the kernel's order.
+/// Runs the model; `clear_first` is the kernel's order.
 fn model(clear_first: bool) {
     loom::model(move || {
         let task = Arc::new(Receiver {
@@ -64,8 +64,8 @@ fn a_flag_cleared_after_the_look_loses_it() {
     model(false);
 }
 
-/// A thread stops taking signals, for it ends or blocks them; `say_first` is the kernel's order. The
-/// signal is another's then: whoever sees that it is says so.
+/// A thread stops taking signals because it ends or blocks them; `say_first` is the kernel's order.
+/// The signal then belongs to another thread: whoever sees that must tell that thread.
 fn group_model(say_first: bool) {
     loom::model(move || {
         let waiting = Arc::new(Mutex::new(0));

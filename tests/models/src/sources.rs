@@ -1,8 +1,8 @@
-//! The models have the order of the sources; should that change, so must they.
+//! Checks that the models have the order of the sources: if that changes, so must they.
 
 use std::path::Path;
 
-/// Looks for `steps` in a file of the kernel, each after the one before.
+/// Checks that a file of the kernel has `steps`, each after the one before.
 pub fn in_order(file: &str, steps: &[&str]) {
     let text = text_of(file);
     let mut rest = text.as_str();
@@ -14,7 +14,7 @@ pub fn in_order(file: &str, steps: &[&str]) {
     }
 }
 
-/// A file of the kernel.
+/// Returns the text of a file of the kernel.
 pub fn text_of(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
