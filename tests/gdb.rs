@@ -4,8 +4,6 @@
 //! One boot is recorded, with the commands that a person also uses (`gdb/switch.py`): a switch to a
 //! new task, one to a task that ran before, one to a task with TLS, and one back from a task other
 //! than the one it left for. Each step of each is a test.
-//! task, one to a task that ran before, one to a task with TLS, and one back from another task than
-//! the one it left for. Each step of each is a test.
 
 #[path = "gdb/shown.rs"]
 mod shown;

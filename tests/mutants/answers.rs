@@ -35,7 +35,7 @@ pub const ANSWERS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/syscall/time.rs", find: "    do_nanosleep(taken, ticks(wait_ns), remaining, put_us::<T>)", replace: "    do_nanosleep(taken, ticks(wait_ns), remaining, put_us::<Timespec32>)" },
         ],
-        red: Run::ring3("times", "clock_nanosleep tells what is left"),
+        red: Run::ring3("times", "clock_nanosleep returns the time left"),
     },
     Mutant {
         name: "memory_not_wiped_at_fork",

@@ -11,7 +11,7 @@ pub const CALLS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/fork.rs", find: "    let pid = match is_late && !kthread {", replace: "    let pid = match is_late && !kthread && false {" },
         ],
-        red: Run::ring3("restart", "a signal to a group reaches who is just being made"),
+        red: Run::ring3("restart", "a signal to a group reaches a child that is just being made"),
     },
     Mutant {
         name: "poll_begins_its_time_anew",
@@ -59,7 +59,7 @@ pub const CALLS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/syscall/futex.rs", find: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared {", replace: "    if !is_shared {" },
         ],
-        red: Run::ring3("futex", "memory of one's own that cannot be written, untouched: EFAULT"),
+        red: Run::ring3("futex", "private memory that cannot be written, untouched: EFAULT"),
     },
     Mutant {
         name: "fork_cleans_pages",

@@ -27,7 +27,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/signal.rs", find: "        action.handler == SIG_IGN || action.flags", replace: "        action.handler == SIG_IGN && false || action.flags" },
         ],
-        red: Run::ring3("ends", "who ignores SIGCHLD has nobody to wait for"),
+        red: Run::ring3("ends", "a parent that ignores SIGCHLD has no child to wait for"),
     },
     Mutant {
         name: "flagged_children_wait",
@@ -35,7 +35,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/signal.rs", find: " || action.flags & SA_NOCLDWAIT != 0", replace: " || action.flags & SA_NOCLDWAIT != 0 && false" },
         ],
-        red: Run::ring3("ends", "so with SA_NOCLDWAIT, but is told"),
+        red: Run::ring3("ends", "so has one with SA_NOCLDWAIT, but it is told"),
     },
     Mutant {
         name: "children_leave_with_the_leader",
@@ -51,7 +51,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/exec.rs", find: "    me.exit_signal.store(SIGCHLD, Ordering::Relaxed);\n", replace: "" },
         ],
-        red: Run::ring3("ends", "a program's end is told by SIGCHLD, whatever clone said"),
+        red: Run::ring3("ends", "SIGCHLD reports a program's end, whatever clone said"),
     },
     Mutant {
         name: "exec_closes_what_others_share",
@@ -59,7 +59,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/exec.rs", find: "Arc::strong_count(&files) > 2 =>", replace: "Arc::strong_count(&files) > 2 && false =>" },
         ],
-        red: Run::ring3("ends", "what exec closes stays open for who shared it"),
+        red: Run::ring3("ends", "a descriptor that exec closes stays open for a task that shared it"),
     },
     Mutant {
         name: "lone_number_cleared",
@@ -67,7 +67,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/exit.rs", find: "mm.counts.users() > 1", replace: "mm.counts.users() > 0" },
         ],
-        red: Run::ring3("ends", "the number of who has its memory alone is not cleared"),
+        red: Run::ring3("ends", "the number is not cleared in memory that is not shared"),
     },
     Mutant {
         name: "system_ends_with_the_first_thread",
@@ -99,7 +99,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/de_thread.rs", find: "others.threads.plus(Usage::of(old))", replace: "others.threads.plus(Usage::default())" },
         ],
-        red: Run::ring3("exec_thread", "what the old leader used is its process's"),
+        red: Run::ring3("exec_thread", "the old leader's CPU time counts for its process"),
     },
     Mutant {
         name: "timer_stays_with_the_old_leader",
@@ -107,7 +107,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/de_thread.rs", find: "    move_itimer(me);\n", replace: "    let _ = move_itimer;\n" },
         ],
-        red: Run::ring3("exec_thread", "for its new leader: what that has blocked waits, though ignored"),
+        red: Run::ring3("exec_thread", "for its new leader: a blocked signal waits, though ignored"),
     },
     Mutant {
         name: "exec_while_others_live",
@@ -115,7 +115,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/de_thread.rs", find: "    while !is_last(&TASKLIST.lock(), &me) {\n", replace: "    while false {\n" },
         ],
-        red: Run::ring3("exec_thread", "of several that execute at once one does"),
+        red: Run::ring3("exec_thread", "of several threads that execute at once one succeeds"),
     },
     Mutant {
         name: "handlers_copied",
@@ -275,7 +275,7 @@ pub const PROCESSES: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/signal.rs", find: "        true => TASK_INTERRUPTIBLE | TASK_STOPPED,", replace: "        true => TASK_INTERRUPTIBLE," },
         ],
-        red: Run::ring3("stop", "SIGKILL ends who is stopped"),
+        red: Run::ring3("stop", "SIGKILL ends a stopped process"),
     },
     Mutant {
         name: "stop_outlives_sigcont",

@@ -35,7 +35,7 @@ pub const PROCFS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/proc/ops.rs", find: "find_task_by_pid(who.tid.unwrap_or(who.pid)).ok_or(Errno::ESRCH)?", replace: "find_task_by_pid(who.tid.unwrap_or(who.pid)).or_else(|| find_task_by_pid(1)).ok_or(Errno::ESRCH)?" },
         ],
-        red: Run::ring3("proc", "an open file of who is gone: ESRCH"),
+        red: Run::ring3("proc", "an open file of a process that is gone: ESRCH"),
     },
     Mutant {
         name: "proc_text_of_several_moments",
@@ -59,7 +59,7 @@ pub const PROCFS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/ptrace.rs", find: "    if me.tgid == task.tgid {", replace: "    if me.tgid == task.tgid || true {" },
         ],
-        red: Run::ring3("proc_status", "addresses of another user's are not told"),
+        red: Run::ring3("proc_status", "the addresses of another user's process are not told"),
     },
     Mutant {
         name: "clock_chip_not_read",

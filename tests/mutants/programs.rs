@@ -147,7 +147,7 @@ pub const PROGRAMS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/syscall/futex.rs", find: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared {", replace: "    if vma.flags.contains(VmFlags::WRITE) && !is_shared && false {" },
         ],
-        red: Run::ring3("futex", "who sleeps in private memory is found though its page was copied"),
+        red: Run::ring3("futex", "a sleeper in private memory is found though its page was copied"),
     },
     Mutant {
         name: "futex_bits_not_compared",
@@ -156,7 +156,7 @@ pub const PROGRAMS: &[Mutant] = &[
             Edit { file: "src/syscall/futex.rs", find: "        if q.key.get() == key && q.bitset & bitset != 0 {", replace: "        if q.key.get() == key && (q.bitset & bitset != 0 || true) {" },
             Edit { file: "src/syscall/futex.rs", find: "        if count == 1 && q.key.get() == key && q.bitset & bitset != 0 {", replace: "        if count == 1 && q.key.get() == key && (q.bitset & bitset != 0 || true) {" },
         ],
-        red: Run::ring3("futex", "a bit wakes whose it is"),
+        red: Run::ring3("futex", "a bit wakes the sleeper that waits for it"),
     },
     Mutant {
         name: "futex_word_not_looked_at",
@@ -244,7 +244,7 @@ pub const PROGRAMS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/mm/mmap.rs", find: "    if address < end {\n        map.protect", replace: "    if address < end && result.is_ok() {\n        map.protect" },
         ],
-        red: Run::ring3("errors", "what lies before the hole is changed"),
+        red: Run::ring3("errors", "the part before the hole is changed"),
     },
     Mutant {
         name: "shared_file_written",

@@ -11,7 +11,7 @@ pub const RIGHTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/fork.rs", find: "        () if flags & CLONE_PARENT != 0 => list", replace: "        () if flags & CLONE_PARENT == u32::MAX => list" },
         ],
-        red: Run::ring3("rights", "clone(CLONE_PARENT | 9) of a user's: its parent lives"),
+        red: Run::ring3("rights", "clone(CLONE_PARENT | 9) by a user: its parent lives"),
     },
     Mutant {
         name: "exit_signal_outlives_exec",

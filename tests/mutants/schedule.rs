@@ -180,7 +180,7 @@ pub const SCHEDULE: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/exec.rs", find: "    perf_event_enable_on_exec(me);\n", replace: "    let _ = perf_event_enable_on_exec;\n" },
         ],
-        red: Run::ring3("perf", "exec enables what waits for it"),
+        red: Run::ring3("perf", "exec enables an event that waits for it"),
     },
     Mutant {
         name: "perf_migrations_not_counted",

@@ -224,7 +224,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/mm/mmap.rs", find: "    if protected {", replace: "    if protected && false {" },
         ],
-        red: Run::ring3_on_two_cpus("tlb", "fork: what the other thread writes is its process's own"),
+        red: Run::ring3_on_two_cpus("tlb", "fork: the other thread's writes stay in its process"),
     },
     Mutant {
         name: "ldt_not_switched",
@@ -256,7 +256,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/arch/x86/switch/ldt.rs", find: "    on_each_cpu(&|| flush_ldt(mm));", replace: "    let _ = on_each_cpu;\n    flush_ldt(mm);" },
         ],
-        red: Run::ring3_on_two_cpus("ldt", "what one thread writes the others have at once"),
+        red: Run::ring3_on_two_cpus("ldt", "an entry that one thread writes reaches the others at once"),
     },
     Mutant {
         name: "thread_made_at_the_end_lives_on",

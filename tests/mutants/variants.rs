@@ -47,7 +47,7 @@ pub const VARIANTS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sched/prepare_task_switch.rs", find: "    kcov_prepare_switch(prev);\n", replace: "    let _ = kcov_prepare_switch;\n" },
         ],
-        red: Run::ring3("kcov", "a switch, and who runs meanwhile, add nothing").of(KCOV),
+        red: Run::ring3("kcov", "a switch, and the task that runs meanwhile, add nothing").of(KCOV),
     },
     Mutant {
         name: "kcov_not_told_of_return",

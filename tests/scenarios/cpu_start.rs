@@ -5,7 +5,6 @@
 //! SDM: vol. 3, 8.4.4.1 "Typical BSP Initialization Sequence", 10.6.1 "Interrupt Command Register".
 //! Red without: the pause after INIT and the one between the two start-up messages (a CPU that has
 //! answered gets no second message), and the time that a CPU has to answer.
-//! who has answered is spared, and the time that a CPU has to answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

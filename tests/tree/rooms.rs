@@ -154,7 +154,7 @@ fn violations(tree: &Tree, wanted: impl Fn(Room) -> bool) -> Vec<String> {
             continue;
         };
         for used in &source.uses {
-            // The table of contents of a folder, and a use of one's own folder.
+            // A folder's table of contents, and uses inside a folder.
             if used.path.starts_with(&source.module) {
                 continue;
             }

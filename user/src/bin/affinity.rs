@@ -74,21 +74,29 @@ fn errors(all: u32) {
         let answer = syscall(SYS_SCHED_GETAFFINITY, [pid, length, address]);
         eq!(answer, Err(errno), "sched_getaffinity, {name}: {errno:?}");
     }
-    eq!(get_affinity(), all, "no error has changed anything");
+    eq!(
+        get_affinity(),
+        all,
+        "after these errors nothing has changed"
+    );
 }
 
 fn own(all: u32) {
     let there = cpus(all).all(|cpu| {
         set_affinity(0, 1 << cpu).is_ok() && getcpu() == cpu && get_affinity() == 1 << cpu
     });
-    ok!(there, "each CPU that is chosen is the one that getcpu says");
+    ok!(there, "getcpu names each CPU that was chosen");
     set_affinity(0, u32::MAX).expect("sched_setaffinity");
-    eq!(get_affinity(), all, "all there could be: all that run");
+    eq!(
+        get_affinity(),
+        all,
+        "a mask of all CPUs leaves those that run"
+    );
     set_affinity(0, 1).expect("CPU 0");
-    expect_exit("a forked process has its parent's", 0, || {
+    expect_exit("a forked process has its parent's mask", 0, || {
         i32::from(get_affinity() != 1)
     });
-    expect_exit("and keeps it in a new program", 0, || exec_self(c"bound"));
+    expect_exit("and keeps it across exec", 0, || exec_self(c"bound"));
     set_affinity(0, all).expect("sched_setaffinity");
 }
 

@@ -90,7 +90,11 @@ fn thread_area() {
         GOOD,
         "CLONE_SETTLS: the child's %gs has the new base"
     );
-    eq!(insn::gs_word(), 0xaaaa, "and its parent's the old one");
+    eq!(
+        insn::gs_word(),
+        0xaaaa,
+        "and its parent's %gs keeps the old one"
+    );
     insn::set_gs(0);
 }
 
@@ -144,7 +148,7 @@ fn vfork() {
         "CLONE_VFORK in a thread: it goes on when its child is gone"
     );
     let status = wait4(-1, 0).map(|(_, status)| status);
-    eq!(status, GOOD, "and the child is its process's");
+    eq!(status, GOOD, "and the child belongs to its process");
 }
 
 extern "C" fn vfork_and_exit(_: u32) -> i32 {

@@ -100,7 +100,7 @@ fn handlers() {
     no_stack("SA_ONSTACK without one", SA_ONSTACK, None);
     for (name, stack) in [
         ("an alternate stack at 0", [0, 0, 8192]),
-        ("one of all addresses", [0, 0, 0xffff_ffff]),
+        ("one that covers all addresses", [0, 0, 0xffff_ffff]),
         ("one in the last page", [LAST_PAGE, 0, PAGE_SIZE]),
         ("one that wraps around", [LAST_PAGE, 0, 3 * PAGE_SIZE]),
         ("one in the kernel", [0xc000_0000, 0, 8192]),
@@ -295,8 +295,12 @@ fn ranges() {
     );
     let mask = [!0_u32; 32];
     let affinity = syscall(SCHED_SETAFFINITY, [0, !0, mask.as_ptr() as u32]);
-    eq!(affinity, Ok(0), "a mask of 4 GiB: what counts is read");
-    expect_exit("nice of any size", 0, || {
+    eq!(
+        affinity,
+        Ok(0),
+        "a mask of 4 GiB: the kernel reads the part that it knows"
+    );
+    expect_exit("nice with any increment", 0, || {
         let all = [i32::MAX, i32::MIN, i32::MAX].map(|by| syscall(NICE, [by as u32]));
         i32::from(!all.iter().all(|it| matches!(it, Ok(_) | Err(Errno::EPERM))))
     });

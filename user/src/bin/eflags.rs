@@ -165,7 +165,7 @@ fn not_for_the_user() {
     eq!(
         yield_with_eflags(CLEAN),
         CLEAN,
-        "and all is clean at the end"
+        "all flags are clean at the end"
     );
     ok!(vdso_keeps_registers(), "the vDSO still works");
 }

@@ -113,9 +113,9 @@ fn leaders() {
     eq!(
         end,
         Ok((process.pid, WaitStatus::exited(7))),
-        "it ends as the thread wants that ends it for all"
+        "its status is that of the thread that ends it"
     );
-    eq!(TOLD.load(SeqCst), 1, "and that is told once");
+    eq!(TOLD.load(SeqCst), 1, "and its end is reported once");
 
     let process = without_leader(sleep_on, 0);
     wait_for_leader(process.pid);
@@ -157,7 +157,7 @@ fn unwanted() {
     eq!(
         ends(),
         Err(Errno::ECHILD),
-        "who ignores SIGCHLD has nobody to wait for"
+        "a parent that ignores SIGCHLD has no child to wait for"
     );
     let sleeper = child(|| {
         sleep_ms(40);
@@ -170,7 +170,7 @@ fn unwanted() {
     eq!(
         answer,
         (Err(Errno::ECHILD), 1),
-        "so with SA_NOCLDWAIT, but is told"
+        "so has one with SA_NOCLDWAIT, but it is told"
     );
     set_sigchld(0);
 }
@@ -194,7 +194,7 @@ fn clones() {
     eq!(
         answer(wait4(-1, WCLONE)),
         Err(Errno::ECHILD),
-        "which does not wait for others"
+        "and __WCLONE waits for no others"
     );
     eq!(answer(wait4(-1, WALL)), Ok(plain), "__WALL waits for all");
 }
@@ -291,7 +291,7 @@ fn numbers() {
     eq!(
         page[0].load(SeqCst),
         55,
-        "the number of who has its memory alone is not cleared"
+        "the number is not cleared in memory that is not shared"
     );
     // The number of a task that shares its memory is cleared; otherwise no thread could be joined.
 }
@@ -306,7 +306,7 @@ fn executing() {
     eq!(
         syscall(SYS_CLOSE, [fd]),
         Ok(0),
-        "what exec closes stays open for who shared it"
+        "a descriptor that exec closes stays open for a task that shared it"
     );
     // Without a handler SIGUSR2, the signal of the child's end, would kill us. The parent goes on
     // once the child executes its program.
@@ -319,7 +319,7 @@ fn executing() {
     eq!(
         status,
         Ok(WaitStatus::exited(0)),
-        "a program's end is told by SIGCHLD, whatever clone said"
+        "SIGCHLD reports a program's end, whatever clone said"
     );
 }
 

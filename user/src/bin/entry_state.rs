@@ -84,7 +84,7 @@ fn auxiliary_vector() {
     let hwcap = getauxval(at::HWCAP).unwrap_or(0);
     ok!(
         hwcap & 1 == 1 && hwcap & !features == 0,
-        "AT_HWCAP is of this processor"
+        "AT_HWCAP is this processor's"
     );
     eq!(getauxval(at::CLKTCK), Some(100), "AT_CLKTCK");
     eq!(getauxval(at::SECURE), Some(0), "AT_SECURE");

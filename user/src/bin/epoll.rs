@@ -49,7 +49,7 @@ fn wait(list: u32, ms: u32) -> Result<Option<(u32, u32)>, Errno> {
     let count = syscall(EPOLL_WAIT, [list, event.as_mut_ptr() as u32, 1, ms])?;
     assert!(
         count == 0 || event[1] == DATA[0],
-        "the program's own is given back"
+        "the program's own data is given back"
     );
     Ok((count == 1).then(|| (event[0], event[2] - DATA[1])))
 }
@@ -88,12 +88,12 @@ fn errors(list: u32) {
     eq!(
         ctl(list, ADD, 999, IN),
         Err(Errno::EBADF),
-        "a descriptor that is none: EBADF"
+        "not a descriptor: EBADF"
     );
     eq!(
         ctl(reader, ADD, list, IN),
         Err(Errno::EINVAL),
-        "a list that is none: EINVAL"
+        "not an epoll descriptor: EINVAL"
     );
     eq!(
         ctl(list, ADD, list, IN),
@@ -108,12 +108,12 @@ fn errors(list: u32) {
     eq!(
         ctl(list, DEL, reader, IN),
         Err(Errno::ENOENT),
-        "nor can be taken away"
+        "nor can it be removed"
     );
     eq!(
         ctl(list, 9, reader, IN),
         Err(Errno::EINVAL),
-        "an operation that is none: EINVAL"
+        "an unknown operation: EINVAL"
     );
     let file = syscall(OPEN, [c"/".as_ptr() as u32, 0]).expect("open");
     eq!(
@@ -125,16 +125,20 @@ fn errors(list: u32) {
     eq!(
         answer,
         Err(Errno::EFAULT),
-        "an event that is not there: EFAULT"
+        "an event at an unmapped address: EFAULT"
     );
-    eq!(ctl(list, ADD, reader, IN), Ok(0), "once it can be added");
+    eq!(ctl(list, ADD, reader, IN), Ok(0), "it can be added once");
     eq!(
         ctl(list, ADD, reader, IN),
         Err(Errno::EEXIST),
         "not twice: EEXIST"
     );
     let copy = syscall(DUP, [reader]).expect("dup");
-    eq!(ctl(list, ADD, copy, IN), Ok(0), "but by another number");
+    eq!(
+        ctl(list, ADD, copy, IN),
+        Ok(0),
+        "but under another descriptor"
+    );
     let none = syscall(EPOLL_WAIT, [list, 0x1000, 0, 0]);
     eq!(none, Err(Errno::EINVAL), "room for no event: EINVAL");
     let kernel = syscall(EPOLL_WAIT, [list, KERNEL_ADDRESS, 1, 0]);
@@ -152,7 +156,7 @@ fn level(list: u32) {
     eq!(
         wait(list, 0),
         Ok(Some((IN, reader))),
-        "is told as long as it is there"
+        "a byte is reported as long as it is there"
     );
     take(reader);
     eq!(wait(list, 0), Ok(None), "and no longer");
@@ -160,27 +164,27 @@ fn level(list: u32) {
     eq!(
         wait(list, 0),
         Ok(Some((HUP, reader))),
-        "a hang-up is told unasked"
+        "a hang-up is reported unasked"
     );
     close(reader);
     eq!(
         wait(list, 0),
         Ok(None),
-        "a file that is closed is watched no more"
+        "a closed file is no longer watched"
     );
     let [reader, writer] = pipe();
     ctl(list, ADD, writer, IN).expect("epoll_ctl");
-    eq!(wait(list, 0), Ok(None), "room was not asked for");
+    eq!(wait(list, 0), Ok(None), "room to write was not asked for");
     ctl(list, MOD, writer, OUT).expect("epoll_ctl");
     eq!(wait(list, 0), Ok(Some((OUT, writer))), "now it is");
     close(reader);
     eq!(
         wait(list, 0),
         Ok(Some((OUT | ERR, writer))),
-        "an error is told with it"
+        "an error is reported with it"
     );
     ctl(list, DEL, writer, 0).expect("epoll_ctl");
-    eq!(wait(list, 0), Ok(None), "not when it was taken away");
+    eq!(wait(list, 0), Ok(None), "but not after removal");
     close(writer);
 }
 
@@ -188,7 +192,7 @@ fn edge_and_once(list: u32) {
     let [reader, writer] = pipe();
     ctl(list, ADD, reader, IN | EDGE).expect("epoll_ctl");
     put(writer);
-    eq!(wait(list, 0), Ok(Some((IN, reader))), "by edge: told");
+    eq!(wait(list, 0), Ok(Some((IN, reader))), "by edge: reported");
     eq!(wait(list, 0), Ok(None), "and once only");
     take(reader);
     eq!(wait(list, 0), Ok(None), "nothing");
@@ -199,7 +203,11 @@ fn edge_and_once(list: u32) {
         "and again when it comes again"
     );
     ctl(list, MOD, reader, IN | ONESHOT).expect("epoll_ctl");
-    eq!(wait(list, 0), Ok(Some((IN, reader))), "EPOLLONESHOT: told");
+    eq!(
+        wait(list, 0),
+        Ok(Some((IN, reader))),
+        "EPOLLONESHOT: reported"
+    );
     take(reader);
     put(writer);
     eq!(wait(list, 0), Ok(None), "and then no more");
@@ -239,7 +247,7 @@ fn times(list: u32) {
     let [reader, writer] = pipe();
     ctl(list, ADD, reader, IN).expect("epoll_ctl");
     let begun = monotonic_ns();
-    eq!(wait(list, 30), Ok(None), "a time that passes");
+    eq!(wait(list, 30), Ok(None), "a timeout");
     ok!(monotonic_ns() - begun >= 30 * NS_PER_MS, "wholly");
     let other = child(|| {
         sleep_ms(30);
@@ -251,7 +259,7 @@ fn times(list: u32) {
         Ok(Some((IN, reader))),
         "another process ends the wait"
     );
-    eq!(other.wait(), WaitStatus::exited(0), "by what it writes");
+    eq!(other.wait(), WaitStatus::exited(0), "by writing");
     take(reader);
     set_handler(14, nothing).expect("sigaction");
     let alarm = [0u32, 50_000, 0, 50_000];

@@ -138,10 +138,10 @@ fn protection() {
     munmap(area + 2 * PAGE_SIZE, PAGE_SIZE).expect("munmap");
     let answer = protect(area + PAGE_SIZE, 3 * PAGE_SIZE, PROT_READ);
     eq!(answer, Err(Errno::ENOMEM), "mprotect over a hole: ENOMEM");
-    expect_signal("what lies before the hole is changed", SIGSEGV, || {
+    expect_signal("the part before the hole is changed", SIGSEGV, || {
         insn::write(area + PAGE_SIZE, 1)
     });
-    expect_exit("what lies behind it is not", 0, || {
+    expect_exit("the part behind it is not", 0, || {
         insn::write(area + 3 * PAGE_SIZE, 1);
         0
     });
@@ -158,7 +158,11 @@ fn protection() {
     let own = syscall(MMAP2, [0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, fd, 0]).expect("mmap2");
     let answer = protect(own, PAGE_SIZE, PROT_READ | PROT_WRITE);
     insn::write(own, 5);
-    eq!((answer, insn::read(own)), (Ok(0), 5), "a copy of it does");
+    eq!(
+        (answer, insn::read(own)),
+        (Ok(0), 5),
+        "a private copy of it does"
+    );
 }
 
 fn advice() {
@@ -186,7 +190,7 @@ fn advice() {
     let answer = advise(area, 3 * PAGE_SIZE, DONTNEED);
     eq!(answer, Err(Errno::ENOMEM), "madvise over a hole: ENOMEM");
     let both = (insn::read(area), insn::read(area + 2 * PAGE_SIZE));
-    eq!(both, (0, 0), "the rest is heeded on both sides");
+    eq!(both, (0, 0), "the advice applies on both sides of it");
 }
 
 fn signals() {
@@ -201,7 +205,7 @@ fn signals() {
     eq!(
         syscall(TKILL, [NOBODYS_PID, NO_SIGNAL]),
         esrch,
-        "so in tkill"
+        "likewise in tkill"
     );
     eq!(
         syscall(TGKILL, [me, NOBODYS_PID, NO_SIGNAL]),
@@ -222,7 +226,7 @@ fn signals() {
         0
     });
     expect_exit(
-        "kill of all: that nobody may be sent anything is no error",
+        "kill of all: having no permitted receiver is no error",
         0,
         || {
             setuid(NOBODY).expect("setuid");
@@ -267,9 +271,9 @@ fn scheduling() {
         let param = [0u32];
         syscall(SCHED_SETPARAM, [parent, param.as_ptr() as u32]).map(drop)
     });
-    eq!(status, eperm, "so its priority");
+    eq!(status, eperm, "likewise its priority");
     let status = as_nobody(|_| sched_setscheduler(0, SCHED_FIFO, 1));
-    eq!(status, eperm, "one's own to FIFO: EPERM");
+    eq!(status, eperm, "the caller's own policy to FIFO: EPERM");
     let status = as_nobody(|parent| sched_setscheduler(parent, SCHED_FIFO, 100));
     eq!(
         status,
@@ -313,7 +317,7 @@ fn futexes() {
     eq!(
         answer,
         Err(Errno::EAGAIN),
-        "one for a wait with bits is known"
+        "a clock for a wait with bits is accepted"
     );
     let answer = futex(0, requeue, [u32::MAX, 0, word, 0]);
     eq!(
@@ -322,7 +326,7 @@ fn futexes() {
         "a negative number comes before a bad address"
     );
     let answer = futex(0x2000_0000, wake | PRIVATE, [1, 0, 0, 0]);
-    eq!(answer, Ok(0), "a private wake-up looks at no memory");
+    eq!(answer, Ok(0), "a private wake-up does not read memory");
 }
 
 fn programs() {
@@ -414,13 +418,13 @@ fn paths() {
     eq!(
         syscall(OPEN, [path("/", b'x', 255), 0]),
         Err(Errno::ENOENT),
-        "255 are a name"
+        "a name of 255 bytes is valid"
     );
     let open = |path: u32| syscall(OPEN, [path, 0]);
     eq!(
         open(path("/no/such/", b'x', 256)),
         Err(Errno::ENOENT),
-        "what comes before it is looked for first"
+        "the path before it is looked up first"
     );
     let mut file = [0u8; 300];
     let argv0 = start::arg(0).expect("argv[0]").bytes().chain(*b"/");
@@ -437,14 +441,14 @@ fn paths() {
     eq!(
         open(path("/proc/", b'x', 256)),
         Err(Errno::ENOENT),
-        "/proc has no longest name"
+        "/proc has no limit on names"
     );
     let long = path("/", b'/', 4095);
     eq!(open(long), too_long, "a path of 4096 bytes: ENAMETOOLONG");
     eq!(
         syscall(SYMLINK, [long, name]),
         too_long,
-        "so the target of a link"
+        "likewise the target of a link"
     );
     let empty = c"".as_ptr() as u32;
     eq!(
@@ -453,7 +457,7 @@ fn paths() {
         "an empty one: ENOENT before EEXIST"
     );
     let answer = open(path("/", b'/', 4094));
-    ok!(answer.is_ok(), "4095 are a path");
+    ok!(answer.is_ok(), "a path of 4095 bytes is valid");
 }
 
 fn main() -> i32 {

@@ -266,10 +266,10 @@ fn becomes_the_process() {
     );
     ok!(
         found.used_ms >= USED_MS,
-        "what the old leader used is its process's"
+        "the old leader's CPU time counts for its process"
     );
     let gone = |tid: u32| kill(tid, 0) == Err(Errno::ESRCH);
-    ok!(gone(thread), "the thread's own number is nobody's: ESRCH");
+    ok!(gone(thread), "the thread's own number is free: ESRCH");
     ok!(
         gone(words.hear(SLEEPER)),
         "nor is there another thread: ESRCH"
@@ -277,21 +277,21 @@ fn becomes_the_process() {
     eq!(
         stat_field(process.pid, 20),
         Some(1),
-        "there is one thread, /proc says too"
+        "/proc also shows one thread"
     );
     ok!(
         found.blocked == 1 << (SIGUSR1 - 1),
-        "what the thread had blocked is blocked"
+        "signals that the thread had blocked stay blocked"
     );
     eq!(found.policy, SCHED_FIFO, "its policy stays");
-    eq!(TOLD.load(SeqCst), 0, "nobody has ended, says SIGCHLD");
+    eq!(TOLD.load(SeqCst), 0, "no SIGCHLD has reported an end");
     kill(process.pid, SIGKILL).expect("kill");
     eq!(
         wait_through_signals(process),
         Ok(WaitStatus::signaled(SIGKILL)),
         "its end is the process's"
     );
-    eq!(TOLD.load(SeqCst), 1, "and is told once");
+    eq!(TOLD.load(SeqCst), 1, "and is reported once");
     for fd in ends {
         syscall(SYS_CLOSE, [fd]).expect("close");
     }
@@ -378,7 +378,7 @@ fn ends_of_others() {
     eq!(
         process.wait(),
         WaitStatus::exited(2),
-        "one that cannot be executed ends nobody: ENOENT"
+        "a program that cannot be executed ends no thread: ENOENT"
     );
     let all = |bodies: &[Body], good: fn(WaitStatus) -> bool| {
         (0..20).all(|_| good(process_of(bodies, || (), Some(Words(shared_page())))))
@@ -386,7 +386,7 @@ fn ends_of_others() {
     ok!(
         all(&[execute_end as Body; 3], |end| end
             == WaitStatus::exited(33)),
-        "of several that execute at once one does"
+        "of several threads that execute at once one succeeds"
     );
     ok!(
         all(&[execute_end, end_all, execute_end], |end| {
@@ -410,7 +410,7 @@ fn timers() {
     eq!(
         process_of(&[execute_await_alarm], ignore, None),
         WaitStatus::exited(0),
-        "for its new leader: what that has blocked waits, though ignored"
+        "for its new leader: a blocked signal waits, though ignored"
     );
 }
 

@@ -139,7 +139,7 @@ fn main() -> i32 {
     eq!(
         nobody,
         Err(rt::Errno::ECHILD),
-        "and all the dead have been waited for"
+        "and all dead children have been reaped"
     );
     ktap::finish()
 }

@@ -116,12 +116,12 @@ fn answers() {
     eq!(
         futex(word, WAIT_BITSET, [0, 0, 0, 0]),
         Err(Errno::EINVAL),
-        "to wait without a bit: EINVAL"
+        "a wait without bits: EINVAL"
     );
     eq!(
         futex(word, WAKE_BITSET, [1, 0, 0, 0]),
         Err(Errno::EINVAL),
-        "to wake without a bit: EINVAL"
+        "a wake-up without bits: EINVAL"
     );
     eq!(
         futex(word, LOCK_PI, [0; 4]),
@@ -135,7 +135,7 @@ fn answers() {
         Err(Errno::ENOSYS),
         "an unknown operation: ENOSYS"
     );
-    eq!(wake(0, WAKE, 1), Ok(0), "nobody sleeps: 0");
+    eq!(wake(0, WAKE, 1), Ok(0), "no sleeper: 0");
     let time = |seconds: i32, nanoseconds: u32| {
         let time = [seconds as u32, nanoseconds];
         futex(word, WAIT, [0, time.as_ptr() as u32, 0, 0])
@@ -143,7 +143,7 @@ fn answers() {
     eq!(
         time(0, 1_000_000),
         Err(Errno::ETIMEDOUT),
-        "a time that passes: ETIMEDOUT"
+        "a timeout: ETIMEDOUT"
     );
     eq!(
         time(0, 1_000_000_000),
@@ -168,7 +168,7 @@ fn sleepers() {
     // Repeat, because they may not sleep yet.
     comes_true(|| wake(0, WAKE, 0) != Ok(0));
     comes_true(|| WOKEN.load(SeqCst) != 1);
-    eq!(WOKEN.load(SeqCst), 2, "who wakes none wakes one");
+    eq!(WOKEN.load(SeqCst), 2, "a count of 0 wakes one");
     ok!(wake_all(0, WAKE, 1), "then the last");
     ok!(three.into_iter().all(Thread::join), "each goes on");
 
@@ -179,7 +179,7 @@ fn sleepers() {
         got = bit(0b10).unwrap_or(9);
         sleep_ms(1);
     }
-    eq!(got, 1, "a bit wakes whose it is");
+    eq!(got, 1, "a bit wakes the sleeper that waits for it");
     ok!(high.join(), "him");
     while bit(0b101) != Ok(1) {
         sleep_ms(1);
@@ -192,13 +192,13 @@ fn sleepers() {
         eq!(
             futex(address(2), REQUEUE, [wakes, moves, address(3), 0]),
             Err(Errno::EINVAL),
-            "a requeue that {what} less than none: EINVAL"
+            "a requeue that {what} a negative number: EINVAL"
         );
     }
     eq!(
         requeue(CMP_REQUEUE, 5),
         Err(Errno::EAGAIN),
-        "a requeue of another value: EAGAIN"
+        "a requeue with another value: EAGAIN"
     );
     for (op, what) in [(CMP_REQUEUE, "shared"), (CMP_REQUEUE | PRIVATE, "private")] {
         let page = mmap_anonymous(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
@@ -210,7 +210,7 @@ fn sleepers() {
         eq!(
             futex(8, op, [1, 9, address(3), 0]),
             Err(Errno::EFAULT),
-            "there is none: EFAULT, {what}"
+            "without a page: EFAULT, {what}"
         );
     }
     sleep_ms(20);
@@ -220,7 +220,11 @@ fn sleepers() {
         sleep_ms(1);
     }
     eq!(moved, 3, "all three are woken or moved");
-    eq!(wake(2, WAKE, 9), Ok(0), "nobody is left where they were");
+    eq!(
+        wake(2, WAKE, 9),
+        Ok(0),
+        "no sleeper is left on the old word"
+    );
     while WOKEN.load(SeqCst) < 8 {
         let _woken = wake(3, WAKE, 1);
         sleep_ms(1);
@@ -298,13 +302,9 @@ fn stopped_wait() {
     eq!(
         (stop, waiter.wait()),
         (Ok(stopped(SIGSTOP)), WaitStatus::exited(0)),
-        "a stopped wait looks at its word again"
+        "a stopped wait reads its word again"
     );
-    eq!(
-        ends.load(SeqCst),
-        1,
-        "and what was left of its time is forgotten"
-    );
+    eq!(ends.load(SeqCst), 1, "and its time left is forgotten");
 }
 
 fn memory() {
@@ -322,7 +322,7 @@ fn memory() {
     WORDS[3].store(1, SeqCst);
     ok!(
         wake_all(0, WAKE, 1),
-        "who sleeps in private memory is found though its page was copied"
+        "a sleeper in private memory is found though its page was copied"
     );
     ok!(thread.join(), "and woken");
     syscall(37, [keeper.pid, 9]).expect("kill");
@@ -360,7 +360,7 @@ fn read_only() {
                 futex(word, WAKE, [1, 0, 0, 0])
             ),
             (efault, efault),
-            "memory of one's own that cannot be written, {name}: EFAULT"
+            "private memory that cannot be written, {name}: EFAULT"
         );
     }
     let word = WORDS[0].as_ptr() as u32;
@@ -373,7 +373,7 @@ fn read_only() {
     eq!(
         private,
         [Err(Errno::EAGAIN), Ok(0)],
-        "said to be private, it is not looked at"
+        "marked private, it is not checked"
     );
     let shared = zeroes(MAP_SHARED);
     eq!(
@@ -382,7 +382,7 @@ fn read_only() {
             futex(shared, WAKE, [1, 0, 0, 0])
         ),
         (Err(Errno::EAGAIN), Ok(0)),
-        "what others share may be read-only"
+        "shared memory may be read-only"
     );
     let path = start::arg_cstr(0).expect("argv[0]").as_ptr() as u32;
     let fd = syscall(OPEN, [path, 0]).expect("open");
@@ -407,7 +407,7 @@ fn read_only() {
     eq!(
         futex(copy, WAKE, [1, 0, 0, 0]),
         Ok(0),
-        "a copy that can be written is one's own"
+        "a writable copy is private"
     );
     insn::write(copy, 5);
     protect(copy);

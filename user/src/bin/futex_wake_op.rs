@@ -108,13 +108,13 @@ fn operations() {
     eq!(
         (answer, SECOND.load(SeqCst)),
         (Err(Errno::ENOSYS), 12),
-        "an operation that is none: ENOSYS"
+        "an unknown operation: ENOSYS"
     );
     let answer = wake_op(encode(ADD, 1, 6, 0));
     eq!(
         (answer, SECOND.load(SeqCst)),
         (Err(Errno::ENOSYS), 13),
-        "a comparison that is none: ENOSYS, after the operation"
+        "an unknown comparison: ENOSYS, after the operation"
     );
 }
 
@@ -164,7 +164,7 @@ fn sleepers() {
         eq!(
             answer,
             Ok(1),
-            "one word for both: nobody is woken twice, {name}"
+            "one word for both: no sleeper is woken twice, {name}"
         );
         wake_all();
         for thread in first.into_iter().chain(second) {

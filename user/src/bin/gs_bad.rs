@@ -69,7 +69,7 @@ fn main() -> i32 {
     );
     ok!(
         out.held(0),
-        "the other task's descriptor in the same entry does not serve"
+        "the other task's descriptor in the same entry is not used"
     );
     ok!(out.held(1), "the other task keeps its own");
 

@@ -69,7 +69,7 @@ fn answers() {
     eq!(alarm(100), 0, "one is set");
     ok!(
         (60..=100).contains(&alarm(50)),
-        "another instead: what was left of the first"
+        "another instead: the time left of the first"
     );
     ok!(
         get(REAL).is_ok_and(|(interval, value)| interval == 0 && value > 20_000_000),
@@ -94,9 +94,9 @@ fn answers() {
     );
     ok!(
         old[0] == 3 && old[1] == 0 && old[2] >= 3500 && old[2] <= 3600,
-        "and the old one told"
+        "and the old value returned"
     );
-    eq!(get(VIRTUAL), Ok((0, 0)), "no timer of its own time runs");
+    eq!(get(VIRTUAL), Ok((0, 0)), "no timer of CPU time runs");
     eq!(get(3), Err(Errno::EINVAL), "there is no fourth: EINVAL");
     eq!(set(3, 0, 0), Err(Errno::EINVAL), "to be set: EINVAL");
     for (it, what) in [

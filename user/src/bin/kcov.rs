@@ -186,7 +186,7 @@ fn main() -> i32 {
     eq!(
         in_turns,
         alone,
-        "a switch, and who runs meanwhile, add nothing"
+        "a switch, and the task that runs meanwhile, add nothing"
     );
     page[0].store(1, SeqCst);
     assert!(busy.wait() == WaitStatus::exited(0));

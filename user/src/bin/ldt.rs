@@ -308,18 +308,22 @@ fn flush() {
 }
 
 fn threads() {
-    expect_exit("what one thread writes the others have at once", 0, || {
-        point(0, 0).expect("modify_ldt");
-        let _loads = spawn(load_over_and_over, 0, None).expect("clone");
-        let mut wrong = 0;
-        for round in 0..50 {
-            let word = round % 3;
-            point(0, word).expect("modify_ldt");
-            wait_for_turns();
-            wrong += i32::from(SEEN.load(SeqCst) != 100 + word as u32);
-        }
-        exit_group(wrong)
-    });
+    expect_exit(
+        "an entry that one thread writes reaches the others at once",
+        0,
+        || {
+            point(0, 0).expect("modify_ldt");
+            let _loads = spawn(load_over_and_over, 0, None).expect("clone");
+            let mut wrong = 0;
+            for round in 0..50 {
+                let word = round % 3;
+                point(0, word).expect("modify_ldt");
+                wait_for_turns();
+                wrong += i32::from(SEEN.load(SeqCst) != 100 + word as u32);
+            }
+            exit_group(wrong)
+        },
+    );
     expect_exit("nor is one that slept left with the old", 0, || {
         point(0, 0).expect("modify_ldt");
         let _loads = spawn(load_and_sleep, 0, None).expect("clone");

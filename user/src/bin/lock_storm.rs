@@ -1,9 +1,9 @@
-//! Everything that wants the locks of a task, a process or a CPU, at once: credentials, signals,
-//! timers, robust lists, futexes, children, `/proc`, affinities, perf events.
+//! Every kind of call that takes the locks of a task, a process or a CPU, at once: credentials,
+//! signals, timers, robust lists, futexes, children, `/proc`, affinities, perf events.
 //!
-//! Processes with two threads each draw calls at random and aim them at one another, while timers
-//! of theirs send signals in interrupts. What a call answers does not matter: that all of them come
-//! to an end does, and that the machine goes on. `lock_storm SEED` draws others.
+//! Processes with two threads each choose calls at random and aim them at one another, while their
+//! timers send signals in interrupts. The answer of a call does not matter; every call must return,
+//! and the machine must go on. `lock_storm SEED` chooses other calls.
 //!
 //! Red without: credentials that an interrupt may find free; one order of locks for all.
 #![no_std]
@@ -31,13 +31,13 @@ use rt::{
 
 /// Processes; the odd ones give up their rights.
 const PROCESSES: u32 = 6;
-/// How long they go on.
+/// Milliseconds that the storm lasts.
 const STORM_MS: u64 = 1500;
 const SIGALRM: u32 = 14;
 const SIGVTALRM: u32 = 26;
 const SIGPROF: u32 = 27;
 
-/// A call that the i386 table has under that number.
+/// System calls by their i386 numbers.
 mod nr {
     pub const READ: u32 = 3;
     pub const OPEN: u32 = 5;
@@ -74,7 +74,7 @@ mod nr {
     pub const MEMBARRIER: u32 = 375;
 }
 
-/// What all of them see: the end, their numbers, and words to sleep on.
+/// The words that all processes share: the end, their numbers, and words to sleep on.
 #[derive(Clone, Copy)]
 struct Field {
     page: SharedPage,
@@ -85,7 +85,7 @@ impl Field {
         self.page[0].load(SeqCst) != 0
     }
 
-    /// Number of the `nth` process, 0 before it runs.
+    /// Returns the number of the `nth` process, 0 before it runs.
     fn pid(&self, nth: u32) -> &AtomicU32 {
         &self.page[(1 + nth % PROCESSES) as usize]
     }
@@ -95,7 +95,7 @@ impl Field {
     }
 }
 
-/// Numbers drawn from a seed (xorshift).
+/// Random numbers from a seed (xorshift).
 struct Draw(u32);
 
 impl Draw {
@@ -117,12 +117,12 @@ impl Draw {
 
 extern "C" fn nothing(_: u32, _: Sigcontext) {}
 
-/// For calls of which only the end counts.
+/// Makes a call of which only the return matters.
 fn go<const N: usize>(number: u32, arguments: [u32; N]) -> Option<u32> {
     syscall(number, arguments).ok()
 }
 
-/// One timer of this task that sends a signal every millisecond or so.
+/// Sets a timer of this task that sends a signal about every millisecond.
 fn set_timers(draw: &mut Draw, timer: Option<u32>) {
     let us = 300 + draw.below(2000);
     let every = [0, us, 0, us];
@@ -191,9 +191,9 @@ fn set_affinity(draw: &mut Draw, pid: u32) {
 
 fn touch_memory() {
     if let Ok(at) = mmap_anonymous(4 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE) {
-        // SAFETY: mapped just now, for us alone.
+        // SAFETY: mapped just above, for us alone.
         unsafe { (at as *mut u32).write_volatile(1) };
-        // Nothing depends on it.
+        // A failure would not matter.
         let _ = munmap(at, 4 * PAGE_SIZE);
     }
 }
@@ -209,7 +209,7 @@ fn futex(field: &Field, draw: &mut Draw) {
     };
 }
 
-/// A child, with what it shares of us; it ends at once, or is ended.
+/// Makes a child that ends at once, or is killed.
 fn bear(draw: &mut Draw) {
     let ends_itself = draw.below(2) == 0;
     let born = child(|| {
@@ -226,7 +226,7 @@ fn bear(draw: &mut Draw) {
     wait_for(born);
 }
 
-/// Until it is gone; a signal may interrupt the wait.
+/// Waits until the child is gone; a signal may interrupt a wait.
 fn wait_for(child: Child) {
     let mut status = 0u32;
     while syscall(nr::WAIT4, [child.pid, &raw mut status as u32, 0, 0]) == Err(Errno::EINTR) {}
@@ -263,9 +263,9 @@ fn credentials(draw: &mut Draw) {
     };
 }
 
-/// One thing that wants locks.
+/// Does one thing that takes locks.
 fn act(field: &Field, draw: &mut Draw, timer: Option<u32>) {
-    // Its own thread, until the other runs.
+    // Its own thread, until the other process runs.
     let pid = match field.pid(draw.next()).load(SeqCst) {
         0 => gettid(),
         pid => pid,
@@ -315,7 +315,7 @@ fn act(field: &Field, draw: &mut Draw, timer: Option<u32>) {
     }
 }
 
-/// The share of one thread.
+/// Runs one thread's part of the storm.
 fn storm(field: Field, seed: u32) {
     let mut draw = Draw(seed | 1);
     let mut timer = create_timer(&mut draw);

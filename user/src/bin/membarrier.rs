@@ -83,7 +83,7 @@ fn registration() {
     eq!(
         membarrier(GLOBAL_EXPEDITED, 0),
         DONE,
-        "nor does global expedited, of its caller"
+        "nor does global expedited, from its caller"
     );
     eq!(
         membarrier(REGISTER_GLOBAL_EXPEDITED, 0),

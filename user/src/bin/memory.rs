@@ -48,7 +48,7 @@ fn data_segment() {
     ok!(all_words(end, 3 * PAGE_SIZE, 0x5a5a), "and can be written");
     eq!(brk(end), end, "brk shrinks again");
     let first_page_above = end.next_multiple_of(PAGE_SIZE) + PAGE_SIZE;
-    expect_signal("what was given back is gone: SIGSEGV", SIGSEGV, || {
+    expect_signal("the pages given back are gone: SIGSEGV", SIGSEGV, || {
         insn::read(first_page_above)
     });
     eq!(brk(end + PAGE_SIZE), end + PAGE_SIZE, "brk grows once more");

@@ -84,7 +84,7 @@ fn by_the_end_of_a_member(page: SharedPage) {
     eq!(
         (leader.wait(), told(&page[1])),
         (GOOD, 2),
-        "so does who is left in its group when the one with a parent outside ends"
+        "so does the job left behind when the member with a parent outside ends"
     );
 }
 
@@ -136,7 +136,11 @@ fn who_is_not_told(page: SharedPage) {
     send(connected, SIGKILL);
     connected.wait();
     let nobody: Result<WaitStatus, Errno> = hears(member, WUNTRACED);
-    eq!(nobody, Err(Errno::ECHILD), "orphans are others' children");
+    eq!(
+        nobody,
+        Err(Errno::ECHILD),
+        "orphans are children of another process"
+    );
 }
 
 /// Runs all cases below a parent that is not init, in another group of the same session.

@@ -91,7 +91,7 @@ fn of_another_task() {
     let told = u64::from(page[2].load(SeqCst));
     ok!(
         told >= 20 && counted >= told,
-        "another task's switches: at least as many as it says"
+        "another task's switches: at least as many as it reports"
     );
     sleep_ms(8);
     eq!(event.read(), counted, "its end ends the counting");
@@ -301,7 +301,7 @@ fn after_exec() -> i32 {
 }
 
 fn exec() {
-    expect_exit("exec enables what waits for it", 0, || {
+    expect_exit("exec enables an event that waits for it", 0, || {
         let event = Event::of_me(PAGE_FAULTS, DISABLED | ENABLE_ON_EXEC);
         let fresh = mmap_anonymous(PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
         touch(fresh.expect("a fresh page"), 1);

@@ -38,11 +38,11 @@ fn refusals() {
     let mut call = || gates::syscall(336, [later.as_mut_ptr() as u32, 0, NONE, NONE, 0]);
     ok!(
         call().map(|fd| drop(Event(fd))).is_ok(),
-        "a later version, without what is later"
+        "a later version, its new fields 0"
     );
     later[31] = 1;
     let answer = gates::syscall(336, [later.as_mut_ptr() as u32, 0, NONE, NONE, 0]);
-    eq!(answer, Err(Errno::E2BIG), "with it: E2BIG");
+    eq!(answer, Err(Errno::E2BIG), "its new fields set: E2BIG");
     ok!(
         open(dummy().with(0, 1)).map(|fd| drop(Event(fd))).is_ok(),
         "size 0 is the first version's"
@@ -77,12 +77,12 @@ fn refusals() {
     eq!(
         dummy().open(0, 4000, NONE, 0),
         Err(Errno::EINVAL),
-        "a CPU that cannot be: EINVAL"
+        "an impossible CPU: EINVAL"
     );
     eq!(
         dummy().open(0x7ff0, NONE, NONE, 0),
         Err(Errno::ESRCH),
-        "nobody's number: ESRCH"
+        "an unused number: ESRCH"
     );
     eq!(
         dummy().open(0, NONE, 99, 0),
@@ -147,7 +147,7 @@ fn flags() {
     eq!(
         open(Attr::software(DUMMY, INHERIT), event.0, FD_NO_GROUP),
         Ok(()),
-        "nor need it be inherited as the other"
+        "nor need it be inherited like the other"
     );
     eq!(
         open(dummy(), NONE, FD_OUTPUT),
@@ -157,7 +157,7 @@ fn flags() {
     eq!(
         open(dummy(), 1, FD_OUTPUT),
         ebadf,
-        "to what is no event: EBADF"
+        "to a file that is no event: EBADF"
     );
     eq!(
         open(dummy(), event.0, FD_OUTPUT),
@@ -183,17 +183,17 @@ fn flags() {
     eq!(
         cgroup(99, 4000),
         Err(Errno::EINVAL),
-        "on a CPU that cannot be: EINVAL"
+        "on an impossible CPU: EINVAL"
     );
     eq!(
         cgroup(99, 0),
         Err(Errno::EBADF),
-        "of what is not open: EBADF"
+        "of a closed descriptor: EBADF"
     );
     eq!(
         cgroup(event.0, 0),
         Err(Errno::EBADF),
-        "of what is no group of control: EBADF"
+        "of a file that is no cgroup: EBADF"
     );
 }
 
@@ -203,7 +203,11 @@ fn ioctls() {
     gates::syscall(42, [ends.as_mut_ptr() as u32]).expect("pipe");
     let (ebadf, einval) = (Err(Errno::EBADF), Err(Errno::EINVAL));
     let output = |fd: u32| event.ioctl(IOC_SET_OUTPUT, fd);
-    eq!(output(99), ebadf, "SET_OUTPUT to what is not open: EBADF");
+    eq!(
+        output(99),
+        ebadf,
+        "SET_OUTPUT to a closed descriptor: EBADF"
+    );
     eq!(output(ends[0]), ebadf, "to a pipe: EBADF");
     eq!(output(event.0), einval, "to itself: EINVAL");
     eq!(
@@ -225,11 +229,11 @@ fn ioctls() {
     eq!(
         filter(c"pid == 1".as_ptr() as u32),
         einval,
-        "a filter of no trace point: EINVAL"
+        "a filter without a trace point: EINVAL"
     );
     let bpf = |fd: u32| event.ioctl(IOC_SET_BPF, fd);
-    eq!(bpf(99), ebadf, "SET_BPF of what is not open: EBADF");
-    eq!(bpf(ends[0]), einval, "of what is no program: EINVAL");
+    eq!(bpf(99), ebadf, "SET_BPF of a closed descriptor: EBADF");
+    eq!(bpf(ends[0]), einval, "of a file that is no program: EINVAL");
     eq!(
         event.ioctl(IOC_PAUSE_OUTPUT, 1),
         einval,
@@ -239,7 +243,7 @@ fn ioctls() {
     eq!(
         event.ioctl(IOC_QUERY_BPF, query.as_ptr() as u32),
         einval,
-        "QUERY_BPF of no trace point: EINVAL"
+        "QUERY_BPF without a trace point: EINVAL"
     );
     expect_exit("without privilege: EPERM", 0, || {
         setuid(NOBODY).expect("setuid");
@@ -255,7 +259,7 @@ fn ioctls() {
     eq!(
         modify(&dummy().format(1 << 20)),
         einval,
-        "to what cannot be: EINVAL"
+        "to invalid attributes: EINVAL"
     );
     eq!(
         modify(&dummy().with(0, 112 << 32 | 2)),
@@ -265,7 +269,7 @@ fn ioctls() {
     eq!(
         modify(&dummy()),
         Err(Errno::EOPNOTSUPP),
-        "of what is no breakpoint: EOPNOTSUPP"
+        "of an event that is no breakpoint: EOPNOTSUPP"
     );
     let period = 1u64;
     eq!(

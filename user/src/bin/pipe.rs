@@ -102,7 +102,11 @@ fn poll(fd: u32, events: u32) -> u32 {
     let mut entry = [fd, events];
     let ready = syscall(POLL, [entry.as_mut_ptr() as u32, 1, 0]).expect("poll");
     let revents = entry[1] >> 16;
-    assert_eq!(ready, u32::from(revents != 0), "poll counts what it tells");
+    assert_eq!(
+        ready,
+        u32::from(revents != 0),
+        "poll counts what it reports"
+    );
     revents
 }
 
@@ -130,7 +134,7 @@ fn capacity() {
     eq!(
         ends.write(BUFFER),
         Ok(PIPE),
-        "of more than fits, what fits goes in"
+        "of more than fits a part goes in"
     );
     eq!(ends.write(1), Err(Errno::EAGAIN), "then nothing: EAGAIN");
     eq!(ends.read(BUFFER), Ok(PIPE), "a read gets it all");
@@ -142,7 +146,7 @@ fn capacity() {
     eq!(
         ends.write(60000),
         Ok(60000),
-        "60000 bytes go in with nobody reading"
+        "60000 bytes go in without a reader"
     );
     ends.close();
 }
@@ -229,7 +233,7 @@ fn polled() {
         POLLIN | POLLHUP,
         "no writer, and bytes: both"
     );
-    eq!(poll(ends.reader, 0), POLLHUP, "POLLHUP is told unasked");
+    eq!(poll(ends.reader, 0), POLLHUP, "POLLHUP is reported unasked");
     while ends.read(BUFFER) != Ok(0) {}
     eq!(
         poll(ends.reader, both),
@@ -250,7 +254,7 @@ fn polled() {
         POLLOUT | POLLERR,
         "no reader, and room: both"
     );
-    eq!(poll(ends.writer, 0), POLLERR, "POLLERR is told unasked");
+    eq!(poll(ends.writer, 0), POLLERR, "POLLERR is reported unasked");
     ends.close();
 
     let ends = Ends::new(O_NONBLOCK);

@@ -104,7 +104,7 @@ fn telling() {
     let overruns = syscall(SYS_TIMER_GETOVERRUN, [id]);
     ok!(
         overruns.is_ok_and(|n| n >= told[2]) || wait_ms(SIGNAL, 0).is_ok(),
-        "timer_getoverrun tells them too"
+        "timer_getoverrun reports them too"
     );
     let now = [1u32, 0, 0, 0].as_ptr() as u32;
     eq!(
@@ -152,12 +152,12 @@ fn others() {
     let id = create(SIGEV_THREAD_ID, 43, TID.load(SeqCst)).expect("timer_create");
     set(id, 0, 0, 10).expect("timer_settime");
     ok!(thread.join(), "a timer of a thread:");
-    eq!(TOLD.load(SeqCst), 43, "tells that thread");
+    eq!(TOLD.load(SeqCst), 43, "signals that thread");
     let silent = create(SIGEV_NONE, 0, 0).expect("timer_create");
     set(silent, 0, 0, 60_000).expect("timer_settime");
     ok!(
         get(silent).is_ok_and(|now| (30..=60).contains(&now[2])),
-        "one that tells nobody can be asked"
+        "one without a signal can be read"
     );
     let mut id = 9;
     let at = [CLOCK_MONOTONIC, 0, &raw mut id as u32];
@@ -286,12 +286,12 @@ fn errors() {
         (
             [0, how.as_ptr() as u32, at],
             Errno::EINVAL,
-            "another way to tell",
+            "another way to notify",
         ),
         (
             [0, tid.as_ptr() as u32, at],
             Errno::EINVAL,
-            "another's thread",
+            "a thread of another process",
         ),
         ([0, KERNEL_ADDRESS, at], Errno::EFAULT, "no event"),
         (
@@ -311,7 +311,7 @@ fn errors() {
     eq!(
         syscall(SYS_TIMER_SETTIME, [id, 0, time.as_ptr() as u32, 0]),
         Err(Errno::EINVAL),
-        "a time that is none: EINVAL"
+        "an invalid time: EINVAL"
     );
     eq!(
         syscall(SYS_TIMER_SETTIME, [id, 0, 0, 0]),

@@ -65,11 +65,11 @@ fn names() {
         Some(Errno::EINVAL),
         "a file is no link"
     );
-    expect_exit("who executes exe runs the program again", 0, || {
+    expect_exit("executing exe runs the program again", 0, || {
         execve(c"/proc/self/exe", &[c"again", c"after-exec"]);
         1
     });
-    expect_exit("what another user runs is not told", 0, || {
+    expect_exit("another user's program is not told", 0, || {
         setuid(NOBODY).expect("setuid");
         i32::from(link(format_args!("/proc/{me}/exe")).err() != Some(Errno::EACCES))
     });
@@ -103,7 +103,7 @@ fn names() {
     eq!(
         syscall(SYS_WRITE, [stat, b"x".as_ptr() as u32, 1]),
         Err(Errno::EIO),
-        "what cannot be written is EIO"
+        "memory that cannot be written: EIO"
     );
     close(stat);
 }
@@ -164,7 +164,7 @@ fn truth() {
     eq!(
         field(status, "State"),
         Some("R (running)"),
-        "State of who runs"
+        "State of a running task"
     );
     eq!(
         field(status, "Pid").and_then(|pid| pid.parse().ok()),
@@ -201,7 +201,7 @@ fn truth() {
         "cmdline begins with the program's name"
     );
     let wchan = read(&mut buffer, format_args!("/proc/self/wchan")).expect("wchan");
-    eq!(wchan, "0", "who runs waits nowhere");
+    eq!(wchan, "0", "a running task waits nowhere");
     let ticks = |buffer: &mut [u8; 4096]| -> u32 {
         let stat = read(buffer, format_args!("/proc/self/stat")).unwrap_or("");
         stat_field(stat, 14)
@@ -255,14 +255,14 @@ fn of_others() {
         }
         sched_yield();
     }
-    ok!(true, "who is not waited for is a zombie");
+    ok!(true, "a child that is not waited for is a zombie");
     let cmdline = read(&mut buffer, format_args!("/proc/{pid}/cmdline"));
     eq!(cmdline, Ok(""), "and has no memory");
     reader.wait();
     eq!(
         read_fd(held, &mut buffer),
         Err(Errno::ESRCH),
-        "an open file of who is gone: ESRCH"
+        "an open file of a process that is gone: ESRCH"
     );
     eq!(
         (
@@ -363,7 +363,7 @@ fn positions() {
     eq!(
         syscall(SYS_LSEEK, [fresh, 0, 2]),
         Err(Errno::EINVAL),
-        "nobody knows where the end is: EINVAL"
+        "the end has no position: EINVAL"
     );
     close(fresh);
     let status = open(&text(format_args!("/proc/self/status")), 2).map_err(|_| Errno::EINVAL);
@@ -371,7 +371,7 @@ fn positions() {
     eq!(
         written,
         Err(Errno::EINVAL),
-        "a process's files are not written: EINVAL"
+        "a process's files cannot be written: EINVAL"
     );
     // A later piece comes from the same text, even if the name has changed meanwhile.
     let fd = open(&text(format_args!("/proc/self/comm")), 0).expect("comm");

@@ -44,14 +44,14 @@ fn memory() {
     let before = names.map(kb);
     let address = mmap_anonymous(8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
     let mapped = names.map(kb);
-    eq!(mapped[0], before[0] + 8192, "VmSize counts what is mapped");
+    eq!(mapped[0], before[0] + 8192, "VmSize counts all mappings");
     eq!(
         mapped[1],
         before[1] + 8192,
-        "VmData what is private and may be written"
+        "VmData counts private, writable memory"
     );
     touch(address, 8 * MIB, true);
-    ok!(kb("VmPTE") >= before[2] + 8, "VmPTE the page tables");
+    ok!(kb("VmPTE") >= before[2] + 8, "VmPTE counts the page tables");
     munmap(address, 8 * MIB).expect("munmap");
     let (size, peak) = (kb("VmSize"), kb("VmPeak"));
     eq!(size, before[0], "unmapped it is gone");

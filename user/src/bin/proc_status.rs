@@ -240,12 +240,16 @@ fn rights() {
         permitted.is_some_and(|all| all & 0x3f == 0x3f) && effective == permitted,
         "root has capabilities"
     );
-    expect_exit("who only acts as another keeps them back", 0, || {
-        syscall(SYS_SETRESUID32, [KEEP, NOBODY, KEEP]).expect("setresuid");
-        i32::from((bits("CapPrm"), bits("CapEff")) != (permitted, Some(0)))
-    });
+    expect_exit(
+        "a process that only acts as another user keeps them back",
+        0,
+        || {
+            syscall(SYS_SETRESUID32, [KEEP, NOBODY, KEEP]).expect("setresuid");
+            i32::from((bits("CapPrm"), bits("CapEff")) != (permitted, Some(0)))
+        },
+    );
     let bound = bits("CapBnd");
-    expect_exit("who is another has none", 0, || {
+    expect_exit("a process that is another user's has none", 0, || {
         setuid(NOBODY).expect("setuid");
         let caps = (bits("CapPrm"), bits("CapEff"), bits("CapBnd"));
         i32::from(caps != (Some(0), Some(0), bound))
@@ -259,7 +263,7 @@ fn rights() {
     eq!(
         child.wait(),
         rt::WaitStatus::exited(0),
-        "addresses of another user's are not told"
+        "the addresses of another user's process are not told"
     );
 }
 
@@ -297,7 +301,7 @@ fn layout() {
     eq!(
         (at(29), at(30)),
         (0, 0),
-        "esp and eip of who lives are not told"
+        "esp and eip of a live process are not told"
     );
     let (bytes, pages) = (stat(23).unwrap_or(0), at(24));
     eq!(bytes, i64::from(kb("VmSize")) * 1024, "vsize is VmSize");
@@ -386,7 +390,7 @@ fn times() {
     eq!(
         (joined, result),
         (true, 0),
-        "a thread's stat tells the process's children"
+        "a thread's stat counts the process's children"
     );
 }
 

@@ -160,7 +160,7 @@ fn system() {
     let after = ["ctxt", "processes"].map(count);
     ok!(after[0] > before[0], "ctxt counts switches");
     ok!(after[1] > before[1], "processes counts forks");
-    ok!(count("procs_running") >= 1, "who reads runs");
+    ok!(count("procs_running") >= 1, "the reader itself runs");
 }
 
 /// Returns the value of a line of `cpuinfo` for the first processor.

@@ -90,16 +90,22 @@ fn sleepers() {
             0
         });
         if is_hidden(sleeper.pid) {
-            skip!("this kernel tells nobody", "wchan of who sleeps in {part}");
             skip!(
-                "this kernel tells nobody",
-                "but others are not told of {part}"
+                "this kernel hides it from everybody",
+                "wchan of a task that sleeps in {part}"
+            );
+            skip!(
+                "this kernel hides it from everybody",
+                "but other users are not told of {part}"
             );
             syscall(SYS_KILL, [sleeper.pid, SIGKILL]).expect("kill");
             sleeper.wait();
             continue;
         }
-        ok!(waits_in(sleeper.pid, part), "wchan of who sleeps in {part}");
+        ok!(
+            waits_in(sleeper.pid, part),
+            "wchan of a task that sleeps in {part}"
+        );
         let of_stranger = child(|| {
             setuid(NOBODY).expect("setuid");
             let mut buffer = [0; 64];
@@ -109,7 +115,7 @@ fn sleepers() {
         eq!(
             of_stranger.wait(),
             WaitStatus::exited(0),
-            "but others are not told of {part}"
+            "but other users are not told of {part}"
         );
         syscall(SYS_KILL, [sleeper.pid, SIGKILL]).expect("kill");
         sleeper.wait();

@@ -180,7 +180,7 @@ fn executing() {
     eq!(
         execve(c"/no/such/program", &[]),
         Errno::ENOENT,
-        "exec of what is not there: ENOENT"
+        "exec of a missing file: ENOENT"
     );
     let path = start::arg_cstr(0).expect("argv[0]").as_ptr() as u32;
     let argv = [path, KERNEL_ADDRESS, 0];

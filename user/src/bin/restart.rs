@@ -295,7 +295,7 @@ fn all() -> i32 {
     eq!(
         child(|| forks(page)).wait(),
         WaitStatus::exited(0),
-        "a signal to a group reaches who is just being made"
+        "a signal to a group reaches a child that is just being made"
     );
     times();
     forgotten();

@@ -87,7 +87,7 @@ fn siblings() {
         eq!(
             seen,
             lives,
-            "clone(CLONE_PARENT | {signal}) of a user's: its parent lives"
+            "clone(CLONE_PARENT | {signal}) by a user: its parent lives"
         );
     }
     expect_exit("nor does kill reach it: EPERM", 0, || {

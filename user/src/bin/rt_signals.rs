@@ -194,7 +194,7 @@ fn errors() {
         );
     }
     expect_exit(
-        "nobody sends as kill or the kernel would, to another: EPERM",
+        "a siginfo of kill or the kernel, to another process: EPERM",
         0,
         || {
             let as_who = [0, -6i32 as u32, 0x80];

@@ -67,7 +67,7 @@ fn walks() {
     as_user("stat of the directory itself works", Ok(()), || {
         stat(c"/search/closed")
     });
-    as_user("what is not there is EACCES, too", DENIED, || {
+    as_user("a missing file in it: EACCES, too", DENIED, || {
         stat(c"/search/closed/none")
     });
     as_user("its dot: EACCES", DENIED, || stat(c"/search/closed/."));
@@ -81,7 +81,7 @@ fn walks() {
         stat(c"/search/closed/../../proc/self")
     });
     as_user(
-        "through what is not there to /proc: ENOENT",
+        "through a missing directory to /proc: ENOENT",
         Err(Errno::ENOENT),
         || stat(c"/search/none/../../proc/self"),
     );
@@ -168,17 +168,19 @@ fn files() {
         call(SYS_ACCESS, private, R_OK)
     });
     as_user(
-        "a file that may be executed alone is not read: EACCES",
+        "a file that may only be executed is not read: EACCES",
         DENIED,
         || open(c"/search/passage/only-run").map(drop),
     );
     expect_exit("root opens it", 0, || i32::from(open(private).is_err()));
-    expect_exit("root executes what somebody may", 7, || {
+    expect_exit("root executes a file that somebody may execute", 7, || {
         execve(c"/search/passage/only-run", &[c"only-run"]).0
     });
-    expect_exit("but not what nobody may", Errno::EACCES.0 as u32, || {
-        execve(private, &[c"private"]).0
-    });
+    expect_exit(
+        "but not one that nobody may",
+        Errno::EACCES.0 as u32,
+        || execve(private, &[c"private"]).0,
+    );
 }
 
 /// The rights of root over files depend on the file-system user that opens them.

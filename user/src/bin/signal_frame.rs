@@ -276,9 +276,9 @@ fn pending() {
     let ask =
         |set: &mut [u32; 2], bytes| syscall(SYS_RT_SIGPENDING, [set.as_mut_ptr() as u32, bytes]);
     ask(&mut set, 4).expect("rt_sigpending");
-    eq!(set, [0x800, 0x2222_2222], "four bytes of what waits");
+    eq!(set, [0x800, 0x2222_2222], "four bytes of the pending set");
     ask(&mut set, 8).expect("rt_sigpending");
-    eq!(set, [0x800, 0x80], "all of what waits");
+    eq!(set, [0x800, 0x80], "all of the pending set");
     eq!(
         ask(&mut set, 9),
         Err(rt::Errno::EINVAL),

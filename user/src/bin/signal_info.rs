@@ -226,13 +226,13 @@ fn exceptions() {
             (SI_KERNEL, 0, 12, ABSENT_ERROR),
         ),
         (
-            "a read of no page",
+            "a read of an unmapped page",
             SIGSEGV,
             raise!("movl 0x20, %eax"),
             (1, 0x20, 14, 4),
         ),
         (
-            "a write to no page",
+            "a write to an unmapped page",
             SIGSEGV,
             raise!("movl %eax, 0x24"),
             (1, 0x24, 14, 6),
@@ -322,7 +322,7 @@ fn bad_frames() {
         }
     };
     expect_signal(
-        "an FPU state of no page ends the program",
+        "an FPU state at an unmapped address ends the program",
         SIGSEGV,
         with(FPSTATE, 0x10),
     );
@@ -340,7 +340,7 @@ fn bad_frames() {
         SIGSEGV,
         with(IP, KERNEL_ADDRESS),
     );
-    expect_signal("a frame of no page", SIGSEGV, || {
+    expect_signal("a frame at an unmapped address", SIGSEGV, || {
         // SAFETY: the kernel does not return here.
         unsafe {
             core::arch::asm!(
@@ -356,7 +356,7 @@ fn bad_frames() {
         // SAFETY: the kernel does not return here.
         unsafe { core::arch::asm!("movl $0x100, %esp", "hlt", options(att_syntax)) }
     });
-    expect_signal("a handler of no page", SIGSEGV, || {
+    expect_signal("a handler at an unmapped address", SIGSEGV, || {
         Action::new(0x30, 0).set(SIGUSR1).expect("rt_sigaction");
         kill(getpid(), SIGUSR1)
     });

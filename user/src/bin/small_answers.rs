@@ -46,12 +46,12 @@ fn limits() {
     eq!(
         get(OLD_GETRLIMIT, 7).map(|limit| limit[0]),
         get(UGETRLIMIT, 7).map(|limit| limit[0]),
-        "what fits is the same by both"
+        "a limit that fits is the same by both"
     );
     eq!(
         get(OLD_GETRLIMIT, 16),
         Err(Errno::EINVAL),
-        "a limit that is none: EINVAL"
+        "an unknown limit: EINVAL"
     );
 }
 
@@ -73,7 +73,7 @@ fn policies() {
         eq!(
             had.wait(),
             WaitStatus::exited(0),
-            "policy {policy} is one that can be had"
+            "policy {policy} can be set"
         );
     }
     for policy in [4, 99, u32::MAX] {
@@ -84,7 +84,7 @@ fn policies() {
         i32::from(syscall(SETSCHEDULER, [0, 3, [1u32].as_ptr() as u32]) != Err(Errno::EINVAL))
     });
     expect_exit(
-        "SCHED_BATCH and SCHED_IDLE need no privilege, but nobody leaves the latter",
+        "SCHED_BATCH and SCHED_IDLE need no privilege, but the latter cannot be left",
         0,
         || {
             setuid(NOBODY).expect("setuid");
@@ -104,11 +104,11 @@ fn prctls() {
     };
     let (set_signal, get_signal) = (1, 2);
     eq!(prctl(set_signal, 10), Ok(0), "PR_SET_PDEATHSIG");
-    eq!(get(get_signal), Ok(10), "PR_GET_PDEATHSIG tells it");
+    eq!(get(get_signal), Ok(10), "PR_GET_PDEATHSIG returns it");
     eq!(
         prctl(set_signal, 65),
         Err(Errno::EINVAL),
-        "a signal that is none: EINVAL"
+        "an unknown signal: EINVAL"
     );
     expect_exit("a child has none", 0, || {
         i32::from(get(get_signal) != Ok(0))
@@ -125,7 +125,7 @@ fn prctls() {
     eq!(
         prctl(get_slack, 0),
         Ok(70_000),
-        "PR_GET_TIMERSLACK tells it"
+        "PR_GET_TIMERSLACK returns it"
     );
     expect_exit("a child has it as its default", 0, || {
         prctl(set_slack, 1).expect("prctl");
@@ -138,7 +138,7 @@ fn prctls() {
     eq!(
         prctl(12345, 0),
         Err(Errno::EINVAL),
-        "an option that is none: EINVAL"
+        "an unknown option: EINVAL"
     );
 }
 
@@ -149,7 +149,7 @@ fn personality() {
     expect_exit("is inherited", 0, || {
         i32::from(set(u32::MAX) != Ok(0x4_0000))
     });
-    eq!(set(0), Ok(0x4_0000), "and told when it goes");
+    eq!(set(0), Ok(0x4_0000), "and returned when it is replaced");
 }
 
 fn locks() {
@@ -192,7 +192,7 @@ fn paths() {
     eq!(
         syscall(12, [at]),
         Err(Errno::ENOTDIR),
-        "nobody works in a file: ENOTDIR"
+        "a file is no working directory: ENOTDIR"
     );
     let utimensat = |fd: u32, path: u32, times: &[u32; 4], flags: u32| {
         syscall(320, [fd, path, times.as_ptr() as u32, flags])
@@ -208,7 +208,7 @@ fn paths() {
     eq!(
         utimensat(99, 0, &[0; 4], 0),
         Err(Errno::EBADF),
-        "a descriptor that is none: EBADF"
+        "not a descriptor: EBADF"
     );
     eq!(
         utimensat(0, behind, &[0; 4], 0),
@@ -223,7 +223,7 @@ fn paths() {
     eq!(
         utimensat(0, behind, &[0; 4], 1),
         Err(Errno::EINVAL),
-        "a flag that is none: EINVAL"
+        "an unknown flag: EINVAL"
     );
 }
 
@@ -250,7 +250,7 @@ fn advice() {
         |body: &dyn Fn() -> bool| child(|| i32::from(!body())).wait() == WaitStatus::exited(0);
     ok!(
         seen(&|| !there(dont)),
-        "a child has nothing where it was not to be copied"
+        "a child has no page where it was not to be copied"
     );
     ok!(
         seen(&|| there(wiped) && insn::read(wiped) == 0),
@@ -290,7 +290,7 @@ fn advice() {
     eq!(answer, Err(Errno::ENOMEM), "over a hole: ENOMEM");
     ok!(
         seen(&|| !there(area) && !there(kept)),
-        "after it was heeded on both sides"
+        "after it was applied on both sides"
     );
 }
 

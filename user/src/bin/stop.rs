@@ -56,7 +56,7 @@ fn statuses(page: SharedPage) {
     eq!(
         hears(runner, WNOHANG | WUNTRACED | WCONTINUED),
         Err(Errno::EAGAIN),
-        "of who runs there is nothing to hear"
+        "a running child has nothing to report"
     );
     for signal in [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU] {
         send(runner, signal);
@@ -74,7 +74,7 @@ fn statuses(page: SharedPage) {
         eq!(
             (again, plain),
             (Err(Errno::EAGAIN), Err(Errno::EAGAIN)),
-            "signal {signal}: that is heard once"
+            "signal {signal}: the stop is reported once"
         );
         eq!(
             runs.load(SeqCst),
@@ -96,7 +96,7 @@ fn statuses(page: SharedPage) {
     eq!(
         (hears(runner, WNOHANG), state_of(runner.pid)),
         (Err(Errno::EAGAIN), 'T'),
-        "other signals wait for who is stopped"
+        "other signals wait while a process is stopped"
     );
     send(runner, SIGCONT);
     eq!(
@@ -118,7 +118,7 @@ fn statuses(page: SharedPage) {
             hears(runner, WCONTINUED)
         ),
         (Err(Errno::EAGAIN), Ok(CONTINUED)),
-        "of a stop that is over nothing is heard"
+        "a stop that is over is not reported"
     );
     send(runner, SIGSTOP);
     eq!(hears(runner, WUNTRACED), Ok(stopped(SIGSTOP)), "stopped");
@@ -126,7 +126,7 @@ fn statuses(page: SharedPage) {
     eq!(
         hears(runner, WUNTRACED),
         Ok(WaitStatus::signaled(SIGKILL)),
-        "SIGKILL ends who is stopped"
+        "SIGKILL ends a stopped process"
     );
     let runner = job(|| {
         send_self(SIGSTOP);
@@ -135,13 +135,13 @@ fn statuses(page: SharedPage) {
     eq!(
         hears(runner, WUNTRACED),
         Ok(stopped(SIGSTOP)),
-        "one stops itself"
+        "a process stops itself"
     );
     send(runner, SIGCONT);
     eq!(
         hears(runner, WUNTRACED),
         Ok(WaitStatus::exited(7)),
-        "who asks for stops hears of ends too"
+        "a wait for stops reports ends too"
     );
 }
 
@@ -188,12 +188,12 @@ fn parents(page: SharedPage) {
     eq!(
         told_of(SIGTSTP, WUNTRACED),
         (true, CLD_STOPPED, true, SIGTSTP),
-        "SIGCHLD tells of a stop"
+        "SIGCHLD reports a stop"
     );
     eq!(
         told_of(SIGCONT, WCONTINUED),
         (true, CLD_CONTINUED, true, SIGCONT),
-        "and of going on"
+        "and a continuation"
     );
     note_children(SA_NOCLDSTOP);
     send(runner, SIGSTOP);
@@ -206,14 +206,14 @@ fn parents(page: SharedPage) {
     eq!(
         (stop, goes_on, is_pending(SIGCHLD)),
         (Ok(stopped(SIGSTOP)), Ok(CONTINUED), false),
-        "with SA_NOCLDSTOP wait4 alone hears of that"
+        "with SA_NOCLDSTOP only wait4 reports them"
     );
     send(runner, SIGKILL);
     let end = hears(runner, 0);
     eq!(
         (end, is_pending(SIGCHLD)),
         (Ok(WaitStatus::signaled(SIGKILL)), true),
-        "but SIGCHLD tells of the end"
+        "but SIGCHLD reports the end"
     );
     change_blocked(SIG_UNBLOCK, SIGCHLD);
     let action = [0u32; 5];
@@ -247,7 +247,7 @@ fn signals() {
     eq!(
         stop_once(ignores),
         outcome(3),
-        "who ignores SIGCONT goes on"
+        "a process that ignores SIGCONT continues"
     );
     let blocks = job(|| {
         change_blocked(SIG_BLOCK, SIGCONT);
@@ -257,7 +257,7 @@ fn signals() {
     eq!(
         stop_once(blocks),
         outcome(1),
-        "who blocks it too, and it is pending"
+        "so does one that blocks it, and it is pending"
     );
     let has_both_blocked = job(|| {
         change_blocked(SIG_BLOCK, SIGCONT);
@@ -283,7 +283,7 @@ fn signals() {
     eq!(
         hears(handles_stop, WUNTRACED),
         Ok(WaitStatus::exited(TOLD.load(SeqCst) + 1)),
-        "who handles SIGTSTP is not stopped"
+        "a process that handles SIGTSTP is not stopped"
     );
 }
 

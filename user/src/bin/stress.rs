@@ -72,7 +72,7 @@ fn main() -> i32 {
     eq!(started, workers, "{workers} workers started");
     ok!(
         good == started,
-        "every worker kept what is its own ({good} of {started})"
+        "every worker kept its own state ({good} of {started})"
     );
     ktap::finish()
 }

@@ -274,7 +274,7 @@ fn robust_list() {
         Ok((address, 12)),
         "to a caller that gives its own number"
     );
-    eq!(get(32_767), Err(Errno::ESRCH), "of nobody: ESRCH");
+    eq!(get(32_767), Err(Errno::ESRCH), "of no task: ESRCH");
     // A task whose list leads nowhere, or round in a circle, simply ends.
     expect_exit("a list that cannot be read", 5, || {
         let _set = syscall(SYS_SET_ROBUST_LIST, [0xbfff_0000, 12]);

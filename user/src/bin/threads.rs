@@ -172,7 +172,7 @@ fn life_cycle() {
     eq!(
         forked.wait(),
         WaitStatus::exited(0),
-        "a fork sees what the threads left"
+        "a fork sees what the threads wrote"
     );
     eq!(NOTES[0].load(SeqCst), 199, "and does not share it");
     expect_signal("the parent's fault after threads: SIGSEGV", SIGSEGV, || {

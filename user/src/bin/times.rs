@@ -92,11 +92,7 @@ fn sleeps() -> [(&'static str, Call, Result<u32, Errno>); 5] {
 
 fn all_sleeps() {
     for (name, call, over) in sleeps() {
-        eq!(
-            call(&[0, MS | GARBAGE]),
-            over,
-            "{name}: padding is not looked at"
-        );
+        eq!(call(&[0, MS | GARBAGE]), over, "{name}: padding is ignored");
         eq!(
             call(&[0, 1000 * MS]),
             Err(Errno::EINVAL),
@@ -131,7 +127,7 @@ fn left() {
     eq!(
         (answer, rest[0]),
         (Err(Errno::EINTR), 4),
-        "clock_nanosleep tells what is left"
+        "clock_nanosleep returns the time left"
     );
     ok!(rest[1] < 1000 * MS, "with a padding of 0");
     let answer = syscall(CLOCK_NANOSLEEP64, [MONOTONIC, 0, at[0], KERNEL_ADDRESS]);
@@ -148,7 +144,7 @@ fn left() {
     eq!(
         (answer, rest),
         (Err(Errno::EINTR), [7; 2]),
-        "of an appointment nothing is left"
+        "an absolute sleep has no time left"
     );
 
     for (name, number, place) in [("ppoll", PPOLL64, 2), ("pselect6", PSELECT6_64, 4)] {
@@ -161,7 +157,7 @@ fn left() {
         eq!(
             (answer, time),
             (Err(Errno::EINTR), 4),
-            "{name} tells it in place"
+            "{name} returns it in place"
         );
     }
     let (old, mut old_rest) = ([5u32, 0], [u32::MAX; 2]);
@@ -170,7 +166,7 @@ fn left() {
     eq!(
         (answer, old_rest[0]),
         (Err(Errno::EINTR), 4),
-        "nanosleep tells it in 32 bits"
+        "nanosleep returns it in 32 bits"
     );
     old_rest = [u32::MAX; 2];
     let answer = syscall(CLOCK_NANOSLEEP, [MONOTONIC, 0, at[0], at[1]]);
@@ -190,7 +186,7 @@ fn timers() {
     eq!(
         set(&[0, GARBAGE, 0, MS | GARBAGE]),
         Ok(0),
-        "timer_settime: padding is not looked at"
+        "timer_settime: padding is ignored"
     );
     eq!(set(&[0, 0, FAR, 0]), Ok(0), "2^32 seconds are a time");
     let mut it = [u64::MAX; 4];
@@ -241,11 +237,7 @@ fn clocks() {
     for clock in 4..=6 {
         eq!(sleep(clock), Err(Errno::EOPNOTSUPP), "nor by clock {clock}");
     }
-    eq!(
-        sleep(99),
-        Err(Errno::EINVAL),
-        "a clock that is none: EINVAL"
-    );
+    eq!(sleep(99), Err(Errno::EINVAL), "an unknown clock: EINVAL");
     let own_thread = !0 << 3 | 4 | 2;
     eq!(
         sleep(own_thread),

@@ -180,7 +180,7 @@ fn changes(page: u32) -> bool {
 
 fn forked() {
     expect_exit(
-        "fork: what the other thread writes is its process's own",
+        "fork: the other thread's writes stay in its process",
         0,
         || {
             let page = page_in_use(writer, MAP_PRIVATE);
@@ -195,7 +195,7 @@ fn forked() {
         let other = child(|| i32::from(!changes(page)));
         end(other.wait() != WaitStatus::exited(0))
     });
-    expect_exit("what the child writes is its own, too", 0, || {
+    expect_exit("the child's writes stay its own, too", 0, || {
         let page = page_in_use(reader, MAP_PRIVATE);
         let other = child(|| {
             insn::write(page, 99);

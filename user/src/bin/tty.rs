@@ -136,7 +136,7 @@ fn flow() {
     let waits = rt::process::wait4(writer.pid as i32, 1).map(|(pid, _)| pid);
     ioctl(TCXONC, 1).expect("TCOON");
     eq!(refused, Err(Errno::EAGAIN), "output is stopped: EAGAIN");
-    eq!(waits, Ok(0), "who may wait does");
+    eq!(waits, Ok(0), "a blocking write waits");
     eq!(writer.wait(), WaitStatus::exited(0), "until it goes on");
 }
 
@@ -176,7 +176,7 @@ fn main() -> i32 {
     let mut other = before;
     other.cc[11] = b';';
     set(&other);
-    eq!(get(), Ok(other), "the modes are what was set");
+    eq!(get(), Ok(other), "the modes are those that were set");
     set(&before);
     reads(&before);
     flow();

@@ -98,11 +98,15 @@ fn sleep_until_switches(count: u32) {
 }
 
 fn own() {
-    eq!(getrusage(2), Err(Errno::EINVAL), "of whom? EINVAL");
+    eq!(
+        getrusage(2),
+        Err(Errno::EINVAL),
+        "an unknown target: EINVAL"
+    );
     eq!(
         syscall(SYS_GETRUSAGE, [SELF, 8]),
         Err(Errno::EFAULT),
-        "to where? EFAULT"
+        "a bad address: EFAULT"
     );
     // The first call also brings in its code and its stack.
     let _first = faults_of_touching(1);
@@ -115,7 +119,7 @@ fn own() {
     compute_ms(20);
     ok!(
         used(SELF).user_ms >= before.user_ms + 20,
-        "work is time of the process"
+        "work counts as time of the process"
     );
     let before = (used(SELF), used(THREAD));
     let thread = spawn(sleeper, 0, None).expect("clone");
@@ -163,7 +167,7 @@ fn of_children() {
     );
     eq!((waited, status), (Ok(worker.pid), 0), "one ends");
     let told = Usage::of(words);
-    ok!(told.user_ms >= 48, "wait4 tells its time and its child's");
+    ok!(told.user_ms >= 48, "wait4 returns its time and its child's");
     ok!(told.min_flt >= 50 && told.nvcsw >= 2, "faults, switches");
     eq!(used(CHILDREN), told, "which are of the children now");
     let mut times = [0u32; 4];
@@ -247,7 +251,7 @@ fn clocks() {
     eq!(
         clock_ms(clock_of(1 << 20, 0)),
         Err(Errno::EINVAL),
-        "nobody has none: EINVAL"
+        "an unused number has none: EINVAL"
     );
 
     let mut time = [60u32, 0];
