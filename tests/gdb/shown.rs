@@ -31,7 +31,7 @@ pub fn compare(kind: &str, output: &str) -> Result<()> {
     let kept = fs::read_to_string(&file).with_context(|| shown.clone())?;
     for (number, (now, kept)) in now.lines().zip(kept.lines()).enumerate() {
         ensure!(
-            without_values(now) == without_values(kept),
+            essence(now) == essence(kept),
             "{shown}:{}: now it is {now:?}, not {kept:?}: BLESS=1 accepts it",
             number + 1
         );
@@ -42,4 +42,14 @@ pub fn compare(kind: &str, output: &str) -> Result<()> {
         "{shown}: {now} lines, not {kept}: BLESS=1 accepts it"
     );
     Ok(())
+}
+
+/// A line without its values, nor what compiled code around the sequence has on its stack.
+fn essence(line: &str) -> String {
+    let line = without_values(line);
+    let is_ours = |word: &str| word.contains("switch_to_") || word.contains("ret_from_fork");
+    match line.split_once("top word ") {
+        Some((head, word)) if !is_ours(word) => format!("{head}top word #"),
+        _ => line,
+    }
 }
