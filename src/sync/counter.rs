@@ -1,13 +1,13 @@
 #![forbid(unsafe_code)]
-//! Counters that one context at a time writes and anyone may read.
+//! Counters that one context at a time writes and any CPU may read.
 //!
-//! A [`Counter`] is what Linux's `rq->nr_running++` is under the run queue's lock, and a task's
-//! `nvcsw++` in its own switch: an `incl` on memory, no locked instruction. It has 32 bits, as an
-//! `unsigned long` of Linux/i386 has, and goes on at 0 after 4294967295. A [`Counter64`] holds what
-//! Linux counts in 64 bits, at the same price for whoever counts.
+//! A [`Counter`] works like Linux's `rq->nr_running++` under the run queue's lock, or a task's
+//! `nvcsw++` in its own switch: an `incl` on memory, without a locked instruction. It has 32 bits,
+//! like an `unsigned long` of Linux/i386, and wraps to 0 after 4294967295. A [`Counter64`] is for
+//! Linux's 64-bit counts, and counting costs the same.
 //!
-//! Written by the CPU or the task that owns it. Two writers at once would lose counts, and nothing
-//! else.
+//! Only the CPU or the task that owns a counter writes it. Two concurrent writers would merely lose
+//! counts.
 //!
 //! Linux: 2.6.38 `struct task_struct`, `struct rq`.
 
@@ -19,57 +19,57 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub struct Counter(AtomicU32);
 
 impl Counter {
-    /// A counter that stands at `count`.
+    /// Returns a counter with the value `count`.
     pub const fn new(count: u32) -> Self {
         Self(AtomicU32::new(count))
     }
 
-    /// Counts one more. For the owner.
+    /// Adds 1. Only the owner calls this.
     #[inline(always)]
     pub fn inc(&self) {
         self.add(1);
     }
 
-    /// Counts one less, for what comes and goes. For the owner.
+    /// Subtracts 1, in a counter of present objects. Only the owner calls this.
     #[inline(always)]
     pub fn dec(&self) {
         debug_assert!(self.get() != 0, "BUG: a counter goes below 0");
         self.add(u32::MAX);
     }
 
-    /// Counts `more`. For the owner.
+    /// Adds `more`. Only the owner calls this.
     #[inline(always)]
     pub fn add(&self, more: u32) {
         self.0
             .store(self.get().wrapping_add(more), Ordering::Relaxed);
     }
 
-    /// Where it stands.
+    /// Returns the value.
     #[inline(always)]
     pub fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Goes on from `count`. For the owner.
+    /// Sets the value to `count`. Only the owner calls this.
     pub fn set(&self, count: u32) {
         self.0.store(count, Ordering::Relaxed);
     }
 }
 
-/// A counter that costs whoever counts no more than one of 32 bits and holds 63: only the word is
-/// counted in, and [`carry`](Self::carry) later notes, from the tick, that its upper bit has changed.
+/// A counter of 63 bits for which counting costs no more than for 32: it changes only the lower
+/// word, and the tick later notes by [`carry`](Self::carry) that the word's upper bit has changed.
 ///
-/// i386 has no plain load or store of 64 bits. No reader needs one: the noted number of halves is even
-/// or odd as the word's upper bit is, or one change behind.
+/// i386 has no plain load or store of 64 bits. No reader needs one: the parity of the noted number
+/// of halves equals the word's upper bit, unless the number is one change behind.
 #[derive(Debug, Default)]
 pub struct Counter64 {
     low: Counter,
-    /// How often 2³¹ was counted, as far as `carry` has seen it.
+    /// Number of times that 2³¹ was counted, as far as `carry` has noted.
     halves: AtomicU32,
 }
 
 impl Counter64 {
-    /// A counter that stands at `count`.
+    /// Returns a counter with the value `count`.
     pub const fn new(count: u64) -> Self {
         Self {
             low: Counter::new(count as u32),
@@ -77,37 +77,37 @@ impl Counter64 {
         }
     }
 
-    /// Counts one more. For the owner.
+    /// Adds 1. Only the owner calls this.
     #[inline(always)]
     pub fn inc(&self) {
         self.low.inc();
     }
 
-    /// Brings the number of halves up to date. For the owner, at least once in 2³¹ counts.
+    /// Brings the number of halves up to date. The owner calls this at least once in 2³¹ counts.
     pub fn carry(&self) {
         self.halves.store(self.read().0, Ordering::Release);
     }
 
-    /// The lower word, for whoever wants to know only whether it moves.
+    /// Returns the lower word, which is enough to see whether the counter moves.
     pub fn low(&self) -> u32 {
         self.low.get()
     }
 
-    /// Where it stands.
+    /// Returns the value.
     pub fn get(&self) -> u64 {
         let (halves, low) = self.read();
         u64::from(halves) << 31 | u64::from(low & !(1 << 31))
     }
 
-    /// Goes on from `count`. For the owner, while nobody reads.
+    /// Sets the value to `count`. Only the owner calls this, while nothing reads the counter.
     pub fn set(&self, count: u64) {
         self.low.set(count as u32);
         self.halves.store((count >> 31) as u32, Ordering::Relaxed);
     }
 
-    /// How often 2³¹ was counted, and the lower word.
+    /// Returns the number of times that 2³¹ was counted, and the lower word.
     fn read(&self) -> (u32, u32) {
-        // In this order: the word may then be newer than the number, never older.
+        // In this order the word may be newer than the number, never older.
         let seen = self.halves.load(Ordering::Acquire);
         let low = self.low.get();
         let behind = (seen ^ low >> 31) & 1;

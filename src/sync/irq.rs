@@ -1,6 +1,6 @@
-//! Interrupts of this CPU: off, on, and back to what they were.
+//! The interrupt flag of this CPU: off, on, and restored.
 //!
-//! Called from anywhere; the flag is this CPU's own EFLAGS.IF.
+//! Any context may call these; the flag is this CPU's own EFLAGS.IF.
 //!
 //! Linux: 2.6.38 `local_irq_save`, `local_irq_restore`.
 //! SDM: vol. 2, CLI, STI, POPF.
@@ -9,12 +9,12 @@ use crate::base::insn;
 use crate::hw::eflags::Eflags;
 use crate::sync::irqsoff::{IRQSOFF, trace_hardirqs_off, trace_hardirqs_on};
 
-/// EFLAGS as they were before [`local_irq_save`].
+/// The value of EFLAGS before [`local_irq_save`].
 #[must_use]
 #[derive(Clone, Copy, Debug)]
 pub struct IrqFlags(u32);
 
-/// Turns interrupts off and returns EFLAGS as they were.
+/// Turns interrupts off and returns the old EFLAGS.
 #[inline(always)]
 pub fn local_irq_save() -> IrqFlags {
     let flags = insn::read_eflags();
@@ -25,7 +25,7 @@ pub fn local_irq_save() -> IrqFlags {
     IrqFlags(flags)
 }
 
-/// Puts IF back to what `flags` says.
+/// Restores IF from `flags`.
 #[inline(always)]
 pub fn local_irq_restore(flags: IrqFlags) {
     if flags.0 & Eflags::IF.bits() != 0 {
@@ -65,13 +65,13 @@ pub fn local_irq_disable_to_return() {
     insn::cli();
 }
 
-/// Whether interrupts are off on this CPU.
+/// Returns whether interrupts are off on this CPU.
 #[inline(always)]
 pub fn irqs_disabled() -> bool {
     insn::read_eflags() & Eflags::IF.bits() == 0
 }
 
-/// Interrupts stay off while this lives; then they are as they were.
+/// Keeps interrupts off while it lives; its drop restores them.
 pub struct IrqGuard {
     flags: IrqFlags,
     _not_send: core::marker::PhantomData<*mut ()>,

@@ -1,15 +1,16 @@
-//! Lists through links that lie in what they list: nothing is allocated.
+//! Lists whose links lie inside the listed objects, so nothing is allocated.
 //!
-//! A list is a ring of links, and the list itself points at the first. Who waits puts a link that
-//! lies on its own stack; so whoever takes a link off must not touch it once its owner may go on.
+//! A list is a ring of links, and the list itself points at the first. A waiting task adds a link
+//! that lies on its own stack, so code that takes a link off must not touch it after its owner may
+//! continue.
 //!
-//! Called under the lock that guards the list.
+//! Callers hold the lock that guards the list.
 //!
 //! Book: ch. 3, "Doubly linked lists". Linux: `list_head` (there the head is part of the ring).
 
 use core::ptr::{self, NonNull};
 
-/// Neighbours on a list; with debug assertions, null on none.
+/// A link: its neighbours on a list. With debug assertions both are null while it is on no list.
 #[repr(C)]
 #[derive(Debug)]
 pub struct ListHead {
@@ -18,7 +19,7 @@ pub struct ListHead {
 }
 
 impl ListHead {
-    /// A link that is on no list.
+    /// Returns a link that is on no list.
     pub const fn new() -> Self {
         Self {
             next: ptr::null_mut(),
@@ -33,30 +34,30 @@ impl Default for ListHead {
     }
 }
 
-/// A list.
+/// A list of links.
 #[derive(Debug)]
 pub struct List {
     first: *mut ListHead,
 }
 
-// SAFETY: what it points at is touched only by who has the list for itself.
+// SAFETY: only code with exclusive access to the list touches its links.
 unsafe impl Send for List {}
 
 impl List {
-    /// A list with nothing on it.
+    /// Returns an empty list.
     pub const fn new() -> Self {
         Self {
             first: ptr::null_mut(),
         }
     }
 
-    /// The first link.
+    /// Returns the first link.
     #[inline(always)]
     pub fn first(&self) -> Option<NonNull<ListHead>> {
         NonNull::new(self.first)
     }
 
-    /// Puts `link` behind all others.
+    /// Appends `link`.
     ///
     /// # Safety
     /// 1. `link` is on no list, and stays where it is until it is taken off.
@@ -108,7 +109,7 @@ impl List {
         }
     }
 
-    /// Takes `link` off.
+    /// Takes `link` off the list.
     ///
     /// # Safety
     /// 1. `link` is on this list.
@@ -128,14 +129,14 @@ impl List {
                 }
             }
             if cfg!(debug_assertions) {
-                // Whoever follows it now is to notice.
+                // Code that follows the link from now on then notices.
                 link.write(ListHead::new());
             }
         }
     }
 
-    /// Calls `visit` with each link that is on the list now, first to last, until it says that it
-    /// has seen enough. It may take off the one that it is called with.
+    /// Calls `visit` with each link on the list, first to last, until it returns that it has seen
+    /// enough. `visit` may take its link off the list.
     #[inline(always)]
     pub fn visit(&mut self, mut visit: impl FnMut(&mut Self, NonNull<ListHead>) -> bool) {
         let Some(first) = self.first() else { return };
@@ -143,7 +144,7 @@ impl List {
         let last = unsafe { (*first.as_ptr()).prev };
         let mut link = first;
         loop {
-            // SAFETY: as above; read before `visit`, which may take it off.
+            // SAFETY: as above; `next` is read before `visit`, which may take the link off.
             let next = unsafe { (*link.as_ptr()).next };
             let enough = visit(self, link) || link.as_ptr() == last;
             match NonNull::new(next) {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain queue; a visit that takes off what it meets misses nobody.
+        /// Compares the list with a plain queue; a visit that takes links off misses none.
         #[test]
         fn is_a_queue(steps in proptest::collection::vec((0u8..4, 0usize..6, 0usize..6), 0..200)) {
             let links: Vec<NonNull<ListHead>> = (0..6)
@@ -187,9 +188,9 @@ mod tests {
             let mut model: VecDeque<usize> = VecDeque::new();
             for (what, i, at) in steps {
                 match what {
-                    // SAFETY: the model says that it is on no list; links are never freed.
+                    // SAFETY: the model says that the link is on no list; links are never freed.
                     0 if !model.contains(&i) => { unsafe { list.push_back(links[i]) }; model.push_back(i); }
-                    // SAFETY: the model says that it is on the list.
+                    // SAFETY: the model says that the link is on the list.
                     1 if model.contains(&i) => { unsafe { list.remove(links[i]) }; model.retain(|&j| j != i); }
                     3 if !model.contains(&i) && model.contains(&at) => {
                         // SAFETY: as above, of both.
@@ -203,7 +204,7 @@ mod tests {
                         let even = |link| links.iter().position(|l| *l == link).unwrap() % 2 == 0;
                         list.visit(|list, link| {
                             if even(link) {
-                                // SAFETY: we are told of links on the list.
+                                // SAFETY: `visit` gets links that are on the list.
                                 unsafe { list.remove(link) };
                             }
                             false

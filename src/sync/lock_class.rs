@@ -1,26 +1,26 @@
 #![forbid(unsafe_code)]
-//! The table of all locks: what each guards, in which context it is taken, and their order.
+//! The table of all locks: the data that each guards, its context, and the order of the locks.
 //!
-//! A lock belongs to a *class*, named where the lock is made. The classes stand in the one order in
-//! which they may be taken: while a lock is held, only locks of classes further down may be waited
-//! for. So no circle of CPUs, each waiting for the next one's lock, can form.
+//! A lock belongs to a *class*, which its creation names. The table lists the classes in the only
+//! order in which their locks may be taken: while a CPU holds a lock, it may wait only for locks of
+//! classes further down. So no circle of CPUs can form in which each waits for the next one's lock.
 //!
 //! ```text
 //!   Task   a `SpinLock`: waited for with interrupts on, never in an interrupt
 //!   Any    an `IrqSpinLock`: interrupts are off while it is held; for whatever an interrupt wants,
 //!          and for whatever is taken while such a lock is held
 //! ```
-//! The second half of the last line is what a pair of orders hides: a lock that no interrupt wants
-//! itself still stops an interrupt, if whoever holds what that wants waits for it. With `Task` locks
-//! only ever waited for with interrupts on, that cannot be. The lock checker holds every lock that is
-//! taken against this table; `docs/locks.md` shows it.
+//! The second half of the last line is easy to overlook. A lock that no interrupt takes may still
+//! stop an interrupt, if the holder of the interrupt's lock waits for it. This cannot happen, since
+//! CPUs wait for `Task` locks only with interrupts on. The lock checker compares every lock that is
+//! taken with this table; `docs/locks.md` shows the table.
 //!
-//! Linux: 2.6.38 `kernel/lockdep.c` finds the order from what happens; here it is laid down.
+//! Linux: 2.6.38 `kernel/lockdep.c` learns the order at run time; here a table fixes it.
 
-/// Where locks of a class may be taken.
+/// The context in which locks of a class may be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Context {
-    /// Interrupts on, in no interrupt: a `SpinLock`.
+    /// Outside of interrupts, with interrupts on: a `SpinLock`.
     Task,
     /// Anywhere but in an NMI: an `IrqSpinLock`, or a lock word with interrupts off.
     Any,
@@ -29,24 +29,24 @@ pub enum Context {
 /// Whether a CPU may hold several locks of one class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Several {
-    /// One at a time.
+    /// A CPU holds at most one.
     No,
-    /// In the order of their addresses.
+    /// A CPU may hold several, taken in the order of their addresses.
     ByAddress,
 }
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The class, as the source has it.
+    /// The name of the class in the source.
     pub name: &'static str,
-    /// Where it may be taken.
+    /// The context in which its locks may be taken.
     pub context: Context,
-    /// Whether several may be held.
+    /// Whether a CPU may hold several.
     pub several: Several,
-    /// The files, or folders, that make locks of the class.
+    /// The files or folders that create locks of the class.
     pub files: &'static [&'static str],
-    /// What it guards.
+    /// The data that its locks guard.
     pub guards: &'static str,
 }
 
@@ -127,7 +127,7 @@ lock_classes! {
 }
 
 impl LockClass {
-    /// What the table says of the class.
+    /// Returns the table's row for the class.
     pub const fn row(self) -> &'static Row {
         &ROWS[self as usize]
     }

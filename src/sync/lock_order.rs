@@ -1,48 +1,49 @@
 #![forbid(unsafe_code)]
-//! Whether a lock may be waited for here, by the table of all locks.
+//! The rules that decide whether a CPU may wait for a lock, by the table of all locks.
 //!
-//! The rules look at one CPU and one moment only, so a misuse shows at once, and not only when another
-//! CPU has done the other half. Kept by all, they exclude a deadlock: the tests below let random
-//! programs and interrupts of several CPUs run against each other.
+//! The rules look only at one CPU and one moment, so a misuse shows at once, not only when another
+//! CPU does the other half. If all CPUs keep the rules, there is no deadlock: the tests run random
+//! programs and interrupts of several CPUs against each other.
 //!
 //! Linux: 2.6.38 `kernel/lockdep.c`.
 
 use super::lock_class::{Context, LockClass, Several};
 
-/// Where a CPU is.
+/// The context of a CPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Here {
-    /// EFLAGS.IF is set, or interrupts have not begun at all.
+    /// Whether EFLAGS.IF is set, or interrupts have not begun at all.
     pub interrupts_on: bool,
-    /// In a handler of an NMI.
+    /// Whether the CPU is in a handler of an NMI.
     pub in_nmi: bool,
 }
 
-/// A lock that the CPU holds, or is to wait for.
+/// A lock that the CPU holds or wants to wait for.
 #[derive(Clone, Copy, Debug)]
 pub struct Lock {
-    /// Its class.
+    /// The class of the lock.
     pub class: LockClass,
-    /// Its address: tells locks of a class apart.
+    /// The address of the lock, which distinguishes locks of a class.
     pub address: usize,
 }
 
-/// Why a lock must not be waited for here.
+/// The reason for which a CPU must not wait for a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Misuse {
-    /// An NMI may have hit its holder.
+    /// The CPU is in an NMI, which may have interrupted the holder.
     InNmi,
-    /// A `Task` lock with interrupts off: whoever holds it may be interrupted by something that
-    /// waits for this CPU.
+    /// A `Task` lock is wanted with interrupts off: an interrupt that waits for this CPU may have
+    /// interrupted the holder.
     InterruptsOff,
-    /// The lock of that index among those held stands further down in the table.
+    /// The held lock of this index stands further down in the table.
     OutOfOrder(usize),
-    /// The lock of that index is of the same class, which forbids it, or its address is greater.
+    /// The held lock of this index is of the same class, and the class forbids that or its address
+    /// is greater.
     SameClass(usize),
 }
 
 impl Misuse {
-    /// In words.
+    /// Returns the reason in words.
     pub fn what(self) -> &'static str {
         match self {
             Misuse::InNmi => "lock taken in an NMI",
@@ -53,7 +54,7 @@ impl Misuse {
     }
 }
 
-/// Whether a CPU that is `here` and holds the locks of `held` may wait for `new`.
+/// Checks that a CPU in the context `here` which holds the locks of `held` may wait for `new`.
 pub fn may_wait_for(new: Lock, here: Here, held: impl Iterator<Item = Lock>) -> Result<(), Misuse> {
     let row = new.class.row();
     if here.in_nmi {

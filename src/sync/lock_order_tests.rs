@@ -1,4 +1,4 @@
-//! CPUs with random programs and interrupts, which take locks: whether all of them come to an end.
+//! Checks that CPUs with random programs and interrupts, which take locks, all reach their end.
 
 use super::*;
 use crate::sync::lock_class::LOCK_CLASSES;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-/// Locks of the model: two contexts, and two locks of a class that may be nested.
+/// The locks of the model: two contexts, and two locks of a class that may be nested.
 const LOCKS: [Lock; 7] = [
     lock(LockClass::FilesTable, 1),
     lock(LockClass::MmMap, 2),
@@ -21,12 +21,12 @@ const fn lock(class: LockClass, address: usize) -> Lock {
     Lock { class, address }
 }
 
-/// Takes a lock of that index; `None` releases the last that this program took.
+/// A program of the model: an index takes that lock, `None` releases the last lock taken.
 type Program = Vec<Option<usize>>;
 
-/// One CPU: the task, and above it the interrupt that it serves, if any.
+/// A CPU of the model: the task, and the interrupt above it, if any.
 struct Cpu {
-    /// What is still to be done, backwards; and the locks that were taken, or refused (`None`).
+    /// The remaining steps, backwards, and the locks that were taken, or refused (`None`).
     contexts: Vec<(Program, Vec<Option<usize>>)>,
     interrupts: Vec<Program>,
 }
@@ -58,7 +58,7 @@ impl Cpu {
         self.contexts.len() == 1 && none_is_off
     }
 
-    /// One step, or an interrupt before it. False if nothing can be done but to spin.
+    /// Does one step, or takes an interrupt before it; returns false if the CPU can only spin.
     fn step(&mut self, free: &mut [bool; LOCKS.len()], rules: bool, interrupted: bool) -> bool {
         if interrupted
             && self.interrupts_on()
@@ -104,14 +104,15 @@ impl Cpu {
     }
 }
 
-/// Runs all CPUs in the order of `schedule`, and then until nothing moves; whether all have ended.
+/// Runs all CPUs in the order of `schedule`, then until nothing moves; returns whether all have
+/// ended.
 fn all_end(cpus: &mut [Cpu], rules: bool, schedule: &[(usize, bool)]) -> bool {
     let mut free = [true; LOCKS.len()];
     for &(cpu, interrupted) in schedule {
         let cpu = cpu % cpus.len();
         cpus[cpu].step(&mut free, rules, interrupted);
     }
-    // Spinning with interrupts on is no reason not to serve one, so that may always come.
+    // A CPU that spins with interrupts on still serves one, so an interrupt may always occur.
     while cpus.iter_mut().any(|cpu| cpu.step(&mut free, rules, true)) {}
     cpus.iter().all(|cpu| cpu.contexts.is_empty())
 }
@@ -141,7 +142,7 @@ fn without_the_contexts_an_interrupt_waits_for_whom_it_interrupted() {
     assert!(all_end(&mut cpus(), true, &schedule));
 }
 
-/// The interrupt wants another lock, whose holder waits for the interrupted one's.
+/// The interrupt wants another lock, whose holder waits for the interrupted program's lock.
 #[test]
 fn without_the_contexts_an_interrupt_waits_by_way_of_another_cpu() {
     let cpus = || {

@@ -1,15 +1,15 @@
 #![forbid(unsafe_code)]
-//! The word of a lock: 1 while somebody holds it.
+//! The word of a lock: 1 while a CPU holds it.
 //!
-//! That of a run queue has no guard: prev takes the lock in `schedule`, and whoever runs next on that
-//! CPU releases it in `finish_task_switch`. `tests/models` tries this in every order that two processors can
-//! find.
+//! A run queue uses the bare word, without a guard: prev takes the lock in `schedule`, and the task
+//! that runs next on that CPU releases it in `finish_task_switch`. `tests/models` tries every order
+//! that two processors can produce.
 //!
 //! Book: ch. 5, "Spin Locks". Linux: 2.6.38 `prepare_lock_switch`, `finish_lock_switch`.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Takes the lock; waits while it is held.
+/// Takes the lock, and waits while another CPU holds it.
 #[inline(always)]
 pub fn acquire(lock: &AtomicU32) {
     // One bit set and tested: `lock btsl`.
@@ -28,14 +28,14 @@ fn acquire_slowpath(lock: &AtomicU32) {
     }
 }
 
-/// Takes the lock if it is free, and says whether it was.
+/// Takes the lock if it is free, and returns whether it was.
 #[inline(always)]
 #[must_use]
 pub fn try_acquire(lock: &AtomicU32) -> bool {
     lock.fetch_or(1, Ordering::Acquire) & 1 == 0
 }
 
-/// Releases the lock, whoever took it.
+/// Releases the lock, regardless of the CPU that took it.
 #[inline(always)]
 pub fn release(lock: &AtomicU32) {
     lock.store(0, Ordering::Release);

@@ -1,16 +1,17 @@
-//! The lock checker of kernels with debug assertions: who holds a lock, since where, and whether it
-//! may be waited for here.
+//! The lock checker of kernels with debug assertions. It knows the holder of each lock and the
+//! place where it was taken, and checks that the lock may be waited for.
 //!
 //! ```text
 //!   owner     the same CPU takes it again; another than its owner releases it, or it is free
 //!   order     a lock of a class is waited for while one further down in the table is held
 //!   context   a `Task` lock is waited for with interrupts off, or any lock in an NMI
 //! ```
-//! The last two are `lock_order`'s rules, by the table of `lock_class`. A misuse ends the kernel with
-//! two backtraces: here, and where the other lock was taken. What a CPU holds is noted per CPU, not
-//! per task: the lock of a run queue is taken by prev and released by next.
+//! The last two are the rules of `lock_order`, by the table of `lock_class`. A misuse ends the
+//! kernel with two back-traces: of this place, and of the place where the other lock was taken.
+//! Held locks are noted per CPU, not per task: prev takes the lock of a run queue and next releases
+//! it.
 //!
-//! Called by every lock, on any stack. In a kernel without debug assertions there is nothing of it.
+//! Every lock calls it, on any stack. A kernel without debug assertions does not contain it.
 //!
 //! Linux: 2.6.38 `kernel/lockdep.c`, `lib/spinlock_debug.c`.
 
@@ -31,20 +32,20 @@ use crate::base::upward::{Misuse, TRACE_DEPTH, Trace, lock_misuse};
 const MAX_HELD: usize = 64;
 const _: () = assert!(LOCK_CLASSES.len() < MAX_HELD);
 
-/// What the checker keeps in each lock.
+/// The checker's part of each lock.
 pub struct LockMap {
     class: LockClass,
-    /// Number of the CPU that holds it and 1; 0 while it is free.
+    /// Number of the holding CPU plus 1; 0 while the lock is free.
     owner: AtomicU32,
-    /// Where that took it.
+    /// Back-trace of the place where the lock was taken.
     taken_at: TraceCell,
 }
 
-/// A backtrace that is written by whoever has just taken a lock.
+/// A back-trace that the new holder of a lock writes.
 struct TraceCell(UnsafeCell<Trace>);
 
-// SAFETY: written under the lock that it belongs to; a reader for a report may get a mixture of two,
-// which are return addresses all the same.
+// SAFETY: written under its lock; a reader for a report may get a mixture of two back-traces, which
+// still consists of return addresses.
 unsafe impl Sync for TraceCell {}
 // SAFETY: plain words.
 unsafe impl Send for TraceCell {}
@@ -65,10 +66,10 @@ impl TraceCell {
     }
 }
 
-/// Whether interrupts were ever on: before, the one CPU that runs has nothing to fear from them.
+/// Whether interrupts were ever on. Before that only one CPU runs, and nothing interrupts it.
 static INTERRUPTS_BEGUN: AtomicBool = AtomicBool::new(false);
 
-/// The locks that a CPU holds, in no order after a release out of turn.
+/// The locks that a CPU holds, in no particular order after a release out of turn.
 struct Held {
     depth: AtomicU32,
     locks: [AtomicPtr<LockMap>; MAX_HELD],
@@ -82,7 +83,7 @@ static HELD: [Held; NR_CPUS] = [const {
 }; NR_CPUS];
 
 impl LockMap {
-    /// For a lock of `class`.
+    /// Returns the checker's part for a lock of `class`.
     pub const fn new(class: LockClass) -> Self {
         Self {
             class,
@@ -91,7 +92,7 @@ impl LockMap {
         }
     }
 
-    /// Before waiting for the lock: may it be waited for here? Preemption is off.
+    /// Checks, before the CPU waits for the lock, that it may wait here. Preemption is off.
     #[inline(never)]
     pub fn acquire(&self) {
         let Some(cpu) = this_cpu() else { return };
@@ -116,13 +117,13 @@ impl LockMap {
         self.misuse(wrong.what(), other.map(|other| other.class), there);
     }
 
-    /// The lock is ours now.
+    /// Notes that this CPU now holds the lock.
     #[inline(never)]
     pub fn acquired(&self) {
         let Some(cpu) = this_cpu() else { return };
         self.owner.store(cpu + 1, Ordering::Relaxed);
         self.taken_at.set(&capture());
-        // An interrupt's own locks would come between the slot and the depth.
+        // Locks of an interrupt would come between the slot and the depth.
         let _irq = IrqGuard::new();
         let held = &HELD[cpu as usize];
         let depth = held.depth.load(Ordering::Relaxed);
@@ -133,13 +134,13 @@ impl LockMap {
         held.depth.store(depth + 1, Ordering::Relaxed);
     }
 
-    /// Before the lock is given back.
+    /// Checks, before the release of the lock, that this CPU holds it, and forgets it.
     #[inline(never)]
     pub fn release(&self) {
         let Some(cpu) = this_cpu() else { return };
         let owner = self.owner.swap(0, Ordering::Relaxed);
         if owner == 0 {
-            // Taken before the CPU had its number: then it was taken nowhere.
+            // A lock taken before the CPU had its number has no recorded place.
             if self.taken_at.get()[0] != 0 {
                 self.misuse("lock released that nobody holds", None, self.taken_at.get());
             }
@@ -182,7 +183,8 @@ impl LockMap {
     }
 }
 
-/// Whether interrupts are on here. Before they were ever on, nothing can interrupt: then as well.
+/// Returns whether interrupts are on here, or have never been on, since then nothing can interrupt
+/// either.
 fn interrupts_on() -> bool {
     let on = !irqs_disabled();
     if on && !INTERRUPTS_BEGUN.load(Ordering::Relaxed) {
@@ -191,22 +193,22 @@ fn interrupts_on() -> bool {
     on || !INTERRUPTS_BEGUN.load(Ordering::Relaxed)
 }
 
-/// Locks that this CPU holds just now.
+/// Returns the locks that this CPU holds.
 fn held_by(cpu: u32) -> impl Iterator<Item = &'static LockMap> {
     let held = &HELD[cpu as usize];
     let depth = held.depth.load(Ordering::Relaxed) as usize;
-    // SAFETY: a lock that is held stays where it is.
+    // SAFETY: a held lock stays where it is.
     held.locks[..depth]
         .iter()
         .map(|slot| unsafe { &*slot.load(Ordering::Relaxed) })
 }
 
-/// The number of this CPU, once it has one.
+/// Returns the number of this CPU, or `None` before it has one.
 fn this_cpu() -> Option<u32> {
     (insn::str() != 0).then(smp_processor_id)
 }
 
-/// Who called, as far as the frames on this stack tell.
+/// Returns the chain of callers, as far as the frames on this stack show it.
 #[inline(always)]
 fn capture() -> Trace {
     let mut trace = [0; TRACE_DEPTH];

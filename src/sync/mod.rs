@@ -1,18 +1,18 @@
-//! Locks and guards: what keeps two contexts out of each other's way.
+//! Locks and guards, which exclude contexts from each other.
 //!
 //! In reading order:
 //! - `irq`: interrupts of this CPU off and on again
 //! - `irqsoff`: how long interrupts are off at most, in a kernel that measures it
 //! - `preempt`: the preemption count in `thread_info`
-//! - [`lock_word`]: the word that is locked; a run queue has it bare
+//! - [`lock_word`]: the word of a lock; a run queue uses it bare
 //! - `spinlock`: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
-//! - [`counter`]: counters that one context writes and anyone reads
-//! - [`list`]: lists through links that lie in what they list
+//! - [`counter`]: counters that one context writes and any CPU reads
+//! - [`list`]: lists whose links lie inside the listed objects
 //! - [`lock_class`]: the table of all locks, in their order
 //! - [`lock_order`], `lockdep`: the checker of kernels with debug assertions; `no_lockdep`: others
 //!
-//! What is ours of a lock is its word, the preemption count and the interrupt flag around it, and the
-//! checker; the crate `lock_api` makes a mutex of them.
+//! This room implements the word of a lock, the preemption count and the interrupt flag around it,
+//! and the checker; the crate `lock_api` makes a mutex of them.
 
 pub mod counter;
 #[cfg(target_os = "none")]

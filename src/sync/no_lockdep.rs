@@ -1,28 +1,28 @@
 #![forbid(unsafe_code)]
-//! What a kernel without debug assertions has in place of the lock checker: nothing.
+//! Empty functions in place of the lock checker, for a kernel without debug assertions.
 //!
-//! Called by every lock; see `lockdep`.
+//! Every lock calls them; see `lockdep`.
 
 use super::lock_class::LockClass;
 
-/// What the checker would keep in each lock.
+/// The empty checker's part of each lock.
 pub struct LockMap;
 
 impl LockMap {
-    /// For a lock of any class.
+    /// Returns the empty part for a lock of any class.
     pub const fn new(_class: LockClass) -> Self {
         Self
     }
 
-    /// Before waiting for the lock.
+    /// Does nothing before a CPU waits for the lock.
     #[inline(always)]
     pub fn acquire(&self) {}
 
-    /// The lock is ours now.
+    /// Does nothing after this CPU has taken the lock.
     #[inline(always)]
     pub fn acquired(&self) {}
 
-    /// Before the lock is given back.
+    /// Does nothing before the release of the lock.
     #[inline(always)]
     pub fn release(&self) {}
 }

@@ -1,4 +1,4 @@
-//! The preemption count: how many reasons there are not to switch here.
+//! The preemption count: the number of reasons not to switch here.
 //!
 //! It lies in `thread_info`, so it travels with the stack, as in the book's kernel:
 //! low byte, nested `preempt_disable` and spin locks; bits 16 to 25, nested hard interrupts; bit 26, an
@@ -13,14 +13,14 @@ use crate::base::thread_info;
 use crate::base::thread_info::{TIF_NEED_RESCHED, current_thread_info};
 use crate::base::upward::preempt_schedule;
 
-/// What one hard interrupt adds to the count.
+/// Amount by which one hard interrupt raises the count.
 pub const HARDIRQ_OFFSET: i32 = 1 << 16;
-/// What an NMI adds to the count.
+/// Amount by which an NMI raises the count.
 pub const NMI_OFFSET: i32 = 1 << 26;
 /// Set while the kernel itself preempts a task: `schedule` must not put it to sleep.
 pub const PREEMPT_ACTIVE: i32 = 1 << 28;
 
-/// The count of the context that runs now.
+/// Returns the count of the running context.
 #[inline(always)]
 pub fn preempt_count() -> i32 {
     current_thread_info().preempt_count()
@@ -34,7 +34,7 @@ pub fn add_preempt_count(n: i32) {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// Takes `n` off the count of this context.
+/// Subtracts `n` from the count of this context.
 #[inline(always)]
 pub fn sub_preempt_count(n: i32) {
     compiler_fence(Ordering::SeqCst);
@@ -43,26 +43,26 @@ pub fn sub_preempt_count(n: i32) {
     ti.set_preempt_count(ti.preempt_count().wrapping_sub(n));
 }
 
-/// One more reason not to be preempted.
+/// Adds a reason not to be preempted.
 #[inline(always)]
 pub fn preempt_disable() {
     add_preempt_count(1);
 }
 
-/// One reason less, without looking whether a switch is due.
+/// Removes a reason, without checking whether a switch is due.
 #[inline(always)]
 pub fn preempt_enable_no_resched() {
     sub_preempt_count(1);
 }
 
-/// One reason less; switches at once when it was the last and a switch is due.
+/// Removes a reason; switches at once if it was the last and a switch is due.
 #[inline(always)]
 pub fn preempt_enable() {
     preempt_enable_no_resched();
     preempt_check_resched();
 }
 
-/// Calls the scheduler when a switch is due and nothing forbids it.
+/// Calls the scheduler if a switch is due and nothing forbids it.
 #[inline(always)]
 pub fn preempt_check_resched() {
     if thread_info::test_flag(current_thread_info(), TIF_NEED_RESCHED) {
@@ -70,19 +70,19 @@ pub fn preempt_check_resched() {
     }
 }
 
-/// Whether this context is a hard interrupt.
+/// Returns whether this context is a hard interrupt.
 #[inline(always)]
 pub fn in_interrupt() -> bool {
     preempt_count() & (0xfff * HARDIRQ_OFFSET) != 0
 }
 
-/// Whether this context is an NMI, which may have hit the holder of any lock.
+/// Returns whether this context is an NMI, which may have interrupted the holder of any lock.
 #[inline(always)]
 pub fn in_nmi() -> bool {
     preempt_count() & NMI_OFFSET != 0
 }
 
-/// No preemption while this lives.
+/// Keeps preemption off while it lives.
 pub struct PreemptGuard(core::marker::PhantomData<*mut ()>);
 
 impl PreemptGuard {

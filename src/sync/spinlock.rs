@@ -1,9 +1,9 @@
-//! Spin locks that also hold off preemption, or interrupts as well.
+//! Spin locks that also hold off preemption, or preemption and interrupts.
 //!
-//! `SpinLock` is for data that no interrupt handler touches, and that nobody waits for who holds what
-//! an interrupt handler wants; `IrqSpinLock` for the rest. Each lock has a class, which stands in the
-//! table of all locks, `lock_class`, with the kind of lock that it must be: another does not compile.
-//! The word is that of a run queue's lock, [`lock_word`]; around it is the `lock_api` crate.
+//! `SpinLock` is for data that no interrupt handler touches, and that no holder of an interrupt
+//! handler's lock waits for; `IrqSpinLock` is for the rest. Each lock has a class, for which the
+//! table of all locks, `lock_class`, fixes the kind of lock: another kind does not compile. The
+//! `lock_api` crate wraps the word, [`lock_word`], which a run queue's lock uses too.
 //!
 //! Book: ch. 5, "Spin Locks".
 //! Linux: 2.6.38 `spin_lock`, `spin_lock_irqsave`.
@@ -15,11 +15,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::lock_class::{Context, LockClass};
 use super::{IrqGuard, LockMap, PreemptGuard, lock_word};
 
-/// The word, as `lock_api` wants it.
+/// The lock word with the trait of `lock_api`.
 struct LockWord(AtomicU32);
 
-// SAFETY: `lock` and a successful `try_lock` come back when they alone have changed the word from 0 to
-// 1, and nobody changes it until `unlock`.
+// SAFETY: `lock` and a successful `try_lock` return after they alone have changed the word from 0
+// to 1, and nothing changes it until `unlock`.
 unsafe impl lock_api::RawMutex for LockWord {
     const INIT: Self = Self(AtomicU32::new(0));
 
@@ -55,9 +55,9 @@ pub type IrqSpinLock<T> = Lock<T, IrqPreemptGuard>;
 /// Proof that an [`IrqSpinLock`] is held.
 pub type IrqSpinLockGuard<'a, T> = LockGuard<'a, T, IrqPreemptGuard>;
 
-/// What a lock holds off while it is held.
+/// The guard that holds something off while a lock is held.
 pub trait HeldOff: Default {
-    /// Where such a lock may be taken.
+    /// The context in which such a lock may be taken.
     const CONTEXT: Context;
 }
 
@@ -69,7 +69,8 @@ impl HeldOff for IrqPreemptGuard {
     const CONTEXT: Context = Context::Any;
 }
 
-/// Interrupts and preemption off. Fields drop in order: what was turned off last is on again first.
+/// Keeps interrupts and preemption off. Fields drop in order: the one turned off last is on again
+/// first.
 pub struct IrqPreemptGuard {
     _irq: IrqGuard,
     _preempt: PreemptGuard,
@@ -86,14 +87,14 @@ impl Default for IrqPreemptGuard {
     }
 }
 
-/// A spin lock around a `T`; an `H` is alive while it is held.
+/// A spin lock around a `T`; a guard `H` lives while it is held.
 pub struct Lock<T, H> {
     map: LockMap,
     lock: lock_api::Mutex<LockWord, T>,
     held_off: PhantomData<fn() -> H>,
 }
 
-/// Proof that a [`Lock`] is held. Fields drop in order: the lock first, then what it held off.
+/// Proof that a [`Lock`] is held. Fields drop in order: the lock first, then the guard `H`.
 pub struct LockGuard<'a, T, H> {
     map: &'a LockMap,
     guard: lock_api::MutexGuard<'a, LockWord, T>,
@@ -101,8 +102,8 @@ pub struct LockGuard<'a, T, H> {
 }
 
 impl<T, H: HeldOff> Lock<T, H> {
-    /// An unlocked lock of `class` around `value`. A class of the other context does not compile
-    /// where the lock is a static, and is a panic elsewhere.
+    /// Returns an unlocked lock of `class` around `value`. With a class of the other context, a
+    /// static lock does not compile, and another lock panics.
     pub const fn new(class: LockClass, value: T) -> Self {
         assert!(
             class.row().context as u8 == H::CONTEXT as u8,
@@ -117,20 +118,21 @@ impl<T, H: HeldOff> Lock<T, H> {
 }
 
 impl<T, H> Lock<T, H> {
-    /// What the lock guards, for who need not take it: says at each use why.
+    /// Returns a pointer to the guarded data, for code that need not take the lock; each use says
+    /// why.
     #[inline(always)]
     pub fn as_ptr(&self) -> *mut T {
         self.lock.data_ptr()
     }
 
-    /// Whether anybody holds the lock just now; for reports only.
+    /// Returns whether any CPU holds the lock; for reports only.
     pub fn is_locked(&self) -> bool {
         self.lock.is_locked()
     }
 }
 
 impl<T, H: HeldOff> Lock<T, H> {
-    /// Spins until the lock is ours.
+    /// Takes the lock, and spins while another CPU holds it.
     #[inline(always)]
     pub fn lock(&self) -> LockGuard<'_, T, H> {
         let held_off = H::default();
@@ -138,9 +140,10 @@ impl<T, H: HeldOff> Lock<T, H> {
         self.taken(self.lock.lock(), held_off)
     }
 
-    /// Two locks of a class, in the order of their addresses, so that nobody who takes them the other
-    /// way round waits for us (Linux: `double_lock_hb`). The second is none if both are one lock. The
-    /// guards may be released in any order, so the caller keeps interrupts as they are until both are.
+    /// Takes two locks of a class in the order of their addresses, so that a caller with the
+    /// opposite arguments cannot deadlock with us (Linux: `double_lock_hb`). The second guard is
+    /// `None` if both are the same lock. The guards may be released in any order, so the caller
+    /// must not change interrupts until both are.
     #[inline(always)]
     pub fn lock_both<'a>(
         first: &'a Self,
@@ -157,7 +160,7 @@ impl<T, H: HeldOff> Lock<T, H> {
         (first.lock(), Some(second))
     }
 
-    /// The lock if it is free; for a report or a panic that must not wait.
+    /// Takes the lock if it is free, for a report or a panic that must not wait.
     pub fn try_lock(&self) -> Option<LockGuard<'_, T, H>> {
         let held_off = H::default();
         Some(self.taken(self.lock.try_lock()?, held_off))

@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! The name of a task: at most 15 bytes and a 0.
 //!
-//! Written by the task itself, or by who makes it. Anybody may read it at any time, in the switch
-//! too, so there is no lock: who reads while the task takes another name may get some of each.
+//! The task itself or its creator writes the name. Any code may read it at any time, even in the
+//! switch, so there is no lock: a reader during a change may get parts of both names.
 //!
 //! Linux: `task_struct.comm`, TASK_COMM_LEN.
 
@@ -11,19 +11,19 @@ use alloc::string::String;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Bytes of a name, with its 0.
+/// Size of a name in bytes, including its 0.
 pub const TASK_COMM_LEN: usize = 16;
 
-/// A task's name, where it lies.
+/// The storage of a task's name.
 pub struct TaskComm([AtomicU32; TASK_COMM_LEN / 4]);
 
 impl TaskComm {
-    /// No name.
+    /// Returns an empty name.
     pub const fn new() -> Self {
         Self([const { AtomicU32::new(0) }; TASK_COMM_LEN / 4])
     }
 
-    /// Makes it the first 15 bytes of `name`.
+    /// Sets the name to the first 15 bytes of `name`.
     pub fn set(&self, name: &[u8]) {
         let mut comm = [0u8; TASK_COMM_LEN];
         let n = name.len().min(TASK_COMM_LEN - 1);
@@ -33,7 +33,7 @@ impl TaskComm {
         }
     }
 
-    /// What it is now.
+    /// Returns the present name.
     pub fn get(&self) -> Comm {
         let mut comm = [0u8; TASK_COMM_LEN];
         for (word, bytes) in self.0.iter().zip(comm.as_chunks_mut().0) {
@@ -50,18 +50,18 @@ impl Default for TaskComm {
 }
 
 impl Comm {
-    /// Its bytes, without the final zero.
+    /// Returns the bytes of the name, without the final zero.
     pub fn bytes(&self) -> &[u8] {
         self.0.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
-    /// As text, whatever is in it.
+    /// Returns the name as text, with `?` for other characters.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
 }
 
-/// A name that was read. Displays as text, with `?` for what is no printable character.
+/// A copy of a name. `Display` shows `?` for each character that is not printable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Comm(pub [u8; TASK_COMM_LEN]);
 

@@ -1,27 +1,27 @@
 #![forbid(unsafe_code)]
-//! Whose a process is, and what it may therefore do.
+//! The credentials of a process, and the rights that they give.
 //!
-//! Each task has its own copy. There are no capabilities beside the user number: effective user
-//! 0 has all of them, everybody else none.
+//! Each task has its own copy. There are no separate capabilities: effective user 0 has all of
+//! them, every other user has none.
 //!
 //! Book: ch. 20, "Process Credentials and Capabilities".
 //! Linux: 2.6.38 `kernel/sys.c` (`setuid`, `setresuid`), `capability.h`.
 
 use crate::base::errno::Errno;
 
-/// "Leave it as it is", in the calls that set several numbers.
+/// The argument that leaves a number unchanged, in the calls that set several.
 pub const KEEP: u32 = u32::MAX;
 
 /// Real, effective, saved and file-system number of a user or a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ids {
-    /// Who started the process.
+    /// The user or group that started the process.
     pub real: u32,
-    /// With whose rights it acts.
+    /// The user or group with whose rights the process acts.
     pub effective: u32,
-    /// What it may go back to.
+    /// The user or group to which the process may return.
     pub saved: u32,
-    /// With whose rights it opens files.
+    /// The user or group with whose rights the process opens files.
     pub fs: u32,
 }
 
@@ -70,7 +70,8 @@ impl Ids {
         Ok(())
     }
 
-    /// Returns the old number, whether it worked or not, as setfsuid(2) does.
+    /// Sets the file-system number if that is allowed, and returns the old one in either case, as
+    /// setfsuid(2) does.
     fn set_fs(&mut self, id: u32, privileged: bool) -> u32 {
         let old = self.fs;
         if id != KEEP && (privileged || self.has(id) || id == old) {
@@ -89,14 +90,14 @@ fn keep_or(slot: &mut u32, id: u32) {
 /// A task's credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Cred {
-    /// User.
+    /// The four user numbers.
     pub uid: Ids,
-    /// Group.
+    /// The four group numbers.
     pub gid: Ids,
 }
 
 impl Cred {
-    /// Root's, which init starts with.
+    /// Root's credentials, with which init starts.
     pub const ROOT: Cred = Cred {
         uid: Ids {
             real: 0,
@@ -112,90 +113,91 @@ impl Cred {
         },
     };
 
-    /// Whether it has every capability.
+    /// Returns whether the task has every capability.
     pub fn capable(&self) -> bool {
         self.uid.effective == 0
     }
 
-    /// Whether the permissions of files do not bind it. These rights go by the number that opens files:
-    /// root that has taken another one by setfsuid(2) has the rights of that user.
+    /// Returns whether the task may ignore the permissions of files. This depends on the
+    /// file-system number: root that has set another by setfsuid(2) has the rights of that user.
     #[doc(alias = "CAP_DAC_OVERRIDE")]
     pub fn overrides_permissions(&self) -> bool {
         self.uid.fs == 0
     }
 
-    /// Whether all numbers of `target` are `uid` and `gid`: it has no rights but that user's.
+    /// Returns whether all numbers of `target` are `uid` and `gid`, so that it has only that user's
+    /// rights.
     pub fn is_only(target: &Cred, uid: u32, gid: u32) -> bool {
         let all = |ids: Ids, id| [ids.real, ids.effective, ids.saved] == [id; 3];
         all(target.uid, uid) && all(target.gid, gid)
     }
 
-    /// Whether its program acts with other rights than those of whoever started it.
+    /// Returns whether the program acts with other rights than those of the user that started it.
     pub fn is_set_id(&self) -> bool {
         self.uid.real != self.uid.effective || self.gid.real != self.gid.effective
     }
 
-    /// Whether a task that had `old` acts as another user or group with it: then the users that could look
-    /// into the task before may not any more.
+    /// Returns whether a task that had `old` acts as another user or group with these credentials.
+    /// Then users that could inspect the task before no longer may.
     pub fn acts_otherwise_than(&self, old: &Cred) -> bool {
         let acts = |cred: &Cred| [cred.uid, cred.gid].map(|ids| (ids.effective, ids.fs));
         acts(self) != acts(old)
     }
 
-    /// Whether it may send a signal to `target`.
+    /// Returns whether the task may send a signal to `target`.
     pub fn may_signal(&self, target: &Cred) -> bool {
         let mine = [self.uid.effective, self.uid.real];
         self.capable() || mine.contains(&target.uid.real) || mine.contains(&target.uid.saved)
     }
 
-    /// Whether `target`'s scheduling is its own affair.
+    /// Returns whether the task may change the scheduling of `target`.
     pub fn check_same_owner(&self, target: &Cred) -> bool {
         [target.uid.effective, target.uid.real].contains(&self.uid.effective)
     }
 
-    /// setuid(2).
+    /// Sets the user numbers (setuid(2)). EPERM if that is not allowed.
     pub fn setuid(&mut self, id: u32) -> Result<(), Errno> {
         let privileged = self.capable();
         self.uid.set(id, privileged)
     }
 
-    /// setgid(2).
+    /// Sets the group numbers (setgid(2)). EPERM if that is not allowed.
     pub fn setgid(&mut self, id: u32) -> Result<(), Errno> {
         let privileged = self.capable();
         self.gid.set(id, privileged)
     }
 
-    /// setreuid(2).
+    /// Sets real and effective user (setreuid(2)). EPERM if that is not allowed.
     pub fn setreuid(&mut self, real: u32, effective: u32) -> Result<(), Errno> {
         let privileged = self.capable();
         self.uid.set_re(real, effective, privileged)
     }
 
-    /// setregid(2).
+    /// Sets real and effective group (setregid(2)). EPERM if that is not allowed.
     pub fn setregid(&mut self, real: u32, effective: u32) -> Result<(), Errno> {
         let privileged = self.capable();
         self.gid.set_re(real, effective, privileged)
     }
 
-    /// setresuid(2).
+    /// Sets real, effective and saved user (setresuid(2)). EPERM if that is not allowed.
     pub fn setresuid(&mut self, ids: [u32; 3]) -> Result<(), Errno> {
         let privileged = self.capable();
         self.uid.set_res(ids, privileged)
     }
 
-    /// setresgid(2).
+    /// Sets real, effective and saved group (setresgid(2)). EPERM if that is not allowed.
     pub fn setresgid(&mut self, ids: [u32; 3]) -> Result<(), Errno> {
         let privileged = self.capable();
         self.gid.set_res(ids, privileged)
     }
 
-    /// setfsuid(2).
+    /// Sets the file-system user (setfsuid(2)) and returns the old one.
     pub fn setfsuid(&mut self, id: u32) -> u32 {
         let privileged = self.capable();
         self.uid.set_fs(id, privileged)
     }
 
-    /// setfsgid(2).
+    /// Sets the file-system group (setfsgid(2)) and returns the old one.
     pub fn setfsgid(&mut self, id: u32) -> u32 {
         let privileged = self.capable();
         self.gid.set_fs(id, privileged)

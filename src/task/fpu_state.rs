@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! A task's x87 and SSE state: whether it has one, and where it is.
+//! A task's x87 and SSE state: whether there is one, and its place.
 //!
 //! ```text
 //!              init_fpu (first use, sigreturn)
@@ -15,14 +15,16 @@
 //!                                              +-----------+
 //!                                                 TS=0, TS_USEDFPU
 //! ```
-//! "Unused" and "in memory" are told apart by [`FpuState`] alone: it is what Linux asks with
-//! `used_math()`, and there is no flag beside it that a copy of the state could leave behind. "Live" is
-//! TS_USEDFPU in `work`, where the switch looks; CR0.TS of the CPU that runs the task is its
-//! opposite. Nobody but the running task is live: no CPU keeps registers of a task that left it.
+//! [`FpuState`] alone distinguishes "unused" from "in memory": it answers Linux's `used_math()`,
+//! and there is no separate flag that a copy of the state could miss. "Live" is TS_USEDFPU in
+//! `work`, where the switch looks; CR0.TS of the CPU that runs the task is its opposite. Only a
+//! running task is live: no CPU keeps registers of a task that left it.
 //!
-//! The memory stays when the state is forgotten, so that a handler, and the return from it, need none.
+//! The memory stays when the state is forgotten, so a signal handler and the return from it need
+//! none.
 //!
-//! The transitions are called by `arch::x86::switch::math_state`, which moves the registers and CR0.TS with them.
+//! `arch::x86::switch::math_state` calls the transitions, and moves the registers and CR0.TS with
+//! them.
 //!
 //! Book: ch. 3, "Saving and Loading the FPU, MMX, and XMM Registers".
 //! Linux: 2.6.38 `struct fpu`, PF_USED_MATH, TS_USEDFPU.
@@ -39,10 +41,10 @@ pub struct FpuState(State);
 
 #[derive(Debug)]
 enum State {
-    /// The next FPU instruction begins with [`FxsaveArea::INIT`]. The memory is there from the first
-    /// use on.
+    /// The next FPU instruction begins with [`FxsaveArea::INIT`]. The memory is present after the
+    /// first use.
     Unused(Option<Box<FxsaveArea>>),
-    /// It has a state; while the task is live the registers are newer than this copy.
+    /// The task has a state; while the task is live the registers are newer than this copy.
     Used(Box<FxsaveArea>),
 }
 
@@ -53,25 +55,25 @@ impl Default for State {
 }
 
 impl FpuState {
-    /// Neither state nor memory for it.
+    /// No state, and no memory for one.
     pub const NONE: Self = Self(State::Unused(None));
 }
 
-/// The transitions. While one is under way the task must not be switched away.
+/// The transitions. During one the task must not be switched away.
 impl ThreadStruct {
-    /// Whether the task has FPU state.
+    /// Returns whether the task has FPU state.
     #[inline(always)]
     pub fn used_math(&self) -> bool {
         matches!(self.fpu.0, State::Used(_))
     }
 
-    /// Whether the processor's registers are this task's.
+    /// Returns whether the processor's registers belong to this task.
     #[inline(always)]
     pub fn fpu_is_live(&self) -> bool {
         self.work.contains(TS_USEDFPU)
     }
 
-    /// The state as it was last saved; `None` if there is none.
+    /// Returns the state as it was last saved, or `None` if there is none.
     #[inline(always)]
     pub fn saved_fpu(&self) -> Option<&FxsaveArea> {
         match &self.fpu.0 {
@@ -80,7 +82,7 @@ impl ThreadStruct {
         }
     }
 
-    /// The same, to save into.
+    /// Returns the memory of the state, to save into, or `None` if there is no state.
     #[inline(always)]
     pub fn saved_fpu_mut(&mut self) -> Option<&mut FxsaveArea> {
         match &mut self.fpu.0 {
@@ -89,13 +91,14 @@ impl ThreadStruct {
         }
     }
 
-    /// Whether the memory for a state is there, used or not.
+    /// Returns whether the task has memory for a state, used or not.
     pub fn has_fpu_memory(&self) -> bool {
         !matches!(self.fpu.0, State::Unused(None))
     }
 
-    /// Gives the task the state `image`, in memory. `memory` serves if the task has none; what is not
-    /// needed comes back, to be freed by the caller. False: there is no memory, and nothing changed.
+    /// Gives the task the state `image`, in memory. Takes `memory` if the task has none, and
+    /// returns it otherwise, for the caller to free. Returns false if there is no memory; then
+    /// nothing has changed.
     pub fn init_fpu(
         &mut self,
         image: &FxsaveArea,
@@ -114,20 +117,21 @@ impl ThreadStruct {
         (true, spare)
     }
 
-    /// The registers were loaded from the saved state.
+    /// Notes that the registers were loaded from the saved state.
     #[inline(always)]
     pub fn mark_live(&mut self) {
         debug_assert!(self.used_math(), "BUG: live FPU registers without a state");
         self.set_work(TS_USEDFPU | TS_FPU_COUNTED, true);
     }
 
-    /// The registers were stored to the saved state and are the task's no more.
+    /// Notes that the registers were stored to the saved state and no longer belong to the task.
     #[inline(always)]
     pub fn mark_saved(&mut self) {
         self.set_work(TS_USEDFPU, false);
     }
 
-    /// The task has no state any more. True if it was live: the caller takes the FPU away.
+    /// Forgets the task's state. Returns true if the task was live; then the caller takes the FPU
+    /// away.
     pub fn forget_fpu(&mut self) -> bool {
         let was_live = self.fpu_is_live();
         self.set_work(TS_USEDFPU, false);
@@ -138,7 +142,7 @@ impl ThreadStruct {
         was_live
     }
 
-    /// Takes the memory of a state that was forgotten.
+    /// Takes the memory of a forgotten state.
     pub fn take_fpu_memory(&mut self) -> Option<Box<FxsaveArea>> {
         match &mut self.fpu.0 {
             State::Unused(memory) => memory.take(),
@@ -183,7 +187,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order: live means used, and used means that there is memory.
+        /// In any order of transitions, live implies used, and used implies memory.
         #[test]
         fn state_and_registers_never_part(steps in proptest::collection::vec(0..6u8, 0..40)) {
             let mut thread = ThreadStruct::new();

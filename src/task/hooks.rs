@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
-//! `Hooks`: what else wants to know of a task's switches, a bit each.
+//! `Hooks`: one bit for each part of the kernel that follows a task's switches.
 //!
-//! Few tasks have any of it, so a switch looks at the words of prev and next once.
-//! What each bit stands for is in `sched::hooks`.
+//! Few tasks have any, so a switch looks once at the words of prev and next. `sched::hooks`
+//! implements them.
 
 use bitflags::bitflags;
 
@@ -14,9 +14,9 @@ bitflags! {
     }
 }
 
-/// `sched_info` is kept.
+/// The task's `sched_info` is kept.
 pub const HOOK_SCHED_INFO: Hooks = Hooks::from_bits_retain(1 << 0);
-/// Preempt notifiers are registered.
+/// The task has registered preempt notifiers.
 pub const HOOK_PREEMPT_NOTIFIERS: Hooks = Hooks::from_bits_retain(1 << 1);
 /// Events are counted while the task runs.
 pub const HOOK_PERF_EVENTS: Hooks = Hooks::from_bits_retain(1 << 2);
@@ -27,7 +27,7 @@ pub const HOOK_KCOV: Hooks = Hooks::from_bits_retain(1 << 4);
 /// The task is traced.
 pub const HOOK_TRACE: Hooks = Hooks::from_bits_retain(1 << 5);
 
-/// Hooks that are told when a task comes onto a CPU.
+/// The hooks that run when a task comes onto a CPU.
 pub const HOOKS_SCHED_IN: Hooks = HOOK_PERF_EVENTS
     .union(HOOK_PREEMPT_NOTIFIERS)
     .union(HOOK_KCOV);

@@ -1,11 +1,10 @@
 #![forbid(unsafe_code)]
-//! The ports a task may use, and what a switch copies of them.
+//! The ports that a task may use, and the part that a switch copies.
 //!
-//! A task that called `ioperm` owns an [`IoBitmap`]; the processor looks only at
-//! the one in this CPU's TSS, so `__switch_to_xtra` writes next's there, on
-//! next's stack with interrupts off. Every byte of the TSS's bitmap from the
-//! running task's `io_bitmap_max` on is ones: that is why copying the larger of
-//! prev's and next's maximum is enough, and copying less would leave prev's
+//! A task that called `ioperm` owns an [`IoBitmap`]; the processor looks only at the one in this
+//! CPU's TSS, so `__switch_to_xtra` writes next's there, on next's stack with interrupts off. Every
+//! byte of the TSS's bitmap from the running task's `io_bitmap_max` on is ones. Therefore it is
+//! enough to copy the larger of prev's and next's maximum, and copying less would leave prev's
 //! ports open.
 //!
 //! Book: ch. 3, "Task State Segment", "Performing the Process Switch" (step on the I/O bitmap).
@@ -27,16 +26,16 @@ pub type Bits = [u8; IO_BITMAP_BYTES];
 pub struct IoBitmap {
     bits: Box<Bits>,
     io_bitmap_max: usize,
-    /// Never the same for two bitmaps, nor for one before and after a change.
+    /// A number that is unique for each bitmap, and changes with each change of it.
     sequence: u32,
 }
 
-/// The last number given; 0 is nobody's.
+/// The last sequence number given out; no bitmap has 0.
 static SEQUENCE: AtomicU32 = AtomicU32::new(0);
 
 fn next_sequence() -> u32 {
     loop {
-        // It begins anew after 2³² changes, and passes over 0.
+        // The numbers wrap after 2³² changes, and skip 0.
         match SEQUENCE.fetch_add(1, Ordering::Relaxed).wrapping_add(1) {
             0 => {}
             number => return number,
@@ -45,7 +44,7 @@ fn next_sequence() -> u32 {
 }
 
 impl IoBitmap {
-    /// Grants nothing; ENOMEM.
+    /// Returns a bitmap that grants nothing, or ENOMEM.
     pub fn new() -> Result<Self, Errno> {
         Ok(IoBitmap {
             bits: all_ones()?,
@@ -54,30 +53,31 @@ impl IoBitmap {
         })
     }
 
-    /// Grants what `other` grants: the copy that fork gives the child.
+    /// Makes this bitmap grant the ports of `other`, when fork copies it for the child.
     pub fn copy_from(&mut self, other: &Self) {
         self.bits.copy_from_slice(&other.bits[..]);
         self.io_bitmap_max = other.io_bitmap_max;
         self.sequence = next_sequence();
     }
 
-    /// Bytes from the start up to the end of the last 4-byte word that grants a
-    /// port, but never less than one word: the length that matters at a switch.
+    /// Returns the length that matters at a switch: the bytes up to the end of the last 4-byte word
+    /// that grants a port, but at least one word.
     pub const fn io_bitmap_max(&self) -> usize {
         self.io_bitmap_max
     }
 
-    /// Which bitmap this is, and in which state: who finds the number in a TSS finds these bytes.
+    /// Returns the number of this bitmap in its present state: a TSS with this number has these
+    /// bytes.
     pub const fn sequence(&self) -> u32 {
         self.sequence
     }
 
-    /// The bytes.
+    /// Returns the bytes of the bitmap.
     pub const fn bits(&self) -> &Bits {
         &self.bits
     }
 
-    /// Is this one port granted?
+    /// Returns whether this port is granted.
     pub const fn grants(&self, port: u16) -> bool {
         self.bits[port as usize / 8] & 1 << (port % 8) == 0
     }
@@ -99,7 +99,7 @@ impl IoBitmap {
     }
 }
 
-/// A bitmap of ones. Made on the heap directly: the array would take the whole of a kernel stack.
+/// Returns a bitmap of ones, built directly on the heap: the array would fill a whole kernel stack.
 fn all_ones() -> Result<Box<Bits>, Errno> {
     let mut bytes = Vec::new();
     bytes
@@ -112,13 +112,15 @@ fn all_ones() -> Result<Box<Bits>, Errno> {
         .map_err(|_| Errno::ENOMEM)
 }
 
-/// `ioperm(from, num, turn_on)` on the caller's own `bitmap`. Returns how many
-/// bytes of it must now go to this CPU's TSS, which the caller does with
-/// [`switch_to_bitmap`] before it returns to ring 3 (0: there is nothing to do).
+/// Does `ioperm(from, num, turn_on)` on the caller's own `bitmap`. Returns the number of bytes that
+/// the caller must copy to this CPU's TSS with [`switch_to_bitmap`] before it returns to ring 3, or
+/// 0.
 ///
-/// `capable` tells whether the caller has CAP_SYS_RAWIO. Errors, in this order:
-/// EINVAL for an empty or impossible range; EPERM when granting without
-/// capability (revoking needs none); ENOMEM. Revoking without a bitmap makes none.
+/// `capable` says whether the caller has CAP_SYS_RAWIO. Revoking without a bitmap does not create one.
+///
+/// # Errors
+/// In this order: EINVAL for an empty or impossible range; EPERM for granting without the
+/// capability, which revoking does not need; ENOMEM.
 pub fn ioperm(
     bitmap: &mut Option<IoBitmap>,
     from: u32,
@@ -143,7 +145,8 @@ pub fn ioperm(
     Ok(copy_len(before, own.io_bitmap_max))
 }
 
-/// Bytes that a switch between tasks with these maxima copies (0: no bitmap).
+/// Returns the number of bytes that a switch between tasks with these maxima copies; a maximum of 0
+/// means no bitmap.
 pub const fn copy_len(prev_max: usize, next_max: usize) -> usize {
     if prev_max > next_max {
         prev_max
@@ -225,7 +228,7 @@ mod tests {
         assert_eq!(granting(0x80, 1).io_bitmap_max(), 20);
         assert_eq!(granting(65535, 1).io_bitmap_max(), 8192);
         let mut bitmap = Some(granting(65535, 1));
-        // What was granted until now must still be wiped from the TSS.
+        // The ports granted until now must still be removed from the TSS.
         assert_eq!(ioperm(&mut bitmap, 65535, 1, false, true), Ok(8192));
         assert_eq!(bitmap.unwrap().io_bitmap_max(), 4);
     }
@@ -265,7 +268,7 @@ mod tests {
         assert!(child.grants(0x80));
     }
 
-    /// What one task does while it runs, or a switch to another one.
+    /// An action of a running task, or a switch to another.
     #[derive(Clone, Debug)]
     enum Step {
         Ioperm { from: u32, num: u32, turn_on: bool },

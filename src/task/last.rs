@@ -1,8 +1,8 @@
 //! `Prev`, `Next` and `Last`: the book's "three parameters" as types.
 //!
-//! Before the switch there are a `Prev` and a `Next`; `switch_to` takes both away and gives a `Last`, which
-//! only `finish_task_switch` takes. To use the old `prev` after the switch does not compile, nor does what was
-//! borrowed of it:
+//! Before the switch there are a `Prev` and a `Next`; `switch_to` consumes both and returns a
+//! `Last`, which only `finish_task_switch` takes. Code that uses the old `prev`, or a borrow from
+//! it, after the switch does not compile:
 //!
 //! ```compile_fail,E0505
 //! use switch_to::task::last::{Last, Prev};
@@ -10,7 +10,7 @@
 //! fn context_switch(prev: Prev<u8>) {
 //!     let stale: &u8 = &prev;
 //!     let _last = switch_to(prev);
-//!     let _ = *stale; // who ran last is in `_last`
+//!     let _ = *stale; // `_last` names the task that ran last
 //! }
 //! ```
 //!
@@ -32,20 +32,20 @@ impl<T> Prev<T> {
     /// Names the running task.
     ///
     /// # Safety
-    /// 1. `prev` is the task that runs here, and stays live until another has run `finish_task_switch`
-    ///    for it.
+    /// 1. `prev` is the task that runs here, and stays live until another task has run
+    ///    `finish_task_switch` for it.
     #[inline(always)]
     pub unsafe fn new(prev: *mut T) -> Self {
         Self(prev)
     }
 
-    /// The task as a pointer, to be compared.
+    /// Returns the task as a pointer, for comparison.
     #[inline(always)]
     pub fn as_ptr(&self) -> *mut T {
         self.0
     }
 
-    /// For `switch_to`: the value for eax.
+    /// Returns the value for eax, for `switch_to`.
     #[inline(always)]
     pub fn into_ptr(self) -> *mut T {
         self.0
@@ -56,13 +56,13 @@ impl<T> Deref for Prev<T> {
     type Target = T;
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: live since `new`, as long as it has not left the CPU; then there is no `Prev` of it.
+        // SAFETY: live since `new` until it leaves the CPU; after that there is no `Prev` of it.
         unsafe { &*self.0 }
     }
 }
 
 impl<T> Next<T> {
-    /// Names the task that is to run.
+    /// Names the task that runs next.
     ///
     /// # Safety
     /// 1. `next` is live, runnable here and on no CPU, and the switch to it follows.
@@ -71,7 +71,7 @@ impl<T> Next<T> {
         Self(next)
     }
 
-    /// For `switch_to`: the value for edx.
+    /// Returns the value for edx, for `switch_to`.
     #[inline(always)]
     pub fn into_ptr(self) -> *mut T {
         self.0
@@ -82,13 +82,13 @@ impl<T> Deref for Next<T> {
     type Target = T;
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: live since `new`, until it runs; then there is no `Next` of it.
+        // SAFETY: live since `new` until it runs; after that there is no `Next` of it.
         unsafe { &*self.0 }
     }
 }
 
 impl<T> Last<T> {
-    /// What `__switch_to` left in eax.
+    /// Names the task that `__switch_to` left in eax.
     ///
     /// # Safety
     /// 1. The switch has just returned `last`, and `finish_task_switch` has not been called for it.
@@ -97,7 +97,7 @@ impl<T> Last<T> {
         Self(last)
     }
 
-    /// For `finish_task_switch`.
+    /// Returns the task as a pointer, for `finish_task_switch`.
     #[inline(always)]
     pub fn into_ptr(self) -> *mut T {
         self.0

@@ -1,21 +1,21 @@
-//! Who exists: a task's data and its names.
+//! Tasks: the process descriptor and its parts.
 //!
 //! In reading order:
 //! - [`task_struct`]: the process descriptor
 //! - [`thread_struct`]: the hardware context while off the CPU
 //! - [`fpu_state`]: its x87 and SSE registers while they are in memory
 //! - [`last`]: the switch's three parameters as types
-//! - [`comm`]: its name
-//! - [`cred`]: whose it is, and what it may therefore do
+//! - [`comm`]: the task's name
+//! - [`cred`]: credentials, and the rights that they give
 //! - [`sched_entity`]: the scheduler's part of a task
-//! - [`sched_info`], [`preempt_notifier`]: what may be kept of its switches, and who is told
-//! - [`perf_attr`], [`perf_event_context`]: what is counted of it on request
-//! - [`rseq`]: restartable sequences: what a thread shares with the kernel
-//! - [`kcov`]: for its coverage
+//! - [`sched_info`], [`preempt_notifier`]: statistics of its switches, and callbacks
+//! - [`perf_attr`], [`perf_event_context`]: events counted on request
+//! - [`rseq`]: restartable sequences: the data that a thread shares with the kernel
+//! - [`kcov`]: the recording of its coverage
 //! - [`clone_flags`]: what clone can be asked for
-//! - [`state`]: states and flags; [`hooks`]: flags of what is told of its switches
+//! - [`state`]: states and flags; [`hooks`]: flags of the parts that follow its switches
 //! - [`user_desc`]: the TLS request: validity, encoding
-//! - [`io_bitmap`]: the ports a task may use, and what a switch copies
+//! - [`io_bitmap`]: the ports that a task may use, and the part that a switch copies
 
 pub mod clone_flags;
 pub mod comm;

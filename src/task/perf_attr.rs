@@ -1,17 +1,16 @@
 #![forbid(unsafe_code)]
-//! `perf_event_attr`: what is to be counted, as a program asks for it.
+//! `perf_event_attr`: a program's description of the event to count.
 //!
-//! Only software events exist here: they are counted by the kernel, not by the processor.
-//!
-//! Used by `perf_event_open`, in process context.
+//! Only software events exist here: the kernel counts them, not the processor. `perf_event_open`
+//! uses this, in process context.
 //!
 //! Linux: 5.4 `include/uapi/linux/perf_event.h`, `perf_copy_attr`.
 
 use crate::base::errno::Errno;
 
-/// Bytes of the structure as 5.4 has it (`PERF_ATTR_SIZE_VER5`).
+/// Size of the structure in Linux 5.4, in bytes (`PERF_ATTR_SIZE_VER5`).
 pub const ATTR_SIZE: u32 = 112;
-/// Bytes of its first version.
+/// Size of the structure's first version, in bytes.
 pub const ATTR_SIZE_VER0: u32 = 64;
 
 /// `type` of the events that the kernel counts.
@@ -19,16 +18,16 @@ const PERF_TYPE_SOFTWARE: u32 = 1;
 const PERF_SAMPLE_MAX: u64 = 1 << 20;
 const PERF_FORMAT_MAX: u64 = 1 << 4;
 
-/// `read_format`: how long the event was enabled.
+/// Bit of `read_format`: the time that the event was enabled.
 pub const FORMAT_TOTAL_TIME_ENABLED: u64 = 1 << 0;
-/// `read_format`: how long it counted.
+/// Bit of `read_format`: the time that the event counted.
 pub const FORMAT_TOTAL_TIME_RUNNING: u64 = 1 << 1;
-/// `read_format`: its number.
+/// Bit of `read_format`: the number of the event.
 pub const FORMAT_ID: u64 = 1 << 2;
-/// `read_format`: all events of the group at once.
+/// Bit of `read_format`: all events of the group at once.
 pub const FORMAT_GROUP: u64 = 1 << 3;
 
-/// What is counted (`enum perf_sw_ids`).
+/// The kinds of software events (`enum perf_sw_ids`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u64)]
 pub enum SwEvent {
@@ -38,24 +37,24 @@ pub enum SwEvent {
     TaskClock = 1,
     /// Page faults of both kinds.
     PageFaults = 2,
-    /// Times it left a CPU.
+    /// Times that the task left a CPU.
     ContextSwitches = 3,
-    /// Times it came back on another.
+    /// Times that the task came back on another CPU.
     CpuMigrations = 4,
     /// Faults that needed no device.
     PageFaultsMin = 5,
-    /// Faults that did: none, since all files are in memory.
+    /// Faults that needed a device: 0, since all files are in memory.
     PageFaultsMaj = 6,
     /// #AC: counted on other processors only, as in Linux.
     AlignmentFaults = 7,
-    /// Instructions emulated: none on this processor.
+    /// Instructions emulated: 0 on this processor.
     EmulationFaults = 8,
-    /// Nothing.
+    /// An event that counts nothing.
     Dummy = 9,
 }
 
 impl SwEvent {
-    /// How many there are.
+    /// Number of kinds of events.
     pub const COUNT: usize = Self::ALL.len();
 
     const ALL: [SwEvent; 10] = [
@@ -71,21 +70,21 @@ impl SwEvent {
         SwEvent::Dummy,
     ];
 
-    /// Whether it counts time.
+    /// Returns whether the event counts time.
     pub fn is_clock(self) -> bool {
         matches!(self, SwEvent::CpuClock | SwEvent::TaskClock)
     }
 }
 
-/// A request, judged.
+/// A checked request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PerfEventAttr {
-    /// `type`.
+    /// The field `type`.
     pub event_type: u32,
     config: u64,
     sample_period: u64,
     sample_type: u64,
-    /// FORMAT_*: what read(2) gives.
+    /// FORMAT_* bits: the values that read(2) returns.
     pub read_format: u64,
     flags: u64,
 }
@@ -99,26 +98,26 @@ macro_rules! flags {
 }
 
 flags! {
-    /// It begins without counting.
+    /// The event begins disabled.
     disabled = 0,
-    /// Children to come are counted as well.
+    /// The event counts future children too.
     inherit = 1,
-    /// Must always count.
+    /// The event must always count.
     pinned = 2,
-    /// No other group may count beside it.
+    /// No other group may count at the same time.
     exclusive = 3,
-    /// What happens in ring 3 is not counted.
+    /// The event does not count in ring 3.
     exclude_user = 4,
-    /// What happens in the kernel is not counted.
+    /// The event does not count in the kernel.
     exclude_kernel = 5,
     /// `sample_period` is a frequency.
     freq = 10,
-    /// exec enables it.
+    /// An exec enables the event.
     enable_on_exec = 12,
 }
 
 impl PerfEventAttr {
-    /// Reads the structure from `bytes`, which are [`ATTR_SIZE`] with zeroes after what was given.
+    /// Parses the structure from `bytes`, which has zeroes after the program's bytes.
     ///
     /// # Errors
     /// EINVAL for reserved bits, and for formats and samples that 5.4 does not have.
@@ -145,7 +144,7 @@ impl PerfEventAttr {
         Ok(attr)
     }
 
-    /// What [`PerfEventAttr::from_bytes`] reads, for an event that the kernel itself wants.
+    /// Returns the attributes of an event that the kernel itself wants.
     pub const fn software(event: SwEvent, read_format: u64) -> Self {
         Self {
             event_type: PERF_TYPE_SOFTWARE,
@@ -157,7 +156,7 @@ impl PerfEventAttr {
         }
     }
 
-    /// Judges the period. EINVAL for one with the highest bit set, if it is no frequency.
+    /// Checks the period; returns EINVAL for one with the highest bit set that is not a frequency.
     pub fn check_period(&self) -> Result<(), Errno> {
         match !self.freq() && self.sample_period >> 63 != 0 {
             true => Err(Errno::EINVAL),
@@ -165,11 +164,11 @@ impl PerfEventAttr {
         }
     }
 
-    /// What is to be counted.
+    /// Returns the event to count.
     ///
     /// # Errors
-    /// ENOENT for an event that nobody here counts; EOPNOTSUPP for samples: there is no buffer for
-    /// them.
+    /// ENOENT for an event that this kernel does not count; EOPNOTSUPP for samples, since there is
+    /// no buffer for them.
     pub fn event(&self) -> Result<SwEvent, Errno> {
         let known = SwEvent::ALL
             .into_iter()

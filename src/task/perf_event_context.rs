@@ -1,9 +1,9 @@
 #![forbid(unsafe_code)]
-//! `perf_event_context`: the events of one task, and what each has counted.
+//! `perf_event_context`: the events of one task, and their counts.
 //!
-//! Times are counts of the time-stamp counter; who reads them converts. An event is *enabled* or
-//! not by its owner's word, and *active* while it is enabled, its group's leader is, the task runs,
-//! and runs on the CPU that the event asks for. Only active events count.
+//! Times are counts of the time-stamp counter, which readers convert. The owner *enables* an event.
+//! An event is *active* while it and its group's leader are enabled and the task runs, on the CPU
+//! that the event names, if any. Only active events count.
 //!
 //! ```text
 //!              sched_out                    sched_in
@@ -11,13 +11,13 @@
 //!    clocks go               clocks stand                  clocks go
 //!    a switch is counted                                   a migration is, if the CPU is another
 //! ```
-//! The switch counts for the task, not for each of its events: it costs the same however many there are. An
-//! event remembers the task's sums of the moment when it began to count, and takes the difference when it is
-//! read, or ends to count.
+//! The switch counts for the task, not for each of its events, so its cost does not depend on their
+//! number. An event remembers the task's sums from the moment when it began to count, and takes the
+//! difference when it is read or stops counting.
 //!
-//! Generic over what stands for the event, so that it is the same on a host.
+//! Generic over the type of the event, so that it also runs on a host.
 //!
-//! Called by the switch, by page faults and by who reads, with the task's own lock held.
+//! The switch, page faults and readers call it, with the task's own lock held.
 //!
 //! Linux: 5.4 `struct perf_event_context`, `kernel/events/core.c`.
 
@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 use super::perf_attr::{PerfEventAttr, SwEvent};
 use crate::base::errno::Errno;
 
-/// What an event has counted.
+/// The counts of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// Occurrences; cycles, for a clock.
@@ -38,7 +38,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Adds what another event has counted. What is full goes on at 0.
+    /// Adds the counts of another event. Sums wrap to 0.
     pub fn add(&mut self, other: Self) {
         self.count = self.count.wrapping_add(other.count);
         self.time_enabled = self.time_enabled.wrapping_add(other.time_enabled);
@@ -49,58 +49,58 @@ impl Counts {
 /// One event of a task.
 #[derive(Clone)]
 pub struct Slot<E> {
-    /// What stands for it.
+    /// The event itself.
     pub event: E,
-    /// Its number, and that of its group's leader.
+    /// The number of the event.
     pub id: u64,
-    /// Its own number if it leads.
+    /// The number of the group's leader, which may be the event itself.
     pub leader: u64,
-    /// Counts by its owner's word.
+    /// Whether the owner has enabled the event.
     pub enabled: bool,
-    /// The next exec enables it.
+    /// Whether the next exec enables the event.
     pub enable_on_exec: bool,
     what: SwEvent,
     cpu: Option<u32>,
     exclude_user: bool,
     exclude_kernel: bool,
-    /// Until the sums were as `seen`.
+    /// The counts at the time of `seen`.
     counts: Counts,
     seen: Seen,
-    /// Enabled, and so is the leader of its group.
+    /// Whether both the event and the leader of its group are enabled.
     is_counting: bool,
 }
 
-/// What concerns an event of the sums of its task.
+/// The part of a task's sums that concerns one event.
 #[derive(Clone, Copy, Default)]
 struct Seen {
-    /// Time that the task ran.
+    /// Time that the task ran, on any CPU.
     time: u64,
-    /// Time that it ran where the event counts.
+    /// Time that the task ran on a CPU where the event counts.
     time_here: u64,
-    /// Occurrences there; time, for a clock.
+    /// Occurrences on such a CPU; time, for a clock.
     count: u64,
 }
 
-/// What has happened to a task, on one CPU or on all.
+/// The sums of a task, on one CPU or on all.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     time: u64,
-    /// By event: in the kernel, in ring 3.
+    /// For each kind of event: occurrences in the kernel, and in ring 3.
     events: [[u64; 2]; SwEvent::COUNT],
 }
 
-/// CPUs that there may be.
+/// Greatest number of CPUs.
 const CPUS: usize = 8;
-/// All of them, and each.
+/// Number of sums: one for all CPUs, and one for each.
 const PLACES: usize = CPUS + 1;
 
-/// Where the sums of a CPU are; those of all are first.
+/// Returns the index of the sums of a CPU; those of all CPUs come first.
 fn place_of(cpu: u32) -> usize {
     (cpu as usize).saturating_add(1)
 }
 
 impl<E> Slot<E> {
-    /// An event that has counted nothing yet; with `cpu`, it counts on that one only.
+    /// Returns an event that has counted nothing yet; with `cpu`, it counts only on that CPU.
     pub fn new(
         event: E,
         id: u64,
@@ -125,12 +125,12 @@ impl<E> Slot<E> {
         }
     }
 
-    /// Which of the sums it counts.
+    /// Returns the index of the sums that the event counts.
     fn place(&self) -> usize {
         self.cpu.map_or(0, place_of)
     }
 
-    /// What the sums are for this event.
+    /// Returns the part of the sums that concerns this event.
     fn look(&self, sums: &[Sums]) -> Seen {
         let of = |at: usize| sums.get(at).copied().unwrap_or_default();
         let here = of(self.place());
@@ -151,7 +151,7 @@ impl<E> Slot<E> {
         }
     }
 
-    /// Takes what has been counted since the last look.
+    /// Adds the sums' growth since the last look to the counts.
     fn settle(&mut self, sums: &[Sums]) {
         let now = self.look(sums);
         let before = core::mem::replace(&mut self.seen, now);
@@ -164,7 +164,7 @@ impl<E> Slot<E> {
         }
     }
 
-    /// Begins at 0 again; the times stay.
+    /// Resets the count to 0; the times stay.
     pub fn reset(&mut self) {
         self.counts.count = 0;
     }
@@ -172,20 +172,20 @@ impl<E> Slot<E> {
 
 /// All events of a task.
 pub struct PerfEventContext<E> {
-    /// In the order of their numbers.
+    /// The events in the order of their numbers.
     slots: Vec<Slot<E>>,
-    /// Of all CPUs, then of each. Empty until the first event came.
+    /// The sums of all CPUs, then of each. Empty until the first event.
     sums: Vec<Sums>,
-    /// Where the task runs, if it does.
+    /// The CPU on which the task runs, if it runs.
     cpu: Option<u32>,
-    /// Until when all times are counted.
+    /// The time up to which all times are counted.
     since: u64,
-    /// `nr_migrations` of the task when it was last looked at; none if it has never run.
+    /// `nr_migrations` of the task at the last look; `None` if it has never run.
     migrations: Option<u32>,
 }
 
 impl<E> PerfEventContext<E> {
-    /// No events.
+    /// Returns a context without events.
     pub const fn new() -> Self {
         Self {
             slots: Vec::new(),
@@ -196,7 +196,7 @@ impl<E> PerfEventContext<E> {
         }
     }
 
-    /// Room for one more. ENOMEM.
+    /// Reserves room for one more event, or returns ENOMEM.
     pub fn reserve(&mut self) -> Result<(), Errno> {
         let sums = PLACES.saturating_sub(self.sums.len());
         let reserved = self
@@ -206,12 +206,12 @@ impl<E> PerfEventContext<E> {
         reserved.map_err(|_| Errno::ENOMEM)
     }
 
-    /// The events.
+    /// Returns the events in the order of their numbers.
     pub fn slots(&self) -> &[Slot<E>] {
         &self.slots
     }
 
-    /// The task leaves its CPU.
+    /// Stops the clocks when the task leaves its CPU.
     pub fn sched_out(&mut self, now: u64, migrations: u32) {
         debug_assert!(
             self.slots.is_empty() || self.cpu.is_some(),
@@ -223,7 +223,7 @@ impl<E> PerfEventContext<E> {
         self.migrations = Some(migrations);
     }
 
-    /// The task comes onto `cpu`.
+    /// Starts the clocks when the task comes onto `cpu`.
     pub fn sched_in(&mut self, now: u64, cpu: u32, migrations: u32) {
         debug_assert!(
             self.slots.is_empty() || self.cpu.is_none(),
@@ -231,13 +231,13 @@ impl<E> PerfEventContext<E> {
         );
         self.since = now;
         self.cpu = Some(cpu);
-        // Where a new task begins is no migration.
+        // The first CPU of a new task is not a migration.
         let before = self.migrations.replace(migrations).unwrap_or(migrations);
         let moved = migrations.wrapping_sub(before);
         self.sw_event(SwEvent::CpuMigrations, u64::from(moved), false);
     }
 
-    /// `what` has happened `times` to the task, which runs; in ring 3 if `user`.
+    /// Counts `times` occurrences of `what` for the task, which runs; in ring 3 if `user`.
     pub fn sw_event(&mut self, what: SwEvent, times: u64, user: bool) {
         self.add(|sums| {
             let count = &mut sums.events[what as usize][usize::from(user)];
@@ -245,14 +245,14 @@ impl<E> PerfEventContext<E> {
         });
     }
 
-    /// Counts all times until `now`.
+    /// Counts all times up to `now`.
     pub fn update(&mut self, now: u64) {
         let passed = now.saturating_sub(self.since);
         self.since = now;
         self.add(|sums| sums.time = sums.time.wrapping_add(passed));
     }
 
-    /// Adds to the sums of all CPUs and of the one that the task runs on, if it runs.
+    /// Changes the sums of all CPUs, and of the task's CPU if it runs.
     fn add(&mut self, add: impl Fn(&mut Sums)) {
         let Some(cpu) = self.cpu else { return };
         for at in [0, place_of(cpu)] {
@@ -262,7 +262,7 @@ impl<E> PerfEventContext<E> {
         }
     }
 
-    /// Adds an event. With the first one, `cpu` and `migrations` say what the task does now.
+    /// Adds an event. For the first event, `cpu` and `migrations` give the task's present state.
     pub fn install(
         &mut self,
         mut slot: Slot<E>,
@@ -282,7 +282,8 @@ impl<E> PerfEventContext<E> {
         self.decide(at);
     }
 
-    /// Takes an event out, and says what it has counted. If it led a group, the others go on alone.
+    /// Removes an event and returns it with its counts. If it led a group, the other members
+    /// continue alone.
     pub fn remove(&mut self, id: u64, now: u64) -> Option<(Slot<E>, Counts)> {
         self.update(now);
         let at = self.find(id)?;
@@ -296,7 +297,7 @@ impl<E> PerfEventContext<E> {
         Some((slot, counts))
     }
 
-    /// What an event has counted until `now`.
+    /// Returns the counts of an event up to `now`.
     pub fn read(&mut self, id: u64, now: u64) -> Option<Counts> {
         self.update(now);
         let at = self.find(id)?;
@@ -305,7 +306,7 @@ impl<E> PerfEventContext<E> {
         Some(slot.counts)
     }
 
-    /// Lets `change` change an event, after its times until `now` were counted.
+    /// Calls `change` on an event, after counting its times up to `now`.
     pub fn change(&mut self, id: u64, now: u64, change: impl FnOnce(&mut Slot<E>)) {
         self.update(now);
         let Some(at) = self.find(id) else { return };
@@ -320,7 +321,7 @@ impl<E> PerfEventContext<E> {
         }
     }
 
-    /// The task has executed a program.
+    /// Enables the events that wait for an exec.
     pub fn exec(&mut self, now: u64) {
         self.update(now);
         for slot in &mut self.slots {
@@ -334,7 +335,8 @@ impl<E> PerfEventContext<E> {
         self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
     }
 
-    /// Changes each other event of the group of `leader`, which has changed, after it was settled.
+    /// Settles each other event of the group of `leader`, which has changed, and calls `change` on
+    /// it.
     fn each_member(&mut self, leader: u64, change: impl Fn(&mut Slot<E>)) {
         for at in 0..self.slots.len() {
             let slot = &mut self.slots[at];
@@ -346,7 +348,8 @@ impl<E> PerfEventContext<E> {
         }
     }
 
-    /// Whether an event that is settled counts from now on: it is enabled, and so is the leader of its group.
+    /// Decides whether a settled event counts from now on: if both it and the leader of its group
+    /// are enabled.
     fn decide(&mut self, at: usize) {
         let Some(slot) = self.slots.get(at) else {
             return;

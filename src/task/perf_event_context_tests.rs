@@ -121,7 +121,7 @@ fn what_is_taken_out_keeps_its_counts() {
     let (_, kept) = c.remove(1, 1040).unwrap();
     assert_eq!(Some(kept), counts(40, 40, 40));
     assert!(c.remove(1, 1040).is_none() && c.read(1, 1040).is_none());
-    // Empty, it takes no notice of switches; the next one begins anew.
+    // An empty context ignores switches; the next event begins anew.
     c.sched_out(1050, 7);
     c.install(slot(3, CpuMigrations, None), 1060, None, Some(9));
     c.sched_in(1070, 0, 9);

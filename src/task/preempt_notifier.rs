@@ -1,31 +1,32 @@
 #![forbid(unsafe_code)]
-//! A preempt notifier: who registers one is told when the task leaves a CPU and comes back.
+//! A preempt notifier: callbacks for the moments when a task leaves a CPU and comes back.
 //!
-//! A hypervisor loads and stores its guest's registers so. The list belongs to the task, and is
-//! changed by the task itself only, with preemption off.
+//! A hypervisor uses this to load and store its guest's registers. The list belongs to the task,
+//! and only the task itself changes it, with preemption off.
 //!
 //! Linux: 2.6.23 `struct preempt_notifier`, `struct preempt_ops`.
 
-/// What is called, inside the switch: run-queue lock held, interrupts off; nothing may be logged.
+/// The callbacks. They run inside the switch, with the run-queue lock held and interrupts off, and
+/// must not log.
 pub struct PreemptOps {
-    /// The task has come onto a CPU, whose number this is.
+    /// Called when the task has come onto CPU `cpu`.
     pub sched_in: fn(&PreemptNotifier, cpu: u32),
-    /// The task leaves to the one with this number.
+    /// Called when the task leaves its CPU to the task with number `next_pid`.
     pub sched_out: fn(&PreemptNotifier, next_pid: i32),
 }
 
-/// One registration.
+/// The registration of a notifier.
 pub struct PreemptNotifier {
-    /// Who is called.
+    /// The callbacks to call.
     pub ops: &'static PreemptOps,
-    /// The next of the same task; null at the end.
+    /// The next notifier of the same task; null at the end.
     pub next: *const PreemptNotifier,
-    /// Its owner's, for the calls.
+    /// Data of the owner, for the callbacks.
     pub data: usize,
 }
 
 impl PreemptNotifier {
-    /// One that is on no list.
+    /// Returns a notifier that is on no list.
     pub const fn new(ops: &'static PreemptOps, data: usize) -> Self {
         Self {
             ops,

@@ -1,5 +1,6 @@
 #![forbid(unsafe_code)]
-//! Restartable sequences: what a thread shares with the kernel, and when one has to start over.
+//! Restartable sequences: the data that a thread shares with the kernel, and the rules for a
+//! restart.
 //!
 //! ```text
 //!   struct rseq (32 bytes, aligned 32)     struct rseq_cs (32 bytes, aligned 32)
@@ -9,54 +10,54 @@
 //!    16  flags                              16  post_commit_offset: bytes
 //!                                           24  abort_ip; the signature is the word before it
 //! ```
-//! While its instruction pointer is in the section, a thread that was preempted, moved to another
-//! CPU or interrupted by a signal goes on at `abort_ip`.
+//! If a thread is preempted, moved to another CPU or interrupted by a signal while its instruction
+//! pointer is in the section, it continues at `abort_ip`.
 //!
-//! Used by `process::rseq`, which reads both from user memory.
+//! `process::rseq` uses this, and reads both structures from user memory.
 //!
 //! Linux: 5.4 `kernel/rseq.c`, `include/uapi/linux/rseq.h`.
 
 use crate::base::errno::Errno;
 use crate::mm::vma::TASK_SIZE;
 
-/// Bytes of `struct rseq`, and its alignment.
+/// Size of `struct rseq` in bytes, and its alignment.
 pub const RSEQ_BYTES: u32 = 32;
-/// Where `struct rseq` has `cpu_id_start`; `cpu_id` follows it.
+/// Offset of `cpu_id_start` in `struct rseq`; `cpu_id` follows it.
 pub const RSEQ_CPU_ID_START: u32 = 0;
-/// Where it has `rseq_cs`.
+/// Offset of `rseq_cs` in `struct rseq`.
 pub const RSEQ_RSEQ_CS: u32 = 8;
-/// Where it has `flags`.
+/// Offset of `flags` in `struct rseq`.
 pub const RSEQ_FLAGS: u32 = 16;
 /// `cpu_id` of a thread that is not registered.
 pub const RSEQ_CPU_ID_UNINITIALIZED: u32 = u32::MAX;
 
-/// Bytes of `struct rseq_cs`.
+/// Size of `struct rseq_cs` in bytes.
 pub const RSEQ_CS_BYTES: usize = 32;
 
-/// Something that makes a section start over, as a bit of `TaskStruct::rseq_event_mask`: the thread
-/// was preempted. The flags that forbid it are the same bits.
+/// Bit of `TaskStruct::rseq_event_mask`: the thread was preempted, which restarts a section. The
+/// flags that prevent a restart are the same bits.
 pub const RSEQ_EVENT_PREEMPT: u32 = 1 << 0;
-/// A signal is about to run its handler.
+/// Bit of `TaskStruct::rseq_event_mask`: a signal is about to run its handler.
 pub const RSEQ_EVENT_SIGNAL: u32 = 1 << 1;
-/// The thread is on another CPU.
+/// Bit of `TaskStruct::rseq_event_mask`: the thread has moved to another CPU.
 pub const RSEQ_EVENT_MIGRATE: u32 = 1 << 2;
 
-/// A critical section that makes sense.
+/// A valid critical section.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RseqCs {
     flags: u32,
     start_ip: u32,
     post_commit_offset: u32,
-    /// Where to go on when it has to start over.
+    /// The address of the abort handler, where the thread continues after a restart.
     pub abort_ip: u32,
 }
 
 impl RseqCs {
-    /// Reads a `struct rseq_cs`.
+    /// Parses a `struct rseq_cs`.
     ///
     /// # Errors
-    /// EINVAL: a version that is not 0, a section that is not all the user's or wraps round, an abort
-    /// handler outside of user space or within the section.
+    /// EINVAL for a version other than 0, a section that wraps or is not entirely in user space, or
+    /// an abort handler outside of user space or within the section.
     pub fn from_bytes(bytes: &[u8; RSEQ_CS_BYTES]) -> Result<Self, Errno> {
         let (words, _) = bytes.as_chunks::<4>();
         let word = |at: usize| {
@@ -64,7 +65,7 @@ impl RseqCs {
                 .get(at / 4)
                 .map_or(0, |word| u32::from_le_bytes(*word))
         };
-        // In user space, so the upper half of 64 bits is 0.
+        // An address in user space, so the upper 32 bits are 0.
         let address = |at: usize| match word(at.saturating_add(4)) {
             0 if word(at) < TASK_SIZE => Ok(word(at)),
             _ => Err(Errno::EINVAL),
@@ -85,20 +86,21 @@ impl RseqCs {
         Ok(section)
     }
 
-    /// Whether `ip` is in the section: not before its first instruction, nor behind the commit.
+    /// Returns whether `ip` is in the section: not before its first instruction, and not after the
+    /// commit.
     pub fn contains(&self, ip: u32) -> bool {
         ip.wrapping_sub(self.start_ip) < self.post_commit_offset
     }
 
-    /// Where the signature is.
+    /// Returns the address of the signature.
     pub fn signature_at(&self) -> u32 {
         self.abort_ip.wrapping_sub(4)
     }
 
-    /// Whether `events` make the section start over; `flags` are those of `struct rseq`.
+    /// Returns whether `events` restart the section; `flags` are those of `struct rseq`.
     ///
     /// # Errors
-    /// EINVAL: signals must not interrupt it without effect while preemption and migration may not.
+    /// EINVAL if the flags ignore signals but neither preemption nor migration.
     pub fn needs_restart(&self, flags: u32, events: u32) -> Result<bool, Errno> {
         const OTHERS: u32 = RSEQ_EVENT_PREEMPT | RSEQ_EVENT_MIGRATE;
         let no_restart = flags | self.flags;
@@ -157,7 +159,7 @@ mod tests {
     fn flags_forbid_events_one_by_one() {
         const ALL: u32 = RSEQ_EVENT_PREEMPT | RSEQ_EVENT_SIGNAL | RSEQ_EVENT_MIGRATE;
         for flags in 0..=ALL {
-            // Wherever the flag stands.
+            // The flag may be in either structure.
             let in_section = RseqCs::from_bytes(&bytes(0, flags, [0x1000, 0x20, 0x2000])).unwrap();
             let plain = RseqCs::from_bytes(&bytes(0, 0, [0x1000, 0x20, 0x2000])).unwrap();
             for events in 0..=ALL {
@@ -179,7 +181,7 @@ mod tests {
         ) {
             let mut bytes = bytes;
             if small {
-                // As random as it is, it would hardly ever be in user space.
+                // A random address would hardly ever be in user space.
                 for at in [0, 1, 2, 3, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31] {
                     bytes[at] = 0;
                 }

@@ -1,35 +1,35 @@
 #![forbid(unsafe_code)]
-//! `sched_info`: how long a task ran, and how long it waited to run.
+//! `sched_info`: the time that a task ran, and the time that it waited to run.
 //!
-//! Times are counts of the time-stamp counter, summed as they are and converted when somebody
-//! reads them; counts and sums that are full go on at 0. Guarded by the lock of the run queue of the task's CPU.
+//! Times are counts of the time-stamp counter; they are converted only when they are read. Counts
+//! and sums wrap to 0. The run-queue lock of the task's CPU guards them.
 //!
 //! Linux: 5.4 `struct sched_info`, `sched_info_queued`, `sched_info_arrive`, `sched_info_depart`.
 
-/// What is known of one task.
+/// The accounts of one task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SchedInfo {
-    /// Times it came onto a CPU.
+    /// Number of times that the task came onto a CPU.
     pub pcount: u32,
-    /// Time it was runnable and did not run.
+    /// Time that the task was runnable and did not run.
     pub run_delay: u64,
-    /// Time it ran, up to its last departure.
+    /// Time that the task ran, up to its last departure.
     pub cpu_time: u64,
-    /// When it last came onto a CPU.
+    /// Time when the task last came onto a CPU.
     pub last_arrival: u64,
-    /// When it became runnable; 0 while it is not, or runs.
+    /// Time when the task became runnable; 0 while it is not runnable, or runs.
     pub last_queued: u64,
 }
 
 impl SchedInfo {
-    /// It is runnable from now on.
+    /// Notes that the task becomes runnable.
     pub fn queued(&mut self, now: u64) {
         if self.last_queued == 0 {
             self.last_queued = now;
         }
     }
 
-    /// It comes onto a CPU.
+    /// Notes that the task comes onto a CPU.
     pub fn arrive(&mut self, now: u64) {
         if self.last_queued != 0 {
             let waited = now.saturating_sub(self.last_queued);
@@ -40,7 +40,7 @@ impl SchedInfo {
         self.pcount = self.pcount.wrapping_add(1);
     }
 
-    /// It leaves the CPU, runnable or not.
+    /// Notes that the task leaves the CPU, runnable or not.
     pub fn depart(&mut self, now: u64, is_runnable: bool) {
         if self.last_arrival != 0 {
             let ran = now.saturating_sub(self.last_arrival);

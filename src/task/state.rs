@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! States and flags of a task, with Linux's numbers, and how they change.
+//! States and flags of a task, with Linux's numbers, and their transitions.
 //!
 //! ```text
 //!                set_current_state
@@ -18,34 +18,34 @@
 //!   on_rq:   none --- set_queued ---> QUEUED --- set_dequeued ---> none
 //!          QUEUED --- set_migrating -> MIGRATING --- set_queued --> QUEUED on another CPU
 //! ```
-//! `set_...` are the methods of [`TaskState`] and [`OnRq`]; `on_cpu` has a file of its own.
+//! `set_...` are the methods of [`TaskState`] and [`OnRq`]; `on_cpu` has a separate file.
 //!
-//! A task that has said that it will sleep, and is preempted before it does, stays QUEUED, and may be
-//! pulled to another CPU. While it is MIGRATING it is on no queue, but still counts as on one: its
-//! waker waits for its new queue, and does not queue it a second time.
+//! A task that has set a sleeping state and is preempted before it sleeps stays QUEUED, and may
+//! move to another CPU. While it is MIGRATING it is on no queue but still counts as queued: its
+//! waker waits for the new queue and does not queue it a second time.
 //!
 //! Book: ch. 3, "Process State". Linux: 2.6.38 `include/linux/sched.h`; 5.4 `TASK_ON_RQ_MIGRATING`,
 //! `set_special_state`.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Runs or waits for a CPU.
+/// State: the task runs or waits for a CPU.
 pub const TASK_RUNNING: u32 = 0;
-/// Sleeps; a signal wakes it.
+/// State: the task sleeps; a signal wakes it too.
 pub const TASK_INTERRUPTIBLE: u32 = 1;
-/// Sleeps; only its event wakes it.
+/// State: the task sleeps; only its event wakes it.
 pub const TASK_UNINTERRUPTIBLE: u32 = 2;
-/// Is stopped by a signal; SIGCONT and SIGKILL wake it.
+/// State: a signal has stopped the task; SIGCONT and SIGKILL wake it.
 pub const TASK_STOPPED: u32 = 4;
-/// Has run its last instruction but one: `schedule` never comes back to it.
+/// State: the task has ended, and `schedule` never returns to it.
 pub const TASK_DEAD: u32 = 64;
 
-/// Is being woken: it is on no run queue, and who wakes it chooses its CPU.
+/// State: the task is being woken. It is on no run queue, and its waker chooses its CPU.
 pub const TASK_WAKING: u32 = 256;
 
 /// Value of `exit_state` while the parent has not waited yet.
 pub const EXIT_ZOMBIE: u32 = 16;
-/// Value of `exit_state` once nobody will wait any more.
+/// Value of `exit_state` when no parent will wait any more.
 pub const EXIT_DEAD: u32 = 32;
 
 bitflags::bitflags! {
@@ -56,16 +56,16 @@ bitflags::bitflags! {
     }
 }
 
-/// Is going away.
+/// The task is ending.
 pub const PF_EXITING: TaskFlags = TaskFlags::from_bits_retain(0x4);
-/// Has not executed a program since it was forked.
+/// The task has not executed a program since its fork.
 pub const PF_FORKNOEXEC: TaskFlags = TaskFlags::from_bits_retain(0x40);
-/// Is a kernel thread: has no address space of its own.
+/// The task is a kernel thread, without an address space of its own.
 pub const PF_KTHREAD: TaskFlags = TaskFlags::from_bits_retain(0x20_0000);
-/// Bound to its CPU for good, at its priority.
+/// The task is bound to its CPU and its priority for ever.
 pub const PF_THREAD_BOUND: TaskFlags = TaskFlags::from_bits_retain(0x400_0000);
 
-/// The letter that `ps` shows for a state.
+/// Returns the letter that `ps` shows for a state.
 pub const fn state_letter(state: u32) -> char {
     match state {
         TASK_RUNNING => 'R',
@@ -78,53 +78,57 @@ pub const fn state_letter(state: u32) -> char {
     }
 }
 
-/// TASK_* of one task.
+/// The state of one task, TASK_*.
 pub struct TaskState(AtomicU32);
 
 impl TaskState {
-    /// Runnable.
+    /// Returns the state TASK_RUNNING.
     pub const fn new() -> Self {
         Self(AtomicU32::new(TASK_RUNNING))
     }
 
-    /// The state. It may be another by now, unless it is the running task's own.
+    /// Returns the state, which may have changed already unless it is the running task's own.
     #[inline(always)]
     pub fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Whether the state is one of `states`, TASK_* in one word. Before anything else of the task is
-    /// read: a waker that sees the state of a sleeper sees how the task came to sleep.
+    /// Returns whether the state is one of `states`, TASK_* in one word. A waker reads it before
+    /// anything else of the task: if it sees the state of a sleeper, it also sees the writes
+    /// before.
     #[inline(always)]
     pub fn is_one_of(&self, states: u32) -> bool {
         self.0.load(Ordering::Acquire) & states != 0
     }
 
-    /// The running task says that it will sleep, and looks afterwards whether it must: whoever makes
-    /// its condition true and then reads the state finds it asleep, or the task finds the condition.
+    /// Announces that the running task will sleep; it checks its condition afterwards. Either the
+    /// code that makes the condition true and then reads the state sees the sleep, or the task sees
+    /// the condition.
     ///
-    /// Only for a sleep that begins anew when a late wake-up has ended it too early; see
+    /// Only for a sleep that is repeated after a late wake-up has ended it too early; see
     /// [`set_special_state`](Self::set_special_state).
     #[inline(always)]
     pub fn set_current_state(&self, state: u32) {
         self.0.store(state, Ordering::SeqCst);
     }
 
-    /// The task is runnable: it says so itself, as it need not sleep, or its waker does with the lock
-    /// of its run queue held.
+    /// Makes the task runnable. The task itself calls this if it need not sleep, or its waker with
+    /// the lock of its run queue held.
     #[inline(always)]
     pub fn set_running(&self) {
         self.0.store(TASK_RUNNING, Ordering::Relaxed);
     }
 
-    /// The task is on no queue and on no CPU, and its waker has its `pi_lock`.
+    /// Marks the task as being woken. It is on no queue and on no CPU, and its waker holds its
+    /// `pi_lock`.
     #[inline(always)]
     pub fn set_waking(&self) {
         self.0.store(TASK_WAKING, Ordering::Relaxed);
     }
 
-    /// The running task stops, or ends: nobody asks a condition again when it is woken by mistake. Its
-    /// `pi_lock` is held, so that a wake-up for an earlier sleep is over, or finds this state.
+    /// Sets the state of the running task when it stops or ends, where no condition is checked
+    /// again after a false wake-up. Its `pi_lock` is held, so a wake-up for an earlier sleep is
+    /// over or sees this state.
     #[inline(always)]
     pub fn set_special_state(&self, state: u32) {
         self.0.store(state, Ordering::SeqCst);
@@ -144,47 +148,47 @@ const MIGRATING: u32 = 2;
 pub struct OnRq(AtomicU32);
 
 impl OnRq {
-    /// On none.
+    /// Returns the value of a task that is on no run queue.
     pub const fn new() -> Self {
         Self(AtomicU32::new(0))
     }
 
-    /// Whether the task is on a run queue, or on its way from one to another: then its waker has only
-    /// to change its state. Read before `on_cpu`.
+    /// Returns whether the task is on a run queue or moving between two: then its waker has only to
+    /// change its state. Read before `on_cpu`.
     #[inline(always)]
     pub fn is_on_rq(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
     }
 
-    /// Whether the task is on the run queue of its CPU. Exact with that queue's lock held.
+    /// Returns whether the task is on the run queue of its CPU. Exact with that queue's lock held.
     #[inline(always)]
     #[doc(alias = "task_on_rq_queued")]
     pub fn is_queued(&self) -> bool {
         self.0.load(Ordering::Relaxed) == QUEUED
     }
 
-    /// Whether another CPU is pulling the task.
+    /// Returns whether another CPU is pulling the task.
     #[inline(always)]
     #[doc(alias = "task_on_rq_migrating")]
     pub fn is_migrating(&self) -> bool {
         self.0.load(Ordering::Acquire) == MIGRATING
     }
 
-    /// The task has been put on a queue.
+    /// Notes that the task has been put on a queue.
     #[inline(always)]
     pub fn set_queued(&self) {
         debug_assert!(!self.is_queued(), "BUG: a task is queued twice");
         self.0.store(QUEUED, Ordering::Release);
     }
 
-    /// The running task has been taken off its queue: it sleeps. Release: a waker that finds it off
-    /// its queue finds all that it did before.
+    /// Notes that the running task has been taken off its queue to sleep. The release order makes
+    /// the task's earlier writes visible to a waker that sees it off its queue.
     #[inline(always)]
     pub fn set_dequeued(&self) {
         self.0.store(0, Ordering::Release);
     }
 
-    /// The task has been taken off a queue, and will be put on another one.
+    /// Notes that the task has been taken off a queue and will be put on another.
     #[inline(always)]
     pub fn set_migrating(&self) {
         self.0.store(MIGRATING, Ordering::Release);

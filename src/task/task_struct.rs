@@ -1,10 +1,10 @@
 //! `task_struct`: the process descriptor.
 //!
-//! Each group of fields says which lock guards it. This file may name the types of any room,
-//! for that is what a process descriptor is, but it calls none of them.
+//! Each group of fields names the lock that guards it. This file may name the types of any room,
+//! since a process descriptor consists of them, but it calls none of their functions.
 //!
-//! A task starts with two references (Linux: `usage` 2): one of who will wait for it, one of
-//! the scheduler, given back by `finish_task_switch` after its last switch.
+//! A task starts with two references (Linux: `usage` 2): one for its creator, and one for the
+//! scheduler, which `finish_task_switch` drops after the task's last switch.
 //!
 //! Book: ch. 3, "Process Descriptor". Linux: 2.6.38 `struct task_struct`.
 
@@ -38,133 +38,136 @@ use crate::sched::wait_queue::WaitQueue;
 use crate::sync::counter::Counter;
 use crate::sync::{IrqSpinLock, LockClass, SpinLock};
 
-/// Process descriptor.
+/// The process descriptor.
 #[repr(C)]
 pub struct TaskStruct {
-    /// Hardware context. Written by the task itself while it runs, by `switch_to` and
-    /// `__switch_to` while it is switched, and by `copy_thread` before it first runs.
+    /// Hardware context. The task itself writes it while it runs, `switch_to` and `__switch_to` in
+    /// a switch, and `copy_thread` before the task first runs.
     pub thread: UnsafeCell<ThreadStruct>,
 
     // Constant from `fork` on.
-    /// See [`stack`](Self::stack).
+    /// Foot of the kernel stack: see [`stack`](Self::stack).
     stack: *mut ThreadInfo,
-    /// What instrumented functions put under their frames while this task runs; in a kernel with the
-    /// feature `stack_protector`.
+    /// The canary of this task's functions, in a kernel with the feature `stack_protector`.
     pub stack_canary: AtomicU32,
-    /// Number of the thread group: what `getpid` answers.
+    /// Number of the thread group, which `getpid` returns.
     pub tgid: i32,
 
-    // Atomics: each a field of its own.
-    /// See [`pid`](Self::pid).
+    // Atomics, each independent of the others.
+    /// Thread number: see [`pid`](Self::pid).
     pid: AtomicI32,
-    /// References; the descriptor and its stack go with the last one.
+    /// Number of references; dropping the last frees the descriptor and its stack.
     pub usage: AtomicU32,
-    /// TASK_*; written by the task itself, and by whoever wakes it, under the run-queue lock.
+    /// The state, TASK_*. The task itself writes it, and its waker under the run-queue lock.
     pub state: TaskState,
-    /// PF_*.
+    /// The flags, PF_*.
     pub flags: AtomicFlags<TaskFlags>,
-    /// 1 from before this task is switched to until after another's `finish_task_switch`.
+    /// 1 from before the switch to this task until the `finish_task_switch` of the task after it.
     pub on_cpu: AtomicU32,
     /// Whether the task is on a run queue. Written under that queue's lock.
     pub on_rq: OnRq,
-    /// Taken by who wakes this task or changes the CPUs that it may run on; a run-queue lock may
-    /// be taken after it, not before.
+    /// Held to wake this task or to change its allowed CPUs. A run-queue lock may be taken after
+    /// it, not before.
     pub pi_lock: IrqSpinLock<()>,
-    /// `tgid` of the parent: what `getppid` answers. Written under the task-list lock.
+    /// `tgid` of the parent, which `getppid` returns. Written under the task-list lock.
     pub ppid: AtomicI32,
-    /// EXIT_*, 0 while alive. Written under the task-list lock.
+    /// The exit state, EXIT_*; 0 while alive. Written under the task-list lock.
     pub exit_state: AtomicU32,
     /// Wait status of a zombie.
     pub exit_code: AtomicI32,
-    /// Voluntary switches.
+    /// Number of voluntary switches.
     pub nvcsw: Counter,
-    /// Preemptions.
+    /// Number of preemptions.
     pub nivcsw: Counter,
-    /// Times the task was given to another CPU.
+    /// Number of times that the task moved to another CPU.
     pub nr_migrations: Counter,
-    /// Ticks that found it in ring 3.
+    /// Number of ticks that found the task in ring 3.
     pub utime: Counter,
-    /// Ticks that found it in the kernel.
+    /// Number of ticks that found the task in the kernel.
     pub stime: Counter,
-    /// Page faults that brought it a page, or a right to one.
+    /// Number of page faults that gave the task a page, or a right to one.
     pub min_flt: Counter,
-    /// When it began, in microseconds since boot.
+    /// Time when the task began, in microseconds since boot.
     pub start_time: AtomicU64,
 
-    // The address space. `mm` is none for a kernel thread; `active_mm` is what the task runs
-    // on and is never none while it runs. Written by the task itself and by `context_switch`.
-    /// The task's own address space. Others look at it with `alloc_lock` held, and so the task
-    /// changes it.
+    // The address space. `mm` is null for a kernel thread; `active_mm` is the one that the task
+    // runs on, and never null while it runs. The task itself and `context_switch` write them.
+    /// The task's own address space. Other tasks read it with `alloc_lock` held, so the task
+    /// changes it with that lock.
     pub mm: AtomicPtr<MmStruct>,
-    /// The address space it runs on.
+    /// The address space that the task runs on.
     pub active_mm: AtomicPtr<MmStruct>,
 
-    /// `sched::hooks`: what wants to know of this task's switches. Each bit is set and cleared by the
-    /// task itself, or at fork; that of perf events with `perf_events` held.
+    /// The hooks of this task's switches (`sched::hooks`). The task itself sets and clears each
+    /// bit, or fork does; the bit of perf events changes with `perf_events` held.
     pub hooks: AtomicFlags<Hooks>,
-    /// Preempt notifiers, a list. Changed by the task itself, preemption off.
+    /// List of preempt notifiers. Only the task itself changes it, with preemption off.
     pub preempt_notifiers: UnsafeCell<*const PreemptNotifier>,
-    /// Where its coverage is recorded, and what the record needs; with the feature `kcov`.
+    /// The open kcov file that records the task's coverage, with the feature `kcov`.
     pub kcov: SpinLock<Option<Arc<Kcov>>>,
-    /// Read at each edge of instrumented code.
+    /// The recording state, which instrumented code reads at each edge.
     pub kcov_task: KcovTask,
-    /// What is counted of it. A run-queue lock may be held when this one is taken, not after.
+    /// The task's perf events. This lock may be taken while a run-queue lock is held, not before
+    /// one.
     pub perf_events: IrqSpinLock<PerfEventContext<Arc<PerfEvent>>>,
-    /// User address of the `struct rseq` that the task has registered; 0: none. Written by the task.
+    /// User address of the `struct rseq` that the task has registered, or 0. Written by the task.
     pub rseq: AtomicU32,
-    /// What stands before every abort handler. Written by the task.
+    /// Signature before every abort handler. Written by the task.
     pub rseq_sig: AtomicU32,
-    /// RSEQ_EVENT_*: what happened since the task last went back to ring 3.
+    /// Events since the task last returned to ring 3, RSEQ_EVENT_*.
     pub rseq_event_mask: AtomicU32,
-    /// Guarded by the run-queue lock of the task's CPU.
+    /// Run delay and time on CPU. Guarded by the run-queue lock of the task's CPU.
     pub sched_info: UnsafeCell<SchedInfo>,
-    /// Guarded by the run-queue lock of the task's CPU.
+    /// The scheduler's part. Guarded by the run-queue lock of the task's CPU.
     pub se: UnsafeCell<SchedEntity>,
 
-    /// See `mm`.
+    /// Guards `mm` against other tasks.
     pub alloc_lock: SpinLock<()>,
     /// Name of the program.
     pub comm: TaskComm,
-    /// See [`cred`](Self::cred). Others read it in interrupts, and with the task list locked.
+    /// The credentials: see [`cred`](Self::cred). Other tasks read them in interrupts, and with the
+    /// task list locked.
     cred: IrqSpinLock<Cred>,
-    /// Open files; none for kernel threads and after exit.
+    /// Open files; `None` for kernel threads and after exit.
     pub files: SpinLock<Option<Arc<FilesStruct>>>,
-    /// Where paths begin; none for kernel threads and after exit.
+    /// Working directory and mask; `None` for kernel threads and after exit.
     pub fs: SpinLock<Option<Arc<FsStruct>>>,
     /// The process's part of signals. Constant once the task is on the list.
     pub signal: Arc<SignalStruct>,
-    /// When a call's time was to end that a signal has interrupted without a handler, in microseconds
-    /// since boot: it is run again, and ends then. 0: none. Written by the task.
+    /// End of the time limit of a call that a signal without a handler interrupted, in microseconds
+    /// since boot, or 0. The call runs again and ends then. Written by the task.
     pub restart_end: AtomicU64,
     /// The task's own part of signals.
     pub signals: IrqSpinLock<TaskSignals>,
     /// Signal that the parent gets at the end; 0 for a thread.
     pub exit_signal: AtomicU32,
-    /// Signal that the task's process gets when its parent ends; 0: none. Written by the task.
+    /// Signal that the task's process gets when its parent ends, or 0. Written by the task.
     pub pdeath_signal: AtomicU32,
-    /// 1 once the parent of a vfork may go on.
+    /// 1 when the parent of a vfork may continue.
     pub vfork_done: AtomicU32,
-    /// Where this process waits for its children; and its parent, after vfork, for `vfork_done`.
+    /// Queue where this process waits for its children, and where its parent waits for `vfork_done`
+    /// after a vfork.
     pub wait_chldexit: WaitQueue,
     /// User pointer at which the thread number is cleared on exit (`set_tid_address`).
     pub clear_child_tid: AtomicU32,
-    /// User address of the head of its robust locks; 0: none. Written by the task.
+    /// User address of the head of the task's robust locks, or 0. Written by the task.
     pub robust_list: AtomicU32,
-    /// User pointer that `schedule_tail` stores the thread number at.
+    /// User pointer at which `schedule_tail` stores the thread number.
     pub set_child_tid: AtomicU32,
-    /// What `personality` set. Written by the task, or at fork.
+    /// The value that `personality` set. Written by the task, or at fork.
     pub personality: AtomicU32,
-    /// How late a timer of the task may be, in nanoseconds, and what a 0 stands for: its parent's.
-    /// Written by the task, or at fork.
+    /// Time by which a timer of the task may be late, in nanoseconds. Written by the task, or at
+    /// fork.
     pub timer_slack_ns: AtomicU32,
-    /// See `timer_slack_ns`.
+    /// Value of `timer_slack_ns` that a program restores by setting 0: the parent's. Written at
+    /// fork.
     pub default_timer_slack_ns: AtomicU32,
 }
 
-// SAFETY: the `UnsafeCell`s are written only by the holder of what their field docs name;
+// SAFETY: only the owner or lock holder that the field's comment names writes an `UnsafeCell`;
 // everything else is an atomic, a lock or constant.
 unsafe impl Sync for TaskStruct {}
-// SAFETY: as above; no field is tied to the CPU that made the task.
+// SAFETY: as above; no field is tied to the CPU that created the task.
 unsafe impl Send for TaskStruct {}
 
 /// Offset of `thread.sp` in a task, for `switch_to`.
@@ -173,15 +176,15 @@ pub const THREAD_SP: usize = offset_of!(TaskStruct, thread) + offset_of!(ThreadS
 pub const THREAD_IP: usize = offset_of!(TaskStruct, thread) + offset_of!(ThreadStruct, ip);
 const _: () = assert!(THREAD_SP == 28 && THREAD_IP == 36);
 
-/// Descriptors that exist, each with its stack: what a leak test compares.
+/// Number of descriptors that exist, each with its stack. Leak tests compare it.
 pub static TASKS_LIVE: AtomicU32 = AtomicU32::new(0);
 
 impl TaskStruct {
-    /// A task with nothing in it but its stack and its numbers, and two references.
+    /// Returns a task with only its stack, its numbers and two references.
     ///
     /// # Safety
-    /// 1. `stack` is the foot of a kernel stack that becomes the task's, and has a `ThreadInfo` before the
-    ///    task is looked at; or null, and it is not looked at.
+    /// 1. `stack` is the foot of a kernel stack that becomes the task's, with a `ThreadInfo` before
+    ///    anything reads it; or null, and nothing reads it.
     pub unsafe fn new(stack: *mut ThreadInfo, pid: i32, tgid: i32) -> Self {
         TASKS_LIVE.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -239,61 +242,62 @@ impl TaskStruct {
         }
     }
 
-    /// Foot of the kernel stack, which goes with the task.
+    /// Returns the foot of the kernel stack, which is freed with the task.
     #[inline(always)]
     pub fn stack(&self) -> *mut ThreadInfo {
         self.stack
     }
 
-    /// Thread number. A thread that executes a program takes that of its process's leader; otherwise it
-    /// is constant.
+    /// Returns the thread number. A thread that executes a program takes the number of its
+    /// process's leader; otherwise it is constant.
     #[inline(always)]
     pub fn pid(&self) -> i32 {
         self.pid.load(Ordering::Relaxed)
     }
 
-    /// Gives the task another number: before it is on the task list, or with the list locked.
+    /// Gives the task another number, before it is on the task list or with the list locked.
     pub fn set_pid(&self, pid: i32) {
         self.pid.store(pid, Ordering::Relaxed);
     }
 
-    /// A copy of the credentials. No guard leaves this function, so that two tasks' credentials, or
-    /// one task's twice, may be compared in one expression.
+    /// Returns a copy of the credentials. No guard leaves this function, so one expression may
+    /// compare the credentials of two tasks, or of one task twice.
     pub fn cred(&self) -> Cred {
         *self.cred.lock()
     }
 
-    /// Changes the credentials: the task itself does, or whoever makes the task, before it runs.
+    /// Changes the credentials. Only the task itself does this, or its creator before it runs.
     pub fn set_cred(&self, cred: Cred) {
         *self.cred.lock() = cred;
     }
 
-    /// The task's thread_info.
+    /// Returns the task's `thread_info`.
     #[inline(always)]
     pub fn thread_info(&self) -> &ThreadInfo {
-        // SAFETY: since `new` it is a kernel stack, and it goes with the task's last reference.
+        // SAFETY: since `new` it is a kernel stack, freed with the task's last reference.
         unsafe { &*self.stack }
     }
 
-    /// The hardware context, as a pointer: see the field for who may write.
+    /// Returns the hardware context as a pointer; the field's comment says which code may write it.
     #[inline(always)]
     pub fn thread(&self) -> *mut ThreadStruct {
         self.thread.get()
     }
 
-    /// CPU this task runs on, or ran on last.
+    /// Returns the CPU on which this task runs or last ran.
     #[inline(always)]
     pub fn cpu(&self) -> u32 {
         self.thread_info().cpu.load(Ordering::Relaxed)
     }
 
-    /// The running task stops, or ends. A wake-up for an earlier sleep is over by then, or finds `state`.
+    /// Sets the state of the running task when it stops or ends. A wake-up for an earlier sleep is
+    /// over by then, or sees `state`.
     pub fn set_special_state(&self, state: u32) {
         let _pi = self.pi_lock.lock();
         self.state.set_special_state(state);
     }
 
-    /// Whether all of the PF_* `flags` are set.
+    /// Returns whether all of the PF_* `flags` are set.
     #[inline(always)]
     pub fn has_flags(&self, flags: TaskFlags) -> bool {
         self.flags.contains(flags)
@@ -312,31 +316,31 @@ impl TaskRef {
     /// Takes over one reference that `task` already counts.
     ///
     /// # Safety
-    /// 1. `task` is live and one of its references is the caller's to give.
+    /// 1. `task` is live and the caller owns one of its references.
     pub unsafe fn from_raw(task: *mut TaskStruct) -> Self {
         // SAFETY: by 1 it is not null.
         Self(unsafe { NonNull::new_unchecked(task) })
     }
 
-    /// Gives the reference away as a pointer.
+    /// Turns the reference into a pointer, which keeps it.
     pub fn into_raw(self) -> *mut TaskStruct {
         let p = self.0.as_ptr();
         core::mem::forget(self);
         p
     }
 
-    /// The task as a pointer; the reference stays here.
+    /// Returns the task as a pointer; the reference stays here.
     #[inline(always)]
     pub fn as_ptr(&self) -> *mut TaskStruct {
         self.0.as_ptr()
     }
 
-    /// One more reference to the task behind `task` (`get_task_struct`).
+    /// Takes one more reference to `task` (`get_task_struct`).
     ///
     /// # Safety
     /// 1. `task` is live for the length of the call.
     pub unsafe fn get(task: *mut TaskStruct) -> Self {
-        // SAFETY: live by 1.
+        // SAFETY: `task` is live by 1.
         unsafe { (*task).usage.fetch_add(1, Ordering::Relaxed) };
         // SAFETY: the reference just counted is ours.
         unsafe { Self::from_raw(task) }
@@ -376,7 +380,7 @@ impl PartialEq for TaskRef {
 }
 
 impl Drop for TaskStruct {
-    /// `free_task`: the stack goes with the descriptor.
+    /// Frees the stack with the descriptor (`free_task`).
     fn drop(&mut self) {
         assert!(
             self.on_cpu.load(Ordering::Relaxed) == 0,

@@ -2,8 +2,8 @@
 //! `thread_struct`: the part of the hardware context that a task keeps while it is off the CPU.
 //!
 //! The words that assembly and the switch read come first and are 32 bits each, so that their
-//! offsets are Linux's on every host. `sp` and `ip` are written by `switch_to`, the rest by
-//! `__switch_to` and the system calls of the task itself.
+//! offsets are Linux's on every host. `switch_to` writes `sp` and `ip`; `__switch_to` and the
+//! system calls of the task itself write the rest.
 //!
 //! Book: ch. 3, "The thread field". Linux: 2.6.38 `struct thread_struct` (x86-32).
 
@@ -16,7 +16,7 @@ use super::io_bitmap::IoBitmap;
 use crate::hw::desc::{DescStruct, KERNEL_CS};
 
 bitflags! {
-    /// What a switch from or to a task has to do beyond the common steps: `ThreadStruct::work`.
+    /// The work of a switch from or to a task beyond the common steps: `ThreadStruct::work`.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct Work: u32 {
         const _ = !0;
@@ -25,7 +25,7 @@ bitflags! {
 
 /// The live x87/SSE registers belong to this task and CR0.TS is clear (Linux: thread_info.status).
 pub const TS_USEDFPU: Work = Work::from_bits_retain(1 << 0);
-/// `fpu_counter` may be other than 0: the switch has to reset it, or to preload.
+/// `fpu_counter` may differ from 0: the switch has to reset it or to preload.
 pub const TS_FPU_COUNTED: Work = Work::from_bits_retain(1 << 1);
 /// A descriptor other than the first TLS slot is in use, so all three are loaded.
 pub const TIF_TLS_ALL: Work = Work::from_bits_retain(1 << 2);
@@ -42,7 +42,7 @@ pub const TIF_DEBUG: Work = Work::from_bits_retain(1 << 21);
 /// The task has an I/O permission bitmap.
 pub const TIF_IO_BITMAP: Work = Work::from_bits_retain(1 << 22);
 
-/// Either task has one of these: `__switch_to_xtra` is called.
+/// The flags for which `__switch_to_xtra` is called, if either task has one.
 pub const _TIF_WORK_CTXSW: Work = TIF_NOTSC.union(TIF_DEBUG).union(TIF_IO_BITMAP);
 
 /// Hardware context of a task that is not running.
@@ -50,41 +50,41 @@ pub const _TIF_WORK_CTXSW: Work = TIF_NOTSC.union(TIF_DEBUG).union(TIF_IO_BITMAP
 pub struct ThreadStruct {
     /// GDT entries 6, 7 and 8 while this task runs.
     pub tls_array: [DescStruct; 3],
-    /// Top of the kernel stack: what the TSS gives the processor on an entry from ring 3.
+    /// Top of the kernel stack, which the TSS gives the processor on an entry from ring 3.
     pub sp0: u32,
     /// Kernel `esp` while the task does not run.
     pub sp: u32,
-    /// SYSENTER_CS for this task.
+    /// Value of SYSENTER_CS for this task.
     pub sysenter_cs: u32,
-    /// Where the task goes on: label 1 of `switch_to`, or `ret_from_fork`.
+    /// Address at which the task continues: label 1 of `switch_to`, or `ret_from_fork`.
     pub ip: u32,
     /// User `%gs` selector while the task does not run.
     pub gs: u32,
-    /// TS_* and TIF_* bits: all that the switch must do beyond its common path, in one word,
-    /// so that it asks once. Written by the task itself and by the switch.
-    /// (Linux spreads them over `thread_info.flags`, `.status` and `fpu_counter`.)
+    /// TS_* and TIF_* bits: all work of the switch beyond its common path, in one word, so one test
+    /// is enough. The task itself and the switch write it. (Linux spreads them over
+    /// `thread_info.flags`, `.status` and `fpu_counter`.)
     pub work: Work,
-    /// DR0–DR3.
+    /// The addresses in DR0–DR3.
     pub debugreg: [u32; 4],
-    /// DR6 as the last #DB of this task left it.
+    /// DR6 from the last #DB of this task.
     pub debugreg6: u32,
     /// DR7; 0 when the task has no breakpoints.
     pub debugreg7: u32,
     /// Time slices in a row in which the task used the FPU; wraps at 256.
     pub fpu_counter: u32,
-    /// Ports the task may use, from its first successful `ioperm` on.
+    /// Ports that the task may use, from its first successful `ioperm` on.
     pub io_bitmap: Option<IoBitmap>,
-    /// Vector, error code and address of its last exception in ring 3. A signal frame shows them, so
-    /// they are inherited and outlive exec.
+    /// Vector, error code and address of its last exception in ring 3. A signal frame shows them,
+    /// so fork copies them and exec keeps them.
     pub trap: TrapInfo,
-    /// x87/SSE state. Changed by the transitions of `fpu_state` only.
+    /// x87/SSE state. Only the transitions of `fpu_state` change it.
     pub(super) fpu: FpuState,
 }
 
-/// What a signal handler is told about an exception: the fields of 2.6.38's `thread_struct`.
+/// The data about an exception that a signal handler gets: the fields of 2.6.38's `thread_struct`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TrapInfo {
-    /// Vector.
+    /// The vector of the exception.
     pub trap_no: u32,
     /// The processor's error code; 0 for vectors without one.
     pub error_code: u32,
@@ -99,7 +99,7 @@ const _: () = assert!(offset_of!(ThreadStruct, ip) == 36);
 const _: () = assert!(offset_of!(ThreadStruct, gs) == 40);
 
 impl ThreadStruct {
-    /// A context with nothing in it.
+    /// Returns an empty context.
     pub const fn new() -> Self {
         Self {
             tls_array: [DescStruct::EMPTY; 3],
@@ -123,7 +123,7 @@ impl ThreadStruct {
         }
     }
 
-    /// Bytes of the I/O bitmap that matter; 0 without one.
+    /// Returns the number of bytes of the I/O bitmap that matter; 0 without one.
     pub fn io_bitmap_max(&self) -> usize {
         self.io_bitmap.as_ref().map_or(0, IoBitmap::io_bitmap_max)
     }

@@ -1,12 +1,10 @@
 #![forbid(unsafe_code)]
-//! The TLS request of a program: its validity, its encoding, and back.
+//! A program's TLS request: its checks, its encoding, and its decoding.
 //!
-//! musl and glibc ask once per thread, by `set_thread_area` or
-//! `clone(CLONE_SETTLS)`, for a segment whose base is the thread's TLS block, and
-//! reach it through %gs from then on. The three descriptors live in
-//! `thread_struct.tls_array`; `load_TLS` copies them into this CPU's GDT at each
-//! switch. Called by the system calls and by `copy_thread`, on the caller's own
-//! kernel stack.
+//! Once per thread, musl and glibc request a segment whose base is the thread's TLS block, by
+//! `set_thread_area` or `clone(CLONE_SETTLS)`, and use it through %gs from then on. The three
+//! descriptors live in `thread_struct.tls_array`; `load_TLS` copies them into this CPU's GDT at
+//! each switch. The system calls and `copy_thread` call this, on the caller's own kernel stack.
 //!
 //! Book: ch. 3, "Performing the Process Switch" (`load_TLS`).
 //! Linux: `asm/ldt.h` (`struct user_desc`), `kernel/tls.c`; checks as since 3.19.
@@ -33,7 +31,7 @@ bitflags! {
         const READ_EXEC_ONLY = 1 << 3;
         /// The limit counts pages.
         const LIMIT_IN_PAGES = 1 << 4;
-        /// The segment is there but marked as not present.
+        /// The segment is marked as not present.
         const SEG_NOT_PRESENT = 1 << 5;
         /// The AVL bit.
         const USEABLE = 1 << 6;
@@ -45,20 +43,20 @@ bitflags! {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct UserDesc {
-    /// GDT entry (6–8) or LDT entry; [`ANY_ENTRY`] asks for a free one.
+    /// GDT entry (6–8) or LDT entry; [`ANY_ENTRY`] requests a free one.
     pub entry_number: u32,
     /// Linear address of the segment.
     pub base_addr: u32,
     /// Last valid offset, in bytes or pages; only 20 bits are kept.
     pub limit: u32,
-    /// The rest.
+    /// The bit fields.
     pub flags: UserDescFlags,
 }
 
 const _: () = assert!(size_of::<UserDesc>() == 16);
 
 impl UserDesc {
-    /// From the bytes a program passed; bits of no field are dropped.
+    /// Parses the bytes that a program passed; bits outside of all fields are dropped.
     pub fn from_bytes(bytes: &[u8; 16]) -> Self {
         let (words, _) = bytes.as_chunks::<4>();
         let word = |at: usize| {
@@ -74,7 +72,7 @@ impl UserDesc {
         }
     }
 
-    /// The bytes for the program.
+    /// Returns the bytes for the program.
     pub fn to_bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
         let words = [
@@ -89,13 +87,13 @@ impl UserDesc {
         bytes
     }
 
-    /// The `contents` field, 0–3.
+    /// Returns the `contents` field, 0–3.
     pub const fn contents(&self) -> u32 {
         (self.flags.bits() & UserDescFlags::CONTENTS.bits()) >> 1
     }
 
-    /// The pattern that clears an entry: all zero but for `read_exec_only` and
-    /// `seg_not_present`. An empty entry reads back as this.
+    /// Returns whether the request is the pattern that clears an entry: all zero except
+    /// `read_exec_only` and `seg_not_present`. An empty entry reads back as this.
     #[doc(alias = "LDT_empty")]
     pub fn ldt_empty(&self) -> bool {
         self.base_addr == 0
@@ -103,14 +101,15 @@ impl UserDesc {
             && self.flags == UserDescFlags::READ_EXEC_ONLY | UserDescFlags::SEG_NOT_PRESENT
     }
 
-    /// All zero but for the entry number: very old programs clear an entry so.
+    /// Returns whether the request is all zero except the entry number, which is how very old
+    /// programs clear an entry.
     #[doc(alias = "LDT_zero")]
     pub fn ldt_zero(&self) -> bool {
         self.base_addr == 0 && self.limit == 0 && self.flags.is_empty()
     }
 
-    /// The descriptor for this request, always of privilege 3. The accessed bit
-    /// is clear: the processor sets it in the GDT when %gs is loaded.
+    /// Returns the descriptor for this request, always of privilege 3. The accessed bit is clear:
+    /// the processor sets it in the GDT when %gs is loaded.
     pub fn fill_ldt(&self) -> DescStruct {
         let bit = |flag, shift: u32| (self.flags.contains(flag) as u32) << shift;
         let attributes = (bit(UserDescFlags::READ_EXEC_ONLY, 9) ^ 1 << 9)
@@ -123,7 +122,7 @@ impl UserDesc {
         DescStruct::from_parts(self.base_addr, self.limit, attributes)
     }
 
-    /// What a program is told about `desc`, which is entry `entry_number`.
+    /// Returns the description of `desc`, in entry `entry_number`, for a program.
     pub fn fill_user_desc(entry_number: u32, desc: DescStruct) -> Self {
         let mut flags = UserDescFlags::from_bits_retain((desc.segment_type() as u32 >> 2) << 1);
         flags.set(UserDescFlags::SEG_32BIT, desc.is_32bit());
@@ -143,13 +142,14 @@ impl UserDesc {
 /// A task's three TLS descriptors.
 pub type TlsArray = [DescStruct; GDT_ENTRY_TLS_ENTRIES];
 
-/// Writes `info` into `tls_array` and returns the GDT entry it went to (6–8),
-/// which the caller writes back if the request was [`ANY_ENTRY`].
+/// Writes `info` into `tls_array` and returns the number of its GDT entry (6–8), which the caller
+/// writes back if the request was [`ANY_ENTRY`].
 ///
-/// `can_allocate` is false for `CLONE_SETTLS`, which must name its entry.
-/// Errors, in this order: EINVAL for what is no 32-bit present data segment;
-/// ESRCH if any entry would do and none is free; EINVAL for an entry outside 6–8.
-/// On an error nothing has changed.
+/// `can_allocate` is false for `CLONE_SETTLS`, which must name its entry. On an error nothing has changed.
+///
+/// # Errors
+/// In this order: EINVAL for anything but a present 32-bit data segment; ESRCH if any entry would do
+/// and none is free; EINVAL for an entry outside 6–8.
 pub fn do_set_thread_area(
     tls_array: &mut TlsArray,
     info: &UserDesc,
@@ -170,15 +170,15 @@ pub fn do_set_thread_area(
     Ok(GDT_ENTRY_TLS_MIN.saturating_add(slot) as u32)
 }
 
-/// Reads GDT entry `entry_number` out of `tls_array`; EINVAL outside 6–8.
+/// Returns GDT entry `entry_number` of `tls_array`; EINVAL outside 6–8.
 pub fn do_get_thread_area(tls_array: &TlsArray, entry_number: u32) -> Result<UserDesc, Errno> {
     let slot = slot_of(entry_number)?;
     Ok(UserDesc::fill_user_desc(entry_number, tls_array[slot]))
 }
 
-/// A request may clear its entry, or make it a present 32-bit data segment. A
-/// 16-bit stack segment would let `iret` leak the kernel's esp; code or a segment
-/// marked not present has no use here.
+/// Returns whether a request is allowed: it may clear its entry, or make it a present 32-bit data
+/// segment. A 16-bit stack segment would let `iret` leak the kernel's esp; a code segment or one
+/// that is not present has no use here.
 fn tls_desc_okay(info: &UserDesc) -> bool {
     if info.ldt_empty() || info.ldt_zero() {
         return true;
@@ -208,7 +208,7 @@ mod tests {
 
     const NONE: TlsArray = [DescStruct::EMPTY; 3];
 
-    /// What glibc and musl ask for.
+    /// Returns a request like those of glibc and musl.
     fn request(entry_number: u32, base_addr: u32) -> UserDesc {
         let flags =
             UserDescFlags::SEG_32BIT | UserDescFlags::LIMIT_IN_PAGES | UserDescFlags::USEABLE;
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(with(contents(3), none), Err(Errno::EINVAL));
         assert_eq!(with(contents(1), none), Ok(6));
         assert_eq!(with(UserDescFlags::READ_EXEC_ONLY, none), Ok(6));
-        // The request is judged before its entry: a bad one gets no ESRCH.
+        // The request is checked before its entry: a bad one does not get ESRCH.
         let mut full = [DescStruct::flat_data(3); 3];
         let mut info = request(ANY_ENTRY, 0x1000);
         info.flags.remove(UserDescFlags::SEG_32BIT);

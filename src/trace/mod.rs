@@ -1,17 +1,17 @@
-//! The trace: what the CPUs did, as records that a tool on the host makes a timeline of.
+//! The trace: records of the CPUs' activity, from which a tool on the host makes a timeline.
 //!
 //! In reading order:
 //! - [`record`]: one record
 //! - [`ring`]: one CPU's records
-//! - `rings`: those of all CPUs
+//! - `rings`: the rings of all CPUs
 //! - `debugcon`: the port through which they leave the machine
 //!
-//! With `trace=on`. A switch only writes a record into its CPU's ring; the records leave later: when
-//! a ring is a quarter full the tick wakes the CPU's kernel thread `trace/N`, and the end of the run
-//! takes the rest. So a short run is not disturbed at all. In a long one the thread is seen at work;
-//! while it is, nothing else runs on that CPU that could fill the ring.
+//! It is on with `trace=on`. A switch only writes a record into its CPU's ring; the records leave
+//! later. When a ring is a quarter full, the tick wakes the CPU's kernel thread `trace/N`; the end
+//! of the run takes the rest. So a short run is not disturbed at all. A trace of a long run shows
+//! the thread; while it runs, nothing else on that CPU can fill the ring.
 //!
-//! What is worth a record is decided in `sched::hooks::trace`.
+//! `sched::hooks::trace` decides which events get a record.
 //!
 //! Linux: `kernel/trace/ring_buffer.c`, for the same reasons.
 

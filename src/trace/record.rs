@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! A record of the trace: sixteen words, whatever the event.
+//! A record of the trace: sixteen words for every event.
 //!
 //! ```text
 //!   word 0, 1    time-stamp counter, low and high half
@@ -8,134 +8,137 @@
 //!        4 … 7   its name
 //!        8 … 15  by event, in the order of its fields
 //! ```
-//! Written by the kernel as the event comes, read by the tool on the host: both use this file.
+//! The kernel writes a record when the event occurs, and the tool on the host reads it: both use
+//! this file.
 //!
 //! Linux: the names and fields of 5.4 `include/trace/events/sched.h`; the flags of `ftrace`'s
 //! "latency format".
 
-/// Words of a record.
+/// Size of a record in words.
 pub const RECORD_WORDS: usize = 16;
-/// Bytes of a record in the stream, each word little-endian.
+/// Size of a record in the stream in bytes, each word little-endian.
 pub const RECORD_BYTES: usize = RECORD_WORDS * 4;
-/// Bytes of a name, and of a text.
+/// Size of a name in bytes.
 pub const NAME_BYTES: usize = 16;
-/// Bytes of text in one record; a longer one goes on in the next.
+/// Bytes of text in one record; a longer text continues in the next.
 pub const TEXT_BYTES: usize = 28;
-/// What `Event::Start` says first, as text "swtrace1".
+/// First words of `Event::Start`: the text "swtrace1".
 pub const MAGIC: [u32; 2] = [u32::from_le_bytes(*b"swtr"), u32::from_le_bytes(*b"ace1")];
 
-/// `Record::flags`: interrupts were off.
+/// Bit of `Record::flags`: interrupts were off.
 pub const FLAG_IRQS_OFF: u8 = 1 << 0;
-/// `Record::flags`: a switch was due.
+/// Bit of `Record::flags`: a switch was due.
 pub const FLAG_NEED_RESCHED: u8 = 1 << 1;
-/// `Record::flags`: in an interrupt handler.
+/// Bit of `Record::flags`: the event occurred in an interrupt handler.
 pub const FLAG_HARDIRQ: u8 = 1 << 2;
 
-/// In `prev_state`: it was preempted, and would run on. Linux: TASK_REPORT_MAX.
+/// Value of `prev_state`: the task was preempted and is still runnable. Linux: TASK_REPORT_MAX.
 pub const STATE_PREEMPTED: u32 = 0x100;
 
-/// Who ran, where, and when something happened.
+/// An event, with its time, its CPU and the task that ran.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record {
-    /// Time-stamp counter.
+    /// Value of the time-stamp counter.
     pub tsc: u64,
-    /// The CPU.
+    /// Number of the CPU.
     pub cpu: u8,
-    /// `FLAG_*`
+    /// Bits `FLAG_*`.
     pub flags: u8,
     /// Preemption count, without PREEMPT_ACTIVE.
     pub preempt_count: u8,
-    /// The task that ran; 0: an idle one.
+    /// Number of the task that ran; 0 for an idle task.
     pub pid: i32,
-    /// Its name.
+    /// Name of the task that ran.
     pub comm: [u8; NAME_BYTES],
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
-/// What happened.
+/// The events of the trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The stream begins: first of all, and once.
+    /// The beginning of the stream: the first record, once.
     Start {
         /// Counts of the time-stamp counter in a millisecond.
         tsc_khz: u32,
         /// The counter at boot.
         boot_tsc: u64,
     },
-    /// So many events of this CPU came while its ring was full.
+    /// Events of this CPU were lost while its ring was full.
     Lost {
-        /// How many.
+        /// Number of lost events.
         count: u32,
     },
-    /// The CPU goes from the task of the record to another.
+    /// The CPU switches from the task of the record to another.
     SchedSwitch {
         /// Priority of the task that leaves, 0 the best, 139 the last.
         prev_prio: u32,
-        /// Its state, 0 running; [`STATE_PREEMPTED`].
+        /// State of the task that leaves: 0 if runnable, or [`STATE_PREEMPTED`].
         prev_state: u32,
-        /// The task that comes.
+        /// Number of the task that comes.
         next_pid: i32,
-        /// Its priority.
+        /// Priority of the task that comes.
         next_prio: u32,
-        /// Its name.
+        /// Name of the task that comes.
         next_comm: [u8; NAME_BYTES],
     },
     /// The task of the record wakes another.
     SchedWaking(Woken),
-    /// The task of the record has made another, which is to run now.
+    /// The task of the record has created another, which becomes runnable.
     SchedWakeupNew(Woken),
-    /// A task is given to another CPU.
+    /// A task moves to another CPU.
     SchedMigrateTask {
-        /// The task.
+        /// Number of the task.
         pid: i32,
-        /// Its priority.
+        /// Priority of the task.
         prio: u32,
-        /// The CPU it was on.
+        /// The CPU that the task leaves.
         orig_cpu: u32,
-        /// The CPU it goes to.
+        /// The CPU to which the task moves.
         dest_cpu: u32,
-        /// Its name.
+        /// Name of the task.
         comm: [u8; NAME_BYTES],
     },
-    /// The task of the record has made a child.
+    /// The task of the record has created a child.
     SchedProcessFork {
-        /// The child.
+        /// Number of the child.
         child_pid: i32,
-        /// Its name.
+        /// Name of the child.
         child_comm: [u8; NAME_BYTES],
     },
-    /// The task of the record runs another program now.
+    /// The task of the record has executed another program.
     SchedProcessExec {
-        /// Its number before: another if it was a thread that did not lead its process.
+        /// Former number of the task, which differs if it was a thread that did not lead its
+        /// process.
         old_pid: i32,
         /// End of the program's path, padded with zeroes.
         filename: [u8; TEXT_BYTES],
     },
     /// The task of the record ends.
     SchedProcessExit {
-        /// Its priority.
+        /// Priority of the task.
         prio: u32,
     },
-    /// Text of the program or the kernel.
+    /// Text from a program or the kernel.
     Print {
-        /// Bytes of the text in this record; more than [`TEXT_BYTES`]: it goes on in the next.
+        /// Number of bytes of the text; if it exceeds [`TEXT_BYTES`], the text continues in the
+        /// next record.
         len: u32,
-        /// Padded with zeroes.
+        /// The text, padded with zeroes.
         text: [u8; TEXT_BYTES],
     },
 }
 
-/// A task that is to run.
+/// A task that becomes runnable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Woken {
-    /// The task.
+    /// Number of the task.
     pub pid: i32,
-    /// Its priority.
+    /// Priority of the task.
     pub prio: u32,
-    /// The CPU that it is to run on; when waking, the one it was on.
+    /// The CPU on which the task will run; when waking, the CPU where it last ran.
     pub target_cpu: u32,
-    /// Its name.
+    /// Name of the task.
     pub comm: [u8; NAME_BYTES],
 }
 
@@ -151,7 +154,7 @@ const SCHED_PROCESS_EXIT: u32 = 9;
 const PRINT: u32 = 10;
 
 impl Record {
-    /// As it lies in the ring and in the stream.
+    /// Returns the words of the record for the ring and the stream.
     pub fn encode(&self) -> [u32; RECORD_WORDS] {
         let mut words = [0; RECORD_WORDS];
         let (id, rest) = words.split_at_mut(8);
@@ -164,7 +167,8 @@ impl Record {
         words
     }
 
-    /// What [`encode`](Self::encode) made words of; none if the number of the event is unknown.
+    /// Returns the record from the words of [`encode`](Self::encode), or `None` if the number of
+    /// the event is unknown.
     pub fn decode(words: &[u32; RECORD_WORDS]) -> Option<Self> {
         let (id, rest) = words.split_at(8);
         let [number, cpu, flags, preempt_count] = id[2].to_le_bytes();
@@ -307,14 +311,14 @@ impl Woken {
     }
 }
 
-/// Puts bytes into the first words.
+/// Stores bytes in the first words.
 fn put<const N: usize>(words: &mut [u32], bytes: &[u8; N]) {
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
         *word = u32::from_le_bytes(*bytes);
     }
 }
 
-/// The bytes of the first words.
+/// Returns the bytes of the first words.
 fn get<const N: usize>(words: &[u32]) -> [u8; N] {
     let mut bytes = [0; N];
     for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {

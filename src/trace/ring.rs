@@ -1,32 +1,32 @@
 #![forbid(unsafe_code)]
-//! One CPU's records, until somebody takes them away.
+//! The ring of one CPU, which holds its records until a reader takes them.
 //!
 //! ```text
 //!   slots  |  free  | tail … records … head |  free  |
 //! ```
-//! The CPU itself writes, with interrupts off; one reader takes the oldest, on whatever CPU. `head`
-//! and `tail` count for ever. A full ring takes no more, so that what led to it is not lost; how many
-//! events came meanwhile is told by a record of its own as soon as there is room.
+//! The CPU itself writes, with interrupts off; one reader, on any CPU, takes the oldest record.
+//! `head` and `tail` count for ever. A full ring accepts no more records, so the oldest are not
+//! lost; when there is room again, a separate record gives the number of events that were lost.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::record::RECORD_WORDS;
 
-/// A record's place.
+/// The place of one record.
 pub type Slot = [AtomicU32; RECORD_WORDS];
 
-/// A ring over slots that are given with each call.
+/// A ring over slots that each call passes.
 pub struct Ring {
-    /// Records ever written.
+    /// Number of records ever written.
     head: AtomicU32,
-    /// Records ever taken.
+    /// Number of records ever taken.
     tail: AtomicU32,
-    /// Events that found no room since the last that did. The writer's own.
+    /// Number of events lost since the last record. Only the writer uses it.
     lost: AtomicU32,
 }
 
 impl Ring {
-    /// An empty one.
+    /// Returns an empty ring.
     pub const fn new() -> Self {
         Self {
             head: AtomicU32::new(0),
@@ -35,8 +35,8 @@ impl Ring {
         }
     }
 
-    /// Writes a record, and before it what `lost` makes of the number of those that found no room.
-    /// The number of slots is a power of two.
+    /// Writes a record, preceded by the record that `lost` makes of the number of lost events, if
+    /// any. The number of slots is a power of two.
     pub fn push(
         &self,
         slots: &[Slot],
@@ -62,7 +62,7 @@ impl Ring {
         self.head.store(head.wrapping_add(1), Ordering::Release);
     }
 
-    /// Takes the oldest record. One caller at a time.
+    /// Takes the oldest record. Only one caller at a time may do this.
     pub fn pop(&self, slots: &[Slot]) -> Option<[u32; RECORD_WORDS]> {
         let tail = self.tail.load(Ordering::Relaxed);
         if tail == self.head.load(Ordering::Acquire) {
@@ -74,13 +74,13 @@ impl Ring {
         Some(words)
     }
 
-    /// How many events found no room, and nothing has said so. For the end of the run: nobody writes
-    /// any more, or what does is not told.
+    /// Returns the number of lost events that no record reports. Used at the end of the run, when
+    /// nothing writes any more, or later events do not matter.
     pub fn take_lost(&self) -> u32 {
         self.lost.swap(0, Ordering::Relaxed)
     }
 
-    /// How many records wait.
+    /// Returns the number of waiting records.
     pub fn used(&self) -> u32 {
         let tail = self.tail.load(Ordering::Relaxed);
         self.head.load(Ordering::Relaxed).wrapping_sub(tail)
@@ -138,7 +138,7 @@ mod tests {
         let (ring, slots) = (Ring::new(), slots::<4>());
         (0..7).for_each(|n| push(&ring, &slots, n));
         assert_eq!(pop(&ring, &slots), Some(0));
-        // One free slot is not enough for both.
+        // One free slot is not enough for both records.
         push(&ring, &slots, 7);
         assert_eq!(pop(&ring, &slots), Some(1));
         push(&ring, &slots, 8);

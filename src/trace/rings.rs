@@ -1,6 +1,6 @@
-//! The rings of all CPUs: events go in wherever they happen, records come out where there is time.
+//! The rings of all CPUs: any code adds events, and records are taken out when there is time.
 //!
-//! [`event`] is called from anywhere but an NMI, with any locks held.
+//! Any context except an NMI may call [`event`], with any locks held.
 
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
@@ -20,32 +20,34 @@ use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
 use crate::sync::{IrqGuard, IrqSpinLock, LockClass};
 use crate::this_cpu_read;
 
-/// Records of a CPU's ring, more than come between two ticks: a power of two.
+/// Number of records in a CPU's ring, more than occur between two ticks: a power of two.
 const SLOTS: usize = 8192;
-/// So many that wait want to be taken.
+/// Number of waiting records at which the ring should be emptied.
 const MANY: u32 = SLOTS as u32 / 4;
-/// How often a CPU that ends the run asks for the port, should another hold it for ever.
+/// Number of attempts of a CPU that ends the run to get the port, in case another holds it for
+/// ever.
 const PATIENCE: u32 = 10_000_000;
 
 static RINGS: [Ring; NR_CPUS] = [const { Ring::new() }; NR_CPUS];
-/// The slots of all rings; none as long as nothing is traced.
+/// The slots of all rings; unset while nothing is traced.
 static ALL_SLOTS: Once<Vec<Slot>> = Once::new();
-/// Whoever takes records holds it, one record at a time.
+/// The lock of the output port; a CPU holds it for one record at a time.
 static OUTPUT: IrqSpinLock<()> = IrqSpinLock::new(LockClass::TraceOutput, ());
 
 fn slots(cpu: usize) -> Option<&'static [Slot]> {
     Some(&ALL_SLOTS.get()?[cpu.saturating_mul(SLOTS)..][..SLOTS])
 }
 
-/// Whether events are recorded.
+/// Returns whether events are recorded.
 pub fn is_on() -> bool {
     ALL_SLOTS.get().is_some()
 }
 
-/// Begins to record. Once, on the boot CPU, when there is a heap and the clock is calibrated.
+/// Starts recording. Called once, on the boot CPU, when there is a heap and the clock is
+/// calibrated.
 ///
 /// # Errors
-/// Why nothing is recorded.
+/// The reason for which nothing is recorded.
 pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
     if !debugcon::is_present() {
         return Err("nobody listens at the debug console, port 0xe9");
@@ -63,7 +65,7 @@ pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Records `event`, which the task `pid` named `comm` causes here and now.
+/// Records `event`, which the task `pid` with the name `comm` causes now on this CPU.
 #[inline(never)]
 pub fn event(pid: i32, comm: [u8; NAME_BYTES], event: Event) {
     let irqs_off = irqs_disabled();
@@ -79,7 +81,8 @@ pub fn event(pid: i32, comm: [u8; NAME_BYTES], event: Event) {
     });
 }
 
-/// Here and now; interrupts are off, and `irqs_off` says whether they were before.
+/// Returns a record of this CPU and this moment. Interrupts are off; `irqs_off` says whether they
+/// were off before.
 fn record(irqs_off: bool, pid: i32, comm: [u8; NAME_BYTES], event: Event) -> Record {
     let flags = [
         (irqs_off, FLAG_IRQS_OFF),
@@ -103,12 +106,12 @@ fn record(irqs_off: bool, pid: i32, comm: [u8; NAME_BYTES], event: Event) -> Rec
     }
 }
 
-/// Whether this CPU's ring should be emptied soon.
+/// Returns whether this CPU's ring should be emptied soon.
 pub fn wants_drain() -> bool {
     RINGS[smp_processor_id() as usize].used() >= MANY
 }
 
-/// Takes all records out of the ring of `cpu`. In process context.
+/// Writes out all records of the ring of `cpu`. Called in process context.
 pub fn drain(cpu: u32) {
     let Some(slots) = slots(cpu as usize) else {
         return;
@@ -122,8 +125,8 @@ pub fn drain(cpu: u32) {
     }
 }
 
-/// Takes all records out of all rings at the end of a run, whatever state it ends in: a port
-/// that another CPU holds and does not give back is left alone.
+/// Writes out all records of all rings at the end of a run, in any state of the kernel. It gives up
+/// on a port that another CPU does not release.
 pub fn flush() {
     for (cpu, ring) in RINGS.iter().enumerate() {
         let Some(slots) = slots(cpu) else {
