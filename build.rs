@@ -1,4 +1,4 @@
-//! Makes the vDSO, and hands the kernel's linker script to the linker, and to no other target's.
+//! Builds the vDSO, and passes the kernel's linker script to the linker of the kernel only.
 
 use std::path::{Path, PathBuf};
 use std::{env, process::Command};

@@ -1,9 +1,8 @@
-# From the boot loader to Rust: 32-bit protected mode, paging off, flat
-# segments of the loader's, eax = its magic, ebx = its data (physical).
+# From the boot loader to Rust. On entry: 32-bit protected mode, paging off, flat segments of the
+# loader, eax = the loader's magic, ebx = its data (physical).
 #
-# No Rust may run before two things are certain: CPUID exists, and so does CMOV,
-# which the compiler emits freely. Both are checked here, and a CPU without them
-# gets its message from here.
+# No Rust may run before two things are certain: CPUID exists, and so does CMOV, which the compiler
+# emits freely. The code here checks both, and prints a message on a CPU without them.
 #
 #   physical          linear after start_high
 #   0x00100000  .boot 0x00100000 (gone)   _start .. enable paging
@@ -85,8 +84,8 @@ _start:
         jmp     *%eax
         .size   _start, . - _start
 
-# Ends the run before Rust: esi = message. COM1 and the VGA text screen get it,
-# then QEMU's exit device the value for a CPU that lacks a feature.
+# Ends the run before Rust, with esi = message. It goes to COM1 and the VGA text screen; then QEMU's
+# exit device gets the value for a CPU that lacks a feature.
         .type   boot_fatal, @function
 boot_fatal:
         movl    $.Lcom1_setup, %edi             # pairs: register, value
@@ -114,7 +113,7 @@ boot_fatal:
         jmp     5b
 7:      movl    $({COM1} + 5), %edx
         inb     %dx, %al
-        testb   $0x40, %al                      # wholly sent
+        testb   $0x40, %al                      # completely sent
         jz      7b
         movl    ${EXIT_PORT}, %edx
         movl    ${EXIT_CPU_LACKS}, %eax
@@ -146,7 +145,7 @@ start_high:
         movl    %eax, %ss
         movl    ${PERCPU}, %eax
         movl    %eax, %fs
-        .if {STACK_PROTECTOR}                   # Rust wants to read %gs:0x14
+        .if {STACK_PROTECTOR}                   # Rust code reads %gs:0x14
         movl    $boot_canary, %eax
         movw    $0xffff, boot_gdt + {CANARY_SELECTOR}
         movw    %ax, boot_gdt + {CANARY_SELECTOR} + 2
@@ -170,7 +169,7 @@ start_high:
 
         popl    %eax
         popl    %ecx
-        subl    $8, %esp                        # the ABI wants esp 16-byte aligned
+        subl    $8, %esp                        # the ABI requires esp 16-byte aligned
         pushl   %ecx
         pushl   %eax
         xorl    %ebp, %ebp                      # a back-trace ends here
@@ -178,8 +177,8 @@ start_high:
         ud2
         .size   start_high, . - start_high
 
-# Linux's slots, as far as they are needed before the per-CPU GDT is loaded.
-# Descriptors are marked accessed: nothing has to write here.
+# The slots of Linux that are needed before the per-CPU GDT is loaded. The descriptors are marked
+# accessed, so the processor does not write here.
         .section .data.boot_gdt, "aw", @progbits
         .balign 8
 boot_gdt:
@@ -187,7 +186,7 @@ boot_gdt:
         .quad   0x00cf9b000000ffff              # 12 kernel code
         .quad   0x00cf93000000ffff              # 13 kernel data
         .fill   13, 8, 0
-        .quad   0x00cf93000000ffff              # 27 per-CPU: base 0 until there is one
+        .quad   0x00cf93000000ffff              # 27 per-CPU: base 0 until the area exists
         .fill   4, 8, 0
 boot_gdt_end:
         .word   0

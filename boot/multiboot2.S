@@ -1,7 +1,7 @@
-# What a boot loader looks for in the first kilobytes of the file.
+# The headers that a boot loader looks for in the first kilobytes of the file.
 #
-# Multiboot2 is how the kernel is started. The Multiboot1 header is there only
-# so that an older loader starts it too, and it can say what is wrong.
+# The kernel boots by Multiboot2. The Multiboot1 header only makes an older loader start it too, so
+# that the kernel can report the problem.
 
         .section .multiboot2, "a", @progbits
         .balign 8
@@ -11,7 +11,7 @@
         .long   .Lmb2_end - .Lmb2_start
         .long   -({MB2_HEADER_MAGIC} + (.Lmb2_end - .Lmb2_start))
 
-        # Tags the kernel cannot do without.
+        # Tags that the kernel needs.
         .balign 8
 .Lmb2_request:
         .word   1, 0                            # information request, required
@@ -39,5 +39,5 @@
         .section .multiboot1, "a", @progbits
         .balign 4
         .long   {MB1_HEADER_MAGIC}
-        .long   0                               # flags: nothing is asked for
+        .long   0                               # flags: no requests
         .long   -{MB1_HEADER_MAGIC}

@@ -1,9 +1,9 @@
 # From real mode to Rust, for every CPU but the first.
 #
-# A start-up message makes a CPU begin at a page below 1 MiB, in real mode, with
-# cs = page << 8. `smp` copies this code there and fills in the two words at its
-# end. It runs there up to the jump to the high half, which the page directory
-# of `trampoline_pg_dir` maps besides the page itself.
+# A start-up message makes a CPU begin at a page below 1 MiB, in real mode, with cs = page << 8.
+# `smp` copies this code there and fills in the two words at its end. The code runs there up to the
+# jump to the high half; the page directory `trampoline_pg_dir` maps both the page itself and the
+# high half.
 #
 # Linux: 2.6.38 trampoline_32.S, head_32.S (startup_32_smp).
 # SDM: vol. 3, 8.4.4 "MP Initialization Example", 9.9 "Mode Switching".
@@ -31,7 +31,7 @@ trampoline_start:
         movl    %eax, %cr4
         movl    {TRAMPOLINE_PHYS} + trampoline_cr3 - trampoline_start, %eax
         movl    %eax, %cr3
-        movl    ${CR0_BOOT}, %eax               # INIT left the caches off: on again
+        movl    ${CR0_BOOT}, %eax               # turns on the caches, which INIT left off
         movl    %eax, %cr0
         movl    $startup_secondary, %eax
         jmp     *%eax
@@ -71,8 +71,8 @@ startup_secondary:
         xorl    %eax, %eax
         lldt    %ax
 
-        # The kernel's own page directory: the low mapping is gone. Only now may
-        # translations be global, or the low ones would stay.
+        # The kernel's own page directory, without the low mapping. Only now may translations be
+        # global; otherwise the low ones would stay.
         movl    $(swapper_pg_dir - {PAGE_OFFSET}), %eax
         movl    %eax, %cr3
         movl    secondary_cr4, %eax
@@ -82,7 +82,7 @@ startup_secondary:
         pushl   $0
         popfl
         xorl    %ebp, %ebp                      # a back-trace ends here
-        subl    $12, %esp                       # the ABI wants esp 16-byte aligned
+        subl    $12, %esp                       # the ABI requires esp 16-byte aligned
         andl    $-16, %esp
         subl    $12, %esp
         pushl   secondary_cpu

@@ -1,7 +1,7 @@
-//! `start_kernel`: the list of what happens at boot, one line a step.
+//! `start_kernel`: the steps of booting, one line each.
 //!
-//! On the boot CPU's stack, which becomes its idle task's; then, in `kernel_init`, on that of
-//! task 1.
+//! It runs on the boot CPU's stack, which becomes its idle task's; `kernel_init` continues on the
+//! stack of task 1.
 //!
 //! Book: appendix A, "Modern Age: the start_kernel() Function". Linux: 2.6.38 `init/main.c`.
 
@@ -48,12 +48,12 @@ use crate::sync::irqsoff;
 use crate::tour;
 use crate::trace::rings;
 
-/// What the firmware says of processors.
+/// The firmware's table of processors.
 static MADT: Once<Madt> = Once::new();
-/// What the loader said to do.
+/// The parsed command line.
 static CMDLINE: Once<Cmdline<'static>> = Once::new();
 
-/// From a checked machine to the first process.
+/// Boots a checked machine up to the first process.
 ///
 /// # Safety
 /// 1. Called once, by the entry in `main.rs`, on the boot stack, interrupts off.
@@ -61,7 +61,7 @@ pub unsafe fn start_kernel(boot_info: &'static BootInfo) -> ! {
     let stack = core::ptr::from_ref(current_thread_info()) as usize;
 
     parse_cmdline(boot_info.cmdline);
-    // SAFETY: the boot CPU, once, interrupts off, each when the one before has been done.
+    // SAFETY: the boot CPU, once, interrupts off, each step after the one before.
     unsafe {
         percpu::setup_per_cpu_areas();
         rq::sched_init();
@@ -71,7 +71,7 @@ pub unsafe fn start_kernel(boot_info: &'static BootInfo) -> ! {
     rtc::read_persistent_clock();
     mem_init(boot_info);
     if let Some(symbols) = &boot_info.symbols {
-        // SAFETY: `BootInfo::memblock` has reserved them, and `mem_init` mapped all of that.
+        // SAFETY: `BootInfo::memblock` has reserved the symbols, and `mem_init` has mapped them.
         unsafe { backtrace::use_symbols(symbols) };
     }
     // SAFETY: the boot CPU, once, on its boot stack, before any other task.
@@ -88,7 +88,7 @@ pub unsafe fn start_kernel(boot_info: &'static BootInfo) -> ! {
     idle::cpu_idle()
 }
 
-/// Reads the command line, and says what of it has no effect.
+/// Parses the command line, and logs the words that have no effect.
 #[inline(never)]
 fn parse_cmdline(line: &'static str) {
     save_command_line(line);
@@ -111,8 +111,8 @@ fn parse_cmdline(line: &'static str) {
     CMDLINE.call_once(|| cmdline);
 }
 
-/// Page frames, heap and kernel stacks, or the end.
-// Its frame is large, and what follows needs the rest of the boot stack.
+/// Sets up page frames, heap and kernel stacks, or ends the run.
+// Not inlined: its frame is large, and later steps need the rest of the boot stack.
 #[inline(never)]
 fn mem_init(boot_info: &BootInfo) {
     let ready = match boot_info.memblock() {
@@ -132,7 +132,7 @@ fn mem_init(boot_info: &BootInfo) {
     );
 }
 
-/// The firmware's list of processors. Without one there is one processor.
+/// Returns the firmware's list of processors; without one the kernel uses one processor.
 fn find_madt(rsdt: Option<Rsdt>) -> Option<&'static Madt> {
     match rsdt.ok_or(SdtError::Missing).and_then(acpi::find_madt) {
         Ok(madt) => Some(MADT.call_once(|| madt)),
@@ -147,7 +147,7 @@ fn find_madt(rsdt: Option<Rsdt>) -> Option<&'static Madt> {
     }
 }
 
-/// Starts the other CPUs, and on each the threads that serve it alone: the one that moves tasks off
+/// Starts the other CPUs, and on each the threads that serve only it: the one that moves tasks off
 /// it, and with `trace=on` the one that empties its ring.
 fn smp_init(max_cpus: u32) {
     let cpus = match MADT.get() {
@@ -162,7 +162,7 @@ fn smp_init(max_cpus: u32) {
     }
 }
 
-/// A kernel thread `name/cpu`, bound to that CPU, SCHED_FIFO.
+/// Starts a kernel thread `name/cpu` with SCHED_FIFO, bound to that CPU.
 fn start_cpu_thread(function: extern "C" fn(u32) -> i32, name: &str, cpu: u32, rt_priority: u32) {
     match new_kernel_thread(function, cpu, &format!("{name}/{cpu}")) {
         Ok(thread) => {
@@ -173,7 +173,7 @@ fn start_cpu_thread(function: extern "C" fn(u32) -> i32, name: &str, cpu: u32, r
     }
 }
 
-/// With `trace=on`: from here on switches are recorded.
+/// Starts the recording of switches, with `trace=on`.
 fn start_trace() {
     if CMDLINE.get().is_some_and(|cmdline| cmdline.trace)
         && let Err(why) = rings::start(tsc::khz(), tsc::start())
@@ -182,7 +182,7 @@ fn start_trace() {
     }
 }
 
-/// The initramfs as root directory, or the end.
+/// Mounts the initramfs as root directory, or ends the run.
 fn mount_root(initramfs: Option<Range>) {
     let Some(range) = initramfs else {
         fatal(
@@ -210,7 +210,8 @@ fn mount_root(initramfs: Option<Range>) {
     }
 }
 
-/// Keys from COM1, those too that are signals. Without, the system runs but hears nothing.
+/// Starts the input from COM1, including keys that send signals. Without COM1 the system runs
+/// without input.
 fn start_console() {
     let started = tty_signal::start().is_ok()
         && do_irq::request_irq(serial::COM1_IRQ, tty::interrupt).is_ok();
@@ -220,7 +221,7 @@ fn start_console() {
     }
 }
 
-/// Task 1: does what the command line asks for.
+/// Does the job that the command line requests, as task 1.
 extern "C" fn kernel_init(_: u32) -> i32 {
     let cmdline = CMDLINE.get().cloned().unwrap_or_default();
     smp_init(cmdline.max_cpus);
@@ -237,7 +238,7 @@ extern "C" fn kernel_init(_: u32) -> i32 {
     }
 }
 
-/// Becomes the first program; its end is the end of the system.
+/// Executes the first program, whose end is the end of the system.
 fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
     let path = cmdline.init.to_string();
     let arguments: Vec<String> = cmdline

@@ -14,12 +14,12 @@
 //! - `process`: fork, exec, exit, wait, signals
 //! - [`syscall`]: the Linux/i386 system calls
 //! - `tour`: the narrated run; `selftest`: the kernel's own tests
-//! - `init`: `start_kernel`, one line a step
+//! - `init`: `start_kernel`, one line for each step
 //!
-//! Beside them [`drivers`], which use the ground floor only.
+//! Besides these there are the [`drivers`], which use only the ground floor.
 #![cfg_attr(not(test), no_std)]
-// A kernel with overflow checks must not be ended by a number that a program chose, nor by a counter
-// that is full: every sum says what it does then.
+// Neither a number that a program chose nor a full counter may end a kernel with overflow checks:
+// every sum says how it handles an overflow.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 extern crate alloc;

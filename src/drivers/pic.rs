@@ -1,7 +1,7 @@
 //! The pair of 8259 interrupt controllers.
 //!
-//! Lines 0 to 15 come in at vectors 0x20 to 0x2f, out of the exceptions' way.
-//! All lines are masked until someone asks for one. Called with interrupts off.
+//! Lines 0 to 15 arrive at vectors 0x20 to 0x2f, which no exception uses. Each line is masked until
+//! a driver requests it. Callers have interrupts off.
 //!
 //! Book: ch. 4, "IRQs and Interrupts".
 //! Linux: 2.6.38 `i8259.c`.
@@ -11,21 +11,21 @@ use crate::sync::{IrqSpinLock, LockClass};
 
 /// Vector of line 0.
 pub const FIRST_IRQ_VECTOR: u8 = 0x20;
-/// Lines of both chips.
+/// Number of lines of both chips.
 pub const NR_IRQS: u32 = 16;
 
 const MASTER_COMMAND: u16 = 0x20;
 const MASTER_DATA: u16 = 0x21;
 const SLAVE_COMMAND: u16 = 0xa0;
 const SLAVE_DATA: u16 = 0xa1;
-/// The master's line on which the slave sits.
+/// The master's line to which the slave is connected.
 const CASCADE: u32 = 2;
 const EOI: u8 = 0x20;
 const READ_IN_SERVICE: u8 = 0x0b;
-/// The next read acknowledges, as the processor would, and tells the line.
+/// Command: the next read acknowledges the request like the processor, and returns the line.
 const POLL: u8 = 0x0c;
 
-/// Which lines are masked: bit n for line n. What both chips' mask registers hold.
+/// The contents of both chips' mask registers: bit n is set while line n is masked.
 static MASK: IrqSpinLock<u16> = IrqSpinLock::new(LockClass::Pic, !(1 << CASCADE));
 
 /// Sets both chips up; every line is masked afterwards.
@@ -47,22 +47,22 @@ pub fn init() {
         (SLAVE_DATA, high),
     ];
     for (port, value) in commands {
-        // SAFETY: the chips' own ports, in the order that the data sheet asks for.
+        // SAFETY: the chips' own ports, in the order that the data sheet requires.
         unsafe { outb(port, value) };
     }
 }
 
-/// Lets line `irq` through.
+/// Unmasks line `irq`.
 pub fn unmask(irq: u32) {
     set_mask(irq, false);
 }
 
-/// Holds line `irq` back.
+/// Masks line `irq`.
 pub fn mask(irq: u32) {
     set_mask(irq, true);
 }
 
-/// Holds every line back, for a machine that stops: nobody is waited for.
+/// Masks every line, for a machine that stops. Waits for no lock.
 pub fn mask_all() {
     // SAFETY: the chips' own mask registers.
     unsafe {
@@ -86,7 +86,7 @@ fn set_mask(irq: u32, is_masked: bool) {
     }
 }
 
-/// Tells the chips that line `irq` has been taken.
+/// Tells the chips that the interrupt of line `irq` has been taken.
 pub fn end_of_interrupt(irq: u32) {
     // SAFETY: the chips' own command registers.
     unsafe {
@@ -97,10 +97,11 @@ pub fn end_of_interrupt(irq: u32) {
     }
 }
 
-/// Acknowledges what the master asks for just now, where no processor does, since its request comes
-/// as an NMI; says which line it was. The request falls, so that the next one is seen.
+/// Acknowledges the master's present request and returns its line. No processor acknowledges it,
+/// since the request arrives as an NMI. The output goes low, so the next request is seen.
 ///
-/// On a machine whose interrupts come by the I/O APIC: nobody else talks to the chips there.
+/// Used only on a machine whose interrupts arrive through the I/O APIC, where nothing else accesses
+/// the chips.
 pub fn poll() -> Option<u32> {
     // SAFETY: the master's own command register.
     let answer = unsafe {
@@ -114,9 +115,8 @@ pub fn poll() -> Option<u32> {
     })
 }
 
-/// Whether the interrupt on line 7 or 15 is nobody's: a line fell silent before
-/// it was asked for. A spurious 15 still owes the master its end of interrupt,
-/// which is given here.
+/// Returns whether the interrupt on line 7 or 15 is spurious: a line went low before it was
+/// acknowledged. For a spurious 15 the master still needs an end of interrupt, which this sends.
 pub fn is_spurious(irq: u32) -> bool {
     if irq != 7 && irq != 15 {
         return false;

@@ -1,5 +1,5 @@
-//! The 8254 timer: channel 0 is the tick, or the watchdog's where the local APICs tick; channel 2 a
-//! yardstick.
+//! The 8254 timer. Channel 0 is the tick, or serves the watchdog if the local APICs tick; channel 2
+//! measures time.
 //!
 //! Book: ch. 6, "Programmable Interval Timer (PIT)".
 //! Linux: 2.6.38 `i8253.c`, `HZ`.
@@ -13,12 +13,12 @@ pub const HZ: u32 = 250;
 /// Interrupt line of channel 0.
 pub const PIT_IRQ: u32 = 0;
 
-/// Counts down once; the output goes up at 0.
+/// Mode: counts down once; the output goes high at 0.
 pub const MODE_TERMINAL_COUNT: u8 = 0;
-/// Counts down again and again, with a pulse at each end.
+/// Mode: counts down repeatedly, with a pulse at each end.
 const MODE_RATE: u8 = 2;
 
-/// The count that the high byte alone gives: 54.7 ms.
+/// Greatest count that the high byte alone gives: 54.7 ms.
 const LONGEST_HIGH_BYTE: u8 = 0xff;
 
 const CHANNEL_0: u16 = 0x40;
@@ -26,18 +26,18 @@ const COMMAND: u16 = 0x43;
 
 /// Starts the tick: [`PIT_IRQ`], [`HZ`] times a second.
 pub fn start_tick() {
-    // SAFETY: channel 0 only raises its interrupt, which stays masked until it is asked for.
+    // SAFETY: channel 0 only raises its interrupt, which stays masked until it is requested.
     unsafe { load_channel(0, MODE_RATE, (PIT_HZ / HZ) as u16) };
 }
 
-/// Makes channel 0 a one-shot: its output goes up once, when nobody has called [`postpone_one_shot`]
-/// for 54.7 ms. It begins with the first such call.
+/// Makes channel 0 a one-shot: its output goes high once, 54.7 ms after the last call of
+/// [`postpone_one_shot`]. The first such call starts it.
 pub fn start_one_shot() {
     // SAFETY: channel 0 only raises its interrupt. Access mode 2: the high byte of the count alone.
     unsafe { outb(COMMAND, 0b10 << 4 | MODE_TERMINAL_COUNT << 1) };
 }
 
-/// Lets the one-shot begin again. One access, so that an NMI may come between any two.
+/// Restarts the one-shot by a single access, so an NMI may occur between any two accesses.
 #[inline]
 pub fn postpone_one_shot() {
     // SAFETY: the channel is in that mode, and only raises its interrupt.
@@ -47,7 +47,7 @@ pub fn postpone_one_shot() {
 /// Loads channel `channel` with `mode` and `count`.
 ///
 /// # Safety
-/// Nobody else uses that channel, and what its output drives may change.
+/// Nothing else uses that channel, and the device at its output may react.
 pub unsafe fn load_channel(channel: u8, mode: u8, count: u16) {
     let [low, high] = count.to_le_bytes();
     let port = CHANNEL_0 + u16::from(channel);

@@ -1,7 +1,7 @@
 //! The kernel log: the back end of the `log` crate.
 //!
-//! `log::info!("pid: 32 slots")` becomes `[    0.001234] pid: 32 slots` on COM1 and
-//! on the screen. Callable from any stack, never from inside the switch.
+//! `log::info!("pid: 32 slots")` becomes `[ 0.001234] pid: 32 slots` on COM1 and on the screen. Any
+//! stack may call it, but not the inside of the switch.
 //!
 //! Linux: `printk`, `console_loglevel`.
 
@@ -14,17 +14,17 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::{serial, tsc, vga};
 
-/// What is shown without `loglevel=`: everything down to information.
+/// Level shown without `loglevel=`: everything up to information.
 pub const DEFAULT_CONSOLE_LOGLEVEL: u8 = 6;
 
-/// Most important first: 0 emergency, 3 error, 4 warning, 6 information, 7 debug.
+/// Highest level that is shown: 0 emergency, 3 error, 4 warning, 6 information, 7 debug.
 static CONSOLE_LOGLEVEL: AtomicU8 = AtomicU8::new(DEFAULT_CONSOLE_LOGLEVEL);
 
 struct Printk;
 
 static PRINTK: Printk = Printk;
 
-/// Makes this the back end of `log`. Once, at boot.
+/// Installs this back end of `log`. Called once, at boot.
 pub fn init() {
     if log::set_logger(&PRINTK).is_ok() {
         log::set_max_level(LevelFilter::Trace);
@@ -36,7 +36,7 @@ pub fn set_console_loglevel(level: u8) {
     CONSOLE_LOGLEVEL.store(level.min(7), Ordering::Relaxed);
 }
 
-/// Linux's number for `level`.
+/// Returns Linux's number for `level`.
 pub fn kern_level(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -61,7 +61,7 @@ impl Log for Printk {
             vga::NORMAL
         };
         let time_us = tsc::since_boot_us();
-        // Writing never fails: both sinks swallow everything.
+        // Writing never fails: both sinks accept everything.
         let _ = writeln!(
             Console {
                 line: serial::lock_for_line(),
@@ -77,7 +77,7 @@ impl Log for Printk {
     fn flush(&self) {}
 }
 
-/// COM1 and the screen as one sink, ours for one line.
+/// COM1 and the screen as one sink, locked for one line.
 struct Console {
     line: serial::Line,
     attribute: u8,
@@ -91,7 +91,7 @@ impl Write for Console {
     }
 }
 
-/// COM1 and the screen for a CPU that is about to stop: waits for no lock.
+/// COM1 and the screen for a CPU that is about to stop. It waits for no lock.
 pub struct PanicConsole;
 
 impl Write for PanicConsole {

@@ -1,7 +1,7 @@
-//! QEMU's `isa-debug-exit` device: the end of a run, with a value.
+//! QEMU's `isa-debug-exit` device, which ends a run with a value.
 //!
-//! Called last of all, from any stack. On a machine without the device the write
-//! goes nowhere and the CPU halts.
+//! The last call of a run, from any stack. On a machine without the device the write has no effect
+//! and the CPU halts.
 
 use super::{pic, serial};
 use crate::base::exit_value::ExitValue;
@@ -12,7 +12,7 @@ use crate::trace::rings;
 /// I/O port of the device (`iobase=0xf4,iosize=4`).
 pub const ISA_DEBUG_EXIT_PORT: u16 = 0xf4;
 
-/// Ends QEMU with status `(value << 1) | 1`; else stops this CPU for ever.
+/// Ends QEMU with status `(value << 1) | 1`, or stops this CPU for ever outside of QEMU.
 pub fn exit(value: ExitValue) -> ! {
     rings::flush();
     serial::flush();
@@ -21,7 +21,7 @@ pub fn exit(value: ExitValue) -> ! {
     halt()
 }
 
-/// Stops this CPU for ever. The watchdog's NMI is not to wake it.
+/// Stops this CPU for ever; the watchdog's NMI must not wake it.
 pub fn halt() -> ! {
     pic::mask_all();
     loop {
@@ -30,7 +30,7 @@ pub fn halt() -> ! {
     }
 }
 
-/// The end of a panic: stops if someone is to look, else ends QEMU.
+/// Ends a panic: stops this CPU for a debugger if `is_halt`, otherwise ends QEMU.
 pub fn halt_or_exit(is_halt: bool, value: ExitValue) -> ! {
     if is_halt { halt() } else { exit(value) }
 }

@@ -1,4 +1,4 @@
-//! The time of day: read from the clock chip once, at boot, and counted on by the time-stamp counter.
+//! The time of day: the clock chip gives it once, at boot, and the time-stamp counter continues it.
 //!
 //! Book: ch. 6, "Real Time Clock (RTC)", "The Time of Day".
 //! Linux: 2.6.38 `read_persistent_clock`, `getboottime`.
@@ -9,17 +9,17 @@ use crate::base::port::{inb, outb};
 use crate::drivers::tsc::since_boot_us;
 use crate::hw::rtc::{RtcTime, STATUS_A, STATUS_B, UPDATE_IN_PROGRESS};
 
-/// The number of a register goes here, its value comes from the next port.
+/// Port for the number of a register; the next port has its value.
 const INDEX: u16 = 0x70;
 const DATA: u16 = 0x71;
-/// How often the chip is asked: one that changes all the time is none.
+/// Number of attempts to read a stable time; a chip that always changes is not usable.
 const ATTEMPTS: u32 = 100_000;
 
 /// The time of day, in microseconds since 1970, when [`since_boot_us`] was 0.
 static BOOT_US: AtomicU64 = AtomicU64::new(0);
 
-/// Sets the time of day by the chip. Without a chip that has a time it begins with 1970. Once, on
-/// the boot CPU, when time is counted.
+/// Sets the time of day from the chip, or to the beginning of 1970 if the chip has no time. Called
+/// once, on the boot CPU, when the time-stamp counter is calibrated.
 pub fn read_persistent_clock() {
     match read_time().and_then(|time| time.to_unix(register(STATUS_B))) {
         Some(seconds) => {
@@ -30,17 +30,17 @@ pub fn read_persistent_clock() {
     }
 }
 
-/// When the system was booted, in microseconds since 1970.
+/// Returns the time of booting, in microseconds since 1970.
 pub fn boot_us() -> u64 {
     BOOT_US.load(Ordering::Relaxed)
 }
 
-/// Microseconds since 1970.
+/// Returns the time of day, in microseconds since 1970.
 pub fn time_of_day_us() -> u64 {
     boot_us() + since_boot_us()
 }
 
-/// The time, of one moment: what is the same twice did not change in between.
+/// Reads the time of one moment: two equal readings mean that it did not change in between.
 fn read_time() -> Option<RtcTime> {
     let mut last = None;
     for _ in 0..ATTEMPTS {
@@ -65,7 +65,7 @@ fn read_time() -> Option<RtcTime> {
 
 fn register(number: u8) -> u8 {
     // SAFETY: the chip's own ports; reading these registers changes nothing. Bit 7 of the index
-    // stays clear, so NMIs stay on. Only the boot CPU comes here, once.
+    // stays clear, so NMIs stay on. Only the boot CPU runs this, once.
     unsafe {
         outb(INDEX, number);
         inb(DATA)

@@ -1,8 +1,8 @@
 //! COM1: the console, 115200 baud, 8N1.
 //!
-//! Output is polled: a line is on the wire when the call returns, also in a
-//! panic. Input comes by interrupt into a ring, from which the console reads.
-//! Called from any stack; each function takes the lock with interrupts off.
+//! Output is polled: a line is on the wire when the call returns, even in a panic. An interrupt
+//! moves input into a ring, from which the console reads. Any stack may call these functions; each
+//! takes the lock with interrupts off.
 
 use core::fmt;
 
@@ -20,14 +20,14 @@ pub const COM1: u16 = 0x3f8;
 /// Interrupt line of COM1.
 pub const COM1_IRQ: u32 = 4;
 
-/// Bytes that wait to be read, oldest first.
+/// Size of the ring of received bytes.
 const RX_RING_BYTES: usize = 256;
 
-/// What the lock guards.
+/// The data that the lock guards.
 struct Com1 {
     uart: Uart16550<PioBackend>,
     is_present: bool,
-    /// The last byte sent ended a line.
+    /// Whether the last byte sent ended a line.
     is_at_line_start: bool,
     received: ArrayVec<u8, RX_RING_BYTES>,
 }
@@ -60,8 +60,8 @@ pub fn init() {
     port.is_present = port.uart.init(config).is_ok();
 }
 
-/// Lets the port raise its interrupt when a byte arrives. The handler,
-/// [`interrupt`], has to be in place.
+/// Makes the port raise its interrupt when a byte arrives. The handler, [`interrupt`], must be
+/// installed.
 pub fn enable_receive_interrupt() {
     let mut port = PORT.lock();
     if port.is_present {
@@ -69,8 +69,8 @@ pub fn enable_receive_interrupt() {
     }
 }
 
-/// The handler of [`COM1_IRQ`]: moves what has arrived into the ring. A full
-/// ring drops the newest bytes. Returns whether anything can be read.
+/// Handles [`COM1_IRQ`]: moves received bytes into the ring, and drops those that do not fit.
+/// Returns whether the ring has bytes to read.
 pub fn interrupt() -> bool {
     let mut port = PORT.lock();
     while let Ok(byte) = port.uart.try_receive_byte() {
@@ -79,7 +79,7 @@ pub fn interrupt() -> bool {
     !port.received.is_empty()
 }
 
-/// Takes up to `buffer.len()` received bytes; returns how many.
+/// Takes up to `buffer.len()` received bytes; returns their number.
 pub fn read(buffer: &mut [u8]) -> usize {
     let mut port = PORT.lock();
     let count = buffer.len().min(port.received.len());
@@ -89,20 +89,20 @@ pub fn read(buffer: &mut [u8]) -> usize {
     count
 }
 
-/// Sends `bytes` as they are.
+/// Sends `bytes` unchanged.
 pub fn write(bytes: &[u8]) {
     PORT.lock().send(bytes);
 }
 
-/// Waits until all that was sent is on the wire. For a CPU that is about to stop: if another
-/// has the port, nothing is waited for.
+/// Waits until all bytes sent are on the wire, for a CPU that is about to stop. Does not wait if
+/// another CPU holds the port.
 pub fn flush() {
     if let Some(mut port) = PORT.try_lock() {
         while port.is_present && !port.uart.lsr().contains(LSR::TRANSMITTER_EMPTY) {}
     }
 }
 
-/// The port for one line of the log, which nobody else's output can break.
+/// Locks the port for one line of the log, which no other output can break.
 pub fn lock_for_line() -> Line {
     let mut port = PORT.lock();
     if !port.is_at_line_start {
@@ -111,7 +111,7 @@ pub fn lock_for_line() -> Line {
     Line(port)
 }
 
-/// See [`lock_for_line`]. Sends each line end as CR LF.
+/// The port locked by [`lock_for_line`]. It sends each line end as CR LF.
 pub struct Line(IrqSpinLockGuard<'static, Com1>);
 
 impl fmt::Write for Line {
@@ -129,7 +129,7 @@ impl fmt::Write for Line {
     }
 }
 
-/// Ends a line that was left unfinished, so that a report begins at the left.
+/// Ends an unfinished line, so a report begins on a new one.
 pub fn finish_line_in_panic() {
     if let Some(mut port) = PORT.try_lock()
         && !port.is_at_line_start
@@ -138,7 +138,7 @@ pub fn finish_line_in_panic() {
     }
 }
 
-/// Sends `text` whoever holds the lock: for a CPU that is about to stop.
+/// Sends `text` even if another CPU holds the lock, for a CPU that is about to stop.
 pub fn write_text_in_panic(text: &str) {
     let mut port = PORT.try_lock();
     let mut of_our_own = com1();

@@ -1,7 +1,7 @@
 //! Time since boot, from the time-stamp counter.
 //!
-//! The counter's rate is measured once against the PIT's second channel, whose
-//! rate is the same on every PC. Reading the time takes no lock.
+//! The kernel measures the counter's rate once, against the PIT's channel 2, whose rate is the same
+//! on every PC. Reading the time takes no lock.
 //!
 //! Book: ch. 6, "Time Stamp Counter".
 //! SDM: vol. 3, 17.17 "Time-Stamp Counter".
@@ -13,19 +13,20 @@ use crate::base::port::{inb, outb};
 use crate::drivers::pit;
 use crate::sync::IrqGuard;
 
-/// Counts per millisecond; 0 until measured.
+/// Counts per millisecond; 0 before the measurement.
 static RATE_KHZ: AtomicU32 = AtomicU32::new(0);
-/// The counter at [`calibrate`]: low and high half. Written once, before a second CPU runs.
+/// Value of the counter at [`calibrate`], low half; the high half follows. Written once, before a
+/// second CPU runs.
 static START_LOW: AtomicU32 = AtomicU32::new(0);
 static START_HIGH: AtomicU32 = AtomicU32::new(0);
 
-/// How long the counter is watched, and how often at most.
+/// Time of one measurement, in milliseconds.
 const CALIBRATION_MS: u32 = 10;
 const CALIBRATION_TRIES: u32 = 5;
 /// Port of the gate and output of channel 2.
 const PORT_B: u16 = 0x61;
 
-/// Measures the rate and makes now the time 0. Once, on the boot CPU.
+/// Measures the rate and sets the time to 0. Called once, on the boot CPU.
 pub fn calibrate() {
     let start = rdtsc();
     let khz = measure_khz();
@@ -34,29 +35,29 @@ pub fn calibrate() {
     RATE_KHZ.store(khz, Ordering::Release);
 }
 
-/// Counts per millisecond; 0 before [`calibrate`].
+/// Returns the counts per millisecond; 0 before [`calibrate`].
 pub fn khz() -> u32 {
     RATE_KHZ.load(Ordering::Acquire)
 }
 
-/// The counter at [`calibrate`].
+/// Returns the value of the counter at [`calibrate`].
 pub fn start() -> u64 {
     u64::from(START_HIGH.load(Ordering::Relaxed)) << 32
         | u64::from(START_LOW.load(Ordering::Relaxed))
 }
 
-/// Microseconds since [`calibrate`]; 0 before.
+/// Returns the microseconds since [`calibrate`]; 0 before.
 pub fn since_boot_us() -> u64 {
     let khz = u64::from(khz());
     if khz == 0 {
         return 0;
     }
     let counts = rdtsc().saturating_sub(start());
-    // In two steps, so that nothing overflows: whole milliseconds and the rest.
+    // In two steps, whole milliseconds and the rest, which cannot overflow.
     counts / khz * 1000 + counts % khz * 1000 / khz
 }
 
-/// Nanoseconds that `cycles` counts take; 0 before [`calibrate`].
+/// Returns the nanoseconds that `cycles` counts take; 0 before [`calibrate`].
 pub fn cycles_to_ns(cycles: u64) -> u64 {
     match u64::from(khz()) {
         0 => 0,
@@ -64,8 +65,8 @@ pub fn cycles_to_ns(cycles: u64) -> u64 {
     }
 }
 
-/// Measures until no reading can have been late by more than a hundredth: a host, or the firmware, may
-/// hold the CPU up. After some tries the best has to do.
+/// Measures until no reading can be late by more than a hundredth, since a host or the firmware may
+/// delay the CPU. After some tries it takes the best result.
 fn measure_khz() -> u32 {
     let tries = (0..CALIBRATION_TRIES).map(|_| measure_once());
     let mut best = (0, u64::MAX);
@@ -80,7 +81,8 @@ fn measure_khz() -> u32 {
     ((best.0 / u64::from(CALIBRATION_MS)) as u32).max(1)
 }
 
-/// The counts while channel 2 runs down, and how many the readings at both ends may have been late.
+/// Returns the counts while channel 2 counts down, and the possible delay of the readings at both
+/// ends.
 fn measure_once() -> (u64, u64) {
     let _irq = IrqGuard::new();
     let count = (pit::PIT_HZ * CALIBRATION_MS / 1000) as u16;

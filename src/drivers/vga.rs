@@ -1,6 +1,6 @@
-//! The 80x25 text screen: a mirror of the log, for who has no serial line.
+//! The 80x25 text screen: a mirror of the log for users without a serial line.
 //!
-//! Called by `printk` with its lock held, and by a panic; on any stack.
+//! `printk` calls it with its lock held, and so does a panic, on any stack.
 
 use core::ptr::NonNull;
 
@@ -20,7 +20,7 @@ pub const ALARM: u8 = 0x4f;
 
 struct Screen {
     column: usize,
-    /// What is shown: reading it back from the card is slow.
+    /// Copy of the screen: reading from the card is slow.
     shadow: [[u16; COLUMNS]; ROWS],
 }
 
@@ -34,7 +34,7 @@ static SCREEN: IrqSpinLock<Screen> = IrqSpinLock::new(
 
 const BLANK: u16 = (NORMAL as u16) << 8 | b' ' as u16;
 
-/// Clears the screen of what the firmware and the loader left.
+/// Clears the output of the firmware and the loader from the screen.
 pub fn init() {
     let screen = SCREEN.lock();
     for (row, cells) in screen.shadow.iter().enumerate() {
@@ -49,7 +49,7 @@ pub fn write_text(text: &str, attribute: u8) {
     SCREEN.lock().write(text, attribute);
 }
 
-/// The same, but gives up if another holds the screen: for a panic.
+/// Appends `text` in the colour of alarms, for a panic; gives up if another CPU holds the screen.
 pub fn write_text_in_panic(text: &str) {
     if let Some(mut screen) = SCREEN.try_lock() {
         screen.write(text, ALARM);
@@ -66,7 +66,8 @@ impl Screen {
                     if self.column == COLUMNS {
                         self.new_line();
                     }
-                    // The card's font is not Unicode: what is not ASCII shows as a block.
+                    // The card's font is not Unicode: characters outside of ASCII appear as a
+                    // block.
                     let glyph = if (0x20..0x7f).contains(&byte) {
                         byte
                     } else {
@@ -96,7 +97,7 @@ impl Screen {
         }
     }
 
-    /// Shows `cell`, unless it is shown already.
+    /// Shows `cell`, unless the screen shows it already.
     fn put(&mut self, row: usize, column: usize, cell: u16) {
         if core::mem::replace(&mut self.shadow[row][column], cell) != cell {
             show(row, column, cell);
@@ -111,6 +112,6 @@ fn show(row: usize, column: usize, cell: u16) {
         return;
     };
     // SAFETY: the cell lies in the text buffer, which the direct map covers from the boot page
-    // tables on; only this file touches it, under the lock.
+    // tables on; only this file accesses it, under the lock.
     unsafe { VolatilePtr::new(pointer) }.write(cell);
 }

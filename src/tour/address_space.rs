@@ -9,7 +9,7 @@ use crate::selftest::probe::{counts, cr3};
 use crate::selftest::user::{Mm, my_active_mm};
 use crate::sync::{LockClass, SpinLock};
 
-/// U1 -> K1 -> K2 -> U2 -> U1.
+/// Shows the switches U1 -> K1 -> K2 -> U2 -> U1 of user tasks and kernel threads.
 pub fn four_kinds(guide: &mut Guide) {
     guide.say("U1 and U2 have address spaces, K1 and K2 are kernel threads: they borrow what");
     guide.say("is loaded. The order is U1 -> K1 -> K2 -> U2 -> U1. mm_count is that of U1's.");
@@ -30,7 +30,7 @@ pub fn four_kinds(guide: &mut Guide) {
     let u2_ready = SpinLock::new(LockClass::Selftest, false);
     let u1 = || {
         *lent.lock() = Some(Mm::move_into_new()?);
-        pass(); // K1, K2, and U2, which moves into its own; then back here
+        pass(); // K1, K2, and U2, which gets its own address space; then back here
         note("U1")?;
         pass(); // now in the order above
         note("U1 again")

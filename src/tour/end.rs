@@ -1,4 +1,4 @@
-//! The end of a task: it cannot free what it stands on.
+//! The end of a task, which cannot free its own stack.
 //!
 //! Book: ch. 3, "Process Termination", "Process Removal".
 
@@ -12,7 +12,7 @@ use crate::sync::{LockClass, SpinLock};
 use crate::task::state::TASK_DEAD;
 use crate::task::task_struct::TASKS_LIVE;
 
-/// The next task drops the scheduler's reference, in `finish_task_switch`.
+/// Shows that the next task drops the scheduler's reference, in `finish_task_switch`.
 pub fn stack(guide: &mut Guide) {
     guide.say("A dying task runs on its stack to the last instruction. Its state is TASK_DEAD;");
     guide.say("the task that runs next drops the scheduler's reference to it.");
@@ -54,7 +54,7 @@ pub fn stack(guide: &mut Guide) {
     );
 }
 
-/// The dying process first becomes a kernel task that borrows what was its own.
+/// Shows that a dying process first becomes a kernel task, which borrows its former address space.
 pub fn page_directory(guide: &mut Guide) {
     guide.say("exit_mm grabs mm_count before it gives up mm: the dying process goes on as a");
     guide.say("kernel task that borrows. Its page directory goes when CR3 has moved on.");
@@ -67,7 +67,7 @@ pub fn page_directory(guide: &mut Guide) {
     };
     let dying = || {
         *place.lock() = Some(Mm::move_into_new()?);
-        pass(); // user moves into its own
+        pass(); // user gets its own address space
         seen.note((live(), lent()));
         Ok(()) // and ends
     };

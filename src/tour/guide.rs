@@ -9,7 +9,7 @@ use crate::drivers::serial;
 use crate::selftest::check::Outcome;
 use crate::selftest::check::Verdict;
 
-/// Speaks, and counts what held.
+/// Prints the tour, and counts the checks that held.
 #[derive(Default)]
 pub struct Guide {
     held: u32,
@@ -17,32 +17,32 @@ pub struct Guide {
 }
 
 impl Guide {
-    /// Nothing said yet.
+    /// Returns a guide that has printed nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The first line.
+    /// Prints the first line.
     pub fn title(&mut self, text: &str) {
         line(format_args!("\n{text}\n\n"));
     }
 
-    /// Begins a step.
+    /// Prints the heading of a step.
     pub fn heading(&mut self, number: usize, title: &str, book: &str) {
         line(format_args!("\n{number:2}. {title}  [{book}]\n"));
     }
 
-    /// A line of the story.
+    /// Prints a line of the story.
     pub fn say(&mut self, text: &str) {
         line(format_args!("    {text}\n"));
     }
 
-    /// A line with values read from the machine.
+    /// Prints a line with values read from the machine.
     pub fn show(&mut self, values: Arguments<'_>) {
         line(format_args!("        {values}\n"));
     }
 
-    /// A check: what must hold, and whether it did.
+    /// Prints and counts a check: `what` must hold, and `holds` says whether it did.
     pub fn check(&mut self, holds: bool, what: &str) {
         *(if holds {
             &mut self.held
@@ -55,7 +55,7 @@ impl Guide {
         ));
     }
 
-    /// The actors of a step must have come to their end.
+    /// Checks that the actors of a step have reached their end.
     pub fn ended(&mut self, outcome: Outcome) {
         match outcome {
             Ok(()) => {}
@@ -67,7 +67,7 @@ impl Guide {
         }
     }
 
-    /// The last line, and the value that the machine ends with.
+    /// Prints the last line, and returns the value with which the machine ends.
     pub fn verdict(&self) -> ExitValue {
         let all = self.held + self.wrong;
         line(format_args!(

@@ -1,4 +1,4 @@
-//! `__switch_to`, step by step: what else belongs to a task.
+//! `__switch_to`, step by step: the rest of the hardware context.
 //!
 //! Book: ch. 3, "The __switch_to() Function".
 
@@ -19,7 +19,7 @@ use crate::sync::PreemptGuard;
 use crate::task::io_bitmap::ioperm;
 use crate::task::thread_struct::{TIF_DEBUG, TIF_IO_BITMAP, TIF_NOTSC};
 
-/// The TSS is per CPU; only sp0 in it is the task's.
+/// Shows that the TSS is per CPU, and only its sp0 belongs to the task.
 pub fn sp0(guide: &mut Guide) {
     guide.say("There is one TSS per CPU. At an entry from ring 3 the processor takes the");
     guide.say("stack from its sp0, so load_sp0 writes next's there at every switch.");
@@ -48,7 +48,7 @@ pub fn sp0(guide: &mut Guide) {
     }
 }
 
-/// Two tasks with the same selector and different bases.
+/// Shows two tasks with the same selector and different bases.
 pub fn tls_and_gs(guide: &mut Guide) {
     guide.say("Both tasks have %gs = 0x33, GDT entry 6; each has its own base there. prev's");
     guide.say("%gs is saved before entry 6 changes; next's is loaded if either is not 0,");
@@ -90,7 +90,7 @@ pub fn tls_and_gs(guide: &mut Guide) {
     }
 }
 
-/// Registers move only when they are used, or after five slices of use.
+/// Shows that FPU registers move only when they are used, or after five slices of use.
 pub fn fpu(guide: &mut Guide) {
     guide.say("FPU registers are saved only if prev used them (TS_USEDFPU), and CR0.TS is");
     guide.say("set; the first use by next faults, #NM, and loads them. A task that used them");
@@ -108,7 +108,7 @@ pub fn fpu(guide: &mut Guide) {
             let preloaded = !ts();
             if !preloaded {
                 let _no_preempt = PreemptGuard::new();
-                math_state_restore(); // what #NM does
+                math_state_restore(); // as #NM does
             }
             seen.note((slice, preloaded, counts().fpu_saves));
             pass();
@@ -146,7 +146,7 @@ pub fn fpu(guide: &mut Guide) {
     );
 }
 
-/// `__switch_to_xtra`: what few tasks have.
+/// Shows `__switch_to_xtra`, for state that few tasks have.
 pub fn xtra(guide: &mut Guide) {
     guide.say("Few tasks have ports of their own, breakpoints, or no time-stamp counter.");
     guide.say("__switch_to_xtra is called when either task has such a flag. Of the bitmap");

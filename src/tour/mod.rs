@@ -1,19 +1,19 @@
 //! The tour: a narrated run of the process switch, for a reader of the book.
 //!
-//! `tour` on the kernel command line. Each step says what will happen, lets it happen, shows what
-//! the machine holds before and after, and checks it. Nothing is printed from inside the switch:
-//! the tasks of a step look at each other while the other is off the CPU, and the step tells
-//! afterwards.
+//! The word `tour` on the kernel command line starts it. Each step announces an event, makes it
+//! happen, shows the machine's state before and after, and checks it. Nothing is printed from
+//! inside the switch: each task of a step looks at the other while that is off the CPU, and the
+//! step reports afterwards.
 //!
 //! In reading order:
-//! - [`guide`]: how it speaks, and what it counts
+//! - [`guide`]: the output, and the count of checks
 //! - [`stacks`]: two tasks, two stacks, `thread.sp`, `thread.ip`, a new task, `last`
 //! - [`hardware`]: `__switch_to`, step by step
 //! - [`address_space`]: the four kinds of switch
-//! - [`end`]: who frees a dead task
+//! - [`end`]: the end of a task
 //! - [`program`]: a real Linux program, under the same switch
 //!
-//! Runs as task 1; its actors are kernel threads (see `selftest::crew`).
+//! The tour runs as task 1; its actors are kernel threads (see `selftest::crew`).
 //!
 //! Book: ch. 3, "Process Switch".
 
@@ -29,7 +29,7 @@ use crate::selftest::crew::{CASE_PRIO, pin, set_priority};
 use crate::selftest::user::borrow_init_mm;
 use guide::Guide;
 
-/// One step: tells, shows and checks.
+/// A step, which explains, shows and checks.
 type Step = fn(&mut Guide);
 
 const STEPS: [(&str, &str, Step); 12] = [
@@ -95,7 +95,7 @@ const STEPS: [(&str, &str, Step); 12] = [
     ),
 ];
 
-/// Tells the tour and ends the machine: with success if all was as the book has it.
+/// Tells the tour and ends the machine, with success if everything was as in the book.
 pub fn run() -> ! {
     set_priority(CASE_PRIO);
     pin(0);

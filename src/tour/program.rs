@@ -21,7 +21,7 @@ const ARGV: [&str; 4] = [
 ];
 
 extern "C" fn execute(_: u32) -> i32 {
-    // As a normal process: the tour's own priority is not for programs.
+    // A normal process: the tour's own priority is not for programs.
     let _normal = set_scheduler(&current(), SCHED_NORMAL, 0);
     match kernel_execve(&ARGV) {
         Ok(never) => match never {},
@@ -32,7 +32,7 @@ extern "C" fn execute(_: u32) -> i32 {
     }
 }
 
-/// Runs it, and tells how often it was switched.
+/// Runs the program, and shows how often it was switched.
 pub fn run(guide: &mut Guide) {
     guide.say("busybox from Debian's i386 archive, unmodified: a shell that forks, executes,");
     guide.say("and waits. Its C library finds its data through %gs in every system call.");
@@ -41,7 +41,7 @@ pub fn run(guide: &mut Guide) {
         Ok(task) => task,
         Err(errno) => return guide.ended(Err(errno.into())),
     };
-    // Ten seconds are enough for anybody.
+    // Ten seconds are enough.
     for _ in 0..10 * HZ {
         if task.state.get() == TASK_DEAD && task.on_cpu.load(Ordering::Acquire) == 0 {
             break;

@@ -1,4 +1,4 @@
-//! The part of the switch that is about stacks: `switch_to`.
+//! The part of the switch that changes stacks: `switch_to`.
 //!
 //! Book: ch. 3, "The switch_to macro".
 
@@ -17,7 +17,7 @@ use crate::sync::{LockClass, SpinLock};
 use crate::task::task_struct::TaskStruct;
 
 unsafe extern "C" {
-    /// Label 1 of `switch_to`.
+    /// The code at label 1 of `switch_to`.
     fn switch_to_1();
 }
 
@@ -45,7 +45,7 @@ fn own() -> Own {
     }
 }
 
-/// Two tasks say who they are, by `esp` and by the per-CPU pointer.
+/// Shows that two tasks identify themselves by `esp` and by the per-CPU pointer.
 pub fn two_tasks(guide: &mut Guide) {
     guide.say("Each task has 8 KiB of kernel stack with its thread_info at the foot, so that");
     guide.say("esp alone tells who runs. Since 2.6.22 %fs:current_task says it too.");
@@ -93,7 +93,7 @@ fn look_at(task: &TaskStruct) -> Sleeping {
     }
 }
 
-/// B looks at A, which is off the CPU.
+/// Shows task A while it is off the CPU, from task B.
 pub fn sleeping(guide: &mut Guide) {
     guide.say("A yields to B. The switch pushes eflags and ebp on A's stack, stores esp in");
     guide.say("A's thread.sp, loads B's thread.sp into esp - that is the process switch -");
@@ -163,7 +163,7 @@ extern "C" fn nothing(_: u32) -> i32 {
     0
 }
 
-/// The context of a task that has never run.
+/// Shows the context of a task that has never run.
 pub fn new_task(guide: &mut Guide) {
     guide.say("A task that never ran has nothing to pop at label 1. copy_thread has put");
     guide.say("another address into its thread.ip; __switch_to was entered by jmp, not by");
@@ -186,7 +186,8 @@ pub fn new_task(guide: &mut Guide) {
     wake_up_new_task(&task);
 }
 
-/// A to B to C and back to A: who ran before A?
+/// Shows that `last` names the task that ran before A, after switches from A to B to C and back to
+/// A.
 pub fn last(guide: &mut Guide) {
     guide.say("A -> B -> C -> A. When A left, its stack said prev = A, next = B. Who ran just");
     guide.say("before it now, only the switch itself knows: eax, the third parameter, last.");
