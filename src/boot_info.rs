@@ -1,9 +1,8 @@
 #![forbid(unsafe_code)]
-//! What the boot loader told the kernel, checked and put in order.
+//! The boot loader's information, checked and put in order.
 //!
-//! `arch::x86::boot::head` fills a [`BootInfo`] once, on the boot stack, before
-//! anything else runs; from then on it is only read. Which memory is
-//! free follows from it.
+//! `arch::x86::boot::head` fills a [`BootInfo`] once, on the boot stack, before anything else runs;
+//! from then on it is only read. It determines the free memory.
 //!
 //! Book: appendix A, "System Startup".
 //! Linux: `e820`, `struct boot_params`.
@@ -16,13 +15,13 @@ use spin::Once;
 use crate::base::exit_value::ExitValue;
 use crate::mm::memblock::{MAXMEM, Memblock, Range, TooManyRanges};
 
-/// The kernel does not start with less usable memory.
+/// Usable memory that the kernel needs, in bytes.
 pub const MIN_MEMORY_BYTES: u32 = 16 << 20;
-/// Below this lie the BIOS's data and the place where other CPUs start.
+/// Bytes at the start of memory that hold the BIOS's data and the start page of other CPUs.
 pub const LOW_RESERVED_BYTES: u64 = 1 << 20;
-/// Most lines of the loader's memory map.
+/// Largest number of lines of the loader's memory map.
 pub const MAX_MAP_ENTRIES: usize = 32;
-/// Most modules that are read.
+/// Largest number of modules that are read.
 pub const MAX_MODULES: usize = 8;
 
 /// CPU features without which the kernel does not start, by Linux's names.
@@ -30,71 +29,71 @@ pub const REQUIRED_FEATURES: [&str; 9] = [
     "fpu", "pse", "tsc", "msr", "sep", "cx8", "cmov", "fxsr", "sse",
 ];
 
-/// Where the loader put the kernel's own symbol table.
+/// The place where the loader put the kernel's own symbol table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ElfSymbols {
-    /// `.symtab`: entries of 16 bytes.
+    /// The section `.symtab`, with entries of 16 bytes.
     pub symtab: Range,
-    /// The strings that its names point into.
+    /// The section of strings to which the entries' names point.
     pub strtab: Range,
 }
 
 impl ElfSymbols {
-    /// First byte after both, which is where they may be read up to.
+    /// Returns the address after both sections, up to which they may be read.
     pub fn end(&self) -> u32 {
         self.symtab.end.max(self.strtab.end)
     }
 }
 
-/// Where the firmware's table of tables lies (ACPI RSDT, or XSDT).
+/// The place of the firmware's table of tables (ACPI RSDT, or XSDT).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rsdt {
-    /// Physical address.
+    /// Physical address of the table.
     pub phys: u32,
-    /// Bytes of an entry: 4 in an RSDT, 8 in an XSDT.
+    /// Size of an entry in bytes: 4 in an RSDT, 8 in an XSDT.
     pub entry_bytes: usize,
 }
 
-/// All that the boot loader said.
+/// The information of the boot loader.
 #[derive(Clone, Debug)]
 pub struct BootInfo {
     /// The kernel's command line, as typed.
     pub cmdline: &'static str,
-    /// The loader's memory map, as given.
+    /// The loader's memory map, unchanged.
     pub memory_map: ArrayVec<MemoryMapEntry, MAX_MAP_ENTRIES>,
     /// Modules in the order of the loader's menu.
     pub modules: ArrayVec<Range, MAX_MODULES>,
     /// The kernel's symbols, if the loader kept them.
     pub symbols: Option<ElfSymbols>,
-    /// The firmware's tables, if it has any.
+    /// The firmware's table of tables, if there is one.
     pub rsdt: Option<Rsdt>,
-    /// The kernel's own image.
+    /// The memory of the kernel's own image.
     pub kernel: Range,
 }
 
 static COMMAND_LINE: Once<&'static str> = Once::new();
 
-/// Keeps the command line for who asks later.
+/// Keeps the command line for [`saved_command_line`].
 pub fn save_command_line(line: &'static str) {
     COMMAND_LINE.call_once(|| line);
 }
 
-/// The command line as typed.
+/// Returns the command line as typed.
 pub fn saved_command_line() -> &'static str {
     COMMAND_LINE.get().copied().unwrap_or("")
 }
 
 impl BootInfo {
-    /// The initramfs: the first module.
+    /// Returns the initramfs, which is the first module.
     pub fn initramfs(&self) -> Option<Range> {
         self.modules.first().copied()
     }
 
-    /// Memory that is there, and what of it is taken: the first MiB, what the map calls anything
-    /// but available, the kernel, the modules and the symbols.
+    /// Returns the memory, and the parts that are in use: the first MiB, the ranges that the map
+    /// does not call available, the kernel, the modules and the symbols.
     ///
     /// # Errors
-    /// The map has more separate pieces than can be noted.
+    /// [`TooManyRanges`] if the map has more separate pieces than can be noted.
     pub fn memblock(&self) -> Result<Memblock, TooManyRanges> {
         let mut memblock = Memblock::new();
         for entry in &self.memory_map {
@@ -121,31 +120,31 @@ impl BootInfo {
 pub struct MemoryMapEntry {
     pub base: u64,
     pub length_bytes: u64,
-    /// RAM that nobody else needs.
+    /// Whether the range is RAM that nothing else uses.
     pub is_available: bool,
 }
 
-/// Why the kernel cannot start. Each has its message and its exit value.
+/// The reasons for which the kernel cannot start, each with a message and an exit value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BootError {
-    /// eax held this, not the Multiboot2 magic.
+    /// The value of eax was this, not the Multiboot2 magic.
     WrongMagic(u32),
     /// The loader's data cannot be read.
     UnreadableBootInfo(&'static str),
     /// The loader gave no memory map.
     NoMemoryMap,
-    /// Usable bytes.
+    /// There are only so many usable bytes.
     TooLittleMemory(u32),
-    /// Names out of [`REQUIRED_FEATURES`].
+    /// The CPU lacks these features of [`REQUIRED_FEATURES`].
     CpuLacks(ArrayVec<&'static str, 9>),
-    /// No module was given.
+    /// The loader passed no module.
     NoInitramfs,
-    /// The initramfs ends here, past what the kernel maps.
+    /// The initramfs ends at this address, beyond the memory that the kernel maps.
     InitramfsTooHigh(u32),
 }
 
 impl BootError {
-    /// What QEMU is told.
+    /// Returns the exit value for QEMU.
     pub fn exit_value(&self) -> ExitValue {
         match self {
             Self::WrongMagic(_) | Self::UnreadableBootInfo(_) => ExitValue::NotMultiboot2,
@@ -189,7 +188,7 @@ impl fmt::Display for BootError {
     }
 }
 
-/// Features of [`REQUIRED_FEATURES`] that `has` denies.
+/// Returns the features of [`REQUIRED_FEATURES`] for which `has` returns false.
 pub fn missing_features(has: impl Fn(&str) -> bool) -> ArrayVec<&'static str, 9> {
     REQUIRED_FEATURES
         .into_iter()

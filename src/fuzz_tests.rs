@@ -1,9 +1,10 @@
-//! Fuzzers of everything that reads what a program or a file gives: random bytes, and good ones with a
-//! few fields changed to values at the edges. None may panic, in a build that checks every sum.
+//! Fuzzers of all code that parses input of a program or a file. The input is random bytes, or
+//! valid ones with a few fields changed to limits. No code may panic, in a build that checks every
+//! sum.
 //!
-//! `FUZZ_CASES` is the number of cases of each, 500 if it is not set. `just test` looks at the same
-//! cases each time; another `PROPTEST_RNG_SEED` is other cases:
-//! `PROPTEST_RNG_SEED=7 FUZZ_CASES=1000000 just test logic`.
+//! `FUZZ_CASES` is the number of cases of each, 500 if it is not set. `just test` runs the same
+//! cases each time; another `PROPTEST_RNG_SEED` gives other cases: `PROPTEST_RNG_SEED=7
+//! FUZZ_CASES=1000000 just test logic`.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -38,7 +39,7 @@ fn config() -> ProptestConfig {
     }
 }
 
-/// Numbers that sums wrap at, and any.
+/// Generates numbers at which sums wrap, and arbitrary ones.
 fn number() -> impl Strategy<Value = u32> {
     const EDGES: [u32; 6] = [0, 0x1000, 0x1_0000, 1 << 31, TASK_SIZE, u32::MAX];
     let near = (prop::sample::select(&EDGES[..]), -70_i32..70);
@@ -49,7 +50,7 @@ fn number() -> impl Strategy<Value = u32> {
     ]
 }
 
-/// Changes to a file: where, to what, in 1, 2 or 4 bytes.
+/// Generates changes to a file: the place, the value, and the size of 1, 2 or 4 bytes.
 fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u32, usize)>> {
     let size = prop::sample::select(&[1_usize, 2, 4][..]);
     vec((any::<prop::sample::Index>(), number(), size), 0..6)
@@ -64,7 +65,7 @@ fn changed(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u32, usize)]) ->
     bytes
 }
 
-/// A program with these headers: type, offset, address, sizes in file and memory, flags.
+/// Returns a program with these headers: type, offset, address, sizes in file and memory, flags.
 fn program(entry: u32, headers: &[[u32; 6]], bytes: usize) -> Vec<u8> {
     let mut file = b"\x7fELF\x01\x01\x01".to_vec();
     file.resize(16, 0);
@@ -160,7 +161,7 @@ proptest! {
     ) {
         check_program(&program(entry, &headers, bytes))?;
         check_program(&changed(program(entry, &headers, bytes), &changes))?;
-        // One that is good but for what was changed.
+        // A valid program, apart from the changes.
         let good = [[1, 0, 0x0804_8000, 0x100, 0x1000, 5], [1, 0x100, 0x0804_9100, 0x80, 0x5000, 6]];
         check_program(&changed(program(0x0804_8080, &good, 0x1000), &changes))?;
     }

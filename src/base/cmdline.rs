@@ -5,19 +5,19 @@
 //! |---|---|---|
 //! | `tour` | tell the tour of the switch, then end | run `init` |
 //! | `selftest`, `selftest=GLOB` | run the in-kernel tests whose names match, then end | run `init` |
-//! | `stress`, `stress=ROUNDS` | many processes and threads, then a count of what is left | run `init` |
-//! | `fuzz=SEED`, `fuzz=SEED,ROUNDS` | whatever ring 3 can do, at random, then a count of what is left | run `init` |
+//! | `stress`, `stress=ROUNDS` | many processes and threads, then a check for leaks | run `init` |
+//! | `fuzz=SEED`, `fuzz=SEED,ROUNDS` | random actions of ring-3 programs, then a check for leaks | run `init` |
 //! | `init=PATH` | the first program | `/init` |
 //! | `fpu=lazy` or `eager` | restore the FPU at #NM, or at each switch | `lazy` |
-//! | `io_bitmap=copy`, `lazy` or `invalidate` | what a switch does with the I/O bitmap | `copy` |
+//! | `io_bitmap=copy`, `lazy` or `invalidate` | the way a switch handles the I/O bitmap | `copy` |
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
 //! | `schedstats=off` or `on` | keep run delay and time on CPU of each task | `off` |
 //! | `trace=off` or `on` | record switches and wake-ups for a timeline | `off` |
-//! | `maxcpus=0` … `8` | start no more CPUs than these (0 is 1) | `8` |
-//! | `watchdog=0` … `999` | seconds without a switch that are a lockup (0: never) | `20` |
+//! | `maxcpus=0` … `8` | start at most this number of CPUs (0 is 1) | `8` |
+//! | `watchdog=0` … `999` | seconds without a switch that count as a lockup (0: never) | `20` |
 //! | `loglevel=0` … `7` | log messages up to this severity (0 emergency, 7 debug) | `6` |
 //! | `quiet` | the same as `loglevel=4` | |
-//! | `panic=exit` or `halt` | after a panic, end the virtual machine or stand still | `exit` |
+//! | `panic=exit` or `halt` | after a panic, end the virtual machine or halt | `exit` |
 //! | `--` | the words after it are arguments of `init` | |
 //!
 //! Words are separated by blanks. Blanks within double quotes do not separate, and the character

@@ -147,7 +147,7 @@ pub const PERCPU_TSS_SP0: usize = offset_of!(PerCpu, tss) + offset_of!(X86HwTss,
 const _: () = assert!(offset_of!(PerCpu, gdt_page) == 0);
 
 struct Area(UnsafeCell<MaybeUninit<PerCpu>>);
-// SAFETY: each area belongs to one CPU; what others read of it are single words.
+// SAFETY: each area belongs to one CPU; other CPUs read single words of it.
 unsafe impl Sync for Area {}
 
 static AREAS: [Area; NR_CPUS] = [const { Area(UnsafeCell::new(MaybeUninit::zeroed())) }; NR_CPUS];

@@ -1,35 +1,36 @@
-//! The calls from a room to a room above it, all in one table.
+//! The table of all calls from a room to a room above it.
 //!
-//! A room uses the rooms below it. Where it has to call a room above, it calls a function of this table,
-//! and the linker finds the definition. The room above says [`provides_upward!`] beside the definition:
-//! that makes the compiler hold the definition against the table, as it does with each call. So both
-//! ends have the signature that stands here, and an editor leads from either end to it.
+//! A room uses the rooms below it. To call a room above, it calls a function of this table, and the
+//! linker finds the definition. The room above writes [`provides_upward!`] beside the definition,
+//! so the compiler compares the definition with the table, as it does with each call. Both ends
+//! therefore have the signature in the table, and an editor leads from either end to it.
 //!
-//! `tests/tree` refuses any other call of this kind, and a definition that is not where the table says.
+//! `tests/tree` refuses any other call of this kind, and a definition in another place than the
+//! table says.
 
 use core::fmt::Debug;
 
 use crate::base::pt_regs::PtRegs;
 
-/// Return addresses that a [`Misuse`] has of a backtrace.
+/// Number of return addresses in the back-trace of a [`Misuse`].
 pub const TRACE_DEPTH: usize = 8;
 
-/// Return addresses, innermost first; 0 after the last.
+/// A back-trace: return addresses, innermost first; 0 after the last.
 pub type Trace = [u32; TRACE_DEPTH];
 
-/// A lock that is used as it must not be, for the report.
+/// A forbidden use of a lock, for the report.
 pub struct Misuse<'a> {
-    /// The rule that is broken, in words.
+    /// The broken rule, in words.
     pub what: &'static str,
     /// Class of the lock.
     pub lock: &'a dyn Debug,
-    /// Class of the lock that this CPU holds already, if the rule is about two locks.
+    /// Class of the lock that this CPU already holds, if the rule concerns two locks.
     pub other: Option<&'a dyn Debug>,
-    /// Where the other lock, or this one, was taken; zeros if nowhere.
+    /// Back-trace of the place where the other lock, or this one, was taken; zeros if unknown.
     pub there: Trace,
 }
 
-/// Says that the function `$name`, defined in this file, is the one of the table.
+/// Declares that the function `$name` of this file is the one in the table, and checks its type.
 #[macro_export]
 macro_rules! provides_upward {
     ($name:ident) => {
@@ -37,7 +38,7 @@ macro_rules! provides_upward {
     };
 }
 
-/// Makes of each row a declaration to call, and a type to hold the definition against.
+/// Makes a declaration for callers and a type for the check of the definition from each row.
 macro_rules! upward {
     ($($abi:literal { $($(#[$doc:meta])* $from:path => $to:path:
         $kind:tt fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)?;)* })*) => {
@@ -45,7 +46,7 @@ macro_rules! upward {
             $($(#[$doc])* pub $kind fn $name($($arg: $ty),*) $(-> $ret)?;)*
         })*
 
-        /// What the definitions have to be: the type of each function, by its name.
+        /// The type of each function, under the function's name.
         #[expect(non_camel_case_types, reason = "each has the name of its function")]
         pub mod signature {
             use super::{Misuse, PtRegs};
@@ -69,11 +70,12 @@ upward! {
         sync::lockdep => arch::x86::epitaph: safe fn lock_misuse(misuse: &Misuse<'_>) -> !;
         /// Gives the CPU to another task, unless a preemption count or EFLAGS.IF forbids it.
         sync::preempt => sched::schedule: safe fn preempt_schedule();
-        /// Does what is due at a tick of this CPU. Called with interrupts off.
+        /// Does the work due at a tick of this CPU. Called with interrupts off.
         arch::x86::irq::do_irq => sched::tick: safe fn timer_tick();
-        /// Looks whether this CPU, or its neighbour, has stood still. Called first in each tick.
+        /// Checks whether this CPU or its neighbour has stopped switching. Called first in each
+        /// tick.
         sched::tick => process::watchdog: safe fn watchdog_tick();
-        /// Looks, in an NMI of the boot CPU, for how long its tick has been late.
+        /// Checks, in an NMI of the boot CPU, how late the CPU's tick is.
         arch::x86::entry::traps => process::watchdog: safe fn watchdog_nmi(regs: &PtRegs);
         /// Returns whether `sig` would end the running task, which has no handler for it.
         arch::x86::entry::traps => process::signal: safe fn unhandled_signal(sig: i32) -> bool;
@@ -81,7 +83,7 @@ upward! {
         /// are its `si_code` and `si_addr`.
         arch::x86::entry::traps => process::signal:
             safe fn force_sig_fault(sig: i32, code: i32, addr: u32);
-        /// Delivers a signal to the running task, or restarts the call that one interrupted.
+        /// Delivers a signal to the running task, or restarts the call that a signal interrupted.
         ///
         /// # Safety
         /// 1. `regs` is the frame at the top of the running task's stack, from ring 3.
@@ -94,20 +96,20 @@ upward! {
         /// 1. `regs` is the frame at the top of the running task's stack, from ring 3.
         arch::x86::entry::notify_resume => process::rseq:
             unsafe fn rseq_handle_notify_resume(regs: *mut PtRegs);
-        /// Stores `pid` at the user address `address`; does nothing if nothing can be stored there.
+        /// Stores `pid` at the user address `address`, if that is possible.
         sched::wake_up => syscall::process: safe fn put_child_tid(address: u32, pid: i32);
         /// Gives up the robust futexes that the running thread holds.
         process::exit => syscall::robust_list: safe fn exit_robust_list();
         /// Wakes one thread that waits for the word at the user address `address`.
         process::exit => syscall::futex: safe fn futex_wake_tid(address: u32);
     }
-    // Called from assembly, whose end no compiler checks.
+    // Called from assembly: no compiler checks the caller.
     "C" {
         /// Switches to another task before the return to ring 3.
         arch::x86::entry::paths => sched::schedule: safe fn schedule();
         /// Switches to another task before the return to a preempted kernel.
         arch::x86::entry::paths => sched::schedule: safe fn preempt_schedule_irq();
-        /// Answers a call whose number has no function.
+        /// Handles a system call whose number has no function.
         arch::x86::entry::paths => syscall::table: safe fn sys_ni_syscall() -> i32;
         /// Ends a program that is in virtual-8086 mode.
         arch::x86::entry::paths => process::exit: safe fn exit_from_vm86() -> !;
@@ -118,7 +120,7 @@ upward! {
         ///    this stack.
         arch::x86::switch::ret_from_fork => sched::finish_task_switch:
             unsafe fn schedule_tail(last: *mut ());
-        /// Goes on with CPU `cpu`, from its first instructions.
+        /// Continues the start of CPU `cpu` after its first instructions.
         ///
         /// # Safety
         /// 1. Runs on CPU `cpu`, once, on the stack of its idle task, with interrupts off.

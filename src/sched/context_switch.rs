@@ -124,7 +124,7 @@ unsafe fn switch_address_space<To: Updates>(rq: &mut RqLocked, p: &TaskStruct, n
         // Two threads: the address space is already loaded, and not lazily, since prev ran in it.
         MmSwitch::Switch if ptr::eq(oldmm, mm) => {}
         MmSwitch::Switch => {
-            // SAFETY: each task is a user of its own.
+            // SAFETY: each task uses its own address space.
             unsafe { switch_mm_and_context::<To>(rq, &*oldmm, &*mm) };
         }
     }

@@ -193,7 +193,7 @@ pub fn this_rq() -> &'static Rq {
 /// Returns the run queue of CPU `cpu`.
 #[inline(always)]
 pub fn cpu_rq(cpu: u32) -> &'static Rq {
-    // SAFETY: `sched_init` has made it, and nobody has a `&mut` of it.
+    // SAFETY: `sched_init` has made it, and nothing has a `&mut` to it.
     unsafe { (*RUNQUEUES[cpu as usize].0.get()).assume_init_ref() }
 }
 

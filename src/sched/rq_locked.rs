@@ -10,7 +10,7 @@
 //!                   - - - - - - - - switch_to - - - - - - - - ->
 //!                                                    :  finish_task_switch:
 //!                                                    :    RqLocked::inherit(&last)
-//!                                                    :    drop(rq): unlocked, by whoever runs now
+//!                                                    :    drop(rq): unlocked, by the task that runs now
 //! ```
 //! In between the CPU holds the lock, but no value represents it.
 //!

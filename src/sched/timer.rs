@@ -1,8 +1,8 @@
-//! What happens when a time comes: who sleeps until then wakes, alarms ring.
+//! Timers: wake sleeping tasks and ring alarms when their time comes.
 //!
 //! Time is counted in ticks of the timer interrupt, `HZ` a second. Each CPU has its own timers and
-//! ends them in its own tick. So many short sleeps slow down the CPU that they are begun on, and with
-//! it who begins them; were they all one CPU's, the others could keep it in its tick for ever.
+//! ends them in its own tick. So many short sleeps slow down the CPU that begins them. If one CPU
+//! had all timers, the others could keep it in its tick for ever.
 //!
 //! Book: ch. 6, "Dynamic timers". Linux: 2.6.38 `schedule_timeout`.
 
@@ -21,39 +21,40 @@ use crate::task::task_struct::TaskRef;
 pub use crate::drivers::pit::HZ;
 
 static JIFFIES: AtomicU64 = AtomicU64::new(0);
-/// 64 bits: were a number given twice, a timer of the same moment would replace another.
+/// Number of the last timer. It has 64 bits: a repeated number would let a timer replace another of
+/// the same moment.
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 /// Length of a tick in microseconds.
 pub const TICK_US: u64 = 1_000_000 / HZ as u64;
 
-/// A timer that runs: when it ends, in microseconds since boot, and which of that moment.
+/// The key of a running timer: its end, and its number among those of the same moment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TimerKey {
-    /// When it ends.
+    /// End of the timer, in microseconds since boot.
     pub expires_us: u64,
     sequence: u64,
-    /// Whose tick ends it.
+    /// The CPU whose tick ends the timer.
     cpu: u32,
     /// For its function: which of several timers of the task it is.
     pub data: u32,
 }
 
-/// What happens then: from the timer interrupt, with no lock held.
+/// The function of a timer. The timer interrupt calls it without a lock.
 type Function = fn(&TaskRef, TimerKey);
 
 type Timers = IrqSpinLock<BTreeMap<TimerKey, (TaskRef, Function)>>;
 
-/// Each CPU's (Linux: `tvec_bases`).
+/// The timers of each CPU (Linux: `tvec_bases`).
 static TIMERS: [Timers; NR_CPUS] =
     [const { IrqSpinLock::new(LockClass::Timers, BTreeMap::new()) }; NR_CPUS];
 
-/// Has `function` called for `task` when the clock has reached `expires_us`, on this CPU. `data` is for the
-/// function.
+/// Makes this CPU call `function` for `task` when the clock has reached `expires_us`. `data` is for
+/// the function.
 pub fn add_timer(expires_us: u64, task: TaskRef, data: u32, function: Function) -> TimerKey {
     let key = TimerKey {
         expires_us,
         sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
-        // Should the task move now, its timer is the old CPU's.
+        // If the task moves now, its timer stays with the old CPU.
         cpu: smp_processor_id(),
         data,
     };
@@ -63,28 +64,29 @@ pub fn add_timer(expires_us: u64, task: TaskRef, data: u32, function: Function) 
     key
 }
 
-/// Takes a timer back; returns its task, or none if it has ended. Its function may still run then.
+/// Deletes a timer; returns its task, or `None` if the timer has ended. Its function may still be
+/// running then.
 pub fn del_timer(key: TimerKey) -> Option<TaskRef> {
     let timer = TIMERS[key.cpu as usize].lock().remove(&key);
     timer.map(|(task, _)| task)
 }
 
-/// Ticks since boot.
+/// Returns the ticks since boot.
 pub fn jiffies() -> u64 {
     JIFFIES.load(Ordering::Relaxed)
 }
 
-/// How many units that is of which a second has `per_second`.
+/// Converts ticks to a unit of which a second has `per_second`.
 pub fn ticks_in(per_second: u64, ticks: u64) -> u64 {
     const TICKS: u64 = HZ as u64;
     ticks.saturating_mul(per_second) / TICKS
 }
 
-/// Sleeps for at most `ticks`, in the state that the caller has set; returns what is left when
+/// Sleeps for at most `ticks`, in the state that the caller has set; returns the remaining ticks if
 /// something else woke the task.
 ///
-/// The end is a time of the clock and not a number of ticks: ticks that come late, and then
-/// several at once, must not end a sleep early.
+/// The end is a time of the clock, not a number of ticks: late ticks, several at once, must not end
+/// a sleep early.
 pub fn schedule_timeout(ticks: u64) -> u64 {
     let me = current();
     let expires_us = since_boot_us().saturating_add(ticks.saturating_mul(TICK_US));
@@ -97,7 +99,7 @@ pub fn schedule_timeout(ticks: u64) -> u64 {
     expires_us.saturating_sub(since_boot_us()).div_ceil(TICK_US)
 }
 
-/// Counts a tick. From the timer interrupt of the boot CPU.
+/// Counts a tick. Called by the timer interrupt of the boot CPU.
 pub fn do_timer() {
     JIFFIES.fetch_add(1, Ordering::Relaxed);
 }

@@ -1,9 +1,9 @@
 #![forbid(unsafe_code)]
-//! What clone can be asked for, as flags of one word.
+//! The flags of clone, in one word.
 //!
 //! Linux: 2.6.38 `linux/sched.h`; clone(2).
 
-/// The signal that the parent gets at the child's end.
+/// Mask of the signal that the parent gets at the child's end.
 pub const CSIGNAL: u32 = 0xff;
 /// Share the address space.
 pub const CLONE_VM: u32 = 0x100;
@@ -15,14 +15,14 @@ pub const CLONE_FILES: u32 = 0x400;
 pub const CLONE_SIGHAND: u32 = 0x800;
 /// Block the parent until the child executes a program or exits.
 pub const CLONE_VFORK: u32 = 0x4000;
-/// Same parent as the caller.
+/// Give the child the caller's parent.
 pub const CLONE_PARENT: u32 = 0x8000;
-/// Same thread group.
+/// Put the child into the caller's thread group.
 pub const CLONE_THREAD: u32 = 0x1_0000;
-/// New mount namespace: not in this kernel, and never with CLONE_FS.
+/// Create a mount namespace: not supported here, and never allowed with CLONE_FS.
 pub const CLONE_NEWNS: u32 = 0x2_0000;
-/// All that ask for a namespace of their own (CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER,
-/// NEWPID, NEWNET).
+/// All flags that create a namespace (CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID,
+/// NEWNET).
 pub const CLONE_NEW_ANY: u32 = 0x7e02_0000;
 /// Load a TLS descriptor.
 pub const CLONE_SETTLS: u32 = 0x8_0000;

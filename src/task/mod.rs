@@ -12,7 +12,7 @@
 //! - [`perf_attr`], [`perf_event_context`]: events counted on request
 //! - [`rseq`]: restartable sequences: the data that a thread shares with the kernel
 //! - [`kcov`]: the recording of its coverage
-//! - [`clone_flags`]: what clone can be asked for
+//! - [`clone_flags`]: the flags of clone
 //! - [`state`]: states and flags; [`hooks`]: flags of the parts that follow its switches
 //! - [`user_desc`]: the TLS request: validity, encoding
 //! - [`io_bitmap`]: the ports that a task may use, and the part that a switch copies

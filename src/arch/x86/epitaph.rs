@@ -60,7 +60,7 @@ pub fn panic(info: &PanicInfo<'_>) -> ! {
     let regs = registers_now();
     begin();
     let mut message = ArrayString::<EPITAPH_BYTES>::new();
-    // What does not fit is cut off.
+    // The part that does not fit is cut off.
     let _ = write!(message, "{}", info.message());
     // Assertions name a broken invariant as `BUG: ...` themselves.
     let text = message.strip_prefix("BUG: ").unwrap_or(&message);

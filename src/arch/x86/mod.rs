@@ -1,9 +1,8 @@
 //! The machine: the processor, its tables, its interrupt controllers.
 //!
-//! What every `// SAFETY:` line here may rely on: the code runs in ring 0, on
-//! %cs and %ss/%ds/%es with base 0 and limit 4 GiB, so that linear and logical
-//! addresses are the same; %fs is this CPU's per-CPU area once
-//! `setup_per_cpu_areas` has run; the CPU has the features that
+//! Every `// SAFETY:` line here may rely on the following: the code runs in ring 0, on %cs and
+//! %ss/%ds/%es with base 0 and limit 4 GiB, so that linear and logical addresses are the same; %fs
+//! is this CPU's per-CPU area once `setup_per_cpu_areas` has run; the CPU has the features that
 //! `boot_info::REQUIRED_FEATURES` lists, because `head` checked them.
 //!
 //! In reading order:

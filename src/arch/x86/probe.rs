@@ -64,7 +64,7 @@ pub unsafe fn switch_to_with_registers(
     // registers; while ebp is not a frame pointer only a back-trace follows it, and that copes with
     // any value.
     let last = unsafe { probe_switch_to(prev, next, registers.as_mut_ptr()) };
-    // SAFETY: what the switch returned.
+    // SAFETY: the switch returned this pointer.
     unsafe { Last::from_eax(last.cast()) }
 }
 

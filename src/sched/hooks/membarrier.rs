@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!   switch to another address space     the write of CR3
-//!   kernel task to the same one         mmdrop of what the kernel task borrowed
+//!   kernel task to the same one         mmdrop of the borrowed address space
 //!   thread to thread of one process     none owed: it is interrupted before and after
 //! ```
 //! The other barrier, between ring 3 and the store to `rq.curr`, is the lock of the run queue.

@@ -120,9 +120,9 @@ fn copy_io_bitmap(parent: Current) -> Result<Option<IoBitmap>, Errno> {
 
 /// Takes the ports away from the running task when it exits.
 ///
-/// The task's bitmap and what this CPU's TSS grants change together, with preemption off: a switch
-/// between the two would find a task without ports, change nothing in the TSS, and leave the ports
-/// to the task that runs next. The memory is freed when preemption is on again.
+/// The task's bitmap and the ports that this CPU's TSS grants change together, with preemption off:
+/// a switch between the two would find a task without ports, change nothing in the TSS, and leave
+/// the ports to the task that runs next. The memory is freed when preemption is on again.
 pub fn exit_thread(me: Current) {
     let old = {
         let _no_preempt = PreemptGuard::new();

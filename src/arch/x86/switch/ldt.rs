@@ -1,6 +1,6 @@
 //! The LDT of an address space, in entry 17 of the GDT.
 //!
-//! `switch_mm` loads it when either address space has an LDT. Most have none, and then LDTR holds
+//! `switch_mm` loads it when either address space has an LDT. Most have no LDT, and then LDTR holds
 //! the null selector. When a process changes its LDT, every processor that uses it loads it anew.
 //!
 //! Book: ch. 2, "The Linux LDTs". Linux: 2.6.38 `load_LDT_nolock`, 4.3 `flush_ldt`.

@@ -43,7 +43,7 @@ pub unsafe fn load_sp0<K: Kind>(next: &ThreadStruct) {
 pub unsafe fn set_sysenter_cs(cs: u32) {
     // SAFETY: this is this CPU's own TSS, and by 2 it stays so.
     unsafe { (*this_cpu()).tss.x86_tss.ss1 = cs as u16 };
-    // SAFETY: the register exists (SEP is required at boot) and takes what 1 allows.
+    // SAFETY: the register exists (SEP is required at boot) and accepts the values that 1 allows.
     unsafe { insn::wrmsr(MSR_IA32_SYSENTER_CS, u64::from(cs)) };
     this_cpu_inc!(count.sysenter_cs_writes);
 }

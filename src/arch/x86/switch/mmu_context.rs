@@ -1,7 +1,7 @@
 //! `switch_mm`, `enter_lazy_tlb`, `leave_mm`: the address-space half of the switch.
 //!
 //! Called by `context_switch` on prev's stack, interrupts off, before the stack changes: kernel
-//! mappings are the same in every page directory, so the code goes on under next's.
+//! mappings are the same in every page directory, so the code continues under next's.
 //!
 //! A CPU's `tlb_state` and its bit in the address space's `cpu_vm_mask` together say:
 //!
@@ -33,7 +33,7 @@ use crate::base::percpu::{TLBSTATE_LAZY, TLBSTATE_OK, smp_processor_id};
 use crate::mm::mm_struct::{INIT_MM, MmStruct};
 use crate::{this_cpu_inc, this_cpu_read, this_cpu_write};
 
-/// Makes `next` the address space of this CPU; `prev` is what CR3 holds now.
+/// Makes `next` the address space of this CPU; `prev` is the one that CR3 holds now.
 ///
 /// Does not write CR3 when the two are the same, unless `leave_mm` has meanwhile taken the address
 /// space away.

@@ -120,7 +120,7 @@ switch_to_end:
 pub unsafe fn switch_to(prev: Prev<TaskStruct>, next: Next<TaskStruct>) -> Last<TaskStruct> {
     let last: *mut TaskStruct;
     // SAFETY: the sequence keeps ebx, esi, edi, ebp and EFLAGS of the caller's own frame and
-    // clobbers what is named here; by 1 and 2 the stack that it loads is next's alone.
+    // clobbers only the registers named here; by 1 and 2 the stack that it loads is next's alone.
     unsafe {
         asm!(
             "call switch_to",
