@@ -28,8 +28,10 @@ pub fn init() {
     debug_assert!(ioapic::in_use(), "BUG: the 8259s have other work");
     pit::start_one_shot();
     lapic::let_8259s_send_nmis();
-    pic::unmask(pit::PIT_IRQ);
+    // Before the unmasking: a request that the chip has kept raises an NMI at once, and one that is
+    // not acknowledged comes again with each change of any line, such as that of COM1.
     IS_WIRED.store(true, Ordering::Relaxed);
+    pic::unmask(pit::PIT_IRQ);
 }
 
 /// Restarts the one-shot: the boot CPU is alive.
