@@ -13,6 +13,11 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
+    // The target's own configuration says so; a RUSTFLAGS of the environment would hide it.
+    assert!(
+        env::var_os("CARGO_CFG_NO_GLOBAL_OOM_HANDLING").is_some(),
+        "the kernel is built with `--cfg no_global_oom_handling`: see .cargo/config.toml"
+    );
     // From the root of the workspace, where cargo links: a tree that is moved with its target/ still builds.
     println!("cargo:rustc-link-arg-bins=-Tlinker.ld");
     println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");

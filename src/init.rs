@@ -6,10 +6,12 @@
 //! Book: appendix A, "Modern Age: the start_kernel() Function". Linux: 2.6.38 `init/main.c`.
 
 extern crate alloc;
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::fmt::Write;
 
+use arrayvec::ArrayString;
 use spin::Once;
 
 use crate::arch::x86::boot::acpi;
@@ -22,6 +24,7 @@ use crate::arch::x86::switch::{io_bitmap, math_state, paravirt};
 use crate::arch::x86::{backtrace, epitaph, gdt};
 use crate::base::cmdline;
 use crate::base::cmdline::{Cmdline, Job, OnPanic};
+use crate::base::errno::Errno;
 use crate::base::exit_value::ExitValue;
 use crate::base::percpu;
 use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
@@ -29,9 +32,10 @@ use crate::boot_info::{BootInfo, Rsdt, save_command_line};
 use crate::drivers::{printk, rtc, serial, tsc};
 use crate::fs::{procfs, rootfs, tty};
 use crate::hw::madt::{Madt, SdtError};
-use crate::mm;
+use crate::mm::fallible::{TryVec, try_collect, try_to_string};
 use crate::mm::frame::phys_to_virt;
 use crate::mm::memblock::Range;
+use crate::mm::{self, fail_alloc};
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::{kernel_thread, new_kernel_thread};
 use crate::process::tasklist::TASKLIST;
@@ -45,6 +49,7 @@ use crate::sched::wake_up::wake_up_new_task;
 use crate::sched::{idle, rq, smp_init};
 use crate::selftest::{self, stress::Storm};
 use crate::sync::irqsoff;
+use crate::task::comm::TASK_COMM_LEN;
 use crate::tour;
 use crate::trace::rings;
 
@@ -164,7 +169,10 @@ fn smp_init(max_cpus: u32) {
 
 /// Starts a kernel thread `name/cpu` with SCHED_FIFO, bound to that CPU.
 fn start_cpu_thread(function: extern "C" fn(u32) -> i32, name: &str, cpu: u32, rt_priority: u32) {
-    match new_kernel_thread(function, cpu, &format!("{name}/{cpu}")) {
+    let mut full_name = ArrayString::<TASK_COMM_LEN>::new();
+    // What does not fit is cut, as all names of tasks are.
+    let _cut = write!(full_name, "{name}/{cpu}");
+    match new_kernel_thread(function, cpu, &full_name) {
         Ok(thread) => {
             make_thread_of_cpu(&thread, rt_priority, cpu);
             wake_up_new_task(&thread);
@@ -226,6 +234,7 @@ extern "C" fn kernel_init(_: u32) -> i32 {
     let cmdline = CMDLINE.get().cloned().unwrap_or_default();
     smp_init(cmdline.max_cpus);
     irqsoff::start();
+    fail_alloc::setup(cmdline.fail_alloc);
     match cmdline.job {
         Job::Init => run_init_process(&cmdline),
         Job::Tour => tour::run(),
@@ -240,25 +249,29 @@ extern "C" fn kernel_init(_: u32) -> i32 {
 
 /// Executes the first program, whose end is the end of the system.
 fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
-    let path = cmdline.init.to_string();
-    let arguments: Vec<String> = cmdline
-        .init_args
-        .clone()
-        .map(|word| word.to_string())
-        .collect();
-    let argv: Vec<&str> = [path.as_str()]
-        .into_iter()
-        .chain(arguments.iter().map(String::as_str))
-        .collect();
+    let path = &cmdline.init;
     let me = current();
     TASKLIST.lock().change_pgrp(&me, me.pid(), me.pid());
     tty::set_foreground(me.pid());
     log::info!("init: {path}");
-    match kernel_execve(&argv) {
+    match execute_init(cmdline) {
         Ok(never) => match never {},
         Err(errno) => fatal(
             ExitValue::Init,
             format_args!("init {path} cannot be loaded: {errno}"),
         ),
     }
+}
+
+/// Executes the program that the command line names. Returns with an error only: as
+/// [`kernel_execve`].
+fn execute_init(cmdline: &Cmdline<'_>) -> Result<Infallible, Errno> {
+    let words = [try_to_string(cmdline.init)]
+        .into_iter()
+        .chain(cmdline.init_args.clone().map(try_to_string));
+    let mut argv = Vec::new();
+    for word in words {
+        argv.try_push(word?)?;
+    }
+    kernel_execve(&try_collect(argv.iter().map(String::as_str))?)
 }

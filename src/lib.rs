@@ -21,6 +21,8 @@
 // Neither a number that a program chose nor a full counter may end a kernel with overflow checks:
 // every sum says how it handles an overflow.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+// Allocation that can fail: `mm::fallible`.
+#![feature(allocator_api, vec_push_within_capacity)]
 
 extern crate alloc;
 

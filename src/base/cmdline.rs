@@ -13,6 +13,7 @@
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
 //! | `schedstats=off` or `on` | keep run delay and time on CPU of each task | `off` |
 //! | `trace=off` or `on` | record switches and wake-ups for a timeline | `off` |
+//! | `fail_alloc=2` … `999999` | every Nth allocation fails, in kernels with debug assertions | |
 //! | `maxcpus=0` … `8` | start at most this number of CPUs (0 is 1) | `8` |
 //! | `watchdog=0` … `999` | seconds without a switch that count as a lockup (0: never) | `20` |
 //! | `loglevel=0` … `7` | log messages up to this severity (0 emergency, 7 debug) | `6` |
@@ -132,6 +133,8 @@ pub struct Cmdline<'a> {
     pub schedstats: bool,
     /// Whether `trace=on` was given.
     pub trace: bool,
+    /// The value of `fail_alloc=`: every so manyth allocation fails; 0: none.
+    pub fail_alloc: u32,
     /// The value of `maxcpus=`: CPUs that may run, including the boot CPU.
     pub max_cpus: u32,
     /// Highest severity number that is logged, 0–7.
@@ -208,6 +211,7 @@ impl Default for Cmdline<'_> {
             watchdog_s: 20,
             schedstats: false,
             trace: false,
+            fail_alloc: 0,
             max_cpus: 8,
             loglevel: 6,
             panic: OnPanic::Exit,
@@ -277,6 +281,10 @@ impl<'a> Cmdline<'a> {
                 "on" => self.trace = true,
                 "off" => self.trace = false,
                 _ => return bad("on or off"),
+            },
+            ("fail_alloc", _) => match text.parse() {
+                Ok(interval @ 2..=999_999) => self.fail_alloc = interval,
+                _ => return bad("2 to 999999"),
             },
             ("maxcpus", _) => match text.as_bytes() {
                 [digit @ b'0'..=b'8'] => self.max_cpus = u32::from(digit & 15),

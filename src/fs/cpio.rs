@@ -16,6 +16,7 @@ use core::fmt;
 
 use super::stat::S_IFMT;
 use crate::base::errno::Errno;
+use crate::mm::fallible::TryVec;
 
 const HEADER: usize = 110;
 const MAGIC: &[u8; 6] = b"070701";
@@ -231,8 +232,7 @@ pub fn read_entries(bytes: &[u8]) -> Result<Vec<Found<'_>>, CpioError> {
             };
         }
         let found = checked(raw, offset)?;
-        entries.try_reserve(1).map_err(|_| CpioError::NoMemory)?;
-        entries.push(found);
+        entries.try_push(found).map_err(|_| CpioError::NoMemory)?;
         offset = next;
     }
     Err(CpioError::NoTrailer { offset })

@@ -23,6 +23,7 @@ use elf::segment::{ProgramHeader, SegmentTable};
 
 use crate::base::errno::Errno;
 use crate::hw::pte::PAGE_MASK;
+use crate::mm::fallible::TryVec;
 use crate::mm::vma::{MMAP_MIN_ADDR, TASK_SIZE};
 
 /// Size of a program header, and the only `e_phentsize` accepted.
@@ -104,7 +105,7 @@ impl Segment {
 }
 
 /// Everything `execve` needs from the file.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub struct ElfPlan {
     /// At least one, ascending, no two with a byte in common. Neighbours may
     /// share a page: it has both contents and the rights of both.
@@ -314,10 +315,8 @@ pub fn parse(file: &[u8]) -> Result<ElfPlan, ElfError> {
             abi::PT_GNU_STACK => plan.exec_stack = phdr.p_flags & abi::PF_X != 0,
             abi::PT_LOAD if phdr.p_memsz != 0 || phdr.p_filesz != 0 => {
                 let segment = load_segment(file, index, &phdr, plan.segments.last())?;
-                plan.segments
-                    .try_reserve(1)
-                    .map_err(|_| ElfError::NoMemory)?;
-                plan.segments.push(segment);
+                let added = plan.segments.try_push(segment);
+                added.map_err(|_| ElfError::NoMemory)?;
             }
             // PT_TLS describes a template that the C library copies for itself.
             _ => {}

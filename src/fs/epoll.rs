@@ -17,6 +17,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::file::{File, Object};
 use super::poll_events::PollEvents;
 use crate::base::errno::Errno;
+use crate::mm::fallible::TryVec;
 use crate::sync::{LockClass, SpinLock};
 
 /// Files in one list, at most.
@@ -80,14 +81,12 @@ impl EventPoll {
         if items.len() >= MAX_WATCHES {
             return Err(Errno::ENOSPC);
         }
-        items.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        items.push(Epitem {
+        items.try_push(Epitem {
             fd,
             file: Arc::downgrade(file),
             event,
             seen: PollEvents::empty(),
-        });
-        Ok(())
+        })
     }
 
     /// EPOLL_CTL_MOD. ENOENT.

@@ -13,6 +13,7 @@
 use alloc::vec::Vec;
 
 use crate::base::errno::Errno;
+use crate::mm::fallible::TryVec;
 
 /// Descriptors a process may have (`RLIMIT_NOFILE`).
 pub const NR_OPEN: u32 = 1024;
@@ -26,7 +27,7 @@ struct Descriptor<F> {
 }
 
 /// The table.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct FdTable<F> {
     slots: Vec<Option<Descriptor<F>>>,
 }
@@ -64,10 +65,10 @@ impl<F> FdTable<F> {
         }
         let needed = (fd as usize).saturating_add(1);
         if self.slots.len() < needed {
+            // More than is needed, so that to open many does not copy the table for each.
+            let spare = (self.slots.len() / 2).min((NR_OPEN as usize).saturating_sub(needed));
             self.slots
-                .try_reserve(needed.saturating_sub(self.slots.len()))
-                .map_err(|_| Errno::ENOMEM)?;
-            self.slots.resize_with(needed, || None);
+                .try_resize_with(needed.saturating_add(spare), || None)?;
         }
         let old = self.slots[fd as usize].replace(Descriptor {
             file,
@@ -127,10 +128,8 @@ impl<F> FdTable<F> {
         F: Clone,
     {
         let mut slots = Vec::new();
-        slots
-            .try_reserve_exact(self.slots.len())
-            .map_err(|_| Errno::ENOMEM)?;
-        slots.extend(self.slots.iter().cloned());
+        slots.try_room(self.slots.len())?;
+        slots.try_extend_from_slice(&self.slots)?;
         Ok(Self { slots })
     }
 

@@ -7,7 +7,6 @@
 //!
 //! Book: chapter 12, "File Objects". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
 
-use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,6 +24,7 @@ use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat, d_type, put_dirent64};
 use super::{random, trace_marker, tty};
 use crate::arch::x86::entry::uaccess::{access_ok, clear_user, copy_to_user, put_user};
 use crate::base::errno::Errno;
+use crate::mm::fallible::try_to_string;
 use crate::sync::{LockClass, SpinLock};
 use crate::task::cred::Cred;
 
@@ -138,7 +138,7 @@ impl File {
                 Object::Proc(ProcFile::new(inode))
             }
             (FileType::Regular | FileType::Directory, _) => Object::Inode(inode),
-            (FileType::CharDevice, KCOV_DEVICE) => Object::Kcov(inode, Kcov::open()),
+            (FileType::CharDevice, KCOV_DEVICE) => Object::Kcov(inode, Kcov::open()?),
             (FileType::CharDevice, TRACE_MARKER_DEVICE) => Object::TraceMarker(inode),
             (FileType::CharDevice, (1, 3)) => Object::Null(inode),
             (FileType::CharDevice, (1, 5)) => Object::Zero(inode),
@@ -452,7 +452,7 @@ impl Dirents {
         while let Some(id) = (ops.next_id)(directory, after) {
             let inode = Inode::Proc(directory.numbered(id));
             let next = FIRST_PROCESS.saturating_add(id as u64);
-            if !self.put(id.to_string().as_bytes(), &inode.stat(), next)? {
+            if !self.put(try_to_string(id)?.as_bytes(), &inode.stat(), next)? {
                 break;
             }
             after = id;

@@ -12,6 +12,7 @@ use super::fd_table::FdTable;
 use super::file::{File, Object};
 use super::rootfs::{self, Inode};
 use crate::base::errno::Errno;
+use crate::mm::fallible::try_arc;
 use crate::sync::{LockClass, SpinLock};
 
 /// Descriptors.
@@ -30,12 +31,12 @@ impl FilesStruct {
     /// Descriptors 0, 1 and 2 on the console: what init starts with.
     pub fn console() -> Result<Self, Errno> {
         let files = Self::new();
-        let file = Arc::new(File::open(
+        let file = try_arc(File::open(
             rootfs::root(),
             b"/dev/console",
             2,
             &crate::task::cred::Cred::ROOT,
-        )?);
+        )?)?;
         debug_assert!(
             matches!(file.object, Object::Tty(_)),
             "BUG: /dev/console is no console"

@@ -8,11 +8,11 @@
 //! Book: chapter 12, "Pathname Lookup".
 //! Linux: `init/initramfs.c`, `fs/namei.c`.
 
-use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 
 use super::cpio::{CpioError, Entry, FileType, Found, PATH_MAX, read_entries};
 use crate::base::errno::Errno;
+use crate::mm::fallible::TryVec;
 
 /// Longest name of one file, in bytes.
 const NAME_MAX: usize = 255;
@@ -21,7 +21,7 @@ const NAME_MAX: usize = 255;
 pub const MAX_LINKS: usize = 40;
 
 /// An archive that was found whole.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Archive<'a> {
     /// Sorted by name, no name twice; the root comes first.
     entries: Vec<Entry<'a>>,
@@ -37,9 +37,9 @@ impl<'a> Archive<'a> {
         add_directories(&mut found)?;
         let mut entries = Vec::new();
         entries
-            .try_reserve_exact(found.len())
+            .try_room(found.len())
+            .and_then(|()| entries.try_extend(found.iter().map(|found| found.entry)))
             .map_err(|_| CpioError::NoMemory)?;
-        entries.extend(found.iter().map(|found| found.entry));
         let archive = Archive { entries };
         let is_directory = |name| {
             archive
@@ -169,8 +169,7 @@ fn push_components<'p>(pending: &mut Vec<&'p [u8]>, path: &'p [u8]) -> Result<()
         .rsplit(|&byte| byte == b'/')
         .filter(|part| !part.is_empty())
     {
-        pending.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        pending.push(component);
+        pending.try_push(component)?;
     }
     Ok(())
 }
@@ -179,13 +178,12 @@ fn push_components<'p>(pending: &mut Vec<&'p [u8]>, path: &'p [u8]) -> Result<()
 /// to all. Then numbers the inodes anew, since archives can be made with any.
 fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
     let mut linked = Vec::new();
-    linked
-        .try_reserve_exact(found.len())
-        .map_err(|_| CpioError::NoMemory)?;
     // 1 is the root.
     for ((i, Found { dev, entry, .. }), ino) in found.iter_mut().enumerate().zip(2..) {
         if entry.file_type == FileType::Regular && entry.nlink > 1 {
-            linked.push((*dev, entry.ino, i));
+            linked
+                .try_push((*dev, entry.ino, i))
+                .map_err(|_| CpioError::NoMemory)?;
         }
         entry.ino = ino;
     }
@@ -203,8 +201,30 @@ fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
 }
 
 /// Sorts in place. The sorts of slices want up to 4 KiB of stack, which is half of a kernel stack.
-fn heap_sort<T: Ord>(items: &mut Vec<T>) {
-    *items = BinaryHeap::from(core::mem::take(items)).into_sorted_vec();
+fn heap_sort<T: Ord>(items: &mut [T]) {
+    // Lets `items[at]` sink below the greater ones among `items[..end]`, where item `n` stands above
+    // items `2n + 1` and `2n + 2`.
+    fn sink<T: Ord>(items: &mut [T], mut at: usize, end: usize) {
+        while let child = 2 * at + 1
+            && child < end
+        {
+            let second = child + 1;
+            let greater = second < end && items[second] > items[child];
+            let child = if greater { second } else { child };
+            if items[at] >= items[child] {
+                return;
+            }
+            items.swap(at, child);
+            at = child;
+        }
+    }
+    for at in (0..items.len() / 2).rev() {
+        sink(items, at, items.len());
+    }
+    for end in (1..items.len()).rev() {
+        items.swap(0, end);
+        sink(items, 0, end);
+    }
 }
 
 /// Sorts, and keeps of each name what the archive has last.
@@ -227,12 +247,14 @@ fn add_directories(found: &mut Vec<Found<'_>>) -> Result<(), CpioError> {
             .binary_search_by(|found| found.entry.name.cmp(name))
             .is_err()
         {
-            missing.try_reserve(1).map_err(|_| CpioError::NoMemory)?;
-            missing.push(Found {
+            let directory = Found {
                 offset,
                 dev: (0, 0),
                 entry: Entry::directory(name),
-            });
+            };
+            missing
+                .try_push(directory)
+                .map_err(|_| CpioError::NoMemory)?;
         }
         Ok(())
     };
@@ -258,10 +280,7 @@ fn add_directories(found: &mut Vec<Found<'_>>) -> Result<(), CpioError> {
             ino
         };
     }
-    found
-        .try_reserve(missing.len())
-        .map_err(|_| CpioError::NoMemory)?;
-    found.append(&mut missing);
+    found.try_extend(missing).map_err(|_| CpioError::NoMemory)?;
     heap_sort(found);
     Ok(())
 }

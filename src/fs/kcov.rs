@@ -12,7 +12,6 @@
 //!
 //! Linux: 5.4 `kernel/kcov.c`, Documentation/dev-tools/kcov.rst.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -21,6 +20,7 @@ use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::kcov::KCOV_USERS;
 use crate::base::errno::Errno;
 use crate::hw::pte::PAGE_SIZE;
+use crate::mm::fallible::{TryVec, try_arc};
 use crate::mm::frame::{alloc_user_page, clear_page, phys_to_virt, put_page, totalram_pages};
 use crate::mm::shared_pages::SharedPages;
 use crate::mm::vma::Backing;
@@ -55,16 +55,16 @@ struct Area {
     pages: Arc<SharedPages>,
     /// Where each page lies in the kernel. Stays where it is as long as the file is there, which the
     /// task that records holds.
-    table: Box<[*mut u32]>,
+    table: Vec<*mut u32>,
 }
 
 // SAFETY: the pointers lead to frames that `pages` holds; who records owns the file.
 unsafe impl Send for Area {}
 
 impl Kcov {
-    /// Disabled.
-    pub fn open() -> Arc<Self> {
-        Arc::new(Self {
+    /// Disabled. ENOMEM.
+    pub fn open() -> Result<Arc<Self>, Errno> {
+        try_arc(Self {
             state: SpinLock::new(LockClass::KcovState, State::default()),
         })
     }
@@ -169,19 +169,17 @@ impl Area {
         }
         let object = SharedPages::new(pages as usize, put_page)?;
         let mut table = Vec::new();
-        table
-            .try_reserve_exact(pages as usize)
-            .map_err(|_| Errno::ENOMEM)?;
+        table.try_room(pages as usize)?;
         for index in 0..pages as usize {
             let frame = alloc_user_page().ok_or(Errno::ENOMEM)?;
             clear_page(frame);
             let is_first = object.set(index, frame).is_ok();
             assert!(is_first, "BUG: a page of a new buffer is there already");
-            table.push(phys_to_virt(frame).cast());
+            table.try_push(phys_to_virt(frame).cast())?;
         }
         Ok(Self {
-            pages: Arc::new(object),
-            table: table.into_boxed_slice(),
+            pages: try_arc(object)?,
+            table,
         })
     }
 }

@@ -9,12 +9,11 @@ use alloc::vec::Vec;
 
 use super::file::{File, Object};
 use crate::arch::x86::current::current;
-use crate::arch::x86::entry::uaccess::{
-    copy_from_user, copy_to_user, get_user, put_user, strncpy_from_user,
-};
+use crate::arch::x86::entry::uaccess::{copy_from_user, get_user, put_user, strncpy_from_user};
 use crate::base::errno::Errno;
 use crate::drivers::tsc::cycles_to_ns;
 use crate::hw::pte::PAGE_SIZE;
+use crate::mm::fallible::{TryVec, try_collect};
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::task::perf_attr::{
     ATTR_SIZE, ATTR_SIZE_VER0, FORMAT_GROUP, FORMAT_ID, FORMAT_TOTAL_TIME_ENABLED,
@@ -56,15 +55,17 @@ impl PerfEventFile {
     pub fn read(&self, to: u32, count: u32) -> Result<u32, Errno> {
         let format = self.0.attr.read_format;
         let words = match format & FORMAT_GROUP {
-            0 => read_one(&self.0, format),
-            _ => read_group(&self.0.group(), format),
+            0 => read_one(&self.0, format)?,
+            _ => read_group(&self.0.group()?, format)?,
         };
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        if (count as usize) < bytes.len() {
+        let bytes = words.len() as u32 * 8;
+        if count < bytes {
             return Err(Errno::ENOSPC);
         }
-        copy_to_user(to, &bytes)?;
-        Ok(bytes.len() as u32)
+        for (at, word) in (to..).step_by(8).zip(words) {
+            put_user(at, word)?;
+        }
+        Ok(bytes)
     }
 
     /// Steers it.
@@ -74,9 +75,9 @@ impl PerfEventFile {
     /// another; before that EFAULT, EBADF, EPERM, and what [`perf_copy_attr`] answers.
     pub fn ioctl(&self, command: u32, argument: u32) -> Result<u32, Errno> {
         match command {
-            IOC_ENABLE => self.for_each(argument, |event| event.set_enabled(true)),
-            IOC_DISABLE => self.for_each(argument, |event| event.set_enabled(false)),
-            IOC_RESET => self.for_each(argument, PerfEvent::reset),
+            IOC_ENABLE => self.for_each(argument, |event| event.set_enabled(true))?,
+            IOC_DISABLE => self.for_each(argument, |event| event.set_enabled(false))?,
+            IOC_RESET => self.for_each(argument, PerfEvent::reset)?,
             IOC_ID => put_user(argument, self.0.id)?,
             IOC_SET_OUTPUT if argument == u32::MAX => self.set_output(None)?,
             IOC_SET_OUTPUT => self.set_output(Some(&*fget(argument)?))?,
@@ -114,11 +115,12 @@ impl PerfEventFile {
         }
     }
 
-    fn for_each(&self, argument: u32, steer: impl Fn(&PerfEvent)) {
+    fn for_each(&self, argument: u32, steer: impl Fn(&PerfEvent)) -> Result<(), Errno> {
         match argument & IOC_FLAG_GROUP {
             0 => steer(&self.0),
-            _ => self.0.group().iter().for_each(|event| steer(event)),
+            _ => self.0.group()?.iter().for_each(|event| steer(event)),
         }
+        Ok(())
     }
 }
 
@@ -186,29 +188,23 @@ fn times(counts: &Counts, format: u64) -> impl Iterator<Item = u64> {
 }
 
 /// value, the times, the number: each of the last three if it was asked for.
-fn read_one(event: &PerfEvent, format: u64) -> Vec<u64> {
+fn read_one(event: &PerfEvent, format: u64) -> Result<Vec<u64>, Errno> {
     let counts = event.read();
     let id = (format & FORMAT_ID != 0).then_some(event.id);
-    [value(event, &counts)]
-        .into_iter()
-        .chain(times(&counts, format))
-        .chain(id)
-        .collect()
+    let value = [value(event, &counts)].into_iter();
+    try_collect(value.chain(times(&counts, format)).chain(id))
 }
 
 /// How many, the times of the leader, and of each its value and number.
-fn read_group(group: &[Arc<PerfEvent>], format: u64) -> Vec<u64> {
-    let counts: Vec<Counts> = group.iter().map(|event| event.read()).collect();
-    let mut words = Vec::from([group.len() as u64]);
-    words.extend(
-        counts
-            .iter()
-            .take(1)
-            .flat_map(|leader| times(leader, format)),
-    );
+fn read_group(group: &[Arc<PerfEvent>], format: u64) -> Result<Vec<u64>, Errno> {
+    let counts = try_collect(group.iter().map(|event| event.read()))?;
+    let mut words = Vec::new();
+    words.try_push(group.len() as u64)?;
+    let leader = counts.iter().take(1);
+    words.try_extend(leader.flat_map(|leader| times(leader, format)))?;
     for (event, counts) in group.iter().zip(&counts) {
-        words.push(value(event, counts));
-        words.extend((format & FORMAT_ID != 0).then_some(event.id));
+        words.try_push(value(event, counts))?;
+        words.try_extend((format & FORMAT_ID != 0).then_some(event.id))?;
     }
-    words
+    Ok(words)
 }

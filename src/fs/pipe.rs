@@ -18,6 +18,7 @@ use crate::arch::x86::entry::uaccess::{
     copy_from_user, copy_to_user, fault_in_readable, fault_in_writeable,
 };
 use crate::base::errno::Errno;
+use crate::mm::fallible::try_arc;
 use crate::sched::wait_queue::WaitList;
 use crate::sync::spinlock::SpinLockGuard;
 use crate::sync::{LockClass, SpinLock};
@@ -148,7 +149,7 @@ pub fn pipe() -> Result<(PipeReader, PipeWriter), Errno> {
             not_full: WaitList::new(),
         },
     );
-    let pipe = Arc::new(Pipe { state });
+    let pipe = try_arc(Pipe { state })?;
     Ok((PipeReader(pipe.clone()), PipeWriter(pipe)))
 }
 

@@ -1,18 +1,19 @@
-//! A file of `/proc` in use: one text, however it is read.
+//! A file of `/proc` in use: a text, in parts of about a page, however it is read.
 //!
-//! Whoever goes on where the last read ended goes on in its text; whoever begins at the beginning, or
-//! anywhere else, gets a new one. So a text is of one moment, though it is read in pieces, and a
-//! process that is gone is noticed when a new one is needed.
+//! Whoever goes on where the last read ended goes on in its part; whoever begins at the beginning, or
+//! anywhere else, gets a new one. So a part is of one moment, though it is read in pieces, and a
+//! process that is gone is noticed when a new one is needed. All files but `maps` are one part.
 //!
 //! Called by `fs::file`, with no lock held.
 //!
 //! Linux: 5.4 `seq_read`, `seq_lseek`, `traverse`.
 
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 
 use super::file::give;
-use super::procfs::{self, ProcInode, TaskFile};
+use super::procfs::{self, Part, ProcInode, TaskFile};
 use crate::base::errno::Errno;
+use crate::mm::fallible::try_arc;
 use crate::sync::{LockClass, SpinLock};
 
 /// The open file.
@@ -21,9 +22,10 @@ pub struct ProcFile {
     text: SpinLock<Text>,
 }
 
-/// What it held last, and where the last read ended.
+/// What it held last, where that begins, and where the last read ended.
 struct Text {
-    bytes: Vec<u8>,
+    part: Option<Arc<Part>>,
+    begins: u64,
     position: u64,
 }
 
@@ -31,7 +33,8 @@ impl ProcFile {
     /// Nothing is read yet.
     pub fn new(inode: ProcInode) -> Self {
         let text = Text {
-            bytes: Vec::new(),
+            part: None,
+            begins: 0,
             position: 0,
         };
         Self {
@@ -63,13 +66,9 @@ impl ProcFile {
     /// # Errors
     /// EFAULT; ESRCH, EACCES and what else the contents may say.
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
-        let goes_on = at != 0 && at == self.text.lock().position && !self.is_of_memory();
-        if !goes_on {
-            self.renew(at)?;
-        }
-        // Copied, for a page of the user may be missing, and the lock forbids to wait for it.
-        let bytes = self.text.lock().bytes.clone();
-        let given = give(&bytes, to, count, at)?;
+        // Held, for a page of the user may be missing, and the lock forbids to wait for it.
+        let (part, begins) = self.part_at(at)?;
+        let given = give(&part.bytes, to, count, at.saturating_sub(begins))?;
         self.text.lock().position = at.saturating_add(given.into());
         Ok(given)
     }
@@ -79,20 +78,38 @@ impl ProcFile {
         let goes_on = at == 0 || at == self.text.lock().position;
         match goes_on || self.is_of_memory() {
             true => Ok(()),
-            false => self.renew(at),
+            false => self.part_at(at).map(drop),
         }
     }
 
-    /// A new text, which is read from `at` on.
-    fn renew(&self, at: u64) -> Result<(), Errno> {
+    /// The part that position `at` is in, and where it begins; the last one if `at` is behind its end. A new
+    /// text is begun unless the last read ended there.
+    fn part_at(&self, at: u64) -> Result<(Arc<Part>, u64), Errno> {
         let ops = procfs::ops().ok_or(Errno::EIO)?;
-        let bytes = (ops.show)(self.inode)?;
+        let show = |from| try_arc((ops.show)(self.inode, from)?);
+        let held = {
+            let text = self.text.lock();
+            let goes_on = at != 0 && at == text.position && !self.is_of_memory();
+            text.part.clone().filter(|_| goes_on).zip(Some(text.begins))
+        };
+        let (mut part, mut begins) = match held {
+            Some(held) => held,
+            None => (show(0)?, 0),
+        };
+        loop {
+            let end = begins.saturating_add(part.bytes.len() as u64);
+            match part.next {
+                Some(next) if at >= end => (part, begins) = (show(next)?, end),
+                _ => break,
+            }
+        }
         let new = Text {
-            bytes,
+            part: Some(part.clone()),
+            begins,
             position: at,
         };
         let old = core::mem::replace(&mut *self.text.lock(), new);
         drop(old);
-        Ok(())
+        Ok((part, begins))
     }
 }

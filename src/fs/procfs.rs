@@ -13,14 +13,13 @@
 //!
 //! Book: ch. 12, "Special Filesystems". Linux: 2.6.38 `fs/proc/base.c`; proc(5).
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use spin::Once;
 
 use super::stat::{S_IFDIR, S_IFLNK, S_IFREG};
 use crate::base::errno::Errno;
+use crate::mm::fallible::Text;
 
 /// A file about the system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,14 +95,30 @@ pub enum ProcInode {
     TaskFile(Who, TaskFile),
 }
 
+/// A part of what a file holds.
+pub struct Part {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The mark at which the next part begins; none after the last.
+    pub next: Option<u32>,
+}
+
+impl From<Vec<u8>> for Part {
+    /// All of a file.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, next: None }
+    }
+}
+
 /// What is asked of the room of processes.
 pub struct ProcOps {
     /// Whether the process, or thread, is there.
     pub is_there: fn(ProcInode) -> bool,
     /// The first number after `after` that a directory lists.
     pub next_id: fn(ProcInode, i32) -> Option<i32>,
-    /// What a file holds now. ESRCH, ENOMEM.
-    pub show: fn(ProcInode) -> Result<Vec<u8>, Errno>,
+    /// What a file holds now: the part that begins at a mark, which 0 and [`Part::next`] are. ESRCH, EACCES,
+    /// ENOMEM.
+    pub show: fn(ProcInode, u32) -> Result<Part, Errno>,
     /// The path of a process's program, from the root on. ENOENT if it has none, EACCES, ESRCH.
     pub exe: fn(Who) -> Result<&'static [u8], Errno>,
     /// User and group of a process.
@@ -234,23 +249,30 @@ impl ProcInode {
             }
     }
 
-    /// The path, without the leading slash.
-    pub fn path(self) -> String {
-        match self.parent() {
-            None => String::from("proc"),
-            Some(parent) => format!("{}/{}", parent.path(), self.name()),
-        }
+    /// The path, without the leading slash. ENOMEM.
+    pub fn path(self) -> Result<Text, Errno> {
+        let mut path = Text::new();
+        self.put_path(&mut path)?;
+        Ok(path)
     }
 
-    /// The last part of the path.
-    fn name(self) -> String {
+    fn put_path(self, path: &mut Text) -> Result<(), Errno> {
+        if let Some(parent) = self.parent() {
+            parent.put_path(path)?;
+            path.put("/")?;
+        }
+        self.put_name(path)
+    }
+
+    /// Puts the last part of the path.
+    fn put_name(self, path: &mut Text) -> Result<(), Errno> {
         let fixed = self
             .parent()
             .and_then(|parent| parent.fixed_children().find(|(_, child)| *child == self));
         match (fixed, self) {
-            (Some((name, _)), _) => String::from(name),
-            (None, Self::Task(who)) => format!("{}", who.tid.unwrap_or(who.pid)),
-            (None, _) => String::from("proc"),
+            (Some((name, _)), _) => path.put(name),
+            (None, Self::Task(who)) => write!(path, "{}", who.tid.unwrap_or(who.pid)),
+            (None, _) => path.put("proc"),
         }
     }
 }
@@ -321,7 +343,7 @@ mod tests {
         assert!(numbers.iter().all(|ino| u32::try_from(*ino).is_ok()));
         assert_eq!(numbers.len(), all.len());
         for inode in all {
-            let path = inode.path();
+            let path = inode.path().unwrap().into_string();
             match path.strip_prefix("proc/") {
                 Some(rest) => assert_eq!(walk(rest), Some(inode), "{path}"),
                 None => assert_eq!((path.as_str(), inode), ("proc", ProcInode::Root)),

@@ -6,9 +6,9 @@
 //! Book: chapter 19, "Pipes". Linux: `PIPE_BUF`.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use crate::base::errno::Errno;
+use crate::mm::fallible::try_zeroed_slice;
 
 /// What a write puts into a pipe in one piece, in bytes; and the least that a pipe holds.
 pub const PIPE_BUF: usize = 4096;
@@ -30,10 +30,7 @@ pub struct Ring {
 /// A buffer of `size` bytes, a power of two. ENOMEM.
 pub fn buffer(size: usize) -> Result<Box<[u8]>, Errno> {
     debug_assert!(size.is_power_of_two());
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
-    bytes.resize(size, 0);
-    Ok(bytes.into_boxed_slice())
+    try_zeroed_slice(size)
 }
 
 impl Ring {

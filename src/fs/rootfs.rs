@@ -9,7 +9,7 @@
 //! Book: chapter 12, "Pathname Lookup".
 //! Linux: 2.6.38 `init/initramfs.c`, `init/noinitramfs.c`.
 
-use alloc::string::ToString;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use spin::Once;
@@ -21,6 +21,7 @@ use super::procfs::{self, ProcInode, Who};
 use super::stat::{S_IFCHR, Stat};
 use crate::arch::x86::current::current;
 use crate::base::errno::Errno;
+use crate::mm::fallible::{Text, try_concat, try_to_string};
 use crate::task::cred::Cred;
 use crate::task::kcov::KCOV;
 use crate::trace::rings;
@@ -87,22 +88,24 @@ impl Inode {
         }
     }
 
-    /// The path, without the leading slash.
-    pub fn path(self) -> Vec<u8> {
+    /// The path, without the leading slash. ENOMEM.
+    pub fn path(self) -> Result<Vec<u8>, Errno> {
         match self {
-            Self::File(entry) => entry.name.to_vec(),
-            Self::Proc(inode) => inode.path().into_bytes(),
+            Self::File(entry) => try_concat(&[entry.name]),
+            Self::Proc(inode) => inode.path().map(Text::into_bytes),
         }
     }
 
-    /// Where a symbolic link leads to. EINVAL if it is none; what [`ProcOps::exe`] says.
+    /// Where a symbolic link leads to. EINVAL if it is none; ENOMEM; what [`ProcOps::exe`] says.
     ///
     /// [`ProcOps::exe`]: procfs::ProcOps::exe
     pub fn link_target(self) -> Result<Vec<u8>, Errno> {
         match self {
-            Self::File(entry) if entry.file_type == FileType::Symlink => Ok(entry.data.to_vec()),
-            Self::Proc(ProcInode::SelfLink) => Ok(current().tgid.to_string().into_bytes()),
-            Self::Proc(ProcInode::Exe(who)) => exe(who).map(|name| [b"/", name].concat()),
+            Self::File(entry) if entry.file_type == FileType::Symlink => try_concat(&[entry.data]),
+            Self::Proc(ProcInode::SelfLink) => {
+                try_to_string(current().tgid).map(String::into_bytes)
+            }
+            Self::Proc(ProcInode::Exe(who)) => try_concat(&[b"/", exe(who)?]),
             _ => Err(Errno::EINVAL),
         }
     }

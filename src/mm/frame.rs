@@ -12,9 +12,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use spin::Once;
 
+use super::fail_alloc::should_fail;
 use super::memblock::Memblock;
+use super::page::Page;
 use super::quicklist;
-use super::zone::{Page, Zone};
+use super::zone::Zone;
 use crate::base::layout::PAGE_OFFSET;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
 use crate::sync::{IrqSpinLock, LockClass};
@@ -72,6 +74,9 @@ pub fn init(blocks: &mut Memblock) -> bool {
 
 /// A frame for the kernel; its bytes are anything. The caller is its one holder.
 pub fn alloc_page() -> Option<u32> {
+    if should_fail() {
+        return None;
+    }
     let frame = ZONE.lock().alloc();
     frame
         .map(|frame| frame << PAGE_SHIFT)
@@ -112,10 +117,25 @@ pub fn may_alloc(pages: u32) -> bool {
 }
 
 /// `pages` frames side by side for the kernel; see [`Zone::alloc_contiguous`].
+#[doc(alias = "alloc_pages_exact")]
 pub fn alloc_contiguous(pages: u32) -> Option<u32> {
+    if should_fail() {
+        return None;
+    }
     ZONE.lock()
         .alloc_contiguous(pages)
         .map(|frame| frame << PAGE_SHIFT)
+}
+
+/// Gives back what [`alloc_contiguous`] gave; the caller is the only holder of all of it.
+#[doc(alias = "free_pages_exact")]
+pub fn free_contiguous(phys: u32, pages: u32) {
+    let first = phys >> PAGE_SHIFT;
+    for frame in first..first + pages {
+        let last = mem_map()[frame as usize].put_testzero();
+        assert!(last, "BUG: page frame {frame:#x} freed while held");
+    }
+    ZONE.lock().free_range(first, first + pages);
 }
 
 /// One more holder of a frame.
@@ -152,7 +172,11 @@ pub fn totalram_pages() -> u32 {
     TOTAL.load(Ordering::Relaxed)
 }
 
+/// The descriptors of all frames, indexed by frame number; none before [`init`].
+pub(super) fn mem_map() -> &'static [Page] {
+    MEM_MAP.get().copied().unwrap_or_default()
+}
+
 fn page(phys: u32) -> &'static Page {
-    let mem_map = MEM_MAP.get().copied().unwrap_or_default();
-    &mem_map[(phys >> PAGE_SHIFT) as usize]
+    &mem_map()[(phys >> PAGE_SHIFT) as usize]
 }

@@ -1,111 +1,116 @@
 //! The kernel heap: what `alloc` (`Box`, `Vec`, `Arc`) stands on.
 //!
-//! The `talc` crate manages the bytes; they come from page frames, a first part at boot and
-//! more when it runs short. Frames do not come back from the heap. A request that cannot be
-//! met returns null: code that acts for a user asks by `try_reserve`, or asks
-//! [`super::frame::may_alloc`] first, and answers ENOMEM.
+//! Small objects are pieces of page frames ([`super::slab`]), larger ones have frames of their own,
+//! side by side. Frames without an object go back to the page allocator at once. A request that
+//! cannot be met returns null.
 //!
 //! Called from anywhere, interrupt handlers too; the lock turns interrupts off.
 //!
-//! Linux: 2.6.38 `mm/slub.c` (`kmalloc`, `kfree`).
+//! Book: chapter 8, "The Slab Allocator". Linux: 2.6.38 `kmalloc`, `kfree`.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
 
-use talc::base::{Talc, binning::Binning};
-use talc::{DefaultBinning, source::Source};
-
-use super::frame::{self, phys_to_virt};
-use crate::hw::pte::PAGE_SIZE;
+use super::fail_alloc::should_fail;
+use super::frame::{self, phys_to_virt, virt_to_phys};
+use super::page::Page;
+use super::slab::{Memory, Slabs, size_for};
+use crate::hw::pte::{PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
 use crate::sync::{IrqSpinLock, LockClass};
 
-/// Frames the heap grows by when it must grow.
-const GROW_PAGES: u32 = 16;
-/// What the allocator needs beside an allocation in a fresh region, in bytes.
-const OVERHEAD: usize = 64;
-
 #[global_allocator]
-static HEAP: KernelHeap = KernelHeap(IrqSpinLock::new(LockClass::Heap, Heap(Talc::new(Frames))));
+static HEAP: KernelHeap = KernelHeap(IrqSpinLock::new(LockClass::Heap, Slabs::new(Frames)));
 
-struct KernelHeap(IrqSpinLock<Heap>);
+struct KernelHeap(IrqSpinLock<Slabs<Frames>>);
 
-struct Heap(Talc<Frames, DefaultBinning>);
-
-// SAFETY: the raw pointers inside lead to memory that only the holder of the lock touches.
-unsafe impl Send for Heap {}
-
-/// Takes a first region of `bytes`; true if there were that many side by side. Once, at boot.
-pub fn init(bytes: u32) -> bool {
-    HEAP.0.lock().0.claim_frames(bytes / PAGE_SIZE)
-}
-
-trait ClaimFrames {
-    fn claim_frames(&mut self, pages: u32) -> bool;
-}
-
-impl<B: Binning> ClaimFrames for Talc<Frames, B> {
-    /// Adds `pages` frames side by side to the heap.
-    fn claim_frames(&mut self, pages: u32) -> bool {
-        let frames = match pages {
-            1 => frame::alloc_page(),
-            _ => frame::alloc_contiguous(pages),
-        };
-        let Some(phys) = frames else { return false };
-        // SAFETY: the frames are in the direct map, nobody else holds them, and they are never
-        // given back.
-        unsafe { self.claim(phys_to_virt(phys), (pages * PAGE_SIZE) as usize) }.is_some()
-    }
-}
-
-/// More memory for the heap, by page frames.
+/// The kernel's page frames, by their place in the direct map.
 #[derive(Debug)]
 struct Frames;
 
-// SAFETY: `acquire` takes page frames, which never come from the heap.
-unsafe impl Source for Frames {
-    fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let bytes = layout
-            .size()
-            .checked_add(layout.align() + OVERHEAD)
-            .ok_or(())?;
-        let pages = u32::try_from(bytes.div_ceil(PAGE_SIZE as usize)).map_err(|_| ())?;
-        let grown = talc.claim_frames(pages.max(GROW_PAGES)) || talc.claim_frames(pages);
-        grown.then_some(()).ok_or(())
+impl Memory for Frames {
+    fn take_frame(&mut self) -> Option<u32> {
+        Some(frame::alloc_page()? >> PAGE_SHIFT)
+    }
+
+    fn give_frame(&mut self, frame: u32) {
+        frame::put_page(frame << PAGE_SHIFT);
+    }
+
+    fn load(&self, frame: u32, offset: u32) -> u32 {
+        // SAFETY: only `Slabs` has a value of this type. The frame is one that it has taken and
+        // `offset` that of an object that is free, so the bytes are nobody else's.
+        unsafe {
+            phys_to_virt((frame << PAGE_SHIFT) + offset)
+                .cast::<u32>()
+                .read()
+        }
+    }
+
+    fn store(&mut self, frame: u32, offset: u32, value: u32) {
+        // SAFETY: as for `load`.
+        unsafe {
+            phys_to_virt((frame << PAGE_SHIFT) + offset)
+                .cast::<u32>()
+                .write(value)
+        };
+    }
+
+    fn mem_map(&self) -> &'static [Page] {
+        frame::mem_map()
     }
 }
 
-// SAFETY: `Talc` hands out each byte once until it is given back; the lock makes that hold
-// between CPUs, and against interrupt handlers of this one.
+/// Frames for a request that no size is enough for; more than there can be if it is absurd. A block
+/// begins at a multiple of its power of two, so that also serves those with a large alignment.
+fn pages_for(layout: Layout) -> u32 {
+    let bytes = layout.size().max(layout.align());
+    bytes.div_ceil(PAGE_SIZE as usize) as u32
+}
+
+// SAFETY: `Slabs` and the page allocator hand out each byte once until it is given back, aligned as
+// `size_for` and `pages_for` say; locks make that hold between CPUs and against interrupt handlers.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: `GlobalAlloc` promises a size that is not 0.
-        let block = unsafe { self.0.lock().0.allocate(layout) };
-        block.map_or(null_mut(), NonNull::as_ptr)
+        if should_fail() {
+            return null_mut();
+        }
+        let phys = match size_for(layout.size(), layout.align()) {
+            Some(size) => {
+                let object = self.0.lock().alloc(size);
+                object.map(|(frame, offset)| (frame << PAGE_SHIFT) + offset)
+            }
+            None => frame::alloc_contiguous(pages_for(layout)),
+        };
+        phys.map_or(null_mut(), phys_to_virt)
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `GlobalAlloc` promises that this came from `alloc` with the same layout.
-        unsafe { self.0.lock().0.deallocate(pointer, layout) };
+        let phys = virt_to_phys(pointer);
+        match size_for(layout.size(), layout.align()) {
+            Some(_) => self.0.lock().free(phys >> PAGE_SHIFT, phys & !PAGE_MASK),
+            None => frame::free_contiguous(phys, pages_for(layout)),
+        }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: as for `dealloc`, and the new size is not 0.
-        if unsafe {
-            self.0
-                .lock()
-                .0
-                .try_realloc_in_place(pointer, layout, new_size)
-        } {
-            return pointer;
-        }
         // SAFETY: the new size, rounded up to the alignment, does not overflow, as promised.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        // SAFETY: the size is not 0.
+        let sizes = [layout, new_layout].map(|layout| size_for(layout.size(), layout.align()));
+        let fits = match sizes {
+            [Some(old), Some(new)] => old == new,
+            [None, None] => pages_for(layout) == pages_for(new_layout),
+            _ => false,
+        };
+        if fits {
+            return pointer;
+        }
+        // SAFETY: the size is not 0, as promised.
         let new = unsafe { self.alloc(new_layout) };
-        if !new.is_null() {
+        if let Some(to) = NonNull::new(new) {
             // SAFETY: both blocks are live, apart, and at least this long; then the old one goes.
             unsafe {
-                new.copy_from_nonoverlapping(pointer, layout.size().min(new_size));
+                to.as_ptr()
+                    .copy_from_nonoverlapping(pointer, layout.size().min(new_size));
                 self.dealloc(pointer, layout);
             }
         }

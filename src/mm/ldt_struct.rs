@@ -6,9 +6,9 @@
 //! Book: ch. 2, "The Linux LDTs". Linux: 4.3 `struct ldt_struct`, `alloc_ldt_struct`.
 //! SDM: volume 3, 3.5.1 "Segment Descriptor Tables".
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::fallible::TryVec;
 use crate::base::errno::Errno;
 use crate::hw::desc::DescStruct;
 
@@ -20,7 +20,7 @@ pub const LDT_ENTRY_SIZE: u32 = 8;
 /// A table, of as many entries as its last one needs.
 #[derive(Debug)]
 pub struct LdtStruct {
-    entries: Box<[DescStruct]>,
+    entries: Vec<DescStruct>,
 }
 
 impl LdtStruct {
@@ -33,15 +33,11 @@ impl LdtStruct {
         let old = old.map_or(&[][..], |old| &old.entries);
         let length = old.len().max((number as usize).saturating_add(1));
         let mut entries = Vec::new();
-        entries
-            .try_reserve_exact(length)
-            .map_err(|_| Errno::ENOMEM)?;
-        entries.extend_from_slice(old);
-        entries.resize(length, DescStruct::default());
+        entries.try_room(length)?;
+        entries.try_extend_from_slice(old)?;
+        entries.try_resize_with(length, DescStruct::default)?;
         entries[number as usize] = desc;
-        Ok(Self {
-            entries: entries.into_boxed_slice(),
-        })
+        Ok(Self { entries })
     }
 
     /// A copy, for fork. ENOMEM.

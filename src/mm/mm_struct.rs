@@ -14,6 +14,7 @@ use super::ldt_struct::LdtStruct;
 use super::mm_count::MmCount;
 use super::vma::MemoryMap;
 use crate::base::insn::read_cr3;
+use crate::mm::fallible::try_box;
 use crate::sync::LockClass;
 use crate::sync::spinlock::{SpinLock, SpinLockGuard};
 
@@ -67,8 +68,7 @@ impl MmStruct {
     /// The caller owns that user.
     pub fn alloc() -> Option<*mut MmStruct> {
         let pgd = super::pgtable::pgd_alloc()?;
-        MM_LIVE.fetch_add(1, Ordering::Relaxed);
-        Some(Box::into_raw(Box::new(MmStruct {
+        let new = try_box(MmStruct {
             pgd: AtomicU32::new(pgd),
             ldt: AtomicPtr::new(core::ptr::null_mut()),
             ldt_lock: SpinLock::new(LockClass::MmLdt, ()),
@@ -79,7 +79,13 @@ impl MmStruct {
             map: SpinLock::new(LockClass::MmMap, MemoryMap::new()),
             rss: AtomicU32::new(0),
             hiwater_rss: AtomicU32::new(0),
-        })))
+        });
+        let Ok(new) = new else {
+            super::pgtable::pgd_free(pgd);
+            return None;
+        };
+        MM_LIVE.fetch_add(1, Ordering::Relaxed);
+        Some(Box::into_raw(new))
     }
 }
 
@@ -99,6 +105,11 @@ impl MmStruct {
         if phys != zero_page() {
             self.rss.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Pages that are there.
+    pub fn rss(&self) -> u32 {
+        self.rss.load(Ordering::Relaxed)
     }
 
     /// The most pages that were there at a time.

@@ -11,12 +11,12 @@
 //! Address Space". Linux: 2.6.38 `mm/mmap.c`, `mm/memory.c` (`copy_page_range`, `zap_page_range`),
 //! `mm/mprotect.c`.
 
-use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use arrayvec::ArrayVec;
 use bitflags::bitflags;
 
+use super::fallible::try_arc;
 use super::frame::{get_page, put_page, totalram_pages};
 use super::mm_struct::MmStruct;
 use super::pgtable::{for_each_used, free_pgtables, has_pgtables, pte_alloc};
@@ -86,7 +86,7 @@ pub fn do_mmap(
         None if shared => {
             let object = SharedPages::new(pages as usize, put_page)?;
             Backing::Shared {
-                object: Arc::new(object),
+                object: try_arc(object)?,
                 first: 0,
             }
         }

@@ -2,9 +2,12 @@
 //!
 //! In reading order:
 //! - [`memblock`]: memory before there is an allocator
-//! - [`zone`]: page frames, free and held
-//! - `frame`, `quicklist`, `heap`: the kernel's frames, ready page tables, small objects
-//! - `pgtable`, `ioremap`, `thread_stack`: the kernel's page tables and what they map
+//! - [`page`], [`zone`]: a page frame and its holders; the free ones, in blocks that join
+//! - [`slab`]: frames cut into small objects
+//! - `frame`, `quicklist`, `heap`: the kernel's frames, ready page tables, what `alloc` stands on
+//! - [`fallible`]: boxes, vectors and texts made in a way that may fail; [`fail_alloc`]: where it does
+//!   fail, for tests (pure)
+//! - `pgtable`, `ioremap`, [`slot_set`], `thread_stack`: the kernel's page tables and what they map
 //! - [`mm_count`], `mm_struct`: an address space and its two counts
 //! - [`active_mm`]: the four kinds of switch
 //! - [`ldt_struct`]: the descriptors of a process (pure)
@@ -15,6 +18,8 @@
 //! - `setup`: all of it made at boot
 
 pub mod active_mm;
+pub mod fail_alloc;
+pub mod fallible;
 #[cfg(target_os = "none")]
 pub mod fault;
 #[expect(
@@ -47,6 +52,7 @@ pub mod mm_count;
 pub mod mm_struct;
 #[cfg(target_os = "none")]
 pub mod mmap;
+pub mod page;
 #[cfg(target_os = "none")]
 pub mod pgtable;
 #[expect(
@@ -58,6 +64,12 @@ pub mod quicklist;
 #[cfg(target_os = "none")]
 pub mod setup;
 pub mod shared_pages;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "frames of the machine's memory, which no program numbers"
+)]
+pub mod slab;
+pub mod slot_set;
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "frames of the machine's memory, which no program numbers"

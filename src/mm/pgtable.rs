@@ -93,13 +93,25 @@ pub fn add_kernel_tables(areas: impl Iterator<Item = u32>) -> bool {
     true
 }
 
-/// Maps a kernel page where [`add_kernel_tables`] made room and nothing is mapped yet, so no
-/// TLB can know the address.
+/// Maps a kernel page where [`add_kernel_tables`] made room and nothing is mapped, and no TLB knows the
+/// address.
 pub fn set_kernel_pte(address: u32, pte: Pte) {
     let slot = walk(swapper(), address)
         .unwrap_or_else(|| panic!("BUG: no kernel page table for {address:#x}"));
     let before = slot.swap(pte.0, Ordering::Release);
     assert!(before == 0, "BUG: kernel page {address:#x} mapped twice");
+}
+
+/// Maps a kernel page no more; returns what it was. A TLB may know it still.
+pub fn clear_kernel_pte(address: u32) -> Pte {
+    let slot = walk(swapper(), address)
+        .unwrap_or_else(|| panic!("BUG: no kernel page table for {address:#x}"));
+    let before = Pte(slot.swap(0, Ordering::Release));
+    assert!(
+        before.present(),
+        "BUG: kernel page {address:#x} is not mapped"
+    );
+    before
 }
 
 /// A page directory that maps the kernel and nothing else.

@@ -71,9 +71,13 @@ pub fn take_any() -> Option<u32> {
     PTE_TABLES.take().or_else(|| PAGE_DIRECTORIES.take())
 }
 
-/// Gives all kept frames back to the zone, so that counts of free frames can be compared.
-pub fn drain() {
+/// Gives all kept frames back to the zone, because memory is short, or so that counts of free frames
+/// can be compared. Says whether there were any.
+pub fn drain() -> bool {
+    let mut any = false;
     while let Some(frame) = take_any() {
         put_page(frame);
+        any = true;
     }
+    any
 }

@@ -8,13 +8,13 @@ use core::sync::atomic::Ordering;
 
 use super::memblock::Memblock;
 use super::mm_struct::INIT_MM;
-use super::{frame, heap, ioremap, pgtable, thread_stack};
+use super::{frame, ioremap, pgtable, thread_stack};
 
 /// There is too little memory for the kernel's own tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutOfMemory;
 
-/// Makes page frames, heap, kernel stacks and `INIT_MM` usable. `blocks` knows the memory and has
+/// Makes page frames and with them the heap, kernel stacks and `INIT_MM` usable. `blocks` knows the memory and has
 /// everything reserved that is in use already: kernel image, modules, Multiboot information,
 /// and the first 64 KiB.
 pub fn mem_init(blocks: &mut Memblock) -> Result<(), OutOfMemory> {
@@ -22,9 +22,6 @@ pub fn mem_init(blocks: &mut Memblock) -> Result<(), OutOfMemory> {
     INIT_MM
         .pgd
         .store(pgtable::swapper_phys(), Ordering::Relaxed);
-    let ok = frame::init(blocks)
-        && heap::init((blocks.total() / 16).clamp(1 << 20, 32 << 20))
-        && thread_stack::init()
-        && ioremap::init();
+    let ok = frame::init(blocks) && thread_stack::init() && ioremap::init();
     ok.then_some(()).ok_or(OutOfMemory)
 }

@@ -13,6 +13,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::fallible::TryVec;
 use crate::base::errno::Errno;
 
 /// A fixed number of pages, each absent or in a frame.
@@ -28,8 +29,7 @@ impl SharedPages {
     /// `pages` absent pages; `put_page` takes back their frames in the end.
     pub fn new(pages: usize, put_page: fn(u32)) -> Result<Self, Errno> {
         let mut frames = Vec::new();
-        frames.try_reserve_exact(pages).map_err(|_| Errno::ENOMEM)?;
-        frames.resize_with(pages, || AtomicU32::new(0));
+        frames.try_resize_with(pages, || AtomicU32::new(0))?;
         Ok(Self { frames, put_page })
     }
 

@@ -5,18 +5,23 @@
 //!                             reported on a stack of its own)
 //!   slot + 0x2000 .. 0x4000   the stack; thread_info at its foot
 //! ```
-//! A slot keeps its two frames once it has them: a freed stack goes to a list, still mapped,
-//! so no other CPU has to forget a translation.
+//! A freed stack goes to a list, still mapped, for the next task. When there are enough of them its
+//! frames go back, and the slot is *retired*: a CPU may still know where it was mapped. Nobody uses such
+//! an address, so that does no harm until the slot gets other frames; before that, every CPU forgets it.
 //!
-//! Called by fork and `put_task_struct`, interrupts possibly off.
+//! Called by fork, in process context with interrupts on, and by `put_task_struct`, interrupts possibly off.
 //!
 //! Book: chapter 3, "Process Descriptors Handling" (`alloc_thread_info`).
-//! Linux: 2.6.38 `alloc_thread_info`; guard pages as in 4.9 `VMAP_STACK`.
+//! Linux: 2.6.38 `alloc_thread_info`, `__purge_vmap_area_lazy`; guard pages as in 4.9 `VMAP_STACK`.
 
 use core::ptr::NonNull;
 
+use arrayvec::ArrayVec;
+
 use super::frame::{alloc_page, may_alloc, put_page, totalram_pages};
-use super::pgtable::{add_kernel_tables, set_kernel_pte};
+use super::pgtable::{add_kernel_tables, clear_kernel_pte, set_kernel_pte};
+use super::slot_set::SlotSet;
+use crate::arch::x86::tlb_flush::flush_tlb_kernel_pages;
 use crate::base::thread_info::THREAD_SIZE;
 use crate::hw::pte::{PAGE_SIZE, PGDIR_SIZE, Pte, PteFlags};
 use crate::sync::{IrqSpinLock, LockClass};
@@ -27,15 +32,29 @@ pub const STACK_AREA: u32 = 0xf000_0000;
 const STACK_AREA_END: u32 = 0xff00_0000;
 const SLOT: u32 = 2 * THREAD_SIZE as u32;
 
+const SLOTS: usize = ((STACK_AREA_END - STACK_AREA) / SLOT) as usize;
+/// Freed stacks that stay mapped, at most.
+pub const KEPT: u32 = 64;
+/// Retired slots that all CPUs forget at a time.
+const BATCH: usize = 32;
+
+type Slots = SlotSet<{ SLOTS / 32 }>;
+
 struct Pool {
     /// Foot of the first free stack, which holds the foot of the next; 0: none.
     free: u32,
     /// Freed stacks in the list.
     nr_free: u32,
+    /// Stacks that are mapped.
+    nr_mapped: u32,
     /// Slot that was never used yet.
     next: u32,
-    /// End of the slots that have page tables.
+    /// Slots that have page tables.
     end: u32,
+    /// Slots that are mapped no more, and that no CPU knows.
+    unknown: Slots,
+    /// Those that a CPU may know.
+    retired: Slots,
 }
 
 static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(
@@ -43,10 +62,18 @@ static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(
     Pool {
         free: 0,
         nr_free: 0,
-        next: STACK_AREA,
-        end: STACK_AREA,
+        nr_mapped: 0,
+        next: 0,
+        end: 0,
+        unknown: SlotSet::new(),
+        retired: SlotSet::new(),
     },
 );
+
+/// The foot of the stack in a slot.
+fn foot_of(slot: u32) -> u32 {
+    STACK_AREA + slot * SLOT + THREAD_SIZE as u32
+}
 
 /// Makes page tables for as many stacks as a fourth of memory holds. Once, at boot.
 pub fn init() -> bool {
@@ -55,7 +82,7 @@ pub fn init() -> bool {
         .div_ceil(PGDIR_SIZE)
         .clamp(1, (STACK_AREA_END - STACK_AREA) / PGDIR_SIZE);
     let end = STACK_AREA + tables * PGDIR_SIZE;
-    POOL.lock().end = end;
+    POOL.lock().end = (end - STACK_AREA) / SLOT;
     add_kernel_tables((STACK_AREA..end).step_by(PGDIR_SIZE as usize))
 }
 
@@ -71,20 +98,50 @@ pub fn alloc_thread_stack() -> Option<NonNull<u8>> {
         pool.nr_free -= 1;
         return NonNull::new(foot as *mut u8);
     }
-    let slot = pool.next;
-    if slot == pool.end || !may_alloc(THREAD_SIZE as u32 / PAGE_SIZE) {
+    if !may_alloc(THREAD_SIZE as u32 / PAGE_SIZE) {
         return None;
     }
-    let (low, high) = (alloc_page()?, alloc_page());
-    let Some(high) = high else {
-        put_page(low);
+    let slot = match pool.unknown.take_first() {
+        Some(slot) => slot,
+        None if pool.next < pool.end => {
+            pool.next += 1;
+            pool.next - 1
+        }
+        None => {
+            drop(pool);
+            let slot = forget_retired()?;
+            pool = POOL.lock();
+            slot
+        }
+    };
+    let (low, high) = (alloc_page(), alloc_page());
+    let (Some(low), Some(high)) = (low, high) else {
+        pool.unknown.insert(slot);
+        drop(pool);
+        low.into_iter().chain(high).for_each(put_page);
         return None;
     };
-    pool.next += SLOT;
-    let foot = slot + THREAD_SIZE as u32;
+    pool.nr_mapped += 1;
+    let foot = foot_of(slot);
     set_kernel_pte(foot, Pte::new(low, PteFlags::KERNEL));
     set_kernel_pte(foot + PAGE_SIZE, Pte::new(high, PteFlags::KERNEL));
     NonNull::new(foot as *mut u8)
+}
+
+/// Has every CPU forget some retired slots; returns one of them, which is the caller's.
+fn forget_retired() -> Option<u32> {
+    let mut slots = ArrayVec::<u32, BATCH>::new();
+    {
+        let mut pool = POOL.lock();
+        slots.extend(core::iter::from_fn(|| pool.retired.take_first()).take(BATCH));
+    }
+    let pages = slots.iter().map(|slot| foot_of(*slot));
+    let pages = pages.flat_map(|foot| [foot, foot + PAGE_SIZE]);
+    flush_tlb_kernel_pages(&pages.collect::<ArrayVec<u32, { 2 * BATCH }>>());
+    let first = slots.pop()?;
+    let mut pool = POOL.lock();
+    slots.iter().for_each(|slot| pool.unknown.insert(*slot));
+    Some(first)
 }
 
 /// Takes a stack back.
@@ -93,17 +150,26 @@ pub fn alloc_thread_stack() -> Option<NonNull<u8>> {
 /// 1. `stack` came from [`alloc_thread_stack`] and is not freed yet. 2. No CPU runs on it or
 ///    will switch to it.
 pub unsafe fn free_thread_stack(stack: NonNull<u8>) {
+    let foot = stack.as_ptr() as u32;
     let mut pool = POOL.lock();
-    // SAFETY: by 1 it is mapped and by 2 nobody's from now on.
-    unsafe { stack.as_ptr().cast::<u32>().write(pool.free) };
-    pool.free = stack.as_ptr() as u32;
-    pool.nr_free += 1;
+    if pool.nr_free < KEPT {
+        // SAFETY: by 1 it is mapped and by 2 nobody's from now on.
+        unsafe { stack.as_ptr().cast::<u32>().write(pool.free) };
+        pool.free = foot;
+        pool.nr_free += 1;
+        return;
+    }
+    pool.nr_mapped -= 1;
+    let frames = [foot, foot + PAGE_SIZE].map(clear_kernel_pte);
+    pool.retired.insert((foot - STACK_AREA) / SLOT);
+    drop(pool);
+    frames.into_iter().for_each(|pte| put_page(pte.phys()));
 }
 
-/// Stacks made since boot, and how many of them are free: what a leak test compares.
+/// Stacks that are mapped, and how many of them are free: what a leak test compares.
 pub fn thread_stack_counts() -> (u32, u32) {
     let pool = POOL.lock();
-    ((pool.next - STACK_AREA) / SLOT, pool.nr_free)
+    (pool.nr_mapped, pool.nr_free)
 }
 
 /// The stack whose guard `address` is in: its foot.

@@ -21,6 +21,7 @@ use super::shared_pages::SharedPages;
 use crate::base::errno::Errno;
 use crate::base::layout::PAGE_OFFSET;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
+use crate::mm::fallible::TryVec;
 
 /// First address that is not the user's.
 pub const TASK_SIZE: u32 = PAGE_OFFSET;
@@ -164,7 +165,7 @@ impl Vma {
 }
 
 /// All areas of an address space, and its heap's limits.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct MemoryMap {
     areas: Vec<Vma>,
     /// Where the heap begins: the end of the program's data.
@@ -214,6 +215,11 @@ impl MemoryMap {
         &self.areas
     }
 
+    /// Those that end after `addr`, lowest first.
+    pub fn areas_after(&self, addr: u32) -> &[Vma] {
+        &self.areas[self.index_after(addr)..]
+    }
+
     /// Bytes of all areas, and the most that they were.
     pub fn size_and_peak(&self) -> (u64, u64) {
         let bytes = |pages: u32| u64::from(pages) << PAGE_SHIFT;
@@ -228,11 +234,9 @@ impl MemoryMap {
     /// A copy, for fork, without the areas that say so. Its peak is its own.
     pub fn try_clone(&self) -> Result<Self, Errno> {
         let mut areas = Vec::new();
-        areas
-            .try_reserve_exact(self.areas.len())
-            .map_err(|_| Errno::ENOMEM)?;
         let copied = |vma: &&Vma| !vma.flags.contains(VmFlags::DONTCOPY);
-        areas.extend(self.areas.iter().filter(copied).cloned());
+        areas.try_room(self.areas.iter().filter(copied).count())?;
+        areas.try_extend(self.areas.iter().filter(copied).cloned())?;
         let total_vm = areas.iter().fold(0_u32, |sum, vma: &Vma| {
             sum.saturating_add(vma.length() / PAGE_SIZE)
         });
@@ -270,8 +274,9 @@ impl MemoryMap {
         assert!(self.is_free(vma.start, vma.end), "BUG: areas overlap");
         self.reserve(1)?;
         let index = self.index_after(vma.start);
-        self.grow(vma.length());
-        self.areas.insert(index, vma);
+        let length = vma.length();
+        self.areas.try_insert(index, vma)?;
+        self.grow(length);
         self.merge_around(index, index.saturating_add(1));
         Ok(())
     }
@@ -279,8 +284,8 @@ impl MemoryMap {
     /// Takes away whatever is in `start..end`.
     pub fn remove(&mut self, start: u32, end: u32) -> Result<(), Errno> {
         self.reserve(2)?;
-        self.split_at(start);
-        self.split_at(end);
+        self.split_at(start)?;
+        self.split_at(end)?;
         let (first, last) = (self.index_after(start), self.index_from(end));
         for vma in self.areas.drain(first..last) {
             self.total_vm = self.total_vm.saturating_sub(vma.length() / PAGE_SIZE);
@@ -305,8 +310,8 @@ impl MemoryMap {
         mask: VmFlags,
     ) -> Result<(), Errno> {
         self.reserve(2)?;
-        self.split_at(start);
-        self.split_at(end);
+        self.split_at(start)?;
+        self.split_at(end)?;
         let (first, last) = (self.index_after(start), self.index_from(end));
         for vma in &mut self.areas[first..last] {
             vma.flags = vma.flags.difference(mask) | flags;
@@ -453,19 +458,20 @@ impl MemoryMap {
         self.areas.try_reserve(more).map_err(|_| Errno::ENOMEM)
     }
 
-    /// Makes `addr` a border of areas if it lies inside one. Room was reserved.
-    fn split_at(&mut self, addr: u32) {
+    /// Makes `addr` a border of areas if it lies inside one. ENOMEM, never if room was reserved.
+    fn split_at(&mut self, addr: u32) -> Result<(), Errno> {
         let index = self.index_after(addr);
-        let Some(vma) = self.areas.get_mut(index).filter(|vma| vma.start < addr) else {
-            return;
+        let Some(vma) = self.areas.get(index).filter(|vma| vma.start < addr) else {
+            return Ok(());
         };
         let mut high = vma.clone();
         high.backing = vma.backing.advanced(addr.saturating_sub(vma.start));
         high.start = addr;
         // Only the highest part of a stack goes on growing by the fault handler; a lower part
         // keeps the flag, so that it can grow too once the middle was unmapped, as in Linux.
-        vma.end = addr;
-        self.areas.insert(index.saturating_add(1), high);
+        self.areas.try_insert(index.saturating_add(1), high)?;
+        self.areas[index].end = addr;
+        Ok(())
     }
 
     /// Joins what can be joined at the borders of areas `first..last` and inside.

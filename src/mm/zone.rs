@@ -1,72 +1,38 @@
 #![forbid(unsafe_code)]
-//! Page frames: who holds each, and which are free.
+//! The free page frames: blocks of 2^order that join again (the buddy system), and ready frames.
 //!
-//! `mem_map` has one [`Page`] for each frame of memory. Free frames are of two sorts: ranges
-//! that were never handed out, and a list of returned ones, linked through their [`Page`].
-//! So boot need not touch every frame, and contiguous frames can be had as long as there are
-//! untouched ones.
+//! A block of order `n` is `2^n` frames that begin at a multiple of `2^n`. Its buddy is the other
+//! half of the block of order `n + 1`; when both are free they become that block. Single
+//! frames come and go far more often than blocks: up to [`HOT_HIGH`] freed ones wait in a list of
+//! their own, which join only when there are more, or when a block is wanted and there is none.
 //!
 //! Used by `mm::frame`, which puts a lock around the [`Zone`].
 //!
-//! Book: chapter 8, "Page Descriptors", "Memory Zones".
-//! Linux: 2.6.38 `mm/page_alloc.c`, `struct page`, `struct zone`.
+//! Book: chapter 8, "The Buddy System Algorithm", "The Per-CPU Page Frame Cache".
+//! Linux: 2.6.38 `mm/page_alloc.c` (`__rmqueue`, `__free_one_page`, `alloc_pages_exact`).
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use super::page::{Page, PageList};
 
-use arrayvec::ArrayVec;
-
-use super::memblock::MAX_RANGES;
-
-/// Ends the list of returned frames.
-const NONE: u32 = u32::MAX;
-
-/// One page frame.
-#[derive(Debug)]
-pub struct Page {
-    /// How many hold the frame: page-table entries, shared objects, the kernel. 0: free.
-    count: AtomicU32,
-    /// The next free frame; meaningful only for a free frame, under the zone's lock.
-    next_free: AtomicU32,
-}
-
-impl Page {
-    /// A frame nobody may have: a hole, or reserved at boot. Its one reference is never given back.
-    pub const fn reserved() -> Self {
-        Self {
-            count: AtomicU32::new(1),
-            next_free: AtomicU32::new(NONE),
-        }
-    }
-
-    /// How many hold it just now.
-    #[doc(alias = "page_count")]
-    pub fn count(&self) -> u32 {
-        self.count.load(Ordering::Acquire)
-    }
-
-    /// One more holder. The caller holds the frame already, or the lock that keeps it.
-    pub fn get(&self) {
-        let before = self.count.fetch_add(1, Ordering::Relaxed);
-        assert!(before != 0, "BUG: reference to a free page frame");
-    }
-
-    /// One holder less; true if that was the last, and the frame must be freed.
-    #[must_use]
-    pub fn put_testzero(&self) -> bool {
-        let before = self.count.fetch_sub(1, Ordering::AcqRel);
-        assert!(before != 0, "BUG: page frame freed twice");
-        before == 1
-    }
-}
+/// Orders there are: the largest block has 2^17 frames, 512 MiB.
+const ORDERS: usize = 18;
+/// Ready frames that are kept at most.
+const HOT_HIGH: u32 = 256;
+/// Ready frames that join their buddies when there are more.
+const HOT_BATCH: u32 = 32;
+/// Order of the block that is cut up when no frame is ready.
+const REFILL_ORDER: usize = 3;
+/// In the `private` word of a free block's first frame, beside the order.
+const BUDDY: u32 = 1 << 31;
 
 /// The free frames. Frame numbers are physical addresses divided by the page size.
 #[derive(Debug)]
 pub struct Zone {
     mem_map: &'static [Page],
-    /// Never handed out: first frame and first frame after.
-    untouched: ArrayVec<(u32, u32), { 2 * MAX_RANGES }>,
-    /// Head of the list of returned frames.
-    free_list: u32,
+    /// Free blocks of each order, by their first frame.
+    free_area: [PageList; ORDERS],
+    /// Ready frames; they count as free but are no blocks.
+    hot: PageList,
+    nr_hot: u32,
     nr_free: u32,
 }
 
@@ -75,8 +41,9 @@ impl Zone {
     pub const fn empty() -> Self {
         Self {
             mem_map: &[],
-            untouched: ArrayVec::new_const(),
-            free_list: NONE,
+            free_area: [PageList::new(); ORDERS],
+            hot: PageList::new(),
+            nr_hot: 0,
             nr_free: 0,
         }
     }
@@ -95,10 +62,10 @@ impl Zone {
             first <= end && end as usize <= self.mem_map.len(),
             "BUG: free range without mem_map"
         );
-        if first < end {
-            self.untouched.push((first, end));
-            self.nr_free += end - first;
+        for page in &self.mem_map[first as usize..end as usize] {
+            page.set_count(0);
         }
+        self.free_range(first, end);
     }
 
     /// Free frames.
@@ -108,131 +75,127 @@ impl Zone {
 
     /// A frame with one holder; what it contains is anything.
     pub fn alloc(&mut self) -> Option<u32> {
-        let frame = match self.free_list {
-            NONE => {
-                let range = self.untouched.last_mut()?;
-                let frame = range.0;
-                range.0 += 1;
-                if range.0 == range.1 {
-                    self.untouched.pop();
-                }
-                frame
-            }
-            frame => {
-                let page = &self.mem_map[frame as usize];
-                assert!(
-                    page.count() == 0,
-                    "BUG: page frame in the free list is held"
-                );
-                self.free_list = page.next_free.load(Ordering::Relaxed);
-                page.count.store(1, Ordering::Relaxed);
-                frame
-            }
-        };
-        self.nr_free -= 1;
+        if self.nr_hot == 0 {
+            self.refill()?;
+        }
+        let frame = self.hot.pop(self.mem_map)?;
+        self.nr_hot -= 1;
+        self.hand_out(frame);
         Some(frame)
     }
 
-    /// `frames` frames side by side, one holder each, out of those never handed out.
+    /// `frames` frames side by side, one holder each, the first a multiple of the power of two that
+    /// holds them all. They are freed one by one or together.
     pub fn alloc_contiguous(&mut self, frames: u32) -> Option<u32> {
-        let index = self
-            .untouched
-            .iter()
-            .position(|(first, end)| end - first >= frames)?;
-        let range = &mut self.untouched[index];
-        range.1 -= frames;
-        let frame = range.1;
-        if range.0 == range.1 {
-            self.untouched.remove(index);
-        }
-        self.nr_free -= frames;
-        Some(frame)
+        let order = frames.checked_next_power_of_two()?.trailing_zeros() as usize;
+        let first = self.take_block(order).or_else(|| {
+            self.drain_hot(self.nr_hot);
+            self.take_block(order)
+        })?;
+        let end = first + frames;
+        (first..end).for_each(|frame| self.hand_out(frame));
+        self.nr_free -= first + (1 << order) - end;
+        self.free_range(end, first + (1 << order));
+        Some(first)
     }
 
     /// Takes back a frame whose last holder has gone.
     pub fn free(&mut self, frame: u32) {
         let page = &self.mem_map[frame as usize];
         assert!(page.count() == 0, "BUG: page frame freed while held");
-        page.next_free.store(self.free_list, Ordering::Relaxed);
-        self.free_list = frame;
+        page.set_private(0);
+        self.hot.push(self.mem_map, frame);
+        self.nr_hot += 1;
         self.nr_free += 1;
+        if self.nr_hot > HOT_HIGH {
+            self.drain_hot(HOT_BATCH);
+        }
+    }
+
+    /// Takes back frames `first..end`, whose last holders have gone.
+    pub fn free_range(&mut self, first: u32, end: u32) {
+        let mut frame = first;
+        while frame < end {
+            let fits = (end - frame).ilog2();
+            let order = frame.trailing_zeros().min(fits).min(ORDERS as u32 - 1);
+            self.nr_free += 1 << order;
+            self.free_block(frame, order as usize);
+            frame += 1 << order;
+        }
+    }
+
+    /// Lets up to `frames` ready frames join their buddies.
+    fn drain_hot(&mut self, frames: u32) {
+        for _ in 0..frames {
+            let Some(frame) = self.hot.pop(self.mem_map) else {
+                return;
+            };
+            self.nr_hot -= 1;
+            self.free_block(frame, 0);
+        }
+    }
+
+    /// Makes a few frames ready out of a block.
+    fn refill(&mut self) -> Option<()> {
+        let (first, order) = match self.take_block(REFILL_ORDER) {
+            Some(first) => (first, REFILL_ORDER),
+            None => (self.take_block(0)?, 0),
+        };
+        for frame in (first..first + (1 << order)).rev() {
+            self.hot.push(self.mem_map, frame);
+            self.nr_hot += 1;
+        }
+        Some(())
+    }
+
+    /// One holder for a frame that is in no list any more.
+    fn hand_out(&mut self, frame: u32) {
+        let page = &self.mem_map[frame as usize];
+        assert!(page.count() == 0, "BUG: free page frame is held");
+        page.set_count(1);
+        self.nr_free -= 1;
+    }
+
+    /// A block of `order` out of the lists, halved until it has the size.
+    fn take_block(&mut self, order: usize) -> Option<u32> {
+        let found = (order..ORDERS).find(|order| self.free_area[*order].first().is_some())?;
+        let first = self.free_area[found].first()?;
+        self.unlink(first, found);
+        for half in (order..found).rev() {
+            self.link(first + (1 << half), half);
+        }
+        Some(first)
+    }
+
+    /// Puts a block in its list, after it has joined with all buddies that are free.
+    fn free_block(&mut self, mut first: u32, mut order: usize) {
+        while order + 1 < ORDERS {
+            let buddy = first ^ (1 << order);
+            let joins = self
+                .mem_map
+                .get(buddy as usize)
+                .is_some_and(|page| page.count() == 0 && page.private() == BUDDY | order as u32);
+            if !joins {
+                break;
+            }
+            self.unlink(buddy, order);
+            first &= buddy;
+            order += 1;
+        }
+        self.link(first, order);
+    }
+
+    fn link(&mut self, first: u32, order: usize) {
+        self.mem_map[first as usize].set_private(BUDDY | order as u32);
+        self.free_area[order].push(self.mem_map, first);
+    }
+
+    fn unlink(&mut self, first: u32, order: usize) {
+        self.mem_map[first as usize].set_private(0);
+        self.free_area[order].remove(self.mem_map, first);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    fn zone(frames: usize) -> Zone {
-        let mem_map: Vec<Page> = (0..frames).map(|_| Page::reserved()).collect();
-        Zone::new(mem_map.leak())
-    }
-
-    #[test]
-    fn the_last_holder_frees() {
-        let mut zone = zone(4);
-        zone.add_range(2, 3);
-        let frame = zone.alloc().unwrap();
-        assert_eq!((frame, zone.alloc()), (2, None));
-        let page = &zone.mem_map[2];
-        page.get();
-        assert!(!page.put_testzero());
-        assert!(page.put_testzero());
-        zone.free(2);
-        assert_eq!(zone.alloc(), Some(2));
-    }
-
-    #[test]
-    #[should_panic(expected = "BUG: page frame freed twice")]
-    fn a_double_free_is_noticed() {
-        let mut zone = zone(1);
-        zone.add_range(0, 1);
-        zone.alloc().unwrap();
-        let _ = zone.mem_map[0].put_testzero();
-        let _ = zone.mem_map[0].put_testzero();
-    }
-
-    #[test]
-    #[should_panic(expected = "BUG: reference to a free page frame")]
-    fn a_free_frame_cannot_be_taken_hold_of() {
-        let zone = zone(1);
-        let _ = zone.mem_map[0].put_testzero();
-        zone.mem_map[0].get();
-    }
-
-    proptest! {
-        /// No frame is handed out twice, and none is lost.
-        #[test]
-        fn every_frame_has_one_owner(steps in prop::collection::vec((0u8..3, 0u32..9), 0..200)) {
-            let mut zone = zone(64);
-            zone.add_range(3, 20);
-            zone.add_range(30, 61);
-            let mut held = BTreeSet::new();
-            for (what, n) in steps {
-                match what {
-                    0 => if let Some(frame) = zone.alloc() {
-                        prop_assert!(held.insert(frame));
-                    },
-                    1 => if let Some(first) = zone.alloc_contiguous(n + 1) {
-                        for frame in first..=first + n {
-                            prop_assert!((3..20).contains(&frame) || (30..61).contains(&frame));
-                            prop_assert!(held.insert(frame));
-                        }
-                    },
-                    _ => if let Some(&frame) = held.iter().nth(n as usize) {
-                        held.remove(&frame);
-                        prop_assert!(zone.mem_map[frame as usize].put_testzero());
-                        zone.free(frame);
-                    },
-                }
-                prop_assert_eq!(zone.nr_free() as usize + held.len(), 17 + 31);
-            }
-            while let Some(frame) = zone.alloc() {
-                prop_assert!(held.insert(frame));
-            }
-            prop_assert_eq!(held.len(), 48);
-        }
-    }
-}
+#[path = "zone_tests.rs"]
+mod tests;

@@ -14,7 +14,6 @@
 use core::sync::atomic::Ordering;
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::de_thread::de_thread;
 use super::exit::mm_release;
@@ -24,7 +23,7 @@ use super::posix_timer::exit_posix_timers;
 use super::proc::format::USER_HZ;
 use super::ptrace::set_not_dumpable;
 use super::rseq::rseq_execve;
-use super::signal::TaskSignals;
+use super::signal::{SigHand, TaskSignals, new_sighand};
 use super::sigset::SIGCHLD;
 use crate::arch::vdso::{VDSO_KERNEL_VSYSCALL, VDSO_SYSENTER_RETURN};
 use crate::arch::x86::current::{Current, current};
@@ -41,6 +40,7 @@ use crate::fs::permission::{MAY_EXEC, permission};
 use crate::fs::random::get_random_bytes;
 use crate::fs::rootfs::{self, Inode};
 use crate::hw::pte::PAGE_SIZE;
+use crate::mm::fallible::{try_arc, try_concat};
 use crate::mm::frame::may_alloc;
 use crate::mm::mm_struct::{MmStruct, mmdrop, mmput};
 use crate::mm::vma::TASK_SIZE;
@@ -83,6 +83,7 @@ pub fn do_execve(
         Errno::from(error)
     })?;
     let new_cred = new_cred(inode, &cred);
+    let sighand = new_sighand()?;
     let mm = NewMm::alloc()?;
     load_elf_binary(mm.get(), inode.data(), &plan)?;
     let vdso = arch_setup_additional_pages(mm.get())?;
@@ -111,7 +112,7 @@ pub fn do_execve(
     drop((contents, argv, envp));
 
     let old_pid = me.pid();
-    flush_old_exec(me, mm, files)?;
+    flush_old_exec(me, mm, files, sighand)?;
     if new_cred.acts_otherwise_than(&cred) {
         set_not_dumpable(me);
     }
@@ -142,7 +143,7 @@ fn unshare_files(me: Current) -> Result<Option<Arc<FilesStruct>>, Errno> {
     let files = me.files.lock().clone();
     match files {
         // Beside ours, the task's own.
-        Some(files) if Arc::strong_count(&files) > 2 => Ok(Some(Arc::new(files.try_clone()?))),
+        Some(files) if Arc::strong_count(&files) > 2 => Ok(Some(try_arc(files.try_clone()?)?)),
         _ => Ok(None),
     }
 }
@@ -171,7 +172,7 @@ fn follow_scripts(
     cred: &Cred,
 ) -> Result<(Inode, Strings), Errno> {
     let (mut inode, mut argv) = (inode, argv);
-    let mut path = copy(path)?;
+    let mut path = try_concat(&[path])?;
     for _ in 0..=MAX_SCRIPTS {
         let Some((interpreter, argument)) = parse_script(inode.data())? else {
             return Ok((inode, argv));
@@ -185,7 +186,7 @@ fn follow_scripts(
         {
             new.push(string)?;
         }
-        (path, argv) = (copy(interpreter)?, new);
+        (path, argv) = (try_concat(&[interpreter])?, new);
         inode = open_exec(me, &path, cred)?;
     }
     Err(Errno::ELOOP)
@@ -257,7 +258,13 @@ fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16
 }
 
 /// The point of no return: once we are the only thread there is no old program to give an error to.
-fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Result<(), Errno> {
+/// What it needs was made before: `files` and `sighand` are the program's own.
+fn flush_old_exec(
+    me: Current,
+    mm: NewMm,
+    files: Option<Arc<FilesStruct>>,
+    sighand: Arc<SigHand>,
+) -> Result<(), Errno> {
     de_thread(me)?;
     // Before a parent in vfork goes on, which may wait for us.
     me.exit_signal.store(SIGCHLD, Ordering::Relaxed);
@@ -269,7 +276,7 @@ fn flush_old_exec(me: Current, mm: NewMm, files: Option<Arc<FilesStruct>>) -> Re
     flush_thread(me);
     rseq_execve(me);
     exit_posix_timers(&me.signal);
-    me.signal.flush_signal_handlers();
+    me.signal.flush_signal_handlers(sighand);
     me.signals.lock().altstack = TaskSignals::none().altstack;
     if let Some(own) = files {
         // In a statement of its own: what is dropped may wake sleepers, so not under the lock.
@@ -337,12 +344,4 @@ impl Drop for NewMm {
         // SAFETY: its one user is ours; no CPU ever had it in CR3.
         unsafe { mmput(self.0) };
     }
-}
-
-fn copy(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len())
-        .map_err(|_| Errno::ENOMEM)?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }

@@ -10,7 +10,7 @@
 
 extern crate alloc;
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -28,11 +28,14 @@ use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_LDT, TIF_SIGPENDING, ThreadInfo, set_flag};
 use crate::drivers::tsc::since_boot_us;
 use crate::fs::random::get_random_bytes;
+use crate::mm::fallible::{try_arc, try_box, try_place};
 use crate::mm::mm_struct::{MM_CONTEXT_LDT, MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
 use crate::mm::thread_stack::alloc_thread_stack;
 use crate::sched::hooks::hooks_of_new_task;
-use crate::sched::hooks::perf_event::perf_event_init_task;
+use crate::sched::hooks::perf_event::{
+    perf_event_free_task, perf_event_init_task, perf_event_task_made,
+};
 use crate::sched::hooks::rseq::rseq_migrate;
 use crate::sched::hooks::trace::trace_sched_process_fork;
 use crate::sched::sched_fork::sched_fork;
@@ -98,11 +101,13 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
             return Err(Errno::ERESTARTNOINTR);
         }
     }
+    let place = try_place()?;
+    let signal = copy_signal(&me.signal, args.flags)?;
     let stack = alloc_thread_stack()
         .ok_or(Errno::ENOMEM)?
         .cast::<ThreadInfo>();
     // SAFETY: a fresh stack, which nobody else has; `publish` writes its `ThreadInfo`.
-    let mut task = unsafe { TaskStruct::new(stack.as_ptr(), 0, 0) };
+    let mut task = unsafe { TaskStruct::new(stack.as_ptr(), 0, 0, signal) };
     // From here on dropping `task` gives the stack back.
     task.flags.store(
         match name {
@@ -121,7 +126,6 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     task.timer_slack_ns = copied(&me.timer_slack_ns);
     task.default_timer_slack_ns = copied(&me.timer_slack_ns);
     copy_files(me, args.flags, &task)?;
-    task.signal = copy_signal(&me.signal, args.flags);
     copy_signals(me, args.flags, &task);
     sched_fork(me, &mut task);
     if STACK_PROTECTOR {
@@ -147,22 +151,27 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
         let mm = copy_mm(me, args.flags)?;
         task.mm.store(mm, Ordering::Relaxed);
         task.active_mm.store(mm, Ordering::Relaxed);
+        if let Err(errno) = perf_event_init_task(me, &task) {
+            unmake(&task);
+            return Err(errno);
+        }
     }
-    publish(me, args.flags, sent_to_many, task, stack)
+    publish(me, args.flags, sent_to_many, task, place, stack)
 }
 
-/// Gives the task its number and its place in the list. `sent_to_many` is what the parent's was when the
-/// copy began.
+/// Gives the task its number, its memory and its place in the list. `sent_to_many` is what the parent's was
+/// when the copy began.
 fn publish(
     me: Current,
     flags: u32,
     sent_to_many: u32,
     task: TaskStruct,
+    place: Box<MaybeUninit<TaskStruct>>,
     stack: NonNull<ThreadInfo>,
 ) -> Result<TaskRef, Errno> {
     let is_thread = flags & CLONE_THREAD != 0;
     let kthread = task.has_flags(PF_KTHREAD);
-    let mut task = Box::new(task);
+    let mut task = Box::write(place, task);
     let mut list = TASKLIST.lock();
     let is_late = me.signal.sent_to_many.load(Ordering::Relaxed) != sent_to_many;
     let pid = match is_late && !kthread {
@@ -177,7 +186,7 @@ fn publish(
         Ok(pid) => pid,
         Err(errno) => {
             drop(list);
-            release_mm(&task);
+            unmake(&task);
             return Err(errno);
         }
     };
@@ -229,7 +238,7 @@ fn publish(
     list.link(child.clone(), parent);
     drop(list);
     if !kthread {
-        perf_event_init_task(me, &child);
+        perf_event_task_made(&child);
     }
     rseq_migrate(&child);
     if is_thread && is_being_ended(me) {
@@ -296,13 +305,13 @@ fn copy_signals(me: Current, flags: u32, task: &TaskStruct) {
 fn copy_files(me: Current, flags: u32, task: &TaskStruct) -> Result<(), Errno> {
     let files = me.files.lock().clone();
     let files = match files {
-        Some(files) if flags & CLONE_FILES == 0 => Some(Arc::new(files.try_clone()?)),
+        Some(files) if flags & CLONE_FILES == 0 => Some(try_arc(files.try_clone()?)?),
         shared => shared,
     };
     *task.files.lock() = files;
     let fs = me.fs.lock().clone();
     let fs = match fs {
-        Some(fs) if flags & CLONE_FS == 0 => Some(Arc::new(fs.copy())),
+        Some(fs) if flags & CLONE_FS == 0 => Some(try_arc(fs.copy())?),
         shared => shared,
     };
     *task.fs.lock() = fs;
@@ -343,14 +352,16 @@ fn copy_ldt(old_mm: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     }
     let copy = match old_mm.lock_ldt().get() {
         None => return Ok(()),
-        Some(ldt) => Box::new(ldt.try_clone()?),
+        Some(ldt) => try_box(ldt.try_clone()?)?,
     };
     // SAFETY: no processor has the new address space yet, and it had no LDT.
     drop(unsafe { new.lock_ldt().replace(copy) });
     Ok(())
 }
 
-fn release_mm(task: &TaskStruct) {
+/// Gives back what a task that nobody has found yet holds beyond its own memory.
+fn unmake(task: &TaskStruct) {
+    perf_event_free_task(task);
     let mm = task.mm.swap(core::ptr::null_mut(), Ordering::Relaxed);
     if !mm.is_null() {
         // SAFETY: the user that `copy_mm` took.

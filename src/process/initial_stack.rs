@@ -21,6 +21,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::base::errno::Errno;
+use crate::mm::fallible::TryVec;
 
 /// Argument and environment strings with their pointers, in bytes, at most: a fourth of the
 /// stack's limit.
@@ -70,7 +71,7 @@ pub const AT_SYSINFO: u32 = 32;
 pub const AT_SYSINFO_EHDR: u32 = 33;
 
 /// Strings, one after another, each ended by a zero.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Strings {
     bytes: Vec<u8>,
     count: usize,
@@ -104,9 +105,12 @@ impl Strings {
         if self.size().saturating_add(bytes).saturating_add(4) > ARG_MAX {
             return Err(Errno::E2BIG);
         }
-        self.bytes.try_reserve(bytes).map_err(|_| Errno::ENOMEM)?;
-        self.bytes.extend_from_slice(string);
-        self.bytes.push(0);
+        self.bytes.try_extend_from_slice(string)?;
+        if let Err(errno) = self.bytes.try_push(0) {
+            self.bytes
+                .truncate(self.bytes.len().saturating_sub(string.len()));
+            return Err(errno);
+        }
         self.count = self.count.saturating_add(1);
         Ok(())
     }
@@ -176,12 +180,10 @@ impl InitialStack<'_> {
         let bytes_to = |end: u32| end.saturating_sub(sp) as usize;
 
         let mut bytes = Vec::new();
-        bytes
-            .try_reserve_exact(bytes_to(self.top))
-            .map_err(|_| Errno::ENOMEM)?;
-        put(&mut bytes, self.argv.count as u32);
-        put_pointers(&mut bytes, arg_start, self.argv);
-        put_pointers(&mut bytes, env_start, self.envp);
+        bytes.try_room(bytes_to(self.top))?;
+        put(&mut bytes, self.argv.count as u32)?;
+        put_pointers(&mut bytes, arg_start, self.argv)?;
+        put_pointers(&mut bytes, env_start, self.envp)?;
         let ours = [
             (AT_RANDOM, random),
             (AT_EXECFN, execfn),
@@ -189,17 +191,21 @@ impl InitialStack<'_> {
             (AT_NULL, 0),
         ];
         for (key, value) in self.auxv.iter().chain(&ours) {
-            put(&mut bytes, *key);
-            put(&mut bytes, *value);
+            put(&mut bytes, *key)?;
+            put(&mut bytes, *value)?;
         }
-        bytes.resize(bytes_to(random), 0);
-        bytes.extend_from_slice(&self.random);
-        bytes.extend_from_slice(self.platform);
-        bytes.push(0);
-        bytes.extend_from_slice(&self.argv.bytes);
-        bytes.extend_from_slice(&self.envp.bytes);
-        bytes.extend_from_slice(self.execfn);
-        bytes.resize(bytes_to(self.top), 0);
+        bytes.try_resize_with(bytes_to(random), || 0)?;
+        for part in [
+            &self.random,
+            self.platform,
+            &[0],
+            &self.argv.bytes,
+            &self.envp.bytes,
+            self.execfn,
+        ] {
+            bytes.try_extend_from_slice(part)?;
+        }
+        bytes.try_resize_with(bytes_to(self.top), || 0)?;
         Ok((sp, bytes))
     }
 }
@@ -209,17 +215,17 @@ fn below(at: u32, bytes: usize) -> u32 {
     u32::try_from(bytes).map_or(0, |bytes| at.saturating_sub(bytes))
 }
 
-fn put(bytes: &mut Vec<u8>, word: u32) {
-    bytes.extend_from_slice(&word.to_le_bytes());
+fn put(bytes: &mut Vec<u8>, word: u32) -> Result<(), Errno> {
+    bytes.try_extend_from_slice(&word.to_le_bytes())
 }
 
-fn put_pointers(bytes: &mut Vec<u8>, start: u32, strings: &Strings) {
+fn put_pointers(bytes: &mut Vec<u8>, start: u32, strings: &Strings) -> Result<(), Errno> {
     let mut at = start;
     for string in strings.iter() {
-        put(bytes, at);
+        put(bytes, at)?;
         at = at.saturating_add(string.len() as u32).saturating_add(1);
     }
-    put(bytes, 0);
+    put(bytes, 0)
 }
 
 #[cfg(test)]

@@ -17,18 +17,36 @@ use super::sigset::SIGALRM;
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
 use crate::drivers::tsc::since_boot_us;
-use crate::sched::timer::{TimerKey, add_timer, del_timer};
+use crate::sched::timer::{TimerKey, TimerList, add_timer, del_timer};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// ITIMER_REAL of a process.
-#[derive(Debug, Default)]
+/// ITIMER_REAL of a process. Under a lock that it does not leave.
+#[derive(Default)]
 pub struct ItReal {
+    place: TimerList,
     /// The interrupt that ends it; none while its signal waits.
     timer: Option<TimerKey>,
     /// When it ended last, in microseconds since boot.
     ended_us: u64,
     /// From one signal to the next in microseconds; 0: there is only one.
     incr_us: u64,
+}
+
+impl ItReal {
+    /// Sets the timer, which does not run.
+    fn start(&mut self, expires_us: u64, leader: TaskRef) {
+        // SAFETY: it does not run, and it lies in the `SignalStruct` that `leader` keeps, behind the
+        // lock that the caller has.
+        let key = unsafe { add_timer(&self.place, expires_us, leader, 0, it_real_fn) };
+        self.timer = Some(key);
+    }
+
+    /// Stops the timer. What is returned is dropped when no lock is held: it may be the last reference.
+    fn stop(&mut self) -> Option<TaskRef> {
+        let key = self.timer.take()?;
+        // SAFETY: that is how it was set last; the caller has the lock.
+        unsafe { del_timer(&self.place, key) }
+    }
 }
 
 /// How a timer stands, in microseconds.
@@ -62,7 +80,7 @@ pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
     let (old, was) = {
         let mut it = me.signal.real_timer.lock();
         let old = it.value();
-        let was = it.timer.take().map(del_timer);
+        let was = it.stop();
         // None to come means none at all, not one after the signal that waits.
         it.incr_us = match new.value_us {
             0 => 0,
@@ -72,7 +90,7 @@ pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
             && let Some(leader) = leader
         {
             let expires_us = since_boot_us().saturating_add(new.value_us);
-            it.timer = Some(add_timer(expires_us, leader, 0, it_real_fn));
+            it.start(expires_us, leader);
         }
         (old, was)
     };
@@ -86,8 +104,9 @@ pub fn move_itimer(me: Current) {
     let was = {
         let mut it = me.signal.real_timer.lock();
         it.timer.zip(leader).and_then(|(key, leader)| {
-            it.timer = Some(add_timer(key.expires_us, leader, 0, it_real_fn));
-            del_timer(key)
+            let was = it.stop();
+            it.start(key.expires_us, leader);
+            was
         })
     };
     drop(was);
@@ -95,8 +114,8 @@ pub fn move_itimer(me: Current) {
 
 /// The last thread of a process has gone.
 pub fn exit_itimers(task: &TaskStruct) {
-    let timer = task.signal.real_timer.lock().timer.take();
-    drop(timer.map(del_timer));
+    let was = task.signal.real_timer.lock().stop();
+    drop(was);
     exit_posix_timers(&task.signal);
 }
 
@@ -109,9 +128,9 @@ pub fn restart_itimer(me: Current) {
         return;
     }
     let next = forward(it.ended_us as i64, since_boot_us() as i64, it.incr_us);
-    it.timer = next
-        .zip(leader)
-        .map(|((next_us, _), leader)| add_timer(next_us.max(0) as u64, leader, 0, it_real_fn));
+    if let Some(((next_us, _), leader)) = next.zip(leader) {
+        it.start(next_us.max(0) as u64, leader);
+    }
 }
 
 fn it_real_fn(leader: &TaskRef, ended: TimerKey) {

@@ -5,8 +5,6 @@
 //!
 //! Book: ch. 20, "The exec Functions". Linux: 2.6.38 `kernel_execve`, `run_init_process`.
 
-extern crate alloc;
-use alloc::sync::Arc;
 use core::convert::Infallible;
 
 use super::exec::do_execve;
@@ -16,15 +14,18 @@ use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::switch::ret_from_fork::ret_from_kernel_execve;
 use crate::base::errno::Errno;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
+use crate::mm::fail_alloc;
+use crate::mm::fallible::try_arc;
 use crate::task::state::PF_KTHREAD;
 
 /// Turns the running kernel thread into the process of program `argv[0]`, with the console as its
-/// files. Does not return but with an error.
+/// files. Does not return but with an error. From then on `fail_alloc=` counts.
 ///
 /// # Errors
 /// As `do_execve`; the task is a kernel thread as before.
 pub fn kernel_execve(argv: &[&str]) -> Result<Infallible, Errno> {
     execute(argv)?;
+    fail_alloc::start();
     // Our own strings are gone: what `execute` needed it has freed.
     // SAFETY: exec gave us an address space and filled in our `pt_regs`.
     unsafe { ret_from_kernel_execve() }
@@ -41,8 +42,8 @@ fn execute(argv: &[&str]) -> Result<(), Errno> {
         strings(argv)?,
         strings(&["HOME=/", "PATH=/bin:/tests", "TERM=linux"])?,
     );
-    *me.files.lock() = Some(Arc::new(FilesStruct::console()?));
-    *me.fs.lock() = Some(Arc::new(FsStruct::new()));
+    *me.files.lock() = Some(try_arc(FilesStruct::console()?)?);
+    *me.fs.lock() = Some(try_arc(FsStruct::new())?);
     me.flags.remove(PF_KTHREAD);
     if me.pid() == INIT_PID {
         me.signal.make_unkillable();

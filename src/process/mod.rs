@@ -12,6 +12,7 @@
 //!   `tty_signal`: by a key; `kill`: whom it is for
 //! - `stop`: what a stop signal does, and SIGCONT; `itimer`, `posix_timer`: a signal after a time
 //! - `exit`: the end of one; `wait4`: who hears of it; `usage`: what it has used
+//! - `oom_kill`: the end of one when there is no memory for all
 //! - `rseq`: restartable sequences on the way back to ring 3
 //! - [`proc`]: what `/proc` says of it; `ptrace`: which tasks may look into it
 //! - `watchdog`: what all tasks do when switching has stopped
@@ -38,6 +39,8 @@ pub mod kill;
 pub mod kthread;
 #[cfg(target_os = "none")]
 pub mod load_elf;
+#[cfg(target_os = "none")]
+pub mod oom_kill;
 pub mod pid;
 #[cfg(target_os = "none")]
 pub mod posix_timer;

@@ -15,9 +15,10 @@
 //! Book: ch. 3, "Relationships Among Processes" (the pidhash tables, PIDTYPE_*, the pidmap).
 //! Linux: 2.6.38 `struct pid`, `attach_pid`, `do_each_pid_task`.
 
-extern crate alloc;
-use crate::base::errno::Errno;
 use alloc::vec::Vec;
+
+use crate::base::errno::Errno;
+use crate::mm::fallible::TryVec;
 
 /// Highest task number plus one (Linux: PID_MAX_DEFAULT).
 pub const PID_MAX: i32 = 0x8000;
@@ -165,7 +166,7 @@ impl<T> Pids<T> {
     /// [`insert`](Self::insert).
     ///
     /// # Errors
-    /// EAGAIN when all are taken, or there is no memory for its leaf.
+    /// EAGAIN when all are taken, ENOMEM when there is no memory for its leaf.
     pub fn alloc_pid(&mut self) -> Result<i32, Errno> {
         let from = self.last_pid.wrapping_add(1) as usize;
         let pid = self
@@ -200,8 +201,7 @@ impl<T> Pids<T> {
             core::mem::swap(leaf, &mut self.spare);
         }
         if leaf.is_empty() {
-            leaf.try_reserve_exact(LEAF).map_err(|_| Errno::EAGAIN)?;
-            leaf.extend((0..LEAF).map(|_| Pid::new()));
+            leaf.try_resize_with(LEAF, Pid::new)?;
         }
         Ok(())
     }

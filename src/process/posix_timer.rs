@@ -11,6 +11,7 @@
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c` (`do_schedule_next_timer`, `posix_timer_fn`); timer_create(2).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::itimer::ItimerVal;
@@ -20,7 +21,8 @@ use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
 use crate::base::errno::Errno;
 use crate::drivers::tsc::since_boot_us;
-use crate::sched::timer::{TICK_US, TimerKey, add_timer, del_timer};
+use crate::mm::fallible::{TryVec, try_box};
+use crate::sched::timer::{TICK_US, TimerKey, TimerList, add_timer, del_timer};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Timers of a process, at most.
@@ -39,9 +41,9 @@ pub enum Notify {
     Thread(i32),
 }
 
-/// One timer.
-#[derive(Debug)]
+/// One timer, in memory of its own: it must not move while it runs.
 pub struct PosixTimer {
+    place: TimerList,
     /// Whether its clock is the time of day.
     pub of_day: bool,
     /// Who is told, and by what signal.
@@ -68,8 +70,8 @@ pub struct PosixTimer {
 }
 
 /// The timers of a process, by number.
-#[derive(Debug, Default)]
-pub struct PosixTimers(Vec<Option<PosixTimer>>);
+#[derive(Default)]
+pub struct PosixTimers(Vec<Option<Box<PosixTimer>>>);
 
 impl PosixTimers {
     /// None.
@@ -78,7 +80,7 @@ impl PosixTimers {
     }
 
     fn get(&mut self, id: u32) -> Result<&mut PosixTimer, Errno> {
-        let slot = self.0.get_mut(id as usize).and_then(Option::as_mut);
+        let slot = self.0.get_mut(id as usize).and_then(Option::as_deref_mut);
         slot.ok_or(Errno::EINVAL)
     }
 }
@@ -113,9 +115,21 @@ impl PosixTimer {
         }
     }
 
+    /// Sets it, which is number `id`; it does not run.
+    fn start(&mut self, expires_us: u64, leader: TaskRef, id: u32) {
+        // SAFETY: it does not run, and stays in its box until `stop`; the caller has the lock of the
+        // process's timers.
+        let key = unsafe { add_timer(&self.place, expires_us, leader, id, timer_fn) };
+        self.timer = Some(key);
+    }
+
+    /// Stops it. What is returned is dropped when no lock is held: it may be the last reference.
     fn stop(&mut self) -> Option<TaskRef> {
         (self.end_us, self.owes) = (None, false);
-        self.timer.take().and_then(del_timer)
+        let key = self.timer.take()?;
+        // SAFETY: that is how it was set last, and nobody else reaches it: the caller has the lock of
+        // the process's timers, or has taken it out of them.
+        unsafe { del_timer(&self.place, key) }
     }
 
     /// Sets timer number `id` of the process of `leader` going again after an end: the next is after
@@ -128,7 +142,7 @@ impl PosixTimer {
             return 0;
         };
         self.end_us = Some(next_us);
-        self.timer = Some(add_timer(next_us.max(0) as u64, leader, id, timer_fn));
+        self.start(next_us.max(0) as u64, leader, id);
         intervals
     }
 }
@@ -147,13 +161,13 @@ pub fn timer_create(
         Some(id) => id,
         None if timers.0.len() >= MAX_TIMERS => return Err(Errno::EAGAIN),
         None => {
-            timers.0.try_reserve(1).map_err(|_| Errno::EAGAIN)?;
             let id = timers.0.len();
-            timers.0.push(None);
+            timers.0.try_push(None).map_err(|_| Errno::EAGAIN)?;
             id
         }
     };
-    timers.0[id] = Some(PosixTimer {
+    let timer = PosixTimer {
+        place: TimerList::new(),
         of_day,
         notify,
         signal,
@@ -165,7 +179,8 @@ pub fn timer_create(
         owes: false,
         overruns: 0,
         overruns_last: 0,
-    });
+    };
+    timers.0[id] = Some(try_box(timer).map_err(|_| Errno::EAGAIN)?);
     Ok(id as u32)
 }
 
@@ -201,7 +216,7 @@ pub fn timer_settime(
         (timer.overruns, timer.overruns_last) = (0, 0);
         if let (Some(end_us), Some(leader), true) = (end_us, leader, timer.notify != Notify::Nobody)
         {
-            timer.timer = Some(add_timer(end_us.max(0) as u64, leader, id, timer_fn));
+            timer.start(end_us.max(0) as u64, leader, id);
         }
         (old, was)
     };
@@ -215,8 +230,7 @@ pub fn timer_delete(me: Current, id: u32) -> Result<(), Errno> {
     let was = {
         let mut timers = me.signal.posix_timers.lock();
         let was = timers.get(id)?.stop();
-        timers.0[id as usize] = None;
-        was
+        (was, timers.0[id as usize].take())
     };
     drop(was);
     Ok(())

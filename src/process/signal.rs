@@ -30,6 +30,7 @@ use super::usage::{Usage, UsageOfOthers};
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
 use crate::base::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
+use crate::mm::fallible::try_arc;
 use crate::provides_upward;
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::{IrqSpinLock, LockClass};
@@ -123,12 +124,8 @@ pub struct SignalStruct {
 const NOT_EXITING: u32 = u32::MAX;
 
 impl SignalStruct {
-    /// All default, in process group and session 0.
-    pub fn new() -> Self {
-        Self::with(new_sighand([SigAction::default(); NSIG as usize]))
-    }
-
-    fn with(sighand: Arc<SigHand>) -> Self {
+    /// In process group and session 0, with `sighand`.
+    pub fn new(sighand: Arc<SigHand>) -> Self {
         Self {
             sighand: IrqSpinLock::new(LockClass::Sighand, sighand),
             shared_pending: IrqSpinLock::new(LockClass::SharedPending, SigPending::new()),
@@ -153,7 +150,7 @@ impl SignalStruct {
             pgrp: AtomicI32::new(self.pgrp.load(Ordering::Relaxed)),
             session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
             exec_id: self.exec_id.copy(is_sibling),
-            ..Self::with(sighand)
+            ..Self::new(sighand)
         }
     }
 
@@ -198,8 +195,8 @@ impl SignalStruct {
     }
 
     /// For exec: what had a handler is default again; what was ignored still is. Who shared the
-    /// actions keeps them.
-    pub fn flush_signal_handlers(&self) {
+    /// actions keeps them: this process has `own` from now on.
+    pub fn flush_signal_handlers(&self, own: Arc<SigHand>) {
         let mut actions = *self.sighand().lock();
         for action in &mut actions {
             let handler = if action.handler == SIG_IGN {
@@ -212,7 +209,7 @@ impl SignalStruct {
                 ..SigAction::default()
             };
         }
-        let own = new_sighand(actions);
+        *own.lock() = actions;
         let old = core::mem::replace(&mut *self.sighand.lock(), own);
         drop(old);
     }
@@ -236,29 +233,30 @@ pub fn without_effect(signal: u32, handler: u32) -> bool {
     }
 }
 
-impl Default for SignalStruct {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-fn new_sighand(actions: [SigAction; NSIG as usize]) -> Arc<SigHand> {
-    Arc::new(IrqSpinLock::new(LockClass::SigActions, actions))
+/// All default. ENOMEM.
+pub fn new_sighand() -> Result<Arc<SigHand>, Errno> {
+    let actions = [SigAction::default(); NSIG as usize];
+    try_arc(IrqSpinLock::new(LockClass::SigActions, actions))
 }
 
 /// A new task's part in its process: the parent's own for a thread, else a copy, whose actions are
-/// the parent's own with CLONE_SIGHAND.
-pub fn copy_signal(parent: &Arc<SignalStruct>, flags: u32) -> Arc<SignalStruct> {
+/// the parent's own with CLONE_SIGHAND. ENOMEM.
+pub fn copy_signal(parent: &Arc<SignalStruct>, flags: u32) -> Result<Arc<SignalStruct>, Errno> {
     let has = |flag| flags & flag != 0;
     if has(CLONE_THREAD) {
-        return parent.clone();
+        return Ok(parent.clone());
     }
     let sighand = parent.sighand();
     let sighand = match has(CLONE_SIGHAND) {
         true => sighand,
-        false => new_sighand(*sighand.lock()),
+        false => {
+            let own = new_sighand()?;
+            let actions = *sighand.lock();
+            *own.lock() = actions;
+            own
+        }
     };
-    Arc::new(parent.copy(sighand, has(CLONE_PARENT)))
+    try_arc(parent.copy(sighand, has(CLONE_PARENT)))
 }
 
 /// Whether a wait of this task should end for a signal.
@@ -457,15 +455,25 @@ pub fn is_being_ended(me: Current) -> bool {
 /// Sends SIGKILL to every other thread of the running task's process. One that is just being made finds
 /// out itself that all are to end.
 pub fn zap_other_threads(me: Current) {
-    let info = SigInfo::kernel(SIGKILL);
     let _all = do_each_task_pid(PidType::Tgid, me.tgid, |_, thread| {
         if thread.pid() != me.pid() {
-            // Only real-time signals are refused.
-            let _queued = thread.signals.lock().pending.add(info);
-            signal_wake_up(thread, true);
+            kill_thread(thread);
         }
         ControlFlow::<()>::Continue(())
     });
+}
+
+/// Sends SIGKILL, which is never refused, to one thread, from the kernel. The task list is locked.
+pub fn kill_thread(thread: &TaskStruct) {
+    let _queued = thread.signals.lock().pending.add(SigInfo::kernel(SIGKILL));
+    signal_wake_up(thread, true);
+}
+
+/// Whether SIGKILL waits for `task`, or its process is being ended: it will not come to ring 3 again.
+pub fn fatal_signal_pending(task: &TaskStruct) -> bool {
+    let own = task.signals.lock().pending.set();
+    let shared = task.signal.shared_pending.lock().set();
+    is_group_exiting(task) || own.union(shared).contains(SIGKILL)
 }
 
 /// Whether a signal that does nothing need not even wait: nobody has it blocked who may want it later.

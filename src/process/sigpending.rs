@@ -9,11 +9,12 @@
 //! Book: chapter 11, "The pending signal queues". Linux: 2.6.38 `struct sigpending`, `__send_signal`,
 //! `collect_signal`.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use super::siginfo::{SI_USER, SigInfo};
 use super::sigset::{SIGRTMIN, SigSet};
 use crate::base::errno::Errno;
+use crate::mm::fallible::TryVec;
 
 /// Signals that wait with something told about them, at most.
 pub const MAX_QUEUED: usize = 1024;
@@ -23,7 +24,7 @@ pub const MAX_QUEUED: usize = 1024;
 pub struct SigPending {
     set: SigSet,
     /// In the order in which they were sent.
-    infos: VecDeque<SigInfo>,
+    infos: Vec<SigInfo>,
 }
 
 impl SigPending {
@@ -31,7 +32,7 @@ impl SigPending {
     pub const fn new() -> Self {
         Self {
             set: SigSet::EMPTY,
-            infos: VecDeque::new(),
+            infos: Vec::new(),
         }
     }
 
@@ -55,9 +56,8 @@ impl SigPending {
         if !real_time && self.set.contains(info.signal) {
             return Ok(());
         }
-        if self.infos.len() < MAX_QUEUED && self.infos.try_reserve(1).is_ok() {
-            self.infos.push_back(info);
-        } else if real_time && info.code != SI_USER {
+        let queued = self.infos.len() < MAX_QUEUED && self.infos.try_push(info).is_ok();
+        if !queued && real_time && info.code != SI_USER {
             return Err(Errno::EAGAIN);
         }
         self.set = self.set.union(SigSet::of(info.signal));
@@ -73,8 +73,8 @@ impl SigPending {
     pub fn dequeue(&mut self, blocked: SigSet) -> Option<SigInfo> {
         let signal = self.set.without(blocked).first()?;
         let first = self.infos.iter().position(|info| info.signal == signal);
-        let info = match first.and_then(|at| self.infos.remove(at)) {
-            Some(info) => info,
+        let info = match first {
+            Some(at) => self.infos.remove(at),
             None => SigInfo::sent(signal, SI_USER, 0, 0),
         };
         if !self.infos.iter().any(|info| info.signal == signal) {
@@ -93,7 +93,6 @@ impl SigPending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     fn info(signal: u32, code: i32, value: u32) -> SigInfo {
         let mut info = SigInfo::sent(signal, code, 0, 0);

@@ -17,6 +17,7 @@ use crate::base::percpu::CPU_ONLINE_MASK;
 use crate::base::thread_info::{
     STACK_TOP_GAP, THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
 };
+use crate::mm::fallible::try_box;
 use crate::mm::mm_struct::{INIT_MM, mmgrab};
 use crate::sync::irq::{local_irq_disable, local_irq_enable, local_irq_enable_and_halt};
 use crate::task::state::PF_KTHREAD;
@@ -43,7 +44,8 @@ pub unsafe fn init_idle(cpu: u32, stack: usize) {
 pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     let ti: *mut ThreadInfo = stack as *mut ThreadInfo;
     // SAFETY: by 1 the stack is this task's; its `ThreadInfo` is written below.
-    let mut task = unsafe { TaskStruct::new(ti, 0, 0) };
+    let task = unsafe { TaskStruct::of_idle(ti) };
+    let mut task = task.expect("memory for an idle task, at boot");
     task.flags.store(PF_KTHREAD, Ordering::Relaxed);
     task.on_cpu.store(1, Ordering::Relaxed);
     task.hooks.store(hooks_of_new_task(), Ordering::Relaxed);
@@ -54,7 +56,7 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     task.thread.get_mut().sp0 = stack.saturating_add(THREAD_SIZE - STACK_TOP_GAP) as u32;
     task.se.get_mut().cpus_allowed = 1 << cpu;
     task.comm.set(b"swapper");
-    let p = Box::into_raw(Box::new(task));
+    let p = Box::into_raw(try_box(task).expect("memory for an idle task, at boot"));
     // SAFETY: INIT_MM is never freed; the reference is for the idle task, which borrows it.
     unsafe { mmgrab((&raw const INIT_MM).cast_mut()) };
     // SAFETY: the stack is ours by 1; the preemption count in use is kept.

@@ -6,10 +6,7 @@
 //! Book: ch. 7, "The sched_getaffinity() and sched_setaffinity() System Calls". Linux: 2.6.38 `migration_cpu_stop`,
 //! `set_cpus_allowed_ptr`, `move_task` (`__migrate_task`).
 
-extern crate alloc;
-use alloc::collections::VecDeque;
-use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::balance::select_task_rq_fork;
 use super::rq::{cpu_rq, double_rq_lock, set_task_cpu, task_rq_lock};
@@ -21,27 +18,35 @@ use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::state::PF_THREAD_BOUND;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// A task that must leave, and the queue of the caller that waits for it.
-struct Request {
-    task: TaskRef,
-    done: Arc<Done>,
-}
-
-struct Done {
-    is_done: AtomicBool,
-    waiters: WaitQueue,
-}
-
-/// The requests of one CPU.
+/// The requests of one CPU, one at a time.
 struct Stopper {
-    requests: IrqSpinLock<VecDeque<Request>>,
+    request: IrqSpinLock<Request>,
+    /// Where the thread sleeps.
     waiting: WaitQueue,
+    /// Where those sleep that wait for their turn, or for the end of what they asked for.
+    callers: WaitQueue,
+}
+
+struct Request {
+    /// The task that must go, until the thread has taken it.
+    task: Option<TaskRef>,
+    /// Requests made and requests done; both wrap.
+    made: u32,
+    done: u32,
 }
 
 static STOPPERS: [Stopper; NR_CPUS] = [const {
     Stopper {
-        requests: IrqSpinLock::new(LockClass::MigrationRequests, VecDeque::new()),
+        request: IrqSpinLock::new(
+            LockClass::MigrationRequests,
+            Request {
+                task: None,
+                made: 0,
+                done: 0,
+            },
+        ),
         waiting: WaitQueue::new(),
+        callers: WaitQueue::new(),
     }
 }; NR_CPUS];
 
@@ -50,15 +55,18 @@ static STOPPERS: [Stopper; NR_CPUS] = [const {
 pub extern "C" fn migration_thread(cpu: u32) -> i32 {
     let stopper = &STOPPERS[cpu as usize];
     loop {
-        let mut request = None;
+        let mut task = None;
         stopper.waiting.wait_uninterruptible(|| {
-            request = stopper.requests.lock().pop_front();
-            request.is_some()
+            task = stopper.request.lock().task.take();
+            task.is_some()
         });
-        if let Some(request) = request {
-            migrate_task(&request.task, cpu);
-            request.done.is_done.store(true, Ordering::Release);
-            request.done.waiters.wake_up();
+        if let Some(task) = task {
+            migrate_task(&task, cpu);
+            drop(task);
+            let mut request = stopper.request.lock();
+            request.done = request.made;
+            drop(request);
+            stopper.callers.wake_up();
         }
     }
 }
@@ -94,22 +102,27 @@ pub fn get_cpus_allowed(p: &TaskStruct) -> u32 {
     mask & CPU_ONLINE_MASK.load(Ordering::Relaxed)
 }
 
-/// Makes the migration thread of `cpu` move `p`, and waits for it.
+/// Makes the migration thread of `cpu` move `p`, and waits for it. Needs no memory, so it cannot fail.
 fn stop_one_cpu(cpu: u32, p: &TaskStruct) {
     // SAFETY: the caller's reference keeps it live for the length of the call.
-    let task = unsafe { TaskRef::get(core::ptr::from_ref(p).cast_mut()) };
-    let done = Arc::new(Done {
-        is_done: AtomicBool::new(false),
-        waiters: WaitQueue::new(),
-    });
+    let mut task = Some(unsafe { TaskRef::get(core::ptr::from_ref(p).cast_mut()) });
     let stopper = &STOPPERS[cpu as usize];
-    stopper.requests.lock().push_back(Request {
-        task,
-        done: done.clone(),
+    let mut ticket = 0;
+    stopper.callers.wait_uninterruptible(|| {
+        let mut request = stopper.request.lock();
+        if request.made != request.done {
+            return false;
+        }
+        request.task = task.take();
+        request.made = request.made.wrapping_add(1);
+        ticket = request.made;
+        true
     });
     stopper.waiting.wake_up();
-    done.waiters
-        .wait_uninterruptible(|| done.is_done.load(Ordering::Acquire));
+    stopper.callers.wait_uninterruptible(|| {
+        let done = stopper.request.lock().done;
+        done.wrapping_sub(ticket).cast_signed() >= 0
+    });
 }
 
 /// Moves `p` off `from` if it is still queued there and may not run there.

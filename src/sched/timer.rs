@@ -6,8 +6,8 @@
 //!
 //! Book: ch. 6, "Dynamic timers". Linux: 2.6.38 `schedule_timeout`.
 
-extern crate alloc;
-use alloc::collections::BTreeMap;
+use core::cell::UnsafeCell;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::schedule::schedule;
@@ -15,6 +15,7 @@ use super::wake_up::wake_up_process;
 use crate::arch::x86::current::current;
 use crate::base::percpu::{NR_CPUS, smp_processor_id};
 use crate::drivers::tsc::since_boot_us;
+use crate::sync::timerqueue::{TimerqueueHead, TimerqueueNode};
 use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::task_struct::TaskRef;
 
@@ -39,18 +40,97 @@ pub struct TimerKey {
     pub data: u32,
 }
 
+impl TimerKey {
+    /// That of a timer that was never set.
+    const NEVER: Self = Self {
+        expires_us: u64::MAX,
+        sequence: 0,
+        cpu: 0,
+        data: 0,
+    };
+}
+
 /// The function of a timer. The timer interrupt calls it without a lock.
 type Function = fn(&TaskRef, TimerKey);
 
-type Timers = IrqSpinLock<BTreeMap<TimerKey, (TaskRef, Function)>>;
+/// The place of a timer that may run. It lies in whatever owns the timer, so that to set one
+/// needs no memory. Set again and again, by one task at a time.
+#[repr(C)]
+pub struct TimerList {
+    node: UnsafeCell<TimerqueueNode<TimerKey>>,
+    running: UnsafeCell<Option<Running>>,
+}
 
-/// The timers of each CPU (Linux: `tvec_bases`).
-static TIMERS: [Timers; NR_CPUS] =
-    [const { IrqSpinLock::new(LockClass::Timers, BTreeMap::new()) }; NR_CPUS];
+struct Running {
+    task: TaskRef,
+    function: Function,
+}
+
+// SAFETY: what is inside is touched only under the lock of the CPU whose timer it is.
+unsafe impl Sync for TimerList {}
+// SAFETY: as above, and a timer that runs stays where it is.
+unsafe impl Send for TimerList {}
+
+impl TimerList {
+    /// One that does not run.
+    pub const fn new() -> Self {
+        Self {
+            node: UnsafeCell::new(TimerqueueNode::new(TimerKey::NEVER)),
+            running: UnsafeCell::new(None),
+        }
+    }
+
+    fn node(&self) -> NonNull<TimerqueueNode<TimerKey>> {
+        NonNull::from(self).cast()
+    }
+}
+
+impl Default for TimerList {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for TimerList {
+    fn drop(&mut self) {
+        assert!(
+            self.running.get_mut().is_none(),
+            "BUG: a timer that runs has lost its place"
+        );
+    }
+}
+
+/// The timers of a CPU (Linux: `tvec_base`).
+type TimerBase = TimerqueueHead<TimerKey>;
+
+static TIMERS: [IrqSpinLock<TimerBase>; NR_CPUS] =
+    [const { IrqSpinLock::new(LockClass::Timers, TimerBase::new()) }; NR_CPUS];
+
+/// Takes a timer that runs out of its queue.
+///
+/// # Safety
+/// 1. If `timer` runs, it is a timer of `base`.
+unsafe fn take(base: &mut TimerBase, timer: NonNull<TimerList>) -> Option<Running> {
+    // SAFETY: by 1 it is there, and its contents are ours.
+    let running = unsafe { (*timer.as_ref().running.get()).take() }?;
+    // SAFETY: it ran, so it is in the queue.
+    unsafe { base.del(timer.cast()) };
+    Some(running)
+}
 
 /// Makes this CPU call `function` for `task` when the clock has reached `expires_us`. `data` is for
 /// the function.
-pub fn add_timer(expires_us: u64, task: TaskRef, data: u32, function: Function) -> TimerKey {
+///
+/// # Safety
+/// 1. `timer` does not run, and nobody else sets it meanwhile. 2. It stays where it is until it has
+///    ended or is taken back.
+pub unsafe fn add_timer(
+    timer: &TimerList,
+    expires_us: u64,
+    task: TaskRef,
+    data: u32,
+    function: Function,
+) -> TimerKey {
     let key = TimerKey {
         expires_us,
         sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
@@ -58,17 +138,28 @@ pub fn add_timer(expires_us: u64, task: TaskRef, data: u32, function: Function) 
         cpu: smp_processor_id(),
         data,
     };
-    TIMERS[key.cpu as usize]
-        .lock()
-        .insert(key, (task, function));
+    let mut base = TIMERS[key.cpu as usize].lock();
+    // SAFETY: by 1 it is in no queue and its contents are nobody's; by 2 it stays where it is.
+    unsafe {
+        let before = (*timer.running.get()).replace(Running { task, function });
+        assert!(before.is_none(), "BUG: a timer that runs is set");
+        timer.node.get().write(TimerqueueNode::new(key));
+        base.add(timer.node());
+    }
     key
 }
 
-/// Deletes a timer; returns its task, or `None` if the timer has ended. Its function may still be
-/// running then.
-pub fn del_timer(key: TimerKey) -> Option<TaskRef> {
-    let timer = TIMERS[key.cpu as usize].lock().remove(&key);
-    timer.map(|(task, _)| task)
+/// Deletes a timer that was set as `key`; returns its task, or `None` if the timer has ended. Its
+/// function may still be running then.
+///
+/// # Safety
+/// 1. `key` is what the last [`add_timer`] for `timer` returned, and nobody sets it meanwhile.
+pub unsafe fn del_timer(timer: &TimerList, key: TimerKey) -> Option<TaskRef> {
+    let mut base = TIMERS[key.cpu as usize].lock();
+    // SAFETY: by 1, if it runs it is this CPU's.
+    let running = unsafe { take(&mut base, NonNull::from(timer)) };
+    drop(base);
+    running.map(|running| running.task)
 }
 
 /// Returns the ticks since boot.
@@ -90,12 +181,16 @@ pub fn ticks_in(per_second: u64, ticks: u64) -> u64 {
 pub fn schedule_timeout(ticks: u64) -> u64 {
     let me = current();
     let expires_us = since_boot_us().saturating_add(ticks.saturating_mul(TICK_US));
-    let timer = add_timer(expires_us, me.get_task_struct(), 0, |task, _| {
+    let timer = TimerList::new();
+    let wake = |task: &TaskRef, _| {
         wake_up_process(task);
-    });
+    };
+    // SAFETY: the timer is ours alone, and it stays on our stack until we have taken it back.
+    let key = unsafe { add_timer(&timer, expires_us, me.get_task_struct(), 0, wake) };
     schedule();
     me.state.set_running();
-    drop(del_timer(timer));
+    // SAFETY: as above; it was set once.
+    drop(unsafe { del_timer(&timer, key) });
     expires_us.saturating_sub(since_boot_us()).div_ceil(TICK_US)
 }
 
@@ -120,16 +215,20 @@ pub fn run_local_timers() {
         if done >= LEAST && since_boot_us().saturating_sub(now_us) >= SHARE_US {
             break;
         }
-        let due = {
-            let mut timers = timers.lock();
-            match timers.first_entry() {
-                Some(first) if first.key().expires_us <= now_us => Some(first.remove_entry()),
-                _ => None,
-            }
-        };
-        let Some((key, (task, function))) = due else {
+        let mut base = timers.lock();
+        let Some(first) = base.first() else {
             break;
         };
-        function(&task, key);
+        // SAFETY: it is in the queue, so in place; what it says is not changed there.
+        let key = unsafe { first.as_ref() }.expires;
+        if key.expires_us > now_us {
+            break;
+        }
+        // SAFETY: as above; a node in this queue begins a timer of this CPU.
+        let running = unsafe { take(&mut base, first.cast()) };
+        drop(base);
+        if let Some(running) = running {
+            (running.function)(&running.task, key);
+        }
     }
 }

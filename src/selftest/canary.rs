@@ -5,7 +5,7 @@ use core::hint::black_box;
 use core::sync::atomic::Ordering;
 
 use super::Case;
-use super::check::{Outcome, Verdict, expect, expect_true};
+use super::check::{Outcome, Verdict, expect, expect_true, failed};
 use super::crew::{Crew, Journal, pass};
 use super::smp::schedule_timeout_uninterruptible;
 use crate::arch::x86::current::current;
@@ -97,7 +97,7 @@ fn canary_frame_overwritten() -> Outcome {
             }
         }
     });
-    Err(Verdict::Failed(
-        "expected the end of the kernel, got back".into(),
-    ))
+    Err(failed(format_args!(
+        "expected the end of the kernel, got back"
+    )))
 }

@@ -2,14 +2,14 @@
 //! The verdict of a case: it holds, it does not (expected and got), or it cannot be tried here.
 
 extern crate alloc;
-use alloc::format;
 use alloc::string::String;
-use core::fmt::Debug;
+use core::fmt::{Arguments, Debug};
 
 use crate::base::errno::Errno;
+use crate::mm::fallible::try_to_string;
 
 /// Why a case did not pass.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Verdict {
     /// It failed: the text says what was expected and what was found.
     Failed(String),
@@ -22,8 +22,16 @@ pub type Outcome = Result<(), Verdict>;
 
 impl From<Errno> for Verdict {
     fn from(errno: Errno) -> Self {
-        Verdict::Failed(format!("the case could not be set up: {errno:?}"))
+        failed(format_args!("the case could not be set up: {errno:?}"))
     }
+}
+
+/// The verdict of a case that failed: `what` says how.
+///
+/// # Panics
+/// Without memory for the text.
+pub fn failed(what: Arguments<'_>) -> Verdict {
+    Verdict::Failed(try_to_string(what).expect("memory for a verdict"))
 }
 
 /// Fails unless `got`, which `what` names, equals `expected`.
@@ -31,7 +39,7 @@ pub fn expect<T: PartialEq + Debug>(what: &str, got: T, expected: T) -> Outcome 
     if got == expected {
         return Ok(());
     }
-    Err(Verdict::Failed(format!(
+    Err(failed(format_args!(
         "{what}: expected {expected:?}, got {got:?}"
     )))
 }
@@ -41,7 +49,7 @@ pub fn expect_hex(what: &str, got: u32, expected: u32) -> Outcome {
     if got == expected {
         return Ok(());
     }
-    Err(Verdict::Failed(format!(
+    Err(failed(format_args!(
         "{what}: expected {expected:#010x}, got {got:#010x}"
     )))
 }
@@ -51,7 +59,7 @@ pub fn expect_within(what: &str, got: u64, low: u64, high: u64) -> Outcome {
     if (low..=high).contains(&got) {
         return Ok(());
     }
-    Err(Verdict::Failed(format!(
+    Err(failed(format_args!(
         "{what}: expected {low} to {high}, got {got}"
     )))
 }

@@ -18,8 +18,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use super::check::{Outcome, Verdict};
+use super::check::{Outcome, Verdict, failed};
 use crate::arch::x86::current::current;
+use crate::mm::fallible::{TryVec, try_arc, try_box, try_collect};
 use crate::process::kthread::new_kernel_thread;
 use crate::sched::migration::set_cpus_allowed;
 use crate::sched::policy::{set_scheduler, yield_current};
@@ -70,14 +71,14 @@ impl Thread {
         act: Act<'static>,
     ) -> Result<Self, Verdict> {
         let waiter = current().get_task_struct();
-        let done = Arc::new(Done {
+        let done = try_arc(Done {
             outcome: SpinLock::new(LockClass::Selftest, None),
             waiter,
-        });
-        let start = Box::into_raw(Box::new(Start {
+        })?;
+        let start = Box::into_raw(try_box(Start {
             act,
             done: done.clone(),
-        }));
+        })?);
         let task = match new_kernel_thread(thread_main, start as u32, name) {
             Ok(task) => task,
             Err(errno) => {
@@ -108,7 +109,7 @@ impl Thread {
             let gone =
                 self.task.state.get() == TASK_DEAD && self.task.on_cpu.load(Ordering::Acquire) == 0;
             if gone {
-                return self.done.outcome.lock().clone();
+                return self.done.outcome.lock().take();
             }
             let left = deadline.checked_sub(jiffies()).filter(|&left| left > 0)?;
             let me = current();
@@ -204,26 +205,30 @@ impl<'a> Crew<'a> {
         mask: u32,
         act: impl FnOnce() -> Outcome + Send + 'a,
     ) -> Self {
-        self.parts.push(Part {
-            name,
-            policy,
-            prio,
-            mask,
-            act: Box::new(act),
+        let added = try_box(act).and_then(|act| {
+            self.parts.try_push(Part {
+                name,
+                policy,
+                prio,
+                mask,
+                act,
+            })
         });
+        added.expect("memory for an actor");
         self
     }
 
     /// Starts all actors and returns when all have ended, with the first failure.
     pub fn run(self) -> Outcome {
         let mut threads = Vec::new();
+        threads.try_room(self.parts.len())?;
         let mut outcome = Ok(());
         for part in self.parts {
             // SAFETY: only the lifetime changes. Whatever the act borrows outlives this call, which
             // does not return before the thread is gone; nothing here unwinds.
             let act = unsafe { core::mem::transmute::<Act<'a>, Act<'static>>(part.act) };
             match Thread::start(part.name, part.policy, part.prio, part.mask, act) {
-                Ok(thread) => threads.push(thread),
+                Ok(thread) => threads.try_push(thread)?,
                 Err(verdict) => {
                     outcome = Err(verdict);
                     break;
@@ -285,7 +290,11 @@ impl Slot {
     /// A failure if no task has.
     pub fn task(&self) -> Result<TaskRef, Verdict> {
         let task = self.0.lock().clone();
-        task.ok_or_else(|| Verdict::Failed("an actor had its turn before another had come".into()))
+        task.ok_or_else(|| {
+            failed(format_args!(
+                "an actor had its turn before another had come"
+            ))
+        })
     }
 }
 
@@ -311,12 +320,13 @@ impl<T: Clone> Journal<T> {
 
     /// Appends an entry.
     pub fn note(&self, entry: T) {
-        self.0.lock().push(entry);
+        let noted = self.0.lock().try_push(entry);
+        noted.expect("memory for a note");
     }
 
     /// Returns a copy of all entries.
     pub fn entries(&self) -> Vec<T> {
-        self.0.lock().clone()
+        try_collect(self.0.lock().iter().cloned()).expect("memory for a copy of the notes")
     }
 }
 

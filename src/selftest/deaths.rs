@@ -1,7 +1,7 @@
 //! Cases that end the kernel, each with a report that a scenario reads: run by exact name only.
 
 use super::Case;
-use super::check::{Outcome, Verdict};
+use super::check::{Outcome, Verdict, failed};
 use super::crew::{Crew, me, pass};
 use super::smp::{need_cpus, wait_for};
 use crate::arch::x86::current::current;
@@ -112,9 +112,9 @@ pub const CASES: &[Case] = &[
 ];
 
 fn survived() -> Outcome {
-    Err(Verdict::Failed(
-        "expected the end of the kernel, got back".into(),
-    ))
+    Err(failed(format_args!(
+        "expected the end of the kernel, got back"
+    )))
 }
 
 static FIRST: SpinLock<()> = SpinLock::new(LockClass::SelftestFirst, ());

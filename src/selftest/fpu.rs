@@ -15,6 +15,7 @@ use crate::arch::x86::switch::copy_thread::flush_thread;
 use crate::arch::x86::switch::math_state::{FPU_PRELOAD_AFTER, is_eager, math_state_restore};
 use crate::base::insn;
 use crate::hw::fxsave::{FxsaveArea, INIT_MXCSR};
+use crate::mm::fallible::{TryVec, try_box, try_collect};
 use crate::sync::PreemptGuard;
 
 pub const CASES: &[Case] = &[
@@ -80,7 +81,7 @@ pub fn use_fpu<R>(f: impl FnOnce() -> R) -> (bool, R) {
 
 /// Returns an image in which the value of every register depends on `seed`.
 fn image(seed: u32) -> Box<FxsaveArea> {
-    let mut area = Box::new(FxsaveArea::INIT);
+    let mut area = try_box(FxsaveArea::INIT).expect("memory for an image");
     area.cwd = 0x037f ^ (seed as u16 & 0x0c00);
     area.mxcsr = INIT_MXCSR ^ (seed & 0x6000);
     area.twd = 0xff;
@@ -98,12 +99,8 @@ fn image(seed: u32) -> Box<FxsaveArea> {
 
 /// Returns the parts of an image that a program can see.
 fn visible(area: &FxsaveArea) -> (u16, u32, Vec<u32>) {
-    let words = area
-        .st_space
-        .iter()
-        .chain(&area.xmm_space[..32])
-        .copied()
-        .collect();
+    let words = area.st_space.iter().chain(&area.xmm_space[..32]);
+    let words = try_collect(words.copied()).expect("memory for the registers of an image");
     (area.cwd, area.mxcsr, words)
 }
 
@@ -115,7 +112,7 @@ fn load(area: &FxsaveArea) {
 }
 
 fn store() -> Box<FxsaveArea> {
-    let mut area = Box::new(FxsaveArea::INIT);
+    let mut area = try_box(FxsaveArea::INIT).expect("memory for an image");
     use_fpu(|| {
         // SAFETY: 512 bytes of ours, aligned by their type; TS is clear in here.
         unsafe { insn::fxsave((&raw mut *area).cast()) };
@@ -222,23 +219,19 @@ fn fpu_nm_once_per_slice_then_preload() -> Outcome {
             use_fpu(|| ());
             pass();
             let after = counts();
-            traps.push(u32::from(trapped));
+            traps.try_push(u32::from(trapped))?;
             expect("#NM counted", after.fpu_nm - before.fpu_nm, trapped.into())?;
-            preloads.push(after.fpu_preloads - before.fpu_preloads);
-            saves.push(after.fpu_saves - before.fpu_saves);
+            preloads.try_push(after.fpu_preloads - before.fpu_preloads)?;
+            saves.try_push(after.fpu_saves - before.fpu_saves)?;
         }
-        expect(
-            "slices with #NM",
-            traps,
-            [1, 1, 1, 1, 1, 1, 0, 0, 0].to_vec(),
-        )?;
+        expect("slices with #NM", &traps[..], &[1, 1, 1, 1, 1, 1, 0, 0, 0])?;
         // Counted at the end of a slice: this includes the switch back to this task.
         expect(
             "slices that end with a preload",
-            preloads,
-            [0, 0, 0, 0, 0, 1, 1, 1, 1].to_vec(),
+            &preloads[..],
+            &[0, 0, 0, 0, 0, 1, 1, 1, 1],
         )?;
-        expect("saves in each slice", saves, [1; 9].to_vec())?;
+        expect("saves in each slice", &saves[..], &[1; 9])?;
         expect("FPU_PRELOAD_AFTER", FPU_PRELOAD_AFTER, 5)
     };
     Crew::new()
@@ -281,11 +274,11 @@ fn fpu_counter_wraps_at_256() -> Outcome {
         for slice in 1..=300u32 {
             let (trapped, ()) = use_fpu(|| ());
             if trapped {
-                traps.push(slice);
+                traps.try_push(slice)?;
             }
             pass();
         }
-        let expected: Vec<u32> = (1..=6).chain(257..=262).collect();
+        let expected = try_collect((1..=6).chain(257..=262))?;
         expect("slices with #NM", traps, expected)
     };
     Crew::new()
@@ -354,11 +347,7 @@ fn fpu_new_user_gets_initial_state() -> Outcome {
         expect_hex("FCW", found.cwd.into(), 0x37f)?;
         expect_hex("MXCSR", found.mxcsr, INIT_MXCSR)?;
         expect_hex("registers in use", found.twd.into(), 0)?;
-        expect(
-            "xmm0 to xmm7",
-            found.xmm_space[..32].to_vec(),
-            [0; 32].to_vec(),
-        )
+        expect("xmm0 to xmm7", &found.xmm_space[..32], &[0; 32])
     };
     Crew::new().actor("before", before).actor("new", new).run()
 }

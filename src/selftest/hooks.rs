@@ -1,7 +1,5 @@
 //! Cases of the hooks of a switch: preempt notifiers, `sched_info`.
 
-extern crate alloc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::Case;
@@ -10,6 +8,7 @@ use super::crew::{Crew, Journal, me, pass};
 use super::smp::schedule_timeout_uninterruptible;
 use crate::base::insn::rdtsc;
 use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS, smp_processor_id};
+use crate::mm::fallible::try_collect;
 use crate::process::tasklist::TASKLIST;
 use crate::sched::hooks::hooks_of_new_task;
 use crate::sched::hooks::preempt_notifier::{
@@ -19,7 +18,6 @@ use crate::sched::hooks::sched_info::sched_info_of;
 use crate::sched::rq::cpu_rq;
 use crate::task::hooks::HOOK_SCHED_INFO;
 use crate::task::preempt_notifier::{PreemptNotifier, PreemptOps};
-use crate::task::task_struct::TaskRef;
 
 pub const CASES: &[Case] = &[
     Case {
@@ -160,8 +158,8 @@ fn preempt_notifiers_are_the_tasks_own() -> Outcome {
         .run()?;
     expect(
         "times told, with others switching",
-        seen.entries(),
-        [1].to_vec(),
+        &seen.entries()[..],
+        &[1],
     )
 }
 
@@ -178,12 +176,8 @@ fn sched_info_adds_up() -> Outcome {
     needs_schedstats()?;
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
     let total = || -> u64 {
-        let tasks: Vec<TaskRef> = TASKLIST
-            .lock()
-            .pids
-            .all()
-            .map(|(_, e)| e.task.clone())
-            .collect();
+        let tasks = try_collect(TASKLIST.lock().pids.all().map(|(_, e)| e.task.clone()))
+            .expect("memory for a list of all tasks");
         let listed: u64 = tasks.iter().map(|task| sched_info_of(task).cpu_time).sum();
         let idle = |cpu| {
             // SAFETY: idle tasks live for ever.

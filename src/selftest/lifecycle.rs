@@ -10,6 +10,7 @@ use super::crew::{ACTOR_PRIO, CASE_PRIO, Crew, Slot, Thread, WAITING_PRIO, pass,
 use super::user::{Mm, borrow_init_mm};
 use crate::arch::x86::current::current;
 use crate::base::thread_info::STACK_END_MAGIC;
+use crate::mm::fallible::{TryVec, try_box};
 use crate::mm::frame::nr_free_pages;
 use crate::mm::mm_struct::{INIT_MM, MM_LIVE};
 use crate::mm::quicklist;
@@ -192,18 +193,17 @@ fn storm() -> Outcome {
                 }
                 Ok(())
             };
-            threads.push(Thread::start(
-                "storm",
-                SCHED_FIFO,
-                ACTOR_PRIO,
-                0,
-                alloc::boxed::Box::new(act),
-            )?);
+            let thread = Thread::start("storm", SCHED_FIFO, ACTOR_PRIO, 0, try_box(act)?)?;
+            threads.try_push(thread)?;
         }
         set_priority(WAITING_PRIO);
-        let outcomes: Vec<Outcome> = threads.into_iter().map(Thread::join).collect();
+        let mut outcome = Ok(());
+        for thread in threads {
+            let ended = thread.join();
+            outcome = outcome.and(ended);
+        }
         set_priority(CASE_PRIO);
-        outcomes.into_iter().collect::<Outcome>()?;
+        outcome?;
     }
     Ok(())
 }

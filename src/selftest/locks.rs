@@ -5,7 +5,9 @@ use super::check::Outcome;
 use super::crew::Crew;
 use super::smp::{Rendezvous, need_cpus};
 use crate::arch::x86::irq::smp::on_each_cpu;
+use crate::base::errno::Errno;
 use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS};
+use crate::mm::fallible::try_collect;
 use crate::sync::lock_class::{Context, LOCK_CLASSES};
 use crate::sync::spinlock::{IrqSpinLockGuard, SpinLockGuard};
 use crate::sync::{IrqSpinLock, PreemptGuard, SpinLock};
@@ -34,19 +36,15 @@ struct Locks {
 }
 
 impl Locks {
-    fn of_all_classes() -> Self {
+    fn of_all_classes() -> Result<Self, Errno> {
         let of = |context| {
             let classes = LOCK_CLASSES.iter().copied();
             classes.filter(move |class| class.row().context == context)
         };
-        Self {
-            task: of(Context::Task)
-                .map(|class| SpinLock::new(class, 0))
-                .collect(),
-            any: of(Context::Any)
-                .map(|class| IrqSpinLock::new(class, 0))
-                .collect(),
-        }
+        Ok(Self {
+            task: try_collect(of(Context::Task).map(|class| SpinLock::new(class, 0)))?,
+            any: try_collect(of(Context::Any).map(|class| IrqSpinLock::new(class, 0)))?,
+        })
     }
 
     /// Takes all of them, the outermost first, and counts in each.
@@ -90,7 +88,7 @@ impl Locks {
 }
 
 fn locks_in_the_order_of_the_table() -> Outcome {
-    let locks = Locks::of_all_classes();
+    let locks = Locks::of_all_classes()?;
     for _ in 0..ROUNDS {
         locks.take_all();
     }
@@ -102,7 +100,7 @@ fn smp_locks_in_the_order_of_the_table() -> Outcome {
     need_cpus(2)?;
     let online = CPU_ONLINE_MASK.load(Ordering::Relaxed);
     let cpus = online.count_ones();
-    let locks = Locks::of_all_classes();
+    let locks = Locks::of_all_classes()?;
     let begin = Rendezvous::new(cpus);
     let mut crew = Crew::new();
     for cpu in (0..NR_CPUS as u32).filter(|cpu| online & 1 << cpu != 0) {

@@ -18,8 +18,6 @@
 //! The runner is task 1. It has the best priority, and sleeps while a case runs.
 
 extern crate alloc;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt::Write;
 
 pub mod canary;
@@ -35,6 +33,7 @@ pub mod hooks;
 pub mod lifecycle;
 pub mod locks;
 pub mod membarrier;
+pub mod memory;
 pub mod mm;
 pub mod paravirt;
 pub mod perf;
@@ -60,6 +59,7 @@ use crate::base::cmdline::Glob;
 use crate::base::exit_value::ExitValue;
 use crate::base::percpu::smp_processor_id;
 use crate::drivers::{self, serial};
+use crate::mm::fallible::{Text, try_box};
 use crate::process::tasklist::TASKLIST;
 use crate::sched::timer::HZ;
 use crate::task::sched_entity::SCHED_FIFO;
@@ -95,6 +95,7 @@ const TABLE: &[&[Case]] = &[
     cpu::CASES,
     sched::CASES,
     lifecycle::CASES,
+    memory::CASES,
     hooks::CASES,
     canary::CASES,
     perf::CASES,
@@ -120,30 +121,28 @@ pub fn run(glob: Glob<'_>) -> ! {
     crew::set_priority(RUNNER_PRIO);
     crew::pin(smp_processor_id());
     let all = || TABLE.iter().copied().flatten();
-    let cases: Vec<&Case> = all()
-        .filter(|case| {
+    let cases = || {
+        all().filter(|case| {
             if case.is_deadly() {
                 glob.is_exactly(case.name)
             } else {
                 glob.matches(case.name)
             }
         })
-        .collect();
+    };
 
-    report(format_args!("KTAP version 1\n1..{}\n", cases.len()));
-    let deadly: Vec<&str> = all()
-        .filter(|case| case.is_deadly())
-        .map(|case| case.name)
-        .collect();
-    report(format_args!(
-        "# only run when named exactly: {}\n",
-        deadly.join(" ")
-    ));
-    let mut failed = cases.is_empty();
+    report(format_args!("KTAP version 1\n1..{}\n", cases().count()));
+    let mut deadly = Text::new();
+    for case in all().filter(|case| case.is_deadly()) {
+        write!(deadly, " {}", case.name).expect("memory for a list of names");
+    }
+    let deadly = deadly.as_str();
+    report(format_args!("# only run when named exactly:{deadly}\n"));
+    let mut failed = cases().next().is_none();
     if failed {
         report(format_args!("# no case has a name like that\n"));
     }
-    for (case, number) in cases.iter().zip(1..) {
+    for (case, number) in cases().zip(1..) {
         failed |= !run_case(case, number);
     }
     drivers::exit(if failed {
@@ -156,10 +155,11 @@ pub fn run(glob: Glob<'_>) -> ! {
 /// Runs one case and reports it; returns whether it passed or was skipped.
 fn run_case(case: &Case, number: u32) -> bool {
     let act = case.run;
-    let body = Box::new(move || {
+    let body = try_box(move || {
         user::borrow_init_mm();
         act()
     });
+    let body = body.expect("memory for a case");
     let outcome = Thread::start(case.name, SCHED_FIFO, CASE_PRIO, 0, body).and_then(|thread| {
         thread
             .join_within(DEADLINE)

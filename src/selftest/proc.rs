@@ -1,7 +1,6 @@
 //! Cases of what `/proc` reads of tasks: where a task sleeps, found from its saved frame pointer.
 
 extern crate alloc;
-use alloc::string::ToString;
 
 use super::Case;
 use super::check::{Outcome, expect, expect_true};
@@ -38,15 +37,15 @@ fn wchan_is_read_from_the_saved_ebp() -> Outcome {
     let looker = || {
         let task = slot.task()?;
         // Actors and the scheduler share `crew::sleep`; the frame above it is the place to find.
-        let wchan = get_wchan(&task);
+        let wchan = get_wchan(&task)?;
         let is_there = wchan
             .as_deref()
             .is_some_and(|name| ["sleep", "a_place_to_sleep"].contains(&name));
         if !is_there {
             expect(
                 "where it sleeps",
-                wchan,
-                Some("a_place_to_sleep".to_string()),
+                wchan.as_deref(),
+                Some("a_place_to_sleep"),
             )?;
         }
         expect_true("it slept", wake_up_process(&task))
@@ -62,14 +61,14 @@ fn wchan_of_who_runs_is_none() -> Outcome {
     let one = || {
         slot.enter();
         // SAFETY: our own descriptor, and we run.
-        expect("where who runs sleeps", get_wchan(unsafe { &*me() }), None)?;
+        expect("where who runs sleeps", get_wchan(unsafe { &*me() })?, None)?;
         pass();
         Ok(())
     };
     let other = || {
         expect(
             "where who waits to run sleeps",
-            get_wchan(&*slot.task()?),
+            get_wchan(&*slot.task()?)?,
             None,
         )?;
         Ok(())

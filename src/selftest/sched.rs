@@ -1,7 +1,6 @@
 //! Cases of the scheduler: which task runs next, when, and what is counted.
 
 extern crate alloc;
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -13,6 +12,7 @@ use crate::arch::x86::current::current;
 use crate::base::errno::Errno;
 use crate::base::insn::rdtsc;
 use crate::drivers::tsc::since_boot_us;
+use crate::mm::fallible::{TryVec, try_box, try_collect};
 use crate::sched::policy::set_scheduler;
 use crate::sched::prio_array::PrioArray;
 use crate::sched::schedule::schedule;
@@ -202,11 +202,11 @@ fn spin_in_turns(policy: u32, prio: i32, slice: u32) -> Outcome {
         .actor_with("spinner 2", policy, prio, play(2))
         .run()?;
     // A sixth turn may begin before its task sees that five are enough.
-    let since: Vec<_> = turns.since.entries().into_iter().take(5).collect();
+    let since = try_collect(turns.since.entries().into_iter().take(5))?;
     expect(
         "turns",
-        since.iter().map(|&(who, _)| who).collect::<Vec<_>>(),
-        [1, 2, 1, 2, 1].to_vec(),
+        &try_collect(since.iter().map(|&(who, _)| who))?[..],
+        &[1, 2, 1, 2, 1],
     )?;
     // The first turn of each is shorter: it got a part of its parent's slice.
     for pair in since.windows(2).skip(2) {
@@ -251,23 +251,19 @@ fn higher_priority_preempts_at_wakeup() -> Outcome {
         expect_true("the better one slept", wake_up_process(&*better.task()?))?;
         expect(
             "who ran during the wake-up",
-            woken.entries(),
-            ["better"].to_vec(),
+            &woken.entries()[..],
+            &["better"],
         )?;
         expect("(nvcsw, nivcsw)", switches(), (before.0, before.1 + 1))?;
         expect_true("the worse one slept", wake_up_process(&*worse.task()?))?;
-        expect("who ran by then", woken.entries(), ["better"].to_vec())
+        expect("who ran by then", &woken.entries()[..], &["better"])
     };
     Crew::new()
         .actor_with("better", SCHED_FIFO, 45, sleeper("better", &better))
         .actor_with("worse", SCHED_FIFO, 35, sleeper("worse", &worse))
         .actor("waker", waker)
         .run()?;
-    expect(
-        "who ran in all",
-        woken.entries(),
-        ["better", "worse"].to_vec(),
-    )
+    expect("who ran in all", &woken.entries()[..], &["better", "worse"])
 }
 
 /// Lets worse tasks run until the task in `slot` sleeps.
@@ -359,8 +355,9 @@ fn set_scheduler_checks_its_arguments() -> Outcome {
 /// (walking a list of them all would take a thousand times as long).
 fn pick_next_is_constant() -> Outcome {
     const TASKS: usize = 5000;
-    let mut array = Box::new(PrioArray::new());
-    let mut links: Vec<RunList> = (0..TASKS).map(|_| RunList::new()).collect();
+    let mut array = try_box(PrioArray::new())?;
+    let mut links = Vec::new();
+    links.try_resize_with(TASKS, RunList::new)?;
     let first: *mut RunList = &raw mut links[0];
     let mut queue = |array: &mut PrioArray, n: usize, prio: u32| {
         // SAFETY: the entry stays in `links`, which is not moved from here on, and is on no list.
@@ -446,18 +443,14 @@ fn wait_queue_order() -> Outcome {
             tickets.fetch_add(1, Ordering::SeqCst);
             expect_true("somebody slept", queue.wake_up_one())?;
         }
-        expect(
-            "who was woken one by one",
-            woken.entries(),
-            [1, 2, 3].to_vec(),
-        )?;
+        expect("who was woken one by one", &woken.entries()[..], &[1, 2, 3])?;
         tickets.fetch_add(3, Ordering::SeqCst);
         queue.wake_up();
         pass();
         expect(
             "who was woken in all",
-            woken.entries(),
-            [1, 2, 3, 1, 2, 3].to_vec(),
+            &woken.entries()[..],
+            &[1, 2, 3, 1, 2, 3],
         )?;
         expect("wake-ups of an empty queue", queue.wake_up_one(), false)
     };
@@ -492,5 +485,5 @@ fn sleep_ticks() -> Outcome {
         .actor("5", play(5))
         .actor("10", play(10))
         .run()?;
-    expect("ends of the sleeps", woken.entries(), [5, 10, 15].to_vec())
+    expect("ends of the sleeps", &woken.entries()[..], &[5, 10, 15])
 }

@@ -24,9 +24,10 @@ use crate::hw::desc::{GDT_ENTRY_DOUBLEFAULT_TSS, GDT_ENTRY_TSS, TSS_SELECTOR};
 use crate::mm::frame::phys_to_virt;
 use crate::sched::rq::cpu_rq;
 use crate::sched::smp_init::cpu_up;
-use crate::sched::timer::{add_timer, schedule_timeout};
+use crate::sched::timer::{TimerList, add_timer, schedule_timeout};
 use crate::syscall::ioport::sys_ioperm;
 use crate::task::state::TASK_UNINTERRUPTIBLE;
+use crate::task::task_struct::TaskRef;
 
 pub const CASES: &[Case] = &[
     Case {
@@ -295,16 +296,15 @@ fn cpu_that_comes_too_late() -> Outcome {
     let code = unsafe { page.replace(u16::from_le_bytes(HERE)) };
     CODE.store(code, Ordering::Release);
     expect("it came in time", cpu_up(1, 1), false)?;
-    add_timer(
-        since_boot_us() + 300_000,
-        current().get_task_struct(),
-        0,
-        |_, _| {
-            let page = phys_to_virt(u32::from(TRAMPOLINE_PAGE) << 12).cast::<u16>();
-            // SAFETY: as above.
-            unsafe { page.write_volatile(CODE.load(Ordering::Acquire)) };
-        },
-    );
+    static TIMER: TimerList = TimerList::new();
+    let let_go = |_: &TaskRef, _| {
+        let page = phys_to_virt(u32::from(TRAMPOLINE_PAGE) << 12).cast::<u16>();
+        // SAFETY: as above.
+        unsafe { page.write_volatile(CODE.load(Ordering::Acquire)) };
+    };
+    let (at_us, task) = (since_boot_us() + 300_000, current().get_task_struct());
+    // SAFETY: a static, which this case sets once.
+    unsafe { add_timer(&TIMER, at_us, task, 0, let_go) };
     // This processor does not exist.
     expect("another came in its place", cpu_up(1, 0xee), false)?;
     wait_for("it was let go", || {

@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::Case;
-use super::check::{Outcome, Verdict, expect, expect_true};
+use super::check::{Outcome, Verdict, expect, expect_true, failed};
 use super::crew::{Crew, Slot, pass, sleep};
 use super::smp::{cpu, need_cpus, wait_for};
 use super::smp_mm::counts_of;
@@ -163,5 +163,5 @@ fn migration_thread() -> Result<TaskRef, Verdict> {
     let found = tasks.find(|task| task.comm.get().0.starts_with(b"migration/0"));
     found
         .cloned()
-        .ok_or_else(|| Verdict::Failed("CPU 0 has no migration thread".into()))
+        .ok_or_else(|| failed(format_args!("CPU 0 has no migration thread")))
 }

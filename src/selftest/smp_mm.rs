@@ -4,7 +4,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::Case;
-use super::check::{Outcome, Verdict, expect, expect_hex, expect_true};
+use super::check::{Outcome, expect, expect_hex, expect_true, failed};
 use super::crew::{Crew, Slot, sleep};
 use super::probe::{counts, cr3};
 use super::smp::{Rendezvous, need_cpus, wait_for};
@@ -78,7 +78,7 @@ fn touch_a_page(mm: &MmStruct) -> Outcome {
         flags,
         None,
     )?;
-    write_to_mm(mm, ADDRESS, b"here").map_err(|_| Verdict::Failed("no page".into()))
+    write_to_mm(mm, ADDRESS, b"here").map_err(|_| failed(format_args!("no page")))
 }
 
 static CR3_THERE: AtomicU32 = AtomicU32::new(0);

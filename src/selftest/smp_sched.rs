@@ -3,8 +3,6 @@
 //! On a machine with one CPU they are skipped.
 
 extern crate alloc;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::Case;
@@ -15,6 +13,7 @@ use super::smp::{Rendezvous, cpu, my_sp0, need_cpus, schedule_timeout_uninterrup
 use crate::arch::x86::current::{current, current_by_stack};
 use crate::base::percpu::NR_CPUS;
 use crate::drivers::tsc::since_boot_us;
+use crate::mm::fallible::{try_box, try_collect};
 use crate::process::kthread::new_kernel_thread;
 use crate::sched::migration::set_cpus_allowed;
 use crate::sched::rq::cpu_rq;
@@ -360,7 +359,7 @@ fn new_tasks_spread() -> Outcome {
     const TRIES: u32 = 8;
     let mut elsewhere = 0;
     for _ in 0..TRIES {
-        let thread = Thread::start("spread", SCHED_NORMAL, 0, online, Box::new(|| Ok(())))?;
+        let thread = Thread::start("spread", SCHED_NORMAL, 0, online, try_box(|| Ok(()))?)?;
         elsewhere += u32::from(thread.task.cpu() != cpu());
         thread.join()?;
     }
@@ -410,9 +409,7 @@ fn wake_up_prefers_an_idle_cpu() -> Outcome {
 /// Tasks move themselves from CPU to CPU: each time the call returns they must be there.
 fn migration_storm() -> Outcome {
     let online = need_cpus(2)?;
-    let cpus: Vec<u32> = (0..NR_CPUS as u32)
-        .filter(|n| online & 1 << n != 0)
-        .collect();
+    let cpus = try_collect((0..NR_CPUS as u32).filter(|n| online & 1 << n != 0))?;
     let mut crew = Crew::new();
     for seed in 0..2 * cpus.len() {
         let cpus = &cpus;

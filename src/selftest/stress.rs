@@ -9,8 +9,7 @@
 //! Called by task 1, which ends the machine with the result.
 
 extern crate alloc;
-use alloc::string::ToString;
-use alloc::vec::Vec;
+use alloc::string::String;
 use core::fmt::Debug;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -24,6 +23,7 @@ use crate::base::exit_value::ExitValue;
 use crate::base::percpu::{CPU_ONLINE_MASK, NR_CPUS};
 use crate::drivers;
 use crate::drivers::tsc::since_boot_us;
+use crate::mm::fallible::try_to_string;
 use crate::mm::frame::nr_free_pages;
 use crate::mm::mm_struct::MM_LIVE;
 use crate::mm::quicklist;
@@ -113,10 +113,10 @@ pub fn run(storm: Storm) -> ! {
     report.case("no_page_is_left", after.free_pages, before.free_pages);
     let busy = patiently(busy_queues, |&busy| busy == 0);
     report.case("no_run_queue_is_locked_or_full", busy, 0);
-    let idle: Vec<u32> = (0..NR_CPUS as u32)
-        .filter(|&cpu| is_online(cpu) && nr_switches()[cpu as usize] - switches[cpu as usize] < 10)
-        .collect();
-    report.case("every_cpu_had_its_part", idle, Vec::new());
+    let now = nr_switches();
+    let is_idle = |cpu: &usize| is_online(*cpu as u32) && now[*cpu] - switches[*cpu] < 10;
+    let idle = (0..NR_CPUS).filter(is_idle).count();
+    report.case("every_cpu_had_its_part", idle, 0);
     report.case("a_shell_still_runs", run_program(shell, 10), Some(42 << 8));
     irqsoff_report();
     drivers::exit(match report.good {
@@ -179,17 +179,22 @@ fn reap_orphans() {
 }
 
 extern "C" fn stress(_: u32) -> i32 {
-    let rounds = ROUNDS.load(Ordering::Relaxed).to_string();
-    become_program(&["/tests/stress", &rounds, &WORKERS.to_string()])
+    let [rounds, workers] = [ROUNDS.load(Ordering::Relaxed), WORKERS].map(text);
+    become_program(&["/tests/stress", &rounds, &workers])
 }
 
 extern "C" fn fuzz(_: u32) -> i32 {
-    let [seed, rounds] = [&SEED, &ROUNDS].map(|it| it.load(Ordering::Relaxed).to_string());
-    become_program(&["/tests/fuzz", &seed, &rounds, &FUZZ_WORKERS.to_string()])
+    let numbers = [&SEED, &ROUNDS].map(|it| it.load(Ordering::Relaxed));
+    let [seed, rounds, workers] = [numbers[0], numbers[1], FUZZ_WORKERS].map(text);
+    become_program(&["/tests/fuzz", &seed, &rounds, &workers])
 }
 
 extern "C" fn shell(_: u32) -> i32 {
     become_program(&["/bin/busybox", "sh", "-c", "(exit 40); exit $(($? + 2))"])
+}
+
+fn text(number: u32) -> String {
+    try_to_string(number).expect("memory for a number")
 }
 
 fn become_program(words: &[&str]) -> i32 {
@@ -240,10 +245,8 @@ fn is_online(cpu: u32) -> bool {
     CPU_ONLINE_MASK.load(Ordering::Relaxed) & 1 << cpu != 0
 }
 
-fn nr_switches() -> Vec<u32> {
-    (0..NR_CPUS as u32)
-        .map(|cpu| cpu_rq(cpu).nr_switches.low())
-        .collect()
+fn nr_switches() -> [u32; NR_CPUS] {
+    core::array::from_fn(|cpu| cpu_rq(cpu as u32).nr_switches.low())
 }
 
 /// Counts the run queues that stay locked, or that hold more tasks than this one.

@@ -1,13 +1,12 @@
 //! Cases of `switch_to` itself: which task ran last, where a task resumes, what lies on its stack.
 
 extern crate alloc;
-use alloc::format;
-use alloc::vec;
+use alloc::vec::Vec;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::Case;
-use super::check::{Outcome, Verdict, expect, expect_hex, expect_true, needs_debug_assertions};
+use super::check::{Outcome, expect, expect_hex, expect_true, failed, needs_debug_assertions};
 use super::crew::{Crew, Journal, Slot, me, pass};
 use super::probe::{debug_last, hw_tss, nr_switches, saved_word, thread_of};
 use crate::arch::x86::current::{current, current_by_stack};
@@ -17,6 +16,7 @@ use crate::arch::x86::switch::ret_from_fork::ret_from_fork;
 use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE};
 use crate::hw::eflags::Eflags;
+use crate::mm::fallible::TryVec;
 use crate::sched::finish_task_switch::finish_task_switch;
 use crate::sched::prepare_task_switch::prepare_task_switch;
 use crate::sched::rq::this_rq;
@@ -91,13 +91,13 @@ fn last_after_a_b_c_a() -> Outcome {
         .actor("c", play(2))
         .run()?;
 
-    let mut expected = vec![];
-    let mut got = vec![];
+    let mut expected = Vec::new();
+    let mut got = Vec::new();
     // The first to run follows the case itself, which is none of the three.
     for (turn, (n, last)) in heard.entries().into_iter().enumerate().skip(1) {
         let before = slots[(turn - 1) % 3].task()?.as_ptr() as u32;
-        expected.push((turn % 3, before));
-        got.push((n, last));
+        expected.try_push((turn % 3, before))?;
+        got.try_push((n, last))?;
     }
     expect("turns", got.len(), 8)?;
     expect("(actor, last) of each turn", got, expected)
@@ -174,7 +174,7 @@ fn sleeping_task_words() -> Outcome {
         let mut frames = 0;
         while ebp != 0 {
             if !inside(ebp) || ebp < sp || frames > 16 {
-                return Err(Verdict::Failed(format!(
+                return Err(failed(format_args!(
                     "frame {frames}: ebp {ebp:#010x}, stack {stack:#010x}, sp {sp:#010x}"
                 )));
             }

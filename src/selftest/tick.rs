@@ -10,8 +10,9 @@ use crate::arch::x86::current::current;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::watchdog;
 use crate::sched::policy::{set_scheduler, set_user_nice};
-use crate::sched::timer::add_timer;
+use crate::sched::timer::{TimerList, add_timer};
 use crate::task::sched_entity::SCHED_NORMAL;
+use crate::task::task_struct::TaskRef;
 use crate::this_cpu_read;
 
 pub const CASES: &[Case] = &[
@@ -29,6 +30,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+static TIMER: TimerList = TimerList::new();
 /// One more than the CPU whose tick ended the timer.
 static ENDED_ON: AtomicU32 = AtomicU32::new(0);
 
@@ -39,9 +41,10 @@ fn timers_end_on_their_cpu() -> Outcome {
     let on = |wanted| {
         move || {
             ENDED_ON.store(0, Ordering::Release);
-            add_timer(since_boot_us(), current().get_task_struct(), 0, |_, _| {
-                ENDED_ON.store(cpu() + 1, Ordering::Release);
-            });
+            let end = |_: &TaskRef, _| ENDED_ON.store(cpu() + 1, Ordering::Release);
+            let task = current().get_task_struct();
+            // SAFETY: a static, which one case at a time sets, and waits for.
+            unsafe { add_timer(&TIMER, since_boot_us(), task, 0, end) };
             wait_for("it ended", || ENDED_ON.load(Ordering::Acquire) != 0)?;
             expect("its CPU", ENDED_ON.load(Ordering::Acquire) - 1, wanted)
         }
@@ -58,6 +61,8 @@ const SLOW_US: u64 = 200;
 static SLOW_ENDED: AtomicU32 = AtomicU32::new(0);
 static SLOW_TICK: AtomicU32 = AtomicU32::new(0);
 static SLOW_IN_TICK: AtomicU32 = AtomicU32::new(0);
+/// The timers.
+static SLOW_TIMERS: [TimerList; SLOW as usize] = [const { TimerList::new() }; SLOW as usize];
 /// The most in one tick.
 static SLOW_MOST: AtomicU32 = AtomicU32::new(0);
 
@@ -68,8 +73,8 @@ fn timers_leave_time_to_tasks() -> Outcome {
     }
     let on_one_cpu = || {
         let due_us = since_boot_us() + 20_000;
-        for _ in 0..SLOW {
-            add_timer(due_us, current().get_task_struct(), 0, |_, _| {
+        for timer in &SLOW_TIMERS {
+            let end = |_: &TaskRef, _| {
                 let end_us = since_boot_us() + SLOW_US;
                 while since_boot_us() < end_us {
                     core::hint::spin_loop();
@@ -84,7 +89,9 @@ fn timers_leave_time_to_tasks() -> Outcome {
                 };
                 SLOW_MOST.fetch_max(in_tick, Ordering::Relaxed);
                 SLOW_ENDED.fetch_add(1, Ordering::Release);
-            });
+            };
+            // SAFETY: statics, which this case sets once, and waits for.
+            unsafe { add_timer(timer, due_us, current().get_task_struct(), 0, end) };
         }
         wait_for("all ended", || SLOW_ENDED.load(Ordering::Acquire) == SLOW)?;
         expect(

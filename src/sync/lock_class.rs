@@ -78,6 +78,7 @@ lock_classes! {
     SelftestFirst Task No ["src/selftest"], "nothing: the first lock of the checker's own cases";
     SelftestSecond Task No ["src/selftest"], "nothing: the second lock of the checker's own cases";
     Selftest Task No ["src/selftest", "src/tour"], "data that the tasks of a self-test or of the tour pass to each other";
+    OutOfMemory Task No ["src/process/oom_kill.rs"], "the choice of the process that ends when memory is out";
     TaskFiles Task No ["src/task/task_struct.rs"], "a task's reference to its table of open files";
     TaskFs Task No ["src/task/task_struct.rs"], "a task's reference to its directory and mask";
     FilesTable Task No ["src/fs/files_struct.rs"], "a table of open files";

@@ -8,6 +8,7 @@
 //! - `spinlock`: `SpinLock` (preemption off), `IrqSpinLock` (interrupts off as well)
 //! - [`counter`]: counters that one context writes and any CPU reads
 //! - [`list`]: lists whose links lie inside the listed objects
+//! - [`timerqueue`]: timers by their ends, through nodes that lie in what they are for
 //! - [`lock_class`]: the table of all locks, in their order
 //! - [`lock_order`], `lockdep`: the checker of kernels with debug assertions; `no_lockdep`: others
 //!
@@ -35,6 +36,7 @@ pub mod no_lockdep;
 pub mod preempt;
 #[cfg(target_os = "none")]
 pub mod spinlock;
+pub mod timerqueue;
 
 #[cfg(target_os = "none")]
 pub use irq::IrqGuard;

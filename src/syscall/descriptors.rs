@@ -5,8 +5,6 @@
 
 use core::sync::atomic::Ordering;
 
-use alloc::sync::Arc;
-
 use super::SysResult;
 use super::paths::{AT_FDCWD, start_of};
 use super::read_write::{fget, files};
@@ -15,6 +13,7 @@ use crate::arch::x86::entry::uaccess::{get_user, getname, put_user};
 use crate::base::errno::Errno;
 use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, Object};
 use crate::fs::pipe::pipe;
+use crate::mm::fallible::try_arc;
 
 const F_DUPFD: u32 = 0;
 const F_GETFD: u32 = 1;
@@ -42,7 +41,7 @@ pub fn sys_openat(dirfd: u32, path: u32, flags: u32, _mode: u32) -> SysResult {
     let path = getname(path)?;
     let cred = current().cred();
     let file = File::open(start_of(dirfd, &path)?, &path, flags, &cred)?;
-    files()?.install(Arc::new(file), 0, flags & O_CLOEXEC != 0)
+    files()?.install(try_arc(file)?, 0, flags & O_CLOEXEC != 0)
 }
 
 /// open for writing, created and emptied: on this file system only devices can be.
@@ -92,8 +91,8 @@ pub fn sys_pipe2(fds: u32, flags: u32) -> SysResult {
     let (reader, writer) = pipe()?;
     let close_on_exec = flags & O_CLOEXEC != 0;
     let status = flags & O_NONBLOCK;
-    let reader = Arc::new(File::new(Object::PipeReader(reader), status));
-    let writer = Arc::new(File::new(Object::PipeWriter(writer), status | O_WRONLY));
+    let reader = try_arc(File::new(Object::PipeReader(reader), status))?;
+    let writer = try_arc(File::new(Object::PipeWriter(writer), status | O_WRONLY))?;
     let read_fd = files.install(reader, 0, close_on_exec)?;
     let stored = files
         .install(writer, 0, close_on_exec)

@@ -2,8 +2,6 @@
 //!
 //! Linux: 2.6.38 `fs/eventpoll.c`; epoll_ctl(2), epoll_wait(2).
 
-use alloc::sync::Arc;
-
 use super::SysResult;
 use super::poll::{ms_end, poll_schedule_timeout, with_mask};
 use super::read_write::{fget, files};
@@ -11,6 +9,7 @@ use crate::arch::x86::entry::uaccess::{access_ok, get_user, put_user};
 use crate::base::errno::Errno;
 use crate::fs::epoll::{EpollEvent, EventPoll};
 use crate::fs::file::{File, O_CLOEXEC, Object};
+use crate::mm::fallible::try_arc;
 
 const EPOLL_CTL_ADD: u32 = 1;
 const EPOLL_CTL_DEL: u32 = 2;
@@ -32,7 +31,7 @@ pub fn sys_epoll_create1(flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let file = File::new(Object::Epoll(EventPoll::new()), 2);
-    files()?.install(Arc::new(file), 0, flags != 0)
+    files()?.install(try_arc(file)?, 0, flags != 0)
 }
 
 /// The list behind a descriptor, for `body`. EBADF, EINVAL.

@@ -2,7 +2,6 @@
 //!
 //! Book: ch. 2, "The Linux LDTs". Linux: 5.4 `arch/x86/kernel/ldt.c`; modify_ldt(2).
 
-use alloc::boxed::Box;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
@@ -13,6 +12,7 @@ use crate::arch::x86::switch::ldt::install_ldt;
 use crate::base::errno::Errno;
 use crate::base::thread_info::{TIF_LDT, set_flag};
 use crate::hw::desc::DescStruct;
+use crate::mm::fallible::try_box;
 use crate::mm::ldt_struct::{LDT_ENTRIES, LDT_ENTRY_SIZE, LdtStruct};
 use crate::mm::mm_struct::MmStruct;
 use crate::process::tasklist::for_each_task;
@@ -76,7 +76,7 @@ fn write_ldt(mm: &MmStruct, pointer: u32, bytes: u32, old_mode: bool) -> SysResu
         let mut locked = mm.lock_ldt();
         let new = LdtStruct::with_entry(locked.get(), request.entry_number, desc)?;
         // SAFETY: the old one is dropped after `install_ldt`, by when no processor has it.
-        let old = unsafe { locked.replace(Box::new(new)) };
+        let old = unsafe { locked.replace(try_box(new)?) };
         if old.is_none() {
             set_tif_ldt(mm);
         }

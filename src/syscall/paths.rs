@@ -132,7 +132,7 @@ fn set_cwd(inode: Inode) -> SysResult {
 
 /// The path of the working directory; returns its length with the final zero. ERANGE.
 pub fn sys_getcwd(buffer: u32, size: u32) -> SysResult {
-    let name = fs()?.cwd().path();
+    let name = fs()?.cwd().path()?;
     let length = (name.len() as u32).saturating_add(2);
     if length > size {
         return Err(Errno::ERANGE);

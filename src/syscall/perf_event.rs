@@ -2,7 +2,6 @@
 //!
 //! Linux: 5.4 `kernel/events/core.c`, with `kernel.perf_event_paranoid` at its default of 2.
 
-use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
@@ -12,6 +11,7 @@ use crate::base::errno::Errno;
 use crate::base::percpu::NR_CPUS;
 use crate::fs::file::{File, Object};
 use crate::fs::perf_event::{PerfEventFile, perf_copy_attr};
+use crate::mm::fallible::try_arc;
 use crate::process::ptrace::{PtraceMode, ptrace_may_access};
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::hooks::perf_event::PerfEvent;
@@ -92,7 +92,7 @@ pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: 
         event.set_output(Some(&file))?;
     }
     let object = Object::PerfEvent(event);
-    let file = Arc::new(File::new(object, O_RDWR));
+    let file = try_arc(File::new(object, O_RDWR))?;
     files()?.install(file, 0, flags & FLAG_FD_CLOEXEC != 0)
 }
 

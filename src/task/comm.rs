@@ -6,8 +6,6 @@
 //!
 //! Linux: `task_struct.comm`, TASK_COMM_LEN.
 
-extern crate alloc;
-use alloc::string::String;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -54,15 +52,10 @@ impl Comm {
     pub fn bytes(&self) -> &[u8] {
         self.0.split(|byte| *byte == 0).next().unwrap_or_default()
     }
-
-    /// Returns the name as text, with `?` for other characters.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(self.bytes()).into_owned()
-    }
 }
 
 /// A copy of a name. `Display` shows `?` for each character that is not printable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Comm(pub [u8; TASK_COMM_LEN]);
 
 impl fmt::Display for Comm {

@@ -12,11 +12,11 @@
 //! SDM: vol. 1, 18.5.2 "I/O Permission Bit Map".
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::base::errno::Errno;
 use crate::hw::tss::{IO_BITMAP_BITS, IO_BITMAP_BYTES};
+use crate::mm::fallible::try_zeroed_bytes;
 
 /// The bytes of a bitmap as they stand in the TSS: bit clear = port granted.
 pub type Bits = [u8; IO_BITMAP_BYTES];
@@ -101,15 +101,9 @@ impl IoBitmap {
 
 /// Returns a bitmap of ones, built directly on the heap: the array would fill a whole kernel stack.
 fn all_ones() -> Result<Box<Bits>, Errno> {
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(IO_BITMAP_BYTES)
-        .map_err(|_| Errno::ENOMEM)?;
-    bytes.resize(IO_BITMAP_BYTES, 0xff);
-    bytes
-        .into_boxed_slice()
-        .try_into()
-        .map_err(|_| Errno::ENOMEM)
+    let mut bits = try_zeroed_bytes()?;
+    bits.fill(0xff);
+    Ok(bits)
 }
 
 /// Does `ioperm(from, num, turn_on)` on the caller's own `bitmap`. Returns the number of bytes that

@@ -25,6 +25,7 @@ use alloc::vec::Vec;
 
 use super::perf_attr::{PerfEventAttr, SwEvent};
 use crate::base::errno::Errno;
+use crate::mm::fallible::TryVec;
 
 /// The counts of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -263,23 +264,28 @@ impl<E> PerfEventContext<E> {
     }
 
     /// Adds an event. For the first event, `cpu` and `migrations` give the task's present state.
+    ///
+    /// # Errors
+    /// ENOMEM; never after [`Self::reserve`].
     pub fn install(
         &mut self,
         mut slot: Slot<E>,
         now: u64,
         cpu: Option<u32>,
         migrations: Option<u32>,
-    ) {
+    ) -> Result<(), Errno> {
+        self.reserve()?;
         if self.slots.is_empty() {
             (self.cpu, self.migrations, self.since) = (cpu, migrations, now);
-            self.sums.resize(PLACES, Sums::default());
+            self.sums.try_resize_with(PLACES, Sums::default)?;
         }
         self.update(now);
         slot.is_counting = false;
         slot.settle(&self.sums);
         let at = self.slots.partition_point(|other| other.id < slot.id);
-        self.slots.insert(at, slot);
+        self.slots.try_insert(at, slot)?;
         self.decide(at);
+        Ok(())
     }
 
     /// Removes an event and returns it with its counts. If it led a group, the other members

@@ -10,7 +10,7 @@ fn slot(id: u64, what: SwEvent, cpu: Option<u32>) -> Slot<()> {
 fn context(slots: impl IntoIterator<Item = Slot<()>>) -> PerfEventContext<()> {
     let mut context = PerfEventContext::new();
     for slot in slots {
-        context.install(slot, 1000, Some(0), Some(7));
+        context.install(slot, 1000, Some(0), Some(7)).unwrap();
     }
     context
 }
@@ -55,7 +55,8 @@ fn migrations_are_those_between_out_and_in() {
 #[test]
 fn where_a_new_task_begins_is_no_migration() {
     let mut c = PerfEventContext::new();
-    c.install(slot(1, CpuMigrations, None), 1000, None, None);
+    c.install(slot(1, CpuMigrations, None), 1000, None, None)
+        .unwrap();
     c.sched_in(1010, 3, 1);
     c.sched_out(1020, 1);
     c.sched_in(1030, 2, 2);
@@ -123,7 +124,8 @@ fn what_is_taken_out_keeps_its_counts() {
     assert!(c.remove(1, 1040).is_none() && c.read(1, 1040).is_none());
     // An empty context ignores switches; the next event begins anew.
     c.sched_out(1050, 7);
-    c.install(slot(3, CpuMigrations, None), 1060, None, Some(9));
+    c.install(slot(3, CpuMigrations, None), 1060, None, Some(9))
+        .unwrap();
     c.sched_in(1070, 0, 9);
     assert_eq!(c.read(3, 1075), counts(0, 5, 5));
 }

@@ -27,12 +27,14 @@ use super::sched_entity::SchedEntity;
 use super::sched_info::SchedInfo;
 use super::state::{OnRq, TaskFlags, TaskState};
 use super::thread_struct::ThreadStruct;
+use crate::base::errno::Errno;
 use crate::base::flags::AtomicFlags;
 use crate::base::thread_info::ThreadInfo;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::fs::kcov::Kcov;
+use crate::mm::fallible::try_arc;
 use crate::mm::mm_struct::MmStruct;
-use crate::process::signal::{SignalStruct, TaskSignals};
+use crate::process::signal::{SignalStruct, TaskSignals, new_sighand};
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::counter::Counter;
@@ -183,13 +185,18 @@ impl TaskStruct {
     /// Returns a task with only its stack, its numbers and two references.
     ///
     /// # Safety
-    /// 1. `stack` is the foot of a kernel stack that becomes the task's, with a `ThreadInfo` before
+    /// 1. `foot` is that of a kernel stack that becomes the task's, with a `ThreadInfo` before
     ///    anything reads it; or null, and nothing reads it.
-    pub unsafe fn new(stack: *mut ThreadInfo, pid: i32, tgid: i32) -> Self {
+    pub unsafe fn new(
+        foot: *mut ThreadInfo,
+        pid: i32,
+        tgid: i32,
+        signal: Arc<SignalStruct>,
+    ) -> Self {
         TASKS_LIVE.fetch_add(1, Ordering::Relaxed);
         Self {
             thread: UnsafeCell::new(ThreadStruct::new()),
-            stack,
+            stack: foot,
             stack_canary: AtomicU32::new(0),
             tgid,
             pid: AtomicI32::new(pid),
@@ -226,7 +233,7 @@ impl TaskStruct {
             cred: IrqSpinLock::new(LockClass::Cred, Cred::ROOT),
             files: SpinLock::new(LockClass::TaskFiles, None),
             fs: SpinLock::new(LockClass::TaskFs, None),
-            signal: Arc::new(SignalStruct::new()),
+            signal,
             restart_end: AtomicU64::new(0),
             signals: IrqSpinLock::new(LockClass::TaskSignals, TaskSignals::none()),
             exit_signal: AtomicU32::new(0),
@@ -240,6 +247,16 @@ impl TaskStruct {
             timer_slack_ns: AtomicU32::new(50_000),
             default_timer_slack_ns: AtomicU32::new(50_000),
         }
+    }
+
+    /// As [`Self::new`], of a process of its own: each idle task is one. ENOMEM.
+    ///
+    /// # Safety
+    /// As for [`Self::new`].
+    pub unsafe fn of_idle(stack: *mut ThreadInfo) -> Result<Self, Errno> {
+        let signal = try_arc(SignalStruct::new(new_sighand()?))?;
+        // SAFETY: the caller's.
+        Ok(unsafe { Self::new(stack, 0, 0, signal) })
     }
 
     /// Returns the foot of the kernel stack, which is freed with the task.

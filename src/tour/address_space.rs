@@ -3,7 +3,7 @@
 //! Book: ch. 7, "Actions performed by schedule() to make the process switch".
 
 use super::guide::Guide;
-use crate::selftest::check::Verdict;
+use crate::selftest::check::{Verdict, failed};
 use crate::selftest::crew::{Crew, Journal, pass};
 use crate::selftest::probe::{counts, cr3};
 use crate::selftest::user::{Mm, my_active_mm};
@@ -16,7 +16,7 @@ pub fn four_kinds(guide: &mut Guide) {
     let (lent, seen) = (SpinLock::new(LockClass::Selftest, None), Journal::new());
     let note = |who: &'static str| {
         let mm: Option<Mm> = *lent.lock();
-        let mm = mm.ok_or(Verdict::Failed("U1 was not first".into()))?;
+        let mm = mm.ok_or_else(|| failed(format_args!("U1 was not first")))?;
         let borrows = my_active_mm() == mm.as_ptr();
         seen.note((
             who,

@@ -56,9 +56,10 @@ pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
     slots
         .try_reserve_exact(SLOTS * NR_CPUS)
         .map_err(|_| "too little memory for the rings")?;
-    slots.resize_with(SLOTS * NR_CPUS, || {
-        [const { AtomicU32::new(0) }; RECORD_WORDS]
-    });
+    while slots
+        .push_within_capacity([const { AtomicU32::new(0) }; RECORD_WORDS])
+        .is_ok()
+    {}
     let start = Event::Start { tsc_khz, boot_tsc };
     debugcon::write(&record(true, 0, [0; NAME_BYTES], start).encode());
     ALL_SLOTS.call_once(|| slots);

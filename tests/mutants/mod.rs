@@ -5,6 +5,7 @@ mod answers;
 mod calls;
 mod checkers;
 mod membarrier;
+mod memory;
 mod misuse;
 mod numbers;
 mod processes;
@@ -210,6 +211,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         programs::PROGRAMS,
         rights::RIGHTS,
         procfs::PROCFS,
+        memory::MEMORY,
         processes::PROCESSES,
         membarrier::MEMBARRIER,
         misuse::MISUSE,

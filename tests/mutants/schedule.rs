@@ -168,9 +168,9 @@ pub const SCHEDULE: &[Mutant] = &[
     },
     Mutant {
         name: "perf_not_inherited",
-        takes_out: "perf_event_init_task",
+        takes_out: "perf_event_task_made",
         edits: &[
-            Edit { file: "src/process/fork.rs", find: "        perf_event_init_task(me, &child);\n", replace: "        let _ = perf_event_init_task;\n" },
+            Edit { file: "src/process/fork.rs", find: "        perf_event_task_made(&child);\n", replace: "        let _ = perf_event_task_made;\n" },
         ],
         red: Run::ring3("perf", "inherited: faults of both are counted"),
     },

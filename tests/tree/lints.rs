@@ -19,6 +19,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
             "ioremap",
             "memblock",
             "quicklist",
+            "slab",
             "thread_stack",
             "zone",
         ],

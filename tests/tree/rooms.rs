@@ -82,6 +82,11 @@ const EXCEPTIONS: &[Exception] = &[
         why: "page-table entries are batched where the back end does so",
     },
     Exception {
+        file: "src/mm/thread_stack.rs",
+        uses: "arch::x86::tlb_flush",
+        why: "a slot of stacks is flushed from the TLB before it has other frames",
+    },
+    Exception {
         file: "src/mm/mmap.rs",
         uses: "arch::x86::tlb_flush",
         why: "changed page-table entries are flushed from the TLB",

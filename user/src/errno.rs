@@ -40,6 +40,8 @@ errnos! {
     ENOTDIR = 20,
     EISDIR = 21,
     EINVAL = 22,
+    ENFILE = 23,
+    EMFILE = 24,
     ENOTTY = 25,
     ENOSPC = 28,
     ENAMETOOLONG = 36,

@@ -47,6 +47,9 @@ pub fn mutant() -> Option<PathBuf> {
     std::env::var_os(MUTANT).map(PathBuf::from)
 }
 
+/// What `.cargo/config.toml` says for every kernel, and RUSTFLAGS hides: no allocation that cannot fail.
+const NO_OOM_HANDLING: &str = "--cfg no_global_oom_handling";
+
 /// A kernel that is built apart from the others: with a feature, and other flags for the compiler.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
@@ -67,7 +70,7 @@ impl Variant {
             .args(["--target", self.target])
             .args(&TARGET[2..])
             .args(["--features", self.feature])
-            .env("RUSTFLAGS", self.flags);
+            .env("RUSTFLAGS", format!("{NO_OOM_HANDLING} {}", self.flags));
         if self.in_one_piece {
             cargo.env("CARGO_PROFILE_DEV_CODEGEN_UNITS", "1");
         }

@@ -20,7 +20,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 
 use crate::arch::x86::irq::do_irq::{IrqTaken, set_intr_handler};
-use crate::arch::x86::irq::smp::send_ipi;
+use crate::arch::x86::irq::smp::{on_each_cpu, send_ipi};
 use crate::arch::x86::switch::mmu_context::leave_mm;
 use crate::base::insn;
 use crate::base::percpu::{TLBSTATE_OK, smp_processor_id};
@@ -53,6 +53,12 @@ pub fn flush_tlb_page(mm: &MmStruct, address: u32) {
 /// Makes every CPU forget all user translations of `mm`.
 pub fn flush_tlb_mm(mm: &MmStruct) {
     flush(mm, TLB_FLUSH_ALL);
+}
+
+/// Forgets the translations of kernel pages that are mapped no more, on every CPU.
+#[doc(alias = "flush_tlb_kernel_range")]
+pub fn flush_tlb_kernel_pages(pages: &[u32]) {
+    on_each_cpu(&|| pages.iter().for_each(|page| insn::invlpg(*page as usize)));
 }
 
 fn flush(mm: &MmStruct, va: u32) {

@@ -6,15 +6,14 @@
 //!
 //! Linux: 5.4 `arch/x86/kernel/cpu/proc.c` (`show_cpuinfo`), `cacheinfo.c`.
 
-use alloc::string::String;
-use core::fmt::{self, Write};
-
 use super::cpu_flags::{FLAGS, POWER_FLAGS};
 use super::system_files::online;
 use crate::arch::x86::irq::smp::cpu_apic_id;
+use crate::base::errno::Errno;
 use crate::base::insn::cpuid;
 use crate::drivers::tsc::khz;
 use crate::hw::topology::{Leaf, Topology};
+use crate::mm::fallible::Text;
 
 fn leaf(leaf: u32, subleaf: u32) -> Leaf {
     let answer = cpuid(leaf, subleaf);
@@ -29,17 +28,14 @@ fn extended(number: u32) -> Leaf {
     }
 }
 
-/// The text.
-pub fn cpuinfo() -> String {
-    let mut out = String::new();
-    for cpu in online() {
-        // Writing to a string never fails.
-        let _ = put_processor(&mut out, cpu);
-    }
-    out
+/// The text. ENOMEM.
+pub fn cpuinfo() -> Result<Text, Errno> {
+    let mut out = Text::new();
+    online().try_for_each(|cpu| put_processor(&mut out, cpu))?;
+    Ok(out)
 }
 
-fn put_processor(out: &mut String, cpu: u32) -> fmt::Result {
+fn put_processor(out: &mut Text, cpu: u32) -> Result<(), Errno> {
     let [max_leaf, v0, v2, v1] = leaf(0, 0);
     let [signature, ebx, _, edx] = leaf(1, 0);
     let vendor = bytes([v0, v1, v2]);
@@ -110,7 +106,7 @@ fn family_model_stepping(signature: u32) -> (u32, u32, u32) {
 }
 
 /// The processor's own name; without one, its numbers.
-fn put_model_name(out: &mut String, family: u32, model: u32) -> fmt::Result {
+fn put_model_name(out: &mut Text, family: u32, model: u32) -> Result<(), Errno> {
     let [a, b, c] = [0x8000_0002, 0x8000_0003, 0x8000_0004].map(extended);
     let words = [
         a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3],
@@ -141,7 +137,7 @@ fn cache_size_kb(vendor: &[u8], max_leaf: u32) -> u32 {
 }
 
 /// Of several processors: which package and core each is.
-fn put_place(out: &mut String, cpu: u32) -> fmt::Result {
+fn put_place(out: &mut Text, cpu: u32) -> Result<(), Errno> {
     let topology = Topology::read(leaf);
     if !topology.is_shared() {
         return Ok(());
@@ -167,7 +163,7 @@ fn put_place(out: &mut String, cpu: u32) -> fmt::Result {
     writeln!(out, "apicid\t\t: {0}\ninitial apicid\t: {0}", id(cpu))
 }
 
-fn put_flags(out: &mut String) -> fmt::Result {
+fn put_flags(out: &mut Text) -> Result<(), Errno> {
     write!(out, "flags\t\t:")?;
     for (number, register, names) in FLAGS {
         let leaf = match *number {
@@ -181,7 +177,7 @@ fn put_flags(out: &mut String) -> fmt::Result {
             }
         }
     }
-    out.write_char('\n')
+    out.put("\n")
 }
 
 /// Of physical and of linear addresses.
@@ -193,7 +189,7 @@ fn address_bits(features: u32) -> (u32, u32) {
     }
 }
 
-fn put_power_management(out: &mut String) -> fmt::Result {
+fn put_power_management(out: &mut Text) -> Result<(), Errno> {
     write!(out, "power management:")?;
     let power = extended(0x8000_0007)[3];
     for bit in (0..u32::BITS).filter(|bit| power & 1 << bit != 0) {
@@ -204,5 +200,5 @@ fn put_power_management(out: &mut String) -> fmt::Result {
             None => write!(out, " [{bit}]")?,
         }
     }
-    out.write_str("\n\n")
+    out.put("\n\n")
 }

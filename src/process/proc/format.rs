@@ -3,10 +3,13 @@
 //!
 //! Linux: 5.4 `fs/proc/array.c`, `fs/proc/stat.c`; proc(5).
 
-use alloc::format;
-use alloc::string::{String, ToString};
-use core::fmt::Write;
+use alloc::string::String;
+use core::fmt::{self, Display, Formatter};
 use core::ops::Range;
+
+use crate::base::errno::Errno;
+use crate::mm::fallible::Text;
+use crate::task::comm::Comm;
 
 /// Ticks a second in every figure that programs see.
 pub const USER_HZ: u64 = 100;
@@ -15,7 +18,7 @@ pub const USER_HZ: u64 = 100;
 #[derive(Clone, Debug, Default)]
 pub struct TaskStat {
     pub pid: i32,
-    pub comm: String,
+    pub comm: Comm,
     pub state: char,
     pub ppid: i32,
     pub pgrp: i32,
@@ -62,44 +65,42 @@ pub struct TaskStat {
 }
 
 impl TaskStat {
-    /// The line: 52 fields.
-    pub fn line(&self) -> String {
-        let mut out = format!("{} ({}) {}", self.pid, self.comm, self.state);
-        let mut put = |words: &[i64]| {
-            for word in words {
-                // Writing to a string never fails.
-                let _ = write!(out, " {word}");
-            }
-        };
+    /// The line: 52 fields. ENOMEM.
+    pub fn line(&self) -> Result<Text, Errno> {
+        let mut out = Text::new();
+        write!(out, "{} (", self.pid)?;
+        out.put_bytes(self.comm.bytes())?;
+        write!(out, ") {}", self.state)?;
+        let mut put = |words: &[i64]| words.iter().try_for_each(|word| write!(out, " {word}"));
         fn of(number: impl Into<i64>) -> i64 {
             number.into()
         }
         // ppid to cmajflt
-        put(&[of(self.ppid), of(self.pgrp), of(self.session), 0, -1]);
-        put(&[of(self.flags), of(self.min_flt), of(self.cmin_flt), 0, 0]);
+        put(&[of(self.ppid), of(self.pgrp), of(self.session), 0, -1])?;
+        put(&[of(self.flags), of(self.min_flt), of(self.cmin_flt), 0, 0])?;
         // utime to starttime
-        put(&[self.utime as i64, self.stime as i64]);
-        put(&[self.cutime as i64, self.cstime as i64]);
-        put(&[of(self.priority), of(self.nice), of(self.num_threads), 0]);
-        put(&[self.start_time as i64]);
+        put(&[self.utime as i64, self.stime as i64])?;
+        put(&[self.cutime as i64, self.cstime as i64])?;
+        put(&[of(self.priority), of(self.nice), of(self.num_threads), 0])?;
+        put(&[self.start_time as i64])?;
         // vsize to kstkeip
-        put(&[self.vsize as i64, of(self.rss), of(u32::MAX)]);
-        put(&[of(self.start_code), of(self.end_code), of(self.start_stack)]);
+        put(&[self.vsize as i64, of(self.rss), of(u32::MAX)])?;
+        put(&[of(self.start_code), of(self.end_code), of(self.start_stack)])?;
         // kstkesp, kstkeip: of a task that lives nobody could read them at rest.
-        put(&[0, 0]);
+        put(&[0, 0])?;
         // As in Linux these words have 31 bits: the others are in `status`.
         let set = |set: u64| (set & 0x7fff_ffff) as i64;
-        put(&[set(self.signal), set(self.blocked)]);
-        put(&[set(self.sigignore), set(self.sigcatch)]);
-        put(&[of(self.wchan), 0, 0, of(self.exit_signal)]);
-        put(&[of(self.processor), of(self.rt_priority), of(self.policy)]);
+        put(&[set(self.signal), set(self.blocked)])?;
+        put(&[set(self.sigignore), set(self.sigcatch)])?;
+        put(&[of(self.wchan), 0, 0, of(self.exit_signal)])?;
+        put(&[of(self.processor), of(self.rt_priority), of(self.policy)])?;
         // delayacct_blkio_ticks, guest_time, cguest_time
-        put(&[0, 0, 0, of(self.start_data), of(self.end_data)]);
-        put(&[of(self.start_brk), of(self.arg_start), of(self.arg_end)]);
+        put(&[0, 0, 0, of(self.start_data), of(self.end_data)])?;
+        put(&[of(self.start_brk), of(self.arg_start), of(self.arg_end)])?;
         // env_start to exit_code
-        put(&[of(self.arg_end), of(self.env_end), of(self.exit_code)]);
-        out.push('\n');
-        out
+        put(&[of(self.arg_end), of(self.env_end), of(self.exit_code)])?;
+        out.put("\n")?;
+        Ok(out)
     }
 }
 
@@ -114,28 +115,34 @@ pub struct Area {
     pub name: [&'static [u8]; 2],
 }
 
-/// The line. Files have no device of their own here.
-pub fn area_line(area: &Area) -> String {
+/// Puts the line at the end of `out`. Files have no device of their own here. ENOMEM.
+pub fn put_area_line(out: &mut Text, area: &Area) -> Result<(), Errno> {
     let Range { start, end } = area.range;
     let [r, w, x, p] = area.rights;
-    let mut line = format!(
+    let begin = out.len();
+    write!(
+        out,
         "{start:08x}-{end:08x} {r}{w}{x}{p} {:08x} 00:00 0 ",
         area.offset
-    );
+    )?;
     if area.name.iter().any(|piece| !piece.is_empty()) {
         // Names stand below each other.
-        line = format!("{line:<49}");
+        let missing = 49usize.saturating_sub(out.len().saturating_sub(begin));
+        write!(out, "{:missing$}", "")?;
         for piece in area.name {
-            line.push_str(&piece.escape_ascii().to_string());
+            write!(out, "{}", piece.escape_ascii())?;
         }
     }
-    line.push('\n');
-    line
+    out.put("\n")
 }
 
-/// A task's name on one line, as `Name:` has it.
-pub fn escape_name(name: &str) -> String {
-    name.replace('\\', "\\\\").replace('\n', "\\n")
+/// Puts a task's name at the end of `out`, on one line, as `Name:` has it. ENOMEM.
+pub fn put_escaped_name(out: &mut Text, name: &[u8]) -> Result<(), Errno> {
+    name.iter().try_for_each(|byte| match byte {
+        b'\\' => out.put("\\\\"),
+        b'\n' => out.put("\\n"),
+        _ => out.put_bytes(&[*byte]),
+    })
 }
 
 /// What `State:` says.
@@ -152,44 +159,57 @@ pub fn state_name(letter: char) -> &'static str {
     }
 }
 
-/// CPUs as `Cpus_allowed_list` has them: `0-2,5`.
-pub fn cpu_list(mask: u32) -> String {
-    let mut out = String::new();
-    let mut cpu = 0;
-    while cpu < u32::BITS {
-        let run = (mask >> cpu).trailing_ones();
-        if run != 0 {
-            let comma = if out.is_empty() { "" } else { "," };
-            let _ = match run {
-                1 => write!(out, "{comma}{cpu}"),
-                _ => write!(
-                    out,
-                    "{comma}{cpu}-{}",
-                    cpu.saturating_add(run).saturating_sub(1)
-                ),
-            };
+/// CPUs of a mask as `Cpus_allowed_list` has them: `0-2,5`.
+pub struct CpuList(pub u32);
+
+impl Display for CpuList {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut cpu = 0u32;
+        let mut comma = "";
+        while cpu < u32::BITS {
+            let run = (self.0 >> cpu).trailing_ones();
+            let last = cpu.saturating_add(run).saturating_sub(1);
+            match run {
+                0 => {}
+                1 => write!(f, "{comma}{cpu}")?,
+                _ => write!(f, "{comma}{cpu}-{last}")?,
+            }
+            if run != 0 {
+                comma = ",";
+            }
+            cpu = cpu.saturating_add(run.max(1));
         }
-        cpu = cpu.saturating_add(run.max(1));
+        Ok(())
     }
-    out
 }
 
-/// A load average with two digits behind the point; `one` is 1.0.
-pub fn load(value: u32, one: u32) -> String {
+/// Hundredths of something, shown with two digits behind the point.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hundredths(u64);
+
+impl Display for Hundredths {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
+/// A load average; `one` is 1.0.
+pub fn load(value: u32, one: u32) -> Hundredths {
     let (value, one) = (u64::from(value), u64::from(one));
     let rounded = value.saturating_mul(100).saturating_add(one / 2);
-    let hundredths = rounded.checked_div(one).unwrap_or(0);
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+    Hundredths(rounded.checked_div(one).unwrap_or(0))
 }
 
-/// Milliseconds as seconds with two digits behind the point.
-pub fn seconds(ms: u64) -> String {
-    format!("{}.{:02}", ms / 1000, ms % 1000 / 10)
+/// Milliseconds as seconds.
+pub fn seconds(ms: u64) -> Hundredths {
+    Hundredths(ms / 10)
 }
 
-/// A function's path from a demangled name: without crate, generics, traits and brackets.
-pub fn function_path(demangled: &str) -> String {
-    let mut out = String::new();
+/// A function's path from a demangled name: without crate, generics, traits and brackets. ENOMEM.
+pub fn function_path(demangled: &str) -> Result<String, Errno> {
+    let mut out = Text::new();
+    let demangled = demangled.trim_start_matches('<');
+    let demangled = demangled.strip_prefix("switch_to::").unwrap_or(demangled);
     let mut depth = 0_u32;
     let mut rest = demangled;
     while let Some(c) = rest.chars().next() {
@@ -206,15 +226,12 @@ pub fn function_path(demangled: &str) -> String {
             '>' if depth > 0 => depth = depth.saturating_sub(1),
             '<' if depth > 0 => depth = depth.saturating_add(1),
             '<' | '>' => {}
-            _ if depth == 0 => out.push(c),
+            _ if depth == 0 => write!(out, "{c}")?,
             _ => {}
         }
         rest = &rest[c.len_utf8()..];
     }
-    match out.strip_prefix("switch_to::") {
-        Some(inside) => inside.to_string(),
-        None => out,
-    }
+    Ok(out.into_string())
 }
 
 /// The function's own name, as a symbol of Linux's would be; of a closure, that of the function
@@ -233,7 +250,7 @@ mod tests {
     fn stat_has_52_fields_in_linuxs_places() {
         let stat = TaskStat {
             pid: 7,
-            comm: "a (b) c".to_string(),
+            comm: Comm(*b"a (b) c\0\0\0\0\0\0\0\0\0"),
             state: 'S',
             ppid: 1,
             utime: 14,
@@ -252,7 +269,7 @@ mod tests {
             exit_code: 256,
             ..TaskStat::default()
         };
-        let line = stat.line();
+        let line = stat.line().unwrap().into_string();
         // As every reader does it: the name ends at the last bracket.
         let (head, tail) = line.rsplit_once(')').unwrap();
         assert_eq!(head, "7 (a (b) c");
@@ -271,7 +288,13 @@ mod tests {
 
     #[test]
     fn a_name_stays_on_its_line() {
-        assert_eq!(escape_name("a\\b c\nd"), "a\\\\b c\\nd");
+        let name = |bytes| {
+            let mut text = Text::new();
+            put_escaped_name(&mut text, bytes).unwrap();
+            text.into_bytes()
+        };
+        assert_eq!(name(b"a\\b c\nd"), b"a\\\\b c\\nd");
+        assert_eq!(name(b"a\\\xffb\n"), b"a\\\\\xffb\\n");
     }
 
     #[test]
@@ -284,17 +307,18 @@ mod tests {
             (u32::MAX, "0-31"),
             (1 << 31, "31"),
         ] {
-            assert_eq!(cpu_list(mask), text);
+            assert_eq!(CpuList(mask).to_string(), text);
         }
     }
 
     #[test]
     fn fractions_have_two_digits() {
-        assert_eq!(load(2048, 2048), "1.00");
-        assert_eq!(load(100, 2048), "0.05");
-        assert_eq!(load(3 * 2048 + 1024, 2048), "3.50");
-        assert_eq!(seconds(1050), "1.05");
-        assert_eq!(seconds(9), "0.00");
+        assert_eq!(load(2048, 2048).to_string(), "1.00");
+        assert_eq!(load(100, 2048).to_string(), "0.05");
+        assert_eq!(load(3 * 2048 + 1024, 2048).to_string(), "3.50");
+        assert_eq!(load(u32::MAX, 2048).to_string(), "2097152.00");
+        assert_eq!(seconds(1050).to_string(), "1.05");
+        assert_eq!(seconds(9).to_string(), "0.00");
     }
 
     #[test]
@@ -332,7 +356,7 @@ mod tests {
             ),
             ("schedule", "schedule", "schedule"),
         ] {
-            let demangled = function_path(from);
+            let demangled = function_path(from).unwrap();
             assert_eq!((bare_name(&demangled), from), (name, from));
             if !path.contains('<') {
                 assert_eq!(demangled, path);
@@ -349,6 +373,11 @@ mod tests {
             name: [b"", b"[stack]"],
         };
         let line = "bfffe000-c0000000 rw-p 00000000 00:00 0          [stack]\n";
+        let area_line = |area: &Area| {
+            let mut text = Text::new();
+            put_area_line(&mut text, area).unwrap();
+            text.into_string()
+        };
         assert_eq!(area_line(&area), line);
         area.name = [b""; 2];
         area.offset = 0x1000;

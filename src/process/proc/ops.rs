@@ -4,12 +4,11 @@
 //!
 //! Linux: 2.6.38 `fs/proc/base.c` (`pid_revalidate`, `next_tgid`, `proc_pid_readdir`).
 
-use alloc::vec::Vec;
-
 use super::task_mm::get_task_mm;
 use super::{system_files, task_files};
 use crate::base::errno::Errno;
-use crate::fs::procfs::{ProcInode, ProcOps, Who};
+use crate::fs::procfs::{Part, ProcInode, ProcOps, Who};
+use crate::mm::fallible::Text;
 use crate::process::pid::PID_MAX;
 use crate::process::ptrace::{PtraceMode, is_dumpable, ptrace_may_access};
 use crate::process::tasklist::{BATCH, TASKLIST, find_task_by_pid};
@@ -77,10 +76,19 @@ fn next_id(inode: ProcInode, after: i32) -> Option<i32> {
     None
 }
 
-fn show(inode: ProcInode) -> Result<Vec<u8>, Errno> {
+/// The first process whose number is above `after`.
+pub fn next_process(after: i32) -> Option<i32> {
+    next_id(ProcInode::Root, after)
+}
+
+fn show(inode: ProcInode, mark: u32) -> Result<Part, Errno> {
     match inode {
-        ProcInode::System(file) => Ok(system_files::show(file).into_bytes()),
-        ProcInode::TaskFile(who, file) => task_files::show(&find(who)?, who.tid.is_none(), file),
+        ProcInode::System(file) => system_files::show(file)
+            .map(Text::into_bytes)
+            .map(Part::from),
+        ProcInode::TaskFile(who, file) => {
+            task_files::show(&find(who)?, who.tid.is_none(), file, mark)
+        }
         _ => Err(Errno::EISDIR),
     }
 }

@@ -6,14 +6,13 @@
 //!
 //! Linux: 5.4 `proc_pid_status`, `task_mem`, `task_sig`.
 
-use alloc::format;
-use alloc::string::String;
-use core::fmt::{self, Write};
 use core::sync::atomic::Ordering;
 
-use super::format::{cpu_list, escape_name, state_name};
+use super::format::{CpuList, put_escaped_name, state_name};
 use super::task_files::{of_threads, state};
 use super::task_mm::{Memory, get_task_mm};
+use crate::base::errno::Errno;
+use crate::mm::fallible::Text;
 use crate::process::signal::{SIG_DFL, SIG_IGN};
 use crate::process::sigpending::MAX_QUEUED;
 use crate::process::sigset::SigSet;
@@ -24,15 +23,14 @@ use crate::task::task_struct::TaskStruct;
 /// All capabilities that Linux 5.4 has (`CAP_LAST_CAP` is 37).
 const CAP_FULL_SET: u64 = (1 << 38) - 1;
 
-/// The text.
-pub fn status(task: &TaskStruct) -> String {
-    let mut out = String::new();
-    // Writing to a string never fails.
-    let _ = put_all(&mut out, task);
-    out
+/// The text. ENOMEM.
+pub fn status(task: &TaskStruct) -> Result<Text, Errno> {
+    let mut out = Text::new();
+    put_all(&mut out, task)?;
+    Ok(out)
 }
 
-fn put_all(out: &mut String, task: &TaskStruct) -> fmt::Result {
+fn put_all(out: &mut Text, task: &TaskStruct) -> Result<(), Errno> {
     put_identity(out, task)?;
     put_memory(out, task)?;
     writeln!(out, "Threads:\t{}", of_threads(task).0)?;
@@ -41,19 +39,20 @@ fn put_all(out: &mut String, task: &TaskStruct) -> fmt::Result {
     put_rights(out, &cred)?;
     let allowed = get_cpus_allowed(task);
     writeln!(out, "Cpus_allowed:\t{allowed:x}")?;
-    writeln!(out, "Cpus_allowed_list:\t{}", cpu_list(allowed))?;
+    writeln!(out, "Cpus_allowed_list:\t{}", CpuList(allowed))?;
     let counts = [&task.nvcsw, &task.nivcsw].map(|count| count.get());
     writeln!(out, "voluntary_ctxt_switches:\t{}", counts[0])?;
     writeln!(out, "nonvoluntary_ctxt_switches:\t{}", counts[1])
 }
 
-fn put_identity(out: &mut String, task: &TaskStruct) -> fmt::Result {
+fn put_identity(out: &mut Text, task: &TaskStruct) -> Result<(), Errno> {
     let cred = task.cred();
     let fs = task.fs.lock().clone();
     let files = task.files.lock().clone();
     let load = |number: &core::sync::atomic::AtomicI32| number.load(Ordering::Relaxed);
-    let ids = |ids: Ids| format!("{}\t{}\t{}\t{}", ids.real, ids.effective, ids.saved, ids.fs);
-    writeln!(out, "Name:\t{}", escape_name(&task.comm.get().text()))?;
+    out.put("Name:\t")?;
+    put_escaped_name(out, task.comm.get().bytes())?;
+    out.put("\n")?;
     if let Some(fs) = fs {
         writeln!(out, "Umask:\t{:04o}", fs.current_umask())?;
     }
@@ -61,7 +60,15 @@ fn put_identity(out: &mut String, task: &TaskStruct) -> fmt::Result {
     // There are no groups of NUMA, and nobody traces.
     writeln!(out, "Tgid:\t{}\nNgid:\t0\nPid:\t{}", task.tgid, task.pid())?;
     writeln!(out, "PPid:\t{}\nTracerPid:\t0", load(&task.ppid))?;
-    writeln!(out, "Uid:\t{}\nGid:\t{}", ids(cred.uid), ids(cred.gid))?;
+    for (name, ids) in [("Uid", cred.uid), ("Gid", cred.gid)] {
+        let Ids {
+            real,
+            effective,
+            saved,
+            fs,
+        } = ids;
+        writeln!(out, "{name}:\t{real}\t{effective}\t{saved}\t{fs}")?;
+    }
     let size = files.map_or(0, |files| files.table_size());
     // A user has one group.
     writeln!(out, "FDSize:\t{size}\nGroups:\t ")?;
@@ -70,7 +77,7 @@ fn put_identity(out: &mut String, task: &TaskStruct) -> fmt::Result {
     writeln!(out, "NSpgid:\t{pgrp}\nNSsid:\t{session}")
 }
 
-fn put_memory(out: &mut String, task: &TaskStruct) -> fmt::Result {
+fn put_memory(out: &mut Text, task: &TaskStruct) -> Result<(), Errno> {
     let Some(mm) = get_task_mm(task) else {
         return Ok(());
     };
@@ -99,7 +106,7 @@ fn put_memory(out: &mut String, task: &TaskStruct) -> fmt::Result {
     Ok(())
 }
 
-fn put_signals(out: &mut String, task: &TaskStruct) -> fmt::Result {
+fn put_signals(out: &mut Text, task: &TaskStruct) -> Result<(), Errno> {
     let signals = Signals::of(task);
     writeln!(out, "SigQ:\t{}/{MAX_QUEUED}", signals.queued)?;
     let sets = [
@@ -115,7 +122,7 @@ fn put_signals(out: &mut String, task: &TaskStruct) -> fmt::Result {
     Ok(())
 }
 
-fn put_rights(out: &mut String, cred: &Cred) -> fmt::Result {
+fn put_rights(out: &mut Text, cred: &Cred) -> Result<(), Errno> {
     let all_if = |has: bool| if has { CAP_FULL_SET } else { 0 };
     let Ids {
         real,

@@ -2,41 +2,41 @@
 //!
 //! Linux: 5.4 `fs/proc/{stat,loadavg,uptime,meminfo}.c`.
 
-use alloc::format;
-use alloc::string::{String, ToString};
-use core::fmt::Write;
 use core::sync::atomic::Ordering;
 
 use super::cpuinfo::cpuinfo;
 use super::format::{USER_HZ, load, seconds};
+use crate::base::errno::Errno;
 use crate::base::percpu::{CPU_ONLINE_MASK, CpuUsageStat, NR_CPUS, NR_IRQS, SwitchCounts, per_cpu};
 use crate::boot_info::saved_command_line;
 use crate::drivers::rtc::boot_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::fs::procfs::SystemFile;
+use crate::mm::fallible::Text;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
 use crate::process::tasklist::TASKLIST;
 use crate::sched::loadavg::{FIXED_1, avenrun, nr_running};
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::ticks_in;
 
-/// The contents of `file`.
-pub fn show(file: SystemFile) -> String {
+/// The contents of `file`. ENOMEM.
+pub fn show(file: SystemFile) -> Result<Text, Errno> {
+    let mut out = Text::new();
     match file {
-        SystemFile::Cmdline => format!("{}\n", saved_command_line()),
-        SystemFile::Cpuinfo => cpuinfo(),
-        SystemFile::Loadavg => loadavg(),
-        SystemFile::Meminfo => meminfo(),
-        SystemFile::Stat => stat(),
-        SystemFile::SwitchTo => switch_to(),
-        SystemFile::Uptime => uptime(),
-        SystemFile::Version => concat!(
+        SystemFile::Cmdline => writeln!(out, "{}", saved_command_line())?,
+        SystemFile::Cpuinfo => return cpuinfo(),
+        SystemFile::Loadavg => loadavg(&mut out)?,
+        SystemFile::Meminfo => meminfo(&mut out)?,
+        SystemFile::Stat => stat(&mut out)?,
+        SystemFile::SwitchTo => switch_to(&mut out)?,
+        SystemFile::Uptime => uptime(&mut out)?,
+        SystemFile::Version => out.put(concat!(
             "Linux version 2.6.38-switch_to-",
             env!("CARGO_PKG_VERSION"),
             " #1 SMP PREEMPT\n"
-        )
-        .to_string(),
+        ))?,
     }
+    Ok(out)
 }
 
 /// Processors that run.
@@ -73,60 +73,52 @@ fn clock_t(ticks: u64) -> u64 {
     ticks_in(USER_HZ, ticks)
 }
 
-fn stat() -> String {
-    let mut out = String::new();
-    let mut line = |name: String, ticks: [u64; 4]| {
+fn stat(out: &mut Text) -> Result<(), Errno> {
+    let put_ticks = |out: &mut Text, ticks: [u64; 4]| {
         let [user, nice, system, idle] = ticks.map(clock_t);
-        // Writing to a string never fails. iowait, irq, softirq, steal, guest, guest_nice: 0.
-        let _ = writeln!(out, "{name} {user} {nice} {system} {idle} 0 0 0 0 0 0");
+        // iowait, irq, softirq, steal, guest, guest_nice: 0.
+        writeln!(out, " {user} {nice} {system} {idle} 0 0 0 0 0 0")
     };
     let fields: [fn(CpuUsageStat) -> u32; 4] = [|s| s.user, |s| s.nice, |s| s.system, |s| s.idle];
-    line(
-        "cpu ".to_string(),
-        fields.map(|field| sum(|cpu| field(cpustat(cpu)))),
-    );
+    out.put("cpu ")?;
+    put_ticks(out, fields.map(|field| sum(|cpu| field(cpustat(cpu)))))?;
     for cpu in online() {
-        line(
-            format!("cpu{cpu}"),
-            fields.map(|field| u64::from(field(cpustat(cpu)))),
-        );
+        write!(out, "cpu{cpu}")?;
+        put_ticks(out, fields.map(|field| u64::from(field(cpustat(cpu)))))?;
     }
     let forks = TASKLIST.lock().total_forks;
-    let _ = write!(out, "intr {}", sum(|cpu| counts(cpu).interrupts));
+    write!(out, "intr {}", sum(|cpu| counts(cpu).interrupts))?;
     for irq in 0..NR_IRQS {
-        let _ = write!(out, " {}", sum(|cpu| irqs(cpu)[irq]));
+        write!(out, " {}", sum(|cpu| irqs(cpu)[irq]))?;
     }
     // Nobody waits for a device: there is none that makes one wait.
-    let _ = write!(
+    write!(
         out,
         "\nctxt {}\nbtime {}\nprocesses {forks}\nprocs_running {}\nprocs_blocked 0\n",
         sum(nr_switches),
         boot_us() / 1_000_000,
         nr_running(),
-    );
-    out
+    )
 }
 
-fn loadavg() -> String {
+fn loadavg(out: &mut Text) -> Result<(), Errno> {
     let [one, five, fifteen] = avenrun().map(|value| load(value, FIXED_1));
     let (threads, last_pid) = {
         let list = TASKLIST.lock();
         (list.pids.len(), list.pids.last_pid())
     };
-    format!(
-        "{one} {five} {fifteen} {}/{threads} {last_pid}\n",
-        nr_running()
-    )
+    let running = nr_running();
+    writeln!(out, "{one} {five} {fifteen} {running}/{threads} {last_pid}")
 }
 
-fn uptime() -> String {
+fn uptime(out: &mut Text) -> Result<(), Errno> {
     let idle_ms = ticks_in(1000, sum(|cpu| cpustat(cpu).idle));
-    format!("{} {}\n", seconds(since_boot_us() / 1000), seconds(idle_ms))
+    let up_ms = since_boot_us() / 1000;
+    writeln!(out, "{} {}", seconds(up_ms), seconds(idle_ms))
 }
 
-fn meminfo() -> String {
+fn meminfo(out: &mut Text) -> Result<(), Errno> {
     let [total, free] = [totalram_pages(), nr_free_pages()].map(|pages| u64::from(pages) << 2);
-    let mut out = String::new();
     for (name, kb) in [
         ("MemTotal:", total),
         ("MemFree:", free),
@@ -136,13 +128,13 @@ fn meminfo() -> String {
         ("SwapTotal:", 0),
         ("SwapFree:", 0),
     ] {
-        let _ = writeln!(out, "{name:14} {kb:9} kB");
+        writeln!(out, "{name:14} {kb:9} kB")?;
     }
-    out
+    Ok(())
 }
 
 /// What the steps of the switch did, a line each, a column for each CPU. This kernel's own file.
-fn switch_to() -> String {
+fn switch_to(out: &mut Text) -> Result<(), Errno> {
     type Count = fn(&SwitchCounts) -> u32;
     const COUNTS: [(&str, Count); 20] = [
         ("cr3_writes", |c| c.cr3_writes),
@@ -166,18 +158,18 @@ fn switch_to() -> String {
         ("interrupts", |c| c.interrupts),
         ("checks", |c| c.checks),
     ];
-    let mut out = String::new();
-    let mut line = |name: &str, each: &dyn Fn(u32) -> String| {
-        let _ = write!(out, "{name:18}");
-        for cpu in online() {
-            let _ = write!(out, " {:>10}", each(cpu));
-        }
-        out.push('\n');
-    };
-    line("", &|cpu| format!("CPU{cpu}"));
-    line("switches", &|cpu| nr_switches(cpu).to_string());
-    for (name, count) in COUNTS {
-        line(name, &|cpu| count(&counts(cpu)).to_string());
+    write!(out, "{:18}", "")?;
+    for cpu in online() {
+        // As wide as a count; there are no more than ten CPUs.
+        write!(out, "       CPU{cpu}")?;
     }
-    out
+    let mut line = |name: &str, each: &dyn Fn(u32) -> u64| {
+        write!(out, "\n{name:18}")?;
+        online().try_for_each(|cpu| write!(out, " {:>10}", each(cpu)))
+    };
+    line("switches", &nr_switches)?;
+    for (name, count) in COUNTS {
+        line(name, &|cpu| count(&counts(cpu)).into())?;
+    }
+    out.put("\n")
 }

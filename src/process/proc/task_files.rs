@@ -2,8 +2,6 @@
 //!
 //! Linux: 5.4 `fs/proc/array.c` (`do_task_stat`), `fs/proc/base.c`.
 
-use alloc::format;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 use core::sync::atomic::Ordering;
@@ -14,8 +12,9 @@ use super::task_mm::{Memory, get_task_mm, maps};
 use super::wchan::get_wchan;
 use crate::base::errno::Errno;
 use crate::drivers::tsc::cycles_to_ns;
-use crate::fs::procfs::TaskFile;
+use crate::fs::procfs::{Part, TaskFile};
 use crate::hw::pte::PAGE_SHIFT;
+use crate::mm::fallible::{Text, TryVec, try_concat};
 use crate::mm::fault::read_from_mm;
 use crate::process::pid::PidType;
 use crate::process::ptrace::{PtraceMode, ptrace_may_access};
@@ -31,27 +30,32 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 /// Bytes of `cmdline` that are shown.
 const CMDLINE_MAX: u32 = 4096;
 
-/// The contents of `file`. For a `process`, times and faults are those of all its threads.
-pub fn show(task: &TaskRef, process: bool, file: TaskFile) -> Result<Vec<u8>, Errno> {
+/// The part of `file` that begins at `mark`. For a `process`, times and faults are those of all its threads.
+pub fn show(task: &TaskRef, process: bool, file: TaskFile, mark: u32) -> Result<Part, Errno> {
     let text = match file {
-        TaskFile::Cmdline => return Ok(cmdline(task)),
-        TaskFile::Comm => return Ok([task.comm.get().bytes(), b"\n"].concat()),
-        TaskFile::Maps => maps(task)?,
-        TaskFile::Schedstat => schedstat(task),
-        TaskFile::Stat => stat(task, process).line(),
-        TaskFile::Status => status(task),
-        TaskFile::Wchan => Some(task)
-            .filter(|task| ptrace_may_access(task, PtraceMode::FsCreds))
-            .and_then(|task| get_wchan(task))
-            .unwrap_or_else(|| "0".to_string()),
+        TaskFile::Cmdline => return cmdline(task).map(Part::from),
+        TaskFile::Maps => return maps(task, mark),
+        TaskFile::Comm => return try_concat(&[task.comm.get().bytes(), b"\n"]).map(Part::from),
+        TaskFile::Schedstat => schedstat(task)?,
+        TaskFile::Stat => stat(task, process)?.line()?,
+        TaskFile::Status => status(task)?,
+        TaskFile::Wchan => {
+            let waits_in = match ptrace_may_access(task, PtraceMode::FsCreds) {
+                true => get_wchan(task)?,
+                false => None,
+            };
+            let mut text = Text::new();
+            text.put(waits_in.as_deref().unwrap_or("0"))?;
+            text
+        }
     };
-    Ok(text.into_bytes())
+    Ok(text.into_bytes().into())
 }
 
-/// The arguments, each with its final zero; nothing for a kernel thread and a zombie.
-fn cmdline(task: &TaskStruct) -> Vec<u8> {
+/// The arguments, each with its final zero; nothing for a kernel thread and a zombie. ENOMEM.
+fn cmdline(task: &TaskStruct) -> Result<Vec<u8>, Errno> {
     let Some(mm) = get_task_mm(task) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let (start, end) = {
         let map = mm.map.lock();
@@ -66,17 +70,19 @@ fn cmdline(task: &TaskStruct) -> Vec<u8> {
         if read_from_mm(&mm, at, chunk).is_err() {
             break;
         }
-        text.extend_from_slice(chunk);
+        text.try_extend_from_slice(chunk)?;
         at = at.saturating_add(chunk.len() as u32);
     }
-    text
+    Ok(text)
 }
 
 /// Time on a CPU and time waited for one, in nanoseconds, and slices. Zeroes unless `schedstats=on`.
-fn schedstat(task: &TaskStruct) -> String {
+fn schedstat(task: &TaskStruct) -> Result<Text, Errno> {
     let info = sched_info_of(task);
     let [ran, waited] = [info.cpu_time, info.run_delay].map(cycles_to_ns);
-    format!("{ran} {waited} {}\n", info.pcount)
+    let mut text = Text::new();
+    writeln!(text, "{ran} {waited} {}", info.pcount)?;
+    Ok(text)
 }
 
 /// Its letter.
@@ -103,7 +109,7 @@ fn clock_t(ticks: u32) -> u64 {
     ticks_in(USER_HZ, ticks.into())
 }
 
-fn stat(task: &TaskStruct, process: bool) -> TaskStat {
+fn stat(task: &TaskStruct, process: bool) -> Result<TaskStat, Errno> {
     let (num_threads, all) = of_threads(task);
     let used = if process { all } else { Usage::of(task) };
     // Each thread tells those of the process.
@@ -111,9 +117,10 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
     let permitted = ptrace_may_access(task, PtraceMode::FsCreds);
     let (policy, rt_priority, static_prio) = get_scheduler(task);
     let signals = Signals::of(task);
+    let sleeps = permitted && (!process || num_threads < 2) && get_wchan(task)?.is_some();
     let mut stat = TaskStat {
         pid: task.pid(),
-        comm: task.comm.get().text(),
+        comm: task.comm.get(),
         state: state(task),
         ppid: task.ppid.load(Ordering::Relaxed),
         pgrp: task.signal.pgrp.load(Ordering::Relaxed),
@@ -136,7 +143,7 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
         blocked: signals.blocked.0,
         sigignore: signals.ignored.0,
         sigcatch: signals.caught.0,
-        wchan: u32::from(permitted && (!process || num_threads < 2) && get_wchan(task).is_some()),
+        wchan: u32::from(sleeps),
         exit_signal: match task.pid() == task.tgid {
             true => task.exit_signal.load(Ordering::Relaxed) as i32,
             false => -1,
@@ -166,5 +173,5 @@ fn stat(task: &TaskStruct, process: bool) -> TaskStat {
             stat.env_end = map.env_end;
         }
     }
-    stat
+    Ok(stat)
 }

@@ -5,13 +5,14 @@
 //!
 //! Linux: 2.6.38 `get_task_mm`, `task_lock`, `show_map_vma`.
 
-use alloc::string::String;
 use core::ops::Deref;
 use core::sync::atomic::Ordering;
 
-use super::format::{Area, area_line};
+use super::format::{Area, put_area_line};
 use crate::base::errno::Errno;
+use crate::fs::procfs::Part;
 use crate::hw::pte::{PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pte, PteFlags};
+use crate::mm::fallible::Text;
 use crate::mm::frame::zero_page;
 use crate::mm::mm_struct::{MmStruct, mmput};
 use crate::mm::pgtable::{for_each_used, nr_pgtables};
@@ -128,15 +129,23 @@ impl Memory {
     }
 }
 
-/// The areas, a line each. EACCES for another user's.
-pub fn maps(task: &TaskStruct) -> Result<String, Errno> {
+/// Bytes of a part of `maps` after which no more areas are put in it.
+const PART_BYTES: usize = 3840;
+
+/// The areas that end after `from`, a line each, as many as make about a page: however many there are, the map
+/// is locked for few of them, and no text is large. EACCES for another user's, ENOMEM.
+pub fn maps(task: &TaskStruct, from: u32) -> Result<Part, Errno> {
     if !ptrace_may_access(task, PtraceMode::FsCreds) {
         return Err(Errno::EACCES);
     }
-    let mut out = String::new();
+    let (mut out, mut next) = (Text::new(), None);
     if let Some(mm) = get_task_mm(task) {
         let map = mm.map.lock();
-        for vma in map.areas() {
+        for vma in map.areas_after(from) {
+            if out.len() >= PART_BYTES {
+                next = Some(vma.start);
+                break;
+            }
             let can = |flag, letter| {
                 if vma.flags.contains(flag) {
                     letter
@@ -159,10 +168,13 @@ pub fn maps(task: &TaskStruct) -> Result<String, Errno> {
                 },
                 name: name(&map, vma),
             };
-            out.push_str(&area_line(&area));
+            put_area_line(&mut out, &area)?;
         }
     }
-    Ok(out)
+    Ok(Part {
+        bytes: out.into_bytes(),
+        next,
+    })
 }
 
 /// What is in an area, if it can be told. Of files only the program is: it lies below the heap.

@@ -6,8 +6,7 @@
 //!
 //! Linux: 2.6.38 `get_wchan`, `in_sched_functions`.
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::sync::atomic::Ordering;
 
 use arrayvec::ArrayVec;
@@ -16,22 +15,29 @@ use rustc_demangle::demangle;
 use super::format::{bare_name, function_path};
 use crate::arch::x86::backtrace::{lookup, return_addresses};
 use crate::arch::x86::entry::extable::probe_kernel_read;
+use crate::base::errno::Errno;
+use crate::mm::fallible::{Text, try_to_string};
 use crate::sched::rq::task_rq_lock;
 use crate::task::task_struct::TaskStruct;
 
 /// Frames that are looked at (Linux: 16).
 const MAX_DEPTH: usize = 16;
 
-/// The name of the function; none for a task that runs, or could.
-pub fn get_wchan(task: &TaskStruct) -> Option<String> {
+/// The name of the function; none for a task that runs, or could. ENOMEM.
+pub fn get_wchan(task: &TaskStruct) -> Result<Option<String>, Errno> {
     // Names are looked up without the lock, for that takes long.
-    saved_return_addresses(task)
-        .into_iter()
-        .filter_map(|address| {
-            lookup(address).map(|(name, _)| function_path(&format!("{:#}", demangle(name))))
-        })
-        .find(|path| !in_sched_functions(path))
-        .map(|path| bare_name(&path).to_string())
+    for address in saved_return_addresses(task) {
+        let Some((name, _)) = lookup(address) else {
+            continue;
+        };
+        let mut demangled = Text::new();
+        write!(demangled, "{:#}", demangle(name))?;
+        let path = function_path(demangled.as_str())?;
+        if !in_sched_functions(&path) {
+            return try_to_string(bare_name(&path)).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// Where the functions that the task is in will return to, innermost first.

@@ -22,6 +22,7 @@ use crate::arch::x86::current::Current;
 use crate::base::errno::Errno;
 use crate::base::insn::rdtsc;
 use crate::base::percpu::smp_processor_id;
+use crate::mm::fallible::{TryVec, try_arc, try_collect};
 use crate::sched::rq::task_rq_lock;
 use crate::sync::{LockClass, SpinLock};
 use crate::task::hooks::HOOK_PERF_EVENTS;
@@ -98,7 +99,8 @@ impl PerfEvent {
         cpu: Option<u32>,
         leader: Option<&Arc<PerfEvent>>,
     ) -> Result<Arc<Self>, Errno> {
-        let event = Arc::new(Self::new(task, attr, attr.event()?, cpu, Weak::new()));
+        let task_now = Some(task.clone());
+        let event = try_arc(Self::new(task_now, attr, attr.event()?, cpu, Weak::new()))?;
         if let Some(leader) = leader {
             let leads = leader.group.lock().leader.strong_count() == 0;
             let same_task = leader.home.lock().task.as_ref() == Some(task);
@@ -106,16 +108,19 @@ impl PerfEvent {
                 return Err(Errno::EINVAL);
             }
         }
-        event.install(task, leader.map_or(event.id, |leader| leader.id))?;
         if let Some(leader) = leader {
+            let sibling = Arc::downgrade(&event);
+            leader.group.lock().siblings.try_push(sibling)?;
             event.group.lock().leader = Arc::downgrade(leader);
-            leader.group.lock().siblings.push(Arc::downgrade(&event));
         }
+        event
+            .install(task, leader.map_or(event.id, |leader| leader.id))
+            .inspect_err(|_| event.release())?;
         Ok(event)
     }
 
     fn new(
-        task: &TaskRef,
+        task: Option<TaskRef>,
         attr: PerfEventAttr,
         what: SwEvent,
         cpu: Option<u32>,
@@ -130,7 +135,7 @@ impl PerfEvent {
             home: SpinLock::new(
                 LockClass::PerfHome,
                 Home {
-                    task: Some(task.clone()),
+                    task,
                     at_end: Counts::default(),
                 },
             ),
@@ -170,7 +175,7 @@ impl PerfEvent {
         if task.has_flags(PF_EXITING) {
             return Err(Errno::ESRCH);
         }
-        context.install(slot, rdtsc(), cpu, Some(migrations));
+        context.install(slot, rdtsc(), cpu, Some(migrations))?;
         task.hooks.insert(HOOK_PERF_EVENTS);
         Ok(())
     }
@@ -225,17 +230,17 @@ impl PerfEvent {
     }
 
     /// Returns all events of the group, the leader first.
-    pub fn group(self: &Arc<Self>) -> Vec<Arc<Self>> {
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn group(self: &Arc<Self>) -> Result<Vec<Arc<Self>>, Errno> {
         let leader = self.group.lock().leader.upgrade();
         let leader = leader.unwrap_or_else(|| self.clone());
-        let siblings: Vec<Arc<Self>> = leader
-            .group
-            .lock()
-            .siblings
-            .iter()
-            .filter_map(Weak::upgrade)
-            .collect();
-        [leader].into_iter().chain(siblings).collect()
+        let siblings = {
+            let group = leader.group.lock();
+            try_collect(group.siblings.iter().filter_map(Weak::upgrade))?
+        };
+        try_collect([leader].into_iter().chain(siblings))
     }
 
     /// Detaches the event and its children from their tasks, after the last close.
@@ -294,36 +299,74 @@ fn remove(task: &TaskStruct, id: u64) -> Option<(Slot<Arc<PerfEvent>>, Counts)> 
     removed
 }
 
-/// Gives a new task, which has never run, children of its parent's inherited events.
-pub fn perf_event_init_task(me: Current, child: &TaskRef) {
+/// Gives a task in the making, which nobody can find yet, children of its parent's inherited events.
+///
+/// # Errors
+/// ENOMEM. Then, and if the task is not made after all, [`perf_event_free_task`] is due.
+pub fn perf_event_init_task(me: Current, task: &TaskStruct) -> Result<(), Errno> {
     if !me.hooks.contains(HOOK_PERF_EVENTS) {
-        return;
+        return Ok(());
     }
-    let slots: Vec<Slot<Arc<PerfEvent>>> = {
+    let slots = {
         let context = me.perf_events.lock();
         let inherited = context.slots().iter().filter(|it| it.event.attr.inherit());
-        inherited.cloned().collect()
+        try_collect(inherited.cloned())?
     };
     let mut ids: Vec<(u64, u64)> = Vec::new();
     for slot in &slots {
         let event = &slot.event;
         let opened = event.parent.upgrade().unwrap_or_else(|| event.clone());
         let (attr, parent) = (event.attr, Arc::downgrade(&opened));
-        let new = Arc::new(PerfEvent::new(child, attr, event.what, event.cpu, parent));
-        ids.push((slot.id, new.id));
+        let new = try_arc(PerfEvent::new(None, attr, event.what, event.cpu, parent))?;
+        ids.try_push((slot.id, new.id))?;
         // The events are in the order of their numbers.
         let leader = ids.binary_search_by_key(&slot.leader, |(old, _)| *old);
         let mut its = new.slot(leader.map_or(new.id, |at| ids[at].1));
         (its.enabled, its.enable_on_exec) = (slot.enabled, slot.enable_on_exec);
         let mut children = opened.children.lock();
         if !children.is_closed {
-            let mut context = child.perf_events.lock();
-            context.install(its, rdtsc(), None, None);
-            child.hooks.insert(HOOK_PERF_EVENTS);
-            drop(context);
-            children.events.push(new);
+            task.perf_events.lock().install(its, rdtsc(), None, None)?;
+            task.hooks.insert(HOOK_PERF_EVENTS);
+            children.events.try_push(new)?;
         }
     }
+    Ok(())
+}
+
+/// The task is made: its events are told whose they are. Those that were closed meanwhile leave it.
+pub fn perf_event_task_made(child: &TaskRef) {
+    let mut at = 0;
+    while let Some(event) = nth_event(child, at) {
+        let opened = event.parent.upgrade();
+        let children = opened.as_ref().map(|opened| opened.children.lock());
+        if event.parent.strong_count() == 0 && event.home.lock().task.is_some() {
+            at += 1; // opened for the child, by somebody who found it at once
+        } else if children.as_ref().is_none_or(|children| children.is_closed) {
+            drop(children);
+            drop(remove(child, event.id));
+        } else {
+            event.home.lock().task = Some(child.clone());
+            at += 1;
+        }
+    }
+}
+
+/// The task is not made: the events that were meant for it go.
+pub fn perf_event_free_task(task: &TaskStruct) {
+    while let Some(event) = last_event(task) {
+        drop(remove(task, event.id));
+        event.end();
+    }
+}
+
+fn last_event(task: &TaskStruct) -> Option<Arc<PerfEvent>> {
+    let context = task.perf_events.lock();
+    context.slots().last().map(|slot| slot.event.clone())
+}
+
+fn nth_event(task: &TaskStruct, at: usize) -> Option<Arc<PerfEvent>> {
+    let context = task.perf_events.lock();
+    context.slots().get(at).map(|slot| slot.event.clone())
 }
 
 /// Enables the events of the running task that wait for exec, after it has executed a program.
@@ -336,16 +379,7 @@ pub fn perf_event_enable_on_exec(me: Current) {
 /// Detaches the running task's events, when it ends or may no longer be observed. The last comes
 /// first, so that no other has to move.
 pub fn perf_event_exit_task(me: Current) {
-    loop {
-        let last = me
-            .perf_events
-            .lock()
-            .slots()
-            .last()
-            .map(|it| it.event.clone());
-        match last {
-            Some(event) => event.end(),
-            None => break,
-        }
+    while let Some(event) = last_event(&me) {
+        event.end();
     }
 }

@@ -7,7 +7,18 @@
 #![no_main]
 
 use core::ffi::CStr;
-use rt::{WaitStatus, child, eq, ktap, println, process, start};
+use rt::{
+    Errno, WaitStatus, eq,
+    gates::syscall,
+    ktap, println,
+    process::{self, Child},
+    start,
+};
+
+const SYS_NANOSLEEP: u32 = 162;
+/// How often a call is made that lacks memory, and how long init sleeps in between: seconds, nanoseconds.
+const TRIES: u32 = 50;
+const NAP: [u32; 2] = [0, 100_000_000];
 
 /// The programs, in an order in which each relies only on what those before it have shown.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -101,6 +112,11 @@ const PROGRAMS: &[(&str, &str)] = &[
         "lock_storm",
         "calls, timers and signals that want the same locks",
     ),
+    ("fail_alloc", "calls that lack memory lose none"),
+    (
+        "out_of_memory",
+        "errors, or the end of one process, and all memory back",
+    ),
     (
         "stress",
         "many processes and threads, each with its own state",
@@ -142,15 +158,46 @@ fn run(wanted: impl Fn(&str) -> bool) -> i32 {
     ktap::plan(chosen().count() as u32);
     for name in chosen() {
         println!("# program {name}");
-        eq!(
-            child(|| execute(name)).wait(),
-            WaitStatus::exited(0),
-            "{name}"
-        );
+        eq!(run_to_its_end(name), WaitStatus::exited(0), "{name}");
     }
     let (good, bad) = ktap::totals();
     println!("# programs: {good} passed, {bad} failed");
     ktap::finish()
+}
+
+/// Runs a program to its end. When there is no memory for it now, there may be soon: whoever has it ends.
+fn run_to_its_end(name: &str) -> WaitStatus {
+    let made = patiently(name, "fork", || match process::fork() {
+        Ok(0) => process::exit(execute(name)),
+        other => other,
+    });
+    match made {
+        Ok(pid) => Child { pid }.wait(),
+        Err(_) => WaitStatus::exited(127),
+    }
+}
+
+/// Makes a call again as long as it lacks memory, but not for ever, and says so.
+fn patiently<T>(
+    name: &str,
+    call: &str,
+    mut body: impl FnMut() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    for tried in 1.. {
+        match body() {
+            Err(errno @ (Errno::ENOMEM | Errno::EAGAIN)) if tried < TRIES => {
+                println!("# {name}: {call}: {errno:?}, tried again");
+                let nap = NAP;
+                let _slept = syscall(SYS_NANOSLEEP, [&raw const nap as u32, 0]);
+            }
+            Err(errno) => {
+                println!("# {name}: {call}: {errno:?}");
+                return Err(errno);
+            }
+            done => return done,
+        }
+    }
+    unreachable!("a call is tried {TRIES} times")
 }
 
 fn execute(name: &str) -> i32 {
@@ -161,8 +208,8 @@ fn execute(name: &str) -> i32 {
     path.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     match CStr::from_bytes_until_nul(&path) {
         Ok(path) => {
-            let errno = process::execve_with(path, &[path], Some(c"KTAP_INDENT=2"));
-            println!("# {path:?}: {errno:?}");
+            let exec = || process::execve_with(path, &[path], Some(c"KTAP_INDENT=2"));
+            let _said = patiently::<()>(name, "execve", || Err(exec()));
         }
         Err(_) => println!("# {name}: the path is too long"),
     }

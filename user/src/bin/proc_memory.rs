@@ -1,17 +1,23 @@
-//! `/proc/PID/status`: how much memory a process has now and has had at most.
+//! `/proc/PID/status`: how much memory a process has now and has had at most; `/proc/PID/maps`: its areas.
 //!
 //! Linux: proc(5).
-//! Red without: the counts of pages and their peaks.
+//! Red without: the counts of pages and their peaks, the parts of a long list of areas.
 #![no_std]
 #![no_main]
 
 use rt::{
-    eq, ktap,
-    memory::{MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap_anonymous, munmap},
+    eq,
+    gates::syscall,
+    ktap,
+    memory::{MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous, munmap},
     ok,
-    proc::{field, read, status_number, touch},
+    proc::{close, field, open, read, status_number, text, touch},
     process::child,
 };
+
+const SYS_READ: u32 = 3;
+const SYS_MPROTECT: u32 = 125;
+const SYS_PREAD64: u32 = 180;
 
 const MIB: u32 = 1 << 20;
 /// Kilobytes by which Linux's counts of pages may be behind: each CPU keeps some for itself.
@@ -114,9 +120,54 @@ fn memory() {
     );
 }
 
+/// Many areas fill many pages of text: read in odd pieces, each is there once, in order.
+fn many_areas() {
+    const AREAS: u32 = 400;
+    const PIECE: usize = 97;
+    let base = mmap_anonymous(AREAS * 2 * PAGE_SIZE, 0, MAP_PRIVATE).expect("mmap");
+    for area in 0..AREAS {
+        let address = base + area * 2 * PAGE_SIZE;
+        syscall(SYS_MPROTECT, [address, PAGE_SIZE, PROT_READ]).expect("mprotect");
+    }
+    let fd = open(&text(format_args!("/proc/self/maps")), 0).expect("maps");
+    let mut buffer = [0; 65536];
+    let mut used = 0;
+    while let Ok(read @ 1..) = syscall(
+        SYS_READ,
+        [fd, buffer[used..].as_mut_ptr() as u32, PIECE as u32],
+    ) {
+        used += read as usize;
+    }
+    let lines = core::str::from_utf8(&buffer[..used]).unwrap_or("").lines();
+    let starts = lines
+        .filter(|line| line.contains(" r--p "))
+        .filter_map(|line| {
+            let start = u32::from_str_radix(line.split('-').next()?, 16).ok()?;
+            (base..base + AREAS * 2 * PAGE_SIZE)
+                .contains(&start)
+                .then_some(start)
+        });
+    let expected = (0..AREAS).map(|area| base + area * 2 * PAGE_SIZE);
+    ok!(starts.eq(expected), "maps has all of many areas");
+    let mut last = [0; 4096];
+    let at = used as u64 - 100;
+    let read = syscall(
+        SYS_PREAD64,
+        [fd, last.as_mut_ptr() as u32, 4096, at as u32, 0],
+    );
+    eq!(
+        (read, &last[..100]),
+        (Ok(100), &buffer[used - 100..used]),
+        "and its end is found from anywhere"
+    );
+    close(fd);
+    munmap(base, AREAS * 2 * PAGE_SIZE).expect("munmap");
+}
+
 fn main() -> i32 {
-    ktap::plan(18);
+    ktap::plan(20);
     memory();
+    many_areas();
     ktap::finish()
 }
 

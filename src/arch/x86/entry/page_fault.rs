@@ -12,11 +12,12 @@
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::extable::fixup_exception;
 use crate::arch::x86::entry::traps::{
-    FaultSig, PAGE_FAULT, SI_KERNEL, UserFault, conditional_sti, die, send_fault,
+    FaultSig, PAGE_FAULT, UserFault, conditional_sti, die, send_fault,
 };
 use crate::base::insn;
 use crate::base::layout::PAGE_OFFSET;
 use crate::base::pt_regs::PtRegs;
+use crate::base::upward::pagefault_out_of_memory;
 use crate::hw::pte::{PAGE_SIZE, PageFaultError};
 use crate::mm::fault::{FaultSignal, handle_mm_fault};
 use crate::sync::preempt::preempt_count;
@@ -44,9 +45,19 @@ extern "C" fn do_page_fault(regs: &mut PtRegs, error_code: u32) {
         PageFaultError::from_bits_truncate(error_code),
     ) {
         Ok(()) => {}
+        // Tried again when we return, but by a task that is to end; it does so on its way to ring 3.
+        // In process context with interrupts on: `resolve` has asked.
+        Err(FaultSignal::OutOfMemory) if pagefault_out_of_memory() => {}
+        Err(FaultSignal::OutOfMemory) if regs.user_mode() => {}
         Err(signal) if regs.user_mode() => bad_area(regs, error_code, address, signal),
         Err(_) => no_context(regs, error_code, address),
     }
+}
+
+/// An exception of ring 3 other than #PF found no memory for what it needs: sees to it that there is some.
+/// In process context with interrupts on, no lock held.
+pub(super) fn no_memory() {
+    let _again = pagefault_out_of_memory();
 }
 
 fn resolve(regs: &PtRegs, address: u32, error: PageFaultError) -> Result<(), FaultSignal> {
@@ -86,10 +97,9 @@ fn bad_area(regs: &PtRegs, error_code: u32, address: u32, signal: FaultSignal) {
         FaultSignal::NotMapped => (FaultSig::SIGSEGV, SEGV_MAPERR),
         FaultSignal::NotAllowed => (FaultSig::SIGSEGV, SEGV_ACCERR),
         FaultSignal::BeyondFile => (FaultSig::SIGBUS, BUS_ADRERR),
-        FaultSignal::OutOfMemory => (FaultSig::SIGKILL, SI_KERNEL),
+        FaultSignal::OutOfMemory => unreachable!("BUG: no memory is no fault of the program"),
     };
     let fault = match signal {
-        FaultSignal::OutOfMemory => format_args!("out of memory at {address:08x}"),
         FaultSignal::BeyondFile => format_args!("access beyond the file at {address:08x}"),
         _ => format_args!("segfault at {address:08x}"),
     };

@@ -23,7 +23,7 @@ use core::fmt;
 
 use crate::arch::x86::current::current;
 use crate::arch::x86::entry::extable::fixup_exception;
-use crate::arch::x86::entry::{doublefault, idt};
+use crate::arch::x86::entry::{doublefault, idt, page_fault};
 use crate::arch::x86::epitaph;
 use crate::arch::x86::irq::nmi_watchdog;
 use crate::arch::x86::switch::{io_bitmap, load_sp0, math_state};
@@ -47,7 +47,6 @@ pub enum FaultSig {
     SIGTRAP = 5,
     SIGBUS = 7,
     SIGFPE = 8,
-    SIGKILL = 9,
     SIGSEGV = 11,
 }
 
@@ -337,15 +336,9 @@ extern "C" fn do_device_not_available(regs: &mut PtRegs, error_code: u32) {
         die(format_args!("device not available"), regs, error_code);
     }
     if !math_state::math_state_restore() {
-        conditional_sti(regs);
-        let fault = UserFault {
-            what: format_args!("no memory for the FPU state"),
-            sig: FaultSig::SIGKILL,
-            code: SI_KERNEL,
-            address: 0,
-            trap_no: 7,
-        };
-        send_fault(regs, error_code, &fault);
+        insn::sti();
+        // The instruction is tried again when we return, but by a task that is to end.
+        page_fault::no_memory();
     }
 }
 

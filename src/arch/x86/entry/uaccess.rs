@@ -20,6 +20,7 @@ use crate::arch::x86::entry::usercopy::{
 };
 use crate::base::errno::Errno;
 use crate::hw::pte::PAGE_SIZE;
+use crate::mm::fallible::TryVec;
 use crate::mm::vma::TASK_SIZE;
 
 /// Longest path, with its final zero, in bytes (`PATH_MAX`).
@@ -167,8 +168,7 @@ pub fn strncpy_from_user(from: u32, longest: u32) -> Result<Vec<u8>, Errno> {
         let text = &bytes[..chunk];
         let end = text.iter().position(|byte| *byte == 0);
         let text = &text[..end.unwrap_or(chunk)];
-        string.try_reserve(text.len()).map_err(|_| Errno::ENOMEM)?;
-        string.extend_from_slice(text);
+        string.try_extend_from_slice(text)?;
         if end.is_some() {
             return Ok(string);
         }

@@ -18,8 +18,6 @@
 //! OS Facilities for Saving x87 FPU, SSE and Extended States on Task or Context Switches".
 
 extern crate alloc;
-use alloc::boxed::Box;
-use core::alloc::Layout;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use crate::arch::x86::current::{Current, current};
@@ -29,6 +27,7 @@ use crate::base::errno::Errno;
 use crate::base::insn;
 use crate::base::insn::clts;
 use crate::hw::fxsave::FxsaveArea;
+use crate::mm::fallible::try_box;
 use crate::sync::PreemptGuard;
 use crate::sync::irq::{irqs_disabled, local_irq_disable, local_irq_enable};
 use crate::sync::preempt::preempt_count;
@@ -158,27 +157,13 @@ fn first_use(me: Current) -> bool {
 fn init_fpu(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
     let memory = match with_thread(me, |thread| thread.has_fpu_memory()) {
         true => None,
-        false => alloc_area(),
+        false => Some(try_box(FxsaveArea::INIT)?),
     };
     let (done, spare) = with_thread(me, |thread| thread.init_fpu(image, memory));
     drop(spare);
     match done {
         true => Ok(()),
         false => Err(Errno::ENOMEM),
-    }
-}
-
-/// Allocates memory for an FPU state.
-fn alloc_area() -> Option<Box<FxsaveArea>> {
-    // SAFETY: the layout's size is not 0; the memory is ours and is initialised before it becomes a
-    // Box.
-    unsafe {
-        let area = alloc::alloc::alloc(Layout::new::<FxsaveArea>()).cast::<FxsaveArea>();
-        if area.is_null() {
-            return None;
-        }
-        area.write(FxsaveArea::INIT);
-        Some(Box::from_raw(area))
     }
 }
 
@@ -210,13 +195,9 @@ pub fn current_fpu_state(me: Current) -> Option<FxsaveArea> {
 /// # Errors
 /// ENOMEM if there is no memory for the state.
 pub fn copy_fpu_state(new: &mut ThreadStruct, image: &FxsaveArea) -> Result<(), Errno> {
-    match new.init_fpu(image, alloc_area()) {
-        (true, _) => {
-            new.set_work(TS_FPU_COUNTED, must_preload(new));
-            Ok(())
-        }
-        (false, _) => Err(Errno::ENOMEM),
-    }
+    let (_done, _spare) = new.init_fpu(image, Some(try_box(FxsaveArea::INIT)?));
+    new.set_work(TS_FPU_COUNTED, must_preload(new));
+    Ok(())
 }
 
 /// Gives the running task the FPU state `image` (sigreturn).

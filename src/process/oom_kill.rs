@@ -1,0 +1,156 @@
+//! `out_of_memory`: when a page fault finds no memory, one process ends so that the others go on.
+//!
+//! The process with the most memory is chosen, but not init, and it ends as by SIGKILL. Until it has
+//! given its memory back, whoever needs memory sleeps and tries again; so a chosen process must not
+//! need any to end: its own faults fail once it has the signal. When nobody is left to choose, the
+//! machine ends with a message: init would fault for ever.
+//!
+//! Called by page faults, in process context, with no lock held.
+//!
+//! Book: chapter 17, "The Out of Memory Killer". Linux: 2.6.38 `mm/oom_kill.c` (`out_of_memory`,
+//! `select_bad_process`, `oom_badness`, `oom_kill_process`).
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::signal::{fatal_signal_pending, kill_thread};
+use super::signal_group::threads;
+use super::tasklist::{INIT_PID, TASKLIST};
+use crate::arch::x86::current::current;
+use crate::base::exit_value::ExitValue;
+use crate::drivers;
+use crate::mm::frame::may_alloc;
+use crate::mm::pgtable::nr_pgtables;
+use crate::mm::quicklist;
+use crate::provides_upward;
+use crate::sched::timer::{HZ, jiffies, schedule_timeout};
+use crate::sync::{LockClass, SpinLock};
+use crate::task::state::{PF_EXITING, TASK_UNINTERRUPTIBLE};
+use crate::task::task_struct::{TaskRef, TaskStruct};
+
+/// Ticks that a chosen process may take to end. Then it may be waiting for another, and that one has
+/// its turn.
+const PATIENCE: u64 = 3 * HZ as u64;
+
+/// Held while a process is chosen, so that two that fault at a time do not choose two.
+static CHOOSING: SpinLock<()> = SpinLock::new(LockClass::OutOfMemory, ());
+/// When a process was chosen last, in ticks.
+static CHOSEN_AT: AtomicU64 = AtomicU64::new(0);
+
+/// A page fault of the running task has found no memory: sees to it that there is some. True when
+/// the access is to be tried again; false when the running task itself is to end.
+#[unsafe(no_mangle)]
+fn pagefault_out_of_memory() -> bool {
+    if is_dying(&current()) {
+        return false;
+    }
+    // Clean page tables that wait to be used again are memory too; and somebody may have given some back.
+    if quicklist::drain() || may_alloc(1) {
+        return true;
+    }
+    out_of_memory();
+    if is_dying(&current()) {
+        return false;
+    }
+    current().state.set_current_state(TASK_UNINTERRUPTIBLE);
+    schedule_timeout(1);
+    true
+}
+
+provides_upward!(pagefault_out_of_memory);
+
+/// Whether `task` has been told to end, or does already.
+fn is_dying(task: &TaskStruct) -> bool {
+    task.has_flags(PF_EXITING) || fatal_signal_pending(task)
+}
+
+/// Chooses a process and ends it, unless one is ending.
+fn out_of_memory() {
+    let _one = CHOOSING.lock();
+    let waited = jiffies().saturating_sub(CHOSEN_AT.load(Ordering::Relaxed));
+    match select_bad_process(waited > PATIENCE) {
+        Choice::Wait => {}
+        Choice::Kill(victim, points) => {
+            CHOSEN_AT.store(jiffies(), Ordering::Relaxed);
+            oom_kill_process(&victim, points);
+        }
+        Choice::Nobody => {
+            log::error!("Out of memory: Attempted to kill init!");
+            drivers::exit(ExitValue::Failure);
+        }
+    }
+}
+
+enum Choice {
+    /// A process ends already.
+    Wait,
+    /// This one, a thread of which has the address space; pages that it has.
+    Kill(TaskRef, u32),
+    /// There is only init, or what has long been ending.
+    Nobody,
+}
+
+/// The process with the most memory. One that is ending is waited for, unless `impatient`.
+fn select_bad_process(impatient: bool) -> Choice {
+    let mut worst = None;
+    let mut pid = 0;
+    while let Some(process) = next_process(pid) {
+        pid = process;
+        let Some(thread) = find_task_mm(pid) else {
+            continue;
+        };
+        if is_dying(&thread) {
+            match impatient {
+                true => continue,
+                false => return Choice::Wait,
+            }
+        }
+        let Some(points) = oom_badness(&thread) else {
+            continue;
+        };
+        if pid != INIT_PID && worst.as_ref().is_none_or(|(_, most)| points > *most) {
+            worst = Some((thread, points));
+        }
+    }
+    worst.map_or(Choice::Nobody, |(thread, points)| {
+        Choice::Kill(thread, points)
+    })
+}
+
+/// The first process whose number is above `after`.
+fn next_process(after: i32) -> Option<i32> {
+    super::proc::ops::next_process(after)
+}
+
+/// A thread of process `pid` that has an address space: the leader may have ended before the others.
+fn find_task_mm(pid: i32) -> Option<TaskRef> {
+    let list = TASKLIST.lock();
+    let thread = threads(&list, pid).find(|task| !task.mm.load(Ordering::Relaxed).is_null());
+    thread.cloned()
+}
+
+/// Pages and page tables of the task's address space; none if it has given it up.
+fn oom_badness(task: &TaskStruct) -> Option<u32> {
+    let _locked = task.alloc_lock.lock();
+    // SAFETY: the task gives its address space up only under the lock.
+    let mm = unsafe { task.mm.load(Ordering::Relaxed).as_ref() }?;
+    Some(mm.rss() + nr_pgtables(mm.pgd.load(Ordering::Relaxed)))
+}
+
+/// Ends the process of `victim`, and every other one that lives in the same memory.
+fn oom_kill_process(victim: &TaskRef, points: u32) {
+    let (pid, mm) = (victim.tgid, victim.mm.load(Ordering::Relaxed));
+    log::error!(
+        "Out of memory: Kill process {pid} ({}) score {points}",
+        victim.comm.get()
+    );
+    let mut process = 0;
+    while let Some(next) = next_process(process) {
+        process = next;
+        let list = TASKLIST.lock();
+        let is_in = |task: &TaskStruct| task.mm.load(Ordering::Relaxed) == mm && !mm.is_null();
+        let shares = next == pid || next != INIT_PID && threads(&list, next).any(|it| is_in(it));
+        if shares {
+            threads(&list, next).for_each(|thread| kill_thread(thread));
+        }
+    }
+}
