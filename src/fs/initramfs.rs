@@ -205,10 +205,10 @@ fn heap_sort<T: Ord>(items: &mut [T]) {
     // Lets `items[at]` sink below the greater ones among `items[..end]`, where item `n` stands above
     // items `2n + 1` and `2n + 2`.
     fn sink<T: Ord>(items: &mut [T], mut at: usize, end: usize) {
-        while let child = 2 * at + 1
+        while let child = at.saturating_mul(2).saturating_add(1)
             && child < end
         {
-            let second = child + 1;
+            let second = child.saturating_add(1);
             let greater = second < end && items[second] > items[child];
             let child = if greater { second } else { child };
             if items[at] >= items[child] {

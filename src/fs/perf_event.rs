@@ -58,7 +58,7 @@ impl PerfEventFile {
             0 => read_one(&self.0, format)?,
             _ => read_group(&self.0.group()?, format)?,
         };
-        let bytes = words.len() as u32 * 8;
+        let bytes = (words.len() as u32).saturating_mul(8);
         if count < bytes {
             return Err(Errno::ENOSPC);
         }

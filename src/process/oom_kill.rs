@@ -133,7 +133,8 @@ fn oom_badness(task: &TaskStruct) -> Option<u32> {
     let _locked = task.alloc_lock.lock();
     // SAFETY: the task gives its address space up only under the lock.
     let mm = unsafe { task.mm.load(Ordering::Relaxed).as_ref() }?;
-    Some(mm.rss() + nr_pgtables(mm.pgd.load(Ordering::Relaxed)))
+    let tables = nr_pgtables(mm.pgd.load(Ordering::Relaxed));
+    Some(mm.rss().saturating_add(tables))
 }
 
 /// Ends the process of `victim`, and every other one that lives in the same memory.

@@ -79,7 +79,7 @@ fn timers_leave_time_to_tasks() -> Outcome {
                 while since_boot_us() < end_us {
                     core::hint::spin_loop();
                 }
-                let tick = this_cpu_read!(count.ticks) as u32;
+                let tick = this_cpu_read!(count.ticks);
                 let in_tick = match SLOW_TICK.swap(tick, Ordering::Relaxed) == tick {
                     true => SLOW_IN_TICK.fetch_add(1, Ordering::Relaxed) + 1,
                     false => {

@@ -115,6 +115,10 @@ pub struct Walk {
 
 impl Walk {
     /// One that has not begun.
+    #[expect(
+        clippy::new_without_default,
+        reason = "it is for the running task, which no default says"
+    )]
     pub fn new() -> Self {
         Self {
             place: FutexQ::new(current(), NO_WORD, 0),

@@ -340,13 +340,13 @@ pub fn perf_event_task_made(child: &TaskRef) {
         let opened = event.parent.upgrade();
         let children = opened.as_ref().map(|opened| opened.children.lock());
         if event.parent.strong_count() == 0 && event.home.lock().task.is_some() {
-            at += 1; // opened for the child, by somebody who found it at once
+            at = at.saturating_add(1); // opened for the child, by somebody who found it at once
         } else if children.as_ref().is_none_or(|children| children.is_closed) {
             drop(children);
             drop(remove(child, event.id));
         } else {
             event.home.lock().task = Some(child.clone());
-            at += 1;
+            at = at.saturating_add(1);
         }
     }
 }
