@@ -71,18 +71,6 @@ const CHUNK: u32 = PIPE_CAPACITY as u32;
 const PIPE_MAX_SIZE: u32 = 1 << 20;
 
 impl Pipe {
-    /// Wakes all readers that wait, and releases the lock.
-    #[inline(always)]
-    fn wake_readers(&self, state: SpinLockGuard<'_, State>) {
-        WaitList::wake_up(&self.state, state, |state| &mut state.not_empty);
-    }
-
-    /// Wakes all writers that wait, and releases the lock.
-    #[inline(always)]
-    fn wake_writers(&self, state: SpinLockGuard<'_, State>) {
-        WaitList::wake_up(&self.state, state, |state| &mut state.not_full);
-    }
-
     /// Gives the ring a buffer of `size` bytes. ENOMEM.
     #[cold]
     fn give_buffer(&self, size: usize) -> Result<(), Errno> {
@@ -112,7 +100,7 @@ impl Pipe {
         loop {
             let mut state = self.state.lock();
             let Some(smaller) = state.ring.set_capacity(size as usize)? else {
-                self.wake_writers(state);
+                state.not_full.wake_up();
                 return Ok(size);
             };
             drop(state);
@@ -178,7 +166,7 @@ impl PipeReader {
                 let taken = bytes.len();
                 if copy_to_user(to, bytes).is_ok() {
                     state.ring.consume(taken);
-                    self.0.wake_writers(state);
+                    state.not_full.wake_up();
                     return Ok(taken as u32);
                 }
             }
@@ -201,7 +189,7 @@ impl PipeReader {
         let taken = (count as usize).min(state.ring.len()) as u32;
         if state.give(to, taken).is_ok() {
             state.ring.consume(taken as usize);
-            self.0.wake_writers(state);
+            state.not_full.wake_up();
             return Ok(Some(taken));
         }
         drop(state);
@@ -243,7 +231,7 @@ impl PipeWriter {
             && copy_from_user(room, from).is_ok()
         {
             state.ring.commit(count as usize);
-            self.0.wake_readers(state);
+            state.not_empty.wake_up();
             return Ok(count);
         }
         drop(state);
@@ -292,7 +280,7 @@ impl PipeWriter {
                 self.0.give_buffer(size)?;
             } else if state.take(from, bytes).is_ok() {
                 state.ring.commit(bytes as usize);
-                self.0.wake_readers(state);
+                state.not_empty.wake_up();
                 return Ok(bytes);
             } else {
                 drop(state);
@@ -330,7 +318,7 @@ impl Drop for PipeReader {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.readers = state.readers.saturating_sub(1);
-        self.0.wake_writers(state);
+        state.not_full.wake_up();
     }
 }
 
@@ -338,6 +326,6 @@ impl Drop for PipeWriter {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.writers = state.writers.saturating_sub(1);
-        self.0.wake_readers(state);
+        state.not_empty.wake_up();
     }
 }

@@ -136,7 +136,7 @@ impl Ring {
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.length);
         self.first = self.index(self.first.wrapping_add(count));
-        self.length = self.length.saturating_sub(count);
+        self.length = self.length.wrapping_sub(count);
     }
 
     /// Room for `count` bytes more, or all that is left in the buffer: up to its end, and at its start.

@@ -15,7 +15,7 @@
 //! Book: ch. 3, "How Processes Are Organized", "Wait queues".
 //! Linux: 2.6.38 `prepare_to_wait`, `finish_wait`, `__wake_up`.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -46,8 +46,6 @@ struct WaitQueueEntry {
     task: Current,
     /// 1 while the entry is on the queue. Written under the queue's lock.
     queued: AtomicU32,
-    /// Batches that were woken so far, for which this is the marker.
-    batches: Cell<u32>,
 }
 
 impl WaitQueueEntry {
@@ -56,7 +54,6 @@ impl WaitQueueEntry {
             link: UnsafeCell::new(ListHead::new()),
             task: current(),
             queued: AtomicU32::new(0),
-            batches: Cell::new(0),
         }
     }
 
@@ -111,7 +108,9 @@ impl WaitQueue {
     /// Wakes all tasks that wait now. In process context interrupts are on between two batches.
     pub fn wake_up(&self) {
         let marker = WaitQueueEntry::new();
-        while self.0.lock().wake_up_batch(&marker) {}
+        if self.0.lock().wake_up_batch(&marker, true) {
+            while self.0.lock().wake_up_batch(&marker, false) {}
+        }
     }
 
     /// Wakes the first task that really sleeps; returns whether there was one.
@@ -155,20 +154,10 @@ impl WaitList {
         }
     }
 
-    /// Wakes all tasks that wait now on the list that `list` finds in the data of `lock`, and releases
-    /// the lock, also between two batches.
+    /// Wakes all waiting tasks, under the lock: interrupts are on.
     #[inline(always)]
-    pub fn wake_up<T>(
-        lock: &SpinLock<T>,
-        mut guard: SpinLockGuard<'_, T>,
-        list: impl Fn(&mut T) -> &mut WaitList,
-    ) {
-        let waiting = list(&mut guard);
-        if waiting.wake_up_first() && waiting.0.first().is_some() {
-            drop(guard);
-            let marker = WaitQueueEntry::new();
-            while list(&mut lock.lock()).wake_up_batch(&marker) {}
-        }
+    pub fn wake_up(&mut self) {
+        while self.wake_up_first() {}
     }
 
     /// Wakes the first, if there is one, and takes it off the list.
@@ -186,14 +175,10 @@ impl WaitList {
         true
     }
 
-    /// Wakes a batch of the tasks that wait before `marker`, which is new at the first call. Returns
-    /// false when all have been woken; `marker` is on no list then.
+    /// Wakes a batch of the tasks that wait before `marker`, which is put behind them after the first
+    /// batch. Returns false when all have been woken; `marker` is on no list then.
     #[inline(never)]
-    fn wake_up_batch(&mut self, marker: &WaitQueueEntry) -> bool {
-        let is_first_batch = marker
-            .batches
-            .replace(marker.batches.get().saturating_add(1))
-            == 0;
+    fn wake_up_batch(&mut self, marker: &WaitQueueEntry, is_first_batch: bool) -> bool {
         for _ in 0..BATCH {
             if !is_first_batch && !marker.is_queued() || !self.wake_up_first() {
                 return false;

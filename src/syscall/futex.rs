@@ -286,7 +286,7 @@ fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
             return Ok(1);
         }
     }
-    let walk = Walk::new();
+    let walk = Walk::of(current());
     // SAFETY: the bucket's; `wake_waiters` walks to the end.
     unsafe { walk.begin(&mut bucket.lock()) };
     Ok(wake_waiters(&walk, bucket, key, count, bitset))
@@ -319,7 +319,7 @@ fn futex_requeue(
     most: u32,
     compare: Option<(u32, u32)>,
 ) -> SysResult {
-    let walk = Walk::new();
+    let walk = Walk::of(current());
     loop {
         {
             // The two are released in any order.
@@ -406,7 +406,7 @@ fn futex_wake_op(
 ) -> SysResult {
     let [count, second_count] = counts.map(|count| (count as i32).max(1) as u32);
     access_ok(address, 4)?;
-    let (walk, second_walk) = (Walk::new(), Walk::new());
+    let (walk, second_walk) = (Walk::of(current()), Walk::of(current()));
     let both = loop {
         {
             // The two are released in any order.

@@ -12,7 +12,7 @@ use core::cell::{Cell, UnsafeCell};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::current::Current;
 use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::list::{List, ListHead};
 use crate::sync::{IrqSpinLock, LockClass};
@@ -114,15 +114,11 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// One that has not begun.
-    #[expect(
-        clippy::new_without_default,
-        reason = "it is for the running task, which no default says"
-    )]
-    pub fn new() -> Self {
+    /// A walk that has not begun, of the running task.
+    pub fn of(me: Current) -> Self {
         Self {
-            place: FutexQ::new(current(), NO_WORD, 0),
-            end: FutexQ::new(current(), NO_WORD, 0),
+            place: FutexQ::new(me, NO_WORD, 0),
+            end: FutexQ::new(me, NO_WORD, 0),
             is_between: Cell::new(false),
         }
     }

@@ -238,12 +238,12 @@ pub const PROCESSES: &[Mutant] = &[
         red: Run::ring3("posix_timer", "set anew, it counts an overrun in the signal that waits"),
     },
     Mutant {
-        name: "wakes_one_batch_of_readers",
+        name: "wakes_one_batch",
         takes_out: "the rest of a long wait queue, after others have had its lock",
         edits: &[
             Edit { file: "src/sched/wait_queue.rs", find: "        if is_first_batch && self.0.first().is_some() {", replace: "        if is_first_batch && self.0.first().is_none() {" },
         ],
-        red: Run::ring3("sleepers", "and all others hear that the last writer is gone"),
+        red: Run::ring3("sleepers", "the end of a child wakes all threads that wait for one"),
     },
     Mutant {
         name: "futex_walk_of_one_batch",

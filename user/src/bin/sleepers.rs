@@ -2,15 +2,15 @@
 //!
 //! Each is asleep before the call, as its state in `/proc` says, so the answer of the call is exact.
 //!
-//! Linux: futex(2), pipe(7).
-//! Red without: the second batch of sleepers that a wake-up, a requeue or a pipe goes through.
+//! Linux: futex(2), pipe(7), wait(2).
+//! Red without: the second batch of sleepers that a wake-up or a requeue goes through.
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rt::{
     Errno, child,
-    clock::comes_true,
+    clock::{comes_true, sleep_ms},
     eq,
     gates::syscall,
     job::state_of,
@@ -18,6 +18,7 @@ use rt::{
     memory::{SharedPage, shared_page},
     ok,
     process::{Child, wait4},
+    thread::spawn,
 };
 
 const SYS_READ: u32 = 3;
@@ -149,11 +150,47 @@ fn readers() {
     );
 }
 
+/// Threads that have heard of the child, and those that have heard that there is none.
+static HEARD: AtomicU32 = AtomicU32::new(0);
+static CHILDLESS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn wait_for_a_child(_: u32) -> i32 {
+    let heard = match wait4(-1, 0) {
+        Ok(_) => &HEARD,
+        Err(_) => &CHILDLESS,
+    };
+    heard.fetch_add(1, SeqCst);
+    0
+}
+
+/// The end of a child wakes all threads that wait for one.
+fn parents(word: &AtomicU32) {
+    let _child = child(|| {
+        let _woken = futex(word, WAIT_BITSET, [0, 0, 0, 1]);
+        0
+    });
+    for _ in 0..MANY / 2 {
+        let _thread = spawn(wait_for_a_child, 0, None).expect("clone");
+    }
+    // Most are asleep then; any that is not yet hears of it all the same.
+    sleep_ms(200);
+    let _woken = comes_true(|| futex(word, WAKE, [1, 0, 0, 0]) == Ok(1));
+    let counts = || (HEARD.load(SeqCst), CHILDLESS.load(SeqCst));
+    let all = (1, MANY as u32 / 2 - 1);
+    let _all = comes_true(|| counts() == all);
+    eq!(
+        counts(),
+        all,
+        "the end of a child wakes all threads that wait for one"
+    );
+}
+
 fn main() -> i32 {
-    ktap::plan(13);
+    ktap::plan(14);
     wake_ups(&shared_page()[0]);
     requeues(shared_page());
     readers();
+    parents(&shared_page()[0]);
     ktap::finish()
 }
 
