@@ -5,7 +5,7 @@ import gdb
 import machine
 
 
-class LxPs(gdb.Command):
+class LxPs(machine.Command):
     """lx-ps: every task, by number.
 
     `*` marks what runs on a CPU. STATE is R, S, D, Z or X; SP and IP are thread.sp and
@@ -14,7 +14,7 @@ class LxPs(gdb.Command):
     def __init__(self):
         super().__init__("lx-ps", gdb.COMMAND_DATA)
 
-    def invoke(self, argument, from_tty):
+    def act(self, argument):
         print("    TASK        PID  TGID STATE STACK     SP        IP                  COMM")
         for task in machine.tasks():
             print(
@@ -33,14 +33,14 @@ class LxPs(gdb.Command):
             )
 
 
-class LxBt(gdb.Command):
+class LxBt(machine.Command):
     """lx-bt PID: back-trace of a task: from its saved ebp if it does not run; as `bt` does if it
     runs here."""
 
     def __init__(self):
         super().__init__("lx-bt", gdb.COMMAND_STACK)
 
-    def invoke(self, argument, from_tty):
+    def act(self, argument):
         try:
             pid = int(argument)
         except ValueError:

@@ -22,6 +22,21 @@ class Unready(gdb.GdbError):
     """The kernel has not booted far enough to answer."""
 
 
+class Command(gdb.Command):
+    """A command whose errors are one sentence."""
+
+    def invoke(self, argument, from_tty):
+        try:
+            self.act(argument)
+        except gdb.error as error:
+            if gdb.selected_thread() is None:
+                raise gdb.GdbError(GONE)
+            raise gdb.GdbError(str(error))
+
+
+GONE = "no machine is attached, or it has ended: `just debug` starts one, `just gdb` attaches to it"
+
+
 _symbols = {}
 
 
@@ -96,6 +111,8 @@ def u32(address):
 
 def register(name):
     """Returns a register of the selected CPU."""
+    if gdb.selected_thread() is None:
+        raise Unready(GONE)
     return int(gdb.selected_frame().read_register(name)) & 0xFFFFFFFF
 
 
@@ -144,7 +161,7 @@ def cpu():
     """Returns the number of the selected CPU; to gdb each CPU is a thread."""
     thread = gdb.selected_thread()
     if thread is None:
-        raise Unready("no machine is attached: `target remote :1234`")
+        raise Unready(GONE)
     return thread.num - 1
 
 

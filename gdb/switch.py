@@ -279,7 +279,7 @@ def parse(argument):
         raise gdb.GdbError(USAGE)
 
 
-class SwitchStep(gdb.Command):
+class SwitchStep(machine.Command):
     """switch-step [any | new | old | tls | last [SKIP]]: shows one switch, step by step.
 
     Runs to the next switch of a kind: to a new task; to one that ran before; to one with the same
@@ -290,27 +290,27 @@ class SwitchStep(gdb.Command):
     def __init__(self):
         super().__init__("switch-step", gdb.COMMAND_RUNNING)
 
-    def invoke(self, argument, from_tty):
+    def act(self, argument):
         walk(*parse(argument), lambda moment, what: moment.draw(what))
 
 
-class SwitchRecord(gdb.Command):
+class SwitchRecord(machine.Command):
     """switch-record [KIND [SKIP]]: like switch-step, as one JSON object a line."""
 
     def __init__(self):
         super().__init__("switch-record", gdb.COMMAND_RUNNING)
 
-    def invoke(self, argument, from_tty):
+    def act(self, argument):
         walk(*parse(argument), lambda moment, what: moment.record())
 
 
-class SwitchShow(gdb.Command):
+class SwitchShow(machine.Command):
     """switch-show: the machine as it is now, with the task that runs as prev and as next."""
 
     def __init__(self):
         super().__init__("switch-show", gdb.COMMAND_DATA)
 
-    def invoke(self, argument, from_tty):
+    def act(self, argument):
         task = machine.current()
         Moment("now", task, task).draw("stopped")
 

@@ -14,4 +14,5 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lx  # noqa: E402,F401
+import printers  # noqa: E402,F401
 import switch  # noqa: E402,F401

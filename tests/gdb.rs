@@ -9,6 +9,8 @@
 mod shown;
 #[path = "gdb/steps.rs"]
 mod steps;
+#[path = "gdb/terminal.rs"]
+mod terminal;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,9 +34,25 @@ const KINDS: &[&str] = &["new", "old", "last", "tls"];
 const CMDLINE: &str = "init=/bin/busybox -- sh -c \"for i in 1 2 3 4; do \
     /bin/busybox echo $i | /bin/busybox cat; done; exec /tests/gs_bases\"";
 
+/// One value of each kind that prints as what it means.
+const VALUES: &str = "\
+    print $lx_current().comm\n\
+    print $lx_task_by_pid(0).flags\n\
+    print $lx_current().on_cpu\n\
+    print $lx_per_cpu(b\"gdt_page\")\n";
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
+    let mut trials = vec![trial(
+        "gdb::at_a_terminal::ctrl_c_stops_the_kernel",
+        Duration::from_secs(400),
+        terminal::ctrl_c_stops_the_kernel,
+    )];
+    // The rest looks at one recorded boot.
+    let alone = arguments.filter.as_deref();
+    if alone.is_some_and(|name| name.contains("at_a_terminal")) {
+        return run(&arguments, trials).exit_code();
+    }
     match record() {
         Err(error) => {
             let error = format!("{error:#}");
@@ -94,6 +112,7 @@ fn record() -> Result<(Session, Symbols)> {
         }
     }
     script += "print $lx_current().pid\nprint $lx_thread_info().cpu\nswitch-step any\n";
+    script += VALUES;
     let init = paths::root().join("gdb/init.gdb");
     let session = batch(&vm, &elf, &[&init], &script, false)?;
     Ok((session, Symbols::read(&elf)?))
@@ -153,6 +172,18 @@ const COMMANDS: &[Command] = &[
             frames.iter().any(|frame| frame.contains("start_kernel")),
             "frames {frames:?}"
         );
+        Ok(())
+    }),
+    ("gdb::commands::values_print_as_what_they_mean", |output| {
+        // A name, the flags of an idle task, what an atomic holds, a descriptor.
+        for text in ["= \"", "= PF_KTHREAD", "base 00000000 limit ffffffff"] {
+            ensure!(output.contains(text), "no value is {text:?}");
+        }
+        let plain = output.lines().any(|line| {
+            let value = line.strip_prefix('$').and_then(|it| it.split_once(" = "));
+            value.is_some_and(|(_, value)| value == "1")
+        });
+        ensure!(plain, "no atomic is its number");
         Ok(())
     }),
     ("gdb::commands::switch_step_draws_every_step", |output| {
