@@ -16,8 +16,8 @@ pub fn in_order(file: &str, steps: &[&str]) {
 
 /// Returns the text of a file of the kernel.
 pub fn text_of(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(file);
+    // As it is now: a tree may be moved with its target/.
+    let here = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it for tests");
+    let path = Path::new(&here).join("../..").join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
