@@ -268,7 +268,7 @@ pub fn pictures(tree: &Tree) -> Vec<String> {
     wrong
 }
 
-/// Every document is in the table of contents, and every kept report in a chapter.
+/// Every document is in the table of contents, once, and every kept report in a chapter.
 pub fn contents(tree: &Tree) -> Vec<String> {
     let mut wrong = Vec::new();
     let found = tree
@@ -280,10 +280,10 @@ pub fn contents(tree: &Tree) -> Vec<String> {
         let Ok(below) = path.strip_prefix("docs") else {
             continue;
         };
-        let is_listed = summary.contains(&format!("]({})", below.display()));
-        if has_ending(path, "md") && !below.ends_with("SUMMARY.md") && !is_listed {
+        let listed = summary.matches(&format!("]({})", below.display())).count();
+        if has_ending(path, "md") && !below.ends_with("SUMMARY.md") && listed != 1 {
             wrong.push(format!(
-                "{}: docs/SUMMARY.md does not have it",
+                "{}: docs/SUMMARY.md has it {listed} times",
                 path.display()
             ));
         }
