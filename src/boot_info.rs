@@ -133,7 +133,7 @@ pub enum BootError {
     UnreadableBootInfo(&'static str),
     /// The loader gave no memory map.
     NoMemoryMap,
-    /// There are only so many usable bytes.
+    /// There are only this many usable bytes.
     TooLittleMemory(u32),
     /// The CPU lacks these features of [`REQUIRED_FEATURES`].
     CpuLacks(ArrayVec<&'static str, 9>),

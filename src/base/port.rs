@@ -1,6 +1,6 @@
 //! I/O ports: `in` and `out`, in three widths.
 //!
-//! Linux: 2.6.38 `asm/io.h`. SDM: volume 2, IN and OUT.
+//! Linux: 2.6.38 `asm/io.h`. SDM: vol. 2, IN and OUT.
 
 use core::arch::asm;
 
@@ -10,7 +10,8 @@ macro_rules! port {
         #[doc = concat!("Reads ", $bits, " bits from the I/O port `port`.")]
         ///
         /// # Safety
-        /// 1. The device does nothing at a read of the port that memory or another device relies on.
+        /// 1. A read of the port has no effect on the device that memory or another device relies
+        ///    on.
         #[inline(always)]
         pub unsafe fn $in(port: u16) -> $type {
             let value: $type;
@@ -25,10 +26,10 @@ macro_rules! port {
         #[doc = concat!("Writes ", $bits, " bits to the I/O port `port`.")]
         ///
         /// # Safety
-        /// 1. The caller knows what the device does with `value`.
+        /// 1. The caller answers for the effect of `value` on the device.
         #[inline(always)]
         pub unsafe fn $out(port: u16, value: $type) {
-            // SAFETY: by 1. Memory is a clobber, so the device sees what was written before.
+            // SAFETY: by 1. Memory is a clobber, so the device sees earlier writes to memory.
             unsafe {
                 asm!(concat!("out dx, ", $register), in("dx") port, in($register) value,
                      options(nostack, preserves_flags));

@@ -1,12 +1,12 @@
-//! The longest stretch that each CPU has had interrupts off, and where it began and ended.
+//! The longest stretch of each CPU with interrupts off, and the places where it began and ended.
 //!
-//! A stretch begins where the kernel turns interrupts off or an interrupt comes in, and ends where the
-//! kernel turns them on or the interrupt's handler is done. The few instructions of the entry code around
-//! that are not in it, nor is time that a CPU halts.
+//! A stretch begins where the kernel turns interrupts off or an interrupt arrives, and ends where
+//! the kernel turns them on or the interrupt's handler is done. It includes neither the few
+//! instructions of the entry code around it nor the time that a CPU halts.
 //!
-//! Only in a kernel built for it (`VARIANT=irqsoff`): in every other one [`IRQSOFF`] is false and nothing of
-//! this is left. Called by `sync::irq`, the idle loop and `do_IRQ`; told at the end of a run by
-//! `arch::x86::irq::irqsoff_report`.
+//! Only a kernel built for it (`VARIANT=irqsoff`) measures: in any other [`IRQSOFF`] is false and
+//! the compiler removes this code. `sync::irq`, the idle loop and `do_IRQ` call it;
+//! `arch::x86::irq::irqsoff_report` reports at the end of a run.
 //!
 //! Linux: 2.6.38 `kernel/trace/trace_irqsoff.c`, `trace_hardirqs_off`.
 
@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::base::insn;
 use crate::base::percpu::{NR_CPUS, smp_processor_id};
 
-/// Whether the kernel measures.
+/// Whether this kernel measures.
 pub const IRQSOFF: bool = cfg!(feature = "irqsoff");
 
 /// A stretch with interrupts off.
@@ -23,15 +23,15 @@ pub const IRQSOFF: bool = cfg!(feature = "irqsoff");
 pub struct Stretch {
     /// Length in counts of the time-stamp counter.
     pub counts: u64,
-    /// Code address where it began.
+    /// Code address where the stretch began.
     pub from: u32,
-    /// Code address where it ended.
+    /// Code address where the stretch ended.
     pub to: u32,
 }
 
-/// What a CPU knows. Only it writes this, with interrupts off.
+/// The measurements of a CPU, which only that CPU writes, with interrupts off.
 struct Tracer {
-    /// The time-stamp counter when the stretch that lasts began; 0: none lasts.
+    /// The time-stamp counter at the beginning of the present stretch, or 0 without one.
     begin: AtomicU64,
     from: AtomicU32,
     longest: AtomicU64,
@@ -52,15 +52,15 @@ impl Tracer {
 }
 
 static TRACERS: [Tracer; NR_CPUS] = [const { Tracer::new() }; NR_CPUS];
-/// 1 once stretches count: those of the boot do not.
+/// 1 after [`start`]: stretches during the boot do not count.
 static COUNTS: AtomicU32 = AtomicU32::new(0);
 
-/// From now on stretches count.
+/// Makes stretches count from now on.
 pub fn start() {
     COUNTS.store(1, Ordering::Release);
 }
 
-/// The longest stretch of CPU `cpu` so far.
+/// Returns the longest stretch of CPU `cpu` so far.
 pub fn longest(cpu: usize) -> Stretch {
     let tracer = &TRACERS[cpu];
     Stretch {
@@ -70,7 +70,7 @@ pub fn longest(cpu: usize) -> Stretch {
     }
 }
 
-/// Interrupts have been on, and are off now.
+/// Begins a stretch: interrupts were on, and are off now.
 #[inline(always)]
 pub fn trace_hardirqs_off() {
     if IRQSOFF {
@@ -78,7 +78,7 @@ pub fn trace_hardirqs_off() {
     }
 }
 
-/// Interrupts go on at once.
+/// Ends a stretch: interrupts will be on at once.
 #[inline(always)]
 pub fn trace_hardirqs_on() {
     if IRQSOFF {
@@ -86,7 +86,7 @@ pub fn trace_hardirqs_on() {
     }
 }
 
-/// Where the function that called us goes on.
+/// Returns the address at which the function that called us continues in its caller.
 #[inline(always)]
 fn return_address() -> u32 {
     // SAFETY: the kernel is built with frame pointers, so above the saved one is the return address.
