@@ -1,8 +1,9 @@
 #![forbid(unsafe_code)]
 //! The four kinds of switch, and what each does to the address space and its counts.
 //!
-//! `context_switch` asks this table and then acts. A kernel task has no `mm` of its own and
-//! runs on whatever was loaded: it borrows `active_mm`. Which is never none while it runs.
+//! `context_switch` asks this table and then acts. A kernel task has no `mm` of its own. It runs on
+//! whatever address space was loaded and borrows it as `active_mm`, which is never null while the
+//! task runs.
 //!
 //! Book: ch. 7, "Actions performed by schedule() to make the process switch"; ch. 9, "Memory
 //! Descriptor of Kernel Threads".
@@ -15,14 +16,14 @@ pub enum MmSwitch {
     HandOver,
     /// User to kernel: lazy TLB; next borrows prev's address space: `mmgrab`.
     Borrow,
-    /// Kernel to user: `switch_mm`; what prev had borrowed is dropped after the switch,
-    /// by `finish_task_switch`, through `rq.prev_mm`.
+    /// Kernel to user: `switch_mm`; `finish_task_switch` drops what prev had borrowed, which
+    /// `rq.prev_mm` carries over the switch.
     Return,
-    /// User to user: `switch_mm`, which writes no CR3 when both live in the same one.
+    /// User to user: `switch_mm`, which writes no CR3 when both share one address space.
     Switch,
 }
 
-/// The kind of switch, by whether each task has an address space of its own.
+/// Returns the kind of switch, given whether each task has an address space of its own.
 #[inline(always)]
 pub const fn mm_switch(prev_has_mm: bool, next_has_mm: bool) -> MmSwitch {
     match (prev_has_mm, next_has_mm) {
@@ -49,9 +50,8 @@ mod tests {
     }
 
     proptest! {
-        /// A model CPU that runs kernel (mm none) and user tasks in any order: each address
-        /// space is counted once for its users, and once more exactly while a kernel task
-        /// has it borrowed.
+        /// A model CPU runs kernel tasks (no `mm`) and user tasks in any order. Each address space
+        /// is counted once for its users, and once more exactly while a kernel task borrows it.
         #[test]
         fn counts_balance(order in proptest::collection::vec(0usize..6, 1..200)) {
             let mms: Vec<MmCount> = (0..3).map(|_| MmCount::new()).collect();

@@ -1,33 +1,33 @@
 #![forbid(unsafe_code)]
-//! `fail_alloc=N`: every Nth allocation fails once the first program runs, so that a test sees what
-//! becomes of each caller.
+//! `fail_alloc=N` makes every Nth allocation fail once the first program runs, so that a test sees
+//! how each caller copes.
 //!
-//! Frames and heap objects count alike. A page fault that is refused a frame is tried again, as long as
-//! there is free memory, so programs do not notice; their calls do. Only kernels with debug assertions
-//! have it.
+//! Frames and heap objects count alike. A page fault that is refused a frame is retried as long as
+//! memory is free, so a program notices failures only in its system calls. Only kernels with debug
+//! assertions have this option.
 //!
 //! Linux: `CONFIG_FAIL_PAGE_ALLOC`, `CONFIG_FAILSLAB` (`interval`), 2.6.38 `lib/fault-inject.c`.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// As the command line has it.
+/// The interval from the command line.
 static WANTED: AtomicU32 = AtomicU32::new(0);
-/// What counts now; 0: none fails.
+/// The interval in force; 0: no allocation fails.
 static INTERVAL: AtomicU32 = AtomicU32::new(0);
 /// Allocations since [`start`]; wraps.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// Remembers that every `interval`th allocation is to fail; 0: none.
+/// Remembers that every `interval`th allocation must fail after [`start`]; 0: no allocation fails.
 pub fn setup(interval: u32) {
     WANTED.store(interval, Ordering::Relaxed);
 }
 
-/// Lets them fail from now on.
+/// Makes the interval of [`setup`] take effect.
 pub fn start() {
     INTERVAL.store(WANTED.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
-/// Whether the allocation that is asked for now is to fail.
+/// Counts one allocation and returns whether it must fail.
 #[inline(always)]
 pub fn should_fail() -> bool {
     if !cfg!(debug_assertions) {

@@ -1,7 +1,7 @@
-//! Allocation that can fail, and says so: ENOMEM.
+//! Allocation that returns ENOMEM instead of panicking.
 //!
-//! `Box::new`, `Vec::push` and `format!` end the kernel when memory is short. What is here takes their
-//! place, for whatever runs on behalf of a program.
+//! `Box::new`, `Vec::push` and `format!` end the kernel when memory is short. Code that runs on
+//! behalf of a program uses these functions instead. All of them return ENOMEM, their only error.
 //!
 //! Linux: `kmalloc` and its callers, which all handle a null pointer.
 
@@ -15,48 +15,49 @@ use core::mem::MaybeUninit;
 
 use crate::base::errno::Errno;
 
-/// `value` in memory of its own.
+/// Moves `value` into a box.
 pub fn try_box<T>(value: T) -> Result<Box<T>, Errno> {
     Box::try_new(value).map_err(|AllocError| Errno::ENOMEM)
 }
 
-/// `value` in memory that several can hold.
+/// Moves `value` into memory that several owners can share.
 pub fn try_arc<T>(value: T) -> Result<Arc<T>, Errno> {
     Arc::try_new(value).map_err(|AllocError| Errno::ENOMEM)
 }
 
-/// Memory for a value that is not made yet; [`Box::write`] puts it there, and cannot fail.
+/// Allocates memory for a value that does not exist yet. [`Box::write`] stores it later and cannot
+/// fail.
 pub fn try_place<T>() -> Result<Box<MaybeUninit<T>>, Errno> {
     Box::try_new_uninit().map_err(|AllocError| Errno::ENOMEM)
 }
 
-/// `N` bytes of zero, which were never on a stack.
+/// Returns `N` zero bytes, built on the heap and not copied from a stack.
 pub fn try_zeroed_bytes<const N: usize>() -> Result<Box<[u8; N]>, Errno> {
     let bytes = Box::<[u8; N]>::try_new_zeroed().map_err(|AllocError| Errno::ENOMEM)?;
-    // SAFETY: bytes that are all zero are a value of this type.
+    // SAFETY: bytes that are all zero are a valid value of this type.
     Ok(unsafe { bytes.assume_init() })
 }
 
-/// `length` bytes of zero.
+/// Returns `length` zero bytes.
 pub fn try_zeroed_slice(length: usize) -> Result<Box<[u8]>, Errno> {
     let bytes = Box::<[u8]>::try_new_zeroed_slice(length).map_err(|AllocError| Errno::ENOMEM)?;
-    // SAFETY: bytes that are all zero are values of this type.
+    // SAFETY: bytes that are all zero are valid values of this type.
     Ok(unsafe { bytes.assume_init() })
 }
 
-/// A vector that grows if there is memory. After ENOMEM it is as before.
+/// Growing a vector when memory may be short. After ENOMEM the vector is unchanged unless noted.
 pub trait TryVec<T> {
-    /// Room for `additional` more values, exactly.
+    /// Reserves room for exactly `additional` more values.
     fn try_room(&mut self, additional: usize) -> Result<(), Errno>;
-    /// `value` as its last.
+    /// Appends `value`.
     fn try_push(&mut self, value: T) -> Result<(), Errno>;
-    /// `value` before what is at `index` now. Panics if that is past the end.
+    /// Inserts `value` before the element at `index`. Panics if `index` is past the end.
     fn try_insert(&mut self, index: usize, value: T) -> Result<(), Errno>;
-    /// All of `values` at its end; what came before the failure stays.
+    /// Appends all of `values`; after ENOMEM those already appended stay.
     fn try_extend(&mut self, values: impl IntoIterator<Item = T>) -> Result<(), Errno>;
-    /// Makes it `length` long; new values are those that `make` returns.
+    /// Makes the vector `length` long; `make` returns each new value.
     fn try_resize_with(&mut self, length: usize, make: impl FnMut() -> T) -> Result<(), Errno>;
-    /// Copies of all of `values` at its end.
+    /// Appends copies of all of `values`.
     fn try_extend_from_slice(&mut self, values: &[T]) -> Result<(), Errno>
     where
         T: Clone;
@@ -103,14 +104,14 @@ impl<T> TryVec<T> for Vec<T> {
     }
 }
 
-/// The values of an iterator.
+/// Collects the values of an iterator into a vector.
 pub fn try_collect<T>(values: impl IntoIterator<Item = T>) -> Result<Vec<T>, Errno> {
     let mut all = Vec::new();
     all.try_extend(values)?;
     Ok(all)
 }
 
-/// The bytes of all `parts`, one after the other.
+/// Concatenates all `parts`.
 pub fn try_concat(parts: &[&[u8]]) -> Result<Vec<u8>, Errno> {
     let mut all = Vec::new();
     let length = parts
@@ -123,59 +124,59 @@ pub fn try_concat(parts: &[&[u8]]) -> Result<Vec<u8>, Errno> {
     Ok(all)
 }
 
-/// `value` as text.
+/// Formats `value` as a string.
 pub fn try_to_string(value: impl Display) -> Result<String, Errno> {
     let mut text = Text::new();
     write!(text, "{value}")?;
     Ok(text.into_string())
 }
 
-/// A text that grows: `write!(text, "...")?` says ENOMEM when it cannot.
+/// A text that grows: `write!(text, "...")?` returns ENOMEM when memory is short.
 #[derive(Debug, Default)]
 pub struct Text(Vec<u8>);
 
 impl Text {
-    /// Nothing in it.
+    /// Returns an empty text.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// What `write!` and `writeln!` call.
+    /// Appends formatted text; `write!` and `writeln!` call it.
     pub fn write_fmt(&mut self, arguments: fmt::Arguments<'_>) -> Result<(), Errno> {
         fmt::Write::write_fmt(self, arguments).map_err(|fmt::Error| Errno::ENOMEM)
     }
 
-    /// `text` at its end.
+    /// Appends `text`.
     pub fn put(&mut self, text: &str) -> Result<(), Errno> {
         self.put_bytes(text.as_bytes())
     }
 
-    /// `bytes`, which need not be UTF-8, at its end.
+    /// Appends `bytes`, which need not be UTF-8.
     pub fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         self.0.try_extend_from_slice(bytes)
     }
 
-    /// What is in it; nothing if that is no UTF-8.
+    /// Returns the text as a string; an empty one if it is not UTF-8.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// Bytes in it.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing is in it.
+    /// Returns whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// It, as bytes.
+    /// Converts the text into its bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    /// It, as a string; an empty one if it is no UTF-8.
+    /// Converts the text into a string; an empty one if it is not UTF-8.
     pub fn into_string(self) -> String {
         String::from_utf8(self.0).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Page faults in user space: a frame for the page that is touched.
+//! Page faults in user space: finds a frame for the page that was touched.
 //!
 //! | entry     | access | area      | what happens                                         |
 //! |-----------|--------|-----------|------------------------------------------------------|
@@ -9,10 +9,10 @@
 //! | read-only | write  | private   | sole holder: made writable; else copied              |
 //! | present   |        |           | another thread was faster: nothing                   |
 //!
-//! Called by `do_page_fault` on the faulting task's stack, interrupts on; by exec for an address
-//! space that is not in use yet.
+//! `do_page_fault` calls [`handle_mm_fault`] on the faulting task's stack with interrupts on; exec
+//! calls it for an address space that is not in use yet.
 //!
-//! Book: chapter 9, "Page Fault Exception Handler", "Demand Paging", "Copy On Write".
+//! Book: ch. 9, "Page Fault Exception Handler", "Demand Paging", "Copy On Write".
 //! Linux: 2.6.38 `mm/memory.c` (`handle_mm_fault`, `do_wp_page`, `do_anonymous_page`).
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +27,7 @@ use crate::arch::x86::tlb_flush::flush_tlb_page;
 use crate::base::errno::Errno;
 use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, PageFaultError, Pte, PteFlags};
 
-/// Why a fault could not be resolved: what the process gets for it.
+/// Why a fault could not be resolved, and hence which signal the process gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FaultSignal {
     /// SIGSEGV, `SEGV_MAPERR`: nothing is mapped there.
@@ -36,11 +36,11 @@ pub enum FaultSignal {
     NotAllowed,
     /// SIGBUS, `BUS_ADRERR`: beyond the end of the mapped file.
     BeyondFile,
-    /// No memory: the process is to be killed.
+    /// No memory: the process must be killed.
     OutOfMemory,
 }
 
-/// Makes the access to `address` possible that faulted with `error`, or says why not.
+/// Makes the access to `address` possible that faulted with `error`, or returns why it cannot.
 pub fn handle_mm_fault(
     mm: &MmStruct,
     address: u32,
@@ -69,7 +69,7 @@ pub fn handle_mm_fault(
     Ok(())
 }
 
-/// Writes `bytes` at user address `address` of an address space that need not be in use here.
+/// Writes `bytes` to user address `address` of an address space that need not be loaded here.
 pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), FaultSignal> {
     let (mut address, mut rest) = (address, bytes);
     while !rest.is_empty() {
@@ -84,8 +84,9 @@ pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), Faul
         let offset = address & !PAGE_MASK;
         let room = PAGE_SIZE.saturating_sub(offset) as usize;
         let (now, later) = rest.split_at(rest.len().min(room));
-        // SAFETY: a frame of a user's page, in the direct map; it cannot go while the lock is
-        // held. Whoever else writes there races with us as two writers of user memory do.
+        // SAFETY: this is the frame of a user page, in the direct map; it cannot be freed while the
+        // lock is held. Anything else that writes there races with us as two writers of user memory
+        // do.
         unsafe { phys_to_virt(pte.phys() | offset).copy_from(now.as_ptr(), now.len()) };
         address = address.wrapping_add(now.len() as u32);
         rest = later;
@@ -93,7 +94,7 @@ pub fn write_to_mm(mm: &MmStruct, address: u32, bytes: &[u8]) -> Result<(), Faul
     Ok(())
 }
 
-/// Fills `bytes` from user address `address` of an address space that need not be in use here.
+/// Fills `bytes` from user address `address` of an address space that need not be loaded here.
 pub fn read_from_mm(mm: &MmStruct, address: u32, bytes: &mut [u8]) -> Result<(), FaultSignal> {
     let (mut address, mut rest) = (address, bytes);
     while !rest.is_empty() {
@@ -116,7 +117,7 @@ pub fn read_from_mm(mm: &MmStruct, address: u32, bytes: &mut [u8]) -> Result<(),
     Ok(())
 }
 
-/// The area of `address`, after the stack has grown there if it may.
+/// Returns the area of `address`, after growing the stack down to it if that is allowed.
 fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> {
     let above = map.find_vma(address).ok_or(FaultSignal::NotMapped)?;
     if above.start > address {
@@ -126,7 +127,7 @@ fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> 
     map.find_containing(address).ok_or(FaultSignal::NotMapped)
 }
 
-/// The entry for a page that has none.
+/// Returns the page-table entry for a page that has no frame yet.
 fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
     let offset = page.saturating_sub(vma.start);
     let flags = match vma.flags.contains(VmFlags::WRITE) {
@@ -173,14 +174,14 @@ fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
                 .ok_or(FaultSignal::BeyondFile)?;
             let frame = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
             fill_page(frame, bytes);
-            // The copy is this process's alone, so it may be written at once.
+            // The copy belongs to this process alone, so it may be written at once.
             Ok(Pte::new(frame, flags))
         }
     }
 }
 
-/// A write to a private page that is mapped read-only: it is shared since a fork, or is the zero
-/// page, or only looks shared because the others are gone.
+/// Resolves a write to a private page that is mapped read-only. The page has been shared since a
+/// fork, or is the zero page, or has a single holder left.
 fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<(), FaultSignal> {
     let old = pte.phys();
     if old != zero_page() && page_count(old) == 1 {
@@ -203,7 +204,7 @@ fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<()
     if old == zero_page() {
         mm.count_page(new);
     }
-    // Other threads read the old frame until they have forgotten it.
+    // Other threads read the old frame until the TLBs have forgotten it.
     flush_tlb_page(mm, page);
     put_page(old);
     Ok(())
@@ -219,11 +220,13 @@ fn zeroed_user_page() -> Result<u32, FaultSignal> {
     Ok(frame)
 }
 
-/// Fills a frame of ours with the first page of `bytes`, and zeroes after their end.
+/// Fills a frame that only the caller holds with the first page of `bytes`, and zeroes after their
+/// end.
 fn fill_page(frame: u32, bytes: &[u8]) {
     let length = bytes.len().min(PAGE_SIZE as usize);
     let page = phys_to_virt(frame);
-    // SAFETY: at most a page is copied and the rest of it cleared; the frame is ours alone.
+    // SAFETY: at most one page is copied and the rest of it cleared; only the caller holds the
+    // frame.
     unsafe {
         page.copy_from_nonoverlapping(bytes.as_ptr(), length);
         page.add(length)

@@ -1,11 +1,11 @@
-//! Page frames for the whole kernel: take one, share it, give it back.
+//! Page frames for the whole kernel: allocates, shares and frees them.
 //!
 //! Addresses are physical and page-aligned. All frames lie in the direct map, so
 //! [`phys_to_virt`] reaches each of them at any time.
 //!
-//! Called from anywhere, interrupt handlers too; the zone's lock turns interrupts off.
+//! Called from anywhere, interrupt handlers included; the zone's lock turns interrupts off.
 //!
-//! Book: chapter 8, "The Zoned Page Frame Allocator".
+//! Book: ch. 8, "The Zoned Page Frame Allocator".
 //! Linux: 2.6.38 `mm/page_alloc.c` (`alloc_page`, `get_page`, `put_page`, `nr_free_pages`).
 
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -25,24 +25,25 @@ static MEM_MAP: Once<&'static [Page]> = Once::new();
 static ZONE: IrqSpinLock<Zone> = IrqSpinLock::new(LockClass::Zone, Zone::empty());
 static ZERO_PAGE: AtomicU32 = AtomicU32::new(0);
 static TOTAL: AtomicU32 = AtomicU32::new(0);
-/// Frames that only the kernel may take, so that what it cannot refuse still succeeds.
+/// Frames reserved for the kernel, so that allocations it cannot refuse still succeed.
 static PAGES_MIN: AtomicU32 = AtomicU32::new(0);
 
-/// The linear address of physical address `phys` (`__va`).
+/// Returns the linear address of physical address `phys` (`__va`).
 #[inline(always)]
 pub fn phys_to_virt(phys: u32) -> *mut u8 {
     (phys + PAGE_OFFSET) as *mut u8
 }
 
-/// The physical address behind a pointer into the direct map (`__pa`).
+/// Returns the physical address of a pointer into the direct map (`__pa`).
 #[inline(always)]
 pub fn virt_to_phys<T: ?Sized>(pointer: *const T) -> u32 {
     pointer.cast::<u8>() as u32 - PAGE_OFFSET
 }
 
-/// Makes what `blocks` leaves free available; true if that worked. Once, at boot.
+/// Hands all memory that `blocks` leaves free to the page allocator; returns whether that worked.
+/// Called once, at boot.
 ///
-/// All memory of `blocks` is in the direct map already.
+/// All memory of `blocks` must already be in the direct map.
 pub fn init(blocks: &mut Memblock) -> bool {
     let frames = blocks.end_of_memory() >> PAGE_SHIFT;
     let size = frames * size_of::<Page>() as u32;
@@ -51,7 +52,7 @@ pub fn init(blocks: &mut Memblock) -> bool {
     };
     let first: *mut Page = phys_to_virt(table).cast();
     for frame in 0..frames as usize {
-        // SAFETY: `alloc` gave us `size` bytes of memory that nobody else has, page-aligned.
+        // SAFETY: `alloc` gave us `size` bytes of page-aligned memory that nothing else uses.
         unsafe { first.add(frame).write(Page::reserved()) };
     }
     // SAFETY: just initialised, never given back.
@@ -72,7 +73,7 @@ pub fn init(blocks: &mut Memblock) -> bool {
     true
 }
 
-/// A frame for the kernel; its bytes are anything. The caller is its one holder.
+/// Allocates a frame for the kernel. Its contents are arbitrary, and the caller is its only holder.
 pub fn alloc_page() -> Option<u32> {
     if should_fail() {
         return None;
@@ -83,7 +84,7 @@ pub fn alloc_page() -> Option<u32> {
         .or_else(quicklist::take_any)
 }
 
-/// As [`alloc_page`], all zero.
+/// Allocates a frame as [`alloc_page`] does, and clears it.
 #[doc(alias = "get_zeroed_page")]
 pub fn alloc_zeroed_page() -> Option<u32> {
     let page = alloc_page()?;
@@ -91,32 +92,33 @@ pub fn alloc_zeroed_page() -> Option<u32> {
     Some(page)
 }
 
-/// Fills a frame with zeroes. The caller is its only holder.
+/// Clears a frame. The caller must be its only holder.
 pub fn clear_page(phys: u32) {
     // SAFETY: a frame in the direct map that nobody else uses.
     unsafe { phys_to_virt(phys).write_bytes(0, PAGE_SIZE as usize) };
 }
 
-/// Copies frame `from` to frame `to`. The caller is the only holder of `to`, and nobody may write
-/// `from` just now.
+/// Copies frame `from` to frame `to`. The caller must be the only holder of `to`, and nobody may
+/// write `from` meanwhile.
 pub fn copy_page(to: u32, from: u32) {
     assert!(to != from, "BUG: page copied onto itself");
-    // SAFETY: two frames in the direct map; the new one is nobody else's.
+    // SAFETY: two frames in the direct map; the caller alone holds the new one.
     unsafe { phys_to_virt(to).copy_from_nonoverlapping(phys_to_virt(from), PAGE_SIZE as usize) };
 }
 
-/// A frame for a user's data, its bytes anything; none if only the kernel's reserve is left.
+/// Allocates a frame for user data, its contents arbitrary. Returns `None` if only the kernel's
+/// reserve is left.
 pub fn alloc_user_page() -> Option<u32> {
     may_alloc(1).then(alloc_page).flatten()
 }
 
-/// Whether `pages` frames for a user would leave the kernel its reserve. What is answered may
-/// be over a moment later; system calls ask before they make the kernel allocate for them.
+/// Returns whether taking `pages` frames for a user would leave the kernel its reserve. The answer
+/// may be outdated a moment later; system calls ask before they make the kernel allocate for them.
 pub fn may_alloc(pages: u32) -> bool {
     nr_free_pages() >= PAGES_MIN.load(Ordering::Relaxed).saturating_add(pages)
 }
 
-/// `pages` frames side by side for the kernel; see [`Zone::alloc_contiguous`].
+/// Allocates `pages` adjacent frames for the kernel; see [`Zone::alloc_contiguous`].
 #[doc(alias = "alloc_pages_exact")]
 pub fn alloc_contiguous(pages: u32) -> Option<u32> {
     if should_fail() {
@@ -127,7 +129,7 @@ pub fn alloc_contiguous(pages: u32) -> Option<u32> {
         .map(|frame| frame << PAGE_SHIFT)
 }
 
-/// Gives back what [`alloc_contiguous`] gave; the caller is the only holder of all of it.
+/// Frees frames from [`alloc_contiguous`]; the caller must be the only holder of all of them.
 #[doc(alias = "free_pages_exact")]
 pub fn free_contiguous(phys: u32, pages: u32) {
     let first = phys >> PAGE_SHIFT;
@@ -138,13 +140,13 @@ pub fn free_contiguous(phys: u32, pages: u32) {
     ZONE.lock().free_range(first, first + pages);
 }
 
-/// One more holder of a frame.
+/// Adds a holder to a frame.
 #[inline]
 pub fn get_page(phys: u32) {
     page(phys).get();
 }
 
-/// One holder less; the last one frees the frame.
+/// Drops a holder of a frame and frees the frame with the last one.
 #[inline]
 pub fn put_page(phys: u32) {
     if page(phys).put_testzero() {
@@ -152,27 +154,27 @@ pub fn put_page(phys: u32) {
     }
 }
 
-/// How many hold a frame.
+/// Returns the number of holders of a frame.
 pub fn page_count(phys: u32) -> u32 {
     page(phys).count()
 }
 
-/// The frame of zeroes that is mapped, read-only, where a process reads before it writes.
+/// Returns the frame of zeroes that is mapped read-only where a process reads before it writes.
 pub fn zero_page() -> u32 {
     ZERO_PAGE.load(Ordering::Relaxed)
 }
 
-/// Free frames.
+/// Returns the number of free frames.
 pub fn nr_free_pages() -> u32 {
     ZONE.lock().nr_free()
 }
 
-/// Frames that were free after boot.
+/// Returns the number of frames that were free after boot.
 pub fn totalram_pages() -> u32 {
     TOTAL.load(Ordering::Relaxed)
 }
 
-/// The descriptors of all frames, indexed by frame number; none before [`init`].
+/// Returns the descriptors of all frames, indexed by frame number; empty before [`init`].
 pub(super) fn mem_map() -> &'static [Page] {
     MEM_MAP.get().copied().unwrap_or_default()
 }

@@ -1,12 +1,12 @@
-//! The kernel heap: what `alloc` (`Box`, `Vec`, `Arc`) stands on.
+//! The kernel heap: the allocator behind `Box`, `Vec` and `Arc`.
 //!
-//! Small objects are pieces of page frames ([`super::slab`]), larger ones have frames of their own,
-//! side by side. Frames without an object go back to the page allocator at once. A request that
+//! Small objects are pieces of page frames ([`super::slab`]); each larger object gets adjacent
+//! frames to itself. Frames without an object go back to the page allocator at once. A request that
 //! cannot be met returns null.
 //!
-//! Called from anywhere, interrupt handlers too; the lock turns interrupts off.
+//! Called from anywhere, interrupt handlers included; the lock turns interrupts off.
 //!
-//! Book: chapter 8, "The Slab Allocator". Linux: 2.6.38 `kmalloc`, `kfree`.
+//! Book: ch. 8, "The Slab Allocator". Linux: 2.6.38 `kmalloc`, `kfree`.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
@@ -23,7 +23,7 @@ static HEAP: KernelHeap = KernelHeap(IrqSpinLock::new(LockClass::Heap, Slabs::ne
 
 struct KernelHeap(IrqSpinLock<Slabs<Frames>>);
 
-/// The kernel's page frames, by their place in the direct map.
+/// The kernel's page frames, reached through the direct map.
 #[derive(Debug)]
 struct Frames;
 
@@ -37,8 +37,8 @@ impl Memory for Frames {
     }
 
     fn load(&self, frame: u32, offset: u32) -> u32 {
-        // SAFETY: only `Slabs` has a value of this type. The frame is one that it has taken and
-        // `offset` that of an object that is free, so the bytes are nobody else's.
+        // SAFETY: only `Slabs` has a value of this type. It took the frame, and `offset` is that of
+        // a free object, so nothing else uses the bytes.
         unsafe {
             phys_to_virt((frame << PAGE_SHIFT) + offset)
                 .cast::<u32>()
@@ -60,8 +60,9 @@ impl Memory for Frames {
     }
 }
 
-/// Frames for a request that no size is enough for; more than there can be if it is absurd. A block
-/// begins at a multiple of its power of two, so that also serves those with a large alignment.
+/// Returns the number of frames for a request that is too large for any object size; more than
+/// memory holds if the request is absurd. A block begins at a multiple of its size rounded up to a
+/// power of two, so this also serves large alignments.
 fn pages_for(layout: Layout) -> u32 {
     let bytes = layout.size().max(layout.align());
     bytes.div_ceil(PAGE_SIZE as usize) as u32
@@ -93,7 +94,8 @@ unsafe impl GlobalAlloc for KernelHeap {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the new size, rounded up to the alignment, does not overflow, as promised.
+        // SAFETY: the caller promises that the new size, rounded up to the alignment, does not
+        // overflow.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         let sizes = [layout, new_layout].map(|layout| size_for(layout.size(), layout.align()));
         let fits = match sizes {
@@ -104,10 +106,11 @@ unsafe impl GlobalAlloc for KernelHeap {
         if fits {
             return pointer;
         }
-        // SAFETY: the size is not 0, as promised.
+        // SAFETY: the caller promises that the size is not 0.
         let new = unsafe { self.alloc(new_layout) };
         if let Some(to) = NonNull::new(new) {
-            // SAFETY: both blocks are live, apart, and at least this long; then the old one goes.
+            // SAFETY: both blocks are live, disjoint, and at least this long; then the old one is
+            // freed.
             unsafe {
                 to.as_ptr()
                     .copy_from_nonoverlapping(pointer, layout.size().min(new_size));

@@ -1,8 +1,7 @@
-//! Device registers in kernel addresses: the local APIC, the I/O APIC, tables of the firmware.
+//! Device registers at kernel addresses: the local APIC, the I/O APIC, firmware tables.
 //!
-//! One page table at the top of the address space, used up from below; a mapping stays.
-//!
-//! Called at boot.
+//! One page table at the top of the address space, used from its lowest entry upwards. A mapping
+//! stays for ever. Called at boot.
 //!
 //! Linux: 2.6.38 `arch/x86/mm/ioremap.c`, `asm/fixmap.h`.
 
@@ -17,12 +16,13 @@ const AREA_END: u32 = 0xffff_f000;
 
 static NEXT: IrqSpinLock<u32> = IrqSpinLock::new(LockClass::Ioremap, AREA);
 
-/// Makes the page table. Once, at boot.
+/// Makes the page table. Called once, at boot.
 pub fn init() -> bool {
     add_kernel_tables(core::iter::once(AREA))
 }
 
-/// Maps `length` bytes from physical address `phys`, uncached; none if there is no room left.
+/// Maps `length` bytes from physical address `phys`, uncached. Returns `None` if there is no room
+/// left.
 pub fn ioremap(phys: u32, length: u32) -> Option<NonNull<u8>> {
     map(
         phys,
@@ -31,7 +31,7 @@ pub fn ioremap(phys: u32, length: u32) -> Option<NonNull<u8>> {
     )
 }
 
-/// Maps `length` bytes of memory from `phys` that the direct map does not reach.
+/// Maps, cached, `length` bytes of memory from `phys`, which lie beyond the direct map.
 pub fn ioremap_cache(phys: u32, length: u32) -> Option<NonNull<u8>> {
     map(phys, length, PteFlags::KERNEL)
 }

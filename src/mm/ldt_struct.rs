@@ -1,10 +1,10 @@
 #![forbid(unsafe_code)]
 //! `ldt_struct`: the descriptors that a process has made for itself with `modify_ldt`.
 //!
-//! It is never changed once a processor may read it: who sets an entry makes a new one.
+//! A table never changes once a processor may read it: setting an entry makes a new table.
 //!
 //! Book: ch. 2, "The Linux LDTs". Linux: 4.3 `struct ldt_struct`, `alloc_ldt_struct`.
-//! SDM: volume 3, 3.5.1 "Segment Descriptor Tables".
+//! SDM: vol. 3, 3.5.1 "Segment Descriptor Tables".
 
 use alloc::vec::Vec;
 
@@ -12,22 +12,25 @@ use super::fallible::TryVec;
 use crate::base::errno::Errno;
 use crate::hw::desc::DescStruct;
 
-/// Entries at most.
+/// Largest number of entries in a table.
 pub const LDT_ENTRIES: u32 = 8192;
-/// Bytes of an entry.
+/// Size of an entry, in bytes.
 pub const LDT_ENTRY_SIZE: u32 = 8;
 
-/// A table, of as many entries as its last one needs.
+/// A table that ends with the last entry in use.
 #[derive(Debug)]
 pub struct LdtStruct {
     entries: Vec<DescStruct>,
 }
 
 impl LdtStruct {
-    /// A copy of `old`, or of nothing, with `desc` as its entry `number`. ENOMEM.
+    /// Returns a copy of `old`, or an empty table, with `desc` as entry `number`.
+    ///
+    /// # Errors
+    /// ENOMEM.
     ///
     /// # Panics
-    /// When there can be no such entry.
+    /// If `number` is not below [`LDT_ENTRIES`].
     pub fn with_entry(old: Option<&Self>, number: u32, desc: DescStruct) -> Result<Self, Errno> {
         assert!(number < LDT_ENTRIES, "BUG: LDT entry {number}");
         let old = old.map_or(&[][..], |old| &old.entries);
@@ -40,12 +43,15 @@ impl LdtStruct {
         Ok(Self { entries })
     }
 
-    /// A copy, for fork. ENOMEM.
+    /// Copies the table, for fork.
+    ///
+    /// # Errors
+    /// ENOMEM.
     pub fn try_clone(&self) -> Result<Self, Errno> {
         Self::with_entry(Some(self), 0, self.entries[0])
     }
 
-    /// The entries, of which there is one at least.
+    /// Returns the entries, of which there is at least one.
     pub fn entries(&self) -> &[DescStruct] {
         &self.entries
     }

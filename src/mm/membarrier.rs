@@ -1,48 +1,48 @@
 #![forbid(unsafe_code)]
-//! What `membarrier` can be asked for, and what an address space has registered for.
+//! The commands of `membarrier`, and the bits that record an address space's registrations.
 //!
 //! A registration has two bits: one that makes the scheduler act, and one, set when every CPU has
 //! seen the first, that lets callers rely on it.
 //!
 //! Linux: 5.4 `include/uapi/linux/membarrier.h`, `include/linux/sched/mm.h`.
 
-/// A barrier of the own process may be asked for.
+/// Callers may ask for a barrier on the CPUs of their own process.
 pub const MEMBARRIER_STATE_PRIVATE_EXPEDITED_READY: u32 = 1 << 0;
-/// The scheduler orders memory for it.
+/// The scheduler orders memory for this process.
 pub const MEMBARRIER_STATE_PRIVATE_EXPEDITED: u32 = 1 << 1;
-/// This process has all CPUs' word that they know.
+/// All CPUs know that this process takes part in global barriers.
 pub const MEMBARRIER_STATE_GLOBAL_EXPEDITED_READY: u32 = 1 << 2;
-/// CPUs that run this process take part in everybody's barriers.
+/// CPUs that run this process take part in everybody's global barriers.
 pub const MEMBARRIER_STATE_GLOBAL_EXPEDITED: u32 = 1 << 3;
-/// A barrier that serializes the instruction stream too may be asked for.
+/// Callers may ask for a barrier that also serializes the instruction stream.
 pub const MEMBARRIER_STATE_PRIVATE_EXPEDITED_SYNC_CORE_READY: u32 = 1 << 4;
-/// The scheduler serializes it where a switch does not.
+/// The scheduler serializes the instruction stream where a switch does not.
 pub const MEMBARRIER_STATE_PRIVATE_EXPEDITED_SYNC_CORE: u32 = 1 << 5;
 
-/// First argument of the call.
+/// First argument of membarrier(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum MembarrierCmd {
-    /// Which commands there are.
+    /// Returns the supported commands.
     Query = 0,
     /// A barrier on all CPUs.
     Global = 1 << 0,
-    /// The same, at once, on those that run a registered process.
+    /// A barrier, by interrupt, on all CPUs that run a registered process.
     GlobalExpedited = 1 << 1,
-    /// Registers for that.
+    /// Registers for `GlobalExpedited`.
     RegisterGlobalExpedited = 1 << 2,
     /// A barrier on all CPUs that run this process.
     PrivateExpedited = 1 << 3,
-    /// Registers for that.
+    /// Registers for `PrivateExpedited`.
     RegisterPrivateExpedited = 1 << 4,
-    /// A barrier, and no instruction fetched before it, on all CPUs that run this process.
+    /// As `PrivateExpedited`, and those CPUs execute no instruction that they fetched before.
     PrivateExpeditedSyncCore = 1 << 5,
-    /// Registers for that.
+    /// Registers for `PrivateExpeditedSyncCore`.
     RegisterPrivateExpeditedSyncCore = 1 << 6,
 }
 
 impl MembarrierCmd {
-    /// All but the query.
+    /// All commands except `Query`.
     pub const ALL: [Self; 7] = [
         Self::Global,
         Self::GlobalExpedited,
@@ -53,19 +53,20 @@ impl MembarrierCmd {
         Self::RegisterPrivateExpeditedSyncCore,
     ];
 
-    /// What `Query` answers.
+    /// Returns the set of commands that `Query` reports.
     pub fn bitmask() -> u32 {
         Self::ALL.iter().fold(0, |mask, cmd| mask | *cmd as u32)
     }
 
-    /// The command with that number.
+    /// Returns the command with this number.
     pub fn from_number(number: u32) -> Option<Self> {
         core::iter::once(Self::Query)
             .chain(Self::ALL)
             .find(|cmd| *cmd as u32 == number)
     }
 
-    /// The bit without which the command is EPERM; 0 if anybody may.
+    /// Returns the bit that the command requires, which fails with EPERM without it; 0 if every
+    /// process may use it.
     pub fn needs(self) -> u32 {
         match self {
             Self::PrivateExpedited => MEMBARRIER_STATE_PRIVATE_EXPEDITED_READY,
@@ -74,8 +75,8 @@ impl MembarrierCmd {
         }
     }
 
-    /// What a registration sets: first for the scheduler, then for the callers. None if the command
-    /// registers nothing.
+    /// Returns the bits that a registration sets: first the scheduler's, then the callers'. Returns
+    /// `None` if the command registers nothing.
     pub fn registers(self) -> Option<(u32, u32)> {
         match self {
             Self::RegisterGlobalExpedited => Some((

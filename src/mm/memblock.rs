@@ -1,40 +1,40 @@
 #![forbid(unsafe_code)]
-//! Which physical memory is there, and which of it is already somebody's, before there is an allocator.
+//! Which physical memory exists, and which of it is in use, before there is an allocator.
 //!
-//! The boot code adds what the memory map calls available and reserves the kernel image,
-//! the modules and the Multiboot information; what the page allocator needs for itself is
-//! carved out here, and the rest becomes its free ranges.
+//! The boot code adds the memory that the memory map calls available, and reserves the kernel
+//! image, the modules and the Multiboot information. The page allocator carves its own tables out
+//! of this, and the rest becomes its free ranges.
 //!
-//! Called by `mm::frame` once, on the boot stack, before any other processor runs.
+//! `mm::frame` calls this once, on the boot stack, before any other processor runs.
 //!
-//! Book: chapter 2, "Physical Memory Layout"; chapter 8, "Memory Zones".
+//! Book: ch. 2, "Physical Memory Layout"; ch. 8, "Memory Zones".
 //! Linux: 2.6.38 `mm/memblock.c` (`memblock_add`, `memblock_reserve`).
 
 use arrayvec::ArrayVec;
 
 use crate::hw::pte::PAGE_SIZE;
 
-/// Physical memory used at most, in bytes: what the direct map at 0xC0000000 reaches.
+/// Bytes of physical memory used at most: the reach of the direct map at 0xC0000000.
 pub const MAXMEM: u32 = 768 << 20;
-/// Ranges of each kind that can be noted.
+/// Largest number of ranges of each kind.
 pub const MAX_RANGES: usize = 64;
 
 /// Physical addresses `start..end`, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Range {
-    /// First byte.
+    /// First byte of the range.
     pub start: u32,
-    /// First byte after.
+    /// First byte after the range.
     pub end: u32,
 }
 
-/// More than [`MAX_RANGES`] separate ranges of one kind.
+/// There are more than [`MAX_RANGES`] separate ranges of one kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooManyRanges;
 
 type Ranges = ArrayVec<Range, MAX_RANGES>;
 
-/// The two lists; each is sorted and has no overlaps.
+/// Usable and reserved memory; each list is sorted and has no overlaps.
 #[derive(Clone, Debug, Default)]
 pub struct Memblock {
     memory: Ranges,
@@ -42,7 +42,7 @@ pub struct Memblock {
 }
 
 impl Memblock {
-    /// Nothing known yet.
+    /// Returns two empty lists.
     pub const fn new() -> Self {
         Self {
             memory: ArrayVec::new_const(),
@@ -50,15 +50,14 @@ impl Memblock {
         }
     }
 
-    /// Notes usable memory. What lies above [`MAXMEM`] is dropped, and so are the pages at the
-    /// ends that are not whole.
+    /// Adds usable memory. Drops the part above [`MAXMEM`], and the partial pages at both ends.
     pub fn add(&mut self, base: u64, length: u64) -> Result<(), TooManyRanges> {
         let start = base.saturating_add(u64::from(PAGE_SIZE - 1)) & !u64::from(PAGE_SIZE - 1);
         let end = base.saturating_add(length) & !u64::from(PAGE_SIZE - 1);
         insert(&mut self.memory, start, end)
     }
 
-    /// Takes memory out of use, whole pages around the given bytes.
+    /// Reserves memory: every page that the given bytes touch.
     pub fn reserve(&mut self, base: u64, length: u64) -> Result<(), TooManyRanges> {
         let start = base & !u64::from(PAGE_SIZE - 1);
         let end = base
@@ -68,8 +67,8 @@ impl Memblock {
         insert(&mut self.reserved, start, end)
     }
 
-    /// Carves `size` bytes (rounded up to pages) aligned to `align` out of the highest free
-    /// memory and reserves them.
+    /// Reserves `size` bytes (rounded up to pages), aligned to `align`, from the highest free
+    /// memory and returns their address.
     pub fn alloc(&mut self, size: u32, align: u32) -> Option<u32> {
         let size = size.checked_next_multiple_of(PAGE_SIZE)?;
         let align = align.max(PAGE_SIZE);
@@ -82,7 +81,7 @@ impl Memblock {
         Some(start)
     }
 
-    /// Memory that is there and not reserved, lowest first.
+    /// Returns the usable memory that is not reserved, lowest first.
     pub fn free_ranges(&self) -> ArrayVec<Range, { 2 * MAX_RANGES }> {
         let mut free = ArrayVec::new();
         for memory in &self.memory {
@@ -110,18 +109,18 @@ impl Memblock {
         free
     }
 
-    /// Usable memory in bytes, reserved or not.
+    /// Returns the amount of usable memory in bytes, reserved or not.
     pub fn total(&self) -> u32 {
         self.memory.iter().map(|r| r.end - r.start).sum()
     }
 
-    /// First byte after the highest usable memory.
+    /// Returns the first address after the highest usable memory.
     pub fn end_of_memory(&self) -> u32 {
         self.memory.last().map_or(0, |r| r.end)
     }
 }
 
-/// Adds `start..end`, clipped to [`MAXMEM`], joining what it touches.
+/// Adds `start..end`, clipped to [`MAXMEM`], and joins it with ranges that it touches.
 fn insert(list: &mut Ranges, start: u64, end: u64) -> Result<(), TooManyRanges> {
     let end = end.min(u64::from(MAXMEM)) as u32;
     if start >= u64::from(end) {
@@ -182,7 +181,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against one bit per page.
+        /// Compares with a model that keeps one bit per page.
         #[test]
         fn free_is_memory_minus_reserved(
             memory in prop::collection::vec((0u64..128, 0u64..40), 0..12),

@@ -1,9 +1,10 @@
 #![forbid(unsafe_code)]
 //! The two reference counts of an address space.
 //!
-//! `mm_users` counts the tasks that live in it: when the last leaves, its mappings go.
-//! `mm_count` counts who may still load its page directory: all users together count once, and
-//! so does every kernel task that borrows it. When the last of these goes, the directory does.
+//! `mm_users` counts the tasks that live in it; when the last one leaves, its mappings go.
+//! `mm_count` counts the holders that may still load its page directory: all users together count
+//! once, and so does every kernel task that borrows it. When the last holder goes, the directory is
+//! freed.
 //!
 //! Book: ch. 9, "The Memory Descriptor". Linux: 2.6.38 `mmput`, `mmdrop`.
 
@@ -16,7 +17,7 @@ pub struct MmCount {
 }
 
 impl MmCount {
-    /// One user, and the one count that stands for all users.
+    /// Returns counts for one user: `mm_users` 1, and the one `mm_count` that stands for all users.
     pub const fn new() -> Self {
         Self {
             users: AtomicU32::new(1),
@@ -24,23 +25,23 @@ impl MmCount {
         }
     }
 
-    /// `mm_users`.
+    /// Returns `mm_users`.
     pub fn users(&self) -> u32 {
         self.users.load(Ordering::Relaxed)
     }
 
-    /// `mm_count`.
+    /// Returns `mm_count`.
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// One more task lives here.
+    /// Adds a task that lives in the address space.
     pub fn get_user(&self) {
         let was = self.users.fetch_add(1, Ordering::Relaxed);
         debug_assert!(was != 0, "BUG: mm_users raised from 0");
     }
 
-    /// One task less; true if it was the last, and the mappings are the caller's to remove.
+    /// Removes a task; returns true if it was the last, and the caller must remove the mappings.
     #[must_use]
     pub fn put_user(&self) -> bool {
         let was = self.users.fetch_sub(1, Ordering::AcqRel);
@@ -48,14 +49,14 @@ impl MmCount {
         was == 1
     }
 
-    /// One more holder of the page directory.
+    /// Adds a holder of the page directory.
     #[inline(always)]
     pub fn grab(&self) {
         let was = self.count.fetch_add(1, Ordering::Relaxed);
         debug_assert!(was != 0, "BUG: mm_count raised from 0");
     }
 
-    /// One holder less; true if it was the last, and the directory is the caller's to free.
+    /// Removes a holder; returns true if it was the last, and the caller must free the directory.
     #[must_use]
     #[inline(always)]
     pub fn drop_count(&self) -> bool {

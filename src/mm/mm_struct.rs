@@ -1,7 +1,7 @@
 //! `mm_struct`: an address space.
 //!
-//! Tasks hold it by raw pointers, as Linux does, because who holds a count is decided by the
-//! kind of switch (see [`super::active_mm`]) and not by a scope.
+//! Tasks hold it by raw pointers, as in Linux, because the kind of switch (see
+//! [`super::active_mm`]) decides which task holds a count, not a scope.
 //!
 //! Book: ch. 9, "The Memory Descriptor". Linux: 2.6.38 `struct mm_struct`, `mmput`, `mmdrop`.
 
@@ -21,35 +21,35 @@ use crate::sync::spinlock::{SpinLock, SpinLockGuard};
 /// An address space.
 #[repr(C)]
 pub struct MmStruct {
-    /// CPUs on which this may be loaded, one bit each (Linux: `mm_cpumask`). First, since the
-    /// switch addresses it twice.
+    /// CPUs on which this may be loaded, one bit each (Linux: `mm_cpumask`). The first field, since
+    /// the switch addresses it twice.
     pub cpu_vm_mask: AtomicU32,
-    /// Physical address of the page directory: what CR3 is loaded with.
+    /// Physical address of the page directory, for CR3.
     pub pgd: AtomicU32,
-    /// The LDT; null without one. Changed with `ldt_lock` held, by [`LdtGuard`].
+    /// The LDT; null if there is none. Only [`LdtGuard`] changes it, with `ldt_lock` held.
     ldt: AtomicPtr<LdtStruct>,
-    /// See `ldt`.
+    /// Serializes changes of `ldt`.
     ldt_lock: SpinLock<()>,
-    /// What a switch from or to it has to do besides CR3: [`MM_CONTEXT_LDT`], and the
-    /// MEMBARRIER_STATE_* that its process has registered for.
+    /// Extra work for a switch from or to this address space: [`MM_CONTEXT_LDT`], and the
+    /// MEMBARRIER_STATE_* bits that its process has registered for.
     pub context_flags: AtomicU32,
-    /// Whether only root may look into the programs that run in it: one of them has had other rights.
+    /// Whether only root may inspect the programs that run in it, because one of them has had other
+    /// rights.
     pub not_dumpable: AtomicBool,
-    /// `mm_users` and `mm_count`.
+    /// The reference counts: `mm_users` and `mm_count`.
     pub counts: MmCount,
-    /// The mappings.
+    /// The areas of the address space.
     pub map: SpinLock<MemoryMap>,
-    /// Pages that are there, without the page of zeroes, and the most that they were. Written with
-    /// `map` locked.
+    /// Mapped pages, not counting the zero page. Written with `map` locked.
     rss: AtomicU32,
-    /// See `rss`.
+    /// The largest value that `rss` has had.
     hiwater_rss: AtomicU32,
 }
 
-/// `MmStruct::context_flags`: it has an LDT.
+/// Bit of `MmStruct::context_flags`: the address space has an LDT.
 pub const MM_CONTEXT_LDT: u32 = 1 << 31;
 
-/// The kernel's own address space: only kernel mappings, never freed.
+/// The kernel's own address space: kernel mappings only, never freed.
 pub static INIT_MM: MmStruct = MmStruct {
     pgd: AtomicU32::new(0),
     ldt: AtomicPtr::new(core::ptr::null_mut()),
@@ -64,8 +64,8 @@ pub static INIT_MM: MmStruct = MmStruct {
 };
 
 impl MmStruct {
-    /// An empty address space with one user and one count, or none when memory is short.
-    /// The caller owns that user.
+    /// Returns an empty address space with one user, which the caller owns, and one count; `None`
+    /// if memory is short.
     pub fn alloc() -> Option<*mut MmStruct> {
         let pgd = super::pgtable::pgd_alloc()?;
         let new = try_box(MmStruct {
@@ -90,7 +90,8 @@ impl MmStruct {
 }
 
 impl MmStruct {
-    /// The frame at `phys` is mapped: one page more, unless it is the page of zeroes. `map` is locked.
+    /// Counts the frame at `phys` as mapped, unless it is the zero page. The caller holds the lock
+    /// of `map`.
     #[doc(alias = "inc_mm_counter")]
     pub fn count_page(&self, phys: u32) {
         if phys != zero_page() {
@@ -100,26 +101,26 @@ impl MmStruct {
         }
     }
 
-    /// It is mapped no more. `map` is locked.
+    /// Counts the frame at `phys` as unmapped. The caller holds the lock of `map`.
     pub fn uncount_page(&self, phys: u32) {
         if phys != zero_page() {
             self.rss.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Pages that are there.
+    /// Returns the number of mapped pages.
     pub fn rss(&self) -> u32 {
         self.rss.load(Ordering::Relaxed)
     }
 
-    /// The most pages that were there at a time.
+    /// Returns the largest number of pages that were mapped at a time.
     pub fn hiwater_rss(&self) -> u32 {
         self.hiwater_rss.load(Ordering::Relaxed)
     }
 }
 
 impl MmStruct {
-    /// Keeps the LDT from being changed by others, and lets the caller look at it and change it.
+    /// Locks the LDT against changes by others and gives access to it.
     pub fn lock_ldt(&self) -> LdtGuard<'_> {
         LdtGuard {
             mm: self,
@@ -127,61 +128,62 @@ impl MmStruct {
         }
     }
 
-    /// The LDT, for a processor that loads it into LDTR.
+    /// Returns the LDT, for a processor that loads it into LDTR.
     ///
     /// # Safety
-    /// 1. Interrupts stay off as long as the answer is used: whoever changes the LDT waits for an
-    ///    interrupt of this processor before the old one goes.
+    /// 1. Interrupts stay off while the result is in use: whoever changes the LDT waits for an
+    ///    interrupt on this processor before it frees the old one.
     pub unsafe fn ldt_to_load(&self) -> Option<&LdtStruct> {
         // SAFETY: by 1.
         unsafe { self.ldt.load(Ordering::Acquire).as_ref() }
     }
 }
 
-/// The right to look at an address space's LDT and to change it: its lock is held.
+/// Access to an address space's LDT; its lock is held.
 pub struct LdtGuard<'a> {
     mm: &'a MmStruct,
     _locked: SpinLockGuard<'a, ()>,
 }
 
 impl LdtGuard<'_> {
-    /// The LDT; none if the process never made one.
+    /// Returns the LDT; `None` if the process never made one.
     pub fn get(&self) -> Option<&LdtStruct> {
-        // SAFETY: made by `Box::into_raw` in `replace`, which takes the guard for itself: nothing is
-        // replaced as long as this borrow lives.
+        // SAFETY: `replace` made the pointer by `Box::into_raw`. It borrows the guard mutably, so
+        // nothing is replaced while this borrow lives.
         unsafe { self.mm.ldt.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// Makes `new` the LDT; returns the old one.
+    /// Makes `new` the LDT and returns the old one.
     ///
     /// # Safety
-    /// 1. When the old one is dropped no processor has it in LDTR, nor is about to load it.
+    /// 1. When the caller drops the old one, no processor has it in LDTR or is about to load it.
     pub unsafe fn replace(&mut self, new: Box<LdtStruct>) -> Option<Box<LdtStruct>> {
         self.mm
             .context_flags
             .fetch_or(MM_CONTEXT_LDT, Ordering::SeqCst);
         let old = self.mm.ldt.swap(Box::into_raw(new), Ordering::SeqCst);
-        // SAFETY: made by `Box::into_raw` here, and nobody else's: it was swapped out.
+        // SAFETY: this function made the pointer by `Box::into_raw`; it was swapped out, so it is
+        // ours alone.
         (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
     }
 }
 
 impl Drop for MmStruct {
-    /// `destroy_context`: the LDT goes with the address space.
+    /// Frees the LDT with the address space (`destroy_context`).
     fn drop(&mut self) {
         let ldt = *self.ldt.get_mut();
         if !ldt.is_null() {
-            // SAFETY: made by `Box::into_raw` in `replace`. Nobody else has the address space, so no
-            // processor has its LDT.
+            // SAFETY: `replace` made the pointer by `Box::into_raw`. Nobody else has the address
+            // space, so no processor has its LDT.
             drop(unsafe { Box::from_raw(ldt) });
         }
     }
 }
 
-/// Address spaces that exist: what a leak test compares.
+/// Number of address spaces, which leak tests compare.
 pub static MM_LIVE: AtomicU32 = AtomicU32::new(0);
 
-/// One more holder of the page directory.
+/// Adds a holder of the page directory.
 ///
 /// # Safety
 /// 1. `mm` is live.
@@ -191,7 +193,7 @@ pub unsafe fn mmgrab(mm: *mut MmStruct) {
     unsafe { (*mm).counts.grab() };
 }
 
-/// One holder of the page directory less; frees it with the last.
+/// Removes a holder of the page directory; the last one frees it.
 ///
 /// # Safety
 /// 1. The caller owns one count of `mm` and does not use it again.
@@ -222,7 +224,7 @@ unsafe fn __mmdrop(mm: *mut MmStruct) {
     MM_LIVE.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// One user less; with the last the mappings go, and the users' count of the directory.
+/// Removes a user. The last one removes the mappings and drops the users' count of the directory.
 ///
 /// # Safety
 /// 1. The caller owns one user of `mm` and does not use it again.
@@ -231,8 +233,8 @@ pub unsafe fn mmput(mm: *mut MmStruct) {
     let m = unsafe { &*mm };
     if m.counts.put_user() {
         super::mmap::exit_mmap(m);
-        // SAFETY: the users' common count is ours to drop now; who has the directory in CR3
-        // has grabbed it: `exit_mm` holds a count over the switch away.
+        // SAFETY: the users' common count is ours to drop now. Any CPU that still has the directory
+        // in CR3 has grabbed it: `exit_mm` holds a count until the switch away is over.
         unsafe { mmdrop(mm) };
     }
 }

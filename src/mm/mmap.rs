@@ -1,14 +1,14 @@
 //! Changing an address space: map, unmap, protect, copy for fork, tear down.
 //!
-//! The areas say what should be there ([`super::vma`]), the page tables what is. Each
-//! function here changes the areas first and then the entries that no longer agree. A frame
-//! is given back only after no CPU can have its translation: that is what [`Gather`] sees to.
+//! The areas say what should be mapped ([`super::vma`]), the page tables what is. Each function
+//! here changes the areas first and then the entries that no longer agree. [`Gather`] gives a frame
+//! back only after no CPU can have its translation.
 //!
-//! Called by system calls, fork and exec in process context; the address space's lock is
-//! taken here. `exit_mmap` runs when the last user is gone.
+//! System calls, fork and exec call these functions in process context; they take the address
+//! space's lock themselves. `exit_mmap` runs when the last user is gone.
 //!
-//! Book: chapter 9, "Allocating a Linear Address Interval", "Creating and Deleting a Process
-//! Address Space". Linux: 2.6.38 `mm/mmap.c`, `mm/memory.c` (`copy_page_range`, `zap_page_range`),
+//! Book: ch. 9, "Allocating a Linear Address Interval", "Creating and Deleting a Process Address
+//! Space". Linux: 2.6.38 `mm/mmap.c`, `mm/memory.c` (`copy_page_range`, `zap_page_range`),
 //! `mm/mprotect.c`.
 
 use core::sync::atomic::Ordering;
@@ -29,34 +29,35 @@ use crate::arch::x86::tlb_flush::flush_tlb_mm;
 use crate::base::errno::Errno;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE, Pte, PteFlags};
 
-/// Software's bit in an entry that is not present: the frame is there, but nobody may access it.
+/// A software bit in an entry that is not present: the page has a frame, but nobody may access it.
 const PROTNONE: PteFlags = PteFlags::SOFTW1;
 
 bitflags! {
-    /// `MAP_*` of mmap(2) that the kernel heeds.
+    /// `MAP_*` flags of mmap(2) that the kernel heeds.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct MapFlags: u32 {
-        /// Writes are seen by all who share the mapping.
+        /// All processes that share the mapping see its writes.
         const SHARED = 0x1;
-        /// Writes are the process's own.
+        /// Writes stay private to the process.
         const PRIVATE = 0x2;
-        /// Exactly at the address, in place of what is there.
+        /// Maps exactly at the address and replaces existing mappings.
         const FIXED = 0x10;
-        /// No file.
+        /// The mapping shows no file.
         const ANONYMOUS = 0x20;
-        /// Grows downwards.
+        /// The mapping grows downwards.
         const GROWSDOWN = 0x100;
-        /// Do not ask whether there is that much memory.
+        /// Skips the check whether that much memory exists.
         const NORESERVE = 0x4000;
-        /// Exactly at the address; EEXIST if something is there.
+        /// Maps exactly at the address; fails with EEXIST if anything is mapped there.
         const FIXED_NOREPLACE = 0x10_0000;
     }
 }
 
-/// Maps `length` bytes and returns where. `backing` none: anonymous memory of the kind that
-/// `flags` ask for.
+/// Maps `length` bytes and returns their address. Without `backing` the memory is anonymous, of the
+/// kind that `flags` ask for.
 ///
-/// Errors: EINVAL (length 0, neither or both of shared and private, odd fixed address, shared memory
+/// # Errors
+/// EINVAL (length 0, neither or both of shared and private, unaligned fixed address, shared memory
 /// that grows), ENOMEM, EPERM (below [`MMAP_MIN_ADDR`]), EEXIST.
 pub fn do_mmap(
     mm: &MmStruct,
@@ -121,7 +122,10 @@ pub fn do_mmap(
     Ok(start)
 }
 
-/// Unmaps whatever is in the range. EINVAL for an odd address or length 0.
+/// Unmaps everything in the range.
+///
+/// # Errors
+/// EINVAL for an unaligned address or length 0, ENOMEM.
 pub fn do_munmap(mm: &MmStruct, address: u32, length: u32) -> Result<(), Errno> {
     if length == 0 {
         return Err(Errno::EINVAL);
@@ -130,10 +134,11 @@ pub fn do_munmap(mm: &MmStruct, address: u32, length: u32) -> Result<(), Errno> 
     unmap_locked(mm, &mut mm.map.lock(), address, end)
 }
 
-/// Changes the protection of a range to `prot`; none is one that does not exist. What lies before a
-/// page that is not mapped, or must not be so, is changed.
+/// Changes the protection of a range to `prot`; `None` stands for an invalid protection. Pages
+/// before the first one that is unmapped, or that may not have `prot`, are changed.
 ///
-/// Errors: EINVAL (odd address, no protection), ENOMEM (not mapped), EACCES.
+/// # Errors
+/// EINVAL (unaligned address, invalid protection), ENOMEM (not mapped), EACCES.
 pub fn do_mprotect(
     mm: &MmStruct,
     address: u32,
@@ -157,15 +162,15 @@ pub fn do_mprotect(
     result
 }
 
-/// Gives the pages of `start..end` that have a frame the flags of their areas.
+/// Gives each page of `start..end` that has a frame the flags of its area.
 fn protect_pages(mm: &MmStruct, map: &MemoryMap, start: u32, end: u32) {
     let mut first = start;
     while let Some(vma) = map.find_vma(first).filter(|_| first < end) {
         let (last, flags) = (vma.end.min(end), vma.flags);
         for_each_used(mm.pgd.load(Ordering::Relaxed), first, last, |_, slot| {
-            // Taken out first: another CPU may set A and D bits until it is.
+            // Cleared first: another CPU may set the A and D bits until then.
             let pte = Pte(slot.swap(0, Ordering::AcqRel));
-            // What was written has been written, whatever may be done from now on.
+            // A dirty page stays dirty, whatever its new protection is.
             let flags = pte_flags_after_mprotect(flags) | pte.flags() & PteFlags::DIRTY;
             slot.store(pte.with_flags(flags).0, Ordering::Release);
         });
@@ -174,8 +179,8 @@ fn protect_pages(mm: &MmStruct, map: &MemoryMap, start: u32, end: u32) {
     flush_tlb_mm(mm);
 }
 
-/// Flags for a page that has a frame already. A private page stays read-only: whether it may be
-/// written without a copy is for the next write fault to find out.
+/// Returns the flags for a page that already has a frame. A private page stays read-only: the next
+/// write fault finds out whether it may be written without a copy.
 fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
     match flags & VmFlags::PROT {
         none if none.is_empty() => PteFlags::SHARED
@@ -188,7 +193,7 @@ fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
     }
 }
 
-/// Moves the end of the heap; returns where it is afterwards, changed or not, as brk(2) does.
+/// Moves the end of the heap and returns the end afterwards, changed or not, as brk(2) does.
 pub fn do_brk(mm: &MmStruct, brk: u32) -> u32 {
     let mut map = mm.map.lock();
     let pages = brk.saturating_sub(map.start_brk) >> PAGE_SHIFT;
@@ -200,21 +205,22 @@ pub fn do_brk(mm: &MmStruct, brk: u32) -> u32 {
     map.brk
 }
 
-/// What madvise(2) is told about a range, as far as it means something here.
+/// Advice of madvise(2), as far as this kernel acts on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advice {
-    /// Nothing to be done.
+    /// Nothing to do.
     Nothing,
-    /// Its pages go, and come anew when touched again.
+    /// Drops the pages; they are made anew when touched again.
     DontNeed,
-    /// Its areas get these flags among those of the second.
+    /// Sets, among the flags of the second field, those of the first.
     Flags(VmFlags, VmFlags),
 }
 
-/// Heeds advice about a range.
+/// Follows advice about a range.
 ///
-/// Errors: EINVAL (odd address, range too long; memory that cannot be wiped at fork), ENOMEM if a page is
-/// not mapped, after the others were heeded, EAGAIN (too many areas).
+/// # Errors
+/// EINVAL (unaligned address, range too long, memory that cannot be wiped at fork), ENOMEM if a
+/// page is not mapped, after following the advice for the others, EAGAIN (too many areas).
 pub fn do_madvise(mm: &MmStruct, address: u32, length: u32, advice: Advice) -> Result<(), Errno> {
     let end = page_end(address, length).filter(|_| address.is_multiple_of(PAGE_SIZE));
     let end = end.ok_or(Errno::EINVAL)?;
@@ -249,9 +255,11 @@ pub fn do_madvise(mm: &MmStruct, address: u32, length: u32, advice: Advice) -> R
     }
 }
 
-/// Copies `old`'s areas and present pages into `new`, which is empty and not yet in use. Pages
-/// that either may write become copy-on-write in both. On ENOMEM, `new` has a part of it: the
-/// caller drops it by `mmput`.
+/// Copies `old`'s areas and present pages into `new`, which is empty and not yet in use. Pages that
+/// either may write become copy-on-write in both.
+///
+/// # Errors
+/// ENOMEM. `new` then holds part of the copy, and the caller drops it with `mmput`.
 #[doc(alias = "copy_page_range")]
 pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     let map = old.map.lock();
@@ -285,7 +293,7 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
             }
             get_page(pte.phys());
             new.count_page(pte.phys());
-            // What a private page holds is the process's own, and still so in the copy.
+            // The contents of a private page are the process's own, and stay so in the copy.
             let clean = if private {
                 pte.0
             } else {
@@ -298,22 +306,22 @@ pub fn dup_mmap(old: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     if protected {
         flush_tlb_mm(old);
     }
-    // Not two at once: nobody looks at the new one yet.
+    // Drops the first lock before the second is taken: nothing looks at the new one yet.
     drop(map);
     *new.map.lock() = copy;
     result
 }
 
-/// Takes everything out of an address space that has no users any more. Its page directory
-/// stays until the last `mmdrop`: a CPU may still have it in CR3, lazily.
+/// Removes everything from an address space that has no users left. Its page directory stays until
+/// the last `mmdrop`: a CPU may still have it in CR3, lazily.
 pub fn exit_mmap(mm: &MmStruct) {
     let map = core::mem::take(&mut *mm.map.lock());
     let pgd = mm.pgd.load(Ordering::Relaxed);
     if !has_pgtables(pgd) {
         return;
     }
-    // Whoever has it borrows it, and leaves it now: after this no TLB knows its pages, and no
-    // processor walks its tables.
+    // A CPU that has the address space loaded borrows it, and leaves it now: after this no TLB
+    // knows its pages, and no processor walks its tables.
     flush_tlb_mm(mm);
     for vma in map.areas() {
         for_each_used(pgd, vma.start, vma.end, |_, slot| {
@@ -333,22 +341,23 @@ fn zap_page_range(mm: &MmStruct, start: u32, end: u32) {
     Gather::new(mm).zap(start, end);
 }
 
-/// Address after `length` bytes, rounded up to pages, from `address`; none if there is no such address.
+/// Returns the address after `length` bytes, rounded up to pages, from `address`; `None` if it does
+/// not exist.
 fn page_end(address: u32, length: u32) -> Option<u32> {
     length
         .checked_next_multiple_of(PAGE_SIZE)
         .and_then(|length| address.checked_add(length))
 }
 
-/// End of the user range of `length` bytes, rounded up to pages, from `address`. EINVAL if
-/// `address` is not a page's or the range leaves user space.
+/// Returns the end of the user range of `length` bytes, rounded up to pages, from `address`. Fails
+/// with EINVAL if `address` is not page-aligned or the range leaves user space.
 fn user_range(address: u32, length: u32) -> Result<u32, Errno> {
     page_end(address, length)
         .filter(|end| address.is_multiple_of(PAGE_SIZE) && *end <= TASK_SIZE)
         .ok_or(Errno::EINVAL)
 }
 
-/// The same for a mapping that must be there: ENOMEM if it leaves user space, before EINVAL.
+/// As [`user_range`], for a fixed mapping: ENOMEM if it leaves user space, before EINVAL.
 fn fixed_range(address: u32, length: u32) -> Result<u32, Errno> {
     let end = page_end(address, length).filter(|end| *end <= TASK_SIZE);
     match end.ok_or(Errno::ENOMEM)? {
@@ -357,8 +366,8 @@ fn fixed_range(address: u32, length: u32) -> Result<u32, Errno> {
     }
 }
 
-/// Frames taken out of the page tables that some TLB may still know. Dropping it flushes, then
-/// gives them back.
+/// Frames removed from the page tables that some TLB may still know. Its drop flushes the TLBs,
+/// then frees the frames.
 #[doc(alias = "mmu_gather")]
 struct Gather<'a> {
     mm: &'a MmStruct,

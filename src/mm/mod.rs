@@ -1,21 +1,22 @@
-//! Address spaces: memory that is there, who holds it, and what each process sees of it.
+//! Address spaces: physical memory, the holders of each frame, and what each process sees of it.
 //!
 //! In reading order:
 //! - [`memblock`]: memory before there is an allocator
-//! - [`page`], [`zone`]: a page frame and its holders; the free ones, in blocks that join
+//! - [`page`], [`zone`]: a page frame and its holders; the free frames, in blocks that join
 //! - [`slab`]: frames cut into small objects
-//! - `frame`, `quicklist`, `heap`: the kernel's frames, ready page tables, what `alloc` stands on
-//! - [`fallible`]: boxes, vectors and texts made in a way that may fail; [`fail_alloc`]: where it does
+//! - `frame`, `quicklist`, `heap`: the kernel's frames, ready page tables, the allocator behind
+//!   `alloc`
+//! - [`fallible`]: boxes, vectors and texts whose allocation may fail; [`fail_alloc`]: makes it
 //!   fail, for tests (pure)
 //! - `pgtable`, `ioremap`, [`slot_set`], `thread_stack`: the kernel's page tables and what they map
 //! - [`mm_count`], `mm_struct`: an address space and its two counts
 //! - [`active_mm`]: the four kinds of switch
 //! - [`ldt_struct`]: the descriptors of a process (pure)
-//! - [`membarrier`]: what its processes asked of other CPUs' memory order (pure)
+//! - [`membarrier`]: the memory order that its processes asked of other CPUs (pure)
 //! - [`shared_pages`]: memory that several processes share
 //! - [`vma`]: the areas of an address space
-//! - `mmap`, `fault`: areas and page tables changed together; pages as they are touched
-//! - `setup`: all of it made at boot
+//! - `mmap`, `fault`: areas and page tables changed together; pages brought in when touched
+//! - `setup`: initialises all of this at boot
 
 pub mod active_mm;
 pub mod fail_alloc;

@@ -1,34 +1,35 @@
 #![forbid(unsafe_code)]
-//! One page frame: how many hold it, and where it stands in a list.
+//! A page frame: its number of holders, and its place in a list.
 //!
 //! `mem_map` has one [`Page`] for each frame of memory, indexed by frame number (physical address
-//! divided by the page size). A [`PageList`] links some of them, in both directions, so that any
-//! can be taken out. A frame is in one list at most: of free blocks, of ready frames, or of a
-//! size of the heap.
+//! divided by the page size). A [`PageList`] links some of them in both directions, so that any of
+//! them can be removed. A frame is in at most one list: of free blocks, of ready frames, or of an
+//! object size of the heap.
 //!
 //! Used by [`super::zone`] and [`super::slab`], each under its own lock.
 //!
-//! Book: chapter 8, "Page Descriptors". Linux: 2.6.38 `struct page` (`_count`, `private`, `lru`).
+//! Book: ch. 8, "Page Descriptors". Linux: 2.6.38 `struct page` (`_count`, `private`, `lru`).
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Ends a list of frames.
+/// Marks the end of a list of frames.
 const NONE: u32 = u32::MAX;
 
-/// One page frame.
+/// The descriptor of a page frame.
 #[derive(Debug)]
 pub struct Page {
-    /// How many hold the frame: page-table entries, shared objects, the kernel. 0: free.
+    /// Number of holders of the frame: page-table entries, shared objects, the kernel. 0: free.
     count: AtomicU32,
-    /// A word for the allocator that has the frame; under that allocator's lock.
+    /// A word for the allocator that has the frame, protected by that allocator's lock.
     private: AtomicU32,
-    /// The frames beside it in its list; under the lock of the list.
+    /// The neighbouring frames in its list, protected by the lock of the list.
     next: AtomicU32,
     prev: AtomicU32,
 }
 
 impl Page {
-    /// A frame nobody may have: a hole, or reserved at boot. Its one reference is never given back.
+    /// Returns the descriptor of a frame that nobody may use: a hole, or reserved at boot. Its
+    /// single reference is never dropped.
     pub const fn reserved() -> Self {
         Self {
             count: AtomicU32::new(1),
@@ -38,19 +39,19 @@ impl Page {
         }
     }
 
-    /// How many hold it just now.
+    /// Returns the current number of holders.
     #[doc(alias = "page_count")]
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Acquire)
     }
 
-    /// One more holder. The caller holds the frame already, or the lock that keeps it.
+    /// Adds a holder. The caller already holds the frame, or the lock that keeps it.
     pub fn get(&self) {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
         assert!(before != 0, "BUG: reference to a free page frame");
     }
 
-    /// One holder less; true if that was the last, and the frame must be freed.
+    /// Removes a holder; returns true if it was the last and the caller must free the frame.
     #[must_use]
     pub fn put_testzero(&self) -> bool {
         let before = self.count.fetch_sub(1, Ordering::AcqRel);
@@ -58,12 +59,12 @@ impl Page {
         before == 1
     }
 
-    /// The allocator hands the frame out (1) or has it back (0).
+    /// Sets the count when the allocator hands the frame out (1) or gets it back (0).
     pub(super) fn set_count(&self, count: u32) {
         self.count.store(count, Ordering::Relaxed);
     }
 
-    /// The word of the allocator that has the frame.
+    /// Returns the word of the allocator that has the frame.
     pub(super) fn private(&self) -> u32 {
         self.private.load(Ordering::Relaxed)
     }
@@ -74,24 +75,24 @@ impl Page {
     }
 }
 
-/// Frames in a row, the one pushed last in front.
+/// A list of frames; the one pushed last comes first.
 #[derive(Clone, Copy, Debug)]
 pub struct PageList {
     head: u32,
 }
 
 impl PageList {
-    /// No frames.
+    /// Returns an empty list.
     pub const fn new() -> Self {
         Self { head: NONE }
     }
 
-    /// The frame in front.
+    /// Returns the first frame.
     pub fn first(&self) -> Option<u32> {
         (self.head != NONE).then_some(self.head)
     }
 
-    /// Puts `frame`, which is in no list, in front.
+    /// Puts `frame`, which is in no list, at the front.
     pub fn push(&mut self, mem_map: &[Page], frame: u32) {
         let page = &mem_map[frame as usize];
         page.next.store(self.head, Ordering::Relaxed);
@@ -104,7 +105,7 @@ impl PageList {
         self.head = frame;
     }
 
-    /// Takes `frame`, which is in this list, out of it.
+    /// Removes `frame`, which is in this list.
     pub fn remove(&mut self, mem_map: &[Page], frame: u32) {
         let page = &mem_map[frame as usize];
         let next = page.next.load(Ordering::Relaxed);
@@ -121,14 +122,14 @@ impl PageList {
         }
     }
 
-    /// Takes out the frame in front.
+    /// Removes and returns the first frame.
     pub fn pop(&mut self, mem_map: &[Page]) -> Option<u32> {
         let first = self.first()?;
         self.remove(mem_map, first);
         Some(first)
     }
 
-    /// The frames, front to back.
+    /// Iterates over the frames, front to back.
     #[cfg(test)]
     pub fn iter<'a>(&self, mem_map: &'a [Page]) -> impl Iterator<Item = u32> + use<'a> {
         let known = |frame: u32| (frame != NONE).then_some(frame);

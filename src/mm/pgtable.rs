@@ -7,14 +7,14 @@
 //!   0xF0000000 .. 0xF8000000   kernel stacks (see thread_stack)
 //!   0xFFC00000 .. 0xFFFFF000   devices (see ioremap)
 //! ```
-//! The kernel's page-directory entries are all made at boot and never change, so a new page
-//! directory copies them once and no fault ever has to.
+//! All of the kernel's page-directory entries are made at boot and never change, so a new page
+//! directory copies them once and no fault has to copy them later.
 //!
 //! Called in process context under the lock of the `mm_struct`, or at boot.
 //!
-//! Book: chapter 2, "Paging in Linux", "Kernel Page Tables".
+//! Book: ch. 2, "Paging in Linux", "Kernel Page Tables".
 //! Linux: 2.6.38 `arch/x86/mm/init_32.c`, `arch/x86/mm/pgtable.c`.
-//! SDM: volume 3, 4.3 "32-Bit Paging".
+//! SDM: vol. 3, 4.3 "32-Bit Paging".
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -26,10 +26,10 @@ use crate::base::layout::{BOOT_MAPPED_BYTES, PAGE_OFFSET};
 use crate::hw::cr::Cr4;
 use crate::hw::pte::{PAGE_SHIFT, PGDIR_SIZE, PTRS_PER_PGD, Pte, PteFlags, pgd_index, pte_index};
 
-/// A page directory or a page table. The processor sets A and D bits at any time.
+/// A page directory or a page table. The processor may set A and D bits at any time.
 pub type Table = [AtomicU32; PTRS_PER_PGD];
 
-/// Page-directory entries that are the user's.
+/// Number of page-directory entries for user space.
 const USER_PTRS_PER_PGD: usize = pgd_index(TASK_SIZE);
 
 unsafe extern "C" {
@@ -39,26 +39,26 @@ unsafe extern "C" {
     static boot_page_tables: [AtomicU32; (BOOT_MAPPED_BYTES / 4096) as usize];
 }
 
-/// The kernel's own page directory.
+/// Returns the kernel's own page directory.
 pub fn swapper() -> &'static Table {
-    // SAFETY: defined in the boot code, page-aligned, there for ever; atomics may be shared.
+    // SAFETY: the boot code defines it, page-aligned and never freed; atomics may be shared.
     unsafe { &swapper_pg_dir }
 }
 
-/// Physical address of [`swapper`]: CR3 of a CPU that runs no process.
+/// Returns the physical address of [`swapper`]: CR3 of a CPU that runs no process.
 pub fn swapper_phys() -> u32 {
     virt_to_phys(swapper())
 }
 
-/// Extends the boot code's mapping to all memory below `end` (physical), by 4 MiB pages.
-/// Needs no memory, so it comes before the page allocator. Requires PSE.
+/// Extends the boot code's mapping to all memory below `end` (physical), with 4 MiB pages.
+/// Allocates nothing, so it can run before the page allocator. Requires PSE.
 pub fn map_lowmem(end: u32) {
     let global = match raw_cpuid::CpuId::with_cpuid_fn(insn::cpuid).get_feature_info() {
         Some(features) if features.has_pge() => PteFlags::GLOBAL,
         _ => PteFlags::empty(),
     };
     let flags = PteFlags::KERNEL_TABLE | global;
-    // SAFETY: PSE is one of the features the boot code asked for.
+    // SAFETY: the boot code has made sure that the CPU has PSE.
     unsafe { insn::write_cr4(insn::read_cr4() | Cr4::PSE.bits()) };
     for phys in (BOOT_MAPPED_BYTES..end).step_by(PGDIR_SIZE as usize) {
         let entry = &swapper()[pgd_index(PAGE_OFFSET.wrapping_add(phys))];
@@ -76,8 +76,8 @@ pub fn map_lowmem(end: u32) {
     }
 }
 
-/// Gives the kernel page tables for the 4 MiB at each of `areas`; true if there was memory.
-/// At boot, before the first [`pgd_alloc`].
+/// Gives the kernel page tables for the 4 MiB at each of `areas`; returns whether there was enough
+/// memory. Called at boot, before the first [`pgd_alloc`].
 pub fn add_kernel_tables(areas: impl Iterator<Item = u32>) -> bool {
     for area in areas {
         let Some(table) = frame::alloc_zeroed_page() else {
@@ -93,8 +93,8 @@ pub fn add_kernel_tables(areas: impl Iterator<Item = u32>) -> bool {
     true
 }
 
-/// Maps a kernel page where [`add_kernel_tables`] made room and nothing is mapped, and no TLB knows the
-/// address.
+/// Maps a kernel page at an address that [`add_kernel_tables`] prepared, where nothing is mapped
+/// and that no TLB knows.
 pub fn set_kernel_pte(address: u32, pte: Pte) {
     let slot = walk(swapper(), address)
         .unwrap_or_else(|| panic!("BUG: no kernel page table for {address:#x}"));
@@ -102,7 +102,7 @@ pub fn set_kernel_pte(address: u32, pte: Pte) {
     assert!(before == 0, "BUG: kernel page {address:#x} mapped twice");
 }
 
-/// Maps a kernel page no more; returns what it was. A TLB may know it still.
+/// Unmaps a kernel page and returns its entry. A TLB may still know it.
 pub fn clear_kernel_pte(address: u32) -> Pte {
     let slot = walk(swapper(), address)
         .unwrap_or_else(|| panic!("BUG: no kernel page table for {address:#x}"));
@@ -114,7 +114,7 @@ pub fn clear_kernel_pte(address: u32) -> Pte {
     before
 }
 
-/// A page directory that maps the kernel and nothing else.
+/// Returns a page directory that maps only the kernel; `None` if memory is short.
 pub fn pgd_alloc() -> Option<u32> {
     if let Some(pgd) = PAGE_DIRECTORIES.take() {
         return Some(pgd);
@@ -129,8 +129,7 @@ pub fn pgd_alloc() -> Option<u32> {
     Some(pgd)
 }
 
-/// Takes back a page directory whose user part is empty: [`free_pgtables`] was called. No CPU
-/// has it in CR3.
+/// Frees a page directory whose user part is empty, after [`free_pgtables`]. No CPU has it in CR3.
 pub fn pgd_free(pgd: u32) {
     debug_assert!(
         table(pgd)[..USER_PTRS_PER_PGD]
@@ -141,13 +140,13 @@ pub fn pgd_free(pgd: u32) {
     PAGE_DIRECTORIES.give(pgd);
 }
 
-/// The page-table entry of `address`, if it has a page table.
+/// Returns the page-table entry of `address`, if `address` has a page table.
 #[inline]
 pub fn walk_pte(pgd: u32, address: u32) -> Option<&'static AtomicU32> {
     walk(table(pgd), address)
 }
 
-/// The page-table entry of user address `address`; makes the page table if there is none.
+/// Returns the page-table entry of user address `address`; makes the page table if it is missing.
 pub fn pte_alloc(pgd: u32, address: u32) -> Option<&'static AtomicU32> {
     debug_assert!(address < TASK_SIZE, "BUG: user mapping at a kernel address");
     let entry = &table(pgd)[pgd_index(address)];
@@ -160,8 +159,7 @@ pub fn pte_alloc(pgd: u32, address: u32) -> Option<&'static AtomicU32> {
 }
 
 /// Calls `visit` with the address and entry of each page of `start..end` that has a frame, even if
-/// nobody may access it now. Skips what has
-/// no page table in steps of 4 MiB.
+/// nobody may access it now. Skips gaps without a page table in steps of 4 MiB.
 pub fn for_each_used(
     pgd: u32,
     start: u32,
@@ -185,21 +183,21 @@ pub fn for_each_used(
     }
 }
 
-/// Whether the user part has a page table.
+/// Returns whether the user part has a page table.
 pub fn has_pgtables(pgd: u32) -> bool {
     table(pgd)[..USER_PTRS_PER_PGD]
         .iter()
         .any(|entry| entry.load(Ordering::Relaxed) != 0)
 }
 
-/// Page tables of the user part.
+/// Returns the number of page tables of the user part.
 pub fn nr_pgtables(pgd: u32) -> u32 {
     let used = |entry: &&AtomicU32| entry.load(Ordering::Relaxed) != 0;
     table(pgd)[..USER_PTRS_PER_PGD].iter().filter(used).count() as u32
 }
 
-/// Frees the page tables of the user part. Their entries are all clear, and no TLB and no
-/// processor that walks tables can still come here.
+/// Frees the page tables of the user part. All their entries are clear, and no TLB and no processor
+/// that walks tables can still reach them.
 pub fn free_pgtables(pgd: u32) {
     for entry in &table(pgd)[..USER_PTRS_PER_PGD] {
         let pte = Pte(entry.load(Ordering::Relaxed));
@@ -224,9 +222,9 @@ fn walk(directory: &'static Table, address: u32) -> Option<&'static AtomicU32> {
     Some(&table(entry.phys())[pte_index(address)])
 }
 
-/// The table in frame `phys`.
+/// Returns the table in frame `phys`.
 fn table(phys: u32) -> &'static Table {
-    // SAFETY: `phys` is a page-aligned frame that holds a table and stays one while the caller's
-    // lock on the address space is held; all access is by atomics.
+    // SAFETY: `phys` is a page-aligned frame that holds a table, and stays one while the caller
+    // holds the lock of the address space; all access is by atomics.
     unsafe { &*phys_to_virt(phys).cast::<Table>() }
 }

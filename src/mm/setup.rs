@@ -1,4 +1,4 @@
-//! From the boot memory map to a working allocator, in one call.
+//! Turns the boot memory map into a working allocator, in one call.
 //!
 //! Called by `start_kernel` on the boot stack, interrupts off, before any other CPU runs.
 //!
@@ -14,9 +14,9 @@ use super::{frame, ioremap, pgtable, thread_stack};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutOfMemory;
 
-/// Makes page frames and with them the heap, kernel stacks and `INIT_MM` usable. `blocks` knows the memory and has
-/// everything reserved that is in use already: kernel image, modules, Multiboot information,
-/// and the first 64 KiB.
+/// Makes page frames usable, and with them the heap, kernel stacks and `INIT_MM`. In `blocks`, the
+/// caller has reserved everything that is already in use: the kernel image, the modules, the
+/// Multiboot information, and the first 64 KiB.
 pub fn mem_init(blocks: &mut Memblock) -> Result<(), OutOfMemory> {
     pgtable::map_lowmem(blocks.end_of_memory());
     INIT_MM

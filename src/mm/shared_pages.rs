@@ -1,13 +1,13 @@
 #![forbid(unsafe_code)]
 //! Memory that several address spaces share: `mmap(MAP_SHARED | MAP_ANONYMOUS)`.
 //!
-//! A page of it comes into being when somebody first touches it, perhaps long after `fork`;
-//! then all who share the object see the same frame. The object holds one reference of each
-//! frame and gives them back when its last mapping goes.
+//! A page comes into being when a process first touches it, perhaps long after `fork`; then all
+//! processes that share the object see the same frame. The object holds one reference to each frame
+//! and drops them when its last mapping goes.
 //!
 //! Used by `mm::vma` (mappings hold it in an `Arc`) and `mm::fault`.
 //!
-//! Book: chapter 16, "Memory Mapping" (the shared ones).
+//! Book: ch. 16, "Memory Mapping" (shared mappings).
 //! Linux: 2.6.38 `mm/shmem.c`, `shmem_zero_setup`.
 
 use alloc::vec::Vec;
@@ -19,21 +19,24 @@ use crate::base::errno::Errno;
 /// A fixed number of pages, each absent or in a frame.
 #[derive(Debug)]
 pub struct SharedPages {
-    /// Physical address of each page's frame; 0 while nobody has touched it.
+    /// Physical address of each page's frame; 0 until a process touches the page.
     frames: Vec<AtomicU32>,
-    /// Gives back the object's reference of a frame.
+    /// Drops the object's reference to a frame.
     put_page: fn(u32),
 }
 
 impl SharedPages {
-    /// `pages` absent pages; `put_page` takes back their frames in the end.
+    /// Returns an object of `pages` absent pages; its drop calls `put_page` for each frame.
+    ///
+    /// # Errors
+    /// ENOMEM.
     pub fn new(pages: usize, put_page: fn(u32)) -> Result<Self, Errno> {
         let mut frames = Vec::new();
         frames.try_resize_with(pages, || AtomicU32::new(0))?;
         Ok(Self { frames, put_page })
     }
 
-    /// The frame of page `index`, if somebody has touched it.
+    /// Returns the frame of page `index`, if a process has touched the page.
     pub fn get(&self, index: usize) -> Option<u32> {
         match self.frames[index].load(Ordering::Acquire) {
             0 => None,
@@ -41,8 +44,10 @@ impl SharedPages {
         }
     }
 
-    /// Gives page `index` the frame `new`, whose reference becomes the object's; if another
-    /// processor was faster, returns its frame, and `new` stays the caller's.
+    /// Gives page `index` the frame `new`, whose reference becomes the object's.
+    ///
+    /// # Errors
+    /// The page's frame, if another processor gave it one first; `new` then stays the caller's.
     pub fn set(&self, index: usize, new: u32) -> Result<(), u32> {
         self.frames[index]
             .compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire)

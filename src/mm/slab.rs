@@ -6,25 +6,25 @@
 //!                 in use     free  ------------> free         never used yet: `fresh`
 //!   its Page   size, objects in use, first free object, first object never used
 //! ```
-//! A free object holds the number of the next free one. Frames with a free object are in the
-//! list of their size; one whose last object is freed goes back at once, so that after a storm of
-//! allocations the free frames are what they were.
+//! A free object holds the number of the next free one. Frames with a free object are in the list
+//! of their size. A frame whose last object is freed goes back at once, so that after a burst of
+//! allocations as many frames are free as before.
 //!
-//! Used by `mm::heap`, which puts a lock around it and reaches the memory.
+//! `mm::heap` uses this; it adds a lock and access to the memory.
 //!
-//! Book: chapter 8, "The Slab Allocator", "General Purpose Objects".
+//! Book: ch. 8, "The Slab Allocator", "General Purpose Objects".
 //! Linux: 2.6.38 `mm/slub.c` (free lists inside the objects, counts in `struct page`), `kmalloc`.
 
 use super::page::{Page, PageList};
 use crate::hw::pte::PAGE_SIZE;
 
-/// Sizes of objects, in bytes.
+/// Object sizes, in bytes.
 const SIZES: [u16; 17] = [
     16, 32, 48, 64, 96, 128, 192, 256, 320, 448, 512, 576, 672, 816, 1024, 1360, 2048,
 ];
-/// Larger objects have page frames of their own.
+/// Size of the largest object, in bytes; larger requests get page frames to themselves.
 pub const MAX_SIZE: usize = SIZES[SIZES.len() - 1] as usize;
-/// For a size divided by 16, rounded up: the first of [`SIZES`] that is enough.
+/// For a size divided by 16, rounded up: the index of the first sufficient entry of [`SIZES`].
 const ENOUGH: [u8; MAX_SIZE / 16 + 1] = {
     let mut table = [0; MAX_SIZE / 16 + 1];
     let (mut index, mut size) = (0, 0);
@@ -38,29 +38,29 @@ const ENOUGH: [u8; MAX_SIZE / 16 + 1] = {
     table
 };
 
-/// Where the frames come from and where the first word of each object is.
+/// The source of frames, and access to the first word of each object.
 pub trait Memory {
-    /// A frame for objects, held by whoever called.
+    /// Takes a frame for objects; the caller of this method holds it.
     fn take_frame(&mut self) -> Option<u32>;
-    /// Takes it back: no object is in it.
+    /// Gives back a frame that contains no object.
     fn give_frame(&mut self, frame: u32);
-    /// The word at byte `offset` of a frame that was taken. No object in use is there.
+    /// Loads the word at byte `offset` of a frame taken earlier. No object in use is there.
     fn load(&self, frame: u32, offset: u32) -> u32;
-    /// Stores the word at byte `offset` of a frame that was taken. No object in use is there.
+    /// Stores the word at byte `offset` of a frame taken earlier. No object in use is there.
     fn store(&mut self, frame: u32, offset: u32, value: u32);
-    /// The descriptors of all frames.
+    /// Returns the descriptors of all frames.
     fn mem_map(&self) -> &'static [Page];
 }
 
-/// What the `Page` of a frame says about the objects in it.
+/// The state of the objects in a frame, as its `Page` stores it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Slab {
     /// Index into [`SIZES`].
     size: usize,
     in_use: u32,
-    /// The first free object that was in use before; [`Slab::objects`] if there is none.
+    /// The first free object that has been used before; [`Slab::objects`] if there is none.
     free: u32,
-    /// The first object that was never in use.
+    /// The first object that has never been used.
     fresh: u32,
 }
 
@@ -102,7 +102,7 @@ impl Slab {
     }
 }
 
-/// All sizes. Objects are named by frame number and byte offset.
+/// The frames of all sizes. A frame number and a byte offset name an object.
 #[derive(Debug)]
 pub struct Slabs<M> {
     /// For each size, the frames with a free object.
@@ -111,7 +111,7 @@ pub struct Slabs<M> {
 }
 
 impl<M: Memory> Slabs<M> {
-    /// No frames yet; they will be `memory`'s.
+    /// Returns a set without frames; it takes them from `memory`.
     pub const fn new(memory: M) -> Self {
         Self {
             partial: [PageList::new(); SIZES.len()],
@@ -119,7 +119,7 @@ impl<M: Memory> Slabs<M> {
         }
     }
 
-    /// An object of a `size` that [`size_for`] gave; none if there is no memory.
+    /// Allocates an object of a `size` that [`size_for`] returned; `None` if memory is short.
     pub fn alloc(&mut self, size: usize) -> Option<(u32, u32)> {
         let mem_map = self.memory.mem_map();
         let frame = match self.partial[size].first() {
@@ -151,7 +151,7 @@ impl<M: Memory> Slabs<M> {
         Some((frame, offset))
     }
 
-    /// Takes an object back.
+    /// Frees an object.
     pub fn free(&mut self, frame: u32, offset: u32) {
         let mem_map = self.memory.mem_map();
         let page = &mem_map[frame as usize];
@@ -193,8 +193,8 @@ impl<M: Memory> Slabs<M> {
     }
 }
 
-/// The size for objects of `bytes` at multiples of `align`, a power of two; none if they need
-/// frames of their own.
+/// Returns the object size for `bytes` bytes at multiples of `align`, a power of two; `None` if
+/// they need frames to themselves.
 pub fn size_for(bytes: usize, align: usize) -> Option<usize> {
     let mut size = usize::from(*ENOUGH.get(bytes.div_ceil(16))?);
     while !usize::from(*SIZES.get(size)?).is_multiple_of(align) {
@@ -209,7 +209,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    /// Frames of its own, words that are kept apart.
+    /// A model of memory whose frames and words exist only in its tables.
     struct Model {
         mem_map: &'static [Page],
         free: Vec<u32>,
@@ -272,8 +272,8 @@ mod tests {
     }
 
     proptest! {
-        /// Objects do not overlap, are aligned as their size is, none is lost, and at the end
-        /// every frame is back.
+        /// Objects do not overlap, each is aligned to its size, none is lost, and at the end every
+        /// frame is back.
         #[test]
         fn every_byte_has_one_owner(steps in prop::collection::vec((any::<bool>(), 0usize..SIZES.len(), 0usize..64), 0..400)) {
             let mut slabs = slabs(24);

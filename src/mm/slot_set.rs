@@ -1,18 +1,18 @@
 #![forbid(unsafe_code)]
-//! A set of slots of an area of addresses: one bit each.
+//! A set of slots in an address range, one bit each.
 //!
-//! Used by `mm::thread_stack` for the places of kernel stacks that are not mapped.
+//! `mm::thread_stack` uses it for slots of kernel stacks that are not mapped.
 
-/// Slots below `32 * WORDS`.
+/// A set of slot numbers below `32 * WORDS`.
 #[derive(Debug)]
 pub struct SlotSet<const WORDS: usize> {
     words: [u32; WORDS],
-    /// How many are in it.
+    /// Number of slots in the set.
     count: u32,
 }
 
 impl<const WORDS: usize> SlotSet<WORDS> {
-    /// The empty set.
+    /// Returns an empty set.
     pub const fn new() -> Self {
         Self {
             words: [0; WORDS],
@@ -20,7 +20,7 @@ impl<const WORDS: usize> SlotSet<WORDS> {
         }
     }
 
-    /// Whether no slot is in it.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -28,7 +28,7 @@ impl<const WORDS: usize> SlotSet<WORDS> {
     /// Adds a slot.
     ///
     /// # Panics
-    /// When it is in the set already, or is none.
+    /// If the set already contains it, or it is not below `32 * WORDS`.
     pub fn insert(&mut self, slot: u32) {
         let (word, bit) = (&mut self.words[(slot / 32) as usize], 1 << (slot % 32));
         assert!(*word & bit == 0, "BUG: slot {slot} is given up twice");
@@ -36,7 +36,7 @@ impl<const WORDS: usize> SlotSet<WORDS> {
         self.count = self.count.wrapping_add(1);
     }
 
-    /// Takes the lowest slot out.
+    /// Removes and returns the lowest slot.
     pub fn take_first(&mut self) -> Option<u32> {
         if self.is_empty() {
             return None;

@@ -5,13 +5,15 @@
 //!                             reported on a stack of its own)
 //!   slot + 0x2000 .. 0x4000   the stack; thread_info at its foot
 //! ```
-//! A freed stack goes to a list, still mapped, for the next task. When there are enough of them its
-//! frames go back, and the slot is *retired*: a CPU may still know where it was mapped. Nobody uses such
-//! an address, so that does no harm until the slot gets other frames; before that, every CPU forgets it.
+//! A freed stack goes to a list, still mapped, for the next task. When the list is long enough the
+//! stack's frames go back, and the slot is *retired*: a CPU may still know the old mapping. Nobody
+//! uses such an address, so that does no harm until the slot gets other frames; before that, every
+//! CPU forgets it.
 //!
-//! Called by fork, in process context with interrupts on, and by `put_task_struct`, interrupts possibly off.
+//! Called by fork, in process context with interrupts on, and by `put_task_struct`, with interrupts
+//! possibly off.
 //!
-//! Book: chapter 3, "Process Descriptors Handling" (`alloc_thread_info`).
+//! Book: ch. 3, "Process Descriptors Handling" (`alloc_thread_info`).
 //! Linux: 2.6.38 `alloc_thread_info`, `__purge_vmap_area_lazy`; guard pages as in 4.9 `VMAP_STACK`.
 
 use core::ptr::NonNull;
@@ -26,34 +28,34 @@ use crate::base::thread_info::THREAD_SIZE;
 use crate::hw::pte::{PAGE_SIZE, PGDIR_SIZE, Pte, PteFlags};
 use crate::sync::{IrqSpinLock, LockClass};
 
-/// Where the slots begin.
+/// First address of the slots.
 pub const STACK_AREA: u32 = 0xf000_0000;
-/// Where they may end: room for 15,360 of them.
+/// First address after the slots: there is room for 15,360 of them.
 const STACK_AREA_END: u32 = 0xff00_0000;
 const SLOT: u32 = 2 * THREAD_SIZE as u32;
 
 const SLOTS: usize = ((STACK_AREA_END - STACK_AREA) / SLOT) as usize;
-/// Freed stacks that stay mapped, at most.
+/// Largest number of freed stacks that stay mapped.
 pub const KEPT: u32 = 64;
-/// Retired slots that all CPUs forget at a time.
+/// Number of retired slots that all CPUs forget at a time.
 const BATCH: usize = 32;
 
 type Slots = SlotSet<{ SLOTS / 32 }>;
 
 struct Pool {
-    /// Foot of the first free stack, which holds the foot of the next; 0: none.
+    /// Foot of the first free stack, which holds the foot of the next; 0: no stack is free.
     free: u32,
-    /// Freed stacks in the list.
+    /// Number of freed stacks in the list.
     nr_free: u32,
-    /// Stacks that are mapped.
+    /// Number of mapped stacks.
     nr_mapped: u32,
-    /// Slot that was never used yet.
+    /// First slot that has never been used.
     next: u32,
-    /// Slots that have page tables.
+    /// Number of slots that have page tables.
     end: u32,
-    /// Slots that are mapped no more, and that no CPU knows.
+    /// Unmapped slots that no CPU knows.
     unknown: Slots,
-    /// Those that a CPU may know.
+    /// Retired slots: unmapped, but a CPU may still know them.
     retired: Slots,
 }
 
@@ -70,12 +72,12 @@ static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(
     },
 );
 
-/// The foot of the stack in a slot.
+/// Returns the foot of the stack in a slot.
 fn foot_of(slot: u32) -> u32 {
     STACK_AREA + slot * SLOT + THREAD_SIZE as u32
 }
 
-/// Makes page tables for as many stacks as a fourth of memory holds. Once, at boot.
+/// Makes page tables for as many stacks as fit into a quarter of memory. Called once, at boot.
 pub fn init() -> bool {
     let stacks = totalram_pages() / 4 / (THREAD_SIZE as u32 / PAGE_SIZE);
     let tables = (stacks * SLOT)
@@ -86,14 +88,14 @@ pub fn init() -> bool {
     add_kernel_tables((STACK_AREA..end).step_by(PGDIR_SIZE as usize))
 }
 
-/// A kernel stack: the foot of its 8 KiB, which are aligned to 8 KiB and hold anything. None
-/// if memory or slots are short.
+/// Allocates a kernel stack and returns the foot of its 8 KiB, which are aligned to 8 KiB and have
+/// arbitrary contents. Returns `None` if memory or slots are short.
 #[doc(alias = "alloc_thread_info")]
 pub fn alloc_thread_stack() -> Option<NonNull<u8>> {
     let mut pool = POOL.lock();
     if pool.free != 0 {
         let foot = pool.free;
-        // SAFETY: a stack in the list is mapped and nobody's; its first word is the link.
+        // SAFETY: a stack in the list is mapped and unused; its first word is the link.
         pool.free = unsafe { *(foot as *const u32) };
         pool.nr_free -= 1;
         return NonNull::new(foot as *mut u8);
@@ -128,7 +130,7 @@ pub fn alloc_thread_stack() -> Option<NonNull<u8>> {
     NonNull::new(foot as *mut u8)
 }
 
-/// Has every CPU forget some retired slots; returns one of them, which is the caller's.
+/// Makes every CPU forget some retired slots; returns one of them, which the caller then owns.
 fn forget_retired() -> Option<u32> {
     let mut slots = ArrayVec::<u32, BATCH>::new();
     {
@@ -144,16 +146,16 @@ fn forget_retired() -> Option<u32> {
     Some(first)
 }
 
-/// Takes a stack back.
+/// Frees a stack.
 ///
 /// # Safety
-/// 1. `stack` came from [`alloc_thread_stack`] and is not freed yet. 2. No CPU runs on it or
-///    will switch to it.
+/// 1. `stack` came from [`alloc_thread_stack`] and has not been freed since.
+/// 2. No CPU runs on it or will switch to it.
 pub unsafe fn free_thread_stack(stack: NonNull<u8>) {
     let foot = stack.as_ptr() as u32;
     let mut pool = POOL.lock();
     if pool.nr_free < KEPT {
-        // SAFETY: by 1 it is mapped and by 2 nobody's from now on.
+        // SAFETY: by 1 it is mapped and by 2 nobody uses it from now on.
         unsafe { stack.as_ptr().cast::<u32>().write(pool.free) };
         pool.free = foot;
         pool.nr_free += 1;
@@ -166,13 +168,13 @@ pub unsafe fn free_thread_stack(stack: NonNull<u8>) {
     frames.into_iter().for_each(|pte| put_page(pte.phys()));
 }
 
-/// Stacks that are mapped, and how many of them are free: what a leak test compares.
+/// Returns the numbers of mapped stacks and of free ones among them, which leak tests compare.
 pub fn thread_stack_counts() -> (u32, u32) {
     let pool = POOL.lock();
     (pool.nr_mapped, pool.nr_free)
 }
 
-/// The stack whose guard `address` is in: its foot.
+/// Returns the foot of the stack whose guard page contains `address`.
 pub fn guarded_stack(address: u32) -> Option<u32> {
     let in_guard =
         (STACK_AREA..STACK_AREA_END).contains(&address) && address % SLOT < THREAD_SIZE as u32;

@@ -1,14 +1,14 @@
 #![forbid(unsafe_code)]
-//! Memory areas: what each page of a process is, before there is a frame for it.
+//! Memory areas: the contents of each page of a process, before the page has a frame.
 //!
-//! A [`MemoryMap`] is a list of areas, sorted by address and without overlaps. Neighbours
-//! that go on in each other are one area. Page tables follow from it: `mm::fault` fills them
-//! as pages are touched, and whoever takes areas away here clears the entries afterwards.
-//! An operation that fails changes nothing.
+//! A [`MemoryMap`] is a list of areas, sorted by address and without overlaps. Neighbours that
+//! continue each other are one area. The page tables follow from it: `mm::fault` fills them when
+//! pages are touched, and callers that remove areas here clear the entries afterwards. An operation
+//! that fails changes nothing.
 //!
 //! Used under the lock in `mm_struct`, by `mm::fault`, `mm::mmap`, exec and fork.
 //!
-//! Book: chapter 9, "Memory Regions" (`vm_area_struct`, `find_vma`, `get_unmapped_area`).
+//! Book: ch. 9, "Memory Regions" (`vm_area_struct`, `find_vma`, `get_unmapped_area`).
 //! Linux: 2.6.38 `mm/mmap.c`.
 
 use alloc::sync::Arc;
@@ -23,39 +23,39 @@ use crate::base::layout::PAGE_OFFSET;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
 use crate::mm::fallible::TryVec;
 
-/// First address that is not the user's.
+/// First address above user space.
 pub const TASK_SIZE: u32 = PAGE_OFFSET;
 /// Lowest address that may be mapped (`vm.mmap_min_addr`), so that a null pointer faults.
 pub const MMAP_MIN_ADDR: u32 = 0x1_0000;
-/// How far the stack may grow, in bytes (`RLIMIT_STACK`).
+/// Largest size of the stack, in bytes (`RLIMIT_STACK`).
 pub const STACK_LIMIT: u32 = 8 << 20;
 /// Bytes below a stack that stay free, so that it cannot run into another area unseen.
 pub const STACK_GUARD_GAP: u32 = 256 * PAGE_SIZE;
-/// Areas are placed below this, downwards: under the stack, its limit and its gap.
+/// Areas are placed downwards from here: below the stack, its limit and its gap.
 pub const MMAP_BASE: u32 = TASK_SIZE - STACK_LIMIT - STACK_GUARD_GAP;
-/// Areas a process may have (`vm.max_map_count`).
+/// Largest number of areas of a process (`vm.max_map_count`).
 pub const MAX_MAP_COUNT: usize = 65530;
 
 bitflags! {
-    /// What may be done in an area, and how it behaves (`VM_*`).
+    /// Permissions and behaviour of an area (`VM_*`).
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct VmFlags: u32 {
-        /// Readable. i386 page tables cannot tell this from executable.
+        /// Pages are readable. i386 page tables cannot tell this from executable.
         const READ = 1 << 0;
-        /// Writable.
+        /// Pages are writable.
         const WRITE = 1 << 1;
-        /// Executable.
+        /// Pages are executable.
         const EXEC = 1 << 2;
-        /// Writes are seen by all who share it; fork does not copy.
+        /// All processes that share the area see its writes; fork does not copy it.
         const SHARED = 1 << 3;
-        /// Shows a file that nobody may write: `mprotect` cannot make it writable
-        /// (Linux: no `VM_MAYWRITE`).
+        /// The area shows a file that nobody may write: `mprotect` cannot make it writable (Linux:
+        /// no `VM_MAYWRITE`).
         const NEVER_WRITE = 1 << 5;
-        /// Not in the copy that fork makes (`MADV_DONTFORK`).
+        /// The copy that fork makes lacks the area (`MADV_DONTFORK`).
         const DONTCOPY = 1 << 6;
-        /// Zeroes in the copy that fork makes (`MADV_WIPEONFORK`).
+        /// The copy that fork makes has zeroes in it (`MADV_WIPEONFORK`).
         const WIPEONFORK = 1 << 7;
-        /// Grows downwards by itself: the stack.
+        /// The area grows downwards by itself: the stack.
         const GROWSDOWN = 1 << 8;
     }
 }
@@ -65,35 +65,35 @@ impl VmFlags {
     pub const PROT: VmFlags = VmFlags::READ.union(VmFlags::WRITE).union(VmFlags::EXEC);
 }
 
-/// Where the bytes of an area come from.
+/// The source of an area's bytes.
 #[derive(Clone, Debug)]
 pub enum Backing {
-    /// Zeroes at first, then the process's own.
+    /// Zeroes at first; writes stay private to the process.
     Anonymous,
-    /// Zeroes at first, then everybody's who holds the object.
+    /// Zeroes at first; all processes that share the object see the writes.
     Shared {
-        /// The pages.
+        /// The shared pages.
         object: Arc<SharedPages>,
-        /// Page of the object at the area's start.
+        /// Index of the object's page at the start of the area.
         first: u32,
     },
-    /// Bytes of a file of the initramfs, copied when touched. Beyond the end of `data`, the
-    /// rest of its last page is zero and later pages raise SIGBUS.
+    /// Bytes of a file of the initramfs, copied when touched. Beyond the end of `data`, the rest of
+    /// its last page is zero and later pages raise SIGBUS.
     File {
         /// The file, or its beginning.
         data: &'static [u8],
         /// Offset in `data` of the area's start, in bytes; a multiple of the page size.
         offset: u32,
     },
-    /// One frame of the kernel's: the vDSO.
+    /// One frame of the kernel: the vDSO.
     Special {
-        /// Its physical address.
+        /// Physical address of the frame.
         frame: u32,
     },
 }
 
 impl Backing {
-    /// The backing of the same area from `delta` bytes after its start.
+    /// Returns the backing of the same area from `delta` bytes after its start.
     fn advanced(&self, delta: u32) -> Backing {
         match self {
             Backing::Shared { object, first } => Backing::Shared {
@@ -108,7 +108,7 @@ impl Backing {
         }
     }
 
-    /// Whether an area of `length` bytes backed by `self` goes on in one backed by `next`.
+    /// Returns whether `next` continues an area of `length` bytes backed by `self`.
     fn continues_in(&self, length: u32, next: &Backing) -> bool {
         match (self, next) {
             (Backing::Anonymous, Backing::Anonymous) => true,
@@ -130,26 +130,26 @@ impl Backing {
     }
 }
 
-/// One area (`vm_area_struct`).
+/// A memory area (`vm_area_struct`).
 #[derive(Clone, Debug)]
 pub struct Vma {
     /// First address; a multiple of the page size, like `end`.
     pub start: u32,
-    /// First address after.
+    /// First address after the area.
     pub end: u32,
-    /// Protection and behaviour.
+    /// Permissions and behaviour.
     pub flags: VmFlags,
-    /// Contents.
+    /// Source of the bytes.
     pub backing: Backing,
 }
 
 impl Vma {
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub fn length(&self) -> u32 {
         self.end.saturating_sub(self.start)
     }
 
-    /// Start of the area and of what must stay free below it.
+    /// Returns the start of the area, less the gap that must stay free below it.
     fn start_with_gap(&self) -> u32 {
         match self.flags.contains(VmFlags::GROWSDOWN) {
             true => self.start.saturating_sub(STACK_GUARD_GAP),
@@ -168,31 +168,31 @@ impl Vma {
 #[derive(Debug, Default)]
 pub struct MemoryMap {
     areas: Vec<Vma>,
-    /// Where the heap begins: the end of the program's data.
+    /// First address of the heap: the end of the program's data.
     pub start_brk: u32,
-    /// Where it ends just now.
+    /// Current end of the heap.
     pub brk: u32,
-    /// Pages of all areas, and the most that they were.
+    /// Pages of all areas, and the largest number that there has been.
     total_vm: u32,
     hiwater_vm: u32,
-    /// Where the program's code and initialised data lie in memory.
+    /// Addresses of the program's code.
     pub code: Range<u32>,
-    /// See `code`.
+    /// Addresses of the program's initialised data.
     pub data: Range<u32>,
     /// First address of the arguments' strings.
     pub arg_start: u32,
-    /// First address after them: the environment's.
+    /// First address after the arguments' strings, where the environment's begin.
     pub arg_end: u32,
-    /// First address after that.
+    /// First address after the environment's strings.
     pub env_end: u32,
-    /// The stack pointer that the program began with.
+    /// The stack pointer at the start of the program.
     pub start_stack: u32,
-    /// Path of the program, from the root on; empty before the first.
+    /// Path of the program, without the leading slash; empty before the first exec.
     pub exe_file: &'static [u8],
 }
 
 impl MemoryMap {
-    /// No areas.
+    /// Returns a map without areas.
     pub const fn new() -> Self {
         Self {
             areas: Vec::new(),
@@ -210,17 +210,17 @@ impl MemoryMap {
         }
     }
 
-    /// The areas, lowest first.
+    /// Returns the areas, lowest first.
     pub fn areas(&self) -> &[Vma] {
         &self.areas
     }
 
-    /// Those that end after `addr`, lowest first.
+    /// Returns the areas that end after `addr`, lowest first.
     pub fn areas_after(&self, addr: u32) -> &[Vma] {
         &self.areas[self.index_after(addr)..]
     }
 
-    /// Bytes of all areas, and the most that they were.
+    /// Returns the bytes of all areas, and the largest number that there has been.
     pub fn size_and_peak(&self) -> (u64, u64) {
         let bytes = |pages: u32| u64::from(pages) << PAGE_SHIFT;
         (bytes(self.total_vm), bytes(self.hiwater_vm))
@@ -231,7 +231,8 @@ impl MemoryMap {
         self.hiwater_vm = self.hiwater_vm.max(self.total_vm);
     }
 
-    /// A copy, for fork, without the areas that say so. Its peak is its own.
+    /// Copies the map for fork, without the areas marked DONTCOPY. The copy starts a peak of its
+    /// own.
     pub fn try_clone(&self) -> Result<Self, Errno> {
         let mut areas = Vec::new();
         let copied = |vma: &&Vma| !vma.flags.contains(VmFlags::DONTCOPY);
@@ -250,22 +251,22 @@ impl MemoryMap {
         })
     }
 
-    /// The first area that ends after `addr`; it may begin after it.
+    /// Returns the first area that ends after `addr`; it may begin after `addr`.
     pub fn find_vma(&self, addr: u32) -> Option<&Vma> {
         self.areas.get(self.index_after(addr))
     }
 
-    /// The area that holds `addr`.
+    /// Returns the area that contains `addr`.
     pub fn find_containing(&self, addr: u32) -> Option<&Vma> {
         self.find_vma(addr).filter(|vma| vma.start <= addr)
     }
 
-    /// Whether no area touches `start..end`.
+    /// Returns whether no area touches `start..end`.
     pub fn is_free(&self, start: u32, end: u32) -> bool {
         self.find_vma(start).is_none_or(|vma| vma.start >= end)
     }
 
-    /// Adds an area where none is, and joins it with its neighbours.
+    /// Adds an area where there is none, and joins it with its neighbours.
     pub fn insert(&mut self, vma: Vma) -> Result<(), Errno> {
         assert!(
             vma.start < vma.end && vma.end <= TASK_SIZE,
@@ -281,7 +282,7 @@ impl MemoryMap {
         Ok(())
     }
 
-    /// Takes away whatever is in `start..end`.
+    /// Removes everything in `start..end`.
     pub fn remove(&mut self, start: u32, end: u32) -> Result<(), Errno> {
         self.reserve(2)?;
         self.split_at(start)?;
@@ -293,7 +294,8 @@ impl MemoryMap {
         Ok(())
     }
 
-    /// Gives all of `start..end` the protection `prot`. ENOMEM if a page of it is not mapped.
+    /// Gives all of `start..end` the protection `prot`. Fails with ENOMEM if a page of it is not
+    /// mapped.
     pub fn protect(&mut self, start: u32, end: u32, prot: VmFlags) -> Result<(), Errno> {
         if !self.is_covered(start, end) {
             return Err(Errno::ENOMEM);
@@ -301,7 +303,7 @@ impl MemoryMap {
         self.change_flags(start, end, prot & VmFlags::PROT, VmFlags::PROT)
     }
 
-    /// Gives all areas in `start..end`, which may have holes, these `flags` among those of `mask`.
+    /// Sets, in all areas in `start..end`, which may have holes, the flags of `mask` to `flags`.
     pub fn change_flags(
         &mut self,
         start: u32,
@@ -320,8 +322,8 @@ impl MemoryMap {
         Ok(())
     }
 
-    /// How far from `start` on, and at most to `end`, areas may have the protection `prot`, and what
-    /// is in the way there: ENOMEM for a hole, EACCES for an area that must not be written.
+    /// Returns the end of the part of `start..end` that may have the protection `prot`, and the
+    /// reason if that is not all: ENOMEM for a hole, EACCES for an area that must not be written.
     pub fn may_protect(&self, start: u32, end: u32, prot: VmFlags) -> (u32, Result<(), Errno>) {
         let mut at = start;
         for vma in &self.areas[self.index_after(start)..] {
@@ -339,7 +341,7 @@ impl MemoryMap {
         }
     }
 
-    /// Whether every page of `start..end` is in an area.
+    /// Returns whether every page of `start..end` is in an area.
     pub fn is_covered(&self, start: u32, end: u32) -> bool {
         let mut at = start;
         for vma in &self.areas[self.index_after(start)..] {
@@ -351,7 +353,7 @@ impl MemoryMap {
         at >= end
     }
 
-    /// A free place for `length` bytes (a multiple of the page size, not 0): at `hint` if
+    /// Finds free addresses for `length` bytes (a multiple of the page size, not 0): at `hint` if
     /// that is free, else the highest below [`MMAP_BASE`].
     pub fn get_unmapped_area(&self, hint: u32, length: u32) -> Result<u32, Errno> {
         if length > TASK_SIZE - MMAP_MIN_ADDR {
@@ -381,8 +383,8 @@ impl MemoryMap {
         }
     }
 
-    /// Lets the stack above `addr` grow down to the page of `addr`. EFAULT: that is too far, or there is
-    /// none; ENOMEM: the file that it shows begins later.
+    /// Grows the stack above `addr` down to the page of `addr`. Fails with EFAULT if that is too
+    /// far or there is no stack, with ENOMEM if the file it shows begins later.
     pub fn expand_stack(&mut self, addr: u32) -> Result<(), Errno> {
         let page = addr & !(PAGE_SIZE - 1);
         let index = self.index_after(addr);
@@ -403,8 +405,8 @@ impl MemoryMap {
         Ok(())
     }
 
-    /// Moves the end of the heap to `brk`. Returns the range that stopped being heap, whose
-    /// page-table entries the caller must clear. On an error the heap is as it was.
+    /// Moves the end of the heap to `brk`. Returns the range that is no longer heap; the caller
+    /// must clear its page-table entries. An error leaves the heap unchanged.
     pub fn set_brk(&mut self, brk: u32) -> Result<Option<(u32, u32)>, Errno> {
         if brk < self.start_brk || brk > TASK_SIZE {
             return Err(Errno::ENOMEM);
@@ -432,7 +434,7 @@ impl MemoryMap {
         Ok(removed)
     }
 
-    /// Bytes in areas of the kind that a process could fill with frames of its own.
+    /// Returns the bytes of all areas that a process could fill with private frames.
     pub fn committed(&self) -> u64 {
         let own = |vma: &&Vma| !matches!(vma.backing, Backing::Special { .. });
         self.areas
@@ -441,12 +443,12 @@ impl MemoryMap {
             .fold(0, |sum, vma| sum.saturating_add(vma.length().into()))
     }
 
-    /// Index of the first area that ends after `addr`.
+    /// Returns the index of the first area that ends after `addr`.
     fn index_after(&self, addr: u32) -> usize {
         self.areas.partition_point(|vma| vma.end <= addr)
     }
 
-    /// Index of the first area that begins at `addr` or after.
+    /// Returns the index of the first area that begins at `addr` or after.
     fn index_from(&self, addr: u32) -> usize {
         self.areas.partition_point(|vma| vma.start < addr)
     }
@@ -458,7 +460,8 @@ impl MemoryMap {
         self.areas.try_reserve(more).map_err(|_| Errno::ENOMEM)
     }
 
-    /// Makes `addr` a border of areas if it lies inside one. ENOMEM, never if room was reserved.
+    /// Makes `addr` a border of areas if it lies inside one. Fails with ENOMEM only if no room was
+    /// reserved.
     fn split_at(&mut self, addr: u32) -> Result<(), Errno> {
         let index = self.index_after(addr);
         let Some(vma) = self.areas.get(index).filter(|vma| vma.start < addr) else {
@@ -467,14 +470,14 @@ impl MemoryMap {
         let mut high = vma.clone();
         high.backing = vma.backing.advanced(addr.saturating_sub(vma.start));
         high.start = addr;
-        // Only the highest part of a stack goes on growing by the fault handler; a lower part
-        // keeps the flag, so that it can grow too once the middle was unmapped, as in Linux.
+        // Only the highest part of a stack still grows through the fault handler. A lower part
+        // keeps the flag, so that it can grow once the middle is unmapped, as in Linux.
         self.areas.try_insert(index.saturating_add(1), high)?;
         self.areas[index].end = addr;
         Ok(())
     }
 
-    /// Joins what can be joined at the borders of areas `first..last` and inside.
+    /// Joins compatible areas at the borders of `first..last` and inside.
     fn merge_around(&mut self, first: usize, last: usize) {
         let mut index = last.min(self.areas.len().saturating_sub(1));
         while index >= first

@@ -1,11 +1,11 @@
-//! [`MemoryMap`] against a naive model that keeps one entry a page.
+//! Tests of [`MemoryMap`] against a naive model with one entry per page.
 
 use super::*;
 use proptest::prelude::*;
 
 const PAGE: u32 = PAGE_SIZE;
 const BASE: u32 = 0x1000_0000;
-/// Pages of the little world that the model knows.
+/// Number of pages in the model.
 const PAGES: usize = 48;
 
 fn vma(start: u32, end: u32, flags: VmFlags) -> Vma {
@@ -154,7 +154,7 @@ fn covered_means_every_page() {
     assert!(!map.is_covered(BASE - 1, BASE + PAGE));
 }
 
-/// One page: its protection, and which page of which file it is.
+/// A page: its protection, and which page of which file it shows.
 type Model = [Option<(VmFlags, Option<u32>)>; PAGES];
 
 fn check(map: &MemoryMap, model: &Model) {
@@ -224,7 +224,7 @@ proptest! {
         }
     }
 
-    /// Whatever is mapped, a place that was found is free and low enough.
+    /// Whatever is mapped, the address range that was found is free and low enough.
     #[test]
     fn found_places_are_free(
         areas in prop::collection::vec((0u32..2000, 1u32..300), 0..20),

@@ -2,42 +2,42 @@
 //! The free page frames: blocks of 2^order that join again (the buddy system), and ready frames.
 //!
 //! A block of order `n` is `2^n` frames that begin at a multiple of `2^n`. Its buddy is the other
-//! half of the block of order `n + 1`; when both are free they become that block. Single
-//! frames come and go far more often than blocks: up to [`HOT_HIGH`] freed ones wait in a list of
-//! their own, which join only when there are more, or when a block is wanted and there is none.
+//! half of the block of order `n + 1`; when both are free they become that block. Single frames
+//! come and go far more often than blocks: up to [`HOT_HIGH`] freed frames wait in a list. They
+//! join their buddies only when there are more, or when a block is needed and none is free.
 //!
 //! Used by `mm::frame`, which puts a lock around the [`Zone`].
 //!
-//! Book: chapter 8, "The Buddy System Algorithm", "The Per-CPU Page Frame Cache".
+//! Book: ch. 8, "The Buddy System Algorithm", "The Per-CPU Page Frame Cache".
 //! Linux: 2.6.38 `mm/page_alloc.c` (`__rmqueue`, `__free_one_page`, `alloc_pages_exact`).
 
 use super::page::{Page, PageList};
 
-/// Orders there are: the largest block has 2^17 frames, 512 MiB.
+/// Number of orders: the largest block has 2^17 frames, 512 MiB.
 const ORDERS: usize = 18;
-/// Ready frames that are kept at most.
+/// Largest number of ready frames.
 const HOT_HIGH: u32 = 256;
-/// Ready frames that join their buddies when there are more.
+/// Number of ready frames that join their buddies when the list is full.
 const HOT_BATCH: u32 = 32;
-/// Order of the block that is cut up when no frame is ready.
+/// Order of the block that is split when no frame is ready.
 const REFILL_ORDER: usize = 3;
-/// In the `private` word of a free block's first frame, beside the order.
+/// Bit of `private` in a free block's first frame, beside the order.
 const BUDDY: u32 = 1 << 31;
 
-/// The free frames. Frame numbers are physical addresses divided by the page size.
+/// The free frames. A frame number is the physical address divided by the page size.
 #[derive(Debug)]
 pub struct Zone {
     mem_map: &'static [Page],
-    /// Free blocks of each order, by their first frame.
+    /// Free blocks of each order, listed by their first frame.
     free_area: [PageList; ORDERS],
-    /// Ready frames; they count as free but are no blocks.
+    /// Ready frames; they count as free but belong to no block.
     hot: PageList,
     nr_hot: u32,
     nr_free: u32,
 }
 
 impl Zone {
-    /// No frames at all.
+    /// Returns a zone without frames.
     pub const fn empty() -> Self {
         Self {
             mem_map: &[],
@@ -48,7 +48,7 @@ impl Zone {
         }
     }
 
-    /// Frames described by `mem_map`, all of them [`Page::reserved`] so far.
+    /// Returns a zone over `mem_map`, whose frames are all [`Page::reserved`] so far.
     pub fn new(mem_map: &'static [Page]) -> Self {
         Self {
             mem_map,
@@ -56,7 +56,7 @@ impl Zone {
         }
     }
 
-    /// Declares frames `first..end` free. They must be reserved ones of `mem_map`.
+    /// Declares frames `first..end` free. They must be reserved frames of `mem_map`.
     pub fn add_range(&mut self, first: u32, end: u32) {
         assert!(
             first <= end && end as usize <= self.mem_map.len(),
@@ -68,12 +68,12 @@ impl Zone {
         self.free_range(first, end);
     }
 
-    /// Free frames.
+    /// Returns the number of free frames.
     pub fn nr_free(&self) -> u32 {
         self.nr_free
     }
 
-    /// A frame with one holder; what it contains is anything.
+    /// Allocates a frame with one holder; its contents are arbitrary.
     pub fn alloc(&mut self) -> Option<u32> {
         if self.nr_hot == 0 {
             self.refill()?;
@@ -84,8 +84,8 @@ impl Zone {
         Some(frame)
     }
 
-    /// `frames` frames side by side, one holder each, the first a multiple of the power of two that
-    /// holds them all. They are freed one by one or together.
+    /// Allocates `frames` adjacent frames with one holder each. The first is a multiple of `frames`
+    /// rounded up to a power of two. They may be freed one by one or together.
     pub fn alloc_contiguous(&mut self, frames: u32) -> Option<u32> {
         let order = frames.checked_next_power_of_two()?.trailing_zeros() as usize;
         let first = self.take_block(order).or_else(|| {
@@ -99,7 +99,7 @@ impl Zone {
         Some(first)
     }
 
-    /// Takes back a frame whose last holder has gone.
+    /// Frees a frame whose last holder has gone.
     pub fn free(&mut self, frame: u32) {
         let page = &self.mem_map[frame as usize];
         assert!(page.count() == 0, "BUG: page frame freed while held");
@@ -112,7 +112,7 @@ impl Zone {
         }
     }
 
-    /// Takes back frames `first..end`, whose last holders have gone.
+    /// Frees frames `first..end`, whose last holders have gone.
     pub fn free_range(&mut self, first: u32, end: u32) {
         let mut frame = first;
         while frame < end {
@@ -124,7 +124,7 @@ impl Zone {
         }
     }
 
-    /// Lets up to `frames` ready frames join their buddies.
+    /// Makes up to `frames` ready frames join their buddies.
     fn drain_hot(&mut self, frames: u32) {
         for _ in 0..frames {
             let Some(frame) = self.hot.pop(self.mem_map) else {
@@ -135,7 +135,7 @@ impl Zone {
         }
     }
 
-    /// Makes a few frames ready out of a block.
+    /// Splits a block into ready frames.
     fn refill(&mut self) -> Option<()> {
         let (first, order) = match self.take_block(REFILL_ORDER) {
             Some(first) => (first, REFILL_ORDER),
@@ -148,7 +148,7 @@ impl Zone {
         Some(())
     }
 
-    /// One holder for a frame that is in no list any more.
+    /// Gives one holder to a frame that is no longer in a list.
     fn hand_out(&mut self, frame: u32) {
         let page = &self.mem_map[frame as usize];
         assert!(page.count() == 0, "BUG: free page frame is held");
@@ -156,7 +156,7 @@ impl Zone {
         self.nr_free -= 1;
     }
 
-    /// A block of `order` out of the lists, halved until it has the size.
+    /// Takes a block of `order` out of the lists, halving a larger one if necessary.
     fn take_block(&mut self, order: usize) -> Option<u32> {
         let found = (order..ORDERS).find(|order| self.free_area[*order].first().is_some())?;
         let first = self.free_area[found].first()?;
@@ -167,7 +167,7 @@ impl Zone {
         Some(first)
     }
 
-    /// Puts a block in its list, after it has joined with all buddies that are free.
+    /// Puts a block in its list, after joining it with all buddies that are free.
     fn free_block(&mut self, mut first: u32, mut order: usize) {
         while order + 1 < ORDERS {
             let buddy = first ^ (1 << order);

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! Tests of the page allocator: against a set of frames, and against its own first state.
+//! Tests of the page allocator: against a set of frames, and against its own initial state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ fn zone(frames: usize) -> Zone {
     Zone::new(mem_map.leak())
 }
 
-/// Every free block, first frame and order, after the ready frames have joined.
+/// Returns every free block (first frame and order), after the ready frames have joined.
 fn blocks(zone: &mut Zone) -> BTreeSet<(u32, usize)> {
     zone.drain_hot(zone.nr_hot);
     let lists = zone.free_area.iter().enumerate();
@@ -21,7 +21,7 @@ fn blocks(zone: &mut Zone) -> BTreeSet<(u32, usize)> {
         .collect()
 }
 
-/// Gives up the one reference to each frame, as `mm::frame` does.
+/// Drops the only reference to each frame, as `mm::frame` does.
 fn put(zone: &mut Zone, first: u32, frames: u32) {
     for frame in first..first + frames {
         assert!(zone.mem_map[frame as usize].put_testzero());
@@ -85,8 +85,8 @@ fn more_than_there_can_be_is_refused() {
 }
 
 proptest! {
-    /// No frame is handed out twice, none is lost, blocks are aligned, and when all are back
-    /// the blocks are those of the beginning.
+    /// No frame is handed out twice, none is lost, blocks are aligned, and when all frames are back
+    /// the blocks are the initial ones.
     #[test]
     fn every_frame_has_one_owner(steps in prop::collection::vec((0u8..4, 0u32..9), 0..200)) {
         let mut zone = zone(64);
