@@ -1,13 +1,12 @@
 #![forbid(unsafe_code)]
 //! The newc cpio format: an archive as a list of entries.
 //!
-//! [`read_entries`] takes an archive as it is and refuses all of it if one entry is
-//! broken, naming the place: half a file system would only fail later and
-//! stranger. Names and contents are slices of the archive. Called by
-//! [`super::initramfs`]. The `cpio_reader` crate is not used: it ends without a
-//! word at the first broken entry, which is then the same as the end.
+//! [`read_entries`] refuses the whole archive if one entry is broken, and names the place: half a
+//! file system would only fail later and in stranger ways. Names and contents are slices of the
+//! archive. Called by [`super::initramfs`]. The `cpio_reader` crate is not used: it stops silently
+//! at the first broken entry, which then looks like the end.
 //!
-//! Book: chapter 12, "Mounting the Root Filesystem" (the initial RAM disk).
+//! Book: ch. 12, "Mounting the Root Filesystem" (the initial RAM disk).
 //! Linux: `init/initramfs.c`, `Documentation/driver-api/early-userspace/buffer-format.rst`.
 
 use alloc::vec::Vec;
@@ -21,30 +20,30 @@ use crate::mm::fallible::TryVec;
 const HEADER: usize = 110;
 const MAGIC: &[u8; 6] = b"070701";
 const TRAILER: &[u8] = b"TRAILER!!!";
-/// Paths are shorter than this, in bytes.
+/// Limit of a path's length in bytes, its final zero included.
 pub const PATH_MAX: usize = 4096;
 
-/// What an entry is: the S_IFMT bits of its mode.
+/// Type of an entry: the S_IFMT bits of its mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileType {
-    /// S_IFREG.
+    /// Regular file, S_IFREG.
     Regular,
-    /// S_IFDIR.
+    /// Directory, S_IFDIR.
     Directory,
-    /// S_IFLNK; its data is the target.
+    /// Symbolic link, S_IFLNK; its data is the target.
     Symlink,
-    /// S_IFCHR.
+    /// Character device, S_IFCHR.
     CharDevice,
-    /// S_IFBLK.
+    /// Block device, S_IFBLK.
     BlockDevice,
-    /// S_IFIFO.
+    /// Named pipe, S_IFIFO.
     Fifo,
-    /// S_IFSOCK.
+    /// Socket, S_IFSOCK.
     Socket,
 }
 
 impl FileType {
-    /// From a mode, or `None` if it has no known type.
+    /// Returns the type of a mode, or `None` if the type is unknown.
     pub const fn of_mode(mode: u32) -> Option<FileType> {
         match mode & S_IFMT {
             0o100_000 => Some(FileType::Regular),
@@ -68,30 +67,30 @@ pub struct Entry<'a> {
     pub file_type: FileType,
     /// Mode as `stat` reports it, type bits included.
     pub mode: u32,
-    /// Owner.
+    /// User who owns it.
     pub uid: u32,
-    /// Group.
+    /// Group that owns it.
     pub gid: u32,
-    /// Seconds since 1970.
+    /// Time of the last change, in seconds since 1970.
     pub mtime: u32,
     /// Inode number: the archive's own here, the index's in [`super::initramfs`].
     pub ino: u32,
-    /// Names of this inode, as the archive says.
+    /// Number of names of this inode, according to the archive.
     pub nlink: u32,
     /// Major and minor number of a device.
     pub rdev: (u32, u32),
-    /// Contents of a file, target of a link; empty for all others.
+    /// Contents of a file, or target of a link; empty for all others.
     pub data: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
-    /// The last part of the path: what a directory listing shows.
+    /// Returns the last part of the path, as a directory listing shows it.
     pub fn file_name(&self) -> &'a [u8] {
         let mut parts = self.name.rsplit(|&byte| byte == b'/');
         parts.next().unwrap_or(self.name)
     }
 
-    /// The path without its last part; empty for what lies in the root, and for the root.
+    /// Returns the path without its last part; empty for an entry in the root, and for the root.
     pub fn parent(&self) -> &'a [u8] {
         let end = self
             .name
@@ -101,7 +100,7 @@ impl<'a> Entry<'a> {
         &self.name[..end]
     }
 
-    /// A directory of root's, mode 755, that the archive does not have.
+    /// Returns a directory of root's, mode 755, for a path that the archive lacks.
     pub const fn directory(name: &'a [u8]) -> Self {
         Entry {
             name,
@@ -118,29 +117,29 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What is wrong with the archive; `offset` is in bytes from its start.
+/// Why an archive is refused; `offset` is in bytes from its start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CpioError {
     /// No `070701` where a header should begin.
     Magic { offset: usize, found: [u8; 6] },
     /// The archive ends here, within a header, a name or a file.
     Truncated { offset: usize },
-    /// Eight characters that are no hexadecimal number.
+    /// Eight characters that are not a hexadecimal number.
     Number { offset: usize },
     /// A name without its final zero, with one inside, with `.`, `..` or nothing
     /// between slashes, or too long.
     Name { offset: usize },
-    /// A mode without a known type of file.
+    /// A mode whose file type is unknown.
     Mode { offset: usize, mode: u32 },
-    /// A link without target, or with one that is too long or has a zero inside.
+    /// A link without a target, or whose target is too long or contains a zero.
     Target { offset: usize },
     /// The archive ends without its trailer.
     NoTrailer { offset: usize },
     /// Something other than zeros after the trailer.
     AfterTrailer { offset: usize },
-    /// The entry lies in something that is no directory.
+    /// The entry lies in something that is not a directory.
     NotInDirectory { offset: usize },
-    /// No memory for the index.
+    /// There is no memory for the index.
     NoMemory,
 }
 
@@ -185,16 +184,16 @@ impl fmt::Display for CpioError {
     }
 }
 
-/// An entry with what only its archive knows of it. Ordered by name, and of one name by place: in
-/// one archive no two are equal.
+/// An entry with details that matter only within its archive. Ordered by name, then by place, so no
+/// two entries of an archive are equal.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     /// Where its header begins, in bytes from the start of the archive.
     pub offset: usize,
-    /// Major and minor number of the device the file lay on: with
-    /// [`Entry::ino`] they name the file.
+    /// Major and minor number of the device that held the file; with [`Entry::ino`] they identify
+    /// the file.
     pub dev: (u32, u32),
-    /// The rest.
+    /// The entry itself.
     pub entry: Entry<'a>,
 }
 
@@ -218,7 +217,10 @@ impl PartialEq for Found<'_> {
 
 impl Eq for Found<'_> {}
 
-/// The entries as they stand, in the archive's order, up to its trailer.
+/// Returns all entries before the trailer, in the archive's order.
+///
+/// # Errors
+/// A [`CpioError`] that names the first broken entry.
 pub fn read_entries(bytes: &[u8]) -> Result<Vec<Found<'_>>, CpioError> {
     let mut entries = Vec::new();
     let mut offset = 0;
@@ -238,14 +240,14 @@ pub fn read_entries(bytes: &[u8]) -> Result<Vec<Found<'_>>, CpioError> {
     Err(CpioError::NoTrailer { offset })
 }
 
-/// Fields of a header, in the order of the format.
+/// The fields of a header, in the order of the format.
 struct Raw<'a> {
     fields: [u32; 13],
     name: &'a [u8],
     data: &'a [u8],
 }
 
-/// The entry at `offset` and where the next one begins.
+/// Reads the entry at `offset` and returns it with the offset of the next one.
 fn read_entry(bytes: &[u8], offset: usize) -> Result<(Raw<'_>, usize), CpioError> {
     let truncated = CpioError::Truncated {
         offset: bytes.len(),
@@ -285,7 +287,7 @@ fn aligned(offset: usize) -> Option<usize> {
     Some(offset.checked_add(3)? & !3)
 }
 
-/// Eight hexadecimal digits and nothing else (`from_str_radix` would take a sign).
+/// Parses eight hexadecimal digits and nothing else (`from_str_radix` would take a sign).
 fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, &digit| {
         Some(value << 4 | (digit as char).to_digit(16)?)
@@ -347,7 +349,7 @@ fn checked(raw: Raw<'_>, offset: usize) -> Result<Found<'_>, CpioError> {
     })
 }
 
-/// The path without `/` or `./` before it and `/` after it.
+/// Strips `/` or `./` from the front of a path and `/` from its end.
 fn relative(name: &[u8]) -> Option<&[u8]> {
     let name = match name {
         [b'.', b'/', rest @ ..] | [b'/', rest @ ..] => rest,

@@ -1,10 +1,10 @@
-//! Unit and property tests of [`super`], on archives built here byte by byte;
-//! the tests of `initramfs` use the same builder.
+//! Unit and property tests of [`super`], on archives built here byte by byte; the tests of
+//! `initramfs` use the same builder.
 
 use super::*;
 use proptest::prelude::*;
 
-/// What one entry of a test archive says.
+/// Fields of one entry of a test archive.
 #[derive(Clone, Copy)]
 pub struct File<'a> {
     pub name: &'a str,
@@ -216,7 +216,7 @@ fn each_fault_names_its_place() {
 #[test]
 fn every_shorter_archive_is_refused() {
     let bytes = archive(&USUAL);
-    // What follows the trailer's entry is padding to a whole block.
+    // After the trailer's entry, padding fills a whole block.
     let last = bytes.iter().rposition(|&byte| byte != 0).unwrap();
     let end = (last + 2).next_multiple_of(4);
     for len in 0..end {

@@ -1,14 +1,14 @@
 #![forbid(unsafe_code)]
-//! What to map for a static ELF32/i386 program.
+//! Plans the mappings of a static ELF32/i386 program.
 //!
-//! [`parse`] judges a whole file before anything is mapped, so that `execve` can
-//! still return an error to the old program: afterwards there is none to return
-//! to. Called by `process/exec.rs` on the caller's kernel stack. The `elf` crate
-//! reads the headers; what makes them loadable is decided here.
+//! [`parse`] checks a whole file before anything is mapped, so that `execve` can still return an
+//! error to the old program: once mapping begins, that program is gone. Called by `process/exec.rs`
+//! on the caller's kernel stack. The `elf` crate reads the headers; this file decides which files
+//! can be loaded.
 //!
-//! Book: chapter 20, "Executable Formats", "The exec Functions".
+//! Book: ch. 20, "Executable Formats", "The exec Functions".
 //! Linux: `fs/binfmt_elf.c` (`load_elf_binary`).
-//! Format: System V ABI, chapters 4 and 5; Intel386 supplement.
+//! Format: System V ABI, ch. 4 and 5; Intel386 supplement.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -26,9 +26,9 @@ use crate::hw::pte::PAGE_MASK;
 use crate::mm::fallible::TryVec;
 use crate::mm::vma::{MMAP_MIN_ADDR, TASK_SIZE};
 
-/// Size of a program header, and the only `e_phentsize` accepted.
+/// Size of a program header in bytes, and the only `e_phentsize` accepted.
 pub const PHENT: u16 = 32;
-/// Program headers may fill 64 KiB, as in Linux.
+/// Largest number of program headers: 64 KiB of them, as in Linux.
 pub const MAX_PHNUM: u16 = (65536 / PHENT as u32) as u16;
 
 const EHDR_SIZE: usize = 52;
@@ -37,11 +37,11 @@ bitflags! {
     /// Access rights of a segment (`p_flags`).
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct SegmentFlags: u32 {
-        /// Executable.
+        /// May be executed.
         const X = abi::PF_X;
-        /// Writable.
+        /// May be written.
         const W = abi::PF_W;
-        /// Readable.
+        /// May be read.
         const R = abi::PF_R;
     }
 }
@@ -51,20 +51,20 @@ bitflags! {
 pub struct Segment {
     /// Linear address of the first byte; congruent to `offset` modulo a page.
     pub vaddr: u32,
-    /// Bytes in memory, not 0; those from `filesz` on are zero.
+    /// Size in memory, in bytes, not 0; bytes from `filesz` on are zero.
     pub memsz: u32,
     /// Bytes taken from the file, at most `memsz`.
     pub filesz: u32,
-    /// Where they begin in the file.
+    /// Offset of those bytes in the file.
     pub offset: u32,
-    /// Access rights.
+    /// Access rights of the segment.
     pub flags: SegmentFlags,
-    /// `p_align`, which Linux does not look at either.
+    /// The header's `p_align`, which Linux ignores too.
     pub align: u32,
 }
 
 impl ElfPlan {
-    /// From the first to the last byte of its code in memory.
+    /// Returns the addresses of the program's code, from the first byte to the last.
     pub fn code(&self) -> Range<u32> {
         let code = || {
             let of_code = |it: &&Segment| it.flags.contains(SegmentFlags::X);
@@ -74,7 +74,7 @@ impl ElfPlan {
         code().map(|it| it.vaddr).min().unwrap_or(0)..end
     }
 
-    /// From the start of its last segment to the last byte that comes from the file.
+    /// Returns the addresses from the start of the last segment to its last byte from the file.
     pub fn data(&self) -> Range<u32> {
         let end = self.segments.iter().map(Segment::file_end).max();
         let start = self.segments.last().map_or(0, |it| it.vaddr);
@@ -83,47 +83,47 @@ impl ElfPlan {
 }
 
 impl Segment {
-    /// The byte after the segment; at most [`TASK_SIZE`].
+    /// Returns the address after the segment; at most [`TASK_SIZE`].
     pub const fn end(&self) -> u32 {
         self.vaddr.saturating_add(self.memsz)
     }
 
-    /// The byte after the last that comes from the file.
+    /// Returns the address after the last byte that comes from the file.
     pub const fn file_end(&self) -> u32 {
         self.vaddr.saturating_add(self.filesz)
     }
 
-    /// The pages it touches, as addresses; the end is exclusive.
+    /// Returns the addresses of the pages that the segment touches.
     pub const fn pages(&self) -> Range<u32> {
         self.vaddr & PAGE_MASK..self.end().saturating_add(!PAGE_MASK) & PAGE_MASK
     }
 
-    /// Its bytes in the file; never out of the file that was parsed.
+    /// Returns the segment's range in the file, which lies within the file that was parsed.
     pub const fn file_range(&self) -> Range<usize> {
         self.offset as usize..(self.offset as usize).saturating_add(self.filesz as usize)
     }
 }
 
-/// Everything `execve` needs from the file.
+/// Everything that `execve` needs from the file.
 #[derive(PartialEq, Eq, Debug)]
 pub struct ElfPlan {
-    /// At least one, ascending, no two with a byte in common. Neighbours may
-    /// share a page: it has both contents and the rights of both.
+    /// At least one segment, in ascending order, no two of which share a byte. Neighbours may share
+    /// a page, which then has the contents and the rights of both.
     pub segments: Vec<Segment>,
-    /// Address of the first instruction; below [`TASK_SIZE`], perhaps not mapped.
+    /// Address of the first instruction; below [`TASK_SIZE`], but possibly not mapped.
     pub entry: u32,
-    /// AT_PHDR: where the program headers lie in memory, if a segment holds them.
+    /// Address of the program headers in memory (AT_PHDR), if a segment contains them.
     pub phdr_vaddr: Option<u32>,
-    /// AT_PHNUM.
+    /// Number of program headers (AT_PHNUM).
     pub phnum: u16,
-    /// AT_PHENT.
+    /// Size of a program header (AT_PHENT).
     pub phent: u16,
-    /// The stack must be executable: PT_GNU_STACK says so or is missing.
+    /// Whether the stack must be executable: PT_GNU_STACK says so or is missing.
     pub exec_stack: bool,
 }
 
 impl ElfPlan {
-    /// The end of the last segment: where the heap (`brk`) begins, before rounding.
+    /// Returns the end of the last segment, where the heap (`brk`) begins, before rounding.
     pub fn brk(&self) -> u32 {
         self.segments.last().map_or(0, Segment::end)
     }
@@ -163,7 +163,7 @@ pub enum ElfError {
         filesz: u32,
         len: usize,
     },
-    /// More bytes in the file than in memory.
+    /// The segment has more bytes in the file than in memory.
     FileSize {
         index: usize,
         filesz: u32,
@@ -175,13 +175,13 @@ pub enum ElfError {
         vaddr: u32,
         memsz: u32,
     },
-    /// Address and file offset differ within their page, so it cannot be mapped.
+    /// Address and file offset differ within their page, so the segment cannot be mapped.
     Misaligned {
         index: usize,
         vaddr: u32,
         offset: u32,
     },
-    /// Begins before the end of the PT_LOAD before it.
+    /// The segment begins before the end of the preceding PT_LOAD.
     Overlap {
         index: usize,
         vaddr: u32,
@@ -189,7 +189,7 @@ pub enum ElfError {
     },
     /// The entry point is not in user space.
     Entry { found: u32 },
-    /// No memory for the plan itself.
+    /// There is no memory for the plan itself.
     NoMemory,
 }
 
@@ -297,7 +297,10 @@ impl fmt::Display for ElfError {
     }
 }
 
-/// Checks the program in `file` and says what to map.
+/// Checks the program in `file` and returns the plan of its mappings.
+///
+/// # Errors
+/// An [`ElfError`] for the first fault found.
 pub fn parse(file: &[u8]) -> Result<ElfPlan, ElfError> {
     let header = file_header(file)?;
     let table = program_headers(file, &header)?;
@@ -318,7 +321,7 @@ pub fn parse(file: &[u8]) -> Result<ElfPlan, ElfError> {
                 let added = plan.segments.try_push(segment);
                 added.map_err(|_| ElfError::NoMemory)?;
             }
-            // PT_TLS describes a template that the C library copies for itself.
+            // PT_TLS describes a template that the C library copies itself.
             _ => {}
         }
     }
@@ -391,7 +394,7 @@ fn load_segment(
     phdr: &ProgramHeader,
     previous: Option<&Segment>,
 ) -> Result<Segment, ElfError> {
-    // ELF32 fields: the crate widens them, so nothing is lost here.
+    // ELF32 fields: the crate widens them, so narrowing loses nothing.
     let segment = Segment {
         vaddr: phdr.p_vaddr as u32,
         memsz: phdr.p_memsz as u32,

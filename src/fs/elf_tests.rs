@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 const BASE: u32 = 0x0804_8000;
 
-/// One program header, as it stands in a file.
+/// A program header as it appears in a file.
 #[derive(Clone, Copy)]
 struct Phdr {
     kind: u32,
@@ -49,7 +49,7 @@ const STACK: Phdr = Phdr {
     flags: 6,
 };
 
-/// A static program of 0x1a0 bytes with these headers, which follow the ELF header.
+/// Builds a static program of 0x1a0 bytes with these headers, which follow the ELF header.
 fn program(phdrs: &[Phdr]) -> Vec<u8> {
     let mut file = Vec::new();
     file.extend(b"\x7fELF\x01\x01\x01");
@@ -122,7 +122,7 @@ fn pure_bss_and_empty_segments() {
         memsz: 16,
         ..DATA
     };
-    // An offset past the end is wrong even for no bytes.
+    // An offset past the end is wrong even if no bytes are read.
     let refused = ElfError::OutOfFile {
         index: 1,
         offset: 0x7777,
@@ -238,7 +238,7 @@ fn each_fault_of_a_segment_carries_its_values() {
             previous_end: BASE + 0x180
         }
     );
-    // Sharing a page is legal; so is touching.
+    // Segments may share a page or touch.
     assert!(
         parse_with(&[
             TEXT,

@@ -1,9 +1,11 @@
-//! epoll: a list of files to be watched, and those of them that have something to tell.
+//! epoll: a list of watched files that reports those with events.
 //!
-//! The list knows a file only weakly: one that is closed goes from the list by itself, and two lists that
-//! watch each other keep nobody alive. Whoever waits looks again at each tick, as poll does.
+//! The list holds weak references: a file that is closed leaves the list by itself, and two lists
+//! that watch each other do not keep each other alive. A waiting task looks again at each tick, as
+//! in poll.
 //!
-//! An edge-triggered file (EPOLLET) is told when it has an event that it did not have at the last look.
+//! An edge-triggered file (EPOLLET) is reported when it has an event that it lacked at the last
+//! look.
 //!
 //! Called by `syscall::epoll`, in process context with no lock held.
 //!
@@ -20,29 +22,29 @@ use crate::base::errno::Errno;
 use crate::mm::fallible::TryVec;
 use crate::sync::{LockClass, SpinLock};
 
-/// Files in one list, at most.
+/// Largest number of files in one list.
 const MAX_WATCHES: usize = 4096;
-/// Told on a change only.
+/// Flag of `events`: report only changes.
 pub const EPOLLET: u32 = 1 << 31;
-/// Told once, then not until EPOLL_CTL_MOD.
+/// Flag of `events`: report once, then not until EPOLL_CTL_MOD.
 pub const EPOLLONESHOT: u32 = 1 << 30;
 
-/// What is asked of a file, and what is told of it: `struct epoll_event` of i386, 12 bytes.
+/// The events to watch for and the events reported: `struct epoll_event` of i386, 12 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable)]
 pub struct EpollEvent {
     /// Bits of [`PollEvents`], EPOLLET, EPOLLONESHOT.
     pub events: u32,
-    /// The program's own; in two words, since i386 aligns it to four bytes.
+    /// The program's own data; in two words, since i386 aligns it to four bytes.
     pub data: [u32; 2],
 }
 
-/// One file that is watched.
+/// A watched file.
 struct Epitem {
     fd: u32,
     file: Weak<File>,
     event: EpollEvent,
-    /// What was there at the last look, for EPOLLET.
+    /// Events found at the last look, for EPOLLET.
     seen: PollEvents,
 }
 
@@ -52,16 +54,16 @@ impl Epitem {
     }
 }
 
-/// What `epoll_create` makes.
+/// The list that `epoll_create` makes.
 pub struct EventPoll(SpinLock<Vec<Epitem>>);
 
 impl EventPoll {
-    /// A list that watches nothing.
+    /// Returns a list that watches nothing.
     pub const fn new() -> Self {
         Self(SpinLock::new(LockClass::Epoll, Vec::new()))
     }
 
-    /// EPOLL_CTL_ADD.
+    /// Adds a file to the list (EPOLL_CTL_ADD).
     ///
     /// # Errors
     /// EPERM for a file that is always ready, EINVAL for another list, EEXIST, ENOSPC, ENOMEM.
@@ -89,7 +91,10 @@ impl EventPoll {
         })
     }
 
-    /// EPOLL_CTL_MOD. ENOENT.
+    /// Changes the events to watch a file for (EPOLL_CTL_MOD).
+    ///
+    /// # Errors
+    /// ENOENT.
     pub fn modify(&self, fd: u32, file: &Arc<File>, event: EpollEvent) -> Result<(), Errno> {
         let mut items = self.0.lock();
         let found = items.iter_mut().find(|item| item.is(fd, file));
@@ -98,7 +103,10 @@ impl EventPoll {
         Ok(())
     }
 
-    /// EPOLL_CTL_DEL. ENOENT.
+    /// Removes a file from the list (EPOLL_CTL_DEL).
+    ///
+    /// # Errors
+    /// ENOENT.
     pub fn delete(&self, fd: u32, file: &Arc<File>) -> Result<(), Errno> {
         let mut items = self.0.lock();
         let found = items.iter().position(|item| item.is(fd, file));
@@ -106,8 +114,8 @@ impl EventPoll {
         Ok(())
     }
 
-    /// The next that has something to tell, of the first `left` in the list, which go to its end as they are
-    /// looked at: so everyone's turn comes. Counts `left` down.
+    /// Returns the next file with events among the first `left` in the list. Each file that is
+    /// looked at moves to the end, so that all get their turn. Counts `left` down.
     pub fn next_ready(&self, left: &mut usize) -> Option<EpollEvent> {
         while *left > 0 {
             *left = left.saturating_sub(1);
@@ -120,7 +128,8 @@ impl EventPoll {
                 let last = items.last()?;
                 (last.fd, last.file.upgrade())
             };
-            // Asked with the list unlocked: a file has locks of its own, and this may be its last reference.
+            // Polled with the list unlocked: a file has locks of its own, and this may be its last
+            // reference.
             let Some(file) = file else {
                 self.0.lock().retain(|item| item.file.strong_count() > 0);
                 continue;
@@ -134,12 +143,12 @@ impl EventPoll {
         None
     }
 
-    /// What is told of a file that has the events `now`.
+    /// Returns the report for a file that has the events `now`, if one is due.
     fn told(&self, fd: u32, file: &Arc<File>, now: PollEvents) -> Option<EpollEvent> {
         let mut items = self.0.lock();
         let item = items.iter_mut().find(|item| item.is(fd, file))?;
         let wanted = PollEvents::from_bits_truncate(item.event.events);
-        // Disarmed by EPOLLONESHOT.
+        // EPOLLONESHOT has disarmed it.
         if item.event.events & !(EPOLLET | EPOLLONESHOT) == 0 {
             return None;
         }
@@ -164,12 +173,12 @@ impl EventPoll {
         })
     }
 
-    /// Files that are watched.
+    /// Returns the number of watched files.
     pub fn nr_watched(&self) -> usize {
         self.0.lock().len()
     }
 
-    /// Whether a file of it has something to tell; nothing is taken for told.
+    /// Returns whether a watched file has events, without reporting them.
     pub fn poll(&self) -> PollEvents {
         let watched = |at: usize| {
             let items = self.0.lock();

@@ -1,13 +1,13 @@
 #![forbid(unsafe_code)]
 //! Descriptors: small numbers for open files, the lowest free one first.
 //!
-//! A table is of one process or, after `clone(CLONE_FILES)`, of several. What a descriptor
-//! leads to is of type `F` here; closing hands it back, so that it can be dropped outside the
-//! table's lock (dropping the last end of a pipe wakes sleepers).
+//! A table belongs to one process or, after `clone(CLONE_FILES)`, to several. A descriptor leads to
+//! a value of type `F` here. Closing hands the value back, so that the caller can drop it outside
+//! the table's lock (dropping the last end of a pipe wakes sleepers).
 //!
 //! Used by `fs::files_struct`, which adds the lock.
 //!
-//! Book: chapter 12, "Files Associated with a Process".
+//! Book: ch. 12, "Files Associated with a Process".
 //! Linux: 2.6.38 `fs/file.c` (`alloc_fd`), `fs/fcntl.c` (`dup3`).
 
 use alloc::vec::Vec;
@@ -15,18 +15,18 @@ use alloc::vec::Vec;
 use crate::base::errno::Errno;
 use crate::mm::fallible::TryVec;
 
-/// Descriptors a process may have (`RLIMIT_NOFILE`).
+/// Largest number of descriptors of a process (`RLIMIT_NOFILE`).
 pub const NR_OPEN: u32 = 1024;
 
-/// One descriptor.
+/// An open descriptor.
 #[derive(Clone, Debug)]
 struct Descriptor<F> {
     file: F,
-    /// Closed by exec.
+    /// Whether exec closes it.
     close_on_exec: bool,
 }
 
-/// The table.
+/// The descriptors of a process.
 #[derive(Debug)]
 pub struct FdTable<F> {
     slots: Vec<Option<Descriptor<F>>>,
@@ -39,14 +39,15 @@ impl<F> Default for FdTable<F> {
 }
 
 impl<F> FdTable<F> {
-    /// No descriptors.
+    /// Returns a table without descriptors.
     pub const fn new() -> Self {
         Self { slots: Vec::new() }
     }
 
     /// Gives `file` the lowest free number that is at least `from`.
     ///
-    /// Errors: EINVAL (`from` is too high), EMFILE, ENOMEM; then `file` is dropped.
+    /// # Errors
+    /// EINVAL (`from` is too high), EMFILE, ENOMEM; each of them drops `file`.
     pub fn install(&mut self, file: F, from: u32, close_on_exec: bool) -> Result<u32, Errno> {
         if from >= NR_OPEN {
             return Err(Errno::EINVAL);
@@ -58,14 +59,18 @@ impl<F> FdTable<F> {
         Ok(free)
     }
 
-    /// Makes `fd` lead to `file` and returns what it led to before. EBADF: too high.
+    /// Makes `fd` lead to `file` and returns the file that it led to before.
+    ///
+    /// # Errors
+    /// EBADF if `fd` is too high, ENOMEM.
     pub fn replace(&mut self, fd: u32, file: F, close_on_exec: bool) -> Result<Option<F>, Errno> {
         if fd >= NR_OPEN {
             return Err(Errno::EBADF);
         }
         let needed = (fd as usize).saturating_add(1);
         if self.slots.len() < needed {
-            // More than is needed, so that to open many does not copy the table for each.
+            // Allocates more than needed, so that opening many files does not copy the table for
+            // each.
             let spare = (self.slots.len() / 2).min((NR_OPEN as usize).saturating_sub(needed));
             self.slots
                 .try_resize_with(needed.saturating_add(spare), || None)?;
@@ -77,12 +82,15 @@ impl<F> FdTable<F> {
         Ok(old.map(|descriptor| descriptor.file))
     }
 
-    /// Descriptors that there is room for now: more than the highest in use.
+    /// Returns the number of descriptors that there is room for now: more than the highest in use.
     pub fn size(&self) -> usize {
         self.slots.len()
     }
 
-    /// What `fd` leads to.
+    /// Returns the file behind `fd`.
+    ///
+    /// # Errors
+    /// EBADF.
     #[inline(always)]
     pub fn get(&self, fd: u32) -> Result<&F, Errno> {
         self.slot(fd)
@@ -90,20 +98,29 @@ impl<F> FdTable<F> {
             .ok_or(Errno::EBADF)
     }
 
-    /// Frees the number `fd` and returns what it led to.
+    /// Frees the number `fd` and returns the file that it led to.
+    ///
+    /// # Errors
+    /// EBADF.
     pub fn remove(&mut self, fd: u32) -> Result<F, Errno> {
         let slot = self.slots.get_mut(fd as usize).and_then(Option::take);
         slot.map(|descriptor| descriptor.file).ok_or(Errno::EBADF)
     }
 
-    /// Whether exec closes `fd`.
+    /// Returns whether exec closes `fd`.
+    ///
+    /// # Errors
+    /// EBADF.
     pub fn close_on_exec(&self, fd: u32) -> Result<bool, Errno> {
         self.slot(fd)
             .map(|descriptor| descriptor.close_on_exec)
             .ok_or(Errno::EBADF)
     }
 
-    /// Says whether exec closes `fd`.
+    /// Sets whether exec closes `fd`.
+    ///
+    /// # Errors
+    /// EBADF.
     pub fn set_close_on_exec(&mut self, fd: u32, close: bool) -> Result<(), Errno> {
         let slot = self
             .slots
@@ -114,7 +131,7 @@ impl<F> FdTable<F> {
         Ok(())
     }
 
-    /// One of the files that exec closes, taken out of the table; call until there is none.
+    /// Removes and returns a file that exec closes; call it until it returns `None`.
     pub fn remove_close_on_exec(&mut self) -> Option<F> {
         let closing =
             |slot: &&mut Option<Descriptor<F>>| slot.as_ref().is_some_and(|d| d.close_on_exec);
@@ -122,7 +139,10 @@ impl<F> FdTable<F> {
         slot.take().map(|descriptor| descriptor.file)
     }
 
-    /// A copy, for fork.
+    /// Copies the table, for fork.
+    ///
+    /// # Errors
+    /// ENOMEM.
     pub fn try_clone(&self) -> Result<Self, Errno>
     where
         F: Clone,

@@ -1,11 +1,11 @@
 //! Open files: what a descriptor leads to.
 //!
-//! A [`File`] is shared by all descriptors that were copied from one `open`: they have one
-//! position and one set of status flags.
+//! All descriptors copied from one `open` share a [`File`]: one position and one set of status
+//! flags.
 //!
-//! Called by system calls, with no lock held.
+//! System calls use it, with no lock held.
 //!
-//! Book: chapter 12, "File Objects". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
+//! Book: ch. 12, "File Objects". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -28,33 +28,33 @@ use crate::mm::fallible::try_to_string;
 use crate::sync::{LockClass, SpinLock};
 use crate::task::cred::Cred;
 
-/// No call moves more bytes (`MAX_RW_COUNT`).
+/// Largest number of bytes that a call moves (`MAX_RW_COUNT`).
 pub const MAX_RW_COUNT: u32 = 0x7fff_f000;
-/// Mask of the way a file is opened: 0 reading, 1 writing, 2 both.
+/// Mask of the access mode: 0 reading, 1 writing, 2 both.
 pub const O_ACCMODE: u32 = 0o3;
-/// Writing only.
+/// Open for writing only.
 pub const O_WRONLY: u32 = 0o1;
-/// Create it.
+/// Create the file if it is missing.
 pub const O_CREAT: u32 = 0o100;
-/// It must not exist.
+/// With `O_CREAT`: the file must not exist.
 pub const O_EXCL: u32 = 0o200;
-/// Cut to nothing.
+/// Truncate the file to length 0.
 pub const O_TRUNC: u32 = 0o1000;
-/// Writes go to the end.
+/// Writes go to the end of the file.
 pub const O_APPEND: u32 = 0o2000;
 /// Never wait.
 pub const O_NONBLOCK: u32 = 0o4000;
-/// Must be a directory.
+/// The path must lead to a directory.
 pub const O_DIRECTORY: u32 = 0o200_000;
-/// Must not be a symbolic link.
+/// The path must not end in a symbolic link.
 pub const O_NOFOLLOW: u32 = 0o400_000;
-/// Closed by exec.
+/// Exec closes the descriptor.
 pub const O_CLOEXEC: u32 = 0o2_000_000;
 
 const FIONREAD: u32 = 0x541b;
 const FIONBIO: u32 = 0x5421;
 
-/// What was opened.
+/// The object behind an open file.
 pub enum Object {
     /// A regular file or a directory of the initramfs.
     Inode(Inode),
@@ -68,13 +68,13 @@ pub enum Object {
     Random(Inode),
     /// The console.
     Tty(Inode),
-    /// One end of a pipe.
+    /// The reading end of a pipe.
     PipeReader(PipeReader),
-    /// The other.
+    /// The writing end of a pipe.
     PipeWriter(PipeWriter),
-    /// A list of files that are watched.
+    /// A list of watched files (epoll).
     Epoll(EventPoll),
-    /// What `perf_event_open` counts.
+    /// A counter of `perf_event_open`.
     PerfEvent(PerfEventFile),
     /// `/sys/kernel/debug/kcov`.
     Kcov(Inode, Arc<Kcov>),
@@ -84,16 +84,16 @@ pub enum Object {
 
 /// An open file.
 pub struct File {
-    /// What it is.
+    /// The object behind it.
     pub object: Object,
-    /// O_ACCMODE, O_APPEND and O_NONBLOCK.
+    /// Status flags: O_ACCMODE, O_APPEND and O_NONBLOCK.
     flags: AtomicU32,
-    /// Where the next read begins; for a directory, the number of its next entry.
+    /// Position of the next read; for a directory, the number of its next entry.
     position: SpinLock<u64>,
 }
 
 impl File {
-    /// An open file around `object`.
+    /// Returns an open file for `object`.
     pub fn new(object: Object, flags: u32) -> Self {
         let flags = AtomicU32::new(flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECTORY));
         Self {
@@ -105,7 +105,8 @@ impl File {
 
     /// Opens `path` from directory `from`.
     ///
-    /// Errors: ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, EEXIST, EROFS, ENXIO, ENAMETOOLONG.
+    /// # Errors
+    /// ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, EEXIST, EROFS, ENXIO, ENAMETOOLONG, ENOMEM.
     pub fn open(from: Inode, path: &[u8], flags: u32, cred: &Cred) -> Result<Self, Errno> {
         let inode = match rootfs::lookup(from, path, flags & O_NOFOLLOW == 0, cred) {
             Err(Errno::ENOENT) if flags & O_CREAT != 0 && !path.is_empty() => {
@@ -149,12 +150,12 @@ impl File {
         Ok(Self::new(object, flags))
     }
 
-    /// Status flags and the way it was opened, as `F_GETFL` gives them.
+    /// Returns the status flags and the access mode, as `F_GETFL` does.
     pub fn flags(&self) -> u32 {
         self.flags.load(Ordering::Relaxed)
     }
 
-    /// `F_SETFL`: only O_APPEND and O_NONBLOCK change.
+    /// Sets the status flags (`F_SETFL`): only O_APPEND and O_NONBLOCK change.
     pub fn set_flags(&self, flags: u32) {
         let settable = O_APPEND | O_NONBLOCK;
         self.flags.store(
@@ -163,7 +164,7 @@ impl File {
         );
     }
 
-    /// Reads up to `count` bytes to user address `to`, from the position on.
+    /// Reads up to `count` bytes from the position to user address `to`.
     #[inline(always)]
     pub fn read(&self, to: u32, count: u32) -> Result<u32, Errno> {
         let flags = self.flags();
@@ -196,7 +197,8 @@ impl File {
         }
     }
 
-    /// Reads from byte `at` on; the position stays. ESPIPE if that makes no sense here.
+    /// Reads from byte `at` without moving the position. Fails with ESPIPE if the file has no
+    /// position.
     #[inline(never)]
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
         match &self.object {
@@ -234,11 +236,14 @@ impl File {
         }
     }
 
-    /// Moves the position; returns it. ESPIPE, EINVAL.
+    /// Moves the position and returns it.
+    ///
+    /// # Errors
+    /// ESPIPE, EINVAL.
     pub fn seek(&self, offset: i64, whence: u32) -> Result<u64, Errno> {
         let size = match &self.object {
             Object::Inode(inode) => inode.data().len() as i64,
-            // Nobody knows where its end is.
+            // Nothing knows where its end is.
             Object::Proc(file) if whence == 2 && !file.is_of_memory() => return Err(Errno::EINVAL),
             Object::Proc(_) => 0,
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => return Ok(0),
@@ -262,7 +267,7 @@ impl File {
         Ok(new as u64)
     }
 
-    /// What is known of it.
+    /// Returns the file's type, size, owner and the like.
     pub fn stat(&self) -> Stat {
         match &self.object {
             Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => inode.stat(),
@@ -284,7 +289,7 @@ impl File {
         }
     }
 
-    /// ioctl(2); `session` is the caller's.
+    /// Handles ioctl(2); `session` is the caller's.
     pub fn ioctl(&self, command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
         match (&self.object, command) {
             (_, FIONBIO) => {
@@ -297,7 +302,7 @@ impl File {
                 let available = self.pipe().map_or(0, Pipe::available);
                 put_user(argument, available).map(|()| 0)
             }
-            // What is left of a regular file; of one of `/proc` nobody knows its size.
+            // The unread rest of a regular file. A file of `/proc` has no known size.
             (Object::Inode(_) | Object::Proc(_), FIONREAD)
                 if self.stat().mode & S_IFMT == S_IFREG =>
             {
@@ -311,8 +316,11 @@ impl File {
         }
     }
 
-    /// Puts directory entries into `count` bytes at user address `to`, from the position on, and
-    /// returns how many bytes that took; 0 at the end. ENOTDIR, EINVAL (not even one fits).
+    /// Writes directory entries to the `count` bytes at user address `to`, from the position on,
+    /// and returns the number of bytes written; 0 at the end.
+    ///
+    /// # Errors
+    /// ENOTDIR, EINVAL (there is no room for one entry), EFAULT.
     pub fn getdents64(&self, to: u32, count: u32) -> Result<u32, Errno> {
         let directory = match &self.object {
             Object::Inode(inode) if inode.file_type() == FileType::Directory => *inode,
@@ -333,20 +341,20 @@ impl File {
         Ok(out.used)
     }
 
-    /// What poll and select tell of it.
+    /// Returns the events that poll and select report.
     pub fn poll(&self) -> PollEvents {
         match &self.object {
             Object::Tty(_) => tty::poll(),
             Object::PipeReader(pipe) => pipe.poll(),
             Object::PipeWriter(pipe) => pipe.poll(),
-            // There are no samples to wait for.
+            // No samples are recorded, so there are none to wait for.
             Object::PerfEvent(_) => PollEvents::POLLHUP,
             Object::Epoll(list) => list.poll(),
             _ => PollEvents::ALWAYS,
         }
     }
 
-    /// The pipe that it is an end of.
+    /// Returns the pipe, if the file is an end of one.
     pub fn pipe(&self) -> Option<&Pipe> {
         match &self.object {
             Object::PipeReader(end) => Some(end.pipe()),
@@ -356,7 +364,7 @@ impl File {
     }
 }
 
-/// Copies what of `contents` there is from `at` on, up to `count` bytes, to user address `to`.
+/// Copies up to `count` bytes of `contents`, from offset `at`, to user address `to`.
 pub fn give(contents: &[u8], to: u32, count: u32, at: u64) -> Result<u32, Errno> {
     let rest = usize::try_from(at)
         .ok()
@@ -367,24 +375,24 @@ pub fn give(contents: &[u8], to: u32, count: u32, at: u64) -> Result<u32, Errno>
     Ok(bytes.len() as u32)
 }
 
-/// Where getdents64 is.
+/// Progress of getdents64.
 struct Dirents {
-    /// User address of the buffer, and its bytes.
+    /// User address of the buffer, and its size in bytes.
     to: u32,
     count: u32,
-    /// Bytes put.
+    /// Number of bytes written.
     used: u32,
-    /// Of the next entry.
+    /// Position of the next entry.
     position: u64,
 }
 
-/// Position of the directory of process 0, which is not there, in `/proc`; below are the names that
-/// are no numbers.
+/// Position in `/proc` of the directory of process 0, which does not exist. Names that are not
+/// numbers have lower positions.
 const FIRST_PROCESS: u64 = 256;
 
 impl Dirents {
-    /// Puts one entry, behind which the directory goes on at `next`; false if it does not fit.
-    /// EINVAL if none has.
+    /// Writes one entry, after which the directory continues at `next`; returns false if it does
+    /// not fit. Fails with EINVAL if it is the first one.
     fn put(&mut self, name: &[u8], inode: &Stat, next: u64) -> Result<bool, Errno> {
         let mut buffer = [0; 288];
         let entry = put_dirent64(&mut buffer, 0, inode.ino, next, d_type(inode.mode), name);
@@ -402,14 +410,14 @@ impl Dirents {
         Ok(true)
     }
 
-    /// `.` and `..`, then `entries`, from the position on.
+    /// Writes `.` and `..`, then `entries`, from the position on.
     fn put_all<'n>(
         &mut self,
         directory: Inode,
         entries: impl Iterator<Item = (&'n [u8], Inode)>,
     ) -> Result<bool, Errno> {
         let dots = [(&b"."[..], directory), (&b".."[..], directory.parent())];
-        // A seek may have gone far beyond the last entry.
+        // A seek may have moved far beyond the last entry.
         let first = usize::try_from(self.position).unwrap_or(usize::MAX);
         for (name, inode) in dots.into_iter().chain(entries).skip(first) {
             if !self.put(name, &inode.stat(), self.position.saturating_add(1))? {

@@ -1,9 +1,9 @@
-//! The files a process has open, and where its paths begin.
+//! The files that a process has open, and the directories where its paths begin.
 //!
-//! Both can be shared by several tasks (`CLONE_FILES`, `CLONE_FS`), so each has its own lock.
-//! Files are dropped after the lock is released: the end of a pipe may wake sleepers.
+//! Several tasks can share either (`CLONE_FILES`, `CLONE_FS`), so each has its own lock. Files are
+//! dropped after the lock is released: dropping the end of a pipe may wake sleepers.
 //!
-//! Book: chapter 12, "Files Associated with a Process".
+//! Book: ch. 12, "Files Associated with a Process".
 //! Linux: 2.6.38 `struct files_struct`, `struct fs_struct`.
 
 use alloc::sync::Arc;
@@ -15,20 +15,20 @@ use crate::base::errno::Errno;
 use crate::mm::fallible::try_arc;
 use crate::sync::{LockClass, SpinLock};
 
-/// Descriptors.
+/// The descriptors of one or several tasks.
 pub struct FilesStruct {
     table: SpinLock<FdTable<Arc<File>>>,
 }
 
 impl FilesStruct {
-    /// No descriptors.
+    /// Returns a table without descriptors.
     pub fn new() -> Self {
         Self {
             table: SpinLock::new(LockClass::FilesTable, FdTable::new()),
         }
     }
 
-    /// Descriptors 0, 1 and 2 on the console: what init starts with.
+    /// Returns descriptors 0, 1 and 2 on the console, with which init starts.
     pub fn console() -> Result<Self, Errno> {
         let files = Self::new();
         let file = try_arc(File::open(
@@ -47,65 +47,86 @@ impl FilesStruct {
         Ok(files)
     }
 
-    /// A copy, for fork without `CLONE_FILES`. The open files themselves stay shared.
+    /// Copies the table, for fork without `CLONE_FILES`. The open files themselves stay shared.
     pub fn try_clone(&self) -> Result<Self, Errno> {
         Ok(Self {
             table: SpinLock::new(LockClass::FilesTable, self.table.lock().try_clone()?),
         })
     }
 
-    /// The file behind `fd`. EBADF.
+    /// Returns the file behind `fd`.
+    ///
+    /// # Errors
+    /// EBADF.
     pub fn get(&self, fd: u32) -> Result<Arc<File>, Errno> {
         self.table.lock().get(fd).cloned()
     }
 
-    /// The file behind `fd`, without a reference of its own. EBADF.
+    /// Returns the file behind `fd` without taking a reference.
     ///
     /// # Safety
-    /// 1. These descriptors are those of the running task alone, and it opens and closes none as
-    ///    long as the file is in use.
+    /// 1. These descriptors belong to the running task alone, and it opens and closes none of them
+    ///    while the file is in use.
+    ///
+    /// # Errors
+    /// EBADF.
     #[inline(always)]
     pub unsafe fn get_unshared(&self, fd: u32) -> Result<&File, Errno> {
-        // SAFETY: by 1 nobody changes the table.
+        // SAFETY: by 1 nothing changes the table.
         let table = unsafe { &*self.table.as_ptr() };
         table.get(fd).map(|file| &**file)
     }
 
-    /// Gives `file` the lowest free number from `from` on. EMFILE, EINVAL, ENOMEM.
+    /// Gives `file` the lowest free number from `from` on.
+    ///
+    /// # Errors
+    /// EMFILE, EINVAL, ENOMEM.
     pub fn install(&self, file: Arc<File>, from: u32, close_on_exec: bool) -> Result<u32, Errno> {
         self.table.lock().install(file, from, close_on_exec)
     }
 
-    /// Makes `fd` lead to `file`; what it led to before is closed. EBADF, ENOMEM.
+    /// Makes `fd` lead to `file` and closes the file that it led to before.
+    ///
+    /// # Errors
+    /// EBADF, ENOMEM.
     pub fn replace(&self, fd: u32, file: Arc<File>, close_on_exec: bool) -> Result<(), Errno> {
         let old = self.table.lock().replace(fd, file, close_on_exec)?;
         drop(old);
         Ok(())
     }
 
-    /// Frees the number `fd`. EBADF.
+    /// Closes `fd`.
+    ///
+    /// # Errors
+    /// EBADF.
     pub fn close(&self, fd: u32) -> Result<(), Errno> {
         let file = self.table.lock().remove(fd)?;
         drop(file);
         Ok(())
     }
 
-    /// Whether exec closes `fd`. EBADF.
+    /// Returns whether exec closes `fd`.
+    ///
+    /// # Errors
+    /// EBADF.
     pub fn close_on_exec(&self, fd: u32) -> Result<bool, Errno> {
         self.table.lock().close_on_exec(fd)
     }
 
-    /// Says whether exec closes `fd`. EBADF.
+    /// Sets whether exec closes `fd`.
+    ///
+    /// # Errors
+    /// EBADF.
     pub fn set_close_on_exec(&self, fd: u32, close: bool) -> Result<(), Errno> {
         self.table.lock().set_close_on_exec(fd, close)
     }
 
-    /// Descriptors that the table has room for now.
+    /// Returns the number of descriptors that the table has room for now.
     pub fn table_size(&self) -> usize {
         self.table.lock().size()
     }
 
-    /// Closes what exec closes.
+    /// Closes the descriptors that exec closes.
     #[doc(alias = "flush_old_files")]
     pub fn exec(&self) {
         loop {
@@ -123,27 +144,27 @@ impl Default for FilesStruct {
     }
 }
 
-/// Where paths begin, and which permissions new files do not get.
+/// The directory where relative paths begin, and the permissions that new files do not get.
 pub struct FsStruct {
     inner: SpinLock<(Inode, u32)>,
 }
 
 impl FsStruct {
-    /// At the root, umask 022.
+    /// Returns the root as the directory, with umask 022.
     pub fn new() -> Self {
         Self {
             inner: SpinLock::new(LockClass::FsInner, (rootfs::root(), 0o022)),
         }
     }
 
-    /// A copy, for fork without `CLONE_FS`.
+    /// Copies it, for fork without `CLONE_FS`.
     pub fn copy(&self) -> Self {
         Self {
             inner: SpinLock::new(LockClass::FsInner, *self.inner.lock()),
         }
     }
 
-    /// The working directory.
+    /// Returns the working directory.
     pub fn cwd(&self) -> Inode {
         self.inner.lock().0
     }
@@ -153,7 +174,7 @@ impl FsStruct {
         self.inner.lock().0 = directory;
     }
 
-    /// The umask.
+    /// Returns the umask.
     pub fn current_umask(&self) -> u32 {
         self.inner.lock().1
     }

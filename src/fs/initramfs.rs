@@ -1,11 +1,10 @@
 #![forbid(unsafe_code)]
 //! The root file system: a cpio archive in memory, indexed by path.
 //!
-//! Built once, at boot, on the first task's stack; read-only from then on, so
-//! that every task may walk it without a lock. Called by the boot code and by the
-//! file system calls.
+//! Built once, at boot, on the first task's stack; read-only from then on, so that every task may
+//! walk it without a lock. Called by the boot code and by the file system calls.
 //!
-//! Book: chapter 12, "Pathname Lookup".
+//! Book: ch. 12, "Pathname Lookup".
 //! Linux: `init/initramfs.c`, `fs/namei.c`.
 
 use alloc::vec::Vec;
@@ -14,13 +13,13 @@ use super::cpio::{CpioError, Entry, FileType, Found, PATH_MAX, read_entries};
 use crate::base::errno::Errno;
 use crate::mm::fallible::TryVec;
 
-/// Longest name of one file, in bytes.
+/// Longest name of a file within its directory, in bytes.
 const NAME_MAX: usize = 255;
 
-/// Symbolic links followed in one lookup before ELOOP.
+/// Number of symbolic links followed in one lookup before ELOOP.
 pub const MAX_LINKS: usize = 40;
 
-/// An archive that was found whole.
+/// A complete, indexed archive.
 #[derive(Debug)]
 pub struct Archive<'a> {
     /// Sorted by name, no name twice; the root comes first.
@@ -28,8 +27,8 @@ pub struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the archive. Directories that no entry names, the root among them,
-    /// are added with mode 755; of two entries with one name the later counts.
+    /// Reads the archive. Adds directories that no entry names, the root among them, with mode 755.
+    /// Of two entries with one name the later counts.
     pub fn index(bytes: &'a [u8]) -> Result<Self, CpioError> {
         let mut found = read_entries(bytes)?;
         share_hard_links(&mut found)?;
@@ -57,17 +56,17 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// Every entry, sorted by path.
+    /// Returns every entry, sorted by path.
     pub fn entries(&self) -> &[Entry<'a>] {
         &self.entries
     }
 
-    /// The root directory.
+    /// Returns the root directory.
     pub fn root(&self) -> &Entry<'a> {
         &self.entries[0]
     }
 
-    /// The entry of exactly this path, without leading slash; no link is followed.
+    /// Returns the entry of exactly this path, without leading slash; follows no link.
     pub fn find(&self, name: &[u8]) -> Option<&Entry<'a>> {
         let at = self
             .entries
@@ -76,7 +75,7 @@ impl<'a> Archive<'a> {
         Some(&self.entries[at])
     }
 
-    /// What lies directly in `dir`, sorted by name.
+    /// Returns the entries directly in `dir`, sorted by name.
     pub fn children<'s>(
         &'s self,
         dir: &Entry<'a>,
@@ -89,11 +88,12 @@ impl<'a> Archive<'a> {
             .filter(move |entry| entry.parent() == dir)
     }
 
-    /// Walks `path` from directory `from` (from the root if it begins with a
-    /// slash), following symbolic links, the last one only if `follow`. `may_search`
-    /// is asked about each directory that a name is looked for in, `.` and `..`
-    /// among them, before it is.
-    /// ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, ENOMEM; what `may_search` says.
+    /// Walks `path` from directory `from` (from the root if it begins with a slash), following
+    /// symbolic links, the last one only if `follow`. Before each name, `.` and `..` included, is
+    /// looked up in a directory, `may_search` is asked about that directory.
+    ///
+    /// # Errors
+    /// ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, ENOMEM; the errors of `may_search`.
     pub fn lookup(
         &self,
         from: &Entry<'a>,
@@ -160,7 +160,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// Puts the components of `path` on the stack, the first on top.
+/// Pushes the components of `path` on the stack, the first on top.
 fn push_components<'p>(pending: &mut Vec<&'p [u8]>, path: &'p [u8]) -> Result<(), Errno> {
     if path.len() >= PATH_MAX {
         return Err(Errno::ENAMETOOLONG);
@@ -174,11 +174,11 @@ fn push_components<'p>(pending: &mut Vec<&'p [u8]>, path: &'p [u8]) -> Result<()
     Ok(())
 }
 
-/// Of the hard links to one file only the last carries the contents: gives them
-/// to all. Then numbers the inodes anew, since archives can be made with any.
+/// Gives the contents of a file to all its hard links, of which only the last carries them. Then
+/// numbers the inodes anew, since archives can be made with any numbers.
 fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
     let mut linked = Vec::new();
-    // 1 is the root.
+    // Number 1 is the root.
     for ((i, Found { dev, entry, .. }), ino) in found.iter_mut().enumerate().zip(2..) {
         if entry.file_type == FileType::Regular && entry.nlink > 1 {
             linked
@@ -200,9 +200,9 @@ fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
     Ok(())
 }
 
-/// Sorts in place. The sorts of slices want up to 4 KiB of stack, which is half of a kernel stack.
+/// Sorts in place. The sorts of slices use up to 4 KiB of stack, half of a kernel stack.
 fn heap_sort<T: Ord>(items: &mut [T]) {
-    // Lets `items[at]` sink below the greater ones among `items[..end]`, where item `n` stands above
+    // Sinks `items[at]` below the greater ones among `items[..end]`, where item `n` stands above
     // items `2n + 1` and `2n + 2`.
     fn sink<T: Ord>(items: &mut [T], mut at: usize, end: usize) {
         while let child = at.saturating_mul(2).saturating_add(1)
@@ -227,7 +227,7 @@ fn heap_sort<T: Ord>(items: &mut [T]) {
     }
 }
 
-/// Sorts, and keeps of each name what the archive has last.
+/// Sorts by name, and keeps for each name the archive's last entry.
 fn sort_by_name(found: &mut Vec<Found<'_>>) {
     heap_sort(found);
     found.dedup_by(|later, kept| {
@@ -239,7 +239,7 @@ fn sort_by_name(found: &mut Vec<Found<'_>>) {
     });
 }
 
-/// Adds to the sorted entries the root and every directory on the way to one.
+/// Adds the root and every parent directory that is missing to the sorted entries.
 fn add_directories(found: &mut Vec<Found<'_>>) -> Result<(), CpioError> {
     let mut missing: Vec<Found<'_>> = Vec::new();
     let mut add = |offset, name| -> Result<(), CpioError> {

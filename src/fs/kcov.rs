@@ -1,8 +1,8 @@
-//! `/sys/kernel/debug/kcov`: which code of the kernel a task runs, for the task itself.
+//! `/sys/kernel/debug/kcov`: tells a task which kernel code it runs.
 //!
-//! Only in kernels built with the feature `kcov`. A program opens the file, says how many words its
-//! buffer is to have, maps it, and enables recording for itself. The first word counts the others;
-//! each is the address of an edge that was passed.
+//! Only in kernels built with the feature `kcov`. A program opens the file, sets the number of
+//! words in its buffer, maps the buffer, and enables recording for itself. The first word counts
+//! the others; each of those is the address of an edge that was passed.
 //!
 //! ```text
 //!   disabled --KCOV_INIT_TRACE--> init --mmap--> init, with a buffer --KCOV_ENABLE--> traces
@@ -32,48 +32,52 @@ use crate::task::kcov::KCOV_MODE_TRACE_PC;
 const KCOV_INIT_TRACE: u32 = 0x8004_6301;
 const KCOV_ENABLE: u32 = 0x6364;
 const KCOV_DISABLE: u32 = 0x6365;
-/// Argument of KCOV_ENABLE: addresses.
+/// Argument of KCOV_ENABLE: record addresses.
 const KCOV_TRACE_PC: u32 = 0;
-/// Comparisons: not in this kernel.
+/// Argument of KCOV_ENABLE: record comparisons, which this kernel cannot do.
 const KCOV_TRACE_CMP: u32 = 1;
 
-/// One open file.
+/// An open kcov file.
 pub struct Kcov {
     state: SpinLock<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Words of the buffer; 0 before KCOV_INIT_TRACE.
+    /// Number of words in the buffer; 0 before KCOV_INIT_TRACE.
     size: u32,
     area: Option<Area>,
-    /// A task records into it.
+    /// Whether a task records into the buffer.
     traces: bool,
 }
 
 struct Area {
     pages: Arc<SharedPages>,
-    /// Where each page lies in the kernel. Stays where it is as long as the file is there, which the
-    /// task that records holds.
+    /// Kernel address of each page. It does not change while the file exists, and the recording
+    /// task holds the file.
     table: Vec<*mut u32>,
 }
 
-// SAFETY: the pointers lead to frames that `pages` holds; who records owns the file.
+// SAFETY: the pointers lead to frames that `pages` holds; the recording task owns the file.
 unsafe impl Send for Area {}
 
 impl Kcov {
-    /// Disabled. ENOMEM.
+    /// Opens a file on which recording is disabled.
+    ///
+    /// # Errors
+    /// ENOMEM.
     pub fn open() -> Result<Arc<Self>, Errno> {
         try_arc(Self {
             state: SpinLock::new(LockClass::KcovState, State::default()),
         })
     }
 
-    /// ioctl(2).
+    /// Handles ioctl(2).
     ///
     /// # Errors
-    /// EBUSY: it has a size already, or the caller records elsewhere. EINVAL: a size below 2 or above
-    /// 2 GiB, no buffer yet, a mode that is none, nothing to disable. ENOTSUPP: comparisons. ENOTTY.
+    /// EBUSY: the buffer already has a size, or the caller already records. EINVAL: a size below 2
+    /// or above 2 GiB, no buffer yet, an unknown mode, nothing to disable. ENOTSUPP: comparisons.
+    /// ENOTTY: an unknown command.
     pub fn ioctl(self: &Arc<Self>, command: u32, argument: u32) -> Result<u32, Errno> {
         match command {
             KCOV_INIT_TRACE => self.init_trace(argument)?,
@@ -139,10 +143,10 @@ impl Kcov {
         Ok(())
     }
 
-    /// What to map for `length` bytes: all of the buffer, made if this is the first time.
+    /// Returns the backing of `length` bytes: the whole buffer, made on the first call.
     ///
     /// # Errors
-    /// EINVAL without a size, with another length, or while somebody records; ENOMEM.
+    /// EINVAL without a size, with another length, or while a task records; ENOMEM.
     pub fn mmap(&self, length: u32) -> Result<Backing, Errno> {
         let mut state = self.state.lock();
         if state.size == 0
@@ -184,7 +188,7 @@ impl Area {
     }
 }
 
-/// The running task records no more, if it did.
+/// Stops the running task's recording, if there is any.
 pub fn kcov_task_exit(me: Current) {
     let Some(kcov) = me.kcov.lock().take() else {
         return;

@@ -1,4 +1,4 @@
-//! Files: the formats they come in, and what a program opens.
+//! Files: their formats, and the objects that a program opens.
 //!
 //! In reading order:
 //!
@@ -7,14 +7,15 @@
 //! - [`elf`] — what to map for a static program
 //! - [`fd_table`] — descriptors
 //! - [`ring`] — the bytes in a pipe
-//! - [`poll_events`] — what poll tells of a file
+//! - [`poll_events`] — the events that poll reports
 //! - [`termios`] — how a terminal behaves; [`n_tty`] — the line discipline of the console;
-//!   [`opost`] — what becomes of its output
-//! - [`stat`] — what is told about a file; [`permission`] — whether a user may use it
-//! - [`procfs`] — the names below `/proc`; `proc_file` — one that is open
+//!   [`opost`] — its output processing
+//! - [`stat`] — the data that `stat` returns; [`permission`] — whether a user may access a file
+//! - [`procfs`] — the names below `/proc`; `proc_file` — an open file of `/proc`
 //! - `rootfs` — where all paths begin
-//! - `file`, `files_struct` — open files, and who has them
-//! - `pipe`, `tty`, `epoll`, `random`, `perf_event`, `kcov`, `trace_marker` — what is opened
+//! - `file`, `files_struct` — open files, and the tasks' tables of them
+//! - `pipe`, `tty`, `epoll`, `random`, `perf_event`, `kcov`, `trace_marker` — the objects behind
+//!   open files
 
 pub mod cpio;
 pub mod elf;

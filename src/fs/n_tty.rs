@@ -1,9 +1,9 @@
 #![forbid(unsafe_code)]
-//! The line discipline of a terminal: from keys to lines, and back to a screen.
+//! The line discipline of a terminal: turns keys into lines, and processes output for the screen.
 //!
-//! In canonical mode a line is edited here, with echo, and can be read once it is finished; otherwise
-//! each byte can be read at once. Some keys are signals, two stop and start the output, one quotes the
-//! next. Output gets its line ends from [`Opost`].
+//! In canonical mode a line is edited here, with echo, and can be read once it is finished;
+//! otherwise each byte can be read at once. Some keys raise signals, two stop and start the output,
+//! and one quotes the next key. [`Opost`] processes the output.
 //!
 //! Used by `fs::tty`, which adds the lock, the port and the sleepers.
 //!
@@ -18,11 +18,11 @@ use super::termios::{
     VQUIT, VREPRINT, VSTART, VSTOP, VSUSP, VTIME, VWERASE,
 };
 
-/// Bytes that wait to be read, and bytes of the line being edited; more are dropped
+/// Largest number of bytes in the input, the line being edited included; further ones are dropped
 /// (`N_TTY_BUF_SIZE`).
 pub const INPUT_MAX: usize = 4096;
 
-/// A signal that a key stands for.
+/// A signal that a key raises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeySignal {
     /// SIGINT.
@@ -33,18 +33,18 @@ pub enum KeySignal {
     Suspend,
 }
 
-/// In the input, beside the byte: it ends a line.
+/// Mark beside a byte of the input: the byte ends a line.
 const LINE_END: u16 = 0x100;
-/// In the input: the line ends here without a byte; alone, it is the end of the file.
+/// Mark in the input: the line ends here without a byte; alone, it is the end of the file.
 const EOF_MARK: u16 = 0x200 | LINE_END;
 
-/// What stops the output.
+/// The reason why the output is stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stopped {
     No,
-    /// A key, and a key starts it again.
+    /// A key stopped it, and a key starts it again.
     ByKey,
-    /// A program, by TCXONC, and only a program starts it again.
+    /// A program stopped it (TCXONC), and only a program starts it again.
     ByProgram,
 }
 
@@ -52,19 +52,19 @@ enum Stopped {
 #[derive(Debug)]
 pub struct NTty {
     termios: Termios,
-    /// Lines that can be read, then the line that is being edited: without canonical mode there is no
+    /// Lines that can be read, then the line being edited; without canonical mode there is no
     /// difference.
     input: ArrayVec<u16, INPUT_MAX>,
-    /// How many of `input` can be read.
+    /// Number of elements of `input` that can be read.
     ready: usize,
-    /// The next byte means itself.
+    /// Whether the next byte is taken literally.
     quoted: bool,
     stopped: Stopped,
     out: Opost,
 }
 
 impl NTty {
-    /// Nothing typed yet.
+    /// Returns a line discipline without input, with the default modes.
     pub const fn new() -> Self {
         Self {
             termios: Termios::DEFAULT,
@@ -76,12 +76,13 @@ impl NTty {
         }
     }
 
-    /// How it behaves.
+    /// Returns the modes of the terminal.
     pub fn termios(&self) -> Termios {
         self.termios
     }
 
-    /// A byte came in. `echo` gets what the user should see for it, output processing done.
+    /// Takes a received byte. `echo` gets the bytes that the user should see for it, after output
+    /// processing. Returns the signal that the byte raises, if any.
     pub fn receive(&mut self, byte: u8, mut echo: impl FnMut(&[u8])) -> Option<KeySignal> {
         let (termios, echo) = (self.termios, &mut echo);
         let byte = match () {
@@ -144,7 +145,7 @@ impl NTty {
         found.map(|(_, signal)| signal)
     }
 
-    /// A byte of a line.
+    /// Takes a byte in canonical mode.
     fn edit(&mut self, byte: u8, echo: &mut impl FnMut(&[u8])) {
         let termios = self.termios;
         let extended = termios.has_local(IEXTEN);
@@ -181,7 +182,7 @@ impl NTty {
         }
     }
 
-    /// Puts a byte in as it is. One place is kept in canonical mode, so that the line can still be
+    /// Inserts a byte literally. Canonical mode keeps one place free, so that the line can still be
     /// finished.
     fn insert(&mut self, byte: u8, echo: &mut impl FnMut(&[u8])) {
         let canonical = self.termios.is_canonical();
@@ -195,7 +196,7 @@ impl NTty {
         self.echo(byte, echo);
     }
 
-    /// Ends the line with `end`, if there is room for it; says whether there was.
+    /// Ends the line with `end` if there is room for it; returns whether there was.
     fn finish_line(&mut self, end: u16) -> bool {
         let fits = self.input.try_push(end).is_ok();
         if fits {
@@ -204,12 +205,12 @@ impl NTty {
         fits
     }
 
-    /// Whether a read need not wait: there is a line, or a byte.
+    /// Returns whether a read can proceed without waiting: there is a line, or a byte.
     pub fn has_input(&self) -> bool {
         self.ready > 0
     }
 
-    /// Whether poll says so: without canonical mode, once a read would have what VMIN asks for.
+    /// Returns whether poll reports input: without canonical mode, once VMIN is satisfied.
     pub fn is_readable(&self) -> bool {
         let (min, time) = self.min_and_time();
         match self.termios.is_canonical() || time != 0 {
@@ -218,25 +219,26 @@ impl NTty {
         }
     }
 
-    /// Bytes that a read waits for, and tenths of a second, without canonical mode.
+    /// Returns the number of bytes, and the tenths of a second, that a read waits for without
+    /// canonical mode.
     pub fn min_and_time(&self) -> (usize, u64) {
         let cc = self.termios.cc;
         (cc[VMIN].into(), cc[VTIME].into())
     }
 
-    /// Bytes that can be read (FIONREAD).
+    /// Returns the number of bytes that can be read (FIONREAD).
     pub fn available(&self) -> usize {
         let is_byte = |item: &&u16| **item != EOF_MARK;
         self.input[..self.ready].iter().filter(is_byte).count()
     }
 
-    /// Takes what can be read: in canonical mode at most one line. How many bytes, and whether a line
-    /// ended with them.
+    /// Moves readable input to `buffer`: in canonical mode at most one line. Returns the number of
+    /// bytes and whether a line ended with them.
     pub fn read(&mut self, buffer: &mut [u8]) -> (usize, bool) {
         let canonical = self.termios.is_canonical();
         let (mut count, mut taken, mut ended) = (0_usize, 0, false);
         for (at, &item) in self.input[..self.ready].iter().enumerate() {
-            // The mark goes with the line it ends, even if the buffer is just full.
+            // The mark is removed with the line it ends, even if the buffer is just full.
             if item == EOF_MARK && canonical {
                 taken = at.saturating_add(1);
                 ended = true;
@@ -261,12 +263,12 @@ impl NTty {
         (count, ended)
     }
 
-    /// Writes `bytes` to `port` with what the modes do to them.
+    /// Writes `bytes` to `port` after output processing.
     pub fn output(&mut self, bytes: &[u8], mut port: impl FnMut(&[u8])) {
         self.out.output(&self.termios, bytes, &mut port);
     }
 
-    /// Whether output has to wait.
+    /// Returns whether output has to wait.
     pub fn is_stopped(&self) -> bool {
         self.stopped != Stopped::No
     }
@@ -285,14 +287,14 @@ impl NTty {
         }
     }
 
-    /// Forgets all input (`TCFLSH`, `TCSETSF`).
+    /// Discards all input (`TCFLSH`, `TCSETSF`).
     pub fn flush_input(&mut self) {
         self.input.clear();
         self.ready = 0;
     }
 
-    /// Changes the modes. What was being edited becomes readable when lines cease to matter, and output
-    /// goes on when no key can start it any more.
+    /// Changes the modes. If canonical mode ends, the line being edited becomes readable; if no key
+    /// can start the output any more, it starts.
     pub fn set_termios(&mut self, termios: Termios) {
         self.termios = termios;
         self.quoted &= termios.is_canonical();
@@ -304,13 +306,13 @@ impl NTty {
         }
     }
 
-    /// Bytes of the line that is being edited.
+    /// Returns the line that is being edited.
     fn line(&self) -> &[u16] {
         &self.input[self.ready..]
     }
 
-    /// Characters of the last word of the line, which is of letters, digits and underscores, and of what
-    /// follows that word.
+    /// Returns the number of characters in the last word of the line, which consists of letters,
+    /// digits and underscores, and in whatever follows that word.
     fn last_word(&self) -> usize {
         let is_word =
             |item: &u16| matches!(*item as u8, b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z');
@@ -321,7 +323,7 @@ impl NTty {
         after.saturating_add(word.count())
     }
 
-    /// Erases the line, as `byte` asks.
+    /// Erases the line and echoes that as `byte`, the key, requires.
     fn kill(&mut self, byte: u8, echo: &mut impl FnMut(&[u8])) {
         let termios = self.termios;
         if termios.has_local(ECHO | ECHOK | ECHOKE | ECHOE) {
@@ -337,7 +339,7 @@ impl NTty {
         }
     }
 
-    /// Erases `count` bytes of the line, as `byte` asks.
+    /// Erases `count` characters of the line and echoes that as `byte`, the key, requires.
     fn erase(&mut self, count: usize, byte: u8, echo: &mut impl FnMut(&[u8])) {
         let termios = self.termios;
         for _ in 0..count {
@@ -361,13 +363,13 @@ impl NTty {
         }
     }
 
-    /// Whether `byte` is no character of its own but goes on one of UTF-8.
+    /// Returns whether `byte` continues a character of UTF-8 rather than beginning one.
     fn continues(&self, byte: u8) -> bool {
         self.termios.iflag & IUTF8 != 0 && byte & 0xc0 == 0x80
     }
 
-    /// Takes the last character off the line that is being edited, and returns its first byte. Never
-    /// takes what can already be read.
+    /// Removes the last character of the line being edited and returns its first byte. Never
+    /// removes input that can already be read.
     fn pop_character(&mut self) -> Option<u8> {
         let mut first = None;
         while !self.line().is_empty() {
@@ -379,7 +381,7 @@ impl NTty {
         first
     }
 
-    /// Columns that a tab took which stood behind what the line has now.
+    /// Returns the width in columns of a tab that followed the present line.
     fn tab_width(&self) -> usize {
         let width = |column: usize, item: &u16| match *item as u8 {
             b'\t' => column.saturating_add(to_next_tab(column)),

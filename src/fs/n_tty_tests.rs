@@ -1,4 +1,4 @@
-//! [`NTty`], key by key.
+//! Tests of [`NTty`], key by key.
 
 use super::*;
 use crate::fs::termios::ICANON;
@@ -213,7 +213,7 @@ fn erasing_utf8_stays_within_the_line() {
 }
 
 proptest! {
-    /// Whatever is typed, nothing is invented and nothing panics.
+    /// Whatever is typed, the line discipline neither invents bytes nor panics.
     #[test]
     fn what_is_read_was_typed(keys in prop::collection::vec(any::<u8>(), 0..3000), lflag: u32) {
         let mut tty = NTty::new();

@@ -1,30 +1,30 @@
 #![forbid(unsafe_code)]
 //! Output processing of a terminal: line ends, tabs, capitals.
 //!
-//! Used by the line discipline (`n_tty`) for what programs write and for what is echoed.
+//! The line discipline (`n_tty`) uses it for program output and for echo.
 //!
 //! Linux: 2.6.38 `do_output_char`; termios(3), `c_oflag`.
 
 use super::termios::{OCRNL, OLCUC, ONLCR, ONLRET, ONOCR, OPOST, Termios, XTABS};
 
-/// Where the next character goes.
+/// The state of output processing: the column of the next character.
 #[derive(Debug, Default)]
 pub struct Opost {
     column: usize,
 }
 
 impl Opost {
-    /// In the first column.
+    /// Returns the state at the first column.
     pub const fn new() -> Self {
         Self { column: 0 }
     }
 
-    /// Writes `bytes` to `port`, with what the modes do to them.
+    /// Writes `bytes` to `port` after processing them as the modes require.
     pub fn output(&mut self, termios: &Termios, bytes: &[u8], port: &mut impl FnMut(&[u8])) {
         if termios.oflag & OPOST == 0 {
             return port(bytes);
         }
-        // What stays as it is goes out in one piece.
+        // Bytes that stay as they are go out in one piece.
         let mut start = 0;
         for (at, &byte) in bytes.iter().enumerate() {
             let plain = byte >= b' ' && byte != 127 && termios.oflag & OLCUC == 0;
@@ -94,7 +94,7 @@ impl Opost {
     }
 }
 
-/// Columns from `column` to where the next tab leads: 1 to 8.
+/// Returns the number of columns from `column` to the next tab stop: 1 to 8.
 pub fn to_next_tab(column: usize) -> usize {
     8_usize.saturating_sub(column % 8)
 }
@@ -109,7 +109,7 @@ mod tests {
             ..Termios::DEFAULT
         };
         let (mut out, mut all) = (Opost::new(), vec![]);
-        // Byte by byte and at once are the same.
+        // Output byte by byte and output in one call are the same.
         for byte in bytes {
             out.output(&termios, &[*byte], &mut |bytes: &[u8]| {
                 all.extend_from_slice(bytes)

@@ -1,4 +1,4 @@
-//! The file that `perf_event_open` gives: read(2) for what was counted, ioctl(2) to steer it.
+//! The file that `perf_event_open` returns: read(2) gives the counts, ioctl(2) controls them.
 //!
 //! Called by system calls, with no lock held.
 //!
@@ -27,31 +27,34 @@ const IOC_REFRESH: u32 = 0x2402;
 const IOC_RESET: u32 = 0x2403;
 const IOC_PERIOD: u32 = 0x4008_2404;
 const IOC_SET_OUTPUT: u32 = 0x2405;
-// From here on some have pointers in them, of 4 bytes.
+// Some of the following commands encode the size of a pointer, 4 bytes.
 const IOC_SET_FILTER: u32 = 0x4004_2406;
 const IOC_ID: u32 = 0x8004_2407;
 const IOC_SET_BPF: u32 = 0x4004_2408;
 const IOC_PAUSE_OUTPUT: u32 = 0x4004_2409;
 const IOC_QUERY_BPF: u32 = 0xc004_240a;
 const IOC_MODIFY_ATTRIBUTES: u32 = 0x4004_240b;
-/// Argument of the first ones: the whole group.
+/// Argument of the first commands: act on the whole group.
 const IOC_FLAG_GROUP: u32 = 1;
 
 /// An event as a file. The event ends when the file is closed for the last time.
 pub struct PerfEventFile(Arc<PerfEvent>);
 
 impl PerfEventFile {
-    /// A file around `event`.
+    /// Returns a file for `event`.
     pub fn new(event: Arc<PerfEvent>) -> Self {
         Self(event)
     }
 
-    /// The event, to lead a group.
+    /// Returns the event, so that it can lead a group.
     pub fn event(&self) -> &Arc<PerfEvent> {
         &self.0
     }
 
-    /// Gives what was counted, as the event's `read_format` says. ENOSPC if `count` is too small.
+    /// Copies the counts to user address `to`, as the event's `read_format` says.
+    ///
+    /// # Errors
+    /// ENOSPC if `count` is too small, EFAULT.
     pub fn read(&self, to: u32, count: u32) -> Result<u32, Errno> {
         let format = self.0.attr.read_format;
         let words = match format & FORMAT_GROUP {
@@ -68,11 +71,12 @@ impl PerfEventFile {
         Ok(bytes)
     }
 
-    /// Steers it.
+    /// Handles ioctl(2): enables, disables or resets the event, for example.
     ///
     /// # Errors
-    /// ENOTTY; EINVAL for what only samples, trace points and breakpoints have, EOPNOTSUPP to make it
-    /// another; before that EFAULT, EBADF, EPERM, and what [`perf_copy_attr`] answers.
+    /// ENOTTY for an unknown command; EINVAL for commands that apply only to samples, trace points
+    /// and breakpoints; EOPNOTSUPP for changing the event's attributes; before that EFAULT, EBADF,
+    /// EPERM, and the errors of [`perf_copy_attr`].
     pub fn ioctl(&self, command: u32, argument: u32) -> Result<u32, Errno> {
         match command {
             IOC_ENABLE => self.for_each(argument, |event| event.set_enabled(true))?,
@@ -82,7 +86,7 @@ impl PerfEventFile {
             IOC_SET_OUTPUT if argument == u32::MAX => self.set_output(None)?,
             IOC_SET_OUTPUT => self.set_output(Some(&*fget(argument)?))?,
             IOC_SET_FILTER => set_filter(argument)?,
-            // No file is a program.
+            // No file holds a BPF program.
             IOC_SET_BPF => return fget(argument).and(Err(Errno::EINVAL)),
             IOC_QUERY_BPF if !current().cred().capable() => return Err(Errno::EPERM),
             IOC_REFRESH | IOC_PERIOD | IOC_PAUSE_OUTPUT | IOC_QUERY_BPF => {
@@ -94,10 +98,10 @@ impl PerfEventFile {
         Ok(0)
     }
 
-    /// Sends its samples to the buffer of the event `file`, or to none.
+    /// Directs samples to the buffer of the event in `file`; `None` asks for no redirection.
     ///
     /// # Errors
-    /// EBADF for a file that is no event, EINVAL since none has a buffer.
+    /// EBADF for a file that is not an event, EINVAL otherwise, since no event has a buffer.
     pub fn set_output(&self, file: Option<&File>) -> Result<(), Errno> {
         match file.map(|file| &file.object) {
             None => Ok(()),
@@ -106,7 +110,7 @@ impl PerfEventFile {
         }
     }
 
-    /// Only breakpoints could be moved.
+    /// Linux can modify only breakpoints, which do not exist here.
     fn modify_attributes(&self, address: u32) -> Result<(), Errno> {
         let new = perf_copy_attr(address)?;
         match new.event_type == self.0.attr.event_type {
@@ -130,10 +134,10 @@ impl Drop for PerfEventFile {
     }
 }
 
-/// The structure of what is asked for, in whatever version the caller has.
+/// Copies the attributes of an event from user memory, in whatever version the caller uses.
 ///
 /// # Errors
-/// E2BIG, with the size that is known written to the structure; EFAULT; those of
+/// E2BIG, after writing the known size to the structure; EFAULT; those of
 /// [`PerfEventAttr::from_bytes`].
 pub fn perf_copy_attr(address: u32) -> Result<PerfEventAttr, Errno> {
     let size_at = address.wrapping_add(4);
@@ -145,7 +149,7 @@ pub fn perf_copy_attr(address: u32) -> Result<PerfEventAttr, Errno> {
     let mut fits = (ATTR_SIZE_VER0..=PAGE_SIZE).contains(&size);
     let mut bytes = [0; ATTR_SIZE as usize];
     if fits {
-        // A later version will do, as long as it asks for nothing that is later.
+        // A later version is accepted as long as it asks for nothing new.
         for at in known..size {
             fits &= get_user::<u8>(address.wrapping_add(at))? == 0;
         }
@@ -158,7 +162,7 @@ pub fn perf_copy_attr(address: u32) -> Result<PerfEventAttr, Errno> {
     PerfEventAttr::from_bytes(&bytes)
 }
 
-/// Only trace points have filters, but the text is read first. EFAULT; EINVAL.
+/// Only trace points have filters, but the text is read first. Fails with EFAULT or EINVAL.
 fn set_filter(text: u32) -> Result<(), Errno> {
     match strncpy_from_user(text, PAGE_SIZE) {
         Err(errno @ (Errno::EFAULT | Errno::ENOMEM)) => Err(errno),
@@ -187,7 +191,7 @@ fn times(counts: &Counts, format: u64) -> impl Iterator<Item = u64> {
         .map(|(_, cycles)| cycles_to_ns(cycles))
 }
 
-/// value, the times, the number: each of the last three if it was asked for.
+/// Returns the value, the two times and the number; each of the last three only if requested.
 fn read_one(event: &PerfEvent, format: u64) -> Result<Vec<u64>, Errno> {
     let counts = event.read();
     let id = (format & FORMAT_ID != 0).then_some(event.id);
@@ -195,7 +199,7 @@ fn read_one(event: &PerfEvent, format: u64) -> Result<Vec<u64>, Errno> {
     try_collect(value.chain(times(&counts, format)).chain(id))
 }
 
-/// How many, the times of the leader, and of each its value and number.
+/// Returns the group's size, the leader's times, and the value and number of each member.
 fn read_group(group: &[Arc<PerfEvent>], format: u64) -> Result<Vec<u64>, Errno> {
     let counts = try_collect(group.iter().map(|event| event.read()))?;
     let mut words = Vec::new();

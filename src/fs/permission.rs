@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! Which users may read, write, execute and search a file.
 //!
-//! Called by path lookup for each directory on the way, and by open, exec, access and chdir for the
-//! file at the end.
+//! Path lookup calls this for each directory on the way; open, exec, access and chdir call it for
+//! the file at the end.
 //!
 //! Book: ch. 1, "Access Rights and File Mode". Linux: 2.6.38 `generic_permission`.
 
@@ -10,19 +10,23 @@ use super::stat::{S_IFMT, S_IFREG, Stat};
 use crate::base::errno::Errno;
 use crate::task::cred::Cred;
 
-/// To read.
+/// Right to read the file.
 pub const MAY_READ: u32 = 4;
-/// To write.
+/// Right to write the file.
 pub const MAY_WRITE: u32 = 2;
-/// To execute, or to search.
+/// Right to execute the file, or to search the directory.
 pub const MAY_EXEC: u32 = 1;
 
-/// EACCES unless `cred` may do all of `wanted` (MAY_*) with the file.
+/// Checks that `cred` may do all of `wanted` (MAY_*) with the file.
 ///
-/// The first class that fits decides: the owner has the owner's rights even if the group's are more.
+/// Only the first class that fits counts: the owner has the owner's rights even if the group's are
+/// wider.
+///
+/// # Errors
+/// EACCES.
 pub fn permission(file: &Stat, wanted: u32, cred: &Cred) -> Result<(), Errno> {
     let granted = match () {
-        // Root may do all, but executes only what somebody may execute.
+        // Root may do anything, but executes only files that somebody may execute.
         () if cred.overrides_permissions() => match file.mode & 0o111 {
             0 if file.mode & S_IFMT == S_IFREG => MAY_READ | MAY_WRITE,
             _ => MAY_READ | MAY_WRITE | MAY_EXEC,

@@ -1,14 +1,14 @@
-//! Pipes: bytes from who writes to who reads, in order, with either waiting for the other.
+//! Pipes: carry bytes in order from writers to readers, each of which can wait for the other.
 //!
-//! A pipe holds 64 KiB, if nobody asks for another size. A write of up to [`PIPE_BUF`] bytes goes in as
-//! one piece. When the last reader is gone a write
-//! is EPIPE and SIGPIPE; when the last writer is gone a read gets what is left, then 0.
+//! A pipe holds 64 KiB unless a program asks for another size. A write of up to [`PIPE_BUF`] bytes
+//! goes in as one piece. When the last reader is gone, a write fails with EPIPE and SIGPIPE; when
+//! the last writer is gone, a read gets what is left, then 0.
 //!
-//! Called by read, write and close in process context. Bytes go straight between user memory and
-//! the pipe, under its lock: a page that is missing then is brought in outside it, and all begins
-//! anew.
+//! Called by read, write and close in process context. Bytes are copied straight between user
+//! memory and the pipe, under its lock. If a page is missing, it is brought in without the lock,
+//! and the operation starts again.
 //!
-//! Book: chapter 19, "Pipes". Linux: 2.6.38 `fs/pipe.c`.
+//! Book: ch. 19, "Pipes". Linux: 2.6.38 `fs/pipe.c`.
 
 use alloc::sync::Arc;
 
@@ -34,8 +34,8 @@ struct State {
 }
 
 impl State {
-    /// Copies the first `count` bytes, of which there are as many, to user address `to`.
-    /// EFAULT if a page is missing, too: the lock is held.
+    /// Copies the first `count` bytes, which the pipe must hold, to user address `to`. Fails with
+    /// EFAULT also if a page is missing, since the lock is held.
     #[inline(always)]
     fn give(&self, to: u32, count: u32) -> Result<(), Errno> {
         let (first, second) = self.ring.filled(count as usize);
@@ -46,8 +46,8 @@ impl State {
         }
     }
 
-    /// Copies `count` bytes, for which there is room, from user address `from` behind the last.
-    /// EFAULT if a page is missing, too: the lock is held.
+    /// Appends `count` bytes, for which there must be room, from user address `from`. Fails with
+    /// EFAULT also if a page is missing, since the lock is held.
     #[inline(always)]
     fn take(&mut self, from: u32, count: u32) -> Result<(), Errno> {
         let (first, second) = self.ring.free(count as usize);
@@ -59,19 +59,18 @@ impl State {
     }
 }
 
-/// What both ends lead to.
+/// A pipe, which both of its ends share.
 pub struct Pipe {
     state: SpinLock<State>,
 }
 
-/// No more bytes than these are written while the lock is held once: what a pipe usually holds.
+/// Largest number of bytes written while the lock is held once: the usual capacity of a pipe.
 const CHUNK: u32 = PIPE_CAPACITY as u32;
-/// More than these a pipe cannot hold, in bytes; who has no privilege may not ask for more
-/// (`pipe-max-size`).
+/// Largest capacity in bytes that a caller without privilege may ask for (`pipe-max-size`).
 const PIPE_MAX_SIZE: u32 = 1 << 20;
 
 impl Pipe {
-    /// Gives the ring a buffer of `size` bytes. ENOMEM.
+    /// Gives the ring a buffer of `size` bytes. Fails with ENOMEM.
     #[cold]
     fn give_buffer(&self, size: usize) -> Result<(), Errno> {
         let new = buffer(size)?;
@@ -80,12 +79,12 @@ impl Pipe {
         Ok(())
     }
 
-    /// F_SETPIPE_SZ: lets the pipe hold `size` bytes, rounded up to a power of two of pages; returns how
-    /// many.
+    /// Sets the capacity to `size` bytes (F_SETPIPE_SZ), rounded up to a power of two of pages;
+    /// returns the new capacity.
     ///
     /// # Errors
-    /// EINVAL for more than 2 GiB; EPERM for more than [`PIPE_MAX_SIZE`] without privilege (`capable`), and
-    /// ENOMEM with it; EBUSY if more is in it; ENOMEM.
+    /// EINVAL for more than 2 GiB; EPERM for more than [`PIPE_MAX_SIZE`] without privilege
+    /// (`capable`), and ENOMEM with it; EBUSY if the pipe holds more; ENOMEM.
     pub fn set_size(&self, size: u32, capable: bool) -> Result<u32, Errno> {
         if size > 1 << 31 {
             return Err(Errno::EINVAL);
@@ -108,24 +107,27 @@ impl Pipe {
         }
     }
 
-    /// F_GETPIPE_SZ: bytes that it can hold.
+    /// Returns the capacity in bytes (F_GETPIPE_SZ).
     pub fn size(&self) -> u32 {
         self.state.lock().ring.capacity() as u32
     }
 
-    /// FIONREAD: bytes that wait to be read.
+    /// Returns the number of bytes that can be read (FIONREAD).
     pub fn available(&self) -> u32 {
         self.state.lock().ring.len() as u32
     }
 }
 
-/// The end to read from.
+/// The reading end of a pipe.
 pub struct PipeReader(Arc<Pipe>);
 
-/// The end to write to.
+/// The writing end of a pipe.
 pub struct PipeWriter(Arc<Pipe>);
 
-/// A pipe with one end each. ENOMEM.
+/// Makes a pipe with one end of each kind.
+///
+/// # Errors
+/// ENOMEM.
 pub fn pipe() -> Result<(PipeReader, PipeWriter), Errno> {
     let state = SpinLock::new(
         LockClass::PipeState,
@@ -142,7 +144,9 @@ pub fn pipe() -> Result<(PipeReader, PipeWriter), Errno> {
 }
 
 impl PipeReader {
-    /// Reads up to `count` bytes to user address `to`: what is there, or what comes first.
+    /// Reads up to `count` bytes to user address `to`; waits for bytes if there are none.
+    ///
+    /// # Errors
     /// EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
     #[inline(always)]
     pub fn read(&self, to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
@@ -161,7 +165,7 @@ impl PipeReader {
                 self.pipe_wait(state)?;
                 continue;
             }
-            // The common case: they lie in one piece, and the page is there.
+            // The common case: the bytes lie in one piece, and the page is present.
             if let Some(bytes) = state.ring.front(count as usize) {
                 let taken = bytes.len();
                 if copy_to_user(to, bytes).is_ok() {
@@ -176,8 +180,8 @@ impl PipeReader {
         }
     }
 
-    /// Reads what lies around the end of the ring; or brings in a page, and none has read: all
-    /// begins anew then, for what was there may be gone.
+    /// Reads bytes that wrap around the end of the ring. Or brings in a missing page and reads
+    /// nothing; then the read starts again, since the bytes may be gone.
     #[cold]
     #[inline(never)]
     fn read_slowly<'a>(
@@ -197,14 +201,14 @@ impl PipeReader {
         Ok(None)
     }
 
-    /// Waits for bytes, or for the last writer to go.
+    /// Waits for bytes, or until the last writer is gone.
     #[inline(never)]
     fn pipe_wait(&self, state: SpinLockGuard<'_, State>) -> Result<(), Errno> {
         WaitList::sleep_on(&self.0.state, state, |state| &mut state.not_empty)
             .map_err(|_| Errno::ERESTARTSYS)
     }
 
-    /// Something to read, and whether all writers are gone.
+    /// Returns whether there is something to read, and whether all writers are gone.
     pub fn poll(&self) -> PollEvents {
         let state = self.0.state.lock();
         let mut events = PollEvents::empty();
@@ -213,7 +217,7 @@ impl PipeReader {
         events
     }
 
-    /// The pipe.
+    /// Returns the pipe of this reading end.
     pub fn pipe(&self) -> &Pipe {
         &self.0
     }
@@ -221,11 +225,13 @@ impl PipeReader {
 
 impl PipeWriter {
     /// Writes `count` bytes from user address `from`.
+    ///
+    /// # Errors
     /// EPIPE, EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT, ENOMEM.
     #[inline(always)]
     pub fn write(&self, from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         let mut state = self.0.state.lock();
-        // The common case: there is room, and in one piece.
+        // The common case: there is room in one piece.
         if state.readers != 0
             && let Some(room) = state.ring.back(count as usize)
             && copy_from_user(room, from).is_ok()
@@ -238,14 +244,14 @@ impl PipeWriter {
         self.write_slowly(from, count, nonblocking)
     }
 
-    /// Waits for room, brings in pages, writes in several pieces.
+    /// Writes with waiting, missing pages, or several pieces.
     #[cold]
     #[inline(never)]
     fn write_slowly(&self, from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
         let mut written = 0_u32;
         while written < count {
             let rest = count.saturating_sub(written);
-            // What fits into the pipe goes in as one piece.
+            // Bytes that fit into the pipe go in as one piece.
             let needed = if count <= PIPE_BUF as u32 { rest } else { 1 };
             match self.write_some(from.wrapping_add(written), rest, needed, nonblocking) {
                 Ok(bytes) => written = written.saturating_add(bytes),
@@ -256,8 +262,8 @@ impl PipeWriter {
         Ok(written)
     }
 
-    /// Puts in what fits of `rest` bytes at user address `from`, or waits until `needed` of them
-    /// do.
+    /// Writes as many of `rest` bytes at user address `from` as fit, or waits until `needed` of
+    /// them fit.
     #[inline(always)]
     fn write_some(
         &self,
@@ -289,7 +295,7 @@ impl PipeWriter {
         }
     }
 
-    /// Waits for room, or for the last reader to go.
+    /// Waits for room, or until the last reader is gone.
     #[inline(never)]
     fn pipe_wait(&self, state: SpinLockGuard<'_, State>, nonblocking: bool) -> Result<(), Errno> {
         if nonblocking {
@@ -299,7 +305,7 @@ impl PipeWriter {
             .map_err(|_| Errno::ERESTARTSYS)
     }
 
-    /// Room for what is written in one piece, and whether all readers are gone.
+    /// Returns whether there is room for a write of one piece, and whether all readers are gone.
     pub fn poll(&self) -> PollEvents {
         let state = self.0.state.lock();
         let mut events = PollEvents::empty();
@@ -308,7 +314,7 @@ impl PipeWriter {
         events
     }
 
-    /// The pipe.
+    /// Returns the pipe of this writing end.
     pub fn pipe(&self) -> &Pipe {
         &self.0
     }

@@ -1,8 +1,9 @@
-//! A file of `/proc` in use: a text, in parts of about a page, however it is read.
+//! An open file of `/proc`: a text, produced in parts of about a page, however it is read.
 //!
-//! Whoever goes on where the last read ended goes on in its part; whoever begins at the beginning, or
-//! anywhere else, gets a new one. So a part is of one moment, though it is read in pieces, and a
-//! process that is gone is noticed when a new one is needed. All files but `maps` are one part.
+//! A read that continues where the last one ended continues in the same part; any other read gets a
+//! new part. So all of a part comes from one moment even if it is read in pieces, and the kernel
+//! notices that a process is gone when it needs a new part. All files but `maps` have a single
+//! part.
 //!
 //! Called by `fs::file`, with no lock held.
 //!
@@ -16,13 +17,14 @@ use crate::base::errno::Errno;
 use crate::mm::fallible::try_arc;
 use crate::sync::{LockClass, SpinLock};
 
-/// The open file.
+/// An open file of `/proc`.
 pub struct ProcFile {
     inode: ProcInode,
     text: SpinLock<Text>,
 }
 
-/// What it held last, where that begins, and where the last read ended.
+/// The last part produced, the position where it begins, and the position where the last read
+/// ended.
 struct Text {
     part: Option<Arc<Part>>,
     begins: u64,
@@ -30,7 +32,7 @@ struct Text {
 }
 
 impl ProcFile {
-    /// Nothing is read yet.
+    /// Returns an open file of which nothing has been read.
     pub fn new(inode: ProcInode) -> Self {
         let text = Text {
             part: None,
@@ -43,17 +45,17 @@ impl ProcFile {
         }
     }
 
-    /// Which file it is.
+    /// Returns which file it is.
     pub fn inode(&self) -> ProcInode {
         self.inode
     }
 
-    /// Whether it is a piece of a process's memory, which is looked at anew by each read.
+    /// Returns whether it shows a process's memory, which each read looks at anew.
     pub fn is_of_memory(&self) -> bool {
         matches!(self.inode, ProcInode::TaskFile(_, TaskFile::Cmdline))
     }
 
-    /// What a write is answered: none of these files can be written.
+    /// Returns the error of every write: none of these files can be written.
     pub fn write_error(&self) -> Errno {
         match self.inode {
             ProcInode::System(_) => Errno::EIO,
@@ -64,16 +66,17 @@ impl ProcFile {
     /// Copies up to `count` bytes from position `at` on to user address `to`.
     ///
     /// # Errors
-    /// EFAULT; ESRCH, EACCES and what else the contents may say.
+    /// EFAULT; ESRCH, EACCES and other errors from producing the contents.
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
-        // Held, for a page of the user may be missing, and the lock forbids to wait for it.
+        // Held by its own reference: a user page may be missing, and the lock must not be held
+        // while waiting for it.
         let (part, begins) = self.part_at(at)?;
         let given = give(&part.bytes, to, count, at.saturating_sub(begins))?;
         self.text.lock().position = at.saturating_add(given.into());
         Ok(given)
     }
 
-    /// The next read is to begin at `at`, which there may be no text for any more.
+    /// Prepares for the next read to begin at `at`, where the text may have ended meanwhile.
     pub fn seek(&self, at: u64) -> Result<(), Errno> {
         let goes_on = at == 0 || at == self.text.lock().position;
         match goes_on || self.is_of_memory() {
@@ -82,8 +85,8 @@ impl ProcFile {
         }
     }
 
-    /// The part that position `at` is in, and where it begins; the last one if `at` is behind its end. A new
-    /// text is begun unless the last read ended there.
+    /// Returns the part that contains position `at`, and where the part begins; the last part if
+    /// `at` is beyond its end. Produces the text anew unless the last read ended at `at`.
     fn part_at(&self, at: u64) -> Result<(Arc<Part>, u64), Errno> {
         let ops = procfs::ops().ok_or(Errno::EIO)?;
         let show = |from| try_arc((ops.show)(self.inode, from)?);

@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
-//! `/proc`: which names there are, and what each leads to.
+//! `/proc`: the names in it, and the object behind each.
 //!
-//! Nothing is stored: a name of `/proc` is a value, and what it holds is asked of [`ProcOps`] when
-//! somebody reads it. The room of processes, which knows the answers, registers those.
+//! Nothing is stored: a name of `/proc` is a value, and [`ProcOps`] produces its contents when a
+//! program reads it. `process`, which knows the contents, registers those functions.
 //!
 //! ```text
 //!   /proc/self                 a link to the reader's process
@@ -67,78 +67,79 @@ const TASK_FILES: [(&str, TaskFile); 7] = [
     ("wchan", TaskFile::Wchan),
 ];
 
-/// A process, or a thread as one of a process.
+/// A process, or a thread of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Who {
-    /// Number in the path.
+    /// The process's number in the path.
     pub pid: i32,
-    /// The thread below `task`; none for the process as a whole.
+    /// The thread's number below `task`; `None` for the process as a whole.
     pub tid: Option<i32>,
 }
 
-/// Something below `/proc`. Whether its process is there is another question: [`ProcOps`].
+/// An object below `/proc`. It does not imply that its process exists; see [`ProcOps`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcInode {
-    /// `/proc`
+    /// The root, `/proc`.
     Root,
-    /// `/proc/self`
+    /// The link `/proc/self`.
     SelfLink,
-    /// `/proc/NAME`
+    /// A file `/proc/NAME`.
     System(SystemFile),
-    /// `/proc/PID` or `/proc/PID/task/TID`
+    /// The directory `/proc/PID` or `/proc/PID/task/TID`.
     Task(Who),
-    /// `/proc/PID/task`
+    /// The directory `/proc/PID/task`.
     Threads(i32),
-    /// `exe` in the directory of a task: a link to its program
+    /// The link `exe` in the directory of a task, which leads to its program.
     Exe(Who),
-    /// A file there.
+    /// A file in the directory of a task.
     TaskFile(Who, TaskFile),
 }
 
-/// A part of what a file holds.
+/// A part of a file's contents.
 pub struct Part {
-    /// Its bytes.
+    /// The bytes of the part.
     pub bytes: Vec<u8>,
-    /// The mark at which the next part begins; none after the last.
+    /// The mark at which the next part begins; `None` after the last.
     pub next: Option<u32>,
 }
 
 impl From<Vec<u8>> for Part {
-    /// All of a file.
+    /// Makes a part of `bytes` that is the whole file.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, next: None }
     }
 }
 
-/// What is asked of the room of processes.
+/// Functions of `process` that answer questions about processes.
 pub struct ProcOps {
-    /// Whether the process, or thread, is there.
+    /// Returns whether the process or thread exists.
     pub is_there: fn(ProcInode) -> bool,
-    /// The first number after `after` that a directory lists.
+    /// Returns the lowest number above the second argument that a directory lists.
     pub next_id: fn(ProcInode, i32) -> Option<i32>,
-    /// What a file holds now: the part that begins at a mark, which 0 and [`Part::next`] are. ESRCH, EACCES,
-    /// ENOMEM.
+    /// Returns the current contents of a file: the part that begins at a mark, either 0 or a
+    /// [`Part::next`]. Fails with ESRCH, EACCES or ENOMEM.
     pub show: fn(ProcInode, u32) -> Result<Part, Errno>,
-    /// The path of a process's program, from the root on. ENOENT if it has none, EACCES, ESRCH.
+    /// Returns the path of a process's program, without the leading slash. Fails with ENOENT if it
+    /// has none, EACCES or ESRCH.
     pub exe: fn(Who) -> Result<&'static [u8], Errno>,
-    /// User and group of a process.
+    /// Returns the user and group of a process.
     pub owner: fn(ProcInode) -> (u32, u32),
 }
 
 static OPS: Once<&'static ProcOps> = Once::new();
 
-/// Gives `/proc` its contents. Once, at boot; before, it is empty.
+/// Gives `/proc` its contents. Called once, at boot; until then `/proc` is empty.
 pub fn register_filesystem(ops: &'static ProcOps) {
     OPS.call_once(|| ops);
 }
 
-/// The contents, if there are any.
+/// Returns the functions that produce the contents, once registered.
 pub fn ops() -> Option<&'static ProcOps> {
     OPS.get().copied()
 }
 
 impl ProcInode {
-    /// What `name` is in this directory, if anything can be.
+    /// Returns the object that `name` has in this directory, if the name is valid.
     pub fn child(self, name: &[u8]) -> Option<Self> {
         let name = core::str::from_utf8(name).ok()?;
         let fixed = self.fixed_children().find(|(known, _)| *known == name);
@@ -153,12 +154,12 @@ impl ProcInode {
         }
     }
 
-    /// The directory of process `pid`.
+    /// Returns the directory of process `pid`.
     pub fn process(pid: i32) -> Self {
         Self::Task(Who { pid, tid: None })
     }
 
-    /// What is in this directory besides numbers.
+    /// Returns the entries of this directory whose names are not numbers.
     pub fn fixed_children(self) -> impl Iterator<Item = (&'static str, Self)> {
         let is_root = self == Self::Root;
         let system = SYSTEM_FILES.iter().filter(move |_| is_root);
@@ -179,7 +180,7 @@ impl ProcInode {
             .chain(threads.map(|who| ("task", Self::Threads(who.pid))))
     }
 
-    /// What number `id` is in this directory.
+    /// Returns the entry of this directory with number `id`.
     pub fn numbered(self, id: i32) -> Self {
         match self {
             Self::Threads(pid) => Self::Task(Who { pid, tid: Some(id) }),
@@ -187,12 +188,12 @@ impl ProcInode {
         }
     }
 
-    /// Whether it has numbers for names in it.
+    /// Returns whether the directory has entries with numbers for names.
     pub fn has_numbers(self) -> bool {
         matches!(self, Self::Root | Self::Threads(_))
     }
 
-    /// The directory that it is in; none for `/proc` itself.
+    /// Returns the directory that contains it; `None` for `/proc` itself.
     pub fn parent(self) -> Option<Self> {
         match self {
             Self::Root => None,
@@ -205,7 +206,7 @@ impl ProcInode {
         }
     }
 
-    /// Type and permissions.
+    /// Returns the file's type and permissions.
     pub fn mode(self) -> u32 {
         match self {
             Self::SelfLink | Self::Exe(_) => S_IFLNK | 0o777,
@@ -214,12 +215,12 @@ impl ProcInode {
         }
     }
 
-    /// Whether other names are below it.
+    /// Returns whether it is a directory.
     pub fn is_directory(self) -> bool {
         self.mode() & S_IFDIR == S_IFDIR
     }
 
-    /// Names of it: for a directory those of its own and of what is in it, as far as they are fixed.
+    /// Returns the number of links: for a directory its own and those of its fixed subdirectories.
     pub fn nlink(self) -> u32 {
         match self {
             Self::Task(Who { tid: None, .. }) | Self::Threads(_) => 3,
@@ -228,11 +229,11 @@ impl ProcInode {
         }
     }
 
-    /// A number that no other has.
+    /// Returns an inode number that nothing else in `/proc` has.
     pub fn ino(self) -> u64 {
         const OF_PROC: u64 = 0xf000_0000;
-        // A thread's number says whose it is. All in 32 bits: programs without large files have no
-        // more, and cannot read a directory that has.
+        // A thread's number identifies its process. Everything fits in 32 bits: programs without
+        // large-file support have no more, and cannot read a directory whose numbers are larger.
         let who = |who: Who| {
             let id = who.tid.unwrap_or(who.pid) as u64;
             id << 9 | u64::from(who.tid.is_some()) << 8
@@ -249,7 +250,10 @@ impl ProcInode {
             }
     }
 
-    /// The path, without the leading slash. ENOMEM.
+    /// Returns the path without the leading slash.
+    ///
+    /// # Errors
+    /// ENOMEM.
     pub fn path(self) -> Result<Text, Errno> {
         let mut path = Text::new();
         self.put_path(&mut path)?;
@@ -264,7 +268,7 @@ impl ProcInode {
         self.put_name(path)
     }
 
-    /// Puts the last part of the path.
+    /// Appends the last part of the path.
     fn put_name(self, path: &mut Text) -> Result<(), Errno> {
         let fixed = self
             .parent()
@@ -277,7 +281,7 @@ impl ProcInode {
     }
 }
 
-/// A process number as `/proc` spells it: digits, and no zero in front.
+/// Parses a process number as `/proc` spells it: digits, without a leading zero.
 fn number(name: &str) -> Option<i32> {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_digit()) && !name.starts_with('0');
     name.parse().ok().filter(|_| is_plain)

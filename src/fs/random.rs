@@ -1,7 +1,7 @@
 //! Random bytes for AT_RANDOM, getrandom and /dev/urandom.
 //!
-//! From the time-stamp counter at moments nobody can predict to the cycle, mixed well. Good for
-//! stack protectors and hash tables; not for keys.
+//! The source is the time-stamp counter, read at moments nobody can predict to the cycle, and then
+//! mixed. Good for stack protectors and hash tables; not for keys.
 //!
 //! Linux: 2.6.38 `drivers/char/random.c`; the mixing is SplitMix64.
 
@@ -13,7 +13,7 @@ use crate::base::insn;
 
 static STATE: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
 
-/// Fills `bytes`.
+/// Fills `bytes` with random bytes.
 pub fn get_random_bytes(bytes: &mut [u8]) {
     for chunk in bytes.chunks_mut(8) {
         let word = next().to_le_bytes();
@@ -32,7 +32,7 @@ fn next() -> u64 {
     z ^ (z >> 31)
 }
 
-/// Fills `count` bytes at user address `to`.
+/// Fills `count` bytes at user address `to` with random bytes.
 ///
 /// # Errors
 /// EFAULT.

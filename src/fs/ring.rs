@@ -1,25 +1,26 @@
 #![forbid(unsafe_code)]
-//! Bytes in order: what a pipe holds between its writer and its reader.
+//! Bytes in order: the contents of a pipe between its writer and its reader.
 //!
 //! Used by `fs::pipe`.
 //!
-//! Book: chapter 19, "Pipes". Linux: `PIPE_BUF`.
+//! Book: ch. 19, "Pipes". Linux: `PIPE_BUF`.
 
 use alloc::boxed::Box;
 
 use crate::base::errno::Errno;
 use crate::mm::fallible::try_zeroed_slice;
 
-/// What a write puts into a pipe in one piece, in bytes; and the least that a pipe holds.
+/// Largest write that goes into a pipe as one piece, in bytes; also the smallest capacity of a
+/// pipe.
 pub const PIPE_BUF: usize = 4096;
-/// What a pipe holds unless F_SETPIPE_SZ says otherwise, in bytes.
+/// Capacity of a pipe in bytes, unless F_SETPIPE_SZ changes it.
 pub const PIPE_CAPACITY: usize = 65536;
 
-/// Up to [`capacity`](Ring::capacity) bytes, first in, first out. Its memory grows as it is needed: by a
-/// buffer that the caller makes with [`buffer`], since it may hold a lock.
+/// A queue of up to [`capacity`](Ring::capacity) bytes. Its memory grows on demand, by a buffer
+/// that the caller makes beforehand with [`buffer`], since the caller may hold a lock.
 #[derive(Debug)]
 pub struct Ring {
-    /// A power of two of them, at least [`PIPE_BUF`] and at most `capacity`.
+    /// The memory: a power of two of bytes, at least [`PIPE_BUF`] and at most `capacity`.
     bytes: Box<[u8]>,
     /// Index of the oldest byte.
     first: usize,
@@ -27,14 +28,20 @@ pub struct Ring {
     capacity: usize,
 }
 
-/// A buffer of `size` bytes, a power of two. ENOMEM.
+/// Makes a buffer of `size` bytes, a power of two.
+///
+/// # Errors
+/// ENOMEM.
 pub fn buffer(size: usize) -> Result<Box<[u8]>, Errno> {
     debug_assert!(size.is_power_of_two());
     try_zeroed_slice(size)
 }
 
 impl Ring {
-    /// An empty ring. ENOMEM.
+    /// Returns an empty ring.
+    ///
+    /// # Errors
+    /// ENOMEM.
     pub fn new() -> Result<Self, Errno> {
         Ok(Self {
             bytes: buffer(PIPE_BUF)?,
@@ -44,13 +51,16 @@ impl Ring {
         })
     }
 
-    /// Bytes that it may hold, a power of two.
+    /// Returns the capacity in bytes, a power of two.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Lets it hold `capacity` bytes, a power of two, from now on. The size of the buffer that it has to
-    /// be given first, if its own is too large for that. EBUSY if more is in it.
+    /// Sets the capacity in bytes, a power of two. If the present buffer is larger than that,
+    /// changes nothing and returns the size of the buffer that the caller must give first.
+    ///
+    /// # Errors
+    /// EBUSY if the ring contains more bytes.
     pub fn set_capacity(&mut self, capacity: usize) -> Result<Option<usize>, Errno> {
         if self.length > capacity {
             return Err(Errno::EBUSY);
@@ -62,8 +72,8 @@ impl Ring {
         Ok(None)
     }
 
-    /// Size of the buffer that it has to be given before `count` more bytes can be put in, of
-    /// [`room`](Ring::room); none if its own is large enough.
+    /// Returns the size of the buffer that the caller must give before `count` of the
+    /// [`room`](Ring::room) bytes can be put in; `None` if the present buffer is large enough.
     #[inline(always)]
     pub fn wants(&self, count: usize) -> Option<usize> {
         let needed = self.length.saturating_add(count);
@@ -71,8 +81,8 @@ impl Ring {
             .then(|| needed.checked_next_power_of_two().unwrap_or(usize::MAX))
     }
 
-    /// Moves what is in it to another buffer, unless it has become too small, or larger than it may be,
-    /// meanwhile; returns the one that is not used.
+    /// Moves the contents to another buffer, unless that is now too small or larger than allowed;
+    /// returns the buffer that is not used.
     pub fn give(&mut self, mut buffer: Box<[u8]>) -> Box<[u8]> {
         if buffer.len() < self.length || buffer.len() > self.capacity {
             return buffer;
@@ -85,36 +95,36 @@ impl Ring {
         core::mem::replace(&mut self.bytes, buffer)
     }
 
-    /// Bytes in it.
+    /// Returns the number of bytes in the ring.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the ring is empty.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Bytes that still fit.
+    /// Returns the number of bytes that still fit.
     pub fn room(&self) -> usize {
         self.capacity.saturating_sub(self.length)
     }
 
-    /// Bytes of the buffer that hold nothing.
+    /// Returns the number of unused bytes in the buffer.
     #[inline(always)]
     fn unused(&self) -> usize {
         debug_assert!(self.length <= self.bytes.len());
         self.bytes.len().wrapping_sub(self.length)
     }
 
-    /// Index in the buffer of the byte `offset` behind its start.
+    /// Returns the index in the buffer of the byte `offset` after the oldest one.
     #[inline(always)]
     fn index(&self, offset: usize) -> usize {
         offset & self.bytes.len().wrapping_sub(1)
     }
 
-    /// The first `count` bytes, or all if there are fewer: those up to the end of the buffer, and
-    /// those that go on at its start.
+    /// Returns the first `count` bytes, or all if there are fewer: those up to the end of the
+    /// buffer, and those that continue at its start.
     #[inline(always)]
     pub fn filled(&self, count: usize) -> (&[u8], &[u8]) {
         let count = count.min(self.length);
@@ -125,13 +135,13 @@ impl Ring {
         }
     }
 
-    /// The first `count` bytes, or all if there are fewer, if they lie in one piece.
+    /// Returns the first `count` bytes, or all if there are fewer, if they lie in one piece.
     #[inline(always)]
     pub fn front(&self, count: usize) -> Option<&[u8]> {
         self.bytes.get(self.first..)?.get(..count.min(self.length))
     }
 
-    /// Takes the first `count` bytes out. There are as many.
+    /// Removes the first `count` bytes. There must be that many.
     #[inline(always)]
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.length);
@@ -139,7 +149,8 @@ impl Ring {
         self.length = self.length.wrapping_sub(count);
     }
 
-    /// Room for `count` bytes more, or all that is left in the buffer: up to its end, and at its start.
+    /// Returns the space for `count` more bytes, or all that is left in the buffer: up to its end,
+    /// and at its start.
     #[inline(always)]
     pub fn free(&mut self, count: usize) -> (&mut [u8], &mut [u8]) {
         let count = count.min(self.unused());
@@ -151,7 +162,7 @@ impl Ring {
         }
     }
 
-    /// Room for `count` bytes in one piece of the buffer, if there is any.
+    /// Returns space for `count` bytes in one piece of the buffer, if there is any.
     #[inline(always)]
     pub fn back(&mut self, count: usize) -> Option<&mut [u8]> {
         if count > self.unused() {
@@ -161,7 +172,7 @@ impl Ring {
         self.bytes.get_mut(end..)?.get_mut(..count)
     }
 
-    /// The next `count` bytes of what was free have been filled.
+    /// Declares the next `count` bytes of the free space filled.
     #[inline(always)]
     pub fn commit(&mut self, count: usize) {
         debug_assert!(count <= self.unused());

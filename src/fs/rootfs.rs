@@ -1,12 +1,12 @@
-//! The root of all paths: the initramfs, the devices every program expects, and `/proc`.
+//! The root of all paths: the initramfs, the devices that every program expects, and `/proc`.
 //!
-//! The archive is mounted once at boot and never changes, so its entries live for ever. An
-//! archive without `/dev` gets the usual nodes: a path that leads nowhere else is compared with
-//! their names. `/proc` is always mounted, whatever the archive has under that name.
+//! The archive is mounted once at boot and never changes, so its entries live for ever. An archive
+//! without `/dev` gets the usual nodes: a path that leads nowhere else is compared with their
+//! names. `/proc` is always mounted, whatever the archive has under that name.
 //!
 //! Called by exec and by the system calls on files.
 //!
-//! Book: chapter 12, "Pathname Lookup".
+//! Book: ch. 12, "Pathname Lookup".
 //! Linux: 2.6.38 `init/initramfs.c`, `init/noinitramfs.c`.
 
 use alloc::string::String;
@@ -26,17 +26,17 @@ use crate::task::cred::Cred;
 use crate::task::kcov::KCOV;
 use crate::trace::rings;
 
-/// What a path leads to.
+/// The object that a path leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Inode {
     /// An entry of the archive, or a device.
     File(&'static Entry<'static>),
-    /// Something below `/proc`.
+    /// An object below `/proc`.
     Proc(ProcInode),
 }
 
 impl Inode {
-    /// What is told about it.
+    /// Returns the type, size, owner and the like.
     pub fn stat(self) -> Stat {
         match self {
             Self::File(entry) => stat_of(entry),
@@ -54,7 +54,7 @@ impl Inode {
         }
     }
 
-    /// Its type.
+    /// Returns the file's type.
     pub fn file_type(self) -> FileType {
         match self {
             Self::File(entry) => entry.file_type,
@@ -64,7 +64,7 @@ impl Inode {
         }
     }
 
-    /// Major and minor number, for a device.
+    /// Returns the major and minor number, for a device.
     pub fn rdev(self) -> (u32, u32) {
         match self {
             Self::File(entry) => entry.rdev,
@@ -72,7 +72,8 @@ impl Inode {
         }
     }
 
-    /// The contents of a file of the archive; nothing of `/proc` lies in memory.
+    /// Returns the contents of a file of the archive; empty for `/proc`, whose contents are not
+    /// stored.
     pub fn data(self) -> &'static [u8] {
         match self {
             Self::File(entry) => entry.data,
@@ -80,7 +81,7 @@ impl Inode {
         }
     }
 
-    /// The path of a file of the archive, without the leading slash; empty for `/proc`.
+    /// Returns the path of a file of the archive, without the leading slash; empty for `/proc`.
     pub fn name(self) -> &'static [u8] {
         match self {
             Self::File(entry) => entry.name,
@@ -88,7 +89,10 @@ impl Inode {
         }
     }
 
-    /// The path, without the leading slash. ENOMEM.
+    /// Returns the path without the leading slash.
+    ///
+    /// # Errors
+    /// ENOMEM.
     pub fn path(self) -> Result<Vec<u8>, Errno> {
         match self {
             Self::File(entry) => try_concat(&[entry.name]),
@@ -96,7 +100,10 @@ impl Inode {
         }
     }
 
-    /// Where a symbolic link leads to. EINVAL if it is none; ENOMEM; what [`ProcOps::exe`] says.
+    /// Returns the target of a symbolic link.
+    ///
+    /// # Errors
+    /// EINVAL if it is not a symbolic link; ENOMEM; the errors of [`ProcOps::exe`].
     ///
     /// [`ProcOps::exe`]: procfs::ProcOps::exe
     pub fn link_target(self) -> Result<Vec<u8>, Errno> {
@@ -110,7 +117,7 @@ impl Inode {
         }
     }
 
-    /// The directory that it is in; the root is in itself.
+    /// Returns the directory that contains it; the root contains itself.
     pub fn parent(self) -> Self {
         match self {
             Self::File(entry) => Self::File(
@@ -138,12 +145,12 @@ fn stat_of(entry: &Entry<'_>) -> Stat {
 
 static ROOT: Once<Archive<'static>> = Once::new();
 
-/// Number of the coverage file, which has none in Linux: of its own.
+/// Device number of the coverage file. Linux's kcov file has no fixed one; this one is ours.
 pub const KCOV_DEVICE: (u32, u32) = (0, 1);
 
 static KCOV_FILE: Entry<'static> = device(b"sys/kernel/debug/kcov", 0o600, KCOV_DEVICE);
 
-/// Number of the file that takes texts for the trace, which has none in Linux either.
+/// Device number of `trace_marker`, which has no fixed one in Linux either.
 pub const TRACE_MARKER_DEVICE: (u32, u32) = (0, 2);
 
 static TRACE_MARKERS: [Entry<'static>; 2] = [
@@ -168,13 +175,13 @@ static DEVICES: [Entry<'static>; 6] = [
     device(b"dev/ttyS0", 0o600, (4, 64)),
 ];
 
-/// Indexes the archive and makes it the root. Once, at boot.
+/// Indexes the archive and makes it the root. Called once, at boot.
 pub fn mount(archive: &'static [u8]) -> Result<&'static Archive<'static>, CpioError> {
     let archive = Archive::index(archive)?;
     Ok(ROOT.call_once(|| archive))
 }
 
-/// The root directory.
+/// Returns the root directory.
 ///
 /// # Panics
 /// Before [`mount`].
@@ -182,7 +189,7 @@ pub fn root() -> Inode {
     Inode::File(archive().root())
 }
 
-/// The mounted archive.
+/// Returns the mounted archive.
 pub fn archive() -> &'static Archive<'static> {
     match ROOT.get() {
         Some(archive) => archive,
@@ -190,8 +197,10 @@ pub fn archive() -> &'static Archive<'static> {
     }
 }
 
-/// Walks `path` from directory `from`, following symbolic links, the last one only if `follow`; see
-/// [`Archive::lookup`]. EACCES for a directory on the way that `cred` may not search.
+/// Walks `path` from directory `from`, following symbolic links, the last one only if `follow`.
+///
+/// # Errors
+/// Those of [`Archive::lookup`]; EACCES for a directory on the way that `cred` may not search.
 pub fn lookup(from: Inode, path: &[u8], follow: bool, cred: &Cred) -> Result<Inode, Errno> {
     let from = if path.starts_with(b"/") { root() } else { from };
     let entry = match from {
@@ -205,7 +214,7 @@ pub fn lookup(from: Inode, path: &[u8], follow: bool, cred: &Cred) -> Result<Ino
         may_search(end)?;
         return match end.name.is_empty() {
             true => lookup_proc(ProcInode::Root, rest, follow, cred),
-            // A link led away from where the words lead.
+            // A link leads elsewhere than the components of the path suggest.
             false => Err(Errno::ENOENT),
         };
     }
@@ -218,8 +227,8 @@ pub fn lookup(from: Inode, path: &[u8], follow: bool, cred: &Cred) -> Result<Ino
         .map(Inode::File)
 }
 
-/// What of `path`, which begins in `from`, comes before `/proc` and what is left behind it, if it
-/// leads there by its words.
+/// Splits `path`, which begins in `from`, at `/proc` if its components lead there; returns the
+/// parts before and after.
 fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
     let mut depth = match from.name {
         [] => 0,
@@ -242,7 +251,7 @@ fn below_proc<'p>(from: &Entry<'_>, path: &'p [u8]) -> Option<(&'p [u8], &'p [u8
     None
 }
 
-/// The first component of `path`, and what follows the slash behind it.
+/// Returns the first component of `path`, and whatever follows the slash after it.
 fn first_component(path: &[u8]) -> (&[u8], &[u8]) {
     let mut parts = path.splitn(2, |byte| *byte == b'/');
     let first = parts.next().unwrap_or(path);
@@ -267,7 +276,7 @@ fn lookup_proc(from: ProcInode, path: &[u8], follow: bool, cred: &Cred) -> Resul
             && ends_here
             && follow
         {
-            // To the file itself, wherever it lies: no directory is searched on the way.
+            // Leads to the file itself, wherever it lies: no directory is searched on the way.
             let found = archive().find(exe(who)?).ok_or(Errno::ENOENT);
             return found.map(Inode::File);
         }
@@ -289,13 +298,13 @@ fn lookup_proc(from: ProcInode, path: &[u8], follow: bool, cred: &Cred) -> Resul
     }
 }
 
-/// The path of a process's program.
+/// Returns the path of a process's program.
 fn exe(who: Who) -> Result<&'static [u8], Errno> {
     (procfs::ops().ok_or(Errno::ENOENT)?.exe)(who)
 }
 
-/// The device of the usual nodes that `path` leads to from `from`, if it leads to one by its words. ENOTDIR
-/// for a path that goes on behind one.
+/// Returns the built-in device that `path` leads to from `from`, judged by its components, if there
+/// is one. Fails with ENOTDIR for a path that continues after a device.
 fn builtin_device(from: &Entry<'_>, path: &[u8]) -> Result<Option<&'static Entry<'static>>, Errno> {
     let coverage = KCOV.then_some(&KCOV_FILE);
     let markers = rings::is_on().then_some(&TRACE_MARKERS);

@@ -1,47 +1,47 @@
 #![forbid(unsafe_code)]
-//! What `stat64` and `getdents64` write into user memory, byte by byte.
+//! The bytes that `stat64` and `getdents64` write into user memory.
 //!
 //! Linux: `asm/stat.h` (`struct stat64`, i386: 96 bytes), `linux/dirent.h`
 //! (`struct linux_dirent64`).
 
-/// Size of `struct stat64`.
+/// Size of `struct stat64`, in bytes.
 pub const STAT64_BYTES: usize = 96;
 /// Type bits of `st_mode`.
 pub const S_IFMT: u32 = 0o170_000;
-/// Character device.
+/// File type of a character device.
 pub const S_IFCHR: u32 = 0o020_000;
-/// Pipe.
+/// File type of a pipe.
 pub const S_IFIFO: u32 = 0o010_000;
-/// Directory.
+/// File type of a directory.
 pub const S_IFDIR: u32 = 0o040_000;
-/// Symbolic link.
+/// File type of a symbolic link.
 pub const S_IFLNK: u32 = 0o120_000;
-/// Regular file.
+/// File type of a regular file.
 pub const S_IFREG: u32 = 0o100_000;
 
-/// What is known of a file.
+/// Metadata of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stat {
     /// Type and permissions.
     pub mode: u32,
     /// Inode number.
     pub ino: u64,
-    /// Names.
+    /// Number of links.
     pub nlink: u32,
-    /// Owner.
+    /// User who owns the file.
     pub uid: u32,
-    /// Group.
+    /// Group that owns the file.
     pub gid: u32,
     /// Major and minor number, for a device.
     pub rdev: (u32, u32),
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Seconds since 1970 of the last change.
+    /// Time of the last change, in seconds since 1970.
     pub mtime: u32,
 }
 
 impl Stat {
-    /// As `struct stat64`.
+    /// Returns the metadata as `struct stat64`.
     pub fn to_stat64(&self) -> [u8; STAT64_BYTES] {
         let mut bytes = [0; STAT64_BYTES];
         let (words, _) = bytes.as_chunks_mut::<4>();
@@ -69,12 +69,12 @@ impl Stat {
     }
 }
 
-/// The `d_type` of a directory entry with this mode.
+/// Returns the `d_type` of a directory entry with this mode.
 pub const fn d_type(mode: u32) -> u8 {
     ((mode & S_IFMT) >> 12) as u8
 }
 
-/// Appends one `linux_dirent64` to `buffer` at `at` and returns where the next one goes; none if
+/// Writes one `linux_dirent64` to `buffer` at `at` and returns where the next one goes; `None` if
 /// it does not fit. `next` is the position to continue from (`d_off`).
 pub fn put_dirent64(
     buffer: &mut [u8],

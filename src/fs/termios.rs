@@ -1,92 +1,92 @@
 #![forbid(unsafe_code)]
 //! `struct termios`: how a terminal behaves, as a program gets and sets it.
 //!
-//! Used by the line discipline (`n_tty`); the terminal copies it from and to ring 3 as it is.
+//! The line discipline (`n_tty`) uses it; the terminal copies it unchanged from and to ring 3.
 //!
 //! Linux: 2.6.38 `asm-generic/termbits.h`; termios(3).
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// `c_iflag`: the eighth bit is taken off.
+/// `c_iflag`: strip the eighth bit.
 pub const ISTRIP: u32 = 0x20;
-/// `c_iflag`: newline becomes carriage return.
+/// `c_iflag`: translate newline to carriage return.
 pub const INLCR: u32 = 0x40;
-/// `c_iflag`: carriage returns are ignored.
+/// `c_iflag`: ignore carriage return.
 pub const IGNCR: u32 = 0x80;
-/// `c_iflag`: carriage return becomes newline.
+/// `c_iflag`: translate carriage return to newline.
 pub const ICRNL: u32 = 0x100;
-/// `c_iflag`, with IEXTEN: capitals become small.
+/// `c_iflag`, with IEXTEN: translate capitals to small letters.
 pub const IUCLC: u32 = 0x200;
-/// `c_iflag`: two keys stop and start the output.
+/// `c_iflag`: let two keys stop and start the output.
 pub const IXON: u32 = 0x400;
-/// `c_iflag`: any key starts it.
+/// `c_iflag`: let any key start the output.
 pub const IXANY: u32 = 0x800;
-/// `c_iflag`: a character of several bytes is erased as one.
+/// `c_iflag`: erase a character of several bytes as one.
 pub const IUTF8: u32 = 0x4000;
-/// `c_oflag`: the others are heeded.
+/// `c_oflag`: process the output; the other flags count only with this one.
 pub const OPOST: u32 = 0x1;
-/// `c_oflag`: small letters become capitals.
+/// `c_oflag`: translate small letters to capitals.
 pub const OLCUC: u32 = 0x2;
-/// `c_oflag`: newline gets a carriage return.
+/// `c_oflag`: put a carriage return before newline.
 pub const ONLCR: u32 = 0x4;
-/// `c_oflag`: carriage return becomes newline.
+/// `c_oflag`: translate carriage return to newline.
 pub const OCRNL: u32 = 0x8;
-/// `c_oflag`: no carriage return in the first column.
+/// `c_oflag`: drop a carriage return in the first column.
 pub const ONOCR: u32 = 0x10;
-/// `c_oflag`: newline goes to the first column by itself.
+/// `c_oflag`: newline also moves to the first column.
 pub const ONLRET: u32 = 0x20;
-/// `c_oflag`: tabs become blanks.
+/// `c_oflag`: expand tabs to blanks.
 pub const XTABS: u32 = 0x1800;
-/// `c_lflag`: keys are signals.
+/// `c_lflag`: let keys raise signals.
 pub const ISIG: u32 = 0x1;
-/// `c_lflag`: lines, not bytes.
+/// `c_lflag`: read lines, not bytes.
 pub const ICANON: u32 = 0x2;
-/// `c_lflag`: input is shown.
+/// `c_lflag`: echo the input.
 pub const ECHO: u32 = 0x8;
-/// `c_lflag`: what is erased goes from the screen.
+/// `c_lflag`: remove erased characters from the screen.
 pub const ECHOE: u32 = 0x10;
-/// `c_lflag`: a killed line is left by a newline.
+/// `c_lflag`: echo a newline when the line is killed.
 pub const ECHOK: u32 = 0x20;
-/// `c_lflag`: newline is shown even if nothing else is.
+/// `c_lflag`: echo newline even without ECHO.
 pub const ECHONL: u32 = 0x40;
-/// `c_lflag`: a signal leaves what was typed.
+/// `c_lflag`: keep the input when a key raises a signal.
 pub const NOFLSH: u32 = 0x80;
-/// `c_lflag`: control characters are shown as `^X`.
+/// `c_lflag`: echo control characters as `^X`.
 pub const ECHOCTL: u32 = 0x200;
-/// `c_lflag`: a killed line goes from the screen.
+/// `c_lflag`: remove a killed line from the screen.
 pub const ECHOKE: u32 = 0x800;
-/// `c_lflag`: words, quoting, reprinting.
+/// `c_lflag`: enable word erase, quoting and reprinting.
 pub const IEXTEN: u32 = 0x8000;
 
-/// Indices in `c_cc`: the characters of signals.
+/// Index in `c_cc`: the character that raises SIGINT.
 pub const VINTR: usize = 0;
-/// See [`VINTR`].
+/// Index in `c_cc`: the character that raises SIGQUIT.
 pub const VQUIT: usize = 1;
-/// Erases a character.
+/// Index in `c_cc`: the character that erases a character.
 pub const VERASE: usize = 2;
-/// Erases the line.
+/// Index in `c_cc`: the character that erases the line.
 pub const VKILL: usize = 3;
-/// Ends the file, or hands over what was typed.
+/// Index in `c_cc`: the character that ends the file, or hands over the unfinished line.
 pub const VEOF: usize = 4;
-/// Tenths of a second that a read waits for a byte.
+/// Index in `c_cc`: tenths of a second that a read waits for a byte.
 pub const VTIME: usize = 5;
-/// Bytes that a read waits for.
+/// Index in `c_cc`: number of bytes that a read waits for.
 pub const VMIN: usize = 6;
-/// Starts the output.
+/// Index in `c_cc`: the character that starts the output.
 pub const VSTART: usize = 8;
-/// Stops the output.
+/// Index in `c_cc`: the character that stops the output.
 pub const VSTOP: usize = 9;
-/// See [`VINTR`].
+/// Index in `c_cc`: the character that raises SIGTSTP.
 pub const VSUSP: usize = 10;
-/// Ends a line, besides newline.
+/// Index in `c_cc`: a character that ends a line, besides newline.
 pub const VEOL: usize = 11;
-/// Shows the line again.
+/// Index in `c_cc`: the character that shows the line again.
 pub const VREPRINT: usize = 12;
-/// Erases a word.
+/// Index in `c_cc`: the character that erases a word.
 pub const VWERASE: usize = 14;
-/// Quotes the next character.
+/// Index in `c_cc`: the character that quotes the next one.
 pub const VLNEXT: usize = 15;
-/// As VEOL, with IEXTEN.
+/// Index in `c_cc`, with IEXTEN: a further character that ends a line.
 pub const VEOL2: usize = 16;
 
 /// `struct termios` of i386: 36 bytes.
@@ -97,7 +97,7 @@ pub struct Termios {
     pub iflag: u32,
     /// Output modes.
     pub oflag: u32,
-    /// Control modes: kept, but the port stays as it is.
+    /// Control modes: stored, but the port does not change.
     pub cflag: u32,
     /// Local modes.
     pub lflag: u32,
@@ -110,7 +110,7 @@ pub struct Termios {
 const _: () = assert!(size_of::<Termios>() == 36);
 
 impl Termios {
-    /// What a terminal starts with.
+    /// The initial modes of a terminal.
     pub const DEFAULT: Termios = Termios {
         iflag: ICRNL | IXON,
         oflag: OPOST | ONLCR,
@@ -122,17 +122,18 @@ impl Termios {
         ],
     };
 
-    /// Whether lines are read, not bytes.
+    /// Returns whether canonical mode is on: reads get lines, not bytes.
     pub fn is_canonical(&self) -> bool {
         self.lflag & ICANON != 0
     }
 
-    /// Whether `byte` is the character at this index of `c_cc`; 0 there is none.
+    /// Returns whether `byte` is the character at this index of `c_cc`; 0 there stands for no
+    /// character.
     pub fn is(&self, index: usize, byte: u8) -> bool {
         byte != 0 && self.cc[index] == byte
     }
 
-    /// Whether all bits of `lflags` are set.
+    /// Returns whether all bits of `lflags` are set.
     pub fn has_local(&self, lflags: u32) -> bool {
         self.lflag & lflags == lflags
     }

@@ -1,4 +1,4 @@
-//! `trace_marker`: a program's own words in the trace. Exists with `trace=on` only.
+//! `trace_marker`: adds a program's own text to the trace. Exists only with `trace=on`.
 //!
 //! Linux: `tracing_mark_write` of `kernel/trace/trace.c`; Documentation/trace/ftrace.rst.
 
@@ -6,10 +6,11 @@ use crate::arch::x86::entry::uaccess::copy_from_user;
 use crate::base::errno::Errno;
 use crate::sched::hooks::trace::trace_print;
 
-/// Bytes of one text; more are cut off, and the caller is told how many were taken.
+/// Largest size of one text, in bytes; a longer one is cut, and the caller learns how much was
+/// taken.
 const TRACE_BUF_SIZE: u32 = 1024;
 
-/// Puts `count` bytes at user address `from` into the trace.
+/// Adds the `count` bytes at user address `from` to the trace.
 ///
 /// # Errors
 /// EFAULT.

@@ -1,10 +1,10 @@
 //! The console as a terminal: COM1 with a line discipline.
 //!
-//! Keys come by the port's interrupt, which feeds the line discipline, echoes, and wakes who
-//! reads; the interrupt key and its like become signals for the foreground process group.
-//! Output is polled, so a write is on the wire when it returns.
+//! COM1's interrupt feeds received bytes to the line discipline, which echoes them, and wakes the
+//! readers. The interrupt key and its like become signals for the foreground process group. Output
+//! is polled, so a write is on the wire when it returns.
 //!
-//! [`interrupt`] is called by the interrupt of COM1, the rest by system calls.
+//! COM1's interrupt calls [`interrupt`], system calls the rest.
 //!
 //! Linux: 2.6.38 `drivers/char/tty_io.c`, `tty_ioctl.c`; tty_ioctl(4).
 
@@ -50,21 +50,21 @@ const SIGWINCH: u32 = 28;
 
 static DISCIPLINE: IrqSpinLock<NTty> = IrqSpinLock::new(LockClass::TtyDiscipline, NTty::new());
 static READERS: WaitQueue = WaitQueue::new();
-/// Writers that wait for stopped output to go on.
+/// Writers that wait for stopped output to start again.
 static WRITERS: WaitQueue = WaitQueue::new();
-/// The foreground process group; 0: none yet, so that keys are no signals.
+/// The foreground process group; 0: there is none yet, so keys raise no signals.
 static FOREGROUND: AtomicI32 = AtomicI32::new(0);
 /// Rows and columns, and the same in pixels.
 static WINDOW: IrqSpinLock<[u8; 8]> =
     IrqSpinLock::new(LockClass::TtyWindow, [25, 0, 80, 0, 0, 0, 0, 0]);
 
-/// Signals of keys that were pressed, a bit each by number, for `process::tty_signal` to send: in
-/// an interrupt the task list cannot be looked at.
+/// Signals of keys that were pressed, one bit each by number. `process::tty_signal` sends them,
+/// because an interrupt must not look at the task list.
 static KEYS: AtomicU32 = AtomicU32::new(0);
 static KEY_PRESSED: WaitQueue = WaitQueue::new();
 
-/// Sleeps until a key that is a signal was pressed; the foreground process group and the signals,
-/// a bit each by number.
+/// Sleeps until a key that raises a signal was pressed; returns the foreground process group and
+/// the signals, one bit each by number.
 pub fn wait_for_keys() -> (i32, u32) {
     KEY_PRESSED.wait_uninterruptible(|| KEYS.load(Ordering::Acquire) != 0);
     (
@@ -73,7 +73,7 @@ pub fn wait_for_keys() -> (i32, u32) {
     )
 }
 
-/// What COM1's interrupt does: takes all bytes that have come.
+/// Handles COM1's interrupt: takes all bytes that have arrived.
 pub fn interrupt() {
     serial::interrupt();
     let mut bytes = [0; 64];
@@ -93,26 +93,29 @@ pub fn interrupt() {
             send_to_foreground(number);
         }
     }
-    // One of each, since this is an interrupt: it wakes the next if there is something for that one, too.
+    // Wakes one of each, since this is an interrupt: the task that wakes passes the rest on.
     READERS.wake_up_one();
     WRITERS.wake_up_one();
 }
 
-/// Called by a reader that has what it wanted, or wants nothing more.
+/// Wakes the next reader if input is left. A reader calls this when it stops reading.
 fn pass_on_input() {
     if DISCIPLINE.lock().has_input() {
         READERS.wake_up_one();
     }
 }
 
-/// Has `process::tty_signal` send a signal to the foreground process group.
+/// Asks `process::tty_signal` to send a signal to the foreground process group.
 fn send_to_foreground(signal: u32) {
     KEYS.fetch_or(1_u32.wrapping_shl(signal), Ordering::Release);
     KEY_PRESSED.wake_up();
 }
 
-/// Reads up to `count` bytes to user address `to`: a line, or without canonical mode what VMIN and VTIME
-/// ask for. EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
+/// Reads up to `count` bytes to user address `to`: a line, or without canonical mode as many as
+/// VMIN and VTIME ask for.
+///
+/// # Errors
+/// EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
 #[inline(never)]
 pub fn n_tty_read(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
     let read = read_input(to, count, nonblocking);
@@ -130,7 +133,7 @@ fn read_input(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
             tenths.saturating_mul(u64::from(HZ)) / 10,
         )
     };
-    // VTIME is a time for the first byte if VMIN asks for none, and else for each further one.
+    // If VMIN is 0, VTIME limits the wait for the first byte; otherwise for each further byte.
     let (minimum, mut timeout, between) = match (canonical, min) {
         (true, _) => (0, None, None),
         (false, 0) => (0, Some(time_ticks), None),
@@ -167,8 +170,8 @@ fn read_input(to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
     Ok(read)
 }
 
-/// Sleeps until there is something to read, or for `ticks`, if there are any; leaves what is left of them.
-/// ERESTARTSYS.
+/// Sleeps until there is something to read, at most for `ticks`, if given; subtracts the elapsed
+/// time from `ticks`. Fails with ERESTARTSYS.
 fn wait_for_input(ticks: &mut Option<u64>) -> Result<(), Errno> {
     let has_input = || DISCIPLINE.lock().has_input();
     let Some(left) = ticks else {
@@ -177,7 +180,7 @@ fn wait_for_input(ticks: &mut Option<u64>) -> Result<(), Errno> {
             .map_err(|_| Errno::ERESTARTSYS);
     };
     let me = current();
-    // By the clock: a tick that comes late must not make the time longer.
+    // Measured by the clock: a late tick must not make the wait longer.
     let end_us = since_boot_us().saturating_add(left.saturating_mul(TICK_US));
     while *left > 0 && !has_input() {
         me.state.set_current_state(TASK_INTERRUPTIBLE);
@@ -191,8 +194,10 @@ fn wait_for_input(ticks: &mut Option<u64>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Writes `count` bytes from user address `from`; waits while the output is stopped. EAGAIN (if
-/// `nonblocking`), ERESTARTSYS, EFAULT.
+/// Writes `count` bytes from user address `from`; waits while the output is stopped.
+///
+/// # Errors
+/// EAGAIN (if `nonblocking`), ERESTARTSYS, EFAULT.
 #[inline(never)]
 pub fn write(from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
     let mut written = 0_u32;
@@ -212,10 +217,11 @@ pub fn write(from: u32, count: u32, nonblocking: bool) -> Result<u32, Errno> {
     Ok(written)
 }
 
-/// Puts `bytes` out, once the output is not stopped. EAGAIN (if `nonblocking`), ERESTARTSYS.
+/// Sends `bytes`, once the output is not stopped. Fails with EAGAIN (if `nonblocking`) or
+/// ERESTARTSYS.
 fn put(bytes: &[u8], nonblocking: bool) -> Result<(), Errno> {
     let put = put_once_it_flows(bytes, nonblocking);
-    // The next one, if this was woken: whether or not it has written.
+    // Passes the wakeup on to the next writer, whether or not this one has written.
     WRITERS.wake_up_one();
     put
 }
@@ -237,14 +243,17 @@ fn put_once_it_flows(bytes: &[u8], nonblocking: bool) -> Result<(), Errno> {
     }
 }
 
-/// What poll tells: output never waits.
+/// Returns the events that poll reports: output never waits.
 pub fn poll() -> PollEvents {
     let mut events = PollEvents::WRITABLE;
     events.set(PollEvents::READABLE, DISCIPLINE.lock().is_readable());
     events
 }
 
-/// ioctl(2); `session` is the caller's. ENOTTY for what a terminal does not know, EINVAL, EFAULT.
+/// Handles ioctl(2); `session` is the caller's.
+///
+/// # Errors
+/// ENOTTY for an unknown command, EINVAL, EFAULT.
 pub fn ioctl(command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
     match command {
         TCGETS => {
@@ -305,7 +314,7 @@ pub fn ioctl(command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
     Ok(0)
 }
 
-/// Makes process group `pgrp` the one that gets the signals of keys: at boot, init's.
+/// Makes `pgrp` the foreground process group, which gets the signals of keys: at boot, init's.
 pub fn set_foreground(pgrp: i32) {
     FOREGROUND.store(pgrp, Ordering::Relaxed);
 }
