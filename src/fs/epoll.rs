@@ -178,7 +178,7 @@ impl EventPoll {
         self.0.lock().len()
     }
 
-    /// Returns whether a watched file has events, without reporting them.
+    /// Returns READABLE if a watched file has events, without reporting those.
     pub fn poll(&self) -> PollEvents {
         let watched = |at: usize| {
             let items = self.0.lock();

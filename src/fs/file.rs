@@ -243,7 +243,7 @@ impl File {
     pub fn seek(&self, offset: i64, whence: u32) -> Result<u64, Errno> {
         let size = match &self.object {
             Object::Inode(inode) => inode.data().len() as i64,
-            // Nothing knows where its end is.
+            // The end of such a file is unknown.
             Object::Proc(file) if whence == 2 && !file.is_of_memory() => return Err(Errno::EINVAL),
             Object::Proc(_) => 0,
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => return Ok(0),

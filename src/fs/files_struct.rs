@@ -157,7 +157,7 @@ impl FsStruct {
         }
     }
 
-    /// Copies it, for fork without `CLONE_FS`.
+    /// Copies both, for fork without `CLONE_FS`.
     pub fn copy(&self) -> Self {
         Self {
             inner: SpinLock::new(LockClass::FsInner, *self.inner.lock()),

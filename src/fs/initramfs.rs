@@ -175,7 +175,7 @@ fn push_components<'p>(pending: &mut Vec<&'p [u8]>, path: &'p [u8]) -> Result<()
 }
 
 /// Gives the contents of a file to all its hard links, of which only the last carries them. Then
-/// numbers the inodes anew, since archives can be made with any numbers.
+/// renumbers the inodes, since archives can be made with any numbers.
 fn share_hard_links(found: &mut [Found<'_>]) -> Result<(), CpioError> {
     let mut linked = Vec::new();
     // Number 1 is the root.

@@ -110,7 +110,7 @@ impl PerfEventFile {
         }
     }
 
-    /// Linux can modify only breakpoints, which do not exist here.
+    /// Checks the attributes, then refuses: Linux can modify only breakpoints, which do not exist here.
     fn modify_attributes(&self, address: u32) -> Result<(), Errno> {
         let new = perf_copy_attr(address)?;
         match new.event_type == self.0.attr.event_type {
@@ -162,7 +162,8 @@ pub fn perf_copy_attr(address: u32) -> Result<PerfEventAttr, Errno> {
     PerfEventAttr::from_bytes(&bytes)
 }
 
-/// Only trace points have filters, but the text is read first. Fails with EFAULT or EINVAL.
+/// Reads the text of a filter, then refuses it, since only trace points have filters. Fails with
+/// EFAULT or EINVAL.
 fn set_filter(text: u32) -> Result<(), Errno> {
     match strncpy_from_user(text, PAGE_SIZE) {
         Err(errno @ (Errno::EFAULT | Errno::ENOMEM)) => Err(errno),

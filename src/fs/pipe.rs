@@ -208,7 +208,7 @@ impl PipeReader {
             .map_err(|_| Errno::ERESTARTSYS)
     }
 
-    /// Returns whether there is something to read, and whether all writers are gone.
+    /// Returns READABLE if the pipe holds bytes, and POLLHUP if all writers are gone.
     pub fn poll(&self) -> PollEvents {
         let state = self.0.state.lock();
         let mut events = PollEvents::empty();
@@ -305,7 +305,7 @@ impl PipeWriter {
             .map_err(|_| Errno::ERESTARTSYS)
     }
 
-    /// Returns whether there is room for a write of one piece, and whether all readers are gone.
+    /// Returns WRITABLE if a write of [`PIPE_BUF`] bytes fits, and POLLERR if all readers are gone.
     pub fn poll(&self) -> PollEvents {
         let state = self.0.state.lock();
         let mut events = PollEvents::empty();

@@ -50,7 +50,7 @@ impl ProcFile {
         self.inode
     }
 
-    /// Returns whether it shows a process's memory, which each read looks at anew.
+    /// Returns whether it shows a process's memory, which each read examines again.
     pub fn is_of_memory(&self) -> bool {
         matches!(self.inode, ProcInode::TaskFile(_, TaskFile::Cmdline))
     }
@@ -86,7 +86,7 @@ impl ProcFile {
     }
 
     /// Returns the part that contains position `at`, and where the part begins; the last part if
-    /// `at` is beyond its end. Produces the text anew unless the last read ended at `at`.
+    /// `at` is beyond its end. Produces the text again unless the last read ended at `at`.
     fn part_at(&self, at: u64) -> Result<(Arc<Part>, u64), Errno> {
         let ops = procfs::ops().ok_or(Errno::EIO)?;
         let show = |from| try_arc((ops.show)(self.inode, from)?);

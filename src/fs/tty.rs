@@ -243,7 +243,7 @@ fn put_once_it_flows(bytes: &[u8], nonblocking: bool) -> Result<(), Errno> {
     }
 }
 
-/// Returns the events that poll reports: output never waits.
+/// Returns the events that poll reports: always WRITABLE, and READABLE if there is input.
 pub fn poll() -> PollEvents {
     let mut events = PollEvents::WRITABLE;
     events.set(PollEvents::READABLE, DISCIPLINE.lock().is_readable());

@@ -45,7 +45,8 @@ pub fn try_zeroed_slice(length: usize) -> Result<Box<[u8]>, Errno> {
     Ok(unsafe { bytes.assume_init() })
 }
 
-/// Growing a vector when memory may be short. After ENOMEM the vector is unchanged unless noted.
+/// Methods that grow a vector and return ENOMEM when memory is short. The vector is then unchanged,
+/// except where noted.
 pub trait TryVec<T> {
     /// Reserves room for exactly `additional` more values.
     fn try_room(&mut self, additional: usize) -> Result<(), Errno>;

@@ -1,4 +1,4 @@
-//! Page faults in user space: finds a frame for the page that was touched.
+//! Resolves page faults in user space by finding a frame for the page.
 //!
 //! | entry     | access | area      | what happens                                         |
 //! |-----------|--------|-----------|------------------------------------------------------|
@@ -40,7 +40,7 @@ pub enum FaultSignal {
     OutOfMemory,
 }
 
-/// Makes the access to `address` possible that faulted with `error`, or returns why it cannot.
+/// Resolves the fault at `address`, which `error` describes, or returns why that is impossible.
 pub fn handle_mm_fault(
     mm: &MmStruct,
     address: u32,

@@ -1,4 +1,4 @@
-//! Page frames for the whole kernel: allocates, shares and frees them.
+//! Allocates, shares and frees page frames for the whole kernel.
 //!
 //! Addresses are physical and page-aligned. All frames lie in the direct map, so
 //! [`phys_to_virt`] reaches each of them at any time.
@@ -25,7 +25,7 @@ static MEM_MAP: Once<&'static [Page]> = Once::new();
 static ZONE: IrqSpinLock<Zone> = IrqSpinLock::new(LockClass::Zone, Zone::empty());
 static ZERO_PAGE: AtomicU32 = AtomicU32::new(0);
 static TOTAL: AtomicU32 = AtomicU32::new(0);
-/// Frames reserved for the kernel, so that allocations it cannot refuse still succeed.
+/// Number of frames reserved for the kernel, so that allocations it cannot refuse still succeed.
 static PAGES_MIN: AtomicU32 = AtomicU32::new(0);
 
 /// Returns the linear address of physical address `phys` (`__va`).

@@ -31,7 +31,7 @@ pub fn ioremap(phys: u32, length: u32) -> Option<NonNull<u8>> {
     )
 }
 
-/// Maps, cached, `length` bytes of memory from `phys`, which lie beyond the direct map.
+/// Maps `length` bytes of memory beyond the direct map, from physical address `phys`, with caching.
 pub fn ioremap_cache(phys: u32, length: u32) -> Option<NonNull<u8>> {
     map(phys, length, PteFlags::KERNEL)
 }

@@ -12,7 +12,7 @@ pub const MEMBARRIER_STATE_PRIVATE_EXPEDITED_READY: u32 = 1 << 0;
 pub const MEMBARRIER_STATE_PRIVATE_EXPEDITED: u32 = 1 << 1;
 /// All CPUs know that this process takes part in global barriers.
 pub const MEMBARRIER_STATE_GLOBAL_EXPEDITED_READY: u32 = 1 << 2;
-/// CPUs that run this process take part in everybody's global barriers.
+/// CPUs that run this process take part in the global barriers of every process.
 pub const MEMBARRIER_STATE_GLOBAL_EXPEDITED: u32 = 1 << 3;
 /// Callers may ask for a barrier that also serializes the instruction stream.
 pub const MEMBARRIER_STATE_PRIVATE_EXPEDITED_SYNC_CORE_READY: u32 = 1 << 4;
@@ -23,7 +23,7 @@ pub const MEMBARRIER_STATE_PRIVATE_EXPEDITED_SYNC_CORE: u32 = 1 << 5;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum MembarrierCmd {
-    /// Returns the supported commands.
+    /// Asks which commands are supported.
     Query = 0,
     /// A barrier on all CPUs.
     Global = 1 << 0,
@@ -65,8 +65,8 @@ impl MembarrierCmd {
             .find(|cmd| *cmd as u32 == number)
     }
 
-    /// Returns the bit that the command requires, which fails with EPERM without it; 0 if every
-    /// process may use it.
+    /// Returns the bit without which the command fails with EPERM; 0 if every process may use the
+    /// command.
     pub fn needs(self) -> u32 {
         match self {
             Self::PrivateExpedited => MEMBARRIER_STATE_PRIVATE_EXPEDITED_READY,

@@ -210,7 +210,7 @@ pub fn do_brk(mm: &MmStruct, brk: u32) -> u32 {
 pub enum Advice {
     /// Nothing to do.
     Nothing,
-    /// Drops the pages; they are made anew when touched again.
+    /// Drops the pages; the next touch makes new ones.
     DontNeed,
     /// Sets, among the flags of the second field, those of the first.
     Flags(VmFlags, VmFlags),
