@@ -165,6 +165,9 @@ impl File {
     }
 
     /// Reads up to `count` bytes from the position to user address `to`.
+    ///
+    /// # Errors
+    /// EBADF, EISDIR, EINVAL, EFAULT, and those of the object behind the file.
     #[inline(always)]
     pub fn read(&self, to: u32, count: u32) -> Result<u32, Errno> {
         let flags = self.flags();
@@ -197,8 +200,10 @@ impl File {
         }
     }
 
-    /// Reads from byte `at` without moving the position. Fails with ESPIPE if the file has no
-    /// position.
+    /// Reads from byte `at` without moving the position.
+    ///
+    /// # Errors
+    /// ESPIPE if the file has no position, and the errors of [`File::read`].
     #[inline(never)]
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
         match &self.object {
@@ -211,6 +216,9 @@ impl File {
     }
 
     /// Writes `count` bytes from user address `from`.
+    ///
+    /// # Errors
+    /// EBADF, EINVAL, EFAULT, and those of the object behind the file.
     #[inline(always)]
     pub fn write(&self, from: u32, count: u32) -> Result<u32, Errno> {
         let flags = self.flags();

@@ -110,7 +110,7 @@ impl PerfEventFile {
         }
     }
 
-    /// Checks the attributes, then refuses: Linux can modify only breakpoints, which do not exist here.
+    /// Checks the attributes, then refuses: only breakpoints can be modified, which do not exist.
     fn modify_attributes(&self, address: u32) -> Result<(), Errno> {
         let new = perf_copy_attr(address)?;
         match new.event_type == self.0.attr.event_type {
