@@ -1,9 +1,9 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
-//! The alternate stack for signal handlers: where it is, and who is on it.
+//! The alternate stack for signal handlers: where it is, and whether a thread runs on it.
 //!
-//! A thread has one or none; whether a handler runs on it is not noted anywhere but follows from the
-//! stack pointer, so that `longjmp` out of a handler needs no call.
+//! A thread has at most one. No flag says that a handler runs on it: the stack pointer tells, so
+//! `longjmp` out of a handler needs no system call.
 //!
 //! Used by `signal_delivery` for frames and by sigaltstack(2).
 //!
@@ -19,16 +19,16 @@ use crate::base::errno::Errno;
 pub const SS_ONSTACK: u32 = 1;
 /// `ss_flags`: there is no alternate stack.
 pub const SS_DISABLE: u32 = 2;
-/// Bytes that an alternate stack has at least.
+/// Smallest alternate stack, in bytes.
 const MINSIGSTKSZ: u32 = 2048;
 
-/// `stack_t`: an alternate stack as programs say it.
+/// `stack_t`: an alternate stack in the form that programs pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct StackT {
-    /// Lowest address.
+    /// Lowest address of the stack.
     pub sp: u32,
-    /// SS_*.
+    /// One of the SS_* values.
     pub flags: u32,
     /// Length in bytes.
     pub size: u32,
@@ -37,7 +37,8 @@ pub struct StackT {
 const _: () = assert!(size_of::<StackT>() == 12);
 const _: () = assert!(offset_of!(StackT, flags) == 4 && offset_of!(StackT, size) == 8);
 
-/// A thread's alternate stack; of 0 bytes if there is none (Linux: `sas_ss_sp`, `sas_ss_size`).
+/// A thread's alternate stack; its size is 0 if the thread has no alternate stack (Linux:
+/// `sas_ss_sp`, `sas_ss_size`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AltStack {
     sp: u32,
@@ -48,19 +49,21 @@ impl AltStack {
     /// No alternate stack.
     pub const NONE: Self = Self { sp: 0, size: 0 };
 
-    /// Whether a thread with stack pointer `sp` runs on it. A stack grows down, so an empty one
-    /// begins at its end, and one that is used up has left it.
+    /// Returns whether a thread with stack pointer `sp` runs on this stack. A stack grows down: an
+    /// empty one has `sp` at its end, and a full one has `sp` at its start, which counts as
+    /// outside.
     #[doc(alias = "on_sig_stack")]
     pub fn contains(self, sp: u32) -> bool {
         sp > self.sp && sp.wrapping_sub(self.sp) <= self.size
     }
 
-    /// Where an empty one begins; `None` if there is no alternate stack.
+    /// Returns the stack pointer for an empty alternate stack; `None` if there is no alternate
+    /// stack.
     pub fn top(self) -> Option<u32> {
         (self.size != 0).then_some(self.sp.wrapping_add(self.size))
     }
 
-    /// As a thread with stack pointer `sp` sees it.
+    /// Returns what sigaltstack(2) reports to a thread with stack pointer `sp`.
     #[doc(alias = "sas_ss_flags")]
     pub fn seen_from(self, sp: u32) -> StackT {
         let flags = match self.size {
@@ -75,10 +78,11 @@ impl AltStack {
         }
     }
 
-    /// What a thread with stack pointer `sp` has after asking for `new`.
+    /// Returns the stack of a thread with stack pointer `sp` after it asks for `new`.
     ///
     /// # Errors
-    /// EPERM while the thread runs on it, EINVAL for unknown flags, ENOMEM for one that is too small.
+    /// EPERM while the thread runs on this stack, EINVAL for unknown flags, ENOMEM for a stack that
+    /// is too small.
     #[doc(alias = "do_sigaltstack")]
     pub fn changed_to(self, new: &StackT, sp: u32) -> Result<Self, Errno> {
         if self.contains(sp) {
@@ -86,7 +90,7 @@ impl AltStack {
         }
         match new.flags {
             SS_DISABLE => Ok(Self::NONE),
-            // Old programs say SS_ONSTACK for "use it".
+            // Old programs pass SS_ONSTACK to mean "use it".
             0 | SS_ONSTACK if new.size < MINSIGSTKSZ => Err(Errno::ENOMEM),
             0 | SS_ONSTACK => Ok(Self {
                 sp: new.sp,

@@ -1,8 +1,10 @@
-//! `de_thread`: the thread that executes a program becomes the only one of its process, and its leader.
+//! `de_thread`: makes the thread that executes a program the only one of its process, and its
+//! leader.
 //!
-//! The others are killed. If the leader is among them, it stays behind as a zombie that nobody can
-//! wait for yet; the thread takes its number, its place among the children of its parent, its age
-//! and its timer, and the old leader goes. The thread's own number is free from then on.
+//! The others are killed. If the leader is among them, it stays behind as a zombie that no parent
+//! can wait for yet. The thread takes over the leader's number, its place among its parent's
+//! children, its age and its timer; then the old leader goes. The thread's former number becomes
+//! free.
 //!
 //! Linux: 2.6.38 `fs/exec.c` (`de_thread`).
 
@@ -23,8 +25,8 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 /// leader.
 ///
 /// # Errors
-/// EAGAIN when another thread does so, or the whole process is being ended: nobody sees it, since the
-/// caller ends before it is back in its program.
+/// EAGAIN when another thread is already doing this, or when the whole process is being ended. No
+/// program sees this error: the caller ends before it returns to its program.
 pub fn de_thread(me: Current) -> Result<(), Errno> {
     let is_leader = me.pid() == me.tgid;
     if is_leader && is_last(&TASKLIST.lock(), &me) {
@@ -39,7 +41,7 @@ pub fn de_thread(me: Current) -> Result<(), Errno> {
         me.state.set_current_state(TASK_UNINTERRUPTIBLE);
         schedule_timeout(1);
     }
-    // One of them may have been on its way to end us all.
+    // One of them may have been ending the whole group.
     let outcome = match is_group_exiting(&me) {
         true => Err(Errno::EAGAIN),
         false => Ok(()),
@@ -51,11 +53,11 @@ pub fn de_thread(me: Current) -> Result<(), Errno> {
     outcome
 }
 
-/// Whether all other threads have gone, but for a leader who has nothing more to do.
+/// Returns whether all other threads have gone, except for a leader that has nothing left to do.
 fn is_last(list: &TaskList, me: &TaskStruct) -> bool {
     let is_over = |leader: &TaskStruct| {
         leader.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE
-            // Nobody runs under a number that is another's.
+            // It must not run under a number that belongs to another task.
             && leader.on_cpu.load(Ordering::Acquire) == 0
     };
     threads(list, me.tgid)
@@ -63,7 +65,7 @@ fn is_last(list: &TaskList, me: &TaskStruct) -> bool {
         .all(|thread| thread.pid() == me.tgid && is_over(thread))
 }
 
-/// Takes over what the old leader was.
+/// Takes the old leader's place: its number, its age, its accounted times and its timer.
 fn become_leader(me: Current) {
     let old: Option<TaskRef> = {
         let mut list = TASKLIST.lock();

@@ -1,15 +1,15 @@
 //! `execve`: the running task becomes another program.
 //!
-//! All that can fail is done first, in an address space of its own, while the old program is
-//! untouched. Then comes the point of no return, `flush_old_exec`: the other threads end, the old
-//! address space goes, and with it TLS, debug registers, FPU state and signal handlers. What stays:
-//! numbers, parent, open files that are not close-on-exec, ignored and blocked signals, the I/O
-//! bitmap.
+//! Everything that can fail is done first, in a new address space, while the old program is
+//! untouched. Then comes the point of no return, `flush_old_exec`: the other threads end, and the
+//! old address space goes, with TLS, debug registers, FPU state and signal handlers. The task keeps
+//! its numbers, its parent, the open files that are not close-on-exec, ignored and blocked signals,
+//! and the I/O bitmap.
 //!
 //! Called by the system call, and by the kernel thread that becomes init.
 //!
-//! Book: chapter 20, "The exec Functions". Linux: 2.6.38 `fs/exec.c` (`do_execve`,
-//! `flush_old_exec`, `exec_mmap`), `fs/binfmt_script.c`.
+//! Book: ch. 20, "The exec Functions". Linux: 2.6.38 `fs/exec.c` (`do_execve`, `flush_old_exec`,
+//! `exec_mmap`), `fs/binfmt_script.c`.
 
 use core::sync::atomic::Ordering;
 
@@ -51,19 +51,21 @@ use crate::sync::IrqGuard;
 use crate::task::cred::Cred;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 
-/// Scripts that interpret scripts, at most.
+/// Longest chain of scripts that interpret scripts.
 const MAX_SCRIPTS: usize = 4;
-/// Of a script, only so much of its first line is read, in bytes.
+/// Number of bytes of a script's first line that are read.
 const BINPRM_BUF_SIZE: usize = 128;
 /// Frames that must be free for exec to begin.
 const EXEC_PAGES: u32 = 16;
 
-/// Makes the running task execute the program at `path`; `regs` are then those it starts with.
-/// `strings` gives argv and envp: asked for when there is a file to execute, as in Linux.
+/// Makes the running task execute the program at `path`; on success `regs` hold the registers that
+/// the program starts with. `strings` returns argv and envp; it is called only after the file has
+/// been opened, as in Linux.
 ///
 /// # Errors
-/// Those of a path; EACCES (no file, or not executable); those of `strings`; ENOEXEC and EINVAL (no
-/// program that can be loaded; the log says why), E2BIG, ENOMEM; those of `de_thread`.
+/// Those of a path lookup; EACCES (not a regular file, or not executable); those of `strings`;
+/// ENOEXEC and EINVAL (a program that cannot be loaded; the log says why), E2BIG, ENOMEM; those of
+/// `de_thread`.
 pub fn do_execve(
     path: &[u8],
     strings: impl FnOnce() -> Result<(Strings, Strings), Errno>,
@@ -118,7 +120,7 @@ pub fn do_execve(
     }
     if new_cred.uid.effective != cred.uid.effective || new_cred.gid.effective != cred.gid.effective
     {
-        // Who counted the old program may not look at one with other rights.
+        // Whoever counts the old program's events may not watch a program with other rights.
         perf_event_exit_task(me);
     }
     if (new_cred.uid.effective, new_cred.gid.effective) != (cred.uid.effective, cred.gid.effective)
@@ -137,18 +139,18 @@ pub fn do_execve(
     Ok(())
 }
 
-/// Descriptors of its own for a task that shares them with another process: what exec closes stays
-/// open there. None if nobody shares them.
+/// Copies the descriptor table if the task shares it with another process, because what exec closes
+/// stays open there. Returns `None` if nobody else uses the table.
 fn unshare_files(me: Current) -> Result<Option<Arc<FilesStruct>>, Errno> {
     let files = me.files.lock().clone();
     match files {
-        // Beside ours, the task's own.
+        // Two references are the one just taken and the task's own.
         Some(files) if Arc::strong_count(&files) > 2 => Ok(Some(try_arc(files.try_clone()?)?)),
         _ => Ok(None),
     }
 }
 
-/// The file at `path`, which may be executed.
+/// Looks up the file at `path` and checks that `cred` may execute it.
 fn open_exec(me: Current, path: &[u8], cred: &Cred) -> Result<Inode, Errno> {
     let cwd = me
         .fs
@@ -163,7 +165,8 @@ fn open_exec(me: Current, path: &[u8], cred: &Cred) -> Result<Inode, Errno> {
     Ok(inode)
 }
 
-/// The program that the file `inode` at `path` leads to, scripts followed, and its arguments.
+/// Follows scripts from the file `inode` at `path` to the program that runs, and returns that
+/// program's file and its arguments.
 fn follow_scripts(
     me: Current,
     path: &[u8],
@@ -195,7 +198,8 @@ fn follow_scripts(
 /// Interpreter and argument of a `#!` line.
 type Script<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// The `#!` line, if the file begins with one. ENOEXEC if the line names no interpreter.
+/// Returns the `#!` line, or `None` if the file does not begin with one. ENOEXEC if the line names
+/// no interpreter.
 fn parse_script(data: &[u8]) -> Result<Option<Script<'_>>, Errno> {
     let Some(rest) = data.strip_prefix(b"#!") else {
         return Ok(None);
@@ -220,7 +224,7 @@ fn parse_script(data: &[u8]) -> Result<Option<Script<'_>>, Errno> {
     }
 }
 
-/// The credentials of the new program: set-user-number bits take effect.
+/// Returns the credentials of the new program: set-user-ID and set-group-ID bits take effect.
 fn new_cred(inode: Inode, old: &Cred) -> Cred {
     let inode = inode.stat();
     let mut new = *old;
@@ -257,8 +261,9 @@ fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16
     ]
 }
 
-/// The point of no return: once we are the only thread there is no old program to give an error to.
-/// What it needs was made before: `files` and `sighand` are the program's own.
+/// Passes the point of no return: once this is the only thread, there is no old program to return
+/// an error to. Everything needed was allocated before: `files` and `sighand` belong to the new
+/// program.
 fn flush_old_exec(
     me: Current,
     mm: NewMm,
@@ -266,7 +271,7 @@ fn flush_old_exec(
     sighand: Arc<SigHand>,
 ) -> Result<(), Errno> {
     de_thread(me)?;
-    // Before a parent in vfork goes on, which may wait for us.
+    // Must come before `mm_release` lets a parent in vfork go on, since it may then wait for us.
     me.exit_signal.store(SIGCHLD, Ordering::Relaxed);
     me.signal.exec_id.count_exec();
     mm_release(me);
@@ -279,7 +284,8 @@ fn flush_old_exec(
     me.signal.flush_signal_handlers(sighand);
     me.signals.lock().altstack = TaskSignals::none().altstack;
     if let Some(own) = files {
-        // In a statement of its own: what is dropped may wake sleepers, so not under the lock.
+        // A separate statement: dropping files may wake sleepers, which must not happen under the
+        // lock.
         let shared = me.files.lock().replace(own);
         drop(shared);
     }
@@ -289,7 +295,7 @@ fn flush_old_exec(
     Ok(())
 }
 
-/// Changes over to the new address space; the old one loses its user, or its borrower.
+/// Switches to the new address space; the old one loses its user, or its borrower.
 ///
 /// # Safety
 /// 1. `me` has not lent out its address space ([`Current::mm_struct`]).
@@ -300,13 +306,13 @@ unsafe fn exec_mmap(me: Current, new: NewMm) {
     {
         let _locked = me.alloc_lock.lock();
         let _no_irq = IrqGuard::new();
-        // SAFETY: live by the user that is this task's from now on.
+        // SAFETY: live by the user that belongs to this task from now on.
         membarrier_exec_mmap(unsafe { &*new });
         me.mm.store(new, Ordering::Relaxed);
         me.active_mm.store(new, Ordering::Relaxed);
         // SAFETY: interrupts are off, and `old_active` is what this CPU has loaded. Both are live:
-        // `old_active` by this task's user or count, given back only below, `new` by the user that is
-        // this task's from now on.
+        // `old_active` by this task's user or count, given back only below; `new` by the user that
+        // belongs to this task from now on.
         unsafe { switch_mm_irqs_off(&*old_active, &*new) };
     }
     // SAFETY: what this task held of the old address space, given back once; CR3 has moved, and by 1
@@ -319,7 +325,7 @@ unsafe fn exec_mmap(me: Current, new: NewMm) {
     }
 }
 
-/// An address space in the making; dropped, it goes.
+/// An address space under construction, freed when dropped.
 struct NewMm(*mut MmStruct);
 
 impl NewMm {

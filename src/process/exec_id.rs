@@ -1,23 +1,24 @@
 #![forbid(unsafe_code)]
-//! `self_exec_id`, `parent_exec_id`: whether parent and child still are the programs that they were.
+//! `self_exec_id`, `parent_exec_id`: whether parent and child still run the programs they ran at
+//! the child's birth.
 //!
-//! Kept by `signal`, counted by exec, asked by exit: the signal of a child's end was chosen for the
-//! programs of its birth, and another may have other rights.
+//! Kept in `SignalStruct`, counted by exec, read by exit: the exit signal was chosen for the
+//! programs of that time, and a later program may have other rights.
 //!
 //! Linux: 2.6.38 `setup_new_exec`, `exit_notify`; 64 bits since 5.6.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Those of one process.
+/// The exec counts of one process.
 pub struct ExecId {
-    /// Programs that the process has executed. Written by its last thread.
+    /// Number of programs that the process has executed. Written by its last thread.
     own: AtomicU64,
     /// The parent's count when it made this process.
     parents: u64,
 }
 
 impl ExecId {
-    /// Of a process that nobody has forked.
+    /// Returns the counts of a process that was not forked.
     pub const fn new() -> Self {
         Self {
             own: AtomicU64::new(0),
@@ -25,7 +26,7 @@ impl ExecId {
         }
     }
 
-    /// Of a forked process; a sibling of the caller has the caller's parent.
+    /// Returns the counts of a forked process; a sibling of the caller has the caller's parent.
     pub fn copy(&self, is_sibling: bool) -> Self {
         let own = self.own.load(Ordering::Relaxed);
         Self {
@@ -34,12 +35,13 @@ impl ExecId {
         }
     }
 
-    /// The process executes another program.
+    /// Counts that the process executes another program.
     pub fn count_exec(&self) {
         self.own.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether neither `parent` nor this child of it has executed another program since the birth.
+    /// Returns whether neither `parent` nor this child has executed another program since the
+    /// birth.
     pub fn is_as_at_birth(&self, parent: &ExecId) -> bool {
         [parent, self].map(|it| it.own.load(Ordering::Relaxed)) == [self.parents; 2]
     }

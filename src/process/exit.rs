@@ -1,8 +1,8 @@
 //! `do_exit`: the end of a task.
 //!
-//! On the dying task's own stack, which therefore cannot be freed here: the next task does that,
-//! in `finish_task_switch`. The same holds for the page directory: the dying process first
-//! becomes a kernel task that borrows what was its own.
+//! It runs on the dying task's own stack, which therefore cannot be freed here: the next task frees
+//! it, in `finish_task_switch`. The same holds for the page directory: the dying process first
+//! becomes a kernel task that borrows its former address space.
 //!
 //! Book: ch. 3, "Process Termination". Linux: 2.6.38 `do_exit`, `exit_mm`, `exit_notify`.
 
@@ -44,7 +44,7 @@ use crate::task::task_struct::TaskRef;
 /// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.
 ///
 /// # Panics
-/// In an interrupt, with a lock held, or as the idle task: there is no task to end.
+/// In an interrupt or with a lock held, and in the idle task, which never ends.
 pub fn do_exit(code: i32) -> ! {
     let me = current();
     assert!(me.pid() != 0, "BUG: the idle task exits");
@@ -65,7 +65,7 @@ pub fn do_exit(code: i32) -> ! {
     perf_event_exit_task(me);
     exit_notify(me, code);
 
-    // From here on nobody may preempt us: with TASK_DEAD set, any switch is the last.
+    // From here on nothing may preempt us: with TASK_DEAD set, any switch is the last.
     local_irq_disable();
     // A waker that has seen an earlier sleep would make us runnable again.
     me.set_special_state(TASK_DEAD);
@@ -78,7 +78,7 @@ pub fn do_group_exit(code: i32) -> ! {
     do_exit(begin_group_exit(current(), code))
 }
 
-/// Upward call of the entry code: ends a program that got into virtual-8086 mode, as by SIGSEGV.
+/// Upward call of the entry code: ends a program that entered virtual-8086 mode, as if by SIGSEGV.
 #[unsafe(no_mangle)]
 extern "C" fn exit_from_vm86() -> ! {
     let me = current();
@@ -92,7 +92,7 @@ extern "C" fn exit_from_vm86() -> ! {
 
 provides_upward!(exit_from_vm86);
 
-/// The first process has ended, and with it the system.
+/// Stops the machine when the first process ends, with `code` as its wait status.
 fn init_exits(code: i32) -> ! {
     use crate::base::exit_value::ExitValue;
     irqsoff_report();
@@ -108,13 +108,13 @@ fn init_exits(code: i32) -> ! {
     crate::drivers::exit(ExitValue::Failure);
 }
 
-/// Tells who waits for this task's use of its memory to end: `vfork`, `pthread_join`.
+/// Tells whoever waits for this task to stop using its memory: `vfork`, `pthread_join`.
 pub fn mm_release(me: Current) {
     exit_robust_list();
     let tid = me.clear_child_tid.swap(0, Ordering::Relaxed);
-    // Linux: only if somebody is left to see it.
+    // Linux: only if another user of the memory is left to see it.
     if tid != 0 && me.mm_struct().is_some_and(|mm| mm.counts.users() > 1) {
-        // A bad pointer is the program's own loss.
+        // A bad pointer harms only the program itself.
         if put_user(tid, 0u32).is_ok() {
             futex_wake_tid(tid);
         }
@@ -123,17 +123,17 @@ pub fn mm_release(me: Current) {
     me.wait_chldexit.wake_up();
 }
 
-/// Closes what nobody else has open.
+/// Drops the task's references to its open files and working directory.
 fn exit_files(me: Current) {
-    // Each in a statement of its own: what is dropped may wake sleepers, so not under the lock.
+    // Separate statements: dropping files may wake sleepers, which must not happen under the lock.
     let files = me.files.lock().take();
     drop(files);
     let fs = me.fs.lock().take();
     drop(fs);
 }
 
-/// Leaves the address space: the task goes on as a kernel task that borrows it, so that the page
-/// directory outlives the last switch away from it.
+/// Leaves the address space. The task goes on as a kernel task that borrows it, which keeps the
+/// page directory until the last switch away from it.
 fn exit_mm(me: Current) {
     let mm = me.mm.load(Ordering::Relaxed);
     if mm.is_null() {
@@ -151,14 +151,14 @@ fn exit_mm(me: Current) {
     unsafe { mmput(mm) };
 }
 
-/// What remains to be done for a process whose last thread has ended.
+/// A process whose last thread has ended, and the parent to tell.
 struct Ended {
     leader: TaskRef,
     parent: Option<TaskRef>,
 }
 
-/// Becomes a zombie, or nothing, if it does not lead its process. With the last thread the process
-/// ends: its children go to init, and its parent is told.
+/// Makes a leader a zombie and releases any other thread. With its last thread the process ends:
+/// its children go to init, and its parent is told.
 fn exit_notify(me: Current, code: i32) {
     me.exit_code.store(code, Ordering::Relaxed);
     let (ended, stopped, released) = {
@@ -177,7 +177,7 @@ fn exit_notify(me: Current, code: i32) {
             forget_exit_signal(ended);
         }
         let unwanted = |ended: &Ended| {
-            // Nobody waits for a thread of the kernel, nor for the program that one became.
+            // Nobody waits for a kernel thread, nor for a program that a kernel thread became.
             let is_nobodys = ended.leader.ppid.load(Ordering::Relaxed) == 0;
             let by_sigchld = ended.leader.exit_signal.load(Ordering::Relaxed) == SIGCHLD;
             is_nobodys || by_sigchld && ended.parent.iter().any(|it| it.signal.ignores_children())
@@ -193,7 +193,7 @@ fn exit_notify(me: Current, code: i32) {
         let stopped = group_stop_is_complete(&list, &me);
         (ended, stopped, released)
     };
-    // The reaper's references; the scheduler's keeps us until the next task has switched.
+    // These are the reaper's references; the scheduler's keeps us until the next task has switched.
     drop(released);
     // The others have stopped already.
     if let Some(signal) = stopped {
@@ -214,8 +214,8 @@ fn exit_notify(me: Current, code: i32) {
     }
 }
 
-/// Gives the children of the running task's process to init, if it is the last thread, some at a time; with
-/// the list locked all the while since the last of them went.
+/// Gives the children of the running task's process to init if this is the last thread, some at a
+/// time. Returns with the list locked, and locked without a gap since the last child went.
 fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
     loop {
         let mut list = TASKLIST.lock();
@@ -223,7 +223,7 @@ fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
             .pids
             .get(me.tgid)
             .is_some_and(|entry| entry.live_threads == 1);
-        // Nobody adopts the children of init, with which the system ends.
+        // Nobody adopts the children of init: the system ends with it.
         if !is_last || me.tgid == INIT_PID {
             return list;
         }
@@ -241,8 +241,8 @@ fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
     }
 }
 
-/// A parent that executes another program, or whose child does, gets SIGCHLD at the child's end: the
-/// signal agreed on before was for other programs, which may have had other rights.
+/// Resets the exit signal to SIGCHLD if the parent or the child has executed another program since
+/// the birth: the signal was chosen for the earlier programs, which may have had other rights.
 fn forget_exit_signal(ended: &Ended) {
     let leader = &ended.leader;
     let changed = |parent: &TaskRef| !leader.signal.exec_id.is_as_at_birth(&parent.signal.exec_id);
@@ -251,7 +251,7 @@ fn forget_exit_signal(ended: &Ended) {
     }
 }
 
-/// One thread less; the process, if it was the last.
+/// Counts one thread less, and returns the process if that was its last thread.
 fn end_thread_of(list: &mut TaskList, tgid: i32) -> Option<Ended> {
     let entry = list.pids.get_mut(tgid)?;
     entry.live_threads = entry.live_threads.saturating_sub(1);

@@ -2,9 +2,10 @@
 //!
 //! Called by fork, vfork, clone and `kernel_thread`, in the parent's context.
 //!
-//! What was sent to the parent before is handled first, and then the call begins anew. A signal to
-//! several processes reaches all that there are at one moment, so it may not fall between a parent that
-//! has it and a child that is on no list yet: then, too, the call begins anew.
+//! A signal that was sent to the parent before is handled first, and then the call begins anew. A
+//! signal to several processes reaches all that exist at one moment, so it may not fall between a
+//! parent that already has it and a child that is not yet on any list: then, too, the call begins
+//! anew.
 //!
 //! Book: ch. 3, "The clone(), fork(), and vfork() System Calls". Linux: 5.4 `copy_process`.
 
@@ -50,19 +51,19 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
 use crate::task::user_desc::{UserDesc, do_set_thread_area};
 
-/// What clone was asked for. Pointers are the user's.
+/// The arguments of clone. Pointers are user addresses.
 #[derive(Clone, Copy, Default)]
 pub struct CloneArgs {
-    /// CLONE_*; the low byte is the signal that the parent gets at the child's end. With CLONE_PARENT
-    /// it is the caller's own, whatever is asked for.
+    /// CLONE_* flags; the low byte is the signal that the parent gets at the child's end. With
+    /// CLONE_PARENT it is the caller's own exit signal, whatever is asked for.
     pub flags: u32,
-    /// Stack pointer of the child; 0: the parent's.
+    /// Stack pointer of the child; 0 means the parent's.
     pub stack: u32,
-    /// Where to store the number in the parent.
+    /// Address in the parent where the child's number is stored.
     pub parent_tid: u32,
     /// `struct user_desc` for CLONE_SETTLS.
     pub tls: u32,
-    /// Where to store and clear the number in the child.
+    /// Address in the child where its number is stored and cleared.
     pub child_tid: u32,
 }
 
@@ -70,7 +71,7 @@ pub struct CloneArgs {
 ///
 /// # Errors
 /// EINVAL for flags that contradict each other or a bad TLS descriptor, EFAULT, EAGAIN when
-/// there is no number left, ENOMEM, ERESTARTNOINTR.
+/// there is no number left, ENOMEM, ERESTARTNOINTR when a signal must be handled first.
 pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
     let child = copy_process(args, regs, None)?;
     let pid = child.pid();
@@ -80,7 +81,7 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
     }
     wake_up_new_task(&child);
     if args.flags & CLONE_VFORK != 0 {
-        // Where the child says so: the caller need not be the thread that waits for children.
+        // Wait where the child signals: the caller need not be the thread that waits for children.
         child
             .wait_chldexit
             .wait_uninterruptible(|| child.vfork_done.load(Ordering::Acquire) != 0);
@@ -89,11 +90,11 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
 }
 
 /// Builds a task and puts it on the task list, but on no run queue.
-/// `name` is for kernel threads: they have no address space.
+/// `name` is given for a kernel thread, which has no address space.
 pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Result<TaskRef, Errno> {
     let me = current();
     check_flags(me, args.flags)?;
-    // First: what is not pending now will be counted.
+    // Read before pending signals are checked: a signal that is not pending now will be counted.
     let sent_to_many = me.signal.sent_to_many.load(Ordering::Acquire);
     if name.is_none() {
         recalc_sigpending(me);
@@ -106,7 +107,7 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     let stack = alloc_thread_stack()
         .ok_or(Errno::ENOMEM)?
         .cast::<ThreadInfo>();
-    // SAFETY: a fresh stack, which nobody else has; `publish` writes its `ThreadInfo`.
+    // SAFETY: a fresh stack that nobody else uses; `publish` writes its `ThreadInfo`.
     let mut task = unsafe { TaskStruct::new(stack.as_ptr(), 0, 0, signal) };
     // From here on dropping `task` gives the stack back.
     task.flags.store(
@@ -159,8 +160,8 @@ pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Resu
     publish(me, args.flags, sent_to_many, task, place, stack)
 }
 
-/// Gives the task its number, its memory and its place in the list. `sent_to_many` is what the parent's was
-/// when the copy began.
+/// Gives the task its number, its memory and its place in the list. `sent_to_many` is the parent's
+/// count at the start of the copy.
 fn publish(
     me: Current,
     flags: u32,
@@ -199,7 +200,7 @@ fn publish(
     };
     task.ppid.store(parent, Ordering::Relaxed);
     if !is_thread {
-        // Now: they may have changed since the copy began.
+        // Copied under the lock: they may have changed since the copy began.
         let signal = (&task.signal, &me.signal);
         for (child, parent) in [
             (&signal.0.pgrp, &signal.1.pgrp),
@@ -211,14 +212,14 @@ fn publish(
     }
     task.exit_signal = AtomicU32::new(match () {
         () if is_thread => 0,
-        // Not for the caller to choose what signal its own parent gets.
+        // The caller must not choose the signal that its own parent gets.
         () if flags & CLONE_PARENT != 0 => list
             .find_task_by_pid(me.tgid)
             .map_or(SIGCHLD, |leader| leader.exit_signal.load(Ordering::Relaxed)),
         () => flags & CSIGNAL,
     });
     let p = Box::into_raw(task);
-    // SAFETY: the foot of the new stack, which nobody else knows yet. The count is what
+    // SAFETY: the foot of the new stack, which nobody else knows yet. The count is the one that
     // `schedule` has at a switch: one for its own disabling, one for the run-queue lock.
     unsafe {
         stack
@@ -242,15 +243,15 @@ fn publish(
     }
     rseq_migrate(&child);
     if is_thread && is_being_ended(me) {
-        // Who ends all threads may have gone through the list before this one was on it.
+        // Whoever ends all threads may have gone through the list before this one was on it.
         set_flag(child.thread_info(), TIF_SIGPENDING);
     }
     if is_thread && me.signal.stop.is_under_way() {
-        // So with who stops them all.
+        // The same holds for a signal that stops the whole group.
         set_flag(child.thread_info(), TIF_SIGPENDING);
     }
-    // After it is on the list: whoever makes an LDT looks there once it has said so.
-    // SAFETY: the child's, which lives until the child has run.
+    // Checked once the child is on the list: whoever makes an LDT sets the flag first, then looks
+    // at the list.
     let mm = unsafe { child.mm.load(Ordering::Relaxed).as_ref() };
     if mm.is_some_and(|mm| mm.context_flags.load(Ordering::SeqCst) & MM_CONTEXT_LDT != 0) {
         set_flag(child.thread_info(), TIF_LDT);
@@ -259,8 +260,8 @@ fn publish(
     Ok(child)
 }
 
-/// EINVAL for flags that contradict each other, for a sibling of init, and for namespaces: there is
-/// one of each. EPERM for those without privilege.
+/// Checks clone's flags. EINVAL for flags that contradict each other, for a sibling of init, and
+/// for namespaces, of which there is one each; for namespaces EPERM without privilege.
 fn check_flags(me: Current, flags: u32) -> Result<(), Errno> {
     let has = |bits| flags & bits == bits;
     let wrong = has(CLONE_NEWNS | CLONE_FS)
@@ -277,7 +278,7 @@ fn check_flags(me: Current, flags: u32) -> Result<(), Errno> {
     }
 }
 
-/// CLONE_SETTLS: the descriptor must name its entry; -1 is EINVAL here.
+/// Sets the TLS descriptor for CLONE_SETTLS. It must name its entry; -1 is EINVAL here.
 fn set_tls(thread: &mut ThreadStruct, tls: u32) -> Result<(), Errno> {
     let desc = UserDesc::from_bytes(&get_user::<[u8; 16]>(tls)?);
     do_set_thread_area(&mut thread.tls_array, &desc, false)?;
@@ -286,8 +287,8 @@ fn set_tls(thread: &mut ThreadStruct, tls: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// What is blocked is inherited, what is pending is not; the alternate stack goes with a copy of
-/// the memory it lies in.
+/// Copies the blocked signals, but not the pending ones, and the alternate stack if the memory it
+/// lies in is copied.
 fn copy_signals(me: Current, flags: u32, task: &TaskStruct) {
     let (blocked, altstack) = {
         let mine = me.signals.lock();
@@ -295,13 +296,14 @@ fn copy_signals(me: Current, flags: u32, task: &TaskStruct) {
     };
     let mut signals = task.signals.lock();
     signals.blocked = blocked;
-    // vfork's child borrows the memory only: its parent does not run meanwhile.
+    // vfork's child only borrows the memory: its parent does not run meanwhile.
     if flags & (CLONE_VM | CLONE_VFORK) != CLONE_VM {
         signals.altstack = altstack;
     }
 }
 
-/// Open files and working directory: the parent's own for CLONE_FILES and CLONE_FS, or copies.
+/// Sets the child's open files and working directory: the parent's own for CLONE_FILES and
+/// CLONE_FS, or copies.
 fn copy_files(me: Current, flags: u32, task: &TaskStruct) -> Result<(), Errno> {
     let files = me.files.lock().clone();
     let files = match files {
@@ -318,7 +320,7 @@ fn copy_files(me: Current, flags: u32, task: &TaskStruct) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The child's address space: the parent's own for CLONE_VM, or a copy.
+/// Returns the child's address space: the parent's own for CLONE_VM, or a copy.
 fn copy_mm(me: Current, flags: u32) -> Result<*mut MmStruct, Errno> {
     let old = me.mm.load(Ordering::Relaxed);
     if old.is_null() {
@@ -345,7 +347,7 @@ fn copy_mm(me: Current, flags: u32) -> Result<*mut MmStruct, Errno> {
     Ok(new)
 }
 
-/// A process begins with a copy of its parent's segments (Linux: `init_new_context`).
+/// Gives a new process a copy of its parent's LDT (Linux: `init_new_context`).
 fn copy_ldt(old_mm: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     if old_mm.context_flags.load(Ordering::Relaxed) & MM_CONTEXT_LDT == 0 {
         return Ok(());
@@ -359,7 +361,7 @@ fn copy_ldt(old_mm: &MmStruct, new: &MmStruct) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Gives back what a task that nobody has found yet holds beyond its own memory.
+/// Gives back everything that an unpublished task holds beyond its own memory.
 fn unmake(task: &TaskStruct) {
     perf_event_free_task(task);
     let mm = task.mm.swap(core::ptr::null_mut(), Ordering::Relaxed);

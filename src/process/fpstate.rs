@@ -7,13 +7,13 @@
 //!   108  status word once more, then 0: an FXSAVE image follows
 //!   112  512 bytes as FXSAVE stores them: x87 again, MXCSR, xmm0 to xmm7
 //! ```
-//! Programs from before SSE know the first part only, so what they change there counts: on the way
-//! back x87 comes from the first part, SSE from the second.
+//! Programs older than SSE know only the first part, so their changes there count: on the way back
+//! x87 state comes from the first part, SSE state from the second.
 //!
 //! Used by `signal_delivery`.
 //!
 //! Linux: 2.6.38 `asm/sigcontext.h`, `i387.c` (`convert_from_fxsr`, `convert_to_fxsr`).
-//! SDM: volume 1, 8.1.10 "Saving the x87 FPU's State", 10.5.1 "FXSAVE Area".
+//! SDM: vol. 1, 8.1.10 "Saving the x87 FPU's State", 10.5.1 "FXSAVE Area".
 
 use core::mem::offset_of;
 
@@ -21,7 +21,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::hw::fxsave::FxsaveArea;
 
-/// A register of FSAVE: ten bytes.
+/// An x87 register as FSAVE stores it: ten bytes.
 type FpReg = [u16; 5];
 
 /// `struct _fpstate`, 624 bytes.
@@ -36,19 +36,19 @@ pub struct FpState {
     pub tag: u32,
     /// Offset of the last instruction.
     pub ipoff: u32,
-    /// Code segment of that instruction; above it its opcode.
+    /// Code segment of the last instruction; its opcode in the upper half.
     pub cssel: u32,
-    /// Offset of its operand.
+    /// Offset of the last instruction's operand.
     pub dataoff: u32,
-    /// Segment of its operand.
+    /// Segment of the last instruction's operand.
     pub datasel: u32,
     /// ST0 to ST7.
     pub st: [FpReg; 8],
-    /// Status word once more.
+    /// Status word, repeated.
     pub status: u16,
     /// 0: an FXSAVE image follows (`X86_FXSR_MAGIC`).
     pub magic: u16,
-    /// That image.
+    /// The FXSAVE image.
     pub fxsave: FxsaveArea,
 }
 
@@ -62,7 +62,7 @@ const _: () = assert!(offset_of!(FpState, magic) == 110 && offset_of!(FpState, f
 const ONES_ABOVE: u32 = 0xffff_0000;
 
 impl FpState {
-    /// Both formats of `image`.
+    /// Returns `image` in both formats.
     #[doc(alias = "convert_from_fxsr")]
     pub fn from_fxsave(image: &FxsaveArea) -> Self {
         let mut state = FpState {
@@ -84,8 +84,9 @@ impl FpState {
         state
     }
 
-    /// The registers that a program wants: x87 from the first format, SSE from the second, without
-    /// the MXCSR bits that this processor, whose mask is `mxcsr_mask`, would refuse.
+    /// Returns the registers that a program asks for: x87 from the first format, SSE from the
+    /// second, without the MXCSR bits that this processor, whose mask is `mxcsr_mask`, would
+    /// refuse.
     #[doc(alias = "convert_to_fxsr")]
     pub fn to_fxsave(&self, mxcsr_mask: u32) -> FxsaveArea {
         let mut image = FxsaveArea {
@@ -106,13 +107,13 @@ impl FpState {
         image
     }
 
-    /// One to be overwritten.
+    /// Returns an `FpState` of zeros, for the caller to overwrite.
     pub fn zeroed() -> Self {
         Self::new_zeroed()
     }
 }
 
-/// The tag word of FSAVE: two bits for each physical register, found from what is in it.
+/// Returns the tag word of FSAVE: two bits for each physical register, derived from its contents.
 #[doc(alias = "twd_fxsr_to_i387")]
 fn full_tags(image: &FxsaveArea) -> u16 {
     const VALID: u16 = 0;
@@ -125,7 +126,7 @@ fn full_tags(image: &FxsaveArea) -> u16 {
         let tag = if image.twd.wrapping_shr(physical) & 1 == 0 {
             EMPTY
         } else {
-            // Registers are stored from the top of the stack on.
+            // Registers are stored in order from the top of the stack.
             let from_top = physical.wrapping_sub(top) & 7;
             let register = image.st_space.chunks_exact(4).nth(from_top as usize);
             let [low, high, exponent] =
@@ -142,7 +143,7 @@ fn full_tags(image: &FxsaveArea) -> u16 {
     tags
 }
 
-/// The tag word of FXSAVE: one bit for each physical register, set if it is in use.
+/// Returns the tag word of FXSAVE: one bit for each physical register, set if it is in use.
 #[doc(alias = "twd_i387_to_fxsr")]
 fn abridged_tags(full: u16) -> u8 {
     (0..8u32)
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
     use crate::hw::fxsave::DEFAULT_MXCSR_MASK;
 
-    /// An image in which each field has a value of its own.
+    /// Returns an image in which each field has a different value.
     fn image() -> FxsaveArea {
         let mut image = FxsaveArea {
             cwd: 0x027f,

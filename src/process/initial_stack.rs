@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What a program finds on its stack when it starts.
+//! The contents of a program's stack when it starts.
 //!
 //! ```text
 //!   TASK_SIZE - 4   0
@@ -14,7 +14,7 @@
 //!
 //! Called by exec, which copies the bytes into the new address space.
 //!
-//! Book: chapter 20, "Command-Line Arguments and Shell Environment".
+//! Book: ch. 20, "Command-Line Arguments and Shell Environment".
 //! Linux: 2.6.38 `fs/binfmt_elf.c` (`create_elf_tables`), `asm/elf.h`. ABI: Intel386 supplement.
 
 use alloc::vec::Vec;
@@ -23,54 +23,54 @@ use core::ops::Range;
 use crate::base::errno::Errno;
 use crate::mm::fallible::TryVec;
 
-/// Argument and environment strings with their pointers, in bytes, at most: a fourth of the
+/// Most bytes that argument and environment strings take with their pointers: a quarter of the
 /// stack's limit.
 pub const ARG_MAX: usize = 2 << 20;
-/// One string at most, with its zero, in bytes (`MAX_ARG_STRLEN`).
+/// Longest string with its zero, in bytes (`MAX_ARG_STRLEN`).
 pub const MAX_ARG_STRLEN: u32 = 128 << 10;
 
 /// AT_NULL: the end.
 pub const AT_NULL: u32 = 0;
 /// AT_PHDR: where the program headers are.
 pub const AT_PHDR: u32 = 3;
-/// AT_PHENT: bytes of one.
+/// AT_PHENT: bytes of one program header.
 pub const AT_PHENT: u32 = 4;
-/// AT_PHNUM: how many.
+/// AT_PHNUM: number of program headers.
 pub const AT_PHNUM: u32 = 5;
-/// AT_PAGESZ.
+/// AT_PAGESZ: bytes of a page.
 pub const AT_PAGESZ: u32 = 6;
 /// AT_BASE: where the dynamic linker is; 0 without one.
 pub const AT_BASE: u32 = 7;
-/// AT_FLAGS.
+/// AT_FLAGS: always 0.
 pub const AT_FLAGS: u32 = 8;
 /// AT_ENTRY: the program's first instruction.
 pub const AT_ENTRY: u32 = 9;
-/// AT_UID.
+/// AT_UID: real user ID.
 pub const AT_UID: u32 = 11;
-/// AT_EUID.
+/// AT_EUID: effective user ID.
 pub const AT_EUID: u32 = 12;
-/// AT_GID.
+/// AT_GID: real group ID.
 pub const AT_GID: u32 = 13;
-/// AT_EGID.
+/// AT_EGID: effective group ID.
 pub const AT_EGID: u32 = 14;
 /// AT_PLATFORM: a string that names the processor.
 pub const AT_PLATFORM: u32 = 15;
-/// AT_HWCAP: CPUID 1, edx.
+/// AT_HWCAP: edx of CPUID leaf 1.
 pub const AT_HWCAP: u32 = 16;
-/// AT_CLKTCK: ticks a second that times(2) counts in.
+/// AT_CLKTCK: ticks per second in the unit of times(2).
 pub const AT_CLKTCK: u32 = 17;
-/// AT_SECURE: the program has rights its caller had not.
+/// AT_SECURE: the program has rights that its caller did not have.
 pub const AT_SECURE: u32 = 23;
 /// AT_RANDOM: 16 random bytes.
 pub const AT_RANDOM: u32 = 25;
 /// AT_EXECFN: the path that was executed.
 pub const AT_EXECFN: u32 = 31;
-/// AT_SYSINFO: `__kernel_vsyscall`.
+/// AT_SYSINFO: address of `__kernel_vsyscall`.
 pub const AT_SYSINFO: u32 = 32;
-/// AT_SYSINFO_EHDR: the vDSO.
+/// AT_SYSINFO_EHDR: address of the vDSO.
 pub const AT_SYSINFO_EHDR: u32 = 33;
 
-/// Strings, one after another, each ended by a zero.
+/// Strings one after another, each with a zero at its end.
 #[derive(Debug, Default)]
 pub struct Strings {
     bytes: Vec<u8>,
@@ -78,7 +78,7 @@ pub struct Strings {
 }
 
 impl Strings {
-    /// None.
+    /// Returns an empty list.
     pub const fn new() -> Self {
         Self {
             bytes: Vec::new(),
@@ -86,19 +86,22 @@ impl Strings {
         }
     }
 
-    /// How many.
+    /// Returns the number of strings.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Bytes that they and their pointers take on the stack.
+    /// Returns the bytes that the strings and their pointers take on the stack.
     pub fn size(&self) -> usize {
         self.bytes
             .len()
             .saturating_add(self.count.saturating_mul(4))
     }
 
-    /// Adds a string, given without its zero. E2BIG, ENOMEM.
+    /// Adds a string, given without its zero.
+    ///
+    /// # Errors
+    /// E2BIG, ENOMEM.
     pub fn push(&mut self, string: &[u8]) -> Result<(), Errno> {
         // With its zero, and its pointer.
         let bytes = string.len().saturating_add(1);
@@ -115,7 +118,7 @@ impl Strings {
         Ok(())
     }
 
-    /// Each string, without its zero.
+    /// Returns an iterator over the strings, each without its zero.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes
             .split_inclusive(|byte| *byte == 0)
@@ -123,19 +126,19 @@ impl Strings {
     }
 }
 
-/// All that goes onto the stack.
+/// Everything that goes onto the stack.
 pub struct InitialStack<'a> {
     /// Address of the stack's end.
     pub top: u32,
     /// The path that was executed.
     pub execfn: &'a [u8],
-    /// Arguments.
+    /// Argument strings.
     pub argv: &'a Strings,
-    /// Environment.
+    /// Environment strings.
     pub envp: &'a Strings,
-    /// AT_PLATFORM, without its zero.
+    /// The AT_PLATFORM string without its zero.
     pub platform: &'a [u8],
-    /// AT_RANDOM.
+    /// The bytes that AT_RANDOM points to.
     pub random: [u8; 16],
     /// The auxiliary vector without AT_EXECFN, AT_PLATFORM, AT_RANDOM and AT_NULL, which are added.
     pub auxv: &'a [(u32, u32)],
@@ -146,19 +149,22 @@ impl InitialStack<'_> {
         below(below(self.top, 4), self.execfn.len().saturating_add(1))
     }
 
-    /// Addresses of the arguments' strings; those of the environment follow. What
-    /// [`InitialStack::build`] has accepted fits.
+    /// Returns the addresses of the argument strings; the environment strings follow. They fit if
+    /// [`InitialStack::build`] succeeds.
     pub fn arg_range(&self) -> Range<u32> {
         let end = below(self.execfn_address(), self.envp.bytes.len());
         below(end, self.argv.bytes.len())..end
     }
 
-    /// First address after the strings of the environment.
+    /// Returns the first address after the environment strings.
     pub fn env_end(&self) -> u32 {
         self.execfn_address()
     }
 
-    /// The stack pointer the program starts with, and the bytes from there to the stack's end.
+    /// Returns the stack pointer the program starts with, and the bytes from there to the stack's
+    /// end.
+    ///
+    /// # Errors
     /// E2BIG, ENOMEM.
     pub fn build(&self) -> Result<(u32, Vec<u8>), Errno> {
         if self.argv.size().saturating_add(self.envp.size()) > ARG_MAX {
@@ -210,7 +216,8 @@ impl InitialStack<'_> {
     }
 }
 
-/// The address so many bytes below `at`; what [`InitialStack::build`] accepts fits below the stack's end.
+/// Returns the address `bytes` below `at`; what [`InitialStack::build`] accepts fits below the
+/// stack's end.
 fn below(at: u32, bytes: usize) -> u32 {
     u32::try_from(bytes).map_or(0, |bytes| at.saturating_sub(bytes))
 }

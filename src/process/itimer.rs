@@ -1,11 +1,11 @@
 //! The interval timer of a process: SIGALRM after a time, once or again and again.
 //!
-//! With an interval it rests while its signal waits, and goes on when the signal is taken: however short
-//! the interval, it costs one interrupt for each signal that the program takes. If SIGALRM has no effect,
-//! the timer therefore stops, as in Linux.
+//! A timer with an interval rests while its signal is pending, and goes on when the signal is
+//! taken: however short the interval, each signal that the program takes costs one interrupt. If
+//! SIGALRM has no effect, the timer therefore stops, as in Linux.
 //!
-//! Set by `alarm` and `setitimer`, ends in the timer interrupt, goes on in `dequeue_signal`. It survives
-//! exec; a forked process has none.
+//! It is set by `alarm` and `setitimer`, expires in the timer interrupt, and goes on in
+//! `dequeue_signal`. It survives exec; a forked process starts without a timer.
 //!
 //! Book: ch. 6, "The setitimer() and alarm() System Calls". Linux: 2.6.38 `kernel/itimer.c`,
 //! `it_real_fn`, `dequeue_signal`.
@@ -20,47 +20,48 @@ use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::{TimerKey, TimerList, add_timer, del_timer};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// ITIMER_REAL of a process. Under a lock that it does not leave.
+/// ITIMER_REAL of a process. It lies behind a lock and never moves out of it.
 #[derive(Default)]
 pub struct ItReal {
     place: TimerList,
-    /// The interrupt that ends it; none while its signal waits.
+    /// The pending expiry; `None` while the timer's signal is pending.
     timer: Option<TimerKey>,
-    /// When it ended last, in microseconds since boot.
+    /// Time of the last expiry, in microseconds since boot.
     ended_us: u64,
-    /// From one signal to the next in microseconds; 0: there is only one.
+    /// Microseconds from one signal to the next; 0 means a single signal.
     incr_us: u64,
 }
 
 impl ItReal {
-    /// Sets the timer, which does not run.
+    /// Starts the timer, which must be stopped.
     fn start(&mut self, expires_us: u64, leader: TaskRef) {
-        // SAFETY: it does not run, and it lies in the `SignalStruct` that `leader` keeps, behind the
-        // lock that the caller has.
+        // SAFETY: the timer is stopped and lies in the `SignalStruct` that `leader` keeps, behind
+        // the lock that the caller holds.
         let key = unsafe { add_timer(&self.place, expires_us, leader, 0, it_real_fn) };
         self.timer = Some(key);
     }
 
-    /// Stops the timer. What is returned is dropped when no lock is held: it may be the last reference.
+    /// Stops the timer. The caller drops the result after releasing all locks: it may be the last
+    /// reference.
     fn stop(&mut self) -> Option<TaskRef> {
         let key = self.timer.take()?;
-        // SAFETY: that is how it was set last; the caller has the lock.
+        // SAFETY: the key is from the last `add_timer` for this place; the caller holds the lock.
         unsafe { del_timer(&self.place, key) }
     }
 }
 
-/// How a timer stands, in microseconds.
+/// A timer's remaining time and interval, in microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ItimerVal {
-    /// From one signal to the next; 0: there is only one.
+    /// Time from one signal to the next; 0 means a single signal.
     pub interval_us: u64,
-    /// Until the next; 0: none will come.
+    /// Time until the next signal; 0 means the timer is stopped.
     pub value_us: u64,
 }
 
 impl ItReal {
     fn value(&self) -> ItimerVal {
-        // One whose end has come, and whose interrupt has not, still runs.
+        // A timer that has expired but whose interrupt has not come yet still counts as running.
         let left = |key: TimerKey| key.expires_us.saturating_sub(since_boot_us()).max(1);
         ItimerVal {
             interval_us: self.incr_us,
@@ -69,19 +70,19 @@ impl ItReal {
     }
 }
 
-/// How the running task's timer stands.
+/// Returns the remaining time and interval of the running task's timer.
 pub fn getitimer(me: Current) -> ItimerVal {
     me.signal.real_timer.lock().value()
 }
 
-/// Sets the running task's timer; returns how the old one stood.
+/// Sets the running task's timer and returns its former value.
 pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
     let leader = find_task_by_pid(me.tgid);
     let (old, was) = {
         let mut it = me.signal.real_timer.lock();
         let old = it.value();
         let was = it.stop();
-        // None to come means none at all, not one after the signal that waits.
+        // Without a next signal the timer stops for good, even if a signal is pending.
         it.incr_us = match new.value_us {
             0 => 0,
             _ => new.interval_us,
@@ -98,7 +99,7 @@ pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
     old
 }
 
-/// The running task has become the leader of its process: its timer runs on for it.
+/// Moves the timer to the running task, which has become the leader of its process.
 pub fn move_itimer(me: Current) {
     let leader = find_task_by_pid(me.tgid);
     let was = {
@@ -112,15 +113,15 @@ pub fn move_itimer(me: Current) {
     drop(was);
 }
 
-/// The last thread of a process has gone.
+/// Stops all timers of a process whose last thread has gone.
 pub fn exit_itimers(task: &TaskStruct) {
     let was = task.signal.real_timer.lock().stop();
     drop(was);
     exit_posix_timers(&task.signal);
 }
 
-/// The running task has taken SIGALRM from what waits for its process: the timer goes on if it has an
-/// interval. Intervals that went by meanwhile are left out.
+/// Restarts an interval timer after the running task has taken the SIGALRM pending for its process.
+/// Intervals that passed meanwhile are skipped.
 pub fn restart_itimer(me: Current) {
     let leader = find_task_by_pid(me.tgid);
     let mut it = me.signal.real_timer.lock();
@@ -137,7 +138,7 @@ fn it_real_fn(leader: &TaskRef, ended: TimerKey) {
     {
         let mut it = leader.signal.real_timer.lock();
         if it.timer != Some(ended) {
-            return; // set anew while we were on the way
+            return; // set anew before this interrupt took the lock
         }
         (it.timer, it.ended_us) = (None, ended.expires_us);
     }

@@ -1,7 +1,7 @@
 //! `kernel_execve`: a kernel thread becomes a program.
 //!
-//! Called by task 1 for init, and by the tour and the stress run for theirs, on the thread's own
-//! stack.
+//! Called by task 1 for init, and by the tour and the stress run for their programs, on the
+//! thread's own stack.
 //!
 //! Book: ch. 20, "The exec Functions". Linux: 2.6.38 `kernel_execve`, `run_init_process`.
 
@@ -19,15 +19,14 @@ use crate::mm::fallible::try_arc;
 use crate::task::state::PF_KTHREAD;
 
 /// Turns the running kernel thread into the process of program `argv[0]`, with the console as its
-/// files. Does not return but with an error. From then on `fail_alloc=` counts.
+/// files. Returns only on error. From then on `fail_alloc=` counts.
 ///
 /// # Errors
-/// As `do_execve`; the task is a kernel thread as before.
+/// Those of `do_execve`; the task remains a kernel thread.
 pub fn kernel_execve(argv: &[&str]) -> Result<Infallible, Errno> {
     execute(argv)?;
     fail_alloc::start();
-    // Our own strings are gone: what `execute` needed it has freed.
-    // SAFETY: exec gave us an address space and filled in our `pt_regs`.
+    // The strings are gone: `execute` has freed everything it allocated.
     unsafe { ret_from_kernel_execve() }
 }
 

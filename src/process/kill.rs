@@ -1,8 +1,8 @@
-//! `kill`: whom a signal is for, and who may send it.
+//! `kill`: which processes get a signal, and which tasks may send it.
 //!
 //! Called by the system calls, with no lock held.
 //!
-//! Book: chapter 11, "System Calls Related to Signal Handling".
+//! Book: ch. 11, "System Calls Related to Signal Handling".
 //! Linux: 2.6.38 `kill_something_info`, `check_kill_permission`.
 
 use core::ops::ControlFlow;
@@ -18,26 +18,28 @@ use crate::base::errno::Errno;
 use crate::task::state::PF_KTHREAD;
 use crate::task::task_struct::TaskStruct;
 
-/// Which processes kill(2) means.
+/// The processes that kill(2) addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
-    /// The one that has this thread.
+    /// The process that has this thread.
     Process(i32),
-    /// All of a process group.
+    /// All processes of a process group.
     Group(i32),
-    /// All but init and the caller.
+    /// All processes except init and the caller's.
     All,
 }
 
-/// kill(2). Signal 0 only asks whether it could be sent.
+/// Sends a signal as kill(2) does. Signal 0 only checks whether a signal could be sent.
 ///
-/// Of several processes, each that there is when the call begins gets it, and each that is made
-/// meanwhile by one that has not got it yet: a process is either on the list, or not made before its parent
-/// has taken the signal (`copy_process`). One made by a process that has got it does not.
+/// If there are several processes, the signal reaches each that exists when the call begins, and
+/// each that is forked meanwhile by a process that has not got it yet: a process is either on the
+/// list, or not made before its parent has taken the signal (`copy_process`). A child forked by a
+/// process that has got the signal does not get it.
 ///
 /// # Errors
-/// ESRCH when there is nobody, EINVAL for a signal that does not exist, EPERM when it may be sent to
-/// nobody; `Target::All` is content then. EAGAIN when too many wait.
+/// ESRCH when no process is addressed, EINVAL for a signal that does not exist, EPERM when no
+/// process may be signalled; `Target::All` succeeds in that case. EAGAIN when too many signals are
+/// queued.
 pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
     match target {
         Target::Process(pid) => kill_process(pid, info),
@@ -46,14 +48,14 @@ pub fn kill(target: Target, info: SigInfo) -> Result<(), Errno> {
     }
 }
 
-/// The process that has thread `pid`.
+/// Signals the process that has thread `pid`.
 fn kill_process(pid: i32, info: SigInfo) -> Result<(), Errno> {
     let me = current();
     let list = TASKLIST.lock();
     let thread = list.find_task_by_pid(pid).ok_or(Errno::ESRCH)?;
     let leader = match thread.tgid == pid {
         true => thread,
-        // Any thread's number will do.
+        // The number of any thread names its process.
         false => list.find_task_by_pid(thread.tgid).ok_or(Errno::ESRCH)?,
     };
     if leader.has_flags(PF_KTHREAD) {
@@ -98,7 +100,8 @@ fn kill_many(kind: PidType, head: i32, info: SigInfo) -> Result<(), Errno> {
     }
 }
 
-/// Calls `send` with each process of a list; it says whether it has sent a signal, which is to reach all.
+/// Calls `send` with each process of a list; `send` returns whether it has sent a signal that must
+/// reach all of them.
 fn for_each_process<R>(
     kind: PidType,
     head: i32,
@@ -112,24 +115,27 @@ fn for_each_process<R>(
             return ControlFlow::Continue(());
         }
         if send(list, task)? {
-            // Last: a fork that reads it finds the signal, and one that does not will see that it has
-            // changed.
+            // Stored last: a fork that reads this value finds the signal, and a fork that read the
+            // old one sees the change.
             sent_to_many.store(sending, Ordering::Release);
         }
         ControlFlow::Continue(())
     })
 }
 
-/// Whether the running task may send `signal` to `task`. EINVAL when there is no such signal, EPERM.
+/// Checks that the running task may send `signal` to `task`.
+///
+/// # Errors
+/// EINVAL when there is no such signal, EPERM.
 pub fn check_kill_permission(me: Current, task: &TaskStruct, signal: u32) -> Result<(), Errno> {
     if signal > NSIG {
         return Err(Errno::EINVAL);
     }
-    // Its own threads, even one that has other numbers.
+    // A task may signal its own threads, even one with other credentials.
     if me.tgid == task.tgid {
         return Ok(());
     }
-    // One after the other: the two may be the same task.
+    // Two statements, never both locks at once: the two may be the same task.
     let mine = me.cred();
     let theirs = task.cred();
     let same_session =
@@ -140,7 +146,8 @@ pub fn check_kill_permission(me: Current, task: &TaskStruct, signal: u32) -> Res
     }
 }
 
-/// Sends a signal of the kernel's to all processes of group `pgrp`. Process context, no lock held.
+/// Sends a signal from the kernel to all processes of group `pgrp`. For process context, with no
+/// lock held.
 pub fn kill_pgrp(pgrp: i32, signal: u32) {
     let info = SigInfo::kernel(signal);
     let _all = for_each_process(PidType::Pgid, pgrp, |list, task| {

@@ -1,4 +1,4 @@
-//! Kernel threads: tasks without an address space of their own.
+//! Kernel threads: tasks that have no address space.
 //!
 //! Book: ch. 3, "Kernel Threads". Linux: 2.6.38 `kernel_thread` (function in si, argument in di).
 
@@ -18,7 +18,7 @@ use crate::task::task_struct::TaskRef;
 /// Starts a kernel thread `name` that calls `function(argument)` and exits with its result.
 ///
 /// # Errors
-/// EAGAIN or ENOMEM, as fork.
+/// EAGAIN or ENOMEM, as for fork.
 pub fn kernel_thread(
     function: extern "C" fn(u32) -> i32,
     argument: u32,
@@ -29,13 +29,16 @@ pub fn kernel_thread(
     Ok(task)
 }
 
-/// As [`kernel_thread`], but the thread does not run until `wake_up_new_task`.
+/// Makes a kernel thread as [`kernel_thread`] does, but it does not run until `wake_up_new_task`.
+///
+/// # Errors
+/// EAGAIN or ENOMEM, as for fork.
 pub fn new_kernel_thread(
     function: extern "C" fn(u32) -> i32,
     argument: u32,
     name: &str,
 ) -> Result<TaskRef, Errno> {
-    // What ret_from_fork will "return" to.
+    // The registers that `ret_from_fork` "returns" with.
     let regs = PtRegs {
         si: function as *const () as u32,
         di: argument,
@@ -56,7 +59,7 @@ pub fn new_kernel_thread(
     copy_process(&args, &regs, Some(name))
 }
 
-/// End of every kernel thread, from `kernel_thread_helper`: its function has returned.
+/// Ends a kernel thread whose function has returned. Called by `kernel_thread_helper`.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_thread_exit(result: i32) -> ! {
     do_exit((result & 0xff) << 8)

@@ -1,11 +1,11 @@
-//! A static program into a fresh address space: segments, heap, stack, vDSO.
+//! Loads a static program into a fresh address space: segments, heap, stack, vDSO.
 //!
-//! The pages themselves come when they are touched; only a page in which two segments meet is
-//! put together here.
+//! Pages are filled when they are first touched; only a page shared by two segments is put together
+//! here.
 //!
 //! Called by exec before the point of no return, for an address space that is not in use yet.
 //!
-//! Book: chapter 20, "Executable Formats". Linux: 2.6.38 `fs/binfmt_elf.c` (`load_elf_binary`).
+//! Book: ch. 20, "Executable Formats". Linux: 2.6.38 `fs/binfmt_elf.c` (`load_elf_binary`).
 
 use crate::arch::vdso::{VDSO, VDSO_BYTES};
 use crate::base::errno::Errno;
@@ -17,10 +17,13 @@ use crate::mm::mm_struct::MmStruct;
 use crate::mm::mmap::{MapFlags, do_mmap, do_mprotect};
 use crate::mm::vma::{Backing, TASK_SIZE, VmFlags, Vma};
 
-/// The stack's area at first, in bytes; it grows by itself.
+/// Initial size of the stack's area in bytes; it grows on demand.
 const STACK_BYTES: u32 = 33 * PAGE_SIZE;
 
-/// Maps the program `file`, which `plan` was made of, and its heap. ENOMEM.
+/// Maps the program `file`, from which `plan` was made, and its heap.
+///
+/// # Errors
+/// ENOMEM.
 pub fn load_elf_binary(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Result<(), Errno> {
     let mut mapped_to = 0;
     for (index, segment) in plan.segments.iter().enumerate() {
@@ -37,7 +40,7 @@ pub fn load_elf_binary(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Re
     Ok(())
 }
 
-/// Maps pages `start..end` of a segment: the file's as far as it goes, then zeroes.
+/// Maps pages `start..end` of a segment: the file's bytes, then zeroes.
 fn map_segment(
     mm: &MmStruct,
     file: &'static [u8],
@@ -46,7 +49,7 @@ fn map_segment(
     end: u32,
 ) -> Result<(), Errno> {
     let bytes = segment.file_range();
-    // Beyond these the last page is zero, as it must be where the file's bytes end.
+    // The last page is zero beyond the file's bytes, as it must be.
     let data = &file[..bytes.end];
     let file_end = match segment.filesz {
         0 => start,
@@ -72,8 +75,8 @@ fn map_segment(
     )
 }
 
-/// Replaces the page at `page`, in which the last of `segments` begins and others end, by one
-/// with the bytes of all and the rights of all.
+/// Replaces the page at `page`, in which the last of `segments` begins and others end, by a page
+/// with the bytes and the rights of all of them.
 fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Result<(), Errno> {
     let fixed = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::ANONYMOUS;
     do_mmap(mm, page, PAGE_SIZE, VmFlags::WRITE, fixed, None)?;
@@ -96,7 +99,10 @@ fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Res
     do_mprotect(mm, page, PAGE_SIZE, Some(rights))
 }
 
-/// Makes the stack with `contents` at its end. ENOMEM.
+/// Makes the stack with `contents` at its end.
+///
+/// # Errors
+/// ENOMEM.
 pub fn setup_arg_pages(
     mm: &MmStruct,
     exec_stack: bool,
@@ -110,7 +116,10 @@ pub fn setup_arg_pages(
     write_to_mm(mm, sp, contents).map_err(no_memory)
 }
 
-/// Maps the vDSO; returns where. ENOMEM.
+/// Maps the vDSO and returns its address.
+///
+/// # Errors
+/// ENOMEM.
 pub fn arch_setup_additional_pages(mm: &MmStruct) -> Result<u32, Errno> {
     let prot = VmFlags::READ | VmFlags::EXEC;
     let backing = Backing::Special {

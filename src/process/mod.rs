@@ -1,21 +1,21 @@
 //! The life of a process.
 //!
 //! In reading order:
-//! - [`pid`]: numbers, and the lists of the tasks that share one; `tasklist`: who is whose child
-//! - `fork`: a new task; `kthread`: one without user mode
-//! - [`initial_stack`]: what a program finds on its stack
-//! - `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: that it has; `de_thread`: the only one of its
-//!   process; `kernel_execve`: a thread of the kernel, the first
-//! - [`sigset`]: signals and their defaults; [`sigpending`]: those that wait; [`siginfo`]: what is told
-//!   of one; [`sigframe`], [`fpstate`], [`altstack`]: what a handler finds on the stack, and on which
-//! - `signal`, `signal_delivery`: sending one, and what it does; `signal_group`: to which thread;
-//!   `tty_signal`: by a key; `kill`: whom it is for
-//! - `stop`: what a stop signal does, and SIGCONT; `itimer`, `posix_timer`: a signal after a time
-//! - `exit`: the end of one; `wait4`: who hears of it; `usage`: what it has used
-//! - `oom_kill`: the end of one when there is no memory for all
+//! - [`pid`]: numbers, and the lists of tasks that share one; `tasklist`: parents and children
+//! - `fork`: a new task; `kthread`: a task without user mode
+//! - [`initial_stack`]: the contents of a new program's stack
+//! - `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: how often it has;
+//!   `de_thread`: how it becomes the only task of its process; `kernel_execve`: the first program
+//! - [`sigset`]: signals and their defaults; [`sigpending`]: pending signals; [`siginfo`]: the
+//!   facts about one; [`sigframe`], [`fpstate`], [`altstack`]: the stack frame of a handler
+//! - `signal`, `signal_delivery`: sending a signal, and its effect; `signal_group`: which thread
+//!   gets it; `tty_signal`: signals from keys; `kill`: which processes get it
+//! - `stop`: stop signals and SIGCONT; `itimer`, `posix_timer`: a signal after a time
+//! - `exit`: the end of a task; `wait4`: how its parent learns of it; `usage`: the time it has used
+//! - `oom_kill`: the end of a process when memory runs out
 //! - `rseq`: restartable sequences on the way back to ring 3
-//! - [`proc`]: what `/proc` says of it; `ptrace`: which tasks may look into it
-//! - `watchdog`: what all tasks do when switching has stopped
+//! - [`proc`]: the files of `/proc`; `ptrace`: which tasks may look into another
+//! - `watchdog`: a report of all tasks when switching has stopped
 
 pub mod altstack;
 #[cfg(target_os = "none")]

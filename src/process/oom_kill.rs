@@ -1,13 +1,13 @@
 //! `out_of_memory`: when a page fault finds no memory, one process ends so that the others go on.
 //!
-//! The process with the most memory is chosen, but not init, and it ends as by SIGKILL. Until it has
-//! given its memory back, whoever needs memory sleeps and tries again; so a chosen process must not
-//! need any to end: its own faults fail once it has the signal. When nobody is left to choose, the
-//! machine ends with a message: init would fault for ever.
+//! The process with the most memory is chosen, but never init, and it ends as if by SIGKILL. Until
+//! it has given its memory back, whoever needs memory sleeps and tries again. A chosen process must
+//! therefore end without new memory: its own faults fail once it has the signal. When no process is
+//! left to choose, the machine stops with a message, because init would fault for ever.
 //!
 //! Called by page faults, in process context, with no lock held.
 //!
-//! Book: chapter 17, "The Out of Memory Killer". Linux: 2.6.38 `mm/oom_kill.c` (`out_of_memory`,
+//! Book: ch. 17, "The Out of Memory Killer". Linux: 2.6.38 `mm/oom_kill.c` (`out_of_memory`,
 //! `select_bad_process`, `oom_badness`, `oom_kill_process`).
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -27,23 +27,23 @@ use crate::sync::{LockClass, SpinLock};
 use crate::task::state::{PF_EXITING, TASK_UNINTERRUPTIBLE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// Ticks that a chosen process may take to end. Then it may be waiting for another, and that one has
-/// its turn.
+/// Ticks that a chosen process may take to end. After that it may be waiting for another process,
+/// and the next one is chosen.
 const PATIENCE: u64 = 3 * HZ as u64;
 
-/// Held while a process is chosen, so that two that fault at a time do not choose two.
+/// Held while a process is chosen: two tasks that fault at once must not choose two.
 static CHOOSING: SpinLock<()> = SpinLock::new(LockClass::OutOfMemory, ());
-/// When a process was chosen last, in ticks.
+/// Time of the last choice, in ticks.
 static CHOSEN_AT: AtomicU64 = AtomicU64::new(0);
 
-/// A page fault of the running task has found no memory: sees to it that there is some. True when
-/// the access is to be tried again; false when the running task itself is to end.
+/// Finds memory for a page fault of the running task. Returns true when the access should be tried
+/// again, false when the running task itself must end.
 #[unsafe(no_mangle)]
 fn pagefault_out_of_memory() -> bool {
     if is_dying(&current()) {
         return false;
     }
-    // Clean page tables that wait to be used again are memory too; and somebody may have given some back.
+    // Cached clean page tables are memory too, and another task may have freed some since.
     if quicklist::drain() || may_alloc(1) {
         return true;
     }
@@ -58,12 +58,12 @@ fn pagefault_out_of_memory() -> bool {
 
 provides_upward!(pagefault_out_of_memory);
 
-/// Whether `task` has been told to end, or does already.
+/// Returns whether `task` is ending or has been told to end.
 fn is_dying(task: &TaskStruct) -> bool {
     task.has_flags(PF_EXITING) || fatal_signal_pending(task)
 }
 
-/// Chooses a process and ends it, unless one is ending.
+/// Chooses a process and ends it, unless one is already ending.
 fn out_of_memory() {
     let _one = CHOOSING.lock();
     let waited = jiffies().saturating_sub(CHOSEN_AT.load(Ordering::Relaxed));
@@ -81,15 +81,15 @@ fn out_of_memory() {
 }
 
 enum Choice {
-    /// A process ends already.
+    /// A process is already ending.
     Wait,
-    /// This one, a thread of which has the address space; pages that it has.
+    /// The process of this thread, and the number of pages in its address space.
     Kill(TaskRef, u32),
-    /// There is only init, or what has long been ending.
+    /// Only init is left, or processes that have long been ending.
     Nobody,
 }
 
-/// The process with the most memory. One that is ending is waited for, unless `impatient`.
+/// Returns the process with the most memory. Waits for one that is ending, unless `impatient`.
 fn select_bad_process(impatient: bool) -> Choice {
     let mut worst = None;
     let mut pid = 0;
@@ -116,19 +116,21 @@ fn select_bad_process(impatient: bool) -> Choice {
     })
 }
 
-/// The first process whose number is above `after`.
+/// Returns the first process whose number is above `after`.
 fn next_process(after: i32) -> Option<i32> {
     super::proc::ops::next_process(after)
 }
 
-/// A thread of process `pid` that has an address space: the leader may have ended before the others.
+/// Returns a thread of process `pid` that has an address space: the leader may have ended before
+/// the others.
 fn find_task_mm(pid: i32) -> Option<TaskRef> {
     let list = TASKLIST.lock();
     let thread = threads(&list, pid).find(|task| !task.mm.load(Ordering::Relaxed).is_null());
     thread.cloned()
 }
 
-/// Pages and page tables of the task's address space; none if it has given it up.
+/// Returns the number of pages and page tables in the task's address space; `None` if the task has
+/// given it up.
 fn oom_badness(task: &TaskStruct) -> Option<u32> {
     let _locked = task.alloc_lock.lock();
     // SAFETY: the task gives its address space up only under the lock.
@@ -137,7 +139,7 @@ fn oom_badness(task: &TaskStruct) -> Option<u32> {
     Some(mm.rss().saturating_add(tables))
 }
 
-/// Ends the process of `victim`, and every other one that lives in the same memory.
+/// Ends the process of `victim`, and every other process that shares its memory.
 fn oom_kill_process(victim: &TaskRef, points: u32) {
     let (pid, mm) = (victim.tgid, victim.mm.load(Ordering::Relaxed));
     log::error!(

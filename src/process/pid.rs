@@ -1,16 +1,14 @@
 #![forbid(unsafe_code)]
-//! Task numbers, and the lists of the tasks that share one: from a number to its task, its threads, its
-//! process group, its session and its children, without a look at any other task.
+//! Task numbers, and the lists of tasks that share one: from a number they lead to its task,
+//! threads, process group, session and children without a look at any other task.
 //!
-//! A number is in use as long as a task has it, or a list has it as its head: a process group and a session
-//! outlive their leader. Numbers lie in leaves of 32 that come and go with their first and last number; the
-//! leaf that went last is kept for the next. A list is a chain of numbers in the order in which their tasks
-//! came: putting one on and taking one off costs the same however long the list is.
+//! A number is in use while a task has it or heads a list with it: a group outlives its leader.
+//! Numbers lie in leaves of 32, made with their first number and freed with their last; one freed
+//! leaf is kept. A list is a chain of numbers: adding and removing cost the same however long it
+//! is.
 //!
-//! A walk of a list that may be long is taken in pieces, with the lock of the table released in between. Its
-//! place is kept here, as a cursor, and moves on when the task that it points at leaves the list.
-//!
-//! Used by `tasklist` under its lock.
+//! A long list is walked in pieces, and the table's lock is released in between. A cursor keeps the
+//! place, and moves on when its task leaves the list. Used by `tasklist` under its lock.
 //!
 //! Book: ch. 3, "Relationships Among Processes" (the pidhash tables, PIDTYPE_*, the pidmap).
 //! Linux: 2.6.38 `struct pid`, `attach_pid`, `do_each_pid_task`.
@@ -22,15 +20,15 @@ use crate::mm::fallible::TryVec;
 
 /// Highest task number plus one (Linux: PID_MAX_DEFAULT).
 pub const PID_MAX: i32 = 0x8000;
-/// Where numbers begin again once all were given out: the lower ones are for what starts at boot.
+/// First number given out after a wrap; lower ones are reserved for tasks started at boot.
 const RESERVED_PIDS: i32 = 300;
-/// Numbers of a leaf: one word of the map of numbers in use.
+/// Numbers in a leaf: one word of the map of numbers in use.
 const LEAF: usize = 32;
 const LEAVES: usize = PID_MAX as usize / LEAF;
-/// Walks that may be under way at a time.
+/// Most walks that can be under way at once.
 const CURSORS: usize = 8;
 
-/// A list that a task can be on, and whose number stands at its head.
+/// A kind of list that a task can be on; a number heads each list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub enum PidType {
@@ -40,9 +38,9 @@ pub enum PidType {
     Pgid,
     /// The processes of a session.
     Sid,
-    /// The child processes of a process, by its leader's number; of the kernel, by 0.
+    /// The child processes of a process, by its leader's number; those of the kernel, by 0.
     Child,
-    /// Those children that have ended and can be waited for.
+    /// The children that have ended and can be waited for.
     Zombie,
     /// All processes, by 0.
     Process,
@@ -57,20 +55,20 @@ const TYPES: [PidType; 6] = [
     PidType::Process,
 ];
 
-/// The bit of a number in its word of the map.
+/// Returns the bit of a number in its word of the map.
 fn bit(number: usize) -> u32 {
     1u32.wrapping_shl((number % LEAF) as u32)
 }
 
-/// The first number of the leaf after that of `number`.
+/// Returns the first number of the leaf after the one that holds `number`.
 fn next_leaf(number: usize) -> usize {
     (number | (LEAF - 1)).wrapping_add(1)
 }
 
-/// No list: of a link that is on none.
+/// The head of a link that is on no list.
 const NOWHERE: u16 = u16::MAX;
 
-/// First and last of a list; 0: nobody.
+/// First and last task of a list; 0 means that it is empty.
 #[derive(Clone, Copy, Default)]
 struct Head {
     first: u16,
@@ -85,14 +83,14 @@ struct Link {
     head: u16,
 }
 
-/// A number.
+/// A task number, with the lists that it heads and those that its task is on.
 struct Pid<T> {
     task: Option<T>,
     heads: [Head; TYPES.len()],
     links: [Link; TYPES.len()],
-    /// Of the process group: the member that the last search found.
+    /// For a process group: the member that the last search found.
     found: u16,
-    /// Of the process group: whether it waits to be looked at, and the next that does.
+    /// For a process group: whether it is queued for a check, and the next in the queue.
     is_queued: bool,
     queue_next: u16,
 }
@@ -119,34 +117,34 @@ impl<T> Pid<T> {
     }
 }
 
-/// Where a walk is.
+/// The place of a walk: the next task that it visits.
 #[derive(Clone, Copy)]
 struct Cursor {
     kind: PidType,
     next: u16,
 }
 
-/// A place in the table of walks.
+/// A walk under way: an index into the table of cursors.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Walk(usize);
 
-/// All numbers. `T` is what is known of a task.
+/// All task numbers. `T` is the table's entry for a task.
 pub struct Pids<T> {
     /// A bit for each number in use (Linux: `pidmap`).
     pidmap: [u32; LEAVES],
     leaves: [Vec<Pid<T>>; LEAVES],
-    /// A leaf of which no number is in use, or nothing: whoever forks and waits in a loop makes none.
+    /// An unused leaf, or nothing: a loop that forks and waits then allocates no leaf.
     spare: Vec<Pid<T>>,
     last_pid: i32,
     tasks: usize,
-    /// Process groups to be looked at: the first and the last; 0: none.
+    /// First and last process group queued for a check; 0 if the queue is empty.
     queue: Head,
     cursors: [Option<Cursor>; CURSORS],
     walks: usize,
 }
 
 impl<T> Pids<T> {
-    /// No number in use but 0, which no task has.
+    /// Returns a table in which only number 0 is in use, which no task has.
     pub const fn new() -> Self {
         let mut pidmap = [0; LEAVES];
         pidmap[0] = 1;
@@ -162,11 +160,11 @@ impl<T> Pids<T> {
         }
     }
 
-    /// A number that is not in use, upwards from the last one given out. Nobody has it before
+    /// Returns a free number, searching upwards from the last one given out. No task has it before
     /// [`insert`](Self::insert).
     ///
     /// # Errors
-    /// EAGAIN when all are taken, ENOMEM when there is no memory for its leaf.
+    /// EAGAIN when all numbers are taken, ENOMEM when there is no memory for a leaf.
     pub fn alloc_pid(&mut self) -> Result<i32, Errno> {
         let from = self.last_pid.wrapping_add(1) as usize;
         let pid = self
@@ -206,17 +204,17 @@ impl<T> Pids<T> {
         Ok(())
     }
 
-    /// The number given out last.
+    /// Returns the number given out last.
     pub fn last_pid(&self) -> i32 {
         self.last_pid
     }
 
-    /// How many tasks there are.
+    /// Returns the number of tasks.
     pub fn len(&self) -> usize {
         self.tasks
     }
 
-    /// Whether there is no task.
+    /// Returns whether there is no task.
     pub fn is_empty(&self) -> bool {
         self.tasks == 0
     }
@@ -226,8 +224,10 @@ impl<T> Pids<T> {
         self.leaves.get(number / LEAF)?.get(number % LEAF)
     }
 
+    /// Returns the entry of a number that is in use.
+    ///
     /// # Panics
-    /// When no leaf is there: the number is not in use.
+    /// When the number is not in use.
     fn pid_mut(&mut self, number: u16) -> &mut Pid<T> {
         let number = usize::from(number);
         match self.leaves[number / LEAF].get_mut(number % LEAF) {
@@ -236,13 +236,13 @@ impl<T> Pids<T> {
         }
     }
 
-    /// What is known of the task with this number.
+    /// Returns the entry of the task with this number.
     #[inline(always)]
     pub fn get(&self, pid: i32) -> Option<&T> {
         self.pid(pid as usize)?.task.as_ref()
     }
 
-    /// The same, to change it.
+    /// Returns the entry of the task with this number, for changing it.
     pub fn get_mut(&mut self, pid: i32) -> Option<&mut T> {
         let number = u16::try_from(pid)
             .ok()
@@ -251,10 +251,10 @@ impl<T> Pids<T> {
         leaf.get_mut(usize::from(number) % LEAF)?.task.as_mut()
     }
 
-    /// Gives a number that [`alloc_pid`](Self::alloc_pid) has found to a task, which is on no list yet.
+    /// Gives a number found by [`alloc_pid`](Self::alloc_pid) to a task, which is on no list yet.
     ///
     /// # Panics
-    /// When another task has it.
+    /// When another task has the number.
     pub fn insert(&mut self, pid: i32, task: T) {
         let pid = pid as u16;
         self.pidmap[usize::from(pid) / LEAF] |= bit(pid.into());
@@ -263,7 +263,7 @@ impl<T> Pids<T> {
         self.tasks = self.tasks.wrapping_add(1);
     }
 
-    /// Takes a task off all lists and its number from it.
+    /// Takes a task off all lists, takes its number away and returns its entry.
     pub fn remove(&mut self, pid: i32) -> Option<T> {
         self.get(pid)?;
         for kind in TYPES {
@@ -275,7 +275,7 @@ impl<T> Pids<T> {
         task
     }
 
-    /// The number is free again if nobody has it any more; and its leaf if none of it is in use.
+    /// Frees the number if it is no longer in use, and its leaf if no number of it is.
     fn free_pid(&mut self, number: u16) {
         if number == 0 || !self.pid_mut(number).is_free() {
             return;
@@ -291,7 +291,7 @@ impl<T> Pids<T> {
     /// Puts the task `pid` last on the list of `head`.
     ///
     /// # Panics
-    /// When it is on such a list already, or `head` is not in use.
+    /// When the task is on such a list already, or `head` is not in use.
     pub fn attach_pid(&mut self, kind: PidType, pid: i32, head: i32) {
         let (pid, head, at) = (pid as u16, head as u16, kind as usize);
         let last = self.pid_mut(head).heads[at].last;
@@ -344,20 +344,20 @@ impl<T> Pids<T> {
         }
     }
 
-    /// The number at the head of the list of this kind that the task is on.
+    /// Returns the number at the head of the list of this kind that the task is on.
     pub fn head_of(&self, kind: PidType, pid: i32) -> Option<i32> {
         let link = self.pid(pid as usize)?.links[kind as usize];
         (link.head != NOWHERE).then_some(i32::from(link.head))
     }
 
-    /// The first on the list of `head`.
+    /// Returns the first task on the list of `head`.
     pub fn first(&self, kind: PidType, head: i32) -> Option<i32> {
         let first = self.pid(head as usize)?.heads[kind as usize].first;
         (first != 0).then_some(i32::from(first))
     }
 
-    /// All on the list of `head`, first to last, with their numbers (Linux: `do_each_pid_task`). For lists
-    /// that are short, and for looks that end soon; others [`walk`](Self::walk).
+    /// Returns all tasks on the list of `head` in order, with their numbers (Linux:
+    /// `do_each_pid_task`). For short lists and short searches; others use [`walk`](Self::walk).
     pub fn each(&self, kind: PidType, head: i32) -> impl Iterator<Item = (i32, &T)> {
         let next = move |pid: i32| {
             let next = self.pid(pid as usize)?.links[kind as usize].next;
@@ -367,8 +367,8 @@ impl<T> Pids<T> {
         numbers.filter_map(|pid| Some((pid, self.get(pid)?)))
     }
 
-    /// The task with the lowest number from `pid` on, among the first `most` numbers in use; or how far it
-    /// has looked.
+    /// Returns the task with the lowest number from `pid` on, among the first `most` numbers in
+    /// use; or the number at which it stopped.
     pub fn find_ge_pid(&self, pid: i32, most: usize) -> Result<(i32, &T), i32> {
         let mut at = pid.max(0) as usize;
         for _ in 0..most {
@@ -392,13 +392,13 @@ impl<T> Pids<T> {
         Err(at as i32)
     }
 
-    /// All tasks by number: for reports, whoever waits for them.
+    /// Returns all tasks by number: for reports, where the time does not matter.
     pub fn all(&self) -> impl Iterator<Item = (i32, &T)> {
         (0..PID_MAX).filter_map(|pid| Some((pid, self.get(pid)?)))
     }
 
-    /// Whether a member of process group `pgrp` is such that `is_it`; begins with the one that it has found
-    /// last, so that it finds it again at once as long as that one is still such.
+    /// Returns whether `is_it` holds for a member of process group `pgrp`. Begins with the member
+    /// found last, and so ends at once while `is_it` still holds for it.
     pub fn any_in_pgrp(&mut self, pgrp: i32, is_it: impl Fn(&Self, i32, &T) -> bool) -> bool {
         let Some(first) = self.first(PidType::Pgid, pgrp) else {
             return false;
@@ -427,7 +427,7 @@ impl<T> Pids<T> {
         }
     }
 
-    /// Process group `pgrp` is to be looked at, once.
+    /// Queues process group `pgrp` for a check, unless it is queued already.
     pub fn queue_pgrp(&mut self, pgrp: i32) {
         let number = pgrp as u16;
         let pid = self.pid_mut(number);
@@ -443,7 +443,7 @@ impl<T> Pids<T> {
         self.queue.last = number;
     }
 
-    /// The next process group that is to be looked at.
+    /// Takes the next process group off the queue.
     pub fn next_queued_pgrp(&mut self) -> Option<i32> {
         let number = self.queue.first;
         if number == 0 {
@@ -460,7 +460,7 @@ impl<T> Pids<T> {
         Some(i32::from(number))
     }
 
-    /// Begins a walk of the list of `head`; none when too many are under way.
+    /// Begins a walk of the list of `head`; `None` when too many walks are under way.
     pub fn walk(&mut self, kind: PidType, head: i32) -> Option<Walk> {
         let free = self.cursors.iter().position(Option::is_none)?;
         let next = self.first(kind, head).unwrap_or(0) as u16;
@@ -469,7 +469,8 @@ impl<T> Pids<T> {
         Some(Walk(free))
     }
 
-    /// The next of the list; none at its end. It may leave the list, and so may the one after it.
+    /// Returns the next task of the walk; `None` at the end. That task and those after it may leave
+    /// the list.
     pub fn walk_next(&mut self, walk: &Walk) -> Option<i32> {
         let Cursor { kind, next } = self.cursors[walk.0]?;
         if next == 0 {

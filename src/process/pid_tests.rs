@@ -1,4 +1,4 @@
-//! [`Pids`] against a naive model: who is on which list, in the order of coming.
+//! [`Pids`] against a naive model: which tasks are on which list, in which order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
@@ -37,7 +37,7 @@ fn numbers(pids: &Pids<i32>, kind: PidType, head: i32) -> Vec<i32> {
     pids.each(kind, head).map(|(pid, _)| pid).collect()
 }
 
-/// A table with tasks 1 to `count`, each a process of its own.
+/// Returns a table with tasks 1 to `count`, each its own process.
 fn table(count: i32) -> Box<Pids<i32>> {
     let mut pids = Box::new(Pids::new());
     for expected in 1..=count {
@@ -91,7 +91,7 @@ proptest! {
             }
         }
         prop_assert!(pids.all().map(|(pid, _)| pid).eq(model.tasks.iter().copied()));
-        // When all have gone, so have the leaves, but for that of number 0.
+        // Once all tasks have gone, every leaf has gone except that of number 0.
         for pid in model.tasks {
             pids.remove(pid);
         }
@@ -99,7 +99,7 @@ proptest! {
         prop_assert_eq!(pids.pidmap.iter().map(|word| word.count_ones()).sum::<u32>(), 1);
     }
 
-    /// A walk sees each task that is there from its beginning to its end once, and none twice.
+    /// A walk visits each task that stays on the list exactly once, and no task twice.
     #[test]
     fn a_walk_misses_nobody(leaving in prop::collection::vec((1..20i32, 1..30i32), 0..40)) {
         let mut pids = table(20);
@@ -224,7 +224,8 @@ fn groups_wait_once_and_in_order() {
 #[test]
 fn a_leaf_that_comes_again_is_as_new() {
     let mut pids = table(1);
-    // All that a number of its leaf can be: a task, a head, a neighbour on a list, a group in the queue.
+    // Every role that a number in a leaf can have: a task, a head, a neighbour on a list, a queued
+    // group.
     for round in 0..3 {
         let (a, b) = (40 + 64 * round, 41 + 64 * round);
         for pid in [a, b] {

@@ -1,13 +1,15 @@
-//! POSIX timers: a process's own, each with a signal of its choice.
+//! POSIX timers: a process has up to 1024, each with a signal of its choice.
 //!
-//! A timer with an interval rests while its signal waits: whoever takes the signal sets it going again and is
-//! told how many ends went by meanwhile, its overruns. So however short the interval, the timer costs one
-//! interrupt for each signal that its program takes. Only an end whose signal has no effect is followed by
-//! the next at once, a tick later at the soonest. A timer that tells nobody has no interrupt at all.
+//! A timer with an interval rests while its signal is pending: taking the signal restarts it and
+//! reports how many expiries were missed meanwhile, its overruns. So however short the interval,
+//! each signal that the program takes costs one interrupt. Only after an expiry whose signal has no
+//! effect does the next follow at once, a tick later at the soonest. A timer that sends no signal
+//! takes no interrupt at all.
 //!
-//! Timers go with the process and with its program; a forked process has none.
+//! A process's timers go when it ends or executes another program; a forked process has no timers.
 //!
-//! Set by `syscall::posix_timer`, ends in the timer interrupt, goes on in `dequeue_signal`.
+//! They are set by `syscall::posix_timer`, expire in the timer interrupt, and go on in
+//! `dequeue_signal`.
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c` (`do_schedule_next_timer`, `posix_timer_fn`); timer_create(2).
 
@@ -25,47 +27,48 @@ use crate::mm::fallible::{TryVec, try_box};
 use crate::sched::timer::{TICK_US, TimerKey, TimerList, add_timer, del_timer};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// Timers of a process, at most.
+/// Most timers that a process can have.
 const MAX_TIMERS: usize = 1024;
-/// Overruns that a program is told of, at most (POSIX: `DELAYTIMER_MAX`).
+/// Most overruns that are reported to a program (POSIX: `DELAYTIMER_MAX`).
 const DELAYTIMER_MAX: u64 = i32::MAX as u64;
 
-/// Who is told when a timer ends.
+/// The receiver of a timer's signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notify {
-    /// Nobody: it is asked.
+    /// No signal is sent: the program polls the timer.
     Nobody,
-    /// Whatever thread of the process takes the signal.
+    /// The signal goes to whichever thread of the process takes it.
     Process,
-    /// A thread of the process, by its number.
+    /// The signal goes to the thread with this number.
     Thread(i32),
 }
 
-/// One timer, in memory of its own: it must not move while it runs.
+/// One timer, boxed because it must not move while it runs.
 pub struct PosixTimer {
     place: TimerList,
-    /// Whether its clock is the time of day.
+    /// Whether the timer's clock is the time of day.
     pub of_day: bool,
-    /// Who is told, and by what signal.
+    /// The receiver of its signal.
     pub notify: Notify,
-    /// The signal.
+    /// The number of its signal.
     pub signal: u32,
-    /// Goes with the signal.
+    /// The value sent with the signal (`si_value`).
     pub value: u32,
-    /// The interrupt that ends it; none while its signal waits, and of a timer that tells nobody.
+    /// The pending expiry; `None` while the signal is pending, and for a timer that sends no
+    /// signal.
     timer: Option<TimerKey>,
-    /// When it ends, or has ended if its signal waits: microseconds since boot, negative before. None: it
-    /// does not run.
+    /// Time of the next expiry, or of the last if its signal is pending: microseconds since boot,
+    /// negative before. `None` if the timer is stopped.
     end_us: Option<i64>,
-    /// From one end to the next in microseconds; 0: there is only one.
+    /// Microseconds from one expiry to the next; 0 means a single expiry.
     incr_us: u64,
-    /// Whether a signal of it may still wait.
+    /// Whether a signal of this timer may still be pending.
     told: bool,
-    /// Whether it goes on once that signal is taken (Linux: `it_requeue_pending`).
+    /// Whether the timer goes on once that signal is taken (Linux: `it_requeue_pending`).
     owes: bool,
-    /// Ends whose signal had no effect since the last that had one.
+    /// Expiries whose signal had no effect, since the last whose signal had one.
     overruns: u64,
-    /// Overruns that the last signal told of (Linux: `it_overrun_last`).
+    /// Overruns that the last signal reported (Linux: `it_overrun_last`).
     overruns_last: u32,
 }
 
@@ -74,7 +77,7 @@ pub struct PosixTimer {
 pub struct PosixTimers(Vec<Option<Box<PosixTimer>>>);
 
 impl PosixTimers {
-    /// None.
+    /// Returns an empty table.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
@@ -85,13 +88,14 @@ impl PosixTimers {
     }
 }
 
-/// The clock, as ends are counted.
+/// Returns the time in the unit of `end_us`: microseconds since boot.
 fn now_us() -> i64 {
     since_boot_us() as i64
 }
 
-/// The first end after `now_us` of a timer that ended at `end_us` and again every `incr_us`, and how many
-/// intervals later that is; none without an interval (Linux: `hrtimer_forward`).
+/// Returns the first expiry after `now_us` of a timer that expired at `end_us` and again every
+/// `incr_us`, and the number of intervals between the two; `None` without an interval (Linux:
+/// `hrtimer_forward`).
 pub fn forward(end_us: i64, now_us: i64, incr_us: u64) -> Option<(i64, u64)> {
     let late_us = now_us.saturating_sub(end_us).max(0) as u64;
     let intervals = late_us.checked_div(incr_us)?.saturating_add(1);
@@ -104,7 +108,7 @@ impl PosixTimer {
         let now_us = now_us();
         let left = |end_us: i64| match end_us.saturating_sub(now_us) {
             left @ 1.. => left as u64,
-            // The interrupt has not come yet.
+            // It has expired, but the interrupt has not come yet.
             _ if self.timer.is_some() => 1,
             _ => forward(end_us, now_us, self.incr_us)
                 .map_or(0, |(next_us, _)| next_us.saturating_sub(now_us) as u64),
@@ -115,25 +119,27 @@ impl PosixTimer {
         }
     }
 
-    /// Sets it, which is number `id`; it does not run.
+    /// Starts the timer, whose number is `id` and which must be stopped.
     fn start(&mut self, expires_us: u64, leader: TaskRef, id: u32) {
-        // SAFETY: it does not run, and stays in its box until `stop`; the caller has the lock of the
-        // process's timers.
+        // SAFETY: the timer is stopped and stays in its box until `stop`; the caller holds the lock
+        // of the process's timers.
         let key = unsafe { add_timer(&self.place, expires_us, leader, id, timer_fn) };
         self.timer = Some(key);
     }
 
-    /// Stops it. What is returned is dropped when no lock is held: it may be the last reference.
+    /// Stops the timer. The caller drops the result after releasing all locks: it may be the last
+    /// reference.
     fn stop(&mut self) -> Option<TaskRef> {
         (self.end_us, self.owes) = (None, false);
         let key = self.timer.take()?;
-        // SAFETY: that is how it was set last, and nobody else reaches it: the caller has the lock of
-        // the process's timers, or has taken it out of them.
+        // SAFETY: the key is from the last `add_timer` for this place, and nothing else reaches the
+        // timer: the caller holds the lock of the process's timers, or has taken the timer out of
+        // them.
         unsafe { del_timer(&self.place, key) }
     }
 
-    /// Sets timer number `id` of the process of `leader` going again after an end: the next is after
-    /// `now_us`. Returns the number of intervals between the two.
+    /// Restarts timer number `id` of the process of `leader` after an expiry: the next expiry is
+    /// after `now_us`. Returns the number of intervals between the two.
     fn go_on(&mut self, id: u32, leader: TaskRef, now_us: i64) -> u64 {
         let next = self
             .end_us
@@ -147,7 +153,11 @@ impl PosixTimer {
     }
 }
 
-/// Makes a timer that does not run; its number. `value` none: its number is its value. EAGAIN.
+/// Makes a stopped timer and returns its number. If `value` is `None`, the timer's number is its
+/// value.
+///
+/// # Errors
+/// EAGAIN when the process has too many timers, or there is no memory.
 pub fn timer_create(
     me: Current,
     of_day: bool,
@@ -184,23 +194,35 @@ pub fn timer_create(
     Ok(id as u32)
 }
 
-/// Whether a timer's clock is the time of day. EINVAL.
+/// Returns whether a timer's clock is the time of day.
+///
+/// # Errors
+/// EINVAL when there is no such timer.
 pub fn is_of_day(me: Current, id: u32) -> Result<bool, Errno> {
     Ok(me.signal.posix_timers.lock().get(id)?.of_day)
 }
 
-/// How a timer stands. EINVAL.
+/// Returns a timer's remaining time and interval.
+///
+/// # Errors
+/// EINVAL when there is no such timer.
 pub fn timer_gettime(me: Current, id: u32) -> Result<ItimerVal, Errno> {
     Ok(me.signal.posix_timers.lock().get(id)?.now())
 }
 
-/// How many ends went by between the last signal that was taken and its timer's end. EINVAL.
+/// Returns the number of overruns that the timer's last taken signal reported.
+///
+/// # Errors
+/// EINVAL when there is no such timer.
 pub fn timer_getoverrun(me: Current, id: u32) -> Result<u32, Errno> {
     Ok(me.signal.posix_timers.lock().get(id)?.overruns_last)
 }
 
-/// Has a timer end at `end_us`, in microseconds since boot, which may lie in the past, and again every
-/// `interval_us` unless that is 0; none: it stops. Returns how it stood. EINVAL.
+/// Sets a timer to expire at `end_us`, in microseconds since boot, which may lie in the past, and
+/// again every `interval_us` unless that is 0; `None` stops it. Returns its former value.
+///
+/// # Errors
+/// EINVAL when there is no such timer.
 pub fn timer_settime(
     me: Current,
     id: u32,
@@ -220,12 +242,15 @@ pub fn timer_settime(
         }
         (old, was)
     };
-    // Not under the lock: it may be the last reference.
+    // Dropped after the lock is released: it may be the last reference.
     drop(was);
     Ok(old)
 }
 
-/// Takes a timer away; a signal of it that waits still comes. EINVAL.
+/// Deletes a timer; a pending signal of it still arrives.
+///
+/// # Errors
+/// EINVAL when there is no such timer.
 pub fn timer_delete(me: Current, id: u32) -> Result<(), Errno> {
     let was = {
         let mut timers = me.signal.posix_timers.lock();
@@ -236,7 +261,7 @@ pub fn timer_delete(me: Current, id: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The process ends, or its program does.
+/// Deletes all timers of a process that ends or executes another program.
 pub fn exit_posix_timers(signal: &SignalStruct) {
     let timers = core::mem::take(&mut *signal.posix_timers.lock());
     for mut timer in timers.0.into_iter().flatten() {
@@ -244,8 +269,8 @@ pub fn exit_posix_timers(signal: &SignalStruct) {
     }
 }
 
-/// The running task has taken `info`, the signal of a timer: the timer goes on, and `info` tells how many
-/// ends went by.
+/// Restarts the timer whose signal `info` the running task has taken, and adds the timer's overruns
+/// to `info`.
 pub fn do_schedule_next_timer(me: Current, info: &mut SigInfo) {
     let Some(leader) = find_task_by_pid(me.tgid) else {
         return;
@@ -274,7 +299,7 @@ fn timer_fn(leader: &TaskRef, ended: TimerKey) {
             return;
         };
         if timer.timer != Some(ended) {
-            return; // set anew while we were on the way
+            return; // set anew before this interrupt took the lock
         }
         timer.timer = None;
         timer.owes = timer.incr_us != 0;
@@ -298,11 +323,11 @@ fn timer_fn(leader: &TaskRef, ended: TimerKey) {
         Notify::Process => send_sigqueue(info, leader, false),
         Notify::Thread(tid) => match find_task_by_pid(tid) {
             Some(thread) if thread.tgid == leader.tgid => send_sigqueue(info, &thread, true),
-            // There is nobody to take it: the timer stops.
+            // No thread is left to take the signal: the timer stops.
             _ => return,
         },
     };
-    // Nobody will take what has no effect, or had no room.
+    // A signal without effect, or for which there was no room, will not be taken.
     if matches!(sent, Ok(Sent::Waits)) {
         return;
     }
@@ -322,7 +347,7 @@ fn timer_fn(leader: &TaskRef, ended: TimerKey) {
     }
 }
 
-/// Counts an overrun in the signal of the timer that waits, if there is one.
+/// Counts an overrun in the timer's pending signal; returns false if there is no such signal.
 fn overrun(leader: &TaskStruct, notify: Notify, info: SigInfo) -> bool {
     let is_it = |other: &SigInfo| {
         (other.signal, other.code, other.fields[0]) == (info.signal, info.code, info.fields[0])

@@ -1,9 +1,9 @@
 //! `ptrace_may_access`: whether a task may look into another process.
 //!
-//! Asked by `/proc` and by the system calls that look into another task.
+//! Called by `/proc` and by the system calls that look into another task.
 //!
-//! A process that acts, or has acted, with other rights than its user's may hold secrets of others: from
-//! then on until it executes another program only root looks into it.
+//! A process that acts, or has acted, with other rights than its user's may hold secrets of others:
+//! from then on only root may look into it, until it executes another program.
 //!
 //! Linux: 2.6.38 `kernel/ptrace.c`, `commit_creds`, `set_dumpable`.
 
@@ -13,17 +13,17 @@ use crate::arch::x86::current::{Current, current};
 use crate::task::cred::Cred;
 use crate::task::task_struct::TaskStruct;
 
-/// By which of its numbers the caller is known.
+/// The IDs of the caller that are compared with those of the task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PtraceMode {
-    /// Those that open files: for `/proc`.
+    /// The filesystem IDs: for `/proc`.
     FsCreds,
-    /// The real ones: for system calls.
+    /// The real IDs: for system calls.
     RealCreds,
 }
 
-/// Whether the running task may look into `task`: its own process may, root may, and its user if the
-/// program neither has nor had other rights.
+/// Returns whether the running task may look into `task`: its own process may, root may, and so may
+/// its user if the program neither has nor had other rights.
 ///
 /// Linux: 2.6.38 `__ptrace_may_access`; the modes since 4.4.
 pub fn ptrace_may_access(task: &TaskStruct, mode: PtraceMode) -> bool {
@@ -40,19 +40,20 @@ pub fn ptrace_may_access(task: &TaskStruct, mode: PtraceMode) -> bool {
     mine.capable() || Cred::is_only(&target, uid, gid) && is_dumpable(task)
 }
 
-/// Whether the program of `task` has had the rights of its user alone. A kernel thread has no memory to
-/// look into.
+/// Returns whether the program of `task` has only ever had the rights of its user. True for a
+/// kernel thread, which has no memory to look into.
 pub fn is_dumpable(task: &TaskStruct) -> bool {
     let _locked = task.alloc_lock.lock();
     let mm = task.mm.load(Ordering::Relaxed);
-    // SAFETY: the task gives its user back only after it has changed `mm`, under the lock.
+    // SAFETY: the task gives its user back only after it has changed `mm` under the lock.
     unsafe { mm.as_ref() }.is_none_or(|mm| !mm.not_dumpable.load(Ordering::Relaxed))
 }
 
-/// The running task has come to act with other rights: its memory is for root to see, and so is that of
-/// the processes that it forks.
+/// Lets only root look into the running task's memory from now on, and into that of processes it
+/// forks: the task has come to act with other rights.
 pub fn set_not_dumpable(me: Current) {
-    // SAFETY: the running task's own, if it has one: it stays while the task runs in it.
+    // SAFETY: the running task's own address space, if it has one: it stays while the task runs in
+    // it.
     let mm = unsafe { me.mm.load(Ordering::Relaxed).as_ref() };
     mm.inspect(|mm| mm.not_dumpable.store(true, Ordering::Relaxed));
 }

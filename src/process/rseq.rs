@@ -1,8 +1,8 @@
 //! Restartable sequences on the way back to ring 3, and through fork and exec.
 //!
-//! Called by the task itself, interrupts on, with the frame of its entry from ring 3: after a switch
-//! or a migration by the entry code's work loop, and before a signal's handler gets its frame, so
-//! that the handler comes back to the abort handler and not into the middle of the section.
+//! Called by the task itself, with interrupts on and with the frame of its entry from ring 3: by
+//! the entry code's work loop after a switch or a migration, and before a signal's handler gets its
+//! frame. The handler then returns to the abort handler, not into the middle of the section.
 //!
 //! Linux: 5.4 `kernel/rseq.c` (`__rseq_handle_notify_resume`, `rseq_ip_fixup`).
 
@@ -26,22 +26,22 @@ use crate::task::rseq::{
 };
 use crate::task::task_struct::TaskStruct;
 
-/// Upward call of the entry code, when TIF_NOTIFY_RESUME was set.
+/// Upward call of the entry code when TIF_NOTIFY_RESUME was set.
 ///
 /// # Safety
-/// `regs` is the frame at the top of the running task's stack, from ring 3.
+/// 1. `regs` is the frame at the top of the running task's stack, from ring 3.
 #[unsafe(no_mangle)]
 unsafe fn rseq_handle_notify_resume(regs: *mut PtRegs) {
     let me = current();
     if is_registered(&me) {
-        // SAFETY: the caller's duty; nobody else uses the frame while we are in the kernel.
+        // SAFETY: by 1; nobody else uses the frame while we are in the kernel.
         handle(me, 0, unsafe { &mut *regs });
     }
 }
 
 provides_upward!(rseq_handle_notify_resume);
 
-/// The handler of `signal` is about to get its frame.
+/// Leaves a section before the handler of `signal` gets its frame.
 pub fn rseq_signal_deliver(me: Current, signal: u32, regs: &mut PtRegs) {
     if is_registered(&me) {
         me.rseq_event_mask
@@ -50,17 +50,17 @@ pub fn rseq_signal_deliver(me: Current, signal: u32, regs: &mut PtRegs) {
     }
 }
 
-/// Leaves the section if it has to start over, and tells the thread its CPU. SIGSEGV if user memory
-/// does not allow it; `signal` is the one that is being delivered, or 0.
+/// Leaves the section if it must start over, and stores the thread's CPU number. Raises SIGSEGV if
+/// user memory does not allow it; `signal` is the signal being delivered, or 0.
 ///
-/// A thread that says it is in no section, as nearly all that come here, is done with two loads and two
-/// stores. The thread is registered.
+/// The thread must be registered. A thread outside a section, by far the most frequent case, takes
+/// two loads and two stores.
 #[inline(always)]
 fn handle(me: Current, signal: u32, regs: &mut PtRegs) {
     let rseq = me.rseq.load(Ordering::Relaxed);
-    // What happens from here on is noted anew, and brings us here again.
+    // Events from here on are recorded anew and bring us here again.
     let events = me.rseq_event_mask.swap(0, Ordering::Relaxed);
-    // SAFETY: what is registered is the user's, all 32 bytes of it: `sys_rseq` has looked.
+    // SAFETY: all 32 registered bytes are user memory: `sys_rseq` has checked.
     let is_done = unsafe {
         __user_8_is_zero(rseq.wrapping_add(RSEQ_RSEQ_CS))
             && __put_user_8(
@@ -73,7 +73,7 @@ fn handle(me: Current, signal: u32, regs: &mut PtRegs) {
     }
 }
 
-/// As [`handle`], for a thread that says it is in a section, or whose memory is not there.
+/// Does the work of [`handle`] for a thread in a section, or whose memory cannot be accessed.
 #[cold]
 #[inline(never)]
 fn leave_section(me: Current, signal: u32, events: u32, regs: &mut PtRegs) {
@@ -101,14 +101,14 @@ fn rseq_ip_fixup(me: Current, rseq: u32, events: u32, regs: &mut PtRegs) -> Resu
         }
         regs.ip = section.abort_ip;
     }
-    // The section is over, or was left without a word.
+    // The section is over, or was left without clearing the pointer.
     put_user(rseq.wrapping_add(RSEQ_RSEQ_CS), 0u64)
 }
 
-/// The section that the thread says it is in, if any.
+/// Returns the section that the thread says it is in, if any.
 ///
 /// # Errors
-/// EFAULT, and EINVAL for one that makes no sense or whose abort handler has not the signature.
+/// EFAULT, and EINVAL for a malformed section or an abort handler without the signature.
 fn rseq_get_rseq_cs(me: Current, rseq: u32) -> Result<Option<RseqCs>, Errno> {
     let pointer: u64 = get_user(rseq.wrapping_add(RSEQ_RSEQ_CS))?;
     if pointer == 0 {
@@ -133,22 +133,22 @@ fn rseq_get_rseq_cs(me: Current, rseq: u32) -> Result<Option<RseqCs>, Errno> {
     Ok(Some(section))
 }
 
-/// A task that moves on after this look is told again.
+/// Stores the number of this CPU. A task that migrates afterwards stores it again.
 fn rseq_update_cpu_id(rseq: u32) -> Result<(), Errno> {
     put_cpu_ids(rseq, [smp_processor_id(); 2])
 }
 
-/// What a thread has when it is not registered.
+/// Stores the CPU numbers of an unregistered thread.
 pub fn rseq_reset_rseq_cpu_id(rseq: u32) -> Result<(), Errno> {
     put_cpu_ids(rseq, [0, RSEQ_CPU_ID_UNINITIALIZED])
 }
 
-/// `cpu_id_start` and `cpu_id`.
+/// Stores `cpu_id_start` and `cpu_id`.
 fn put_cpu_ids(rseq: u32, ids: [u32; 2]) -> Result<(), Errno> {
     put_user(rseq + RSEQ_CPU_ID_START, ids)
 }
 
-/// Registers `rseq`, which has been checked, for the running thread; 0: none.
+/// Registers `rseq`, which has been checked, for the running thread; 0 unregisters it.
 pub fn set_rseq(me: Current, rseq: u32, signature: u32) {
     me.rseq.store(rseq, Ordering::Relaxed);
     me.rseq_sig.store(signature, Ordering::Relaxed);
@@ -157,18 +157,19 @@ pub fn set_rseq(me: Current, rseq: u32, signature: u32) {
         me.rseq_event_mask.store(0, Ordering::Relaxed);
     } else {
         me.hooks.insert(HOOK_RSEQ);
-        // The CPU's number is there before the first instruction in ring 3.
+        // Ensures that the CPU's number is stored before the first instruction in ring 3.
         set_flag(me.thread_info(), TIF_NOTIFY_RESUME);
     }
 }
 
-/// The new program has registered nothing yet.
+/// Unregisters the area of the old program.
 pub fn rseq_execve(me: Current) {
     set_rseq(me, 0, 0);
 }
 
-/// A forked process has its parent's, in its own copy of the memory; a thread registers its own.
-/// (As Linux since 5.5, where CLONE_VM decides; before, CLONE_THREAD did.)
+/// Gives a forked process its parent's registration, in its own copy of the memory; a thread
+/// registers its own area. (As in Linux since 5.5, where CLONE_VM decides; before, CLONE_THREAD
+/// did.)
 pub fn rseq_fork(me: Current, clone_flags: u32, child: &TaskStruct) {
     if clone_flags & CLONE_VM != 0 || !is_registered(&me) {
         return;

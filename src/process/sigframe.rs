@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
-//! What a signal handler finds on the user's stack, and what `sigreturn` reads back.
+//! The frame that a signal handler finds on the user's stack and that `sigreturn` reads back.
 //!
 //! ```text
 //!   Sigframe (732 bytes)                   RtSigframe, with SA_SIGINFO (268 bytes)
@@ -12,12 +12,12 @@
 //!   724  code that calls sigreturn              Sigcontext at 164, blocked set at 252
 //!                                          260  code that calls rt_sigreturn
 //! ```
-//! The FPU state lies above the frame, see `fpstate`. Where the user's stack pointer leads is up to
-//! the program: addresses here wrap around, and the copy to user memory refuses them.
+//! The FPU state lies above the frame, see `fpstate`. The user's stack pointer may have any value:
+//! addresses here wrap around, and the copy to user memory refuses bad ones.
 //!
-//! Used by `process::signal_delivery`, which copies it to and from user memory.
+//! Used by `process::signal_delivery`, which copies the frame to and from user memory.
 //!
-//! Book: chapter 11, "Catching the Signal", "Setting up the frame".
+//! Book: ch. 11, "Catching the Signal", "Setting up the frame".
 //! Linux: 2.6.38 `asm/sigframe.h`, `asm/sigcontext.h` (i386), `get_sigframe`.
 
 use core::mem::offset_of;
@@ -56,10 +56,10 @@ pub struct Sigcontext {
     pub ip: u32,
     pub cs: u32,
     pub flags: u32,
-    /// `sp` once more; not read back.
+    /// `sp` again; not read back.
     pub sp_at_signal: u32,
     pub ss: u32,
-    /// Address of the FPU state; 0: none.
+    /// Address of the FPU state; 0 if there is none.
     pub fpstate: u32,
     /// Lower half of the blocked set.
     pub oldmask: u32,
@@ -67,11 +67,11 @@ pub struct Sigcontext {
     pub cr2: u32,
 }
 
-/// What a handler without `SA_SIGINFO` finds (`struct sigframe`).
+/// The frame of a handler without `SA_SIGINFO` (`struct sigframe`).
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Sigframe {
-    /// Where the handler returns to.
+    /// Address that the handler returns to.
     pub pretcode: u32,
     /// Number of the signal: the handler's argument.
     pub signal: u32,
@@ -84,39 +84,39 @@ pub struct Sigframe {
     pub retcode: [u8; 8],
 }
 
-/// What a handler with `SA_SIGINFO` finds (`struct rt_sigframe`).
+/// The frame of a handler with `SA_SIGINFO` (`struct rt_sigframe`).
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct RtSigframe {
-    /// Where the handler returns to.
+    /// Address that the handler returns to.
     pub pretcode: u32,
     /// Number of the signal: the handler's first argument.
     pub signal: u32,
-    /// Address of `info`: its second.
+    /// Address of `info`: the handler's second argument.
     pub pinfo: u32,
-    /// Address of `uc`: its third.
+    /// Address of `uc`: the handler's third argument.
     pub puc: u32,
-    /// What is told about the signal.
+    /// The facts about the signal.
     pub info: SigInfo,
-    /// What the handler interrupted.
+    /// The context that the handler interrupted.
     pub uc: Ucontext,
     /// Code that calls rt_sigreturn.
     pub retcode: [u8; 8],
 }
 
-/// `struct ucontext`.
+/// The interrupted context (`struct ucontext`).
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Ucontext {
-    /// 0: no state beyond FXSAVE's.
+    /// Always 0: no state beyond FXSAVE's.
     pub flags: u32,
-    /// 0.
+    /// Always 0: no linked context.
     pub link: u32,
-    /// Alternate stack, as the interrupted code sees it.
+    /// Alternate stack as the interrupted code sees it.
     pub stack: StackT,
     /// The interrupted registers.
     pub mcontext: Sigcontext,
-    /// Set to be blocked again afterwards, lower half first.
+    /// Blocked set to restore afterwards, lower half first.
     pub sigmask: [u32; 2],
 }
 
@@ -134,47 +134,49 @@ const _: () = {
     assert!(offset_of!(Ucontext, sigmask) == 108 && size_of::<Ucontext>() == 116);
 };
 
-/// `popl %eax; movl $119, %eax; int $0x80`: programs do not run it, debuggers know frames by it.
+/// `popl %eax; movl $119, %eax; int $0x80`. Programs do not run it, but debuggers recognize frames
+/// by it.
 const RETCODE: [u8; 8] = [0x58, 0xb8, 119, 0, 0, 0, 0xcd, 0x80];
 /// `movl $173, %eax; int $0x80`.
 const RT_RETCODE: [u8; 8] = [0xb8, 173, 0, 0, 0, 0xcd, 0x80, 0];
 
-/// What of a thread goes into a frame.
+/// The part of a thread's state that goes into a frame.
 pub struct Interrupted<'a> {
-    /// Its registers but `%gs`.
+    /// The thread's registers except `%gs`.
     pub regs: &'a PtRegs,
     /// Selector in `%gs`.
     pub gs: u16,
-    /// Vector, error code and address of its last exception.
+    /// Vector, error code and address of the thread's last exception.
     pub trap: TrapInfo,
-    /// Set to be blocked again afterwards.
+    /// Blocked set to restore afterwards.
     pub blocked: SigSet,
-    /// Its alternate stack.
+    /// The thread's alternate stack.
     pub altstack: AltStack,
 }
 
-/// Where a frame goes.
+/// The addresses of a frame and its FPU state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
     /// Address of the frame.
     pub frame: u32,
-    /// Address of the FPU state; 0: none.
+    /// Address of the FPU state; 0 if there is none.
     pub fpstate: u32,
 }
 
-/// What an action says about the stack.
+/// The part of a signal action that chooses the stack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StackChoice {
     /// SA_ONSTACK: the alternate stack, if there is one.
     pub onstack: bool,
-    /// A restorer that is none, since SA_RESTORER is missing: the end of a stack for handlers that
-    /// interrupt code on another segment than the flat one. 0: none. Older than sigaltstack.
+    /// A restorer without SA_RESTORER: the end of a stack for handlers that interrupt code on a
+    /// segment other than the flat one; 0 if absent. Older than sigaltstack.
     pub legacy: u32,
 }
 
 impl Interrupted<'_> {
-    /// Where a frame of `size` bytes goes, and the FPU state with `has_fpu`. `None` when it would
-    /// not lie on the alternate stack that it belongs on: a handler ran out of it.
+    /// Returns the place of a frame of `size` bytes, and of the FPU state with `has_fpu`. `None`
+    /// when the frame would not fit on the alternate stack that it belongs on: a handler overran
+    /// it.
     #[doc(alias = "get_sigframe")]
     pub fn place(&self, choice: StackChoice, has_fpu: bool, size: u32) -> Option<Place> {
         let sp = self.regs.sp;
@@ -191,7 +193,7 @@ impl Interrupted<'_> {
             false => 0,
         };
         let below = if has_fpu { fpstate } else { top };
-        // So that (esp + 4) is a multiple of 16 where the handler begins, as after a call.
+        // Makes (esp + 4) a multiple of 16 where the handler begins, as after a call.
         let frame = (below.wrapping_sub(size).wrapping_add(4) & !15).wrapping_sub(4);
         let belongs_on_it = is_on_it || choice.onstack && self.altstack.top().is_some();
         match belongs_on_it && !self.altstack.contains(frame) {
@@ -200,7 +202,7 @@ impl Interrupted<'_> {
         }
     }
 
-    /// The frame of a handler without `SA_SIGINFO`.
+    /// Returns the frame of a handler without `SA_SIGINFO`.
     pub fn sigframe(&self, place: Place, restorer: Option<u32>, signal: u32) -> Sigframe {
         let retcode = place
             .frame
@@ -215,7 +217,7 @@ impl Interrupted<'_> {
         }
     }
 
-    /// The frame of a handler with `SA_SIGINFO`.
+    /// Returns the frame of a handler with `SA_SIGINFO`.
     pub fn rt_sigframe(&self, place: Place, restorer: Option<u32>, info: &SigInfo) -> RtSigframe {
         let address = |offset: usize| place.frame.wrapping_add(offset as u32);
         RtSigframe {
@@ -268,14 +270,14 @@ fn upper(set: SigSet) -> u32 {
     (set.0 >> 32) as u32
 }
 
-/// A set of signals by its two halves.
+/// Returns the set of signals with these two halves.
 pub fn sigset(lower: u32, upper: u32) -> SigSet {
     SigSet(u64::from(lower) | u64::from(upper) << 32)
 }
 
 impl Sigcontext {
-    /// The registers to go on with: those of the frame, with everything in place that a program must
-    /// not choose; `now` has the flags that stay. `%gs` is not among them.
+    /// Returns the registers to go on with: those of the frame, with safe values wherever a program
+    /// must not choose; `now` holds the flags that stay. `%gs` is not included.
     #[doc(alias = "restore_sigcontext")]
     pub fn restore(&self, now: &PtRegs) -> PtRegs {
         let user = Eflags::USER.bits();
@@ -297,7 +299,7 @@ impl Sigcontext {
             flags: now.flags & !user | self.flags & user,
             ss: self.ss & 0xffff | 3,
             gs: 0,
-            // No system call: nothing may be restarted.
+            // Not a system call: nothing may be restarted.
             orig_ax: u32::MAX,
         }
     }

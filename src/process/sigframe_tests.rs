@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! Signal frames field by field: each field has a value that no other has.
+//! Signal frames field by field: each field has a different value.
 
 use super::*;
 use proptest::prelude::*;
@@ -129,7 +129,7 @@ proptest! {
         prop_assert_eq!(sigset(frame.uc.sigmask[0], frame.uc.sigmask[1]), SigSet(0x1_0000_0004));
     }
 
-    /// Whatever the stack pointer: no overflow, the order on the stack, the alignment.
+    /// For any stack pointer: no overflow, the right order on the stack, and the alignment.
     #[test]
     fn a_frame_lies_below_its_fpu_state(sp: u32, onstack: bool, legacy: u32, has_fpu: bool, ss: u16) {
         let regs = PtRegs { sp, ss: ss.into(), ..regs(1) };
@@ -165,7 +165,7 @@ fn the_action_and_the_interrupted_code_choose_the_stack() {
     let place = |sp, ss, choice| {
         let regs = PtRegs { sp, ss, ..regs(1) };
         let place = interrupted(&regs).place(choice, true, 732)?;
-        // From which end it was counted.
+        // The stack end from which the place was computed.
         Some(place.fpstate.wrapping_add(624 + 15) & !15)
     };
     assert_eq!(place(0xbfff_8000, 0x7b, plain), Some(0xbfff_8000));
@@ -173,7 +173,7 @@ fn the_action_and_the_interrupted_code_choose_the_stack() {
     assert_eq!(place(0xbfff_8000, 0x7b, legacy), Some(0xbfff_8000));
     assert_eq!(place(0x8000, 0x0f, legacy), Some(0x6000_0000));
     assert_eq!(place(0x8000, 0x0f, onstack), Some(END));
-    // On it already: below, whatever the action says, until it is used up.
+    // Already on it: the frame goes below, whatever the action says, until the stack is used up.
     assert_eq!(place(END - 0x100, 0x7b, plain), Some(END - 0x100));
     assert_eq!(place(END - 0x100, 0x0f, onstack), Some(END - 0x100));
     assert_eq!(place(0x5000_0400, 0x7b, onstack), None);

@@ -1,9 +1,9 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::arithmetic_side_effects)]
-//! `siginfo_t`: what a program is told about a signal.
+//! `siginfo_t`: the facts about a signal that a program gets.
 //!
-//! Three words say which signal, an error number and where it comes from; the meaning of the words
-//! after them follows from that source:
+//! The first three words hold the signal, an error number and the source; the source determines the
+//! meaning of the words after them:
 //!
 //! | source                | `si_code`        | words                                        |
 //! |-----------------------|------------------|----------------------------------------------|
@@ -14,10 +14,10 @@
 //! | a child               | CLD_*            | pid, uid, status, user and system time       |
 //! | the kernel            | SI_KERNEL        | 0                                            |
 //!
-//! Made by whoever sends a signal, kept by `sigpending`, copied to the program by
-//! `signal_delivery` and by rt_sigtimedwait.
+//! Made by the sender of a signal, kept by `sigpending`, copied to the program by `signal_delivery`
+//! and by rt_sigtimedwait.
 //!
-//! Book: chapter 11, "Generating a Signal". Linux: 2.6.38 `asm-generic/siginfo.h`,
+//! Book: ch. 11, "Generating a Signal". Linux: 2.6.38 `asm-generic/siginfo.h`,
 //! `copy_siginfo_to_user`.
 
 use core::mem::offset_of;
@@ -30,7 +30,7 @@ pub const SI_USER: i32 = 0;
 pub const SI_KERNEL: i32 = 0x80;
 /// `si_code`: sent by tkill(2) or tgkill(2).
 pub const SI_TKILL: i32 = -6;
-/// `si_code`: a POSIX timer ended.
+/// `si_code`: sent by a POSIX timer that expired.
 pub const SI_TIMER: i32 = -2;
 
 /// `siginfo_t` of i386, 128 bytes.
@@ -41,9 +41,9 @@ pub struct SigInfo {
     pub signal: u32,
     /// Error number (`si_errno`): 0 unless a program sent the signal with sigqueue.
     pub errno: i32,
-    /// Where the signal comes from (`si_code`).
+    /// Source of the signal (`si_code`).
     pub code: i32,
-    /// The words that the source gives a meaning.
+    /// The words whose meaning depends on the source.
     pub fields: [u32; 29],
 }
 
@@ -51,23 +51,24 @@ const _: () = assert!(size_of::<SigInfo>() == 128);
 const _: () = assert!(offset_of!(SigInfo, code) == 8 && offset_of!(SigInfo, fields) == 12);
 
 impl SigInfo {
-    /// From the kernel, with nothing to tell (Linux: `SEND_SIG_PRIV`).
+    /// Returns the facts of a signal from the kernel, without details (Linux: `SEND_SIG_PRIV`).
     pub const fn kernel(signal: u32) -> Self {
         Self::with(signal, SI_KERNEL, [0; 5])
     }
 
-    /// From process `pid` of user `uid`; `code` is SI_USER or SI_TKILL.
+    /// Returns the facts of a signal from process `pid` of user `uid`; `code` is SI_USER or
+    /// SI_TKILL.
     pub const fn sent(signal: u32, code: i32, pid: i32, uid: u32) -> Self {
         Self::with(signal, code, [pid as u32, uid, 0, 0, 0])
     }
 
-    /// Raised by a fault at `address`.
+    /// Returns the facts of a signal raised by a fault at `address`.
     pub const fn fault(signal: u32, code: i32, address: u32) -> Self {
         Self::with(signal, code, [address, 0, 0, 0, 0])
     }
 
-    /// From child `pid` of user `uid`: `status` is its exit code or a signal, `times` are its user
-    /// and system time in clock ticks of 10 ms.
+    /// Returns the facts of a signal from child `pid` of user `uid`: `status` is its exit code or a
+    /// signal, `times` are its user and system time in clock ticks of 10 ms.
     pub const fn child(
         signal: u32,
         code: i32,
@@ -79,8 +80,8 @@ impl SigInfo {
         Self::with(signal, code, [pid as u32, uid, status, times[0], times[1]])
     }
 
-    /// From POSIX timer number `id`, which has ended `overrun` times more than was told; `value` is
-    /// the program's own.
+    /// Returns the facts of a signal from POSIX timer number `id`, with `overrun` expiries
+    /// unreported before; `value` is the program's own.
     pub const fn timer(signal: u32, id: u32, overrun: u32, value: u32) -> Self {
         Self::with(signal, SI_TIMER, [id, overrun, value, 0, 0])
     }

@@ -1,14 +1,14 @@
-//! Signals: who has which pending, and how one is sent.
+//! Signals: which are pending where, and how one is sent.
 //!
-//! A signal waits in a task (sent to a thread, or raised by its own fault) or in the process
-//! (sent to all threads: the first that does not block it takes it). Whoever waits interruptibly
-//! is woken.
+//! A signal is pending in a task (sent to a thread, or raised by its own fault) or in the process
+//! (the first thread that does not block it takes it). Sending a signal wakes a task that sleeps
+//! interruptibly.
 //!
 //! Called in process context. Delivery is in `signal_delivery`.
 //!
 //! Lock order: the task list, then a process's or a task's pending signals, then its actions.
 //!
-//! Book: chapter 11, "Data Structures Associated with Signals", "Generating a Signal".
+//! Book: ch. 11, "Data Structures Associated with Signals", "Generating a Signal".
 //! Linux: 2.6.38 `kernel/signal.c`.
 
 use alloc::sync::Arc;
@@ -42,39 +42,39 @@ use crate::task::task_struct::TaskStruct;
 pub const SIG_DFL: u32 = 0;
 /// Handler value: nothing happens.
 pub const SIG_IGN: u32 = 1;
-/// `sa_flags` of SIGCHLD: children that end leave nothing to wait for.
+/// `sa_flags` of SIGCHLD: children that end need not be waited for.
 const SA_NOCLDWAIT: u32 = 2;
 
-/// What a process wants to happen at a signal: `struct k_sigaction`.
+/// A process's action for a signal: `struct k_sigaction`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SigAction {
     /// [`SIG_DFL`], [`SIG_IGN`] or a user address.
     pub handler: u32,
-    /// SA_*.
+    /// SA_* flags.
     pub flags: u32,
     /// User address that a handler returns to, with SA_RESTORER.
     pub restorer: u32,
-    /// Blocked while the handler runs.
+    /// Signals blocked while the handler runs.
     pub mask: SigSet,
 }
 
-/// A task's own part.
+/// A task's own signals.
 #[derive(Debug)]
 pub struct TaskSignals {
-    /// Sent to this thread.
+    /// Signals sent to this thread.
     pub pending: SigPending,
-    /// Waits until it is unblocked.
+    /// Signals that stay pending until they are unblocked.
     pub blocked: SigSet,
-    /// Blocked too, but waited for just now by `rt_sigtimedwait`: not ignored, whatever the action.
+    /// Blocked signals that `rt_sigtimedwait` is waiting for: not ignored, whatever the action.
     pub awaited: SigSet,
-    /// Set to be blocked again once a signal was handled: `sigsuspend` is waiting.
+    /// Blocked set to restore once a signal is handled: `sigsuspend` is waiting.
     pub saved_blocked: Option<SigSet>,
-    /// Alternate stack.
+    /// Alternate stack for handlers.
     pub altstack: AltStack,
 }
 
 impl TaskSignals {
-    /// Nothing pending or blocked, no alternate stack.
+    /// Returns a state with nothing pending or blocked, and no alternate stack.
     pub const fn none() -> Self {
         Self {
             pending: SigPending::new(),
@@ -86,45 +86,45 @@ impl TaskSignals {
     }
 }
 
-/// What is to happen, by signal number minus one. Of one process, or of several
-/// (`CLONE_SIGHAND`).
+/// The actions, by signal number minus one. They belong to one process, or to several that share
+/// them (`CLONE_SIGHAND`).
 pub type SigHand = IrqSpinLock<[SigAction; NSIG as usize]>;
 
-/// The process's part, shared by its threads.
+/// A process's signals, shared by its threads.
 pub struct SignalStruct {
-    /// What the process wants to happen. Held only to take or to change the reference.
+    /// The actions. The lock is held only to take or to change the reference.
     sighand: IrqSpinLock<Arc<SigHand>>,
-    /// Sent to the whole process.
+    /// Signals sent to the whole process.
     pub shared_pending: IrqSpinLock<SigPending>,
-    /// Process group.
+    /// Number of the process group.
     pub pgrp: AtomicI32,
-    /// Session.
+    /// Number of the session.
     pub session: AtomicI32,
-    /// Wait status of the process, once one thread has ended it for all; [`NOT_EXITING`] before.
+    /// Wait status of the process once a thread has ended it as a whole; [`NOT_EXITING`] before.
     group_exit_code: AtomicU32,
-    /// The thread that executes a program: all others end, but not the process. 0: none.
+    /// The thread that executes a program, for which all other threads end; 0 if there is none.
     pub exec_pid: AtomicI32,
-    /// The last of those sendings of a signal to several processes that have reached it, or its parent
-    /// before it was made; 0: none. Written under the task-list lock.
+    /// Number of the last signal to several processes that has reached this one, or its parent
+    /// before the birth; 0 if none has. Written under the task-list lock.
     pub sent_to_many: AtomicU32,
     /// SIGNAL_UNKILLABLE: init gets only the signals that it handles, until a fault ends it.
     unkillable: AtomicBool,
-    /// Whether it and its parent still are the programs that they were at its birth.
+    /// Whether the process and its parent still run the programs of its birth.
     pub exec_id: ExecId,
-    /// Whether it is stopped.
+    /// Whether the process is stopped.
     pub stop: GroupStop,
-    /// Its alarm.
+    /// The process's interval timer.
     pub real_timer: IrqSpinLock<ItReal>,
-    /// Those that it has made.
+    /// The process's POSIX timers.
     pub posix_timers: IrqSpinLock<PosixTimers>,
-    /// What ended threads and children have used.
+    /// Time used by ended threads and children.
     pub usage: IrqSpinLock<UsageOfOthers>,
 }
 
 const NOT_EXITING: u32 = u32::MAX;
 
 impl SignalStruct {
-    /// In process group and session 0, with `sighand`.
+    /// Returns the state of a process in process group and session 0, with `sighand`.
     pub fn new(sighand: Arc<SigHand>) -> Self {
         Self {
             sighand: IrqSpinLock::new(LockClass::Sighand, sighand),
@@ -143,8 +143,8 @@ impl SignalStruct {
         }
     }
 
-    /// For a forked process: the same group, nothing pending, and `sighand`. A sibling of the caller
-    /// has the caller's parent.
+    /// Returns the state of a forked process: the same group, nothing pending, and `sighand`. A
+    /// sibling of the caller has the caller's parent.
     fn copy(&self, sighand: Arc<SigHand>, is_sibling: bool) -> Self {
         Self {
             pgrp: AtomicI32::new(self.pgrp.load(Ordering::Relaxed)),
@@ -154,12 +154,12 @@ impl SignalStruct {
         }
     }
 
-    /// What is to happen at each signal.
+    /// Returns the actions for all signals.
     pub fn sighand(&self) -> Arc<SigHand> {
         self.sighand.lock().clone()
     }
 
-    /// Wait status of the process, if a thread has ended it for all.
+    /// Returns the wait status of the process if a thread has ended it as a whole.
     pub fn group_exit_code(&self) -> Option<i32> {
         match self.group_exit_code.load(Ordering::Acquire) {
             NOT_EXITING => None,
@@ -167,35 +167,35 @@ impl SignalStruct {
         }
     }
 
-    /// The process is init from now on: no signal ends it that it does not handle.
+    /// Makes this process init: signals that it does not handle no longer end it.
     pub fn make_unkillable(&self) {
         self.unkillable.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is init, and gets only the signals that it handles.
+    /// Returns whether this process is init, and gets only the signals that it handles.
     #[doc(alias = "SIGNAL_UNKILLABLE")]
     pub fn is_unkillable(&self) -> bool {
         self.unkillable.load(Ordering::Relaxed)
     }
 
-    /// Whether the ends of children need not be waited for.
+    /// Returns whether the ends of children need not be waited for.
     pub fn ignores_children(&self) -> bool {
         let action = self.action(SIGCHLD);
         action.handler == SIG_IGN || action.flags & SA_NOCLDWAIT != 0
     }
 
-    /// What is to happen at `signal`.
+    /// Returns the action for `signal`.
     pub fn action(&self, signal: u32) -> SigAction {
         self.sighand().lock()[index(signal)]
     }
 
-    /// `signal` has no handler any more.
+    /// Resets the handler of `signal` to the default.
     pub fn set_default(&self, signal: u32) {
         self.sighand().lock()[index(signal)].handler = SIG_DFL;
     }
 
-    /// For exec: what had a handler is default again; what was ignored still is. Who shared the
-    /// actions keeps them: this process has `own` from now on.
+    /// Resets handlers for exec; ignored signals stay ignored. Processes that shared the actions
+    /// keep the old ones: this process has `own` from now on.
     pub fn flush_signal_handlers(&self, own: Arc<SigHand>) {
         let mut actions = *self.sighand().lock();
         for action in &mut actions {
@@ -214,14 +214,14 @@ impl SignalStruct {
         drop(old);
     }
 
-    /// Whether `signal` does nothing to this process.
+    /// Returns whether `signal` has no effect on this process.
     fn ignores(&self, signal: u32) -> bool {
         let handler = self.action(signal).handler;
         self.is_unkillable() && handler == SIG_DFL || without_effect(signal, handler)
     }
 }
 
-/// Whether `signal` does nothing to a process with such a handler.
+/// Returns whether `signal` has no effect on a process with this handler.
 pub fn without_effect(signal: u32, handler: u32) -> bool {
     match handler {
         SIG_IGN => true,
@@ -233,14 +233,14 @@ pub fn without_effect(signal: u32, handler: u32) -> bool {
     }
 }
 
-/// All default. ENOMEM.
+/// Returns actions that are all default. ENOMEM when there is no memory.
 pub fn new_sighand() -> Result<Arc<SigHand>, Errno> {
     let actions = [SigAction::default(); NSIG as usize];
     try_arc(IrqSpinLock::new(LockClass::SigActions, actions))
 }
 
-/// A new task's part in its process: the parent's own for a thread, else a copy, whose actions are
-/// the parent's own with CLONE_SIGHAND. ENOMEM.
+/// Returns the process state of a new task: the parent's own for a thread, else a copy, which
+/// shares the actions with CLONE_SIGHAND. ENOMEM when there is no memory.
 pub fn copy_signal(parent: &Arc<SignalStruct>, flags: u32) -> Result<Arc<SignalStruct>, Errno> {
     let has = |flag| flags & flag != 0;
     if has(CLONE_THREAD) {
@@ -259,14 +259,14 @@ pub fn copy_signal(parent: &Arc<SignalStruct>, flags: u32) -> Result<Arc<SignalS
     try_arc(parent.copy(sighand, has(CLONE_PARENT)))
 }
 
-/// Whether a wait of this task should end for a signal.
+/// Returns whether a signal should end a wait of this task.
 pub fn signal_pending(task: &TaskStruct) -> bool {
     test_flag(task.thread_info(), TIF_SIGPENDING)
 }
 
-/// Sets or clears TIF_SIGPENDING of the running task by what it has pending and not blocked.
+/// Sets or clears TIF_SIGPENDING by the running task's pending signals that are not blocked.
 pub fn recalc_sigpending(me: Current) {
-    // First: who sends one while we look sets it again, and that must stay.
+    // Cleared first: a sender that sets it during the checks below must not be lost.
     clear_flag(me.thread_info(), TIF_SIGPENDING);
     let shared = me.signal.shared_pending.lock().set();
     let own = me.signals.lock();
@@ -276,7 +276,7 @@ pub fn recalc_sigpending(me: Current) {
     }
 }
 
-/// Changes what the running task blocks.
+/// Changes the running task's blocked set.
 pub fn set_blocked(me: Current, blocked: SigSet) {
     let blocked = blocked.without(SigSet::UNBLOCKABLE);
     let old = core::mem::replace(&mut me.signals.lock().blocked, blocked);
@@ -287,32 +287,32 @@ pub fn set_blocked(me: Current, blocked: SigSet) {
     }
 }
 
-/// What has become of a signal that was sent.
+/// The outcome of sending a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
-    /// It waits to be taken.
+    /// The signal is pending.
     Waits,
-    /// It was dropped, since it does nothing to its process.
+    /// The signal was dropped, since it has no effect on its process.
     Dropped,
 }
 
-/// Sends a signal to one thread. EAGAIN when too many wait.
+/// Sends a signal to one thread. EAGAIN when too many are queued.
 pub fn send_to_thread(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
     send_sigqueue(info, task, true).map(|_| ())
 }
 
-/// Sends a signal to the whole process of `task`. EAGAIN when too many wait.
+/// Sends a signal to the whole process of `task`. EAGAIN when too many are queued.
 pub fn send_to_process(info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
     group_send_sig_info(&TASKLIST.lock(), info, task)
 }
 
-/// The same, with the list locked.
+/// Does the work of [`send_to_process`] with the list locked.
 pub fn group_send_sig_info(list: &TaskList, info: SigInfo, task: &TaskStruct) -> Result<(), Errno> {
     send_signal(list, info, task, false).map(|_| ())
 }
 
-/// Sends a signal to the thread `task`, or else to its whole process, and says whether somebody is going
-/// to take it: a timer goes on then. EAGAIN when too many wait.
+/// Sends a signal to the thread `task`, or to its whole process. Returns whether it is pending: a
+/// timer then waits until it is taken. EAGAIN when too many are queued.
 pub fn send_sigqueue(info: SigInfo, task: &TaskStruct, to_thread: bool) -> Result<Sent, Errno> {
     send_signal(&TASKLIST.lock(), info, task, to_thread)
 }
@@ -338,7 +338,7 @@ fn send_signal(
     Ok(Sent::Waits)
 }
 
-/// Raises a signal in the running task that not even init can block or ignore: its own fault.
+/// Raises a signal for the running task's own fault, which not even init can block or ignore.
 pub fn force_sig_info(info: SigInfo, me: Current) {
     let sighand = me.signal.sighand();
     let mut actions = sighand.lock();
@@ -351,25 +351,25 @@ pub fn force_sig_info(info: SigInfo, me: Current) {
     if action.handler == SIG_DFL {
         me.signal.unkillable.store(false, Ordering::Relaxed);
     }
-    // None of those that are refused.
+    // A signal raised by a fault is never refused.
     let _queued = own.pending.add(info);
     drop(own);
     drop(actions);
     set_flag(me.thread_info(), TIF_SIGPENDING);
 }
 
-/// Where the action of `signal` (1 to NSIG) stands.
+/// Returns the index of the action for `signal` (1 to NSIG).
 pub fn index(signal: u32) -> usize {
     (signal.saturating_sub(1) as usize).min((NSIG - 1) as usize)
 }
 
-/// As [`force_sig_info`], from the kernel, with nothing to tell.
+/// Raises a signal as [`force_sig_info`] does, from the kernel and without details.
 pub fn force_sig(signal: u32, me: Current) {
     force_sig_info(SigInfo::kernel(signal), me);
 }
 
-/// SIGSEGV, while `signal` could not be delivered (0: none was). If that was a SIGSEGV itself, its
-/// handler is of no use.
+/// Raises SIGSEGV because `signal` could not be delivered (0: there was no signal). A handler that
+/// failed for SIGSEGV itself is reset.
 pub fn force_sigsegv(signal: u32, me: Current) {
     if signal == SIGSEGV {
         me.signal.set_default(SIGSEGV);
@@ -377,12 +377,12 @@ pub fn force_sigsegv(signal: u32, me: Current) {
     force_sig(SIGSEGV, me);
 }
 
-/// For the trap handlers: `addr` is where the fault was.
+/// Raises a signal for a fault at `addr`. Called by the trap handlers.
 #[unsafe(no_mangle)]
 fn force_sig_fault(sig: i32, code: i32, addr: u32) {
     let info = SigInfo::fault(sig as u32, code, addr);
     match sig as u32 {
-        // Nobody handles it, not even init; only real-time signals are refused.
+        // No process handles it, not even init; only real-time signals are refused.
         SIGKILL => {
             current().signal.unkillable.store(false, Ordering::Relaxed);
             let _queued = send_to_thread(info, &current());
@@ -393,7 +393,7 @@ fn force_sig_fault(sig: i32, code: i32, addr: u32) {
 
 provides_upward!(force_sig_fault);
 
-/// Whether `sig` would end the running task: it has no handler for it.
+/// Returns whether the running task has no handler for `sig`.
 #[unsafe(no_mangle)]
 fn unhandled_signal(sig: i32) -> bool {
     current().signal.action(sig as u32).handler <= SIG_IGN
@@ -401,7 +401,7 @@ fn unhandled_signal(sig: i32) -> bool {
 
 provides_upward!(unhandled_signal);
 
-/// Tells the parent of the end of a process, unless it does not care.
+/// Tells the parent of the end of a process, unless it asked for no signal.
 pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
     let signal = child.exit_signal.load(Ordering::Relaxed);
     if signal == 0 || signal > NSIG {
@@ -414,11 +414,11 @@ pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
     };
     let code = if signal == SIGCHLD { code } else { SI_USER };
     let uid = child.cred().uid.real;
-    // Its threads are all in the sum but the one that leads it.
+    // The sum has all its threads except the leader.
     let used = child.signal.usage.lock().threads.plus(Usage::of(child));
     let times = used.clock_ticks();
     let info = SigInfo::child(signal, code, child.pid(), uid, value as u32, times);
-    // Only a real-time signal is refused, and who wants one of many is told by wait4 anyway.
+    // Only a real-time signal is refused; a parent that wants those learns of the end from wait4.
     let _queued = send_to_process(info, parent);
 }
 
@@ -440,20 +440,19 @@ pub fn begin_group_exit(me: Current, code: i32) -> i32 {
     }
 }
 
-/// Whether the process of `task` is being ended as a whole.
+/// Returns whether the process of `task` is being ended as a whole.
 pub fn is_group_exiting(task: &TaskStruct) -> bool {
     task.signal.group_exit_code().is_some()
 }
 
-/// Whether all threads of the running task's process are to end, or all but one, which executes a
-/// program: another than the running task.
+/// Returns whether the running task must end, with its process or for another thread's exec.
 pub fn is_being_ended(me: Current) -> bool {
     let exec_pid = me.signal.exec_pid.load(Ordering::Acquire);
     is_group_exiting(&me) || exec_pid != 0 && exec_pid != me.pid()
 }
 
-/// Sends SIGKILL to every other thread of the running task's process. One that is just being made finds
-/// out itself that all are to end.
+/// Sends SIGKILL to every other thread of the running task's process. A thread that is just being
+/// made finds out by itself.
 pub fn zap_other_threads(me: Current) {
     let _all = do_each_task_pid(PidType::Tgid, me.tgid, |_, thread| {
         if thread.pid() != me.pid() {
@@ -463,20 +462,20 @@ pub fn zap_other_threads(me: Current) {
     });
 }
 
-/// Sends SIGKILL, which is never refused, to one thread, from the kernel. The task list is locked.
+/// Sends SIGKILL from the kernel to one thread; it is never refused. The task list is locked.
 pub fn kill_thread(thread: &TaskStruct) {
     let _queued = thread.signals.lock().pending.add(SigInfo::kernel(SIGKILL));
     signal_wake_up(thread, true);
 }
 
-/// Whether SIGKILL waits for `task`, or its process is being ended: it will not come to ring 3 again.
+/// Returns whether `task` must end before ring 3: SIGKILL is pending, or its process is ending.
 pub fn fatal_signal_pending(task: &TaskStruct) -> bool {
     let own = task.signals.lock().pending.set();
     let shared = task.signal.shared_pending.lock().set();
     is_group_exiting(task) || own.union(shared).contains(SIGKILL)
 }
 
-/// Whether a signal that does nothing need not even wait: nobody has it blocked who may want it later.
+/// Returns whether a signal without effect is dropped: the task does not block it for later.
 fn is_dropped(task: &TaskStruct, signal: u32) -> bool {
     task.signal.ignores(signal) && !is_held(task, signal)
 }
@@ -486,7 +485,7 @@ fn is_held(task: &TaskStruct, signal: u32) -> bool {
     own.blocked.union(own.awaited).contains(signal)
 }
 
-/// Has a thread look at what it has pending; if it is stopped, only with `resume`: for SIGKILL.
+/// Makes a thread check its pending signals. `resume`, for SIGKILL, wakes it even if it is stopped.
 pub fn signal_wake_up(task: &TaskStruct, resume: bool) {
     set_flag(task.thread_info(), TIF_SIGPENDING);
     let states = match resume {
@@ -494,7 +493,7 @@ pub fn signal_wake_up(task: &TaskStruct, resume: bool) {
         false => TASK_INTERRUPTIBLE,
     };
     if !try_to_wake_up(task, states) {
-        // In ring 3 on another CPU it sees the flag on the way out of an interrupt.
+        // A task in ring 3 on another CPU sees the flag on the way out of an interrupt.
         kick_process(task);
     }
 }

@@ -1,14 +1,15 @@
 //! Signals on the way back to ring 3: default actions, handlers, restarted system calls.
 //!
-//! `do_notify_resume` is called by the entry code on the task's own stack, interrupts on, when
-//! TIF_SIGPENDING is set. It takes one signal after the other until one needs the program: then
-//! the handler's frame is on the user's stack and the registers lead to the handler, which comes
-//! back by `sigreturn`. A signal whose default is to end the process does not return.
+//! `do_notify_resume` is called by the entry code on the task's own stack, with interrupts on, when
+//! TIF_SIGPENDING is set. It takes signals one by one until one needs the program: then the
+//! handler's frame is on the user's stack and the registers lead to the handler, which returns by
+//! `sigreturn`. If a signal's default is to end the process, the call does not return.
 //!
-//! A system call that a signal interrupted has left ERESTARTSYS, ERESTARTNOHAND or ERESTARTNOINTR in
-//! eax: it is run again, or answers EINTR. A thread of a process that is stopped sleeps here: `stop`.
+//! A system call that a signal interrupted has left ERESTARTSYS, ERESTARTNOHAND or ERESTARTNOINTR
+//! in eax: it is run again, or returns EINTR. A thread of a stopped process sleeps here: see
+//! `stop`.
 //!
-//! Book: chapter 11, "Delivering a Signal", "Reexecution of System Calls".
+//! Book: ch. 11, "Delivering a Signal", "Reexecution of System Calls".
 //! Linux: 2.6.38 `arch/x86/kernel/signal.c`, `get_signal_to_deliver`.
 
 use core::mem::offset_of;
@@ -47,23 +48,23 @@ use crate::provides_upward;
 use crate::sync::PreemptGuard;
 use crate::task::thread_struct::TrapInfo;
 
-/// `sa_flags`: the handler wants siginfo and ucontext.
+/// `sa_flags`: the handler takes siginfo and ucontext.
 pub const SA_SIGINFO: u32 = 0x4;
 const SA_RESTORER: u32 = 0x0400_0000;
 const SA_ONSTACK: u32 = 0x0800_0000;
 const SA_RESTART: u32 = 0x1000_0000;
 /// `sa_flags`: the signal is not blocked while its handler runs.
 pub const SA_NODEFER: u32 = 0x4000_0000;
-/// `sa_flags`: the handler is called once.
+/// `sa_flags`: the handler is reset to the default when it is called.
 pub const SA_RESETHAND: u32 = 0x8000_0000;
 
-/// Upward call of the entry code.
+/// Upward call of the entry code: delivers the running task's pending signals.
 ///
 /// # Safety
-/// `regs` is the frame at the top of the running task's stack, from ring 3.
+/// 1. `regs` is the frame at the top of the running task's stack, from ring 3.
 #[unsafe(no_mangle)]
 unsafe fn do_notify_resume(regs: *mut PtRegs) {
-    // SAFETY: the caller's duty; nobody else uses the frame while we are in the kernel.
+    // SAFETY: by 1; nobody else uses the frame while we are in the kernel.
     let regs = unsafe { &mut *regs };
     let me = current();
     match get_signal_to_deliver(me) {
@@ -80,7 +81,7 @@ unsafe fn do_notify_resume(regs: *mut PtRegs) {
 
 provides_upward!(do_notify_resume);
 
-/// The next signal that has a handler; default actions happen on the way.
+/// Returns the next signal that has a handler, and performs default actions on the way.
 fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
     loop {
         if is_group_exiting(&me) {
@@ -98,8 +99,8 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
         let action = me.signal.action(info.signal);
         match action.handler {
             SIG_IGN => {}
-            // A signal that init had blocked when it was sent is dropped here. SIGKILL and SIGSTOP of others
-            // were dropped when they were sent.
+            // A signal that init had blocked when it was sent is dropped here. SIGKILL and SIGSTOP
+            // from others were dropped when they were sent.
             SIG_DFL if me.signal.is_unkillable() && !is_kernel_only(info.signal) => {}
             SIG_DFL => default(me, info.signal),
             _ => {
@@ -112,10 +113,10 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
     }
 }
 
-/// Takes out the next signal that is not in `blocked`: of those that wait for the thread, or else for
-/// the process.
+/// Takes the next signal that is not in `blocked` from the thread's pending signals, or else from
+/// the process's.
 ///
-/// The timer that sent it goes on: see `itimer` and `posix_timer`.
+/// If a timer sent it, the timer goes on: see `itimer` and `posix_timer`.
 pub fn dequeue_signal(me: Current, blocked: SigSet) -> Option<SigInfo> {
     let own = me.signals.lock().pending.dequeue(blocked);
     let mut info = match own {
@@ -134,7 +135,7 @@ pub fn dequeue_signal(me: Current, blocked: SigSet) -> Option<SigInfo> {
     Some(info)
 }
 
-/// Whether no program has a say in what `signal` does.
+/// Returns whether programs cannot change the action of `signal`.
 #[doc(alias = "sig_kernel_only")]
 fn is_kernel_only(signal: u32) -> bool {
     SigSet::UNBLOCKABLE.contains(signal)
@@ -156,7 +157,7 @@ fn default(me: Current, signal: u32) {
     }
 }
 
-/// Makes the registers lead to the handler.
+/// Builds the handler's frame, makes the registers lead to the handler, and blocks its signals.
 fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRegs) {
     restart_system_call(regs, Some(action));
     me.restart_end.store(0, Ordering::Relaxed);
@@ -174,7 +175,7 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
         );
         return force_sigsegv(info.signal, me);
     }
-    // Only now: without a frame, nobody has the set to be blocked again.
+    // Cleared only now: the frame holds the set to restore.
     me.signals.lock().saved_blocked = None;
     let this = if action.flags & SA_NODEFER != 0 {
         SigSet::EMPTY
@@ -187,7 +188,8 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
 /// Builds the frame and makes the registers lead to the handler, which starts with a fresh FPU.
 ///
 /// # Errors
-/// EFAULT when there is no room for the frame; the registers, the FPU's too, are then as they were.
+/// EFAULT when there is no room for the frame; all registers, including the FPU's, are then
+/// unchanged.
 fn setup_frame(
     me: Current,
     info: &SigInfo,
@@ -247,24 +249,25 @@ fn setup_frame(
     Ok(())
 }
 
-/// Stores the FPU state of a frame. A function of its own: the two formats need the stack only here.
+/// Stores the FPU state of a frame. Not inlined: only here do the two formats need the stack.
 #[inline(never)]
 fn save_fpu(to: u32, fpu: &FxsaveArea) -> Result<(), Errno> {
     copy_to_user(to, FpState::from_fxsave(fpu).as_bytes())
 }
 
-/// The last exception of the running task.
+/// Returns the facts of the running task's last exception.
 fn trap_info(me: Current) -> TrapInfo {
     let _no_preempt = PreemptGuard::new();
     // SAFETY: our own context, preemption off.
     unsafe { me.thread_mut() }.trap
 }
 
-/// Loads what `save_fpu` stored at `fpstate`; 0: what the signal interrupted had no state.
+/// Loads the state that `save_fpu` stored at `fpstate`; 0 means that the interrupted code had no
+/// state.
 #[inline(never)]
 fn restore_fpu(me: Current, fpstate: u32) -> Result<(), Errno> {
     if fpstate == 0 {
-        // Not with `fpu=eager` either: the handler's registers are not the program's.
+        // With `fpu=eager` too: the handler's registers are not the program's.
         fresh_fpu(me);
         return Ok(());
     }
@@ -272,8 +275,8 @@ fn restore_fpu(me: Current, fpstate: u32) -> Result<(), Errno> {
     set_fpu_state(me, &state.to_fxsave(mxcsr_feature_mask()))
 }
 
-/// sigreturn(2): back to where the signal came. Returns the eax to go on with. The restorer has popped
-/// the return address and the signal.
+/// Returns to the code that the signal interrupted, as sigreturn(2). The result is the eax to go on
+/// with. The restorer has popped the return address and the signal.
 pub fn sigreturn(me: Current, regs: &mut PtRegs) -> i32 {
     let frame = regs.sp.wrapping_sub(8);
     let field = |offset: usize| frame.wrapping_add(offset as u32);
@@ -286,8 +289,8 @@ pub fn sigreturn(me: Current, regs: &mut PtRegs) -> i32 {
     result.unwrap_or_else(|_: Errno| bad_frame(me))
 }
 
-/// rt_sigreturn(2): the same with siginfo; only the return address was popped. The alternate stack is
-/// set as sigaltstack(2) would.
+/// Returns from a handler with `SA_SIGINFO`, as rt_sigreturn(2): only the return address was
+/// popped. Sets the alternate stack as sigaltstack(2) would.
 pub fn rt_sigreturn(me: Current, regs: &mut PtRegs) -> i32 {
     let frame = regs.sp.wrapping_sub(4);
     let uc = get_user(frame.wrapping_add(offset_of!(RtSigframe, uc) as u32));
@@ -295,7 +298,7 @@ pub fn rt_sigreturn(me: Current, regs: &mut PtRegs) -> i32 {
         let blocked = sigset(uc.sigmask[0], uc.sigmask[1]);
         let ax = restore_sigcontext(me, regs, &uc.mcontext, blocked)?;
         let mut own = me.signals.lock();
-        // Whoever left a stack there that cannot be had keeps the old one.
+        // A program that put an invalid stack there keeps the old one.
         if let Ok(altstack) = own.altstack.changed_to(&uc.stack, regs.sp) {
             own.altstack = altstack;
         }
@@ -304,10 +307,10 @@ pub fn rt_sigreturn(me: Current, regs: &mut PtRegs) -> i32 {
     result.unwrap_or_else(|_: Errno| bad_frame(me))
 }
 
-/// The registers and the blocked set of a frame become the running task's. Returns eax.
+/// Loads the registers and the blocked set of a frame into the running task. Returns eax.
 ///
 /// # Errors
-/// EFAULT for an FPU state that cannot be read; everything else is then as the frame says.
+/// EFAULT for an FPU state that cannot be read; everything else has then been restored.
 fn restore_sigcontext(
     me: Current,
     regs: &mut PtRegs,
@@ -328,8 +331,8 @@ fn bad_frame(me: Current) -> i32 {
     0
 }
 
-/// Decides what an interrupted system call does: run again, or answer EINTR. `handler`: one is
-/// about to run.
+/// Decides whether an interrupted system call runs again or returns EINTR. `handler` is the action
+/// of the handler about to run, if any.
 fn restart_system_call(regs: &mut PtRegs, handler: Option<&SigAction>) {
     if (regs.orig_ax as i32) < 0 {
         return;
@@ -344,7 +347,7 @@ fn restart_system_call(regs: &mut PtRegs, handler: Option<&SigAction>) {
     };
     if again {
         regs.ax = regs.orig_ax;
-        // Both `int $0x80` and what the vDSO has before the return address are two bytes long.
+        // Both `int $0x80` and the vDSO's instruction before the return address are two bytes long.
         regs.ip = regs.ip.wrapping_sub(2);
     } else {
         regs.ax = Errno::EINTR.to_ret() as u32;

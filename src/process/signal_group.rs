@@ -1,13 +1,13 @@
-//! Which thread takes a signal that was sent to its process.
+//! The choice of the thread that takes a signal sent to its process.
 //!
-//! A signal that waits in the process is taken by the first thread that comes by and does not block
-//! it; somebody has to be told to come by. That must not be a thread that has ended, or is about to:
-//! and when the one that was told changes its mind, by blocking the signal or by ending, it tells
-//! another.
+//! A signal pending in the process is taken by the first thread that checks and does not block it,
+//! so some thread must be told to check. It must not be a thread that has ended or is about to.
+//! When the thread that was told can no longer take the signal, because it blocks it or ends, it
+//! tells another.
 //!
-//! No signal is lost between the two sides. The sender puts the signal where it waits and then looks
-//! at what the threads block; a thread changes what it blocks, or says that it ends, and then looks
-//! at what waits.
+//! No signal is lost between the two sides. The sender makes the signal pending and then looks at
+//! the threads' blocked sets; a thread changes its blocked set, or marks itself as ending, and then
+//! looks at the pending signals.
 //!
 //! Linux: 2.6.38 `kernel/signal.c` (`wants_signal`, `retarget_shared_pending`, `exit_signals`,
 //! `rm_from_queue_full`).
@@ -22,12 +22,12 @@ use crate::arch::x86::current::Current;
 use crate::task::state::PF_EXITING;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// The threads of process `tgid`.
+/// Returns the threads of process `tgid`.
 pub fn threads(list: &TaskList, tgid: i32) -> impl Iterator<Item = &TaskRef> {
     list.each(PidType::Tgid, tgid)
 }
 
-/// Tells threads of process `tgid` to come by, until each of `signals` has one that takes it.
+/// Tells threads of process `tgid` to check, until each of `signals` has a thread that takes it.
 fn complete_signals(
     list: &TaskList,
     tgid: i32,
@@ -49,12 +49,12 @@ fn complete_signals(
     }
 }
 
-/// `signal` waits in the process of `task`.
+/// Finds a thread for `signal`, which is pending in the process of `task`.
 pub fn complete_signal(list: &TaskList, task: &TaskStruct, signal: u32) {
     complete_signals(list, task.tgid, SigSet::of(signal), |_| true);
 }
 
-/// The running task does not take `signals` any more.
+/// Tells other threads to check for `signals`, which the running task no longer takes.
 pub fn retarget_shared_pending(me: Current, signals: SigSet) {
     let waiting = SigSet(me.signal.shared_pending.lock().set().0 & signals.0);
     if !waiting.is_empty() {
@@ -64,13 +64,13 @@ pub fn retarget_shared_pending(me: Current, signals: SigSet) {
     }
 }
 
-/// The running task ends: it takes no signals from now on.
+/// Marks the running task as ending: it takes no signals from now on.
 pub fn exit_signals(me: Current) {
     me.flags.fetch_or(PF_EXITING, Ordering::SeqCst);
     retarget_shared_pending(me, SigSet(u64::MAX));
 }
 
-/// What waits of `signal` is forgotten if the process has come to ignore it, blocked or not.
+/// Discards a pending `signal`, blocked or not, if the process now ignores it.
 pub fn flush_ignored(me: Current, signal: u32) {
     if !without_effect(signal, me.signal.action(signal).handler) {
         return;

@@ -1,12 +1,12 @@
 #![forbid(unsafe_code)]
-//! Signals that wait: which, in what order, and what is told about each.
+//! Pending signals: which there are, in what order, and the facts about each.
 //!
-//! A usual signal waits once, however often it was sent: what is told is of the first. A real-time
-//! signal waits as often as it was sent, and comes in that order.
+//! A standard signal is pending once, however often it was sent, with the facts of the first. A
+//! real-time signal is pending as often as it was sent, and is delivered in that order.
 //!
 //! Used by `process::signal`.
 //!
-//! Book: chapter 11, "The pending signal queues". Linux: 2.6.38 `struct sigpending`, `__send_signal`,
+//! Book: ch. 11, "The pending signal queues". Linux: 2.6.38 `struct sigpending`, `__send_signal`,
 //! `collect_signal`.
 
 use alloc::vec::Vec;
@@ -16,19 +16,19 @@ use super::sigset::{SIGRTMIN, SigSet};
 use crate::base::errno::Errno;
 use crate::mm::fallible::TryVec;
 
-/// Signals that wait with something told about them, at most.
+/// Most pending signals whose facts are kept.
 pub const MAX_QUEUED: usize = 1024;
 
-/// The signals that wait for a thread, or for a process.
+/// The pending signals of a thread or of a process.
 #[derive(Debug, Default)]
 pub struct SigPending {
     set: SigSet,
-    /// In the order in which they were sent.
+    /// Facts about the signals, in the order in which they were sent.
     infos: Vec<SigInfo>,
 }
 
 impl SigPending {
-    /// None.
+    /// Returns an empty set.
     pub const fn new() -> Self {
         Self {
             set: SigSet::EMPTY,
@@ -36,21 +36,21 @@ impl SigPending {
         }
     }
 
-    /// Which.
+    /// Returns the set of pending signals.
     pub fn set(&self) -> SigSet {
         self.set
     }
 
-    /// How many wait with something told about them.
+    /// Returns the number of pending signals whose facts are kept.
     pub fn queued(&self) -> usize {
         self.infos.len()
     }
 
-    /// One more.
+    /// Adds a signal.
     ///
     /// # Errors
-    /// EAGAIN for a real-time signal when too many wait. One of kill(2) still arrives, but once for
-    /// all of them, as usual signals do.
+    /// EAGAIN for a real-time signal when too many are queued. A signal of kill(2) is still added,
+    /// but only once, like a standard signal.
     pub fn add(&mut self, info: SigInfo) -> Result<(), Errno> {
         let real_time = info.signal >= SIGRTMIN;
         if !real_time && self.set.contains(info.signal) {
@@ -64,12 +64,12 @@ impl SigPending {
         Ok(())
     }
 
-    /// The first that waits and of which `is_it` holds.
+    /// Returns the first pending signal for which `is_it` holds.
     pub fn find(&mut self, is_it: impl Fn(&SigInfo) -> bool) -> Option<&mut SigInfo> {
         self.infos.iter_mut().find(|info| is_it(info))
     }
 
-    /// Takes out the signal that is next and not in `blocked`.
+    /// Takes the next signal that is not in `blocked`.
     pub fn dequeue(&mut self, blocked: SigSet) -> Option<SigInfo> {
         let signal = self.set.without(blocked).first()?;
         let first = self.infos.iter().position(|info| info.signal == signal);
@@ -83,7 +83,7 @@ impl SigPending {
         Some(info)
     }
 
-    /// Takes signals out, whoever they were for.
+    /// Discards all pending `signals`.
     pub fn forget(&mut self, signals: SigSet) {
         self.set = self.set.without(signals);
         self.infos.retain(|info| !signals.contains(info.signal));

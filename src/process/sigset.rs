@@ -1,16 +1,16 @@
 #![forbid(unsafe_code)]
-//! Signals: their numbers, their names, and what each does to a process that does not care.
+//! Signals: their numbers, their names and their default actions.
 //!
 //! Used by `process::signal`.
 //!
-//! Book: chapter 11, "The Role of Signals", table 11-1.
+//! Book: ch. 11, "The Role of Signals", table 11-1.
 //! Linux: `asm/signal.h` (i386), `linux/signal.h`.
 
 macro_rules! signals {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $default:ident;)*) => {
         $($(#[$doc])* pub const $name: u32 = $number;)*
 
-        /// The signal's name; `SIGRT` for all real-time ones.
+        /// Returns the signal's name; `SIGRT` for every real-time signal.
         pub const fn name(signal: u32) -> &'static str {
             match signal {
                 $($number => stringify!($name),)*
@@ -18,7 +18,7 @@ macro_rules! signals {
             }
         }
 
-        /// What the signal does by default.
+        /// Returns the signal's default action.
         pub const fn default_action(signal: u32) -> DefaultAction {
             match signal {
                 $($number => DefaultAction::$default,)*
@@ -28,23 +28,23 @@ macro_rules! signals {
     };
 }
 
-/// What a signal does to a process that has said nothing about it.
+/// The effect of a signal on a process that has not set an action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DefaultAction {
-    /// Ends it.
+    /// Ends the process.
     Terminate,
-    /// Ends it; a core file would be written if there were files to write.
+    /// Ends the process; a core file would be written if there were files to write.
     Core,
-    /// Nothing.
+    /// Has no effect.
     Ignore,
-    /// Stops it.
+    /// Stops the process.
     Stop,
-    /// Lets it go on if it is stopped.
+    /// Resumes the process if it is stopped.
     Continue,
 }
 
 signals! {
-    /// The terminal is gone.
+    /// The terminal has hung up.
     SIGHUP = 1, Terminate;
     /// The interrupt key.
     SIGINT = 2, Terminate;
@@ -54,63 +54,63 @@ signals! {
     SIGILL = 4, Core;
     /// A breakpoint or a single step.
     SIGTRAP = 5, Core;
-    /// abort(3).
+    /// Sent by abort(3).
     SIGABRT = 6, Core;
     /// An access beyond the end of a mapped file, or a misaligned one.
     SIGBUS = 7, Core;
     /// A division by zero, or another arithmetic fault.
     SIGFPE = 8, Core;
-    /// Ends the process whatever it wants.
+    /// Ends the process; cannot be handled.
     SIGKILL = 9, Terminate;
-    /// The process's own.
+    /// Free for programs to use.
     SIGUSR1 = 10, Terminate;
-    /// An access to memory that is not mapped, or not so; any other fault of the program.
+    /// An access to unmapped or protected memory; any other fault of the program.
     SIGSEGV = 11, Core;
-    /// The process's own.
+    /// Free for programs to use, as SIGUSR1.
     SIGUSR2 = 12, Terminate;
     /// A write to a pipe that nobody reads.
     SIGPIPE = 13, Terminate;
-    /// A timer.
+    /// An interval timer or an alarm.
     SIGALRM = 14, Terminate;
-    /// Please end.
+    /// A request to end.
     SIGTERM = 15, Terminate;
     /// Coprocessor stack fault (unused).
     SIGSTKFLT = 16, Terminate;
     /// A child ended or stopped.
     SIGCHLD = 17, Ignore;
-    /// Go on if stopped.
+    /// Resumes a stopped process.
     SIGCONT = 18, Continue;
-    /// Stops the process whatever it wants.
+    /// Stops the process; cannot be handled.
     SIGSTOP = 19, Stop;
     /// The stop key.
     SIGTSTP = 20, Stop;
-    /// Read from the terminal in the background.
+    /// A background process read from the terminal.
     SIGTTIN = 21, Stop;
-    /// Write to the terminal in the background.
+    /// A background process wrote to the terminal.
     SIGTTOU = 22, Stop;
-    /// Urgent data.
+    /// Urgent data on a socket.
     SIGURG = 23, Ignore;
-    /// Too much processor time.
+    /// The processor-time limit was exceeded.
     SIGXCPU = 24, Core;
-    /// A file grew too big.
+    /// The file-size limit was exceeded.
     SIGXFSZ = 25, Core;
-    /// A timer of the process's own time.
+    /// A timer of the process's user time.
     SIGVTALRM = 26, Terminate;
-    /// A profiling timer.
+    /// A timer of the process's user and system time.
     SIGPROF = 27, Terminate;
-    /// The window has another size.
+    /// The window's size has changed.
     SIGWINCH = 28, Ignore;
     /// Input or output is possible.
     SIGIO = 29, Terminate;
-    /// Power failure.
+    /// The power has failed.
     SIGPWR = 30, Terminate;
     /// A system call that does not exist.
     SIGSYS = 31, Core;
 }
 
-/// The first real-time signal: of these as many wait as were sent.
+/// The first real-time signal: these are pending as often as they were sent.
 pub const SIGRTMIN: u32 = 32;
-/// Highest signal.
+/// The highest signal number.
 pub const NSIG: u32 = 64;
 
 /// A set of signals: bit `n - 1` for signal `n`.
@@ -118,11 +118,11 @@ pub const NSIG: u32 = 64;
 pub struct SigSet(pub u64);
 
 impl SigSet {
-    /// No signal.
+    /// The empty set.
     pub const EMPTY: SigSet = SigSet(0);
-    /// What can neither be blocked nor handled.
+    /// The signals that can neither be blocked nor handled.
     pub const UNBLOCKABLE: SigSet = SigSet(1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1));
-    /// What a processor exception raises: delivered before all others.
+    /// The signals that a processor exception raises: delivered before all others.
     pub const SYNCHRONOUS: SigSet = SigSet(
         1 << (SIGSEGV - 1)
             | 1 << (SIGBUS - 1)
@@ -131,7 +131,7 @@ impl SigSet {
             | 1 << (SIGFPE - 1),
     );
 
-    /// The set of one signal (1 to [`NSIG`]); of any other number, the empty set.
+    /// Returns the set of one signal (1 to [`NSIG`]); the empty set for any other number.
     pub const fn of(signal: u32) -> SigSet {
         match 1_u64.checked_shl(signal.wrapping_sub(1)) {
             Some(bit) => SigSet(bit),
@@ -139,27 +139,27 @@ impl SigSet {
         }
     }
 
-    /// Whether `signal` is in it.
+    /// Returns whether `signal` is in this set.
     pub const fn contains(self, signal: u32) -> bool {
         self.0 & Self::of(signal).0 != 0
     }
 
-    /// In either.
+    /// Returns the signals that are in either set.
     pub const fn union(self, other: SigSet) -> SigSet {
         SigSet(self.0 | other.0)
     }
 
-    /// In this one and not in the other.
+    /// Returns the signals that are in this set and not in `other`.
     pub const fn without(self, other: SigSet) -> SigSet {
         SigSet(self.0 & !other.0)
     }
 
-    /// No signal in it.
+    /// Returns whether this set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The signal of this set that is delivered first: synchronous ones, then by number.
+    /// Returns the signal of this set that is delivered first: synchronous ones, then by number.
     pub const fn first(self) -> Option<u32> {
         let synchronous = self.0 & Self::SYNCHRONOUS.0;
         match if synchronous != 0 {

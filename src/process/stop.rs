@@ -1,14 +1,15 @@
-//! Stopping a process, and letting it go on.
+//! Stopping a process, and resuming it.
 //!
-//! A thread that takes a stop signal on its way to ring 3 gives the whole process a stop: each of
-//! its threads then sleeps as TASK_STOPPED when it comes that way itself, and the last one tells
-//! the parent. SIGCONT ends the stop as soon as it is sent, whatever becomes of the signal;
-//! SIGKILL wakes who is stopped, and ends him.
+//! A thread that takes a stop signal on its way to ring 3 starts a stop of its whole process: each
+//! of its threads goes to sleep as TASK_STOPPED on its own way to ring 3, and the last one tells
+//! the parent. SIGCONT ends the stop as soon as it is sent, even if it is blocked or ignored;
+//! SIGKILL wakes a stopped thread and ends it.
 //!
-//! Sending calls [`prepare_signal`], delivery [`do_signal_stop`] and [`join_group_stop`], `exit`
-//! [`group_stop_is_complete`] and [`kill_orphaned_pgrps`], `wait4` [`GroupStop::take_news`].
+//! Signal sending calls [`prepare_signal`]; delivery calls [`do_signal_stop`] and
+//! [`join_group_stop`]; `exit` calls [`group_stop_is_complete`] and [`kill_orphaned_pgrps`];
+//! `wait4` calls [`GroupStop::take_news`].
 //!
-//! Book: chapter 11, "Executing the Default Action for the Signal".
+//! Book: ch. 11, "Executing the Default Action for the Signal".
 //! Linux: 2.6.38 `prepare_signal`, `do_signal_stop`, `do_notify_parent_cldstop`.
 
 use core::ops::ControlFlow;
@@ -33,11 +34,11 @@ use crate::task::task_struct::TaskStruct;
 
 /// `si_code` of SIGCHLD: a child has stopped.
 pub const CLD_STOPPED: i32 = 5;
-/// A child goes on.
+/// `si_code` of SIGCHLD: a child has resumed.
 const CLD_CONTINUED: i32 = 6;
-/// `sa_flags` of SIGCHLD: not for children that stop or go on.
+/// `sa_flags` of SIGCHLD: no signal for children that stop or resume.
 const SA_NOCLDSTOP: u32 = 1;
-/// Wait status of a child that goes on.
+/// Wait status of a child that has resumed.
 const CONTINUED: i32 = 0xffff;
 
 const STOP_SIGNALS: SigSet = SigSet::of(SIGSTOP)
@@ -45,31 +46,33 @@ const STOP_SIGNALS: SigSet = SigSet::of(SIGSTOP)
     .union(SigSet::of(SIGTTIN))
     .union(SigSet::of(SIGTTOU));
 
-/// How a process stands with stopping. Written under the task-list lock.
+/// The stop state of a process. Written under the task-list lock.
 #[derive(Default)]
 pub struct GroupStop {
-    /// What stops it; 0: nothing.
+    /// Signal that stops the process; 0 if it is not stopped.
     signal: AtomicU32,
-    /// Whether all threads have stopped, which the parent was told.
+    /// Whether all threads have stopped and the parent was told.
     complete: AtomicBool,
     /// Whether a stop signal was sent since the last SIGCONT: one that was taken before the SIGCONT
     /// must not stop after it.
     wanted: AtomicBool,
-    /// A thread that had not stopped at the last look, which is the first to be looked at; 0: none.
+    /// A thread that was still running at the last check, and is checked first; 0 if there is none.
     laggard: AtomicI32,
-    /// Wait status that the parent has not heard yet; 0: none.
+    /// Wait status not yet reported to the parent; 0 if there is none.
     news: AtomicI32,
-    /// CLD_* that the first thread to go on tells the parent; 0: nothing.
+    /// CLD_* code that the first thread to resume reports to the parent; 0 if there is nothing to
+    /// report.
     to_tell: AtomicI32,
 }
 
 impl GroupStop {
-    /// Whether each thread is to stop when it comes by.
+    /// Returns whether each thread must stop on its way to ring 3.
     pub fn is_under_way(&self) -> bool {
         self.signal.load(Ordering::Acquire) != 0
     }
 
-    /// Wait status that the parent has not heard yet, if it wants to: of stops, of going on.
+    /// Takes the wait status not yet reported to the parent, if it is a stop and the caller wants
+    /// `stops`, or a resumption and it wants `continues`.
     pub fn take_news(&self, stops: bool, continues: bool) -> Option<i32> {
         let status = self.news.load(Ordering::Relaxed);
         let is_wanted = match status {
@@ -81,9 +84,9 @@ impl GroupStop {
     }
 }
 
-/// What a signal does as soon as it is sent to the process of `task`, even to who blocks or ignores
-/// it. The caller keeps the list locked until the signal is pending: who is woken here looks for it
-/// when he gets the lock.
+/// Performs the effects that a signal has on stops as soon as it is sent to the process of `task`,
+/// even if it is blocked or ignored. The caller keeps the list locked until the signal is pending:
+/// a thread woken here looks for it once it gets the lock.
 pub fn prepare_signal(list: &TaskList, signal: u32, task: &TaskStruct) {
     let stop = &task.signal.stop;
     match default_action(signal) {
@@ -118,8 +121,9 @@ fn discard_pending(list: &TaskList, task: &TaskStruct, set: SigSet) {
     }
 }
 
-/// The default action of a stop signal that the running thread has taken: from now on its process
-/// stops. Init does not, nor, by a signal of the terminal, who has no shell that could let him go on.
+/// Performs the default action of a stop signal that the running thread has taken: its process
+/// stops. Init never stops, and a terminal signal does not stop a process that has no shell to
+/// resume it.
 pub fn do_signal_stop(me: Current, signal: u32) {
     let mut list = TASKLIST.lock();
     let stop = &me.signal.stop;
@@ -137,13 +141,13 @@ pub fn do_signal_stop(me: Current, signal: u32) {
     }
 }
 
-/// Sleeps as long as the running thread's process is stopped. Says whether it was: then there may
-/// be other signals now.
+/// Sleeps while the running thread's process is stopped. Returns whether it slept: other signals
+/// may then be pending.
 pub fn join_group_stop(me: Current) -> bool {
     let stop = &me.signal.stop;
     let mut was_stopped = false;
     loop {
-        // Who sent SIGCONT has said what to tell.
+        // The sender of SIGCONT has stored the code to report.
         let why = stop.to_tell.swap(0, Ordering::Relaxed);
         if why != 0 {
             notify_parent_cldstop(&me, why, SIGCONT);
@@ -156,7 +160,8 @@ pub fn join_group_stop(me: Current) -> bool {
             if !stop.is_under_way() {
                 continue;
             }
-            // First: who sends SIGKILL from now on finds us stopped, and wakes us.
+            // Set first: whoever sends SIGKILL from now on sees that this thread is stopped, and
+            // wakes it.
             me.set_special_state(TASK_STOPPED);
             if is_killed(me) {
                 me.state.set_running();
@@ -172,8 +177,8 @@ pub fn join_group_stop(me: Current) -> bool {
     }
 }
 
-/// The stop signal, if now, and not before, all threads of the process of `task` have stopped that
-/// still live: the parent is to be told.
+/// Returns the stop signal if all live threads of the process of `task` have stopped for the first
+/// time since the signal: the caller then tells the parent.
 pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32> {
     let stop = &task.signal.stop;
     let signal = stop.signal.load(Ordering::Relaxed);
@@ -186,7 +191,8 @@ pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32>
     fn runs(thread: &TaskStruct) -> bool {
         is_live(thread) && thread.state.get() != TASK_STOPPED
     }
-    // Each thread that stops asks: mostly one look is enough, so that all together look at each other once.
+    // Each thread that stops asks. One check is mostly enough: in total the threads are checked
+    // about once each.
     let laggard = list.find_task_by_pid(stop.laggard.load(Ordering::Relaxed));
     if laggard.is_some_and(|thread| thread.tgid == task.tgid && runs(thread)) {
         return None;
@@ -202,7 +208,7 @@ pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32>
     Some(signal)
 }
 
-/// Tells the parent of the process of `task` that it has stopped or goes on, by `signal`.
+/// Tells the parent of the process of `task` that it has stopped or resumed, by `signal`.
 pub fn notify_parent_cldstop(task: &TaskStruct, code: i32, signal: u32) {
     let parent = {
         let list = TASKLIST.lock();
@@ -220,8 +226,8 @@ pub fn notify_parent_cldstop(task: &TaskStruct, code: i32, signal: u32) {
     parent.wait_chldexit.wake_up();
 }
 
-/// Whether process `tgid` and its parent are in different groups of one session: the parent's group can
-/// let the process's go on.
+/// Returns whether process `tgid` and its parent are in different groups of one session: the
+/// parent's group can then resume the process's group.
 fn connects(list: &TaskList, tgid: i32) -> bool {
     let pair = list.find_task_by_pid(tgid).zip(list.parent_of(tgid));
     pair.is_some_and(|(task, parent)| {
@@ -229,8 +235,8 @@ fn connects(list: &TaskList, tgid: i32) -> bool {
     })
 }
 
-/// Process `tgid` is about to lose its parent, or to end: if it connected its group with another, the group
-/// is to be looked at by [`kill_orphaned_pgrps`].
+/// Queues the group of process `tgid` for [`kill_orphaned_pgrps`] if the process connects it with
+/// another group. Called before the process loses its parent or ends.
 pub fn disconnects(list: &mut TaskList, tgid: i32) {
     if connects(list, tgid)
         && let Some(group) = list.pids.head_of(PidType::Pgid, tgid)
@@ -239,8 +245,9 @@ pub fn disconnects(list: &mut TaskList, tgid: i32) {
     }
 }
 
-/// Looks at the groups that have lost a connection: if nobody is left who could let the stopped members of
-/// one go on, they are told, and go on. Process context, no lock held.
+/// Checks the groups that have lost a connection: if no process is left that could resume the
+/// stopped members of a group, its members get SIGHUP and SIGCONT. For process context, with no
+/// lock held.
 ///
 /// Linux: `kill_orphaned_pgrp`.
 pub fn kill_orphaned_pgrps() {
@@ -268,8 +275,8 @@ fn next_orphaned_pgrp() -> Option<i32> {
     }
 }
 
-/// Whether no member's parent is in another group of the same session: nobody would ever let them
-/// go on.
+/// Returns whether no member's parent is in another group of the same session: no process would
+/// ever resume the group.
 ///
 /// Linux: `will_become_orphaned_pgrp`.
 fn is_orphaned_pgrp(list: &mut TaskList, group: i32) -> bool {

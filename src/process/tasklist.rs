@@ -1,9 +1,9 @@
-//! The task list: every task by its number, its threads, groups and children.
+//! The task list: every task by its number, with its threads, groups and children.
 //!
-//! One lock guards it all: births, deaths and waits are rare beside switches. Interrupts are off while it
-//! is held, since timers send signals; so nobody holds it for longer than a few tasks take. What has to
-//! be done to all tasks of a list goes by [`do_each_task_pid`], which lets others have the lock in between.
-//! The number of the parent is also in the child, as an atomic, for `getppid`.
+//! One lock guards the whole list: births, deaths and waits are rare compared with switches.
+//! Interrupts are off while it is held, since timers send signals; so it is only held for a few
+//! tasks at a time. Work on all tasks of a list goes through [`do_each_task_pid`], which releases
+//! the lock in between. The parent's number is also in the child, as an atomic, for `getppid`.
 //!
 //! Book: ch. 3, "Relationships Among Processes". Linux: 2.6.38 `tasklist_lock`.
 
@@ -20,26 +20,26 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Number of init, which adopts orphans.
 pub const INIT_PID: i32 = 1;
-/// Tasks that one holding of the lock does something to, at most.
+/// Most tasks that are handled under one hold of the lock.
 pub const BATCH: usize = 32;
 
-/// What the list knows of one task.
+/// The list's entry for one task.
 pub struct Entry {
     /// The reaper's reference.
     pub task: TaskRef,
-    /// Threads of the group that have not exited; kept by leaders.
+    /// Threads of the group that have not exited; kept in the leader's entry.
     pub live_threads: u32,
 }
 
-/// All tasks but the idle ones.
+/// All tasks except the idle tasks.
 pub struct TaskList {
-    /// By number, and who belongs to whom.
+    /// The tasks by number, and the lists that connect them.
     pub pids: Pids<Entry>,
-    /// Tasks that were ever made; goes on at 0 after 2³², as Linux's on i386.
+    /// Number of tasks ever made; wraps to 0 after 2³², as in Linux on i386.
     pub total_forks: u32,
 }
 
-/// The list. Read by timers too, hence the interrupts.
+/// The task list. Timers read it too, so its lock turns interrupts off.
 pub static TASKLIST: IrqSpinLock<TaskList> = IrqSpinLock::new(
     LockClass::Tasklist,
     TaskList {
@@ -49,25 +49,25 @@ pub static TASKLIST: IrqSpinLock<TaskList> = IrqSpinLock::new(
 );
 
 impl TaskList {
-    /// The task with number `pid`.
+    /// Returns the task with number `pid`.
     #[inline(always)]
     pub fn find_task_by_pid(&self, pid: i32) -> Option<&TaskRef> {
         self.pids.get(pid).map(|entry| &entry.task)
     }
 
-    /// The leader of the parent of process `tgid`; none for those of the kernel.
+    /// Returns the leader of the parent of process `tgid`; `None` for children of the kernel.
     pub fn parent_of(&self, tgid: i32) -> Option<&TaskRef> {
         self.find_task_by_pid(self.pids.head_of(PidType::Child, tgid)?)
     }
 
-    /// The tasks on a list of `head`. For those that are short, and for looks that end soon; see
+    /// Returns the tasks on a list of `head`. For short lists and short searches; others use
     /// [`do_each_task_pid`].
     pub fn each(&self, kind: PidType, head: i32) -> impl Iterator<Item = &TaskRef> {
         self.pids.each(kind, head).map(|(_, entry)| &entry.task)
     }
 
-    /// Adds a task whose number is [`alloc_pid`](Pids::alloc_pid)'s: a child process of group `parent`, or
-    /// a thread of its own group.
+    /// Adds a task whose number comes from [`alloc_pid`](Pids::alloc_pid): a child process of group
+    /// `parent`, or a thread of its own group.
     pub fn link(&mut self, task: TaskRef, parent: i32) {
         let (pid, tgid) = (task.pid(), task.tgid);
         let pgrp = task.signal.pgrp.load(Ordering::Relaxed);
@@ -77,7 +77,7 @@ impl TaskList {
             && let Some(leader) = self.pids.get_mut(tgid)
         {
             leader.live_threads = leader.live_threads.wrapping_add(1);
-            // Whose child the process is may have changed since the thread was made.
+            // The process's parent may have changed since the thread was made.
             let parent = leader.task.ppid.load(Ordering::Relaxed);
             task.ppid.store(parent, Ordering::Relaxed);
         }
@@ -103,8 +103,8 @@ impl TaskList {
         self.pids.remove(pid).map(|entry| entry.task)
     }
 
-    /// The last thread of a process takes the number and the place of its leader, which has ended; returns
-    /// the old leader. The caller drops the reference after it has released the lock.
+    /// Gives the last thread of a process the number and the place of its leader, which has ended;
+    /// returns the old leader. The caller drops the reference after it has released the lock.
     pub fn replace_leader(&mut self, thread: &TaskStruct) -> Option<TaskRef> {
         let own = self.pids.remove(thread.pid())?;
         let place = self.pids.get_mut(thread.tgid)?;
@@ -112,8 +112,8 @@ impl TaskList {
         Some(core::mem::replace(&mut place.task, own.task))
     }
 
-    /// The process of `leader` is in process group `pgrp` of `session` from now on. There is such a group,
-    /// or the number is the leader's own.
+    /// Moves the process of `leader` to process group `pgrp` of `session`. The group must exist,
+    /// unless its number is the leader's own.
     pub fn change_pgrp(&mut self, leader: &TaskStruct, pgrp: i32, session: i32) {
         let pid = leader.pid();
         let signal = &leader.signal;
@@ -127,14 +127,14 @@ impl TaskList {
         }
     }
 
-    /// Process `tgid` has ended, and its parent can wait for it.
+    /// Records that process `tgid` has ended and its parent can wait for it.
     pub fn becomes_zombie(&mut self, tgid: i32) {
         if let Some(parent) = self.pids.head_of(PidType::Child, tgid) {
             self.pids.attach_pid(PidType::Zombie, tgid, parent);
         }
     }
 
-    /// Gives a child of a dying process to init; says whether it is a zombie.
+    /// Gives a child of a dying process to init; returns whether the child is a zombie.
     fn reparent(&mut self, child: i32) -> bool {
         let reaper = match self.pids.get(INIT_PID) {
             Some(_) => INIT_PID,
@@ -147,20 +147,20 @@ impl TaskList {
                 self.pids.attach_pid(kind, child, reaper);
             }
         }
-        // All its threads.
+        // All threads of the child get the new parent.
         for thread in self.each(PidType::Tgid, child) {
             thread.ppid.store(reaper, Ordering::Relaxed);
         }
         if let Some(leader) = self.find_task_by_pid(child) {
-            // Init waits for all that it has in one way.
+            // Init waits for all its children in the same way.
             leader.exit_signal.store(SIGCHLD, Ordering::Relaxed);
             return leader.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE;
         }
         false
     }
 
-    /// Gives some of the children of a dying process to init, each after `before` was told of it; says
-    /// whether one of them is a zombie. None when it has no children.
+    /// Gives some of the children of a dying process to init, and calls `before` with each first.
+    /// Returns whether one of them is a zombie; `None` when the process has no children.
     pub fn reparent_children(
         &mut self,
         pid: i32,
@@ -179,19 +179,20 @@ impl TaskList {
     }
 }
 
-/// The task with number `pid`.
+/// Returns the task with number `pid`.
 pub fn find_task_by_pid(pid: i32) -> Option<TaskRef> {
     TASKLIST.lock().find_task_by_pid(pid).cloned()
 }
 
-/// Times that the lock was taken anew in the middle of a list, for tests.
+/// Number of times that the lock was retaken in the middle of a list, for tests.
 pub static BREAKS: AtomicU32 = AtomicU32::new(0);
 
-/// Calls `visit` with each task of a list, first to last, until it breaks off; it may release the task.
-/// The list is locked during each call, and others may have it, and interrupts may come, between one
-/// batch of tasks and the next. A task that comes meanwhile is last; one that goes is not seen.
+/// Calls `visit` with each task of a list, first to last, until it breaks off; it may release the
+/// task. The list is locked during each call, and unlocked, with interrupts on, between one batch
+/// of tasks and the next. A task added meanwhile is visited last; a task removed meanwhile is not
+/// visited.
 ///
-/// Process context, with no lock held.
+/// For process context, with no lock held.
 pub fn do_each_task_pid<R>(
     kind: PidType,
     head: i32,
@@ -221,7 +222,7 @@ fn begin_walk(kind: PidType, head: i32) -> (ListGuard, Walk) {
         let mut list = TASKLIST.lock();
         match list.pids.walk(kind, head) {
             Some(walk) => return (list, walk),
-            // So many walk already: some of them are done soon.
+            // All cursors are in use: one will be free soon.
             None => drop(list),
         }
         current().state.set_current_state(TASK_UNINTERRUPTIBLE);
@@ -229,10 +230,11 @@ fn begin_walk(kind: PidType, head: i32) -> (ListGuard, Walk) {
     }
 }
 
-/// References that are to be dropped with the list unlocked.
+/// References that must be dropped with the list unlocked.
 type Passed = arrayvec::ArrayVec<TaskRef, BATCH>;
 
-/// `Break` with the answer, or with none at the end of the list.
+/// Visits one batch of tasks. Returns `Break` with the result, or with `None` at the end of the
+/// list.
 fn walk_batch<R>(
     list: &mut TaskList,
     walk: &Walk,
@@ -255,8 +257,8 @@ fn walk_batch<R>(
     ControlFlow::Continue(())
 }
 
-/// Calls `visit` with each task by number, the list locked, and unlocked now and then. A task that comes
-/// meanwhile need not be seen.
+/// Calls `visit` with each task in the order of numbers, with the list locked but released now and
+/// then. A task added meanwhile may be missed.
 pub fn for_each_task(mut visit: impl FnMut(&TaskRef)) {
     let mut at = 0;
     while at < super::pid::PID_MAX {

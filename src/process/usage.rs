@@ -1,7 +1,7 @@
-//! What processes have used: time, faults, switches.
+//! Resource usage of processes: time, faults, switches.
 //!
-//! A thread that ends leaves its figures to the process, and a process that is waited for to its
-//! parent.
+//! A thread that ends leaves its figures to its process, and a process that is waited for leaves
+//! its figures to its parent.
 //!
 //! Book: ch. 6, "Updating Local CPU Statistics".
 //! Linux: 2.6.38 `k_getrusage`, `thread_group_times`, `__exit_signal`.
@@ -14,23 +14,23 @@ use crate::process::proc::format::USER_HZ;
 use crate::sched::timer::ticks_in;
 use crate::task::task_struct::TaskStruct;
 
-/// Sums.
+/// The usage of a thread, or a sum over several.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
-    /// Ticks that found it in ring 3.
+    /// Ticks that came in ring 3.
     pub utime: u32,
-    /// Ticks that found it in the kernel.
+    /// Ticks that came in the kernel.
     pub stime: u32,
-    /// Page faults that brought it a page, or a right to one.
+    /// Page faults that provided a page, or a right to one.
     pub min_flt: u32,
-    /// Switches of its own will.
+    /// Voluntary switches.
     pub nvcsw: u32,
     /// Preemptions.
     pub nivcsw: u32,
 }
 
 impl Usage {
-    /// The sum; each figure goes on at 0 when it is full, as an `unsigned long` of Linux/i386.
+    /// Returns the sum; each figure wraps to 0, as an `unsigned long` of Linux/i386.
     pub fn plus(self, other: Self) -> Self {
         Self {
             utime: self.utime.wrapping_add(other.utime),
@@ -42,17 +42,17 @@ impl Usage {
     }
 }
 
-/// What a process keeps of others.
+/// The usage of others that a process keeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UsageOfOthers {
-    /// Of its threads that have ended.
+    /// Usage of its threads that have ended.
     pub threads: Usage,
-    /// Of the children that it has waited for, and of theirs.
+    /// Usage of the children that it has waited for, and of their children.
     pub children: Usage,
 }
 
 impl Usage {
-    /// What one thread has used.
+    /// Returns the usage of one thread.
     pub fn of(task: &TaskStruct) -> Self {
         Self {
             utime: task.utime.get(),
@@ -63,15 +63,16 @@ impl Usage {
         }
     }
 
-    /// User and system time in clock ticks of 10 ms, as programs are told.
+    /// Returns user and system time in clock ticks of 10 ms, the unit that programs see.
     pub fn clock_ticks(self) -> [u32; 2] {
         [self.utime, self.stime].map(|ticks| ticks_in(USER_HZ, ticks.into()) as u32)
     }
 
-    /// What the process of `task` has used, its ended threads included. Process context, no lock held.
+    /// Returns the usage of the process of `task`, including its ended threads. For process
+    /// context, with no lock held.
     ///
-    /// Of a process of many threads the sum is taken some at a time; it is taken again if threads have ended
-    /// meanwhile, which might be counted twice, but not for ever.
+    /// If the process has many threads, they are added up some at a time. If threads end meanwhile,
+    /// which might be counted twice, the sum is taken again, up to three times in all.
     pub fn of_process(task: &TaskStruct) -> Self {
         const TRIES: u32 = 3;
         if let Some(sum) = Self::of_few_threads(task) {
@@ -90,7 +91,7 @@ impl Usage {
         Self::of_live_threads(task).plus(before)
     }
 
-    /// The same at one moment; none if there are too many threads for that.
+    /// Returns the usage of the process at one moment; `None` if it has too many threads for that.
     fn of_few_threads(task: &TaskStruct) -> Option<Self> {
         let list = TASKLIST.lock();
         let ended = task.signal.usage.lock().threads;

@@ -1,4 +1,4 @@
-//! `wait4`: hears of the end of a child, and reaps it; or that it has stopped or goes on.
+//! `wait4`: reports a child that has ended, and reaps it; or one that has stopped or resumed.
 //!
 //! Book: ch. 3, "Process Removal". Linux: 2.6.38 `do_wait`, `release_task`.
 
@@ -13,7 +13,7 @@ use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// Do not sleep.
+/// `options`: do not sleep.
 pub const WNOHANG: u32 = 1;
 const WUNTRACED: u32 = 2;
 const WCONTINUED: u32 = 8;
@@ -21,24 +21,25 @@ const __WNOTHREAD: u32 = 0x2000_0000;
 const __WALL: u32 = 0x4000_0000;
 const __WCLONE: u32 = 0x8000_0000;
 
-/// What was heard of a child.
+/// The report on a child.
 pub struct Reaped {
-    /// Its number.
+    /// The child's number.
     pub pid: i32,
-    /// Its wait status.
+    /// The child's wait status.
     pub status: i32,
-    /// What it and the children that it has waited for have used.
+    /// Usage of the child and of the children that it has waited for.
     pub usage: Usage,
-    /// Dropping it gives up the last reference but the scheduler's.
+    /// The child; dropping this reference leaves only the scheduler's.
     pub task: TaskRef,
 }
 
-/// Waits for a child: `pid` > 0 that one, -1 any; 0 one of the caller's process group, below -1 one of
-/// group -`pid`.
-/// None with WNOHANG when there is a child but nothing to hear of it.
+/// Waits for a child: with `pid` > 0 the child of that number, with -1 any child, with 0 a child in
+/// the caller's process group, below -1 a child in group -`pid`. Returns `None` with WNOHANG when
+/// there is a child but nothing to report.
 ///
 /// # Errors
-/// ECHILD without such a child, EINVAL for unknown options, ESRCH for a group that cannot be, ERESTARTSYS.
+/// ECHILD without such a child, EINVAL for unknown options, ESRCH for an impossible group,
+/// ERESTARTSYS.
 #[inline(never)]
 pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     if options & !(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE) != 0 {
@@ -69,7 +70,7 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     }
     if let Ok(Some(reaped)) = &mut found {
         if reaped.status & 0x7f == 0x7f {
-            // Stopped or going on.
+            // Stopped or resumed.
             let children = reaped.task.signal.usage.lock().children;
             reaped.usage = Usage::of_process(&reaped.task).plus(children);
         } else {
@@ -80,7 +81,8 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     found
 }
 
-/// How a process ended: as the thread wanted that ended it for all, or else as its leader.
+/// Returns the wait status of a process: of the thread that ended it as a whole, or else of its
+/// leader.
 pub fn wait_status(leader: &TaskStruct) -> i32 {
     let of_leader = || leader.exit_code.load(Ordering::Relaxed);
     leader.signal.group_exit_code().unwrap_or_else(of_leader)
@@ -90,7 +92,7 @@ fn leader_of(me: Current) -> Result<TaskRef, Errno> {
     super::tasklist::find_task_by_pid(me.tgid).ok_or(Errno::ECHILD)
 }
 
-/// Whose end or stop a call is about.
+/// The children that a call waits for.
 struct Wanted {
     leader: i32,
     pid: i32,
@@ -106,7 +108,7 @@ impl Wanted {
             1.. => child.pid() == self.pid,
             _ => child.signal.pgrp.load(Ordering::Relaxed) == self.pgrp,
         };
-        // Children whose end is told by another signal are the business of whoever asks for them.
+        // Children whose end raises another signal are only reported on request.
         let is_clone = child.exit_signal.load(Ordering::Relaxed) != SIGCHLD;
         let is_asked_for = self.options & __WALL != 0 || is_clone == (self.options & __WCLONE != 0);
         is_meant && is_asked_for
@@ -132,7 +134,7 @@ impl Wanted {
         }
     }
 
-    /// A child that is named is found at once.
+    /// Checks a child that is named by its number.
     fn look_at_one(&self) -> Result<Option<Reaped>, Errno> {
         let mut list = TASKLIST.lock();
         if list.pids.head_of(PidType::Child, self.pid) != Some(self.leader) {
@@ -151,14 +153,14 @@ impl Wanted {
         })
     }
 
-    /// What `found` says of the first that is meant of a list of children, and of which it says something.
+    /// Returns the first result of `found` for the children on a list that the call waits for.
     fn first<R>(
         &self,
         kind: PidType,
         found: impl Fn(&mut TaskList, &TaskRef) -> Option<R>,
     ) -> Option<R> {
         {
-            // Most have few children: the first will do, or there is none.
+            // Most processes have few children: often the first one fits, or there is no child.
             let mut list = TASKLIST.lock();
             let child = list.find_task_by_pid(list.pids.first(kind, self.leader)?)?;
             if self.is_meant(child) {
@@ -195,7 +197,7 @@ fn reap(list: &mut TaskList, child: &TaskRef) -> Option<Reaped> {
     })
 }
 
-/// That a child has stopped or goes on. What it has used is summed up by the caller.
+/// Reports that a child has stopped or resumed. The caller adds up its usage.
 fn take_news(child: &TaskRef, options: u32) -> Option<Reaped> {
     let stop = &child.signal.stop;
     let status = stop.take_news(options & WUNTRACED != 0, options & WCONTINUED != 0)?;

@@ -1,4 +1,4 @@
-//! The watchdog: says what every CPU does when switching has stopped.
+//! The watchdog: reports the state of every CPU when switching has stopped.
 //!
 //! ```text
 //!   soft lockup   a CPU takes its ticks, a switch is due, and none has come for so long
@@ -6,10 +6,10 @@
 //!                 CPU itself, by NMI, should the others be no better off
 //! ```
 //! Either ends the kernel, with the registers of every CPU, fetched by NMI, and all tasks.
-//! `watchdog=SECONDS` on the command line; 0 turns it off.
+//! `watchdog=SECONDS` on the command line sets the limit; 0 turns the watchdog off.
 //!
-//! Called by each CPU's tick, and by the boot CPU's NMI when that does not come (`nmi_watchdog`), on
-//! the stack of the task that it interrupted.
+//! Called by each CPU's tick, and by the boot CPU's NMI when its tick does not come
+//! (`nmi_watchdog`), on the stack of the interrupted task.
 //!
 //! Book: ch. 6, "Checking the NMI Watchdogs".
 //! Linux: 2.6.38 `kernel/watchdog.c` (soft lockup), `nmi_watchdog=1`; 6.5 `watchdog_buddy.c` (the neighbour).
@@ -29,12 +29,13 @@ use crate::sched::rq::cpu_rq;
 use crate::sched::timer::HZ;
 use crate::task::state::state_letter;
 
-/// How long a CPU may stand, in milliseconds; 0: for ever, as before the command line is read.
+/// How long a CPU may be stuck, in milliseconds; 0 means for ever, as before the command line is
+/// read.
 static LIMIT_MS: AtomicU32 = AtomicU32::new(0);
-/// The first CPU to find another, or itself, stuck.
+/// Set by the first CPU that finds another, or itself, stuck.
 static IS_BARKING: AtomicBool = AtomicBool::new(false);
 
-/// A count that has to move, and since when it has not.
+/// A count that must change, and the time of its last change.
 struct Pulse {
     count: AtomicU32,
     since_ms: AtomicU32,
@@ -48,7 +49,7 @@ impl Pulse {
         }
     }
 
-    /// Milliseconds for which `count` has been what it is. Called by one CPU only.
+    /// Returns for how many milliseconds `count` has not changed. Called by one CPU only.
     fn still_for(&self, count: u32, now_ms: u32) -> u32 {
         if self.count.swap(count, Ordering::Relaxed) != count {
             self.since_ms.store(now_ms, Ordering::Relaxed);
@@ -57,28 +58,28 @@ impl Pulse {
     }
 }
 
-/// Switches of each CPU, while one is due; looked at by itself.
+/// Switches of each CPU while one is due; checked by the CPU itself.
 static SWITCHES: [Pulse; NR_CPUS] = [const { Pulse::new() }; NR_CPUS];
-/// Ticks of each CPU's neighbour; looked at by the CPU.
+/// Ticks of each CPU's neighbour; checked by the CPU.
 static NEIGHBOUR: [Pulse; NR_CPUS] = [const { Pulse::new() }; NR_CPUS];
 
-/// Ticks of the boot CPU; looked at by its NMI.
+/// Ticks of the boot CPU; checked by its NMI.
 static BOOT_CPU: Pulse = Pulse::new();
-/// Ticks of the boot CPU until it looks for a lost NMI.
+/// Ticks of the boot CPU between its checks for a lost NMI.
 const TICKS_TO_ACKNOWLEDGE: u32 = HZ;
 
-/// Lets a CPU stand for so many seconds; 0: for ever.
+/// Sets how long a CPU may be stuck, in seconds; 0 means for ever.
 pub fn set_seconds(seconds: u32) {
     LIMIT_MS.store(seconds.saturating_mul(1000), Ordering::Relaxed);
 }
 
-/// How long a CPU may stand, in seconds; 0: for ever.
+/// Returns how long a CPU may be stuck, in seconds; 0 means for ever.
 pub fn seconds() -> u32 {
     LIMIT_MS.load(Ordering::Relaxed) / 1000
 }
 
-/// One tick of this CPU; interrupts are off, and nothing of the tick is done yet: what is due now has
-/// been since the last.
+/// Checks this CPU and its neighbour. Called at each tick with interrupts off, before any other
+/// work of the tick: a switch that is due now has been due since the last tick.
 #[unsafe(no_mangle)]
 fn watchdog_tick() {
     let limit_ms = LIMIT_MS.load(Ordering::Relaxed);
@@ -96,7 +97,7 @@ fn watchdog_tick() {
     let me = &SWITCHES[cpu as usize];
     let switches = cpu_rq(cpu).nr_switches.low();
     if !test_flag(current_thread_info(), TIF_NEED_RESCHED) {
-        // Nothing is due: the time starts anew.
+        // No switch is due: the time starts anew.
         me.count.store(!switches, Ordering::Relaxed);
     } else if me.still_for(switches, now_ms) >= limit_ms {
         bark("soft", cpu, limit_ms, None);
@@ -111,7 +112,8 @@ fn watchdog_tick() {
 
 provides_upward!(watchdog_tick);
 
-/// An NMI of the boot CPU, whose tick is late: has it been for too long?
+/// Handles an NMI of the boot CPU, whose tick is late: checks whether it has been late for too
+/// long.
 #[unsafe(no_mangle)]
 fn watchdog_nmi(regs: &PtRegs) {
     let limit_ms = LIMIT_MS.load(Ordering::Relaxed);
@@ -124,13 +126,13 @@ fn watchdog_nmi(regs: &PtRegs) {
 
 provides_upward!(watchdog_nmi);
 
-/// Ticks that a CPU has taken.
+/// Returns the number of ticks that a CPU has taken.
 fn ticks_of(cpu: u32) -> u32 {
-    // SAFETY: one word of a live area, only looked at.
+    // SAFETY: one word of a live area, only read.
     unsafe { (&raw const (*per_cpu(cpu)).count.ticks).read_volatile() }
 }
 
-/// The CPU after `cpu`, round about; none if there is no other.
+/// Returns the CPU after `cpu`, cyclically; `None` if there is no other.
 fn neighbour(cpu: u32, online: u32) -> Option<u32> {
     let after = online & (!0 << cpu << 1);
     let mask = if after != 0 { after } else { online };
@@ -151,7 +153,7 @@ fn bark(kind: &str, cpu: u32, ms: u32, nmi: Option<&PtRegs>) {
     )
 }
 
-/// All tasks, a line each. For a dying kernel: who holds the list is not waited for.
+/// Shows all tasks, a line each. For a dying kernel: it does not wait for the list's lock.
 fn show_tasks() {
     use core::fmt::Write;
     let out = &mut PanicConsole;
@@ -165,7 +167,7 @@ fn show_tasks() {
         let task = &entry.task;
         let (pid, cpu) = (task.pid(), task.cpu());
         let state = state_letter(task.state.get());
-        // SAFETY: one word of a live task, which is only shown.
+        // SAFETY: one word of a live task, only read for display.
         let ip = unsafe { (&raw const (*task.thread()).ip).read_volatile() };
         let _ = write!(out, "  {}[{pid}]", task.comm.get());
         let _ = match task.on_cpu.load(Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! Names of CPUID's bits, as `/proc/cpuinfo` spells them.
 //!
-//! Linux: 5.4 `asm/cpufeatures.h`. SDM: volume 2, "CPUID".
+//! Linux: 5.4 `asm/cpufeatures.h`. SDM: vol. 2, "CPUID".
 
 /// Bits of a register, with their names.
 type Names = &'static [(u32, &'static str)];
@@ -25,14 +25,14 @@ const BASIC: Names = &[
     (30, "ia64"), (31, "pbe"),
 ];
 
-/// Only the bits that AMD does not repeat from leaf 1.
+/// Only the bits that AMD does not copy from leaf 1.
 #[rustfmt::skip]
 const EXTENDED: Names = &[
     (11, "syscall"), (19, "mp"), (20, "nx"), (22, "mmxext"), (25, "fxsr_opt"), (26, "pdpe1gb"),
     (27, "rdtscp"), (29, "lm"), (30, "3dnowext"), (31, "3dnow"),
 ];
 
-/// Without those that are XSAVE's.
+/// All bits except those that need XSAVE.
 #[rustfmt::skip]
 const BASIC_ECX: Names = &[
     (0, "pni"), (1, "pclmulqdq"), (2, "dtes64"), (3, "monitor"), (4, "ds_cpl"), (5, "vmx"),
@@ -49,14 +49,15 @@ const EXTENDED_ECX: Names = &[
     (12, "skinit"), (13, "wdt"), (22, "topoext"),
 ];
 
-/// What programs may use, without what is XSAVE's: the rest is the kernel's to turn on.
+/// The features that programs may use, except those that need XSAVE: the kernel would have to turn
+/// on the rest.
 #[rustfmt::skip]
 const STRUCTURED: Names = &[
     (3, "bmi1"), (8, "bmi2"), (9, "erms"), (18, "rdseed"), (19, "adx"), (23, "clflushopt"),
     (24, "clwb"), (29, "sha_ni"),
 ];
 
-/// Leaf 0x8000_0007, edx, by bit.
+/// Names of the bits of leaf 0x8000_0007, edx.
 pub const POWER_FLAGS: [&str; 13] = [
     "ts",
     "fid",

@@ -1,8 +1,8 @@
-//! `/proc/cpuinfo`: what CPUID says of each processor.
+//! `/proc/cpuinfo`: what CPUID reports for each processor.
 //!
-//! All processors are alike here, as Linux expects of them too, but for their APIC numbers: the one
-//! that reads asks its own CPUID for all. Of the flags, those that need XSAVE or long mode's own page
-//! tables are not shown, since the kernel turns on neither.
+//! All processors are alike except for their APIC IDs, as Linux expects too: the reading CPU asks
+//! its own CPUID for all of them. Flags that need XSAVE or long mode's page tables are not shown,
+//! since the kernel turns on neither.
 //!
 //! Linux: 5.4 `arch/x86/kernel/cpu/proc.c` (`show_cpuinfo`), `cacheinfo.c`.
 
@@ -20,7 +20,7 @@ fn leaf(leaf: u32, subleaf: u32) -> Leaf {
     [answer.eax, answer.ebx, answer.ecx, answer.edx]
 }
 
-/// A leaf from 0x8000_0000 on; zeroes if there is none.
+/// Returns a leaf from 0x8000_0000 on; zeroes if it does not exist.
 fn extended(number: u32) -> Leaf {
     match leaf(0x8000_0000, 0)[0] {
         last if (0x8000_0000..0x8001_0000).contains(&last) && number <= last => leaf(number, 0),
@@ -28,7 +28,10 @@ fn extended(number: u32) -> Leaf {
     }
 }
 
-/// The text. ENOMEM.
+/// Returns the text of `/proc/cpuinfo`.
+///
+/// # Errors
+/// ENOMEM.
 pub fn cpuinfo() -> Result<Text, Errno> {
     let mut out = Text::new();
     online().try_for_each(|cpu| put_processor(&mut out, cpu))?;
@@ -51,12 +54,12 @@ fn put_processor(out: &mut Text, cpu: u32) -> Result<(), Errno> {
         writeln!(out, "cache size\t: {cache_kb} KB")?;
     }
     put_place(out, cpu)?;
-    // Whoever has one of these bugs lacks CMOV, without which the kernel does not start.
+    // A processor with one of these bugs lacks CMOV, without which the kernel does not start.
     writeln!(out, "fdiv_bug\t: no\nf00f_bug\t: no\ncoma_bug\t: no")?;
     writeln!(out, "fpu\t\t: yes\nfpu_exception\t: yes")?;
     writeln!(out, "cpuid level\t: {max_leaf}\nwp\t\t: yes")?;
     put_flags(out)?;
-    // Two instructions for each turn of a delay loop, and a turn for each count of the clock.
+    // A delay loop takes two instructions a turn, and one turn per count of the clock.
     let khz = khz();
     writeln!(out, "bogomips\t: {}.{:02}", khz / 500, khz / 5 % 100)?;
     let line = match edx & CLFLUSH {
@@ -72,7 +75,7 @@ fn put_processor(out: &mut Text, cpu: u32) -> Result<(), Errno> {
     put_power_management(out)
 }
 
-/// CPUID 1, edx.
+/// Bits of CPUID leaf 1, edx.
 const PAE: u32 = 1 << 6;
 const PSE36: u32 = 1 << 17;
 const CLFLUSH: u32 = 1 << 19;
@@ -85,7 +88,7 @@ fn bytes<const N: usize>(words: [u32; N]) -> [u8; 48] {
     bytes
 }
 
-/// Up to the first zero, without blanks around it.
+/// Returns the text up to the first zero, without surrounding blanks.
 fn text(bytes: &[u8]) -> &str {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     core::str::from_utf8(bytes).unwrap_or("unknown").trim()
@@ -105,7 +108,7 @@ fn family_model_stepping(signature: u32) -> (u32, u32, u32) {
     )
 }
 
-/// The processor's own name; without one, its numbers.
+/// Writes the processor's own name, or its numbers if it has no name.
 fn put_model_name(out: &mut Text, family: u32, model: u32) -> Result<(), Errno> {
     let [a, b, c] = [0x8000_0002, 0x8000_0003, 0x8000_0004].map(extended);
     let words = [
@@ -117,7 +120,8 @@ fn put_model_name(out: &mut Text, family: u32, model: u32) -> Result<(), Errno> 
     }
 }
 
-/// The largest cache that there is: Intel's leaf 4 lists them all, others say the size of the second.
+/// Returns the size of the largest cache: Intel's leaf 4 lists all caches, other vendors report the
+/// second-level cache.
 fn cache_size_kb(vendor: &[u8], max_leaf: u32) -> u32 {
     if text(vendor) != "GenuineIntel" || max_leaf < 4 {
         return extended(0x8000_0006)[2] >> 16;
@@ -136,7 +140,7 @@ fn cache_size_kb(vendor: &[u8], max_leaf: u32) -> u32 {
     u32::try_from(largest).unwrap_or(u32::MAX)
 }
 
-/// Of several processors: which package and core each is.
+/// If there are several processors, writes the package and core of this one.
 fn put_place(out: &mut Text, cpu: u32) -> Result<(), Errno> {
     let topology = Topology::read(leaf);
     if !topology.is_shared() {
@@ -145,7 +149,7 @@ fn put_place(out: &mut Text, cpu: u32) -> Result<(), Errno> {
     let id = |cpu: u32| u32::from(cpu_apic_id(cpu));
     let package = topology.package(id(cpu));
     let siblings = || online().filter(|other| topology.package(id(*other)) == package);
-    // Each core is counted for the first of its threads.
+    // A core is counted at the first of its threads.
     let is_first = |cpu: &u32| {
         !siblings().any(|it| it < *cpu && topology.core(id(it)) == topology.core(id(*cpu)))
     };
@@ -180,7 +184,7 @@ fn put_flags(out: &mut Text) -> Result<(), Errno> {
     out.put("\n")
 }
 
-/// Of physical and of linear addresses.
+/// Returns the number of bits of physical and of linear addresses.
 fn address_bits(features: u32) -> (u32, u32) {
     match extended(0x8000_0008)[0] {
         0 if features & (PAE | PSE36) != 0 => (36, 32),
@@ -194,7 +198,7 @@ fn put_power_management(out: &mut Text) -> Result<(), Errno> {
     let power = extended(0x8000_0007)[3];
     for bit in (0..u32::BITS).filter(|bit| power & 1 << bit != 0) {
         match POWER_FLAGS.get(bit as usize) {
-            // The counter that never stops is a flag.
+            // The counter that never stops is shown as a flag.
             Some(&"") => {}
             Some(name) => write!(out, " {name}")?,
             None => write!(out, " [{bit}]")?,

@@ -11,10 +11,10 @@ use crate::base::errno::Errno;
 use crate::mm::fallible::Text;
 use crate::task::comm::Comm;
 
-/// Ticks a second in every figure that programs see.
+/// Ticks per second in every figure that programs see.
 pub const USER_HZ: u64 = 100;
 
-/// `/proc/PID/stat`, up to what this kernel knows; the rest is 0.
+/// The fields of `/proc/PID/stat` that this kernel knows; the rest is 0.
 #[derive(Clone, Debug, Default)]
 pub struct TaskStat {
     pub pid: i32,
@@ -25,21 +25,21 @@ pub struct TaskStat {
     pub session: i32,
     pub flags: u32,
     pub min_flt: u32,
-    /// That of its children, as `cutime` and `cstime` are theirs.
+    /// Faults of the process's children, as `cutime` and `cstime` are their times.
     pub cmin_flt: u32,
-    /// In units of 1 / [`USER_HZ`], as `stime` and `start_time` are.
+    /// In units of 1 / [`USER_HZ`] s, as are `stime` and `start_time`.
     pub utime: u64,
     pub stime: u64,
     pub cutime: u64,
     pub cstime: u64,
-    /// 0 is the best of the normal policy; below it is real-time.
+    /// 0 is the best priority of the normal policy; lower values are real-time.
     pub priority: i32,
     pub nice: i32,
     pub num_threads: u32,
     pub start_time: u64,
-    /// Bytes.
+    /// Size of the address space in bytes.
     pub vsize: u64,
-    /// Pages.
+    /// Resident memory in pages.
     pub rss: u32,
     pub start_code: u32,
     pub end_code: u32,
@@ -48,9 +48,9 @@ pub struct TaskStat {
     pub blocked: u64,
     pub sigignore: u64,
     pub sigcatch: u64,
-    /// Whether it sleeps somewhere.
+    /// 1 if the task sleeps in a known function, otherwise 0.
     pub wchan: u32,
-    /// -1 for a thread that does not lead its process.
+    /// Exit signal; -1 for a thread that does not lead its process.
     pub exit_signal: i32,
     pub processor: u32,
     pub rt_priority: u32,
@@ -65,7 +65,10 @@ pub struct TaskStat {
 }
 
 impl TaskStat {
-    /// The line: 52 fields. ENOMEM.
+    /// Returns the line, with 52 fields.
+    ///
+    /// # Errors
+    /// ENOMEM.
     pub fn line(&self) -> Result<Text, Errno> {
         let mut out = Text::new();
         write!(out, "{} (", self.pid)?;
@@ -86,9 +89,9 @@ impl TaskStat {
         // vsize to kstkeip
         put(&[self.vsize as i64, of(self.rss), of(u32::MAX)])?;
         put(&[of(self.start_code), of(self.end_code), of(self.start_stack)])?;
-        // kstkesp, kstkeip: of a task that lives nobody could read them at rest.
+        // kstkesp, kstkeip: 0 for a live task, since they change while they are read.
         put(&[0, 0])?;
-        // As in Linux these words have 31 bits: the others are in `status`.
+        // As in Linux, these words have 31 bits: the others are in `status`.
         let set = |set: u64| (set & 0x7fff_ffff) as i64;
         put(&[set(self.signal), set(self.blocked)])?;
         put(&[set(self.sigignore), set(self.sigcatch)])?;
@@ -107,15 +110,18 @@ impl TaskStat {
 /// A line of `/proc/PID/maps`.
 pub struct Area {
     pub range: Range<u32>,
-    /// Letters: may be read, written, executed; private or shared.
+    /// Letters for readable, writable, executable, and private or shared.
     pub rights: [char; 4],
-    /// In the file, in bytes.
+    /// Offset in the file, in bytes.
     pub offset: u32,
-    /// What is there, in two pieces; empty if it has no name.
+    /// Name of the contents, in two pieces; both empty if it has no name.
     pub name: [&'static [u8]; 2],
 }
 
-/// Puts the line at the end of `out`. Files have no device of their own here. ENOMEM.
+/// Appends the line to `out`. Files have no device number here.
+///
+/// # Errors
+/// ENOMEM.
 pub fn put_area_line(out: &mut Text, area: &Area) -> Result<(), Errno> {
     let Range { start, end } = area.range;
     let [r, w, x, p] = area.rights;
@@ -126,7 +132,7 @@ pub fn put_area_line(out: &mut Text, area: &Area) -> Result<(), Errno> {
         area.offset
     )?;
     if area.name.iter().any(|piece| !piece.is_empty()) {
-        // Names stand below each other.
+        // Names are aligned in a column.
         let missing = 49usize.saturating_sub(out.len().saturating_sub(begin));
         write!(out, "{:missing$}", "")?;
         for piece in area.name {
@@ -136,7 +142,10 @@ pub fn put_area_line(out: &mut Text, area: &Area) -> Result<(), Errno> {
     out.put("\n")
 }
 
-/// Puts a task's name at the end of `out`, on one line, as `Name:` has it. ENOMEM.
+/// Appends a task's name to `out`, on one line, in the form of `Name:`.
+///
+/// # Errors
+/// ENOMEM.
 pub fn put_escaped_name(out: &mut Text, name: &[u8]) -> Result<(), Errno> {
     name.iter().try_for_each(|byte| match byte {
         b'\\' => out.put("\\\\"),
@@ -145,7 +154,7 @@ pub fn put_escaped_name(out: &mut Text, name: &[u8]) -> Result<(), Errno> {
     })
 }
 
-/// What `State:` says.
+/// Returns the text of `State:` for a state letter.
 pub fn state_name(letter: char) -> &'static str {
     match letter {
         'R' => "R (running)",
@@ -159,7 +168,7 @@ pub fn state_name(letter: char) -> &'static str {
     }
 }
 
-/// CPUs of a mask as `Cpus_allowed_list` has them: `0-2,5`.
+/// A mask of CPUs in the form of `Cpus_allowed_list`: `0-2,5`.
 pub struct CpuList(pub u32);
 
 impl Display for CpuList {
@@ -183,7 +192,7 @@ impl Display for CpuList {
     }
 }
 
-/// Hundredths of something, shown with two digits behind the point.
+/// A number of hundredths, shown with two decimal places.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hundredths(u64);
 
@@ -193,19 +202,22 @@ impl Display for Hundredths {
     }
 }
 
-/// A load average; `one` is 1.0.
+/// Returns a load average, of which `one` stands for 1.0.
 pub fn load(value: u32, one: u32) -> Hundredths {
     let (value, one) = (u64::from(value), u64::from(one));
     let rounded = value.saturating_mul(100).saturating_add(one / 2);
     Hundredths(rounded.checked_div(one).unwrap_or(0))
 }
 
-/// Milliseconds as seconds.
+/// Converts milliseconds to seconds.
 pub fn seconds(ms: u64) -> Hundredths {
     Hundredths(ms / 10)
 }
 
-/// A function's path from a demangled name: without crate, generics, traits and brackets. ENOMEM.
+/// Returns a function's path from a demangled name: without crate, generics, traits and brackets.
+///
+/// # Errors
+/// ENOMEM.
 pub fn function_path(demangled: &str) -> Result<String, Errno> {
     let mut out = Text::new();
     let demangled = demangled.trim_start_matches('<');
@@ -213,7 +225,7 @@ pub fn function_path(demangled: &str) -> Result<String, Errno> {
     let mut depth = 0_u32;
     let mut rest = demangled;
     while let Some(c) = rest.chars().next() {
-        // What follows `::<` are the generics; `<` alone begins a path of its own.
+        // Generics follow `::<`; `<` alone begins a path.
         let is_generics = rest.starts_with("::<");
         match c {
             ':' if is_generics => {
@@ -234,8 +246,8 @@ pub fn function_path(demangled: &str) -> Result<String, Errno> {
     Ok(out.into_string())
 }
 
-/// The function's own name, as a symbol of Linux's would be; of a closure, that of the function
-/// that it is in.
+/// Returns the function's own name, as a symbol in Linux would be; for a closure, that of the
+/// enclosing function.
 pub fn bare_name(path: &str) -> &str {
     let mut parts = path.rsplit("::");
     parts.find(|part| !part.starts_with('{')).unwrap_or(path)
@@ -270,7 +282,7 @@ mod tests {
             ..TaskStat::default()
         };
         let line = stat.line().unwrap().into_string();
-        // As every reader does it: the name ends at the last bracket.
+        // As every reader does: the name ends at the last bracket.
         let (head, tail) = line.rsplit_once(')').unwrap();
         assert_eq!(head, "7 (a (b) c");
         let fields: Vec<&str> = tail.split_whitespace().collect();

@@ -1,12 +1,12 @@
-//! What the files of `/proc` hold.
+//! The contents of the files in `/proc`.
 //!
 //! - [`format`]: the texts, from plain numbers (pure)
-//! - `ops`: who is there
-//! - `task_files`: what is known of a process or thread; `status`: the same for people; `wchan`: where
+//! - `ops`: which files and processes exist
+//! - `task_files`: the files of a process or thread; `status`: its readable summary; `wchan`: where
 //!   it sleeps
-//! - `task_mm`: its address space
-//! - `system_files`: what is known of the system; `cpuinfo`: of its processors; [`cpu_flags`]: what
-//!   they can do, by name (pure)
+//! - `task_mm`: a task's address space
+//! - `system_files`: the files about the system; `cpuinfo`: its processors; [`cpu_flags`]: the
+//!   names of their features (pure)
 //!
 //! Called by open files of `/proc`, in process context, with no lock held.
 //!

@@ -1,4 +1,5 @@
-//! What `/proc` asks of the room of processes: who is there, and what a file holds.
+//! The operations that `/proc` needs from the process code: which tasks exist, and what a file
+//! contains.
 //!
 //! Called by path lookup, open files and getdents64, in process context, with no lock held.
 //!
@@ -14,7 +15,7 @@ use crate::process::ptrace::{PtraceMode, is_dumpable, ptrace_may_access};
 use crate::process::tasklist::{BATCH, TASKLIST, find_task_by_pid};
 use crate::task::task_struct::TaskRef;
 
-/// For `fs::procfs::register_filesystem`.
+/// The operations, for `fs::procfs::register_filesystem`.
 pub static OPS: ProcOps = ProcOps {
     is_there,
     next_id,
@@ -23,10 +24,10 @@ pub static OPS: ProcOps = ProcOps {
     owner,
 };
 
-/// Whom a name is about; ESRCH.
+/// Returns the task that a name denotes; ESRCH if there is none.
 fn find(who: Who) -> Result<TaskRef, Errno> {
     let task = find_task_by_pid(who.tid.unwrap_or(who.pid)).ok_or(Errno::ESRCH)?;
-    // A thread is only below its own process.
+    // A thread appears only below its own process.
     match who.tid.is_none() || task.tgid == who.pid {
         true => Ok(task),
         false => Err(Errno::ESRCH),
@@ -47,7 +48,7 @@ fn is_there(inode: ProcInode) -> bool {
 
 fn owner(inode: ProcInode) -> (u32, u32) {
     let task = who(inode).and_then(|who| find(who).ok());
-    // A directory of a process is its user's, and the files if they are for that user to see.
+    // A process's directory belongs to its user, and so do its files if that user may see them.
     let is_shown = |task: &TaskRef| inode.is_directory() || is_dumpable(task);
     task.filter(is_shown).map_or((0, 0), |task| {
         let cred = task.cred();
@@ -55,7 +56,7 @@ fn owner(inode: ProcInode) -> (u32, u32) {
     })
 }
 
-/// The list is locked for a few numbers at a time.
+/// Returns the next listed number above `after`. Locks the list for a few numbers at a time.
 fn next_id(inode: ProcInode, after: i32) -> Option<i32> {
     let is_listed = |task: &TaskRef| match inode {
         ProcInode::Root => task.pid() == task.tgid,
@@ -76,7 +77,7 @@ fn next_id(inode: ProcInode, after: i32) -> Option<i32> {
     None
 }
 
-/// The first process whose number is above `after`.
+/// Returns the first process whose number is above `after`.
 pub fn next_process(after: i32) -> Option<i32> {
     next_id(ProcInode::Root, after)
 }

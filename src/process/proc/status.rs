@@ -1,8 +1,8 @@
-//! `/proc/PID/status`: what is known of a process, a line each, for people and programs.
+//! `/proc/PID/status`: a summary of a process, a line for each fact, for people and programs.
 //!
-//! A line is there only if its value is known: nothing is said of a kernel thread's memory, and
-//! nothing of an umask after the end. There are no calls for capabilities: who is root has all that
-//! Linux 5.4 knows, as root has there without such calls, and loses them as there with its number.
+//! A line appears only if its value is known: a kernel thread has no lines about memory, and an
+//! ended task has no umask. There are no calls for capabilities: a root process has all that Linux
+//! 5.4 knows, as it has there without such calls, and loses them with its user ID.
 //!
 //! Linux: 5.4 `proc_pid_status`, `task_mem`, `task_sig`.
 
@@ -20,10 +20,13 @@ use crate::sched::migration::get_cpus_allowed;
 use crate::task::cred::{Cred, Ids};
 use crate::task::task_struct::TaskStruct;
 
-/// All capabilities that Linux 5.4 has (`CAP_LAST_CAP` is 37).
+/// All capabilities of Linux 5.4 (`CAP_LAST_CAP` is 37).
 const CAP_FULL_SET: u64 = (1 << 38) - 1;
 
-/// The text. ENOMEM.
+/// Returns the text of the file.
+///
+/// # Errors
+/// ENOMEM.
 pub fn status(task: &TaskStruct) -> Result<Text, Errno> {
     let mut out = Text::new();
     put_all(&mut out, task)?;
@@ -57,7 +60,7 @@ fn put_identity(out: &mut Text, task: &TaskStruct) -> Result<(), Errno> {
         writeln!(out, "Umask:\t{:04o}", fs.current_umask())?;
     }
     writeln!(out, "State:\t{}", state_name(state(task)))?;
-    // There are no groups of NUMA, and nobody traces.
+    // There are no NUMA groups and no tracers.
     writeln!(out, "Tgid:\t{}\nNgid:\t0\nPid:\t{}", task.tgid, task.pid())?;
     writeln!(out, "PPid:\t{}\nTracerPid:\t0", load(&task.ppid))?;
     for (name, ids) in [("Uid", cred.uid), ("Gid", cred.gid)] {
@@ -140,17 +143,17 @@ fn put_rights(out: &mut Text, cred: &Cred) -> Result<(), Errno> {
     for (name, set) in sets {
         writeln!(out, "{name}:\t{set:016x}")?;
     }
-    // Neither can be asked for.
+    // Neither can be turned on.
     writeln!(out, "NoNewPrivs:\t0\nSeccomp:\t0")
 }
 
-/// Which signals wait, and what happens to them.
+/// A thread's pending signals, and its process's actions.
 pub struct Signals {
-    /// For this thread.
+    /// Signals pending for this thread.
     pub pending: SigSet,
-    /// For the process.
+    /// Signals pending for the process.
     pub shared: SigSet,
-    /// How many of both are told of.
+    /// Number of both whose facts are kept.
     pub queued: usize,
     pub blocked: SigSet,
     pub ignored: SigSet,
@@ -158,7 +161,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Those of a thread and its process.
+    /// Returns the signals of a thread and its process.
     pub fn of(task: &TaskStruct) -> Self {
         let (pending, own, blocked) = {
             let signals = task.signals.lock();

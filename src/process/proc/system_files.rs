@@ -1,4 +1,4 @@
-//! What `/proc` says of the system.
+//! The files of `/proc` about the system.
 //!
 //! Linux: 5.4 `fs/proc/{stat,loadavg,uptime,meminfo}.c`.
 
@@ -19,7 +19,10 @@ use crate::sched::loadavg::{FIXED_1, avenrun, nr_running};
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::ticks_in;
 
-/// The contents of `file`. ENOMEM.
+/// Returns the contents of `file`.
+///
+/// # Errors
+/// ENOMEM.
 pub fn show(file: SystemFile) -> Result<Text, Errno> {
     let mut out = Text::new();
     match file {
@@ -39,14 +42,14 @@ pub fn show(file: SystemFile) -> Result<Text, Errno> {
     Ok(out)
 }
 
-/// Processors that run.
+/// Returns the processors that are online.
 pub fn online() -> impl Iterator<Item = u32> + Clone {
     let mask = CPU_ONLINE_MASK.load(Ordering::Relaxed);
     (0..NR_CPUS as u32).filter(move |cpu| mask & 1 << cpu != 0)
 }
 
 fn cpustat(cpu: u32) -> CpuUsageStat {
-    // SAFETY: plain words of a live area, only looked at.
+    // SAFETY: plain words of a live area, only read.
     unsafe { (&raw const (*per_cpu(cpu)).cpustat).read_volatile() }
 }
 
@@ -64,7 +67,7 @@ fn nr_switches(cpu: u32) -> u64 {
     cpu_rq(cpu).nr_switches.get()
 }
 
-/// Over all CPUs; what is full goes on at 0.
+/// Returns the sum over all CPUs; it wraps to 0.
 fn sum<T: Into<u64>>(each: impl Fn(u32) -> T) -> u64 {
     online().fold(0, |sum: u64, cpu| sum.wrapping_add(each(cpu).into()))
 }
@@ -91,7 +94,7 @@ fn stat(out: &mut Text) -> Result<(), Errno> {
     for irq in 0..NR_IRQS {
         write!(out, " {}", sum(|cpu| irqs(cpu)[irq]))?;
     }
-    // Nobody waits for a device: there is none that makes one wait.
+    // procs_blocked is 0: no device makes a task wait.
     write!(
         out,
         "\nctxt {}\nbtime {}\nprocesses {forks}\nprocs_running {}\nprocs_blocked 0\n",
@@ -133,7 +136,8 @@ fn meminfo(out: &mut Text) -> Result<(), Errno> {
     Ok(())
 }
 
-/// What the steps of the switch did, a line each, a column for each CPU. This kernel's own file.
+/// Writes what the steps of the switch did: a line for each step, a column for each CPU. Linux has
+/// no such file.
 fn switch_to(out: &mut Text) -> Result<(), Errno> {
     type Count = fn(&SwitchCounts) -> u32;
     const COUNTS: [(&str, Count); 20] = [
@@ -160,7 +164,7 @@ fn switch_to(out: &mut Text) -> Result<(), Errno> {
     ];
     write!(out, "{:18}", "")?;
     for cpu in online() {
-        // As wide as a count; there are no more than ten CPUs.
+        // As wide as a count, since there are at most ten CPUs.
         write!(out, "       CPU{cpu}")?;
     }
     let mut line = |name: &str, each: &dyn Fn(u32) -> u64| {

@@ -1,4 +1,5 @@
-//! What `/proc/PID` says of a process, and `/proc/PID/task/TID` of a thread; see also `status`.
+//! The files of a process in `/proc/PID`, and of a thread in `/proc/PID/task/TID`; see also
+//! `status`.
 //!
 //! Linux: 5.4 `fs/proc/array.c` (`do_task_stat`), `fs/proc/base.c`.
 
@@ -27,10 +28,11 @@ use crate::task::sched_entity::{DEFAULT_PRIO, MAX_RT_PRIO, rt_policy};
 use crate::task::state::{EXIT_ZOMBIE, state_letter};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
-/// Bytes of `cmdline` that are shown.
+/// Most bytes of `cmdline` that are shown.
 const CMDLINE_MAX: u32 = 4096;
 
-/// The part of `file` that begins at `mark`. For a `process`, times and faults are those of all its threads.
+/// Returns the part of `file` that begins at `mark`. For a `process`, times and faults are those of
+/// all its threads.
 pub fn show(task: &TaskRef, process: bool, file: TaskFile, mark: u32) -> Result<Part, Errno> {
     let text = match file {
         TaskFile::Cmdline => return cmdline(task).map(Part::from),
@@ -52,7 +54,8 @@ pub fn show(task: &TaskRef, process: bool, file: TaskFile, mark: u32) -> Result<
     Ok(text.into_bytes().into())
 }
 
-/// The arguments, each with its final zero; nothing for a kernel thread and a zombie. ENOMEM.
+/// Returns the arguments, each with its final zero; nothing for a kernel thread or a zombie.
+/// ENOMEM.
 fn cmdline(task: &TaskStruct) -> Result<Vec<u8>, Errno> {
     let Some(mm) = get_task_mm(task) else {
         return Ok(Vec::new());
@@ -76,7 +79,8 @@ fn cmdline(task: &TaskStruct) -> Result<Vec<u8>, Errno> {
     Ok(text)
 }
 
-/// Time on a CPU and time waited for one, in nanoseconds, and slices. Zeroes unless `schedstats=on`.
+/// Returns the time on a CPU and the time waited for one, in nanoseconds, and the number of slices.
+/// All are 0 unless `schedstats=on`.
 fn schedstat(task: &TaskStruct) -> Result<Text, Errno> {
     let info = sched_info_of(task);
     let [ran, waited] = [info.cpu_time, info.run_delay].map(cycles_to_ns);
@@ -85,7 +89,7 @@ fn schedstat(task: &TaskStruct) -> Result<Text, Errno> {
     Ok(text)
 }
 
-/// Its letter.
+/// Returns the letter of the task's state.
 pub fn state(task: &TaskStruct) -> char {
     match task.exit_state.load(Ordering::Relaxed) {
         0 => state_letter(task.state.get()),
@@ -94,7 +98,7 @@ pub fn state(task: &TaskStruct) -> char {
     }
 }
 
-/// Threads of the process, and what they have used.
+/// Returns the number of threads of the process, and their usage.
 pub fn of_threads(task: &TaskStruct) -> (u32, Usage) {
     let mut count = 0u32;
     let _all = do_each_task_pid(PidType::Tgid, task.tgid, |_, _| {
@@ -104,7 +108,7 @@ pub fn of_threads(task: &TaskStruct) -> (u32, Usage) {
     (count, Usage::of_process(task))
 }
 
-/// Ticks in units of 1 / `USER_HZ`.
+/// Converts ticks to units of 1 / `USER_HZ` s.
 fn clock_t(ticks: u32) -> u64 {
     ticks_in(USER_HZ, ticks.into())
 }
@@ -112,7 +116,7 @@ fn clock_t(ticks: u32) -> u64 {
 fn stat(task: &TaskStruct, process: bool) -> Result<TaskStat, Errno> {
     let (num_threads, all) = of_threads(task);
     let used = if process { all } else { Usage::of(task) };
-    // Each thread tells those of the process.
+    // Each thread reports the faults and times of the process's children.
     let children = task.signal.usage.lock().children;
     let permitted = ptrace_may_access(task, PtraceMode::FsCreds);
     let (policy, rt_priority, static_prio) = get_scheduler(task);
@@ -161,7 +165,7 @@ fn stat(task: &TaskStruct, process: bool) -> Result<TaskStat, Errno> {
         let memory = Memory::of(&mm);
         stat.vsize = memory.total;
         stat.rss = (memory.resident() >> PAGE_SHIFT) as u32;
-        // What whom it is none of their business gets: not 0, which says that there is no code.
+        // The reply for callers without permission: not 0, which would mean that there is no code.
         (stat.start_code, stat.end_code) = (1, 1);
         if permitted {
             let map = mm.map.lock();

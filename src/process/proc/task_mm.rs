@@ -1,7 +1,7 @@
-//! `get_task_mm`: another task's address space, kept while somebody looks at it; what is in it, and
-//! how much (`maps`, [`Memory`]).
+//! `get_task_mm`: another task's address space, kept while it is inspected; its areas and its size
+//! (`maps`, [`Memory`]).
 //!
-//! A C library asks `maps` for the bounds of the first thread's stack (`pthread_getattr_np`).
+//! A C library reads the bounds of the first thread's stack from `maps` (`pthread_getattr_np`).
 //!
 //! Linux: 2.6.38 `get_task_mm`, `task_lock`, `show_map_vma`.
 
@@ -20,7 +20,7 @@ use crate::mm::vma::{Backing, MemoryMap, VmFlags, Vma};
 use crate::process::ptrace::{PtraceMode, ptrace_may_access};
 use crate::task::task_struct::TaskStruct;
 
-/// One more user of an address space, for as long as this lives.
+/// One more user of an address space, for the lifetime of this value.
 pub struct TaskMm(*mut MmStruct);
 
 impl Deref for TaskMm {
@@ -39,7 +39,7 @@ impl Drop for TaskMm {
     }
 }
 
-/// The address space of `task`; none for a kernel thread and a zombie.
+/// Returns the address space of `task`; `None` for a kernel thread or a zombie.
 pub fn get_task_mm(task: &TaskStruct) -> Option<TaskMm> {
     let _locked = task.alloc_lock.lock();
     let mm = task.mm.load(Ordering::Relaxed);
@@ -48,28 +48,28 @@ pub fn get_task_mm(task: &TaskStruct) -> Option<TaskMm> {
     Some(TaskMm(mm))
 }
 
-/// How much memory a process has, in bytes.
+/// The memory of a process, in bytes.
 pub struct Memory {
-    /// All areas, and the most that they were.
+    /// All areas, and their peak.
     pub total: u64,
     pub peak: u64,
-    /// Stacks, other private memory that may be written, and code.
+    /// Stacks, other private writable memory, and code.
     pub stack: u64,
     pub data: u64,
     pub exec: u64,
     /// The program's own code.
     pub text: u64,
-    /// Pages that are there: the process's own, those of files, shared memory.
+    /// Resident pages: the process's own, those of files, shared memory.
     pub anonymous: u64,
     pub file: u64,
     pub shared: u64,
-    /// The most that they were together.
+    /// The peak of all resident pages together.
     pub resident_peak: u64,
     pub page_tables: u64,
 }
 
 impl Memory {
-    /// What is there now.
+    /// Returns the present memory of `mm`.
     pub fn of(mm: &MmStruct) -> Self {
         let map = mm.map.lock();
         let bytes = |wanted: &dyn Fn(VmFlags) -> bool| -> u64 {
@@ -108,7 +108,7 @@ impl Memory {
                 let kind = match vma.backing {
                     _ if pte.phys() == zero_page() => return,
                     Backing::Shared { .. } => &mut memory.shared,
-                    // What is written is the file's no more.
+                    // A written page no longer belongs to the file.
                     Backing::File { .. } if !pte.flags().contains(PteFlags::DIRTY) => {
                         &mut memory.file
                     }
@@ -121,7 +121,7 @@ impl Memory {
         memory
     }
 
-    /// Pages that are there.
+    /// Returns the size of all resident pages.
     pub fn resident(&self) -> u64 {
         self.anonymous
             .saturating_add(self.file)
@@ -129,11 +129,14 @@ impl Memory {
     }
 }
 
-/// Bytes of a part of `maps` after which no more areas are put in it.
+/// Size of a part of `maps`, in bytes, at which no more areas are added to it.
 const PART_BYTES: usize = 3840;
 
-/// The areas that end after `from`, a line each, as many as make about a page: however many there are, the map
-/// is locked for few of them, and no text is large. EACCES for another user's, ENOMEM.
+/// Returns the areas that end after `from`, a line each, up to about a page of text: however many
+/// areas there are, the map is locked for only a few, and no text is large.
+///
+/// # Errors
+/// EACCES for another user's process, ENOMEM.
 pub fn maps(task: &TaskStruct, from: u32) -> Result<Part, Errno> {
     if !ptrace_may_access(task, PtraceMode::FsCreds) {
         return Err(Errno::EACCES);
@@ -177,7 +180,8 @@ pub fn maps(task: &TaskStruct, from: u32) -> Result<Part, Errno> {
     })
 }
 
-/// What is in an area, if it can be told. Of files only the program is: it lies below the heap.
+/// Returns the name of an area's contents, if it is known. The program is the only named file: it
+/// lies below the heap.
 fn name(map: &MemoryMap, vma: &Vma) -> [&'static [u8]; 2] {
     match vma.backing {
         Backing::Special { .. } => [b"", b"[vdso]"],
