@@ -1,6 +1,6 @@
-//! open, close, dup, pipe, fcntl, ioctl: descriptors and what they lead to.
+//! open, close, dup, pipe, fcntl, ioctl: descriptors and the files behind them.
 //!
-//! Book: chapter 12, "The open() System Call"; chapter 19, "Creating and Destroying a Pipe".
+//! Book: ch. 12, "The open() System Call"; ch. 19, "Creating and Destroying a Pipe".
 //! Linux: 2.6.38 `fs/open.c`, `fs/fcntl.c`, `fs/ioctl.c`, `fs/pipe.c`.
 
 use core::sync::atomic::Ordering;
@@ -31,12 +31,12 @@ const FD_CLOEXEC: u32 = 1;
 const FIOCLEX: u32 = 0x5451;
 const FIONCLEX: u32 = 0x5450;
 
-/// Opens a path from the working directory on.
+/// Opens a file by its path, from the working directory.
 pub fn sys_open(path: u32, flags: u32, mode: u32) -> SysResult {
     sys_openat(AT_FDCWD, path, flags, mode)
 }
 
-/// Opens a path from directory `dirfd` on.
+/// Opens a file by its path, from directory `dirfd`.
 pub fn sys_openat(dirfd: u32, path: u32, flags: u32, _mode: u32) -> SysResult {
     let path = getname(path)?;
     let cred = current().cred();
@@ -44,7 +44,8 @@ pub fn sys_openat(dirfd: u32, path: u32, flags: u32, _mode: u32) -> SysResult {
     files()?.install(try_arc(file)?, 0, flags & O_CLOEXEC != 0)
 }
 
-/// open for writing, created and emptied: on this file system only devices can be.
+/// Opens a file for writing, creating and emptying it: on this file system, only a device can be
+/// opened so.
 pub fn sys_creat(path: u32, mode: u32) -> SysResult {
     sys_open(path, O_CREAT | O_WRONLY | O_TRUNC, mode)
 }
@@ -54,12 +55,12 @@ pub fn sys_close(fd: u32) -> SysResult {
     files()?.close(fd).map(|()| 0)
 }
 
-/// A second descriptor for the same file.
+/// Returns a second descriptor for the same file.
 pub fn sys_dup(fd: u32) -> SysResult {
     files()?.install(fget(fd)?, 0, false)
 }
 
-/// The same, with a number of the caller's choice.
+/// Duplicates a descriptor to the number `new`.
 pub fn sys_dup2(old: u32, new: u32) -> SysResult {
     let file = fget(old)?;
     if old != new {
@@ -68,7 +69,10 @@ pub fn sys_dup2(old: u32, new: u32) -> SysResult {
     Ok(new)
 }
 
-/// dup2 with O_CLOEXEC, and EINVAL for equal numbers.
+/// Duplicates a descriptor as dup2 does, also with O_CLOEXEC.
+///
+/// # Errors
+/// EBADF; EINVAL for equal numbers or other flags.
 pub fn sys_dup3(old: u32, new: u32, flags: u32) -> SysResult {
     if flags & !O_CLOEXEC != 0 || old == new {
         return Err(Errno::EINVAL);
@@ -77,12 +81,12 @@ pub fn sys_dup3(old: u32, new: u32, flags: u32) -> SysResult {
     Ok(new)
 }
 
-/// A pipe: stores the descriptors to read and to write.
+/// Makes a pipe and stores its two descriptors, for reading and for writing.
 pub fn sys_pipe(fds: u32) -> SysResult {
     sys_pipe2(fds, 0)
 }
 
-/// pipe with O_CLOEXEC and O_NONBLOCK.
+/// Makes a pipe as pipe(2) does, also with O_CLOEXEC and O_NONBLOCK.
 pub fn sys_pipe2(fds: u32, flags: u32) -> SysResult {
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
@@ -107,7 +111,10 @@ pub fn sys_pipe2(fds: u32, flags: u32) -> SysResult {
     stored.map(|()| 0)
 }
 
-/// fcntl64: duplicates, flags, the size of a pipe. Locks are EINVAL.
+/// Duplicates a descriptor, reads or changes its flags, or the size of a pipe.
+///
+/// # Errors
+/// EBADF; EINVAL for locks and unknown commands.
 pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
     let file = fget(fd)?;
     let files = files()?;
@@ -124,7 +131,7 @@ pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
             file.set_flags(argument);
             Ok(0)
         }
-        // Where nobody can write there is nothing to lock; but the lock is looked at first.
+        // Files cannot be written, so there is nothing to lock; but the lock is read first.
         F_GETLK..=F_SETLKW | F_GETLK64..=F_SETLKW64 => {
             get_user::<[u32; 4]>(argument)?;
             Err(Errno::EINVAL)
@@ -138,7 +145,7 @@ pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
     }
 }
 
-/// ioctl: of terminals, and what all files know.
+/// Performs an ioctl of a terminal, or one that every file has.
 pub fn sys_ioctl(fd: u32, command: u32, argument: u32) -> SysResult {
     let file = fget(fd)?;
     match command {

@@ -1,4 +1,4 @@
-//! epoll_create, epoll_ctl, epoll_wait: many files watched at once.
+//! epoll_create, epoll_ctl, epoll_wait: watching many files at once.
 //!
 //! Linux: 2.6.38 `fs/eventpoll.c`; epoll_ctl(2), epoll_wait(2).
 
@@ -17,7 +17,10 @@ const EPOLL_CTL_MOD: u32 = 3;
 const EVENT_BYTES: u32 = size_of::<EpollEvent>() as u32;
 const _: () = assert!(EVENT_BYTES == 12);
 
-/// Makes a list; `size` says nothing, but is not 0 or less. EINVAL, EMFILE, ENOMEM.
+/// Makes a list; `size` is ignored, but must be positive.
+///
+/// # Errors
+/// EINVAL, EMFILE, ENOMEM.
 pub fn sys_epoll_create(size: u32) -> SysResult {
     match size as i32 {
         ..=0 => Err(Errno::EINVAL),
@@ -25,7 +28,10 @@ pub fn sys_epoll_create(size: u32) -> SysResult {
     }
 }
 
-/// Makes a list; EPOLL_CLOEXEC. EINVAL, EMFILE, ENOMEM.
+/// Makes a list; `flags` may have EPOLL_CLOEXEC.
+///
+/// # Errors
+/// EINVAL, EMFILE, ENOMEM.
 pub fn sys_epoll_create1(flags: u32) -> SysResult {
     if flags & !O_CLOEXEC != 0 {
         return Err(Errno::EINVAL);
@@ -34,7 +40,7 @@ pub fn sys_epoll_create1(flags: u32) -> SysResult {
     files()?.install(try_arc(file)?, 0, flags != 0)
 }
 
-/// The list behind a descriptor, for `body`. EBADF, EINVAL.
+/// Calls `body` with the list behind a descriptor. EBADF, EINVAL.
 fn with_list<T>(epfd: u32, body: impl FnOnce(&EventPoll) -> Result<T, Errno>) -> Result<T, Errno> {
     match &fget(epfd)?.object {
         Object::Epoll(list) => body(list),
@@ -42,7 +48,7 @@ fn with_list<T>(epfd: u32, body: impl FnOnce(&EventPoll) -> Result<T, Errno>) ->
     }
 }
 
-/// Adds a file to a list, changes what is asked of it, or takes it away.
+/// Adds a file to a list, changes the events it is watched for, or removes it.
 ///
 /// # Errors
 /// EFAULT, EBADF, EPERM for a file that is always ready, EINVAL, EEXIST, ENOENT, ENOSPC, ENOMEM.
@@ -65,7 +71,8 @@ pub fn sys_epoll_ctl(epfd: u32, op: u32, fd: u32, event: u32) -> SysResult {
     Ok(0)
 }
 
-/// Waits until files of a list have something to tell, and stores at most `most` events; returns how many.
+/// Waits until files of a list have events, and stores at most `most` of them; returns their
+/// number.
 ///
 /// # Errors
 /// EINVAL, EFAULT, EBADF, EINTR.
@@ -91,13 +98,13 @@ pub fn sys_epoll_wait(epfd: u32, events: u32, most: u32, timeout_ms: u32) -> Sys
         })
     })
     .map_err(|errno| match errno {
-        // A list that is waited for is never waited for again by itself.
+        // A wait on a list is never restarted by itself.
         Errno::ERESTARTNOHAND => super::restart::forget_end(Errno::EINTR),
         other => other,
     })
 }
 
-/// The same with a set of signals to block meanwhile.
+/// Waits as [`sys_epoll_wait`] does, with a set of signals blocked meanwhile.
 pub fn sys_epoll_pwait(
     epfd: u32,
     events: u32,

@@ -1,6 +1,6 @@
-//! execve.
+//! execve: the running process executes another program.
 //!
-//! Book: chapter 20, "The exec Functions". Linux: 2.6.38 `sys_execve`.
+//! Book: ch. 20, "The exec Functions". Linux: 2.6.38 `sys_execve`.
 
 use super::SysResult;
 use crate::arch::x86::current::current_pt_regs;
@@ -9,16 +9,16 @@ use crate::base::errno::Errno;
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::{MAX_ARG_STRLEN, Strings};
 
-/// Executes the program at `path`. On success the caller's registers are the new program's.
+/// Executes the program at `path`. On success the caller's registers are those of the new program.
 pub fn sys_execve(path: u32, argv: u32, envp: u32) -> SysResult {
     let path = getname(path)?;
-    // SAFETY: the frame of the system call that we are in; nobody else uses it meanwhile.
+    // SAFETY: the frame of the system call that we are in; nothing else uses it meanwhile.
     let regs = unsafe { &mut *current_pt_regs() };
     let strings = || Ok((strings(argv)?, strings(envp)?));
     do_execve(&path, strings, regs).map(|()| 0)
 }
 
-/// The strings that an array of pointers, ended by 0, leads to. A null array is an empty one.
+/// Returns the strings that an array of pointers, ended by 0, points to. A null array is empty.
 fn strings(array: u32) -> Result<Strings, Errno> {
     let mut strings = Strings::new();
     if array == 0 {

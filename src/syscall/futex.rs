@@ -1,9 +1,9 @@
-//! `futex`: sleep while a word of user memory has a value, and wake who sleeps on it.
+//! `futex`: sleep while a word of user memory has a value, and wake the tasks that sleep on it.
 //!
-//! A sleeper first puts itself on the queue of its word's bucket and only then reads the word, so
-//! that a wake-up between the two is not lost. A word is known by address space and address; one in
-//! memory that processes share by its physical address, and one in a file by its place there: each
-//! process has a copy of that page.
+//! A sleeper first puts itself on the queue of its word's bucket and only then reads the word: a
+//! wake-up between the two is not lost. A word is identified by address space and address; in
+//! memory that processes share, by its physical address; in a file, by its place there, since each
+//! process has its own copy of the page.
 //!
 //! Linux: 2.6.38 `kernel/futex.c` (no priority inheritance).
 
@@ -46,10 +46,10 @@ const FUTEX_PRIVATE_FLAG: u32 = 128;
 const FUTEX_CLOCK_REALTIME: u32 = 256;
 const MATCH_ANY: u32 = u32::MAX;
 
-/// The key of a word.
+/// Returns the key of a word.
 ///
 /// # Errors
-/// EINVAL when it is not aligned, EFAULT when it is not there.
+/// EINVAL when the word is not aligned, EFAULT when it is not mapped.
 #[inline(always)]
 fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno> {
     if !address.is_multiple_of(4) {
@@ -63,10 +63,10 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
     shared_key(me.mm_struct().ok_or(Errno::EFAULT)?, address)
 }
 
-/// The key of a word of the running task, whose address space is `mm`, if others may have it too.
-/// Private memory is nobody else's, and its page changes when it is copied on write. A file that
-/// cannot be written there is everybody's, whoever maps it; but of the process's own that it cannot
-/// write, nothing is ever waited for.
+/// Returns the key of a word that other processes may share; `mm` is the running task's address
+/// space. Private memory is not shared, and its page changes when it is copied on write. A
+/// read-only file page is shared by all that map it; for private pages that the process cannot
+/// write, there is nothing to wait for.
 ///
 /// Linux: 5.4 `get_futex_key`, `FUTEX_READ`.
 #[inline(never)]
@@ -82,7 +82,7 @@ fn shared_key(mm: &MmStruct, address: u32) -> Result<Key, Errno> {
     let pte = Pte(pte.load(Ordering::Relaxed));
     match &vma.backing {
         Backing::Shared { .. } => Ok((0, pte.phys() | address & (PAGE_SIZE - 1))),
-        // Unless the process had written there: then it is no longer the file's.
+        // A page that the process has written no longer belongs to the file.
         Backing::File { data, offset } if !pte.flags().contains(PteFlags::DIRTY) => {
             let start = (data.as_ptr() as u32).wrapping_add(*offset);
             Ok((
@@ -94,16 +94,17 @@ fn shared_key(mm: &MmStruct, address: u32) -> Result<Key, Errno> {
     }
 }
 
-/// See the head of this file.
+/// Performs the futex operation `op` on the word at `uaddr`: wait, wake, requeue or wake-op.
+/// `timeout` is a 32-bit timespec.
 ///
 /// # Errors
-/// ENOSYS for operations that are not here, EINVAL, EFAULT, EAGAIN when the word has another
+/// ENOSYS for operations that are not implemented, EINVAL, EFAULT, EAGAIN when the word has another
 /// value, ETIMEDOUT, ERESTARTNOHAND with a time, ERESTARTSYS without.
 pub fn sys_futex(uaddr: u32, op: u32, val: u32, timeout: u32, uaddr2: u32, val3: u32) -> SysResult {
     futex::<Timespec32>(uaddr, op, val, timeout, uaddr2, val3)
 }
 
-/// The same with a 64-bit time.
+/// Performs a futex operation as [`sys_futex`] does, with a 64-bit time.
 pub fn sys_futex64(
     uaddr: u32,
     op: u32,
@@ -159,8 +160,8 @@ fn futex<T: UserTime + Pod>(
     }
 }
 
-/// When a wait ends, in microseconds since boot; none for a null pointer: it has no time that a call
-/// run again could have kept.
+/// Returns the end of a wait, in microseconds since boot; `None` for a null pointer, which leaves
+/// no time to keep for a restarted call.
 #[inline(always)]
 fn wait_end<T: UserTime + Pod>(timeout: u32, until: Option<bool>) -> Result<Option<u64>, Errno> {
     match timeout {
@@ -169,8 +170,8 @@ fn wait_end<T: UserTime + Pod>(timeout: u32, until: Option<bool>) -> Result<Opti
     }
 }
 
-/// The same of a user's `struct timespec`: a time to wait, or, with `until`, one of the monotonic
-/// clock, or of the day.
+/// Returns the end of a wait by a user's timespec: a time to wait, or, with `until`, a time of the
+/// monotonic clock or of the day.
 #[inline(never)]
 fn timed_wait_end<T: UserTime + Pod>(timeout: u32, until: Option<bool>) -> Result<u64, Errno> {
     let taken = take_end();
@@ -186,7 +187,7 @@ fn timed_wait_end<T: UserTime + Pod>(timeout: u32, until: Option<bool>) -> Resul
     Ok(end_us(taken, ticks(ns)))
 }
 
-// A frame of its own, by which `wchan` knows its sleepers.
+// Not inlined: `wchan` recognizes sleepers by this frame.
 #[inline(never)]
 fn futex_wait(
     me: Current,
@@ -226,7 +227,7 @@ fn futex_wait(
         match (test_flag(me.thread_info(), TIF_SIGPENDING), end) {
             (true, Some(end_us)) => keep_end(end_us),
             (true, None) => {}
-            // Neither woken nor interrupted: the caller looks again.
+            // Neither woken nor interrupted: the caller checks again.
             (false, _) => result = Ok(0),
         }
     }
@@ -238,18 +239,18 @@ fn futex_wait(
 fn queue_me(q: &FutexQ) {
     let bucket = bucket(q.key.get());
     let mut list = bucket.lock();
-    // SAFETY: `futex_wait` keeps it in place until a wake-up, or `unqueue_me`, has taken it off.
+    // SAFETY: `futex_wait` keeps it in place until a wake-up or `unqueue_me` has taken it off.
     unsafe { list.push_back(q.link()) };
     q.bucket
         .store(ptr::from_ref(bucket).cast_mut(), Ordering::Relaxed);
     q.task.state.set_current_state(TASK_INTERRUPTIBLE);
 }
 
-/// Takes the running task off whatever queue it is on; says whether it was on one.
+/// Takes the running task off its queue; returns false if it was on no queue.
 #[inline(always)]
 fn unqueue_me(q: &FutexQ) -> bool {
     loop {
-        // SAFETY: buckets are for ever.
+        // SAFETY: buckets live for ever.
         let Some(bucket) = (unsafe { q.bucket.load(Ordering::Acquire).as_ref() }) else {
             return false;
         };
@@ -263,13 +264,14 @@ fn unqueue_me(q: &FutexQ) -> bool {
     }
 }
 
-/// Wakes at most `count` sleepers, and one at least, whose bits meet `bitset`; returns how many.
+/// Wakes at most `count` sleepers, but at least one, whose bits meet `bitset`; returns their
+/// number.
 #[inline(always)]
 fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    // Who asks for none, or for less, gets one: it is counted before it is compared (Linux).
+    // A count of 0 or less wakes one: Linux counts before it compares.
     let count = (count as i32).max(1) as u32;
     let bucket = bucket(key);
     {
@@ -279,7 +281,7 @@ fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
         };
         // SAFETY: it is on this bucket, whose lock is held.
         let q = unsafe { futex_q(link) };
-        // The common case: one is to be woken, and it is the first.
+        // The common case: one sleeper is woken, and it is the first.
         if count == 1 && q.key.get() == key && q.bitset & bitset != 0 {
             // SAFETY: as above.
             unsafe { wake_futex(&mut list, q) };
@@ -292,7 +294,7 @@ fn futex_wake(key: Key, count: u32, bitset: u32) -> SysResult {
     Ok(wake_waiters(&walk, bucket, key, count, bitset))
 }
 
-/// Wakes at most `count` sleepers of a bucket, not 0, of those that `walk` has begun with.
+/// Wakes at most `count` (not 0) of the sleepers that `walk` began with; returns their number.
 #[inline(never)]
 fn wake_waiters(walk: &Walk, bucket: &Bucket, key: Key, count: u32, bitset: u32) -> u32 {
     let mut woken = 0_u32;
@@ -309,8 +311,8 @@ fn wake_waiters(walk: &Walk, bucket: &Bucket, key: Key, count: u32, bitset: u32)
     woken
 }
 
-/// Wakes `wake` sleepers of `from`, and lets at most `most` others sleep on `to` instead, if the word
-/// at an address, with `compare`, has a value. EAGAIN when it has another.
+/// Wakes `wake` sleepers of `from` and moves at most `most` others to `to`. With `compare`, EAGAIN
+/// if the word at its address has another value.
 #[inline(never)]
 fn futex_requeue(
     from: Key,
@@ -325,7 +327,7 @@ fn futex_requeue(
             // The two are released in any order.
             let _irq = IrqGuard::new();
             let (mut source, _target) = IrqSpinLock::lock_both(bucket(from), bucket(to));
-            // Under the locks: nobody can begin to sleep on the old value any more.
+            // Under the locks: no task can begin to sleep on the old value any more.
             let value = compare.map(|(address, _)| get_user::<u32>(address));
             match (value, compare) {
                 (Some(Ok(now)), Some((_, expected))) if now != expected => {
@@ -369,7 +371,7 @@ fn futex_requeue(
     }
 }
 
-/// Gives a sleeper the word `to`, and a place at the end of the list of `target`, or of its own.
+/// Moves a sleeper to the word `to`: to the end of the list of `target`, or of its own list.
 ///
 /// # Safety
 /// 1. `q` is on `source`. 2. The locks of its bucket, and of `target`, which is that of `to`, are held.
@@ -394,8 +396,9 @@ unsafe fn move_futex(
     }
 }
 
-/// Changes the word at `address` as `op` says; wakes sleepers of `first`, and of `second`, which is that
-/// word's key, if `op` says so of its old value: at most so many of either, and one at least.
+/// Changes the word at `address` by `op`. Wakes sleepers of `first`; if the old value satisfies
+/// `op`, also of `second`, that word's key. Each count limits its sleepers, but at least one is
+/// woken.
 #[inline(never)]
 fn futex_wake_op(
     first: Key,
@@ -444,8 +447,8 @@ fn futex_wake_op(
     Ok(woken)
 }
 
-/// Changes the user's word at `address`, atomically against all processors; says whether its old value
-/// is as `op` asks. EFAULT, ENOSYS.
+/// Changes the user's word at `address` atomically on all processors; returns whether its old value
+/// satisfies `op`. EFAULT, ENOSYS.
 fn futex_atomic_op_inuser(op: FutexOp, address: u32) -> Result<bool, Errno> {
     let mut old = get_user::<u32>(address)?;
     loop {
@@ -457,7 +460,8 @@ fn futex_atomic_op_inuser(op: FutexOp, address: u32) -> Result<bool, Errno> {
     }
 }
 
-/// For `mm_release`: the thread's number at `address` has become 0; wakes who joins it.
+/// Wakes a task that joins the thread whose number at `address` has become 0. Called by
+/// `mm_release`.
 #[unsafe(no_mangle)]
 fn futex_wake_tid(address: u32) {
     futex_wake_one(address);
@@ -465,10 +469,10 @@ fn futex_wake_tid(address: u32) {
 
 provides_upward!(futex_wake_tid);
 
-/// Wakes one who sleeps on the running task's word at `address`, which others may have, too.
+/// Wakes one sleeper on the running task's word at `address`, which other processes may share.
 pub fn futex_wake_one(address: u32) {
     if let Ok(key) = get_futex_key(current(), address, false) {
-        // Nobody may be there.
+        // There may be no sleeper.
         let _woken = futex_wake(key, 1, MATCH_ANY);
     }
 }

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! The word of FUTEX_WAKE_OP that says how another word changes, and what is asked of its old value.
+//! The word of FUTEX_WAKE_OP that encodes how another word changes and how its old value is tested.
 //!
 //! ```text
 //!   31   28 27   24 23         12 11          0
@@ -14,7 +14,7 @@
 
 use crate::base::errno::Errno;
 
-/// An operation, taken apart.
+/// A decoded operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FutexOp {
     op: u32,
@@ -24,13 +24,13 @@ pub struct FutexOp {
 }
 
 impl FutexOp {
-    /// Takes the word of a program apart.
+    /// Decodes the word of a program.
     pub fn decode(encoded: u32) -> Self {
         // 12 bits, the highest of which is the sign.
         let signed = |low: u32| ((encoded.wrapping_shr(low) << 20) as i32) >> 20;
         let oparg = match encoded >> 31 {
             0 => signed(12),
-            // Of a number of bits that is none, Linux takes the low five.
+            // Linux takes the low five bits of an invalid shift count.
             _ => 1_i32.wrapping_shl(signed(12) as u32 & 31),
         };
         Self {
@@ -41,7 +41,10 @@ impl FutexOp {
         }
     }
 
-    /// What a word becomes that was `old`. ENOSYS for an operation that is none.
+    /// Returns the new value of a word that was `old`.
+    ///
+    /// # Errors
+    /// ENOSYS for an unknown operation.
     pub fn apply(self, old: u32) -> Result<u32, Errno> {
         let oparg = self.oparg as u32;
         match self.op {
@@ -54,8 +57,11 @@ impl FutexOp {
         }
     }
 
-    /// Whether the second word's sleepers are woken too, when it was `old`. ENOSYS for a comparison
-    /// that is none.
+    /// Returns whether a word that was `old` passes the test, and the second word's sleepers wake
+    /// too.
+    ///
+    /// # Errors
+    /// ENOSYS for an unknown comparison.
     pub fn compare(self, old: u32) -> Result<bool, Errno> {
         let (old, cmparg) = (old as i32, self.cmparg);
         match self.cmp {

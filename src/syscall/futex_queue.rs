@@ -1,8 +1,8 @@
-//! The sleepers of all futexes: lists of them, by a hash of their words, and a walk of a long list.
+//! The sleepers of all futexes: lists by a hash of their words, and a walk of a long list.
 //!
-//! Others may sleep on other words in the same list, as many as they like. So a walk has the list's lock for
-//! a [`BATCH`] of sleepers at a time; in between, marks of its own on the list say where it is and where it
-//! ends. A mark is a sleeper on a word that there is not: nobody wakes it.
+//! Any number of tasks may sleep on other words in the same list. So a walk holds the list's lock
+//! for only a [`BATCH`] of sleepers at a time; in between, its own marks on the list record its
+//! place and its end. A mark is a sleeper on a word that does not exist: nothing wakes it.
 //!
 //! Used by `futex`.
 //!
@@ -17,37 +17,37 @@ use crate::sched::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::sync::list::{List, ListHead};
 use crate::sync::{IrqSpinLock, LockClass};
 
-/// Sleepers that a walk looks at while it has the lock once, at most.
+/// Most sleepers that a walk visits under one hold of the lock.
 pub const BATCH: u32 = 32;
 
-/// Which word: (address space, address), (0, physical address), or ([`OF_A_FILE`], where it lies in the
-/// file).
+/// The identity of a word: (address space, address), (0, physical address), or ([`OF_A_FILE`],
+/// place in the file).
 pub type Key = (u32, u32);
 
-/// In a [`Key`]: where no address space is.
+/// First half of a [`Key`] in a file: no address space has this address.
 pub const OF_A_FILE: u32 = 1;
-/// The key of no word: no address space is there either.
+/// The key of no word: no address space has this address either.
 const NO_WORD: Key = (2, 0);
 
-/// A task that sleeps on a word. Lies on that task's stack, and stays there while it is queued.
+/// A task that sleeps on a word. It lies on that task's stack, and stays there while it is queued.
 #[repr(C)]
 #[doc(alias = "futex_q")]
 pub struct FutexQ {
-    /// Guarded by the bucket's lock, as all that changes here.
+    /// Guarded by the bucket's lock, like everything that changes here.
     link: UnsafeCell<ListHead>,
-    /// Its word; another one after a requeue.
+    /// The word it sleeps on; a requeue changes it.
     pub key: Cell<Key>,
-    /// Bits of which a wake-up has to have one.
+    /// Bits of which a wake-up must have at least one.
     pub bitset: u32,
     /// The task that sleeps.
     pub task: Current,
-    /// The bucket that it is on; null from the moment on in which a wake-up has taken it off and
-    /// does not touch it any more (Linux: `lock_ptr`).
+    /// The bucket whose list it is on; null once a wake-up has taken it off and will not touch it
+    /// again (Linux: `lock_ptr`).
     pub bucket: AtomicPtr<Bucket>,
 }
 
 impl FutexQ {
-    /// The running task, about to sleep on the word `key`.
+    /// Returns an entry for the running task, about to sleep on the word `key`.
     #[inline(always)]
     pub fn new(me: Current, key: Key, bitset: u32) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl FutexQ {
         }
     }
 
-    /// What is on the list.
+    /// Returns the link that goes on the list.
     #[inline(always)]
     pub fn link(&self) -> NonNull<ListHead> {
         NonNull::from(self).cast()
@@ -73,7 +73,7 @@ const BUCKETS: usize = 64;
 static QUEUES: [Bucket; BUCKETS] =
     [const { IrqSpinLock::new(LockClass::FutexBucket, List::new()) }; BUCKETS];
 
-/// The bucket of a word.
+/// Returns the bucket of a word.
 #[doc(alias = "hash_futex")]
 #[inline(always)]
 pub fn bucket(key: Key) -> &'static Bucket {
@@ -81,20 +81,20 @@ pub fn bucket(key: Key) -> &'static Bucket {
     &QUEUES[hash as usize % BUCKETS]
 }
 
-/// The sleeper whose link is on a bucket.
+/// Returns the sleeper whose link is on a bucket.
 ///
 /// # Safety
-/// 1. The link is on the list of a bucket, whose lock is held as long as the result is used.
+/// 1. The link is on the list of a bucket whose lock is held while the result is used.
 #[inline(always)]
 pub unsafe fn futex_q<'a>(link: NonNull<ListHead>) -> &'a FutexQ {
-    // SAFETY: by 1: all on a bucket are links of `FutexQ`, in which they come first.
+    // SAFETY: by 1: every link on a bucket is the first field of a `FutexQ`.
     unsafe { link.cast::<FutexQ>().as_ref() }
 }
 
 /// Wakes a sleeper.
 ///
 /// # Safety
-/// 1. `q` is on `list`, that of a bucket whose lock is held, and is not used any more.
+/// 1. `q` is on `list`, the list of a bucket whose lock is held, and is not used afterwards.
 #[inline(always)]
 pub unsafe fn wake_futex(list: &mut List, q: &FutexQ) {
     // SAFETY: by 1. The task waits for the lock, or for `bucket` to be null, before it goes on.
@@ -103,18 +103,18 @@ pub unsafe fn wake_futex(list: &mut List, q: &FutexQ) {
     q.bucket.store(ptr::null_mut(), Ordering::Release);
 }
 
-/// A walk of a bucket's list, of the sleepers that are on it when the walk begins. Its marks lie in it, so it
-/// stays where it is until its end.
+/// A walk of the sleepers that are on a bucket's list when it begins. Its marks lie in it, so it
+/// must not move before its end.
 pub struct Walk {
-    /// Before the next sleeper, between two batches.
+    /// Mark before the next sleeper, between two batches.
     place: FutexQ,
-    /// Behind the last.
+    /// Mark behind the last sleeper.
     end: FutexQ,
     is_between: Cell<bool>,
 }
 
 impl Walk {
-    /// A walk that has not begun, of the running task.
+    /// Returns a walk of the task `me` that has not begun.
     pub fn of(me: Current) -> Self {
         Self {
             place: FutexQ::new(me, NO_WORD, 0),
@@ -123,21 +123,22 @@ impl Walk {
         }
     }
 
-    /// Sleepers that come from now on are not walked.
+    /// Begins the walk. Sleepers that come later are not visited.
     ///
     /// # Safety
-    /// 1. `list` is that of a bucket, whose lock is held. 2. [`batch`](Self::batch) is called for it until it
-    ///    says that the walk has ended; till then `self` stays in place.
+    /// 1. `list` is the list of a bucket whose lock is held.
+    /// 2. [`batch`](Self::batch) is called for it until it returns false; until then `self` does
+    ///    not move.
     pub unsafe fn begin(&self, list: &mut List) {
-        // SAFETY: new, so on no list; by 2.
+        // SAFETY: it is new, so it is on no list; by 2 it does not move.
         unsafe { list.push_back(self.end.link()) };
     }
 
-    /// Calls `visit` with the next sleepers, a batch of them, until it has seen enough; false when the walk has
-    /// ended. It may take off the one that it is called with, and put it last.
+    /// Calls `visit` with the next batch of sleepers, until it returns true; returns false when the
+    /// walk has ended. `visit` may take its sleeper off the list and put it last.
     ///
     /// # Safety
-    /// 1. `list` is what the walk has begun with, and its lock is held.
+    /// 1. `list` is the list that the walk began with, and its lock is held.
     pub unsafe fn batch(
         &self,
         list: &mut List,
@@ -154,7 +155,7 @@ impl Walk {
                 }
             }
         };
-        // At the end of the walk there is our mark, if nothing else.
+        // The end mark is on the list, if nothing else.
         let mut link = next.unwrap_or(self.end.link());
         for looked_at in 0u32.. {
             if link == self.end.link() {
@@ -173,7 +174,7 @@ impl Walk {
             }
             link = next;
         }
-        // SAFETY: there since `begin`.
+        // SAFETY: on the list since `begin`.
         unsafe { list.remove(self.end.link()) };
         false
     }

@@ -1,4 +1,4 @@
-//! Who a process is: its numbers, its user and group.
+//! The identity of a process: its numbers, its user and its group.
 //!
 //! Linux: 2.6.38 `kernel/timer.c` (getpid), `kernel/sys.c` (setuid and its like).
 
@@ -15,23 +15,23 @@ use crate::task::cred::{Cred, Ids};
 use crate::task::state::PF_FORKNOEXEC;
 use crate::task::task_struct::TaskRef;
 
-/// Number of the process.
+/// Returns the number of the process.
 pub fn sys_getpid() -> SysResult {
     Ok(current().tgid as u32)
 }
 
-/// Number of the thread.
+/// Returns the number of the thread.
 pub fn sys_gettid() -> SysResult {
     Ok(current().pid() as u32)
 }
 
-/// Number of the parent process.
+/// Returns the number of the parent process.
 #[inline(always)]
 pub fn sys_getppid() -> SysResult {
     Ok(current().ppid.load(Ordering::Relaxed) as u32)
 }
 
-/// Process group.
+/// Returns the process group.
 pub fn sys_getpgrp() -> SysResult {
     Ok(current().signal.pgrp.load(Ordering::Relaxed) as u32)
 }
@@ -39,11 +39,11 @@ pub fn sys_getpgrp() -> SysResult {
 /// Makes the process the leader of a new session and group.
 ///
 /// # Errors
-/// EPERM when it leads a group already.
+/// EPERM when the process leads a group already.
 pub fn sys_setsid() -> SysResult {
     let me = current();
     let mut list = TASKLIST.lock();
-    // Another process may be in a group of this number, which an earlier program made.
+    // Another process may be in a group with this number, made by an earlier program.
     if list.pids.first(PidType::Pgid, me.tgid).is_some() {
         return Err(Errno::EPERM);
     }
@@ -62,9 +62,9 @@ fn process(pid: u32) -> Result<TaskRef, Errno> {
 /// Moves the caller or a child of it to a process group.
 ///
 /// # Errors
-/// EINVAL, also for a thread that leads no process; ESRCH for another process; EACCES for a child that has
-/// called execve; EPERM for one of another
-/// session or that leads one, and for a group that is not in the session.
+/// EINVAL, also for a thread that leads no process; ESRCH for another process; EACCES for a child
+/// that has called execve; EPERM for a process of another session, for a session leader, and for a
+/// group outside the session.
 pub fn sys_setpgid(pid: u32, pgid: u32) -> SysResult {
     if (pgid as i32) < 0 {
         return Err(Errno::EINVAL);
@@ -83,7 +83,7 @@ pub fn sys_setpgid(pid: u32, pgid: u32) -> SysResult {
     if session != me.signal.session.load(Ordering::Relaxed) {
         return Err(Errno::EPERM);
     }
-    // A child that has executed a program is beyond its parent.
+    // A parent may no longer move a child that has executed a program.
     if task.tgid != me.tgid && !task.has_flags(PF_FORKNOEXEC) {
         return Err(Errno::EACCES);
     }
@@ -101,12 +101,12 @@ pub fn sys_setpgid(pid: u32, pgid: u32) -> SysResult {
     Ok(0)
 }
 
-/// Process group of a process.
+/// Returns the process group of a process.
 pub fn sys_getpgid(pid: u32) -> SysResult {
     Ok(process(pid)?.signal.pgrp.load(Ordering::Relaxed) as u32)
 }
 
-/// Session of a process.
+/// Returns the session of a process.
 pub fn sys_getsid(pid: u32) -> SysResult {
     Ok(process(pid)?.signal.session.load(Ordering::Relaxed) as u32)
 }
@@ -117,7 +117,7 @@ fn cred() -> Cred {
 
 fn change(set: impl FnOnce(&mut Cred) -> Result<(), Errno>) -> SysResult {
     let me = current();
-    // Nobody else writes them, so the copy is still true when it is written back.
+    // Only the task itself writes them, so the copy is still true when it is written back.
     let old = me.cred();
     let mut new = old;
     set(&mut new)?;
@@ -135,37 +135,37 @@ fn put_ids(ids: Ids, real: u32, effective: u32, saved: u32) -> SysResult {
     Ok(0)
 }
 
-/// Real user.
+/// Returns the real user ID.
 pub fn sys_getuid() -> SysResult {
     Ok(cred().uid.real)
 }
 
-/// Real group.
+/// Returns the real group ID.
 pub fn sys_getgid() -> SysResult {
     Ok(cred().gid.real)
 }
 
-/// Effective user.
+/// Returns the effective user ID.
 pub fn sys_geteuid() -> SysResult {
     Ok(cred().uid.effective)
 }
 
-/// Effective group.
+/// Returns the effective group ID.
 pub fn sys_getegid() -> SysResult {
     Ok(cred().gid.effective)
 }
 
-/// setuid with a 32-bit number.
+/// Sets the user IDs as setuid(2), with a 32-bit number.
 pub fn sys_setuid(id: u32) -> SysResult {
     change(|c| c.setuid(id))
 }
 
-/// setgid with a 32-bit number.
+/// Sets the group IDs as setgid(2), with a 32-bit number.
 pub fn sys_setgid(id: u32) -> SysResult {
     change(|c| c.setgid(id))
 }
 
-/// The user whose rights over files the caller has; returns the one before, even if it stays.
+/// Sets the user ID for file access; returns the former one, even if it stays.
 pub fn sys_setfsuid(id: u32) -> SysResult {
     let mut old = 0;
     change(|c| {
@@ -175,7 +175,7 @@ pub fn sys_setfsuid(id: u32) -> SysResult {
     Ok(old)
 }
 
-/// The same for the group.
+/// Sets the group ID for file access; returns the former one, even if it stays.
 pub fn sys_setfsgid(id: u32) -> SysResult {
     let mut old = 0;
     change(|c| {
@@ -185,42 +185,42 @@ pub fn sys_setfsgid(id: u32) -> SysResult {
     Ok(old)
 }
 
-/// setuid with a 16-bit number.
+/// Sets the user IDs as setuid(2), with a 16-bit number.
 pub fn sys_setuid16(id: u32) -> SysResult {
     sys_setuid(id & 0xffff)
 }
 
-/// setgid with a 16-bit number.
+/// Sets the group IDs as setgid(2), with a 16-bit number.
 pub fn sys_setgid16(id: u32) -> SysResult {
     sys_setgid(id & 0xffff)
 }
 
-/// Real and effective user.
+/// Sets the real and effective user IDs.
 pub fn sys_setreuid(real: u32, effective: u32) -> SysResult {
     change(|c| c.setreuid(real, effective))
 }
 
-/// Real and effective group.
+/// Sets the real and effective group IDs.
 pub fn sys_setregid(real: u32, effective: u32) -> SysResult {
     change(|c| c.setregid(real, effective))
 }
 
-/// Real, effective and saved user.
+/// Sets the real, effective and saved user IDs.
 pub fn sys_setresuid(real: u32, effective: u32, saved: u32) -> SysResult {
     change(|c| c.setresuid([real, effective, saved]))
 }
 
-/// Real, effective and saved group.
+/// Sets the real, effective and saved group IDs.
 pub fn sys_setresgid(real: u32, effective: u32, saved: u32) -> SysResult {
     change(|c| c.setresgid([real, effective, saved]))
 }
 
-/// Real, effective and saved user.
+/// Stores the real, effective and saved user IDs.
 pub fn sys_getresuid(real: u32, effective: u32, saved: u32) -> SysResult {
     put_ids(cred().uid, real, effective, saved)
 }
 
-/// Real, effective and saved group.
+/// Stores the real, effective and saved group IDs.
 pub fn sys_getresgid(real: u32, effective: u32, saved: u32) -> SysResult {
     put_ids(cred().gid, real, effective, saved)
 }

@@ -1,7 +1,7 @@
-//! `ioperm`, `iopl`: ports for ring 3.
+//! `ioperm`, `iopl`: access to I/O ports from ring 3.
 //!
 //! Book: ch. 3, "Task State Segment" (I/O permission bitmap). Linux: 2.6.38
-//! `arch/x86/kernel/ioport.c`: IOPL is the real one in EFLAGS.
+//! `arch/x86/kernel/ioport.c`. IOPL is the field in EFLAGS.
 
 use super::SysResult;
 use crate::arch::x86::current::{current, current_pt_regs};
@@ -13,7 +13,7 @@ use crate::sync::PreemptGuard;
 use crate::task::io_bitmap::ioperm;
 use crate::task::thread_struct::TIF_IO_BITMAP;
 
-/// Grants or revokes `num` ports from `from` on, for the calling task, at once.
+/// Grants the calling task `num` ports from `from` on, or revokes them, at once.
 ///
 /// # Errors
 /// EINVAL for an impossible range, then EPERM without CAP_SYS_RAWIO when granting, ENOMEM.
@@ -56,7 +56,7 @@ pub fn sys_iopl(level: u32) -> SysResult {
     Ok(0)
 }
 
-/// CAP_SYS_RAWIO: here, being the superuser.
+/// Returns whether the caller has CAP_SYS_RAWIO: here, is the superuser.
 fn capable_rawio() -> bool {
     current().cred().capable()
 }

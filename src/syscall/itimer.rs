@@ -1,7 +1,7 @@
 //! alarm, setitimer, getitimer: a signal after a time.
 //!
-//! Only ITIMER_REAL, which counts the clock, is kept; of those that count a process's own time only
-//! the old value can be asked for.
+//! Only ITIMER_REAL, which counts elapsed time, is implemented; timers of a process's own time can
+//! only be read.
 //!
 //! Linux: 2.6.38 `kernel/itimer.c`; setitimer(2).
 
@@ -16,8 +16,8 @@ const ITIMER_VIRTUAL: u32 = 1;
 const ITIMER_PROF: u32 = 2;
 const US_PER_S: u64 = 1_000_000;
 
-/// Has SIGALRM sent after `seconds`, or not at all (0); returns the seconds that the old alarm had
-/// left, rounded, but never 0 if it had any time left.
+/// Sends SIGALRM after `seconds`, or never (0); returns the seconds that the old alarm had left,
+/// rounded, but not to 0 if it had any time left.
 pub fn sys_alarm(seconds: u32) -> SysResult {
     let old = setitimer(
         current(),
@@ -31,10 +31,11 @@ pub fn sys_alarm(seconds: u32) -> SysResult {
     Ok((whole as u32).saturating_add(up.into()))
 }
 
-/// How a timer stands, as two `struct timeval`: the interval, and the time to the next signal.
+/// Stores the state of a timer as two `struct timeval`: the interval, and the time to the next
+/// signal.
 ///
 /// # Errors
-/// EINVAL for another timer, EFAULT.
+/// EINVAL for an unknown timer, EFAULT.
 pub fn sys_getitimer(which: u32, value: u32) -> SysResult {
     let now = match which {
         ITIMER_REAL => getitimer(current()),
@@ -47,10 +48,11 @@ pub fn sys_getitimer(which: u32, value: u32) -> SysResult {
     put_itimer(value, now)
 }
 
-/// Sets a timer; `old` gets what it was, unless it is null.
+/// Sets a timer; stores its former state at `old`, unless that is null.
 ///
 /// # Errors
-/// EINVAL for another timer and for times that are none, ENOSYS for one that is not kept, EFAULT.
+/// EINVAL for an unknown timer and for invalid times, ENOSYS for a timer that is not implemented,
+/// EFAULT.
 pub fn sys_setitimer(which: u32, value: u32, old: u32) -> SysResult {
     let new = match value {
         0 => ItimerVal {

@@ -1,4 +1,4 @@
-//! modify_ldt: segments of a process's own.
+//! modify_ldt: a process's own segments.
 //!
 //! Book: ch. 2, "The Linux LDTs". Linux: 5.4 `arch/x86/kernel/ldt.c`; modify_ldt(2).
 
@@ -18,13 +18,13 @@ use crate::mm::mm_struct::MmStruct;
 use crate::process::tasklist::for_each_task;
 use crate::task::user_desc::{UserDesc, UserDescFlags};
 
-/// Bytes of the table that a process has which never made one.
+/// Size of the table that a process sees before it makes one, in bytes.
 const DEFAULT_LDT_BYTES: u32 = 5 * LDT_ENTRY_SIZE;
 
 /// Reads the table (0), writes an entry (0x11; 1 as very old programs do), reads the default (2).
 ///
 /// # Errors
-/// ENOSYS for another function, EINVAL for a request that makes no sense, EFAULT, ENOMEM.
+/// ENOSYS for an unknown function, EINVAL for an invalid request, EFAULT, ENOMEM.
 pub fn sys_modify_ldt(function: u32, pointer: u32, bytes: u32) -> SysResult {
     let me = current();
     let mm = me.mm_struct().ok_or(Errno::EINVAL)?;
@@ -37,10 +37,11 @@ pub fn sys_modify_ldt(function: u32, pointer: u32, bytes: u32) -> SysResult {
     }
 }
 
-/// The descriptors as the processor sees them, and zeroes behind; 0 bytes if there are none.
+/// Stores the descriptors as the processor sees them, and zeroes behind them; returns 0 if there is
+/// no table.
 fn read_ldt(mm: &MmStruct, pointer: u32, bytes: u32) -> SysResult {
     let bytes = bytes.min(LDT_ENTRIES * LDT_ENTRY_SIZE);
-    // A copy, since a page of the user may be missing, and the lock forbids to wait for it.
+    // A copy, since a user page may be missing, and a lock holder must not wait for it.
     let table = {
         match mm.lock_ldt().get() {
             None => return Ok(0),
@@ -75,7 +76,7 @@ fn write_ldt(mm: &MmStruct, pointer: u32, bytes: u32, old_mode: bool) -> SysResu
     let old = {
         let mut locked = mm.lock_ldt();
         let new = LdtStruct::with_entry(locked.get(), request.entry_number, desc)?;
-        // SAFETY: the old one is dropped after `install_ldt`, by when no processor has it.
+        // SAFETY: the old table is dropped after `install_ldt`, when no processor uses it any more.
         let old = unsafe { locked.replace(try_box(new)?) };
         if old.is_none() {
             set_tif_ldt(mm);
@@ -87,8 +88,8 @@ fn write_ldt(mm: &MmStruct, pointer: u32, bytes: u32, old_mode: bool) -> SysResu
     Ok(0)
 }
 
-/// Tells the ways back to ring 3 that the address space of these tasks has an LDT. One that is just
-/// being made finds out itself.
+/// Tells the ways back to ring 3 that the address space of these tasks has an LDT. A task that is
+/// just being made finds out by itself.
 fn set_tif_ldt(mm: &MmStruct) {
     for_each_task(|task| {
         if ptr::eq(task.mm.load(Ordering::Relaxed), mm) {
@@ -97,7 +98,7 @@ fn set_tif_ldt(mm: &MmStruct) {
     });
 }
 
-/// What goes into the table. EINVAL.
+/// Returns the descriptor that goes into the table. EINVAL for an invalid request.
 fn descriptor(request: &UserDesc, old_mode: bool) -> Result<DescStruct, Errno> {
     const CONFORMING_CODE: u32 = 3;
     let is_present = !request.flags.contains(UserDescFlags::SEG_NOT_PRESENT);

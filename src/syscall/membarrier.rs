@@ -1,4 +1,4 @@
-//! `membarrier`: memory ordered on other CPUs, by one call instead of many barriers.
+//! `membarrier`: orders memory on other CPUs by one call instead of many barriers.
 //!
 //! Linux: 5.4 `kernel/sched/membarrier.c`; membarrier(2).
 
@@ -13,9 +13,11 @@ use crate::sched::hooks::membarrier::{
     membarrier_private_expedited_sync_core, membarrier_register,
 };
 
+/// Orders memory on other CPUs, or registers the process for doing so, by command `number`.
+///
 /// # Errors
-/// EINVAL for any flag and for an unknown command, EPERM for a command of which the process has
-/// not said before that it will use it.
+/// EINVAL for any flag and for an unknown command, EPERM for a command that the process has not
+/// registered for.
 pub fn sys_membarrier(number: u32, flags: u32) -> SysResult {
     if flags != 0 {
         return Err(Errno::EINVAL);

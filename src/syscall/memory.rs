@@ -1,7 +1,7 @@
 //! brk, mmap, munmap, mprotect, madvise.
 //!
-//! Linux: 2.6.38 `mm/mmap.c`; i386 has both `mmap` with one pointer to its six arguments and
-//! `mmap2` with the offset in pages.
+//! Linux: 2.6.38 `mm/mmap.c`. i386 has both `mmap`, with a pointer to six arguments, and `mmap2`,
+//! with the offset in pages.
 
 use super::SysResult;
 use super::read_write::fget;
@@ -15,7 +15,7 @@ use crate::mm::mm_struct::MmStruct;
 use crate::mm::mmap::{Advice, MapFlags, do_brk, do_madvise, do_mmap, do_mprotect, do_munmap};
 use crate::mm::vma::{Backing, VmFlags};
 
-/// Memory for atomic operations: what all memory is here.
+/// `prot`: memory for atomic operations, as all memory is here.
 const PROT_SEM: u32 = 8;
 const MADV_DONTNEED: u32 = 4;
 const MADV_DONTFORK: u32 = 10;
@@ -23,21 +23,21 @@ const MADV_DOFORK: u32 = 11;
 const MADV_WIPEONFORK: u32 = 18;
 const MADV_KEEPONFORK: u32 = 19;
 
-/// The caller's address space. EFAULT for a kernel thread, which has none.
+/// Returns the caller's address space. EFAULT for a kernel thread, which has no address space.
 fn mm(me: &Current) -> Result<&MmStruct, Errno> {
     me.mm_struct().ok_or(Errno::EFAULT)
 }
 
-/// Moves the end of the heap; answers where it is now.
+/// Moves the end of the heap and returns it; if that fails, returns the old end.
 pub fn sys_brk(brk: u32) -> SysResult {
     Ok(do_brk(mm(&current())?, brk))
 }
 
-/// Maps anonymous memory, or a file of the initramfs from page `pages` on. Bits of `prot` that mean
-/// nothing are ignored, as in Linux.
+/// Maps anonymous memory, or a file of the initramfs from page `pages` on. Unknown bits of `prot`
+/// are ignored, as in Linux.
 ///
 /// # Errors
-/// EBADF; EINVAL, ENOMEM, EPERM, EEXIST, EOVERFLOW (`pages` too high); ENODEV (cannot be mapped),
+/// EBADF; EINVAL, ENOMEM, EPERM, EEXIST; EOVERFLOW (`pages` too high); ENODEV (cannot be mapped),
 /// EACCES (shared and writable).
 pub fn sys_mmap2(
     address: u32,
@@ -81,7 +81,7 @@ pub fn sys_mmap2(
         .checked_mul(PAGE_SIZE)
         .filter(|offset| offset.checked_add(length).is_some());
     let offset = offset.ok_or(Errno::EOVERFLOW)?;
-    // Nobody can write the file, so a private mapping shows the same as a shared one; only it must
+    // The file cannot be written, so a private mapping shows the same as a shared one; it only must
     // not become writable.
     let prot = match flags.contains(MapFlags::SHARED) {
         true => prot | VmFlags::NEVER_WRITE,
@@ -98,7 +98,7 @@ pub fn sys_mmap2(
     )
 }
 
-/// As [`sys_mmap2`], by a pointer to six words, the offset in bytes.
+/// Maps memory as [`sys_mmap2`] does, by a pointer to six words, with the offset in bytes.
 pub fn sys_old_mmap(arguments: u32) -> SysResult {
     let a: [u32; 6] = get_user(arguments)?;
     if a[5] & 0xfff != 0 {
@@ -107,13 +107,13 @@ pub fn sys_old_mmap(arguments: u32) -> SysResult {
     sys_mmap2(a[0], a[1], a[2], a[3], a[4], a[5] >> 12)
 }
 
-/// Unmaps.
+/// Unmaps `length` bytes from `address` on.
 pub fn sys_munmap(address: u32, length: u32) -> SysResult {
     do_munmap(mm(&current())?, address, length)?;
     Ok(0)
 }
 
-/// Changes what may be done with mapped memory, up to the first page of which it cannot be changed.
+/// Changes the protection of mapped memory, up to the first page where that is not possible.
 ///
 /// # Errors
 /// EINVAL, ENOMEM, EACCES.
@@ -126,11 +126,11 @@ pub fn sys_mprotect(address: u32, length: u32, prot: u32) -> SysResult {
     Ok(0)
 }
 
-/// Advice about memory. What means nothing here but speed is accepted; what would have to be heeded, and
-/// is not, is refused.
+/// Takes advice about memory. Advice that only affects speed is accepted; advice that would have to
+/// be followed, but is not implemented, is refused.
 ///
 /// # Errors
-/// EINVAL for advice that is none, or not known here; see [`do_madvise`].
+/// EINVAL for unknown or unsupported advice; those of [`do_madvise`].
 pub fn sys_madvise(address: u32, length: u32, advice: u32) -> SysResult {
     let set = |flag| Advice::Flags(flag, flag);
     let clear = |flag| Advice::Flags(VmFlags::empty(), flag);

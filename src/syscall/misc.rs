@@ -26,7 +26,7 @@ const RUSAGE_THREAD: i32 = 1;
 /// Length of each field of `struct new_utsname`.
 const UTS_LEN: usize = 65;
 
-/// Name and version of the system.
+/// Stores the name and version of the system.
 pub fn sys_uname(buffer: u32) -> SysResult {
     let fields = [
         "Linux",
@@ -44,7 +44,7 @@ pub fn sys_uname(buffer: u32) -> SysResult {
     Ok(0)
 }
 
-/// `struct sysinfo` of i386: 64 bytes.
+/// Stores a `struct sysinfo` of i386: 64 bytes.
 pub fn sys_sysinfo(info: u32) -> SysResult {
     let mut words = [0u32; 16];
     words[0] = (since_boot_us() / 1_000_000) as u32;
@@ -72,21 +72,21 @@ fn limit(resource: u32) -> Result<u64, Errno> {
     }
 }
 
-/// A limit as two 32-bit words.
+/// Stores a limit as two 32-bit words.
 pub fn sys_getrlimit(resource: u32, rlim: u32) -> SysResult {
     let word = u32::try_from(limit(resource)?).unwrap_or(u32::MAX);
     put_user(rlim, [word, word])?;
     Ok(0)
 }
 
-/// The old call, of programs to which a limit is a `long`: it cannot say more than 0x7fffffff.
+/// Stores a limit for old programs, which read it as a `long`: at most 0x7fffffff.
 pub fn sys_old_getrlimit(resource: u32, rlim: u32) -> SysResult {
     let word = limit(resource)?.min(i32::MAX as u64) as u32;
     put_user(rlim, [word, word])?;
     Ok(0)
 }
 
-/// Limits are fixed.
+/// Refuses to set a limit: limits are fixed.
 ///
 /// # Errors
 /// EINVAL for an unknown resource, otherwise EPERM.
@@ -95,7 +95,7 @@ pub fn sys_setrlimit(resource: u32, _rlim: u32) -> SysResult {
     Err(Errno::EPERM)
 }
 
-/// Reads a limit in 64 bits; none can be set.
+/// Stores a limit in 64 bits; no limit can be set.
 pub fn sys_prlimit64(_pid: u32, resource: u32, new: u32, old: u32) -> SysResult {
     let value = limit(resource)?;
     if new != 0 {
@@ -107,7 +107,8 @@ pub fn sys_prlimit64(_pid: u32, resource: u32, new: u32, old: u32) -> SysResult 
     Ok(0)
 }
 
-/// What the calling process (0), its children that it has waited for (-1) or the thread (1) used.
+/// Stores the usage of the calling process (0), of the children that it has waited for (-1), or of
+/// the thread (1).
 ///
 /// # Errors
 /// EINVAL, EFAULT.
@@ -123,13 +124,13 @@ pub fn sys_getrusage(who: u32, usage: u32) -> SysResult {
     Ok(0)
 }
 
-/// Linux's own personality, and the bit for no random addresses, as they never are here.
+/// Bit of a personality for no random addresses, which there never are here.
 const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
 
-/// Chooses how the process sees the system; returns how it did. `u32::MAX` only asks.
+/// Sets the caller's personality and returns the former one. `u32::MAX` only reads it.
 ///
 /// # Errors
-/// EINVAL for a system, or a way, that is not there.
+/// EINVAL for an unsupported personality.
 pub fn sys_personality(personality: u32) -> SysResult {
     let mine = &current().personality;
     match personality {
@@ -139,7 +140,7 @@ pub fn sys_personality(personality: u32) -> SysResult {
     }
 }
 
-/// Fills a buffer, at most 256 bytes: see [`get_random_bytes`].
+/// Fills a buffer with at most 256 random bytes: see [`get_random_bytes`].
 pub fn sys_getrandom(buffer: u32, length: u32, flags: u32) -> SysResult {
     if flags & !3 != 0 {
         return Err(Errno::EINVAL);
@@ -158,7 +159,7 @@ const CMD_HALT: u32 = 0xcdef_0123;
 const CMD_POWER_OFF: u32 = 0x4321_fedc;
 const CMD_CAD: [u32; 2] = [0, 0x89ab_cdef];
 
-/// Restart, halt and power-off all end QEMU with success.
+/// Ends QEMU with success, for restart, halt and power-off alike.
 ///
 /// # Errors
 /// EPERM without privilege, EINVAL for wrong magic numbers or an unknown command.

@@ -1,13 +1,13 @@
 //! The Linux/i386 system-call interface.
 //!
 //! In reading order:
-//! - `table`: the calls by number; [`names`]: of those that are not there
-//! - `process`, `sched`: births, deaths, who runs; `signal`, `signal_wait`
+//! - `table`: the calls by number; [`names`]: the names of all calls
+//! - `process`, `sched`: births, deaths, scheduling; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`, `epoll`: files; `exec`
-//! - `restart`: what is left of an interrupted call's time
-//! - [`timespec`], `user_time`: times in 32 and in 64 bits
+//! - `restart`: the end of an interrupted call's time
+//! - [`timespec`], `user_time`: times in 32 and 64 bits
 //! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `misc`
-//! - `perf_event`: counting
+//! - `perf_event`: counting a task's events
 //! - `thread_area`, `ldt`, `ioport`, `prctl`: TLS, segments, ports, the time-stamp counter
 //! - `rseq`: restartable sequences; `futex`, [`futex_op`], `robust_list`: sleeping locks
 
@@ -73,5 +73,5 @@ pub mod timespec;
 #[cfg(target_os = "none")]
 pub mod user_time;
 
-/// What a system call answers: a value, or the error number whose negative goes to eax.
+/// The result of a system call: a value, or the error number whose negative goes to eax.
 pub type SysResult = Result<u32, crate::base::errno::Errno>;

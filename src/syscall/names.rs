@@ -3,7 +3,7 @@
 //!
 //! Linux: `arch/x86/entry/syscalls/syscall_32.tbl`, the numbers and their names.
 
-/// The call's name, if Linux/i386 has one of that number.
+/// Returns the name of a call, if Linux/i386 has a call of that number.
 pub fn name(number: u32) -> Option<&'static str> {
     NAMES
         .get(number as usize)

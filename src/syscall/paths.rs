@@ -1,6 +1,7 @@
-//! stat, access, chdir, readlink, getdents: what lies where. What would change it is EROFS.
+//! stat, access, chdir, readlink, getdents: files by their paths. Calls that would change a file
+//! return EROFS.
 //!
-//! Book: chapter 12, "Pathname Lookup". Linux: 2.6.38 `fs/stat.c`, `fs/open.c`, `fs/namei.c`.
+//! Book: ch. 12, "Pathname Lookup". Linux: 2.6.38 `fs/stat.c`, `fs/open.c`, `fs/namei.c`.
 
 use alloc::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::fs::rootfs::{self, Inode};
 use crate::fs::stat::Stat;
 use crate::task::cred::Cred;
 
-/// "From the working directory on", in place of a descriptor.
+/// In place of a descriptor: the working directory.
 pub const AT_FDCWD: u32 = -100i32 as u32;
 const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 const UTIME_NOW: u32 = 0x3fff_ffff;
@@ -29,7 +30,10 @@ fn fs() -> Result<Arc<FsStruct>, Errno> {
     current().fs.lock().clone().ok_or(Errno::ENOENT)
 }
 
-/// The directory that `path` begins in: the root, the working directory, or what `dirfd` leads to.
+/// Returns the directory that `path` begins in: the root, the working directory, or the one behind
+/// `dirfd`.
+///
+/// # Errors
 /// EBADF, ENOTDIR.
 pub fn start_of(dirfd: u32, path: &[u8]) -> Result<Inode, Errno> {
     if path.starts_with(b"/") {
@@ -57,22 +61,22 @@ fn put_stat64(address: u32, stat: &Stat) -> SysResult {
     copy_to_user(address, &stat.to_stat64()).map(|()| 0)
 }
 
-/// What a path leads to.
+/// Stores the attributes of the file at a path.
 pub fn sys_stat64(path: u32, buffer: u32) -> SysResult {
     put_stat64(buffer, &lookup(AT_FDCWD, path, true)?.stat())
 }
 
-/// The same, of a symbolic link itself.
+/// Stores the attributes of the file at a path, of a symbolic link itself.
 pub fn sys_lstat64(path: u32, buffer: u32) -> SysResult {
     put_stat64(buffer, &lookup(AT_FDCWD, path, false)?.stat())
 }
 
-/// What a descriptor leads to.
+/// Stores the attributes of the file behind a descriptor.
 pub fn sys_fstat64(fd: u32, buffer: u32) -> SysResult {
     put_stat64(buffer, &fget(fd)?.stat())
 }
 
-/// All three in one.
+/// Stores the attributes of a file as stat, lstat or fstat does, depending on `flags`.
 pub fn sys_fstatat64(dirfd: u32, path: u32, buffer: u32, flags: u32) -> SysResult {
     if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
@@ -86,19 +90,19 @@ pub fn sys_fstatat64(dirfd: u32, path: u32, buffer: u32, flags: u32) -> SysResul
     )
 }
 
-/// Whether the real user may read (4), write (2) or execute (1) a file.
+/// Checks whether the real user may read (4), write (2) or execute (1) a file.
 pub fn sys_access(path: u32, mode: u32) -> SysResult {
     sys_faccessat(AT_FDCWD, path, mode)
 }
 
-/// The same, from directory `dirfd` on.
+/// Checks access as [`sys_access`] does, from directory `dirfd`.
 pub fn sys_faccessat(dirfd: u32, path: u32, mode: u32) -> SysResult {
     if mode & !(MAY_READ | MAY_WRITE | MAY_EXEC) != 0 {
         return Err(Errno::EINVAL);
     }
     let mut cred = current().cred();
     (cred.uid.fs, cred.gid.fs) = (cred.uid.real, cred.gid.real);
-    // The directories on the way, too, are for the real user to search.
+    // The real user must also be able to search the directories on the way.
     let inode = lookup_as(dirfd, path, true, &cred)?;
     permission(&inode.stat(), mode, &cred)?;
     match mode & MAY_WRITE != 0 && inode.file_type() != FileType::CharDevice {
@@ -112,7 +116,7 @@ pub fn sys_chdir(path: u32) -> SysResult {
     set_cwd(lookup(AT_FDCWD, path, true)?)
 }
 
-/// The same, to what a descriptor leads to.
+/// Changes the working directory to the one behind a descriptor.
 pub fn sys_fchdir(fd: u32) -> SysResult {
     match &fget(fd)?.object {
         Object::Inode(inode) => set_cwd(*inode),
@@ -130,7 +134,10 @@ fn set_cwd(inode: Inode) -> SysResult {
     Ok(0)
 }
 
-/// The path of the working directory; returns its length with the final zero. ERANGE.
+/// Stores the path of the working directory; returns its length with the final zero.
+///
+/// # Errors
+/// ERANGE if the path does not fit, EFAULT.
 pub fn sys_getcwd(buffer: u32, size: u32) -> SysResult {
     let name = fs()?.cwd().path()?;
     let length = (name.len() as u32).saturating_add(2);
@@ -143,17 +150,21 @@ pub fn sys_getcwd(buffer: u32, size: u32) -> SysResult {
     Ok(length)
 }
 
-/// Sets the permissions that new files do not get; returns the old ones.
+/// Sets the permissions that new files do not get; returns the former ones.
 pub fn sys_umask(mask: u32) -> SysResult {
     Ok(fs()?.umask(mask))
 }
 
-/// The target of a symbolic link; EINVAL if it is none, EACCES if it says what is not for the caller.
+/// Stores the target of a symbolic link.
+///
+/// # Errors
+/// EINVAL if the file is no link, EACCES if the caller may not see the target; those of a path
+/// lookup.
 pub fn sys_readlink(path: u32, buffer: u32, size: u32) -> SysResult {
     sys_readlinkat(AT_FDCWD, path, buffer, size)
 }
 
-/// The same, from directory `dirfd` on.
+/// Stores the target of a symbolic link, looked up from directory `dirfd`.
 pub fn sys_readlinkat(dirfd: u32, path: u32, buffer: u32, size: u32) -> SysResult {
     if size as i32 <= 0 {
         return Err(Errno::EINVAL);
@@ -165,17 +176,20 @@ pub fn sys_readlinkat(dirfd: u32, path: u32, buffer: u32, size: u32) -> SysResul
     Ok(target.len() as u32)
 }
 
-/// The entries of a directory.
+/// Stores the next entries of a directory.
 pub fn sys_getdents64(fd: u32, buffer: u32, count: u32) -> SysResult {
     fget(fd)?.getdents64(buffer, count)
 }
 
-/// mkdir, mknod, and what else makes a name: EEXIST, or EROFS.
+/// Refuses mkdir, mknod and all calls that make a name.
+///
+/// # Errors
+/// EEXIST, or EROFS; those of a path lookup.
 pub fn sys_create(path: u32) -> SysResult {
     sys_create_at(AT_FDCWD, path)
 }
 
-/// The same, from directory `dirfd` on.
+/// Refuses to make a name as [`sys_create`] does, from directory `dirfd`.
 pub fn sys_create_at(dirfd: u32, path: u32) -> SysResult {
     match lookup(dirfd, path, false) {
         Ok(_) => Err(Errno::EEXIST),
@@ -184,23 +198,29 @@ pub fn sys_create_at(dirfd: u32, path: u32) -> SysResult {
     }
 }
 
-/// link: ENOENT, EEXIST, or EROFS.
+/// Refuses link.
+///
+/// # Errors
+/// ENOENT, EEXIST, or EROFS.
 pub fn sys_link(old: u32, new: u32) -> SysResult {
     sys_linkat(AT_FDCWD, old, AT_FDCWD, new)
 }
 
-/// linkat.
+/// Refuses linkat, as [`sys_link`] does.
 pub fn sys_linkat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult {
     lookup(old_dirfd, old, false)?;
     sys_create_at(dirfd, new)
 }
 
-/// symlink: the name that it would make comes second.
+/// Refuses symlink, whose second argument is the name that it would make.
 pub fn sys_symlink(target: u32, path: u32) -> SysResult {
     sys_symlinkat(target, AT_FDCWD, path)
 }
 
-/// symlinkat: ENOENT for an empty target, besides.
+/// Refuses symlinkat.
+///
+/// # Errors
+/// ENOENT for an empty target, EEXIST, or EROFS.
 pub fn sys_symlinkat(target: u32, dirfd: u32, path: u32) -> SysResult {
     match getname(target)?.is_empty() {
         true => Err(Errno::ENOENT),
@@ -208,14 +228,17 @@ pub fn sys_symlinkat(target: u32, dirfd: u32, path: u32) -> SysResult {
     }
 }
 
-/// rename: ENOENT, or EROFS.
+/// Refuses rename.
+///
+/// # Errors
+/// ENOENT, or EROFS.
 pub fn sys_rename(old: u32, new: u32) -> SysResult {
     sys_renameat(AT_FDCWD, old, AT_FDCWD, new)
 }
 
-/// renameat, renameat2.
+/// Refuses renameat and renameat2, as [`sys_rename`] does.
 pub fn sys_renameat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult {
-    // Both are read before either is looked for.
+    // Both paths are read before either is looked up.
     getname(new)?;
     lookup(old_dirfd, old, false)?;
     match lookup(dirfd, new, false) {
@@ -224,18 +247,21 @@ pub fn sys_renameat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult
     }
 }
 
-/// unlink, rmdir, chmod, and what else changes what a path leads to: ENOENT, or EROFS.
+/// Refuses unlink, rmdir, chmod and all calls that change the file at a path.
+///
+/// # Errors
+/// ENOENT, or EROFS.
 pub fn sys_change(path: u32) -> SysResult {
     sys_change_at(AT_FDCWD, path)
 }
 
-/// The same, from directory `dirfd` on.
+/// Refuses to change a file as [`sys_change`] does, from directory `dirfd`.
 pub fn sys_change_at(dirfd: u32, path: u32) -> SysResult {
     lookup(dirfd, path, false)?;
     Err(Errno::EROFS)
 }
 
-/// utimensat with 32-bit times: see [`utimensat`].
+/// Refuses utimensat with 32-bit times: see [`utimensat`].
 pub fn sys_utimensat(dirfd: u32, path: u32, times: u32, flags: u32) -> SysResult {
     let nanos = match times {
         0 => [UTIME_NOW; 2],
@@ -244,7 +270,7 @@ pub fn sys_utimensat(dirfd: u32, path: u32, times: u32, flags: u32) -> SysResult
     utimensat(dirfd, path, nanos, flags)
 }
 
-/// The same with 64-bit times.
+/// Refuses utimensat with 64-bit times: see [`utimensat`].
 pub fn sys_utimensat64(dirfd: u32, path: u32, times: u32, flags: u32) -> SysResult {
     let nanos = match times {
         0 => [UTIME_NOW; 2],
@@ -253,11 +279,11 @@ pub fn sys_utimensat64(dirfd: u32, path: u32, times: u32, flags: u32) -> SysResu
     utimensat(dirfd, path, nanos, flags)
 }
 
-/// Looks for the file whose times would be changed: by its path, or without one by its descriptor.
+/// Looks up the file whose times would be changed: by its path, or without one by its descriptor.
 ///
 /// # Errors
-/// None when both times are to stay as they are; otherwise EROFS, after EINVAL, EBADF and what the path
-/// leads to.
+/// EINVAL, EBADF and those of a path lookup, then EROFS; but success when both times stay
+/// unchanged.
 fn utimensat(dirfd: u32, path: u32, nanos: [u32; 2], flags: u32) -> SysResult {
     if nanos == [UTIME_OMIT; 2] {
         return Ok(0);
@@ -274,18 +300,24 @@ fn utimensat(dirfd: u32, path: u32, nanos: [u32; 2], flags: u32) -> SysResult {
     Err(Errno::EROFS)
 }
 
-/// fchmod, fchown, ftruncate: EBADF, or EROFS.
+/// Refuses fchmod, fchown and ftruncate.
+///
+/// # Errors
+/// EBADF, or EROFS.
 pub fn sys_change_fd(fd: u32) -> SysResult {
     fget(fd)?;
     Err(Errno::EROFS)
 }
 
-/// sync: nothing ever waits to be written.
+/// Does nothing for sync: no data ever waits to be written.
 pub fn sys_sync() -> SysResult {
     Ok(0)
 }
 
-/// fsync, fdatasync.
+/// Does nothing for fsync and fdatasync.
+///
+/// # Errors
+/// EBADF; EINVAL for a file that cannot be synchronized.
 pub fn sys_fsync(fd: u32) -> SysResult {
     match &fget(fd)?.object {
         Object::Inode(_) => Ok(0),

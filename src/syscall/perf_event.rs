@@ -1,4 +1,4 @@
-//! perf_event_open: counts what happens to a task.
+//! perf_event_open: counts the events of a task.
 //!
 //! Linux: 5.4 `kernel/events/core.c`, with `kernel.perf_event_paranoid` at its default of 2.
 
@@ -23,14 +23,14 @@ const FLAG_PID_CGROUP: u32 = 4;
 const FLAG_FD_CLOEXEC: u32 = 8;
 const O_RDWR: u32 = 2;
 
-/// Opens an event that counts for task `pid` (0: the caller), on CPU `cpu` only or, with -1, on any;
-/// as a member of the group of `group_fd`, unless that is -1.
+/// Opens an event that counts for task `pid` (0: the caller), on CPU `cpu` only or, with -1, on any
+/// CPU; it joins the group of `group_fd`, unless that is -1.
 ///
 /// # Errors
-/// E2BIG (with the size that is known written to the structure), EINVAL, EFAULT; EACCES for counting
-/// the kernel, or another user's task, without privilege; EBADF for `group_fd`, and for a group of
-/// control: there are none, so no descriptor leads to one; ESRCH; ENOENT for an event that is not
-/// there; EOPNOTSUPP for samples, and whole CPUs; EMFILE, ENOMEM.
+/// E2BIG (with the supported size written to the structure), EINVAL, EFAULT; EACCES for counting
+/// the kernel, or another user's task, without privilege; EBADF for `group_fd`, and for a control
+/// group, since no descriptor leads to one; ESRCH; ENOENT for an unknown event; EOPNOTSUPP for
+/// samples and whole CPUs; EMFILE, ENOMEM.
 pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: u32) -> SysResult {
     let known = FLAG_FD_NO_GROUP | FLAG_FD_OUTPUT | FLAG_PID_CGROUP | FLAG_FD_CLOEXEC;
     if flags & !known != 0 {
@@ -80,7 +80,7 @@ pub fn sys_perf_event_open(attr: u32, pid: u32, cpu: u32, group_fd: u32, flags: 
         return Err(Errno::EBADF);
     }
     attr.event()?;
-    // Of all tasks on one CPU.
+    // No task means all tasks on one CPU.
     let task = task.ok_or(if privileged {
         Errno::EOPNOTSUPP
     } else {

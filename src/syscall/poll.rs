@@ -1,7 +1,8 @@
 //! poll and select: waiting for the first of several files.
 //!
-//! While none is ready the caller sleeps and looks again at each tick. Wait queues of several
-//! files at once would wake it sooner; at a few files and 250 ticks a second nobody notices.
+//! While no file is ready the caller sleeps and checks again at each tick. Wait queues of several
+//! files at once would wake it sooner; with a few files and 250 ticks a second the difference is
+//! small.
 //!
 //! Linux: 2.6.38 `fs/select.c`.
 
@@ -21,14 +22,14 @@ use crate::process::sigset::SigSet;
 use crate::sched::timer::schedule_timeout;
 use crate::task::state::TASK_INTERRUPTIBLE;
 
-/// poll: `timeout_ms` negative waits for ever.
+/// Waits for events of several files; a negative `timeout_ms` waits for ever.
 pub fn sys_poll(fds: u32, count: u32, timeout_ms: u32) -> SysResult {
     let end = ms_end(take_end(), timeout_ms);
     do_poll(fds, count, end)
 }
 
-/// When a wait of so many milliseconds ends, in microseconds since boot, unless that is taken from an
-/// interrupted call; none for a negative number: never.
+/// Returns the end of a wait of `timeout_ms`, in microseconds since boot, unless an interrupted
+/// call has `taken` one; `None` for a negative time, which never ends.
 pub fn ms_end(taken: Option<u64>, timeout_ms: u32) -> Option<u64> {
     match timeout_ms as i32 {
         ..0 => None,
@@ -39,12 +40,12 @@ pub fn ms_end(taken: Option<u64>, timeout_ms: u32) -> Option<u64> {
     }
 }
 
-/// ppoll with 32-bit times: a timespec, and a set of signals to block meanwhile.
+/// Waits as poll does, with a 32-bit timespec and a set of signals to block meanwhile.
 pub fn sys_ppoll(fds: u32, count: u32, address: u32, mask: u32, mask_bytes: u32) -> SysResult {
     ppoll::<Timespec32>(fds, count, address, mask, mask_bytes)
 }
 
-/// The same with 64-bit times.
+/// Waits as [`sys_ppoll`] does, with a 64-bit timespec.
 pub fn sys_ppoll64(fds: u32, count: u32, address: u32, mask: u32, mask_bytes: u32) -> SysResult {
     ppoll::<Timespec64>(fds, count, address, mask, mask_bytes)
 }
@@ -61,14 +62,16 @@ fn ppoll<T: UserTime + Pod>(
     tell_rest::<T>(result, end, address)
 }
 
-/// _newselect: three sets of descriptors, and a timeval, in which the time that was left is stored.
+/// Waits for events of three sets of descriptors, for at most a timeval, in which the remaining
+/// time is stored.
 pub fn sys_newselect(count: u32, read: u32, write: u32, except: u32, address: u32) -> SysResult {
     let end = wait_end::<Timeval32>(address)?;
     let result = do_select(count, [read, write, except], end);
     tell_rest::<Timeval32>(result, end, address)
 }
 
-/// pselect6: the same with a timespec, and a pointer to a set of signals and its size.
+/// Waits as [`sys_newselect`] does, with a timespec, and a pointer to a set of signals and its
+/// size.
 pub fn sys_pselect6(
     count: u32,
     read: u32,
@@ -80,7 +83,7 @@ pub fn sys_pselect6(
     pselect6::<Timespec32>(count, [read, write, except], address, signals)
 }
 
-/// The same with a 64-bit time.
+/// Waits as [`sys_pselect6`] does, with a 64-bit time.
 pub fn sys_pselect6_64(
     count: u32,
     read: u32,
@@ -108,7 +111,8 @@ fn pselect6<T: UserTime + Pod>(
     tell_rest::<T>(result, end, address)
 }
 
-/// When a wait of the time at `address` ends, in microseconds since boot; none for a null pointer.
+/// Returns the end of a wait of the time at `address`, in microseconds since boot; `None` for a
+/// null pointer.
 fn wait_end<T: UserTime + Pod>(address: u32) -> Result<Option<u64>, Errno> {
     let taken = take_end();
     Ok(get_ticks::<T>(address)?.map(|ticks| end_us(taken, ticks)))
@@ -180,7 +184,7 @@ fn do_select(count: u32, sets: [u32; 3], end: Option<u64>) -> SysResult {
     Ok(ready)
 }
 
-/// Which of `events` hold for a descriptor, and what is told unasked.
+/// Returns the `events` that hold for a descriptor, and those that are always reported.
 fn revents(fd: u32, events: PollEvents) -> PollEvents {
     match fget(fd) {
         Ok(file) => file.poll() & (events | PollEvents::UNASKED),
@@ -188,8 +192,8 @@ fn revents(fd: u32, events: PollEvents) -> PollEvents {
     }
 }
 
-/// Calls `look` until it finds something, fails, or the time ends (in microseconds since boot; none:
-/// never).
+/// Calls `look` until it finds something, fails, or the time ends (in microseconds since boot;
+/// `None` never ends).
 #[inline(never)]
 pub fn poll_schedule_timeout(end: Option<u64>, mut look: impl FnMut() -> SysResult) -> SysResult {
     files()?;
@@ -211,8 +215,8 @@ pub fn poll_schedule_timeout(end: Option<u64>, mut look: impl FnMut() -> SysResu
     }
 }
 
-/// Stores at `address` what is left of a time. A caller whose time cannot be written does not want to
-/// know; but then the call is not run again either, as in Linux.
+/// Stores the remaining time at `address`. If that fails the error is ignored; but then the call is
+/// not restarted either, as in Linux.
 fn tell_rest<T: UserTime + Pod>(result: SysResult, end: Option<u64>, address: u32) -> SysResult {
     let Some(end_us) = end else { return result };
     let left_us = end_us.saturating_sub(since_boot_us());
@@ -225,7 +229,8 @@ fn tell_rest<T: UserTime + Pod>(result: SysResult, end: Option<u64>, address: u3
     }
 }
 
-/// Runs `wait` with the signals of the set at `mask` blocked instead of the usual ones; 0: does not.
+/// Runs `wait` with the signals of the set at `mask` blocked instead of the usual ones; `mask` 0
+/// blocks the usual ones.
 pub fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> SysResult {
     if mask == 0 {
         return wait();
@@ -239,7 +244,7 @@ pub fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> Sys
     set_blocked(me, new);
     let result = wait();
     match result {
-        // The handler runs under `new`; delivery puts `old` back.
+        // The handler runs under `new`; signal delivery restores `old`.
         Err(Errno::ERESTARTNOHAND | Errno::EINTR) => me.signals.lock().saved_blocked = Some(old),
         _ => set_blocked(me, old),
     }

@@ -1,7 +1,7 @@
 //! timer_create, timer_settime, timer_gettime, timer_getoverrun, timer_delete.
 //!
-//! The clocks are those of the day and of the time since boot. Nobody sets the time of day, so a timer
-//! counts the same by either once it runs.
+//! The clocks are the time of day and the time since boot. The time of day is never set, so a
+//! running timer counts the same by either.
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c`.
 
@@ -29,7 +29,7 @@ const SIGEV_THREAD_ID: u32 = 4;
 /// Makes a timer; `event` is a `struct sigevent`, or null for SIGALRM.
 ///
 /// # Errors
-/// EINVAL for other clocks, ways to tell, signals and threads; EFAULT, EAGAIN.
+/// EINVAL for unknown clocks, ways of notification, signals and threads; EFAULT, EAGAIN.
 pub fn sys_timer_create(clock: u32, event: u32, id: u32) -> SysResult {
     if !matches!(clock, CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME) {
         return Err(Errno::EINVAL);
@@ -59,12 +59,15 @@ pub fn sys_timer_create(clock: u32, event: u32, id: u32) -> SysResult {
     Ok(0)
 }
 
-/// Starts or stops a timer: two 32-bit timespecs, interval and value. EINVAL, EFAULT.
+/// Starts or stops a timer by two 32-bit timespecs, interval and value.
+///
+/// # Errors
+/// EINVAL, EFAULT.
 pub fn sys_timer_settime(id: u32, flags: u32, new: u32, old: u32) -> SysResult {
     timer_settime::<Timespec32>(id, flags, new, old)
 }
 
-/// The same with 64-bit times.
+/// Starts or stops a timer as [`sys_timer_settime`] does, with 64-bit times.
 pub fn sys_timer_settime64(id: u32, flags: u32, new: u32, old: u32) -> SysResult {
     timer_settime::<Timespec64>(id, flags, new, old)
 }
@@ -76,7 +79,7 @@ fn timer_settime<T: UserTime + Pod>(id: u32, flags: u32, new: u32, old: u32) -> 
     let [interval, value] = get_user::<[T; 2]>(new)?;
     let us = |time: T| time.ns().map(|ns| ns.div_ceil(1000));
     let (interval_us, value_us) = (us(interval)?, us(value)?);
-    // What is added to the value, to count from the boot.
+    // The offset that makes the value count from boot.
     let origin_us = match flags & TIMER_ABSTIME {
         0 => since_boot_us() as i64,
         _ if posix_timer::is_of_day(current(), id)? => {
@@ -96,24 +99,33 @@ fn put_itimerspec<T: UserTime + Pod>(to: u32, it: ItimerVal) -> Result<(), Errno
     put_user(to, [it.interval_us, it.value_us].map(T::from_us))
 }
 
-/// How a timer stands: interval, and the time to its end. EINVAL, EFAULT.
+/// Stores a timer's state: its interval, and the time to its expiry.
+///
+/// # Errors
+/// EINVAL, EFAULT.
 pub fn sys_timer_gettime(id: u32, value: u32) -> SysResult {
     put_itimerspec::<Timespec32>(value, posix_timer::timer_gettime(current(), id)?)?;
     Ok(0)
 }
 
-/// The same with 64-bit times.
+/// Stores a timer's state as [`sys_timer_gettime`] does, with 64-bit times.
 pub fn sys_timer_gettime64(id: u32, value: u32) -> SysResult {
     put_itimerspec::<Timespec64>(value, posix_timer::timer_gettime(current(), id)?)?;
     Ok(0)
 }
 
-/// How often a timer ended while its last signal waited. EINVAL.
+/// Returns how often a timer expired while its last signal was pending.
+///
+/// # Errors
+/// EINVAL.
 pub fn sys_timer_getoverrun(id: u32) -> SysResult {
     posix_timer::timer_getoverrun(current(), id)
 }
 
-/// Takes a timer away. EINVAL.
+/// Deletes a timer.
+///
+/// # Errors
+/// EINVAL.
 pub fn sys_timer_delete(id: u32) -> SysResult {
     posix_timer::timer_delete(current(), id)?;
     Ok(0)

@@ -1,7 +1,7 @@
-//! `prctl`: the time-stamp counter, a task's name, and what else can be asked of a task.
+//! `prctl`: the time-stamp counter, a task's name, and other settings of a task.
 //!
-//! Where a setting would mean nothing here it is refused, not accepted and forgotten. A timer's slack is
-//! kept: every timer here is later than that by up to a tick, as one may be.
+//! A setting that would have no effect here is refused, not accepted and forgotten. A timer's slack
+//! is accepted: it allows a timer to be late, and every timer here is late by up to a tick.
 //!
 //! Linux: 2.6.38 `kernel/sys.c`; PR_SET_TSC since 2.6.26.
 
@@ -29,6 +29,8 @@ const PR_SET_TSC: u32 = 26;
 const PR_TSC_ENABLE: u32 = 1;
 const PR_TSC_SIGSEGV: u32 = 2;
 
+/// Reads or changes the setting `option` of the running task.
+///
 /// # Errors
 /// EINVAL for an unknown option or value, EFAULT.
 pub fn sys_prctl(option: u32, arg2: u32) -> SysResult {
@@ -53,7 +55,7 @@ pub fn sys_prctl(option: u32, arg2: u32) -> SysResult {
             _ => return Err(Errno::EINVAL),
         },
         PR_GET_PDEATHSIG => put_user(arg2, current().pdeath_signal.load(Ordering::Relaxed))?,
-        // Another user than 0 has no capabilities that could be kept.
+        // Users other than 0 have no capabilities that could be kept.
         PR_GET_KEEPCAPS | PR_GET_TIMING => {}
         PR_SET_KEEPCAPS | PR_SET_TIMING if arg2 == 0 => {}
         PR_SET_TIMERSLACK => {

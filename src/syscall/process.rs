@@ -23,7 +23,7 @@ fn fork(args: CloneArgs) -> SysResult {
     do_fork(&args, &regs).map(|pid| pid as u32)
 }
 
-/// A copy of the calling process.
+/// Makes a copy of the calling process.
 pub fn sys_fork() -> SysResult {
     fork(CloneArgs {
         flags: SIGCHLD,
@@ -31,7 +31,8 @@ pub fn sys_fork() -> SysResult {
     })
 }
 
-/// As fork, in the same memory; the caller waits until the child executes or exits.
+/// Makes a child as fork does, but in the same memory; the caller waits until the child executes a
+/// program or exits.
 pub fn sys_vfork() -> SysResult {
     fork(CloneArgs {
         flags: CLONE_VFORK | CLONE_VM | SIGCHLD,
@@ -39,7 +40,7 @@ pub fn sys_vfork() -> SysResult {
     })
 }
 
-/// clone, with i386's order of arguments: `tls` before `child_tid`.
+/// Makes a task as clone(2) does, with i386's order of arguments: `tls` before `child_tid`.
 pub fn sys_clone(flags: u32, stack: u32, parent_tid: u32, tls: u32, child_tid: u32) -> SysResult {
     fork(CloneArgs {
         flags,
@@ -60,7 +61,7 @@ pub fn sys_exit_group(code: u32) -> SysResult {
     do_group_exit((code as i32 & 0xff) << 8)
 }
 
-/// Waits for a child. Usage: see [`put_rusage`].
+/// Waits for a child, and stores its status and its usage (see [`put_rusage`]).
 pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult {
     let Some(child) = do_wait(pid as i32, options)? else {
         return Ok(0);
@@ -77,7 +78,8 @@ pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult 
 /// Size of `struct rusage` on i386: two timevals and fourteen longs.
 const RUSAGE_WORDS: usize = 18;
 
-/// Stores a `struct rusage`: times, page faults, voluntary and involuntary switches. The rest is 0.
+/// Stores a `struct rusage`: times, page faults, voluntary and involuntary switches. The other
+/// fields are 0.
 pub fn put_rusage(address: u32, usage: Usage) -> Result<(), Errno> {
     let time = |ticks: u32| [ticks / HZ, (ticks % HZ).saturating_mul(1_000_000 / HZ)];
     let mut words = [0u32; RUSAGE_WORDS];
@@ -92,22 +94,22 @@ pub fn put_rusage(address: u32, usage: Usage) -> Result<(), Errno> {
     Ok(())
 }
 
-/// `wait4` without usage.
+/// Waits for a child as wait4 does, without its usage.
 pub fn sys_waitpid(pid: u32, status: u32, options: u32) -> SysResult {
     sys_wait4(pid, status, options, 0)
 }
 
-/// Number of the calling thread; remembers where to clear it at exit.
+/// Returns the number of the calling thread; saves the address at which exit clears it.
 pub fn sys_set_tid_address(address: u32) -> SysResult {
     let me = current();
     me.clear_child_tid.store(address, Ordering::Relaxed);
     Ok(me.pid() as u32)
 }
 
-/// For `schedule_tail`: stores a new task's number at a user address.
+/// Stores a new task's number at a user address. Called by `schedule_tail`.
 #[unsafe(no_mangle)]
 fn put_child_tid(address: u32, pid: i32) {
-    // As Linux: a bad pointer is ignored.
+    // As in Linux, a bad pointer is ignored.
     let _stored: Result<(), Errno> = put_user(address, pid as u32);
 }
 

@@ -1,6 +1,6 @@
-//! read, write and what moves bytes like them.
+//! read, write, and other calls that move bytes.
 //!
-//! Book: chapter 12, "The read() and write() System Calls". Linux: 2.6.38 `fs/read_write.c`.
+//! Book: ch. 12, "The read() and write() System Calls". Linux: 2.6.38 `fs/read_write.c`.
 
 use alloc::sync::Arc;
 
@@ -14,34 +14,41 @@ use crate::process::siginfo::{SI_USER, SigInfo};
 use crate::process::signal::send_to_thread;
 use crate::process::sigset::SIGPIPE;
 
-/// Pieces of readv and writev, at most.
+/// Most pieces of readv and writev.
 const UIO_MAXIOV: u32 = 1024;
 
-/// The running task's descriptors. EBADF if it has none any more.
+/// Returns the running task's descriptors.
+///
+/// # Errors
+/// EBADF if the task has given them up.
 pub fn files() -> Result<Arc<FilesStruct>, Errno> {
     current().files.lock().clone().ok_or(Errno::EBADF)
 }
 
-/// The file behind descriptor `fd`. EBADF.
+/// Returns the file behind descriptor `fd`.
+///
+/// # Errors
+/// EBADF.
 pub fn fget(fd: u32) -> Result<Arc<File>, Errno> {
     files()?.get(fd)
 }
 
-/// The file behind descriptor `fd`, for a call that opens and closes none; none if it is not open,
-/// or if others share the descriptors and could close it: then it needs a reference.
+/// Returns the file behind descriptor `fd`, for a call that opens and closes no descriptor; `None`
+/// if it is not open, or if another task shares the descriptors and could close it: then the caller
+/// needs a reference.
 ///
 /// Linux: 2.6.38 `fget_light`.
 ///
 /// # Safety
-/// 1. The running task opens, closes and shares no descriptor as long as the answer is used.
+/// 1. The running task opens, closes and shares no descriptor while the result is used.
 #[inline(always)]
 unsafe fn fget_light(me: &Current, fd: u32) -> Option<&File> {
-    // SAFETY: only the task itself ever changes which descriptors it has.
+    // SAFETY: only the task itself ever changes its pointer to its descriptors.
     let files = unsafe { (*me.files.as_ptr()).as_ref()? };
     if Arc::strong_count(files) != 1 {
         return None;
     }
-    // SAFETY: nobody shares them, and by 1 we close none.
+    // SAFETY: no other task shares them, and by 1 we close none.
     unsafe { files.get_unshared(fd).ok() }
 }
 
@@ -60,7 +67,7 @@ fn read_counted(fd: u32, buffer: u32, count: u32) -> SysResult {
     fget(fd)?.read(buffer, count)
 }
 
-/// Writes; a pipe that nobody reads is also SIGPIPE.
+/// Writes to a file; a pipe without readers also raises SIGPIPE.
 pub fn sys_write(fd: u32, buffer: u32, count: u32) -> SysResult {
     let me = current();
     // SAFETY: writing a file changes no descriptor.
@@ -75,7 +82,7 @@ fn write_counted(fd: u32, buffer: u32, count: u32) -> SysResult {
     write(&*fget(fd)?, buffer, count)
 }
 
-/// Reads from byte `high:low`; the position stays.
+/// Reads from byte `high:low`; the file's position does not change.
 pub fn sys_pread64(fd: u32, buffer: u32, count: u32, low: u32, high: u32) -> SysResult {
     let at = u64::from(high) << 32 | u64::from(low);
     if high >> 31 != 0 {
@@ -90,13 +97,13 @@ pub fn sys_readv(fd: u32, vector: u32, pieces: u32) -> SysResult {
     for_each_piece(vector, pieces, |buffer, count| file.read(buffer, count))
 }
 
-/// Writes out of several buffers.
+/// Writes from several buffers.
 pub fn sys_writev(fd: u32, vector: u32, pieces: u32) -> SysResult {
     let file = fget(fd)?;
     for_each_piece(vector, pieces, |buffer, count| write(&file, buffer, count))
 }
 
-/// Moves the position; only 31 bits of it.
+/// Moves the file's position; EOVERFLOW if it needs more than 31 bits.
 pub fn sys_lseek(fd: u32, offset: u32, whence: u32) -> SysResult {
     let position = fget(fd)?.seek(i64::from(offset as i32), whence)?;
     u32::try_from(position)
@@ -105,7 +112,7 @@ pub fn sys_lseek(fd: u32, offset: u32, whence: u32) -> SysResult {
         .ok_or(Errno::EOVERFLOW)
 }
 
-/// Moves the position by `high:low`; stores 64 bits of it at `result`.
+/// Moves the file's position by `high:low`; stores all 64 bits of it at `result`.
 pub fn sys_llseek(fd: u32, high: u32, low: u32, result: u32, whence: u32) -> SysResult {
     let offset = u64::from(high) << 32 | u64::from(low);
     let position = fget(fd)?.seek(offset as i64, whence)?;
@@ -126,7 +133,7 @@ fn write(file: &File, buffer: u32, count: u32) -> SysResult {
 fn write_failed(errno: Errno) -> Errno {
     if errno == Errno::EPIPE {
         let me = current();
-        // As if it had sent the signal to itself.
+        // As if the task had sent the signal to itself.
         let info = SigInfo::sent(SIGPIPE, SI_USER, me.tgid, me.cred().uid.real);
         // Only real-time signals are refused.
         let _queued = send_to_thread(info, &me);
@@ -134,7 +141,7 @@ fn write_failed(errno: Errno) -> Errno {
     errno
 }
 
-/// Moves the pieces of an iovec one after the other, until one is not moved as a whole.
+/// Moves the pieces of an iovec one by one, until one is moved only in part.
 fn for_each_piece(
     vector: u32,
     pieces: u32,

@@ -1,8 +1,8 @@
-//! set_robust_list, get_robust_list: the locks that a thread holds, for when it ends with them.
+//! set_robust_list, get_robust_list: the locks that a thread still holds when it ends.
 //!
 //! A thread keeps a list of its robust locks in its own memory. When it ends, or executes another
-//! program, each that still has its number is marked: its next owner is told that what the lock
-//! guards may be half changed. Nothing in that memory is trusted: the walk ends after
+//! program, each lock that still has its number is marked: the next owner learns that the guarded
+//! data may be half changed. Nothing in that memory is trusted: the walk ends after
 //! [`ROBUST_LIST_LIMIT`] entries, and at the first that cannot be read.
 //!
 //! ```text
@@ -27,13 +27,16 @@ use crate::provides_upward;
 
 /// Bytes of `struct robust_list_head`.
 const HEAD_BYTES: u32 = 12;
-/// Entries that are looked at.
+/// Most entries that are followed.
 const ROBUST_LIST_LIMIT: u32 = 2048;
 const FUTEX_WAITERS: u32 = 1 << 31;
 const FUTEX_OWNER_DIED: u32 = 1 << 30;
 const FUTEX_TID_MASK: u32 = FUTEX_OWNER_DIED - 1;
 
-/// Remembers where the running thread's list is. EINVAL for another length.
+/// Saves the address of the running thread's list.
+///
+/// # Errors
+/// EINVAL for another length.
 pub fn sys_set_robust_list(head: u32, length: u32) -> SysResult {
     if length != HEAD_BYTES {
         return Err(Errno::EINVAL);
@@ -42,7 +45,10 @@ pub fn sys_set_robust_list(head: u32, length: u32) -> SysResult {
     Ok(0)
 }
 
-/// Where a thread's list is, and its length. ESRCH, EPERM for another user's, EFAULT.
+/// Stores the address of a thread's list, and its length.
+///
+/// # Errors
+/// ESRCH, EPERM for another user's thread, EFAULT.
 pub fn sys_get_robust_list(pid: u32, head: u32, length: u32) -> SysResult {
     let me = current();
     let list = if pid == 0 {
@@ -59,13 +65,13 @@ pub fn sys_get_robust_list(pid: u32, head: u32, length: u32) -> SysResult {
     Ok(0)
 }
 
-/// For `mm_release`: the running thread gives up its memory, and with it its locks.
+/// Gives up the running thread's robust locks before its memory. Called by `mm_release`.
 #[unsafe(no_mangle)]
 fn exit_robust_list() {
     let me = current();
     let head = me.robust_list.swap(0, Ordering::Relaxed);
     if head != 0 {
-        // What cannot be read is the program's own loss.
+        // An unreadable list harms only the program itself.
         let _rest = give_up_locks(me, head);
     }
 }
@@ -78,7 +84,7 @@ fn give_up_locks(me: Current, head: u32) -> Result<(), Errno> {
     let (mut at, mut pi) = entry(first);
     let mut limit = ROBUST_LIST_LIMIT;
     while at != head && limit != 0 {
-        // Read before the lock is given up: from then on its owner may reuse the entry.
+        // Read before the lock is given up: afterwards its owner may reuse the entry.
         let next = get_user::<u32>(at);
         if at != pending {
             handle_futex_death(me, at.wrapping_add(offset), pi, false)?;
@@ -92,12 +98,12 @@ fn give_up_locks(me: Current, head: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// An entry's address, and whether its lock has priority inheritance.
+/// Returns an entry's address, and whether its lock has priority inheritance.
 fn entry(word: u32) -> (u32, bool) {
     (word & !1, word & 1 != 0)
 }
 
-/// Marks the lock word at `at` if the thread owns it, and wakes who waits for it.
+/// Marks the lock word at `at` if the thread owns it, and wakes a task that waits for it.
 fn handle_futex_death(me: Current, at: u32, pi: bool, pending: bool) -> Result<(), Errno> {
     if !at.is_multiple_of(4) {
         return Err(Errno::EINVAL);
@@ -105,7 +111,7 @@ fn handle_futex_death(me: Current, at: u32, pi: bool, pending: bool) -> Result<(
     loop {
         let word: u32 = get_user(at)?;
         if pending && !pi && word == 0 {
-            // It died between unlocking and waking.
+            // The thread died between unlocking and waking.
             futex_wake_one(at);
             return Ok(());
         }

@@ -13,11 +13,11 @@ use crate::task::rseq::RSEQ_BYTES;
 
 const RSEQ_FLAG_UNREGISTER: u32 = 1;
 
-/// Registers the `struct rseq` at `rseq`, `length` bytes, or takes it back with
-/// RSEQ_FLAG_UNREGISTER. `signature` is what stands before every abort handler.
+/// Registers the `struct rseq` of `length` bytes at `rseq`, or unregisters it with
+/// RSEQ_FLAG_UNREGISTER. `signature` is the word before every abort handler.
 ///
 /// # Errors
-/// EINVAL for other flags, a bad address or length, or another structure than the registered one;
+/// EINVAL for unknown flags, a bad address or length, or a structure other than the registered one;
 /// EPERM for another signature; EBUSY when it is registered already; EFAULT.
 pub fn sys_rseq(rseq: u32, length: u32, flags: u32, signature: u32) -> SysResult {
     let me = current();

@@ -1,4 +1,4 @@
-//! sched_yield, sched_setscheduler and its like, nice, nanosleep.
+//! sched_yield, sched_setscheduler and similar calls, nice, nanosleep.
 //!
 //! Book: ch. 7, "System Calls Related to Scheduling". Linux: 2.6.38 `kernel/sched.c`.
 
@@ -24,7 +24,7 @@ use crate::task::sched_entity::{
 use crate::task::state::TASK_INTERRUPTIBLE;
 use crate::task::task_struct::TaskRef;
 
-/// Lets others go first.
+/// Lets other tasks run first.
 pub fn sys_sched_yield() -> SysResult {
     yield_current();
     Ok(0)
@@ -46,14 +46,14 @@ fn change(pid: u32, policy: Option<u32>, param: u32) -> SysResult {
     let task = find(pid)?;
     let policy = policy.unwrap_or_else(|| get_scheduler(&task).0);
     let priority = priority as i32;
-    // Before it is asked who may, as in Linux.
+    // Checked before permissions, as in Linux.
     check_scheduler(policy, priority)?;
-    // One after the other: the two may be the same task.
+    // Two statements, never both locks at once: the two may be the same task.
     let mine = current().cred();
     let theirs = task.cred();
     if !mine.capable() {
         let (was, was_priority, _) = get_scheduler(&task);
-        // Leaving SCHED_IDLE is a gain as a lower nice value is one.
+        // Leaving SCHED_IDLE is a gain, as is a lower nice value.
         let gains = match rt_policy(policy) {
             true => policy != was || priority > was_priority as i32,
             false => was == SCHED_IDLE && policy != SCHED_IDLE,
@@ -82,12 +82,12 @@ pub fn sys_sched_setparam(pid: u32, param: u32) -> SysResult {
     change(pid, None, param)
 }
 
-/// The policy.
+/// Returns the policy of a task.
 pub fn sys_sched_getscheduler(pid: u32) -> SysResult {
     Ok(get_scheduler(&*find(pid)?).0)
 }
 
-/// The real-time priority.
+/// Stores the real-time priority of a task.
 pub fn sys_sched_getparam(pid: u32, param: u32) -> SysResult {
     if param == 0 {
         return Err(Errno::EINVAL);
@@ -96,7 +96,7 @@ pub fn sys_sched_getparam(pid: u32, param: u32) -> SysResult {
     Ok(0)
 }
 
-/// Best priority of a policy.
+/// Returns the best priority of a policy.
 pub fn sys_sched_get_priority_max(policy: u32) -> SysResult {
     match policy {
         SCHED_FIFO | SCHED_RR => Ok(99),
@@ -105,7 +105,7 @@ pub fn sys_sched_get_priority_max(policy: u32) -> SysResult {
     }
 }
 
-/// Worst priority of a policy.
+/// Returns the worst priority of a policy.
 pub fn sys_sched_get_priority_min(policy: u32) -> SysResult {
     match policy {
         SCHED_FIFO | SCHED_RR => Ok(1),
@@ -114,13 +114,13 @@ pub fn sys_sched_get_priority_min(policy: u32) -> SysResult {
     }
 }
 
-/// Length of the round-robin slice.
+/// Stores the length of the round-robin slice.
 pub fn sys_sched_rr_get_interval(pid: u32, interval: u32) -> SysResult {
     put_us::<Timespec32>(interval, slice_us(pid)?)?;
     Ok(0)
 }
 
-/// The same in 64 bits.
+/// Stores the length of the round-robin slice, in 64 bits.
 pub fn sys_sched_rr_get_interval64(pid: u32, interval: u32) -> SysResult {
     put_us::<Timespec64>(interval, slice_us(pid)?)?;
     Ok(0)
@@ -131,7 +131,7 @@ fn slice_us(pid: u32) -> Result<u64, Errno> {
     Ok(if policy == SCHED_FIFO { 0 } else { 100_000 })
 }
 
-/// Adds to the nice value; lowering it needs privilege.
+/// Adds `increment` to the nice value; lowering it needs privilege.
 pub fn sys_nice(increment: u32) -> SysResult {
     let me = current();
     let increment = (increment as i32).clamp(-40, 40);
@@ -146,21 +146,20 @@ pub fn sys_nice(increment: u32) -> SysResult {
     Ok(0)
 }
 
-/// Sleeps for the time at `request`; what is left after a signal goes to `remaining`.
+/// Sleeps for the time at `request`; stores the time left after a signal at `remaining`.
 ///
 /// # Errors
-/// EFAULT, EINVAL for a time that is none, ERESTARTNOHAND.
+/// EFAULT, EINVAL for an invalid time, ERESTARTNOHAND.
 pub fn sys_nanosleep(request: u32, remaining: u32) -> SysResult {
     let taken = take_end();
     let ticks = ticks(get_ns::<Timespec32>(request)?);
     do_nanosleep(taken, ticks, remaining, put_us::<Timespec32>)
 }
 
-/// Sleeps for `ticks`, or to the end that was taken; what is left after a signal goes to `remaining`,
-/// unless that is null, by `put_us`.
+/// Sleeps for `ticks`, or until the end that was `taken`; stores the time left after a signal at
+/// `remaining` by `put_us`, unless that address is null.
 ///
-/// The end is a time of the clock: ticks that come late and then all at once must not end a sleep
-/// early.
+/// The end is a clock time: late ticks that come all at once must not end a sleep early.
 #[inline(never)]
 pub fn do_nanosleep(
     taken: Option<u64>,
@@ -187,15 +186,15 @@ pub fn do_nanosleep(
     }
 }
 
-/// As [`find`], for the calls to which a negative number is just one that no task has.
+/// Finds a task as [`find`] does, for the calls that treat a negative number like any unused one.
 fn find_any(pid: u32) -> Result<TaskRef, Errno> {
     find(pid).map_err(|_| Errno::ESRCH)
 }
 
-/// Chooses the CPUs that a task may run on: a mask of `length` bytes.
+/// Sets the CPUs that a task may run on: a mask of `length` bytes.
 ///
 /// # Errors
-/// EFAULT, ESRCH, EPERM for another user's task, EINVAL when no CPU that runs is left.
+/// EFAULT, ESRCH, EPERM for another user's task, EINVAL when the mask has no online CPU.
 pub fn sys_sched_setaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     let mut bytes = [0u8; 4];
     let used = bytes.len().min(length as usize);
@@ -210,10 +209,10 @@ pub fn sys_sched_setaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     Ok(0)
 }
 
-/// Tells the CPUs that a task may run on; returns the bytes stored.
+/// Stores the CPUs that a task may run on; returns the number of bytes stored.
 ///
 /// # Errors
-/// EINVAL for a length that is no multiple of 4, EFAULT, ESRCH.
+/// EINVAL for a length that is not a multiple of 4, EFAULT, ESRCH.
 pub fn sys_sched_getaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     if length < 4 || !length.is_multiple_of(4) {
         return Err(Errno::EINVAL);
@@ -222,8 +221,10 @@ pub fn sys_sched_getaffinity(pid: u32, length: u32, mask: u32) -> SysResult {
     Ok(4)
 }
 
-/// Stores the running CPU's number, and its node's, which is 0; the third argument means nothing any
-/// more. EFAULT.
+/// Stores the running CPU's number, and its node's, which is 0; the third argument is obsolete.
+///
+/// # Errors
+/// EFAULT.
 pub fn sys_getcpu(cpu: u32, node: u32, _cache: u32) -> SysResult {
     if cpu != 0 {
         put_user(cpu, smp_processor_id())?;

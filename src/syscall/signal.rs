@@ -1,4 +1,4 @@
-//! kill, sigaction, sigprocmask, sigreturn and their like.
+//! kill, sigaction, sigprocmask, sigreturn and similar calls.
 //!
 //! Book: ch. 11, "System Calls Related to Signal Handling". Linux: 2.6.38 `kernel/signal.c`.
 
@@ -22,7 +22,7 @@ use crate::task::task_struct::{TaskRef, TaskStruct};
 const SIG_BLOCK: u32 = 0;
 const SIG_UNBLOCK: u32 = 1;
 const SIG_SETMASK: u32 = 2;
-/// Bytes of a set of signals.
+/// Size of a set of signals in bytes.
 pub const SIGSET_BYTES: u32 = 8;
 
 fn info(signal: u32, code: i32) -> SigInfo {
@@ -31,8 +31,8 @@ fn info(signal: u32, code: i32) -> SigInfo {
     SigInfo::sent(signal, code, me.tgid, uid)
 }
 
-/// Sends a signal to a process; to a process group for 0 and below -1; to all but init and the
-/// caller for -1.
+/// Sends a signal to a process; to a process group for 0 and below -1; for -1 to all processes
+/// except init and the caller's.
 pub fn sys_kill(pid: u32, signal: u32) -> SysResult {
     let target = match pid as i32 {
         0 => Target::Group(current().signal.pgrp.load(Ordering::Relaxed)),
@@ -44,7 +44,10 @@ pub fn sys_kill(pid: u32, signal: u32) -> SysResult {
     Ok(0)
 }
 
-/// Sends a signal to a thread, if the caller may. EINVAL, EPERM, EAGAIN.
+/// Sends a signal to a thread, if the caller may.
+///
+/// # Errors
+/// EINVAL, EPERM, EAGAIN.
 pub fn kill_thread(task: &TaskStruct, info: SigInfo) -> SysResult {
     check_kill_permission(current(), task, info.signal)?;
     if info.signal != 0 {
@@ -67,7 +70,10 @@ pub fn sys_tgkill(tgid: u32, tid: u32, signal: u32) -> SysResult {
     kill_thread(&*find_thread(tgid, tid)?, info(signal, SI_TKILL))
 }
 
-/// The thread `tid` of process `tgid`. EINVAL, ESRCH.
+/// Returns the thread `tid` of process `tgid`.
+///
+/// # Errors
+/// EINVAL, ESRCH.
 pub fn find_thread(tgid: u32, tid: u32) -> Result<TaskRef, Errno> {
     if tid as i32 <= 0 || tgid as i32 <= 0 {
         return Err(Errno::EINVAL);
@@ -119,7 +125,7 @@ pub fn sys_rt_sigaction(signal: u32, new: u32, old: u32, bytes: u32) -> SysResul
     Ok(0)
 }
 
-/// As `rt_sigaction`, with a 32-bit mask between handler and flags.
+/// Sets and reads an action as `rt_sigaction` does, with a 32-bit mask between handler and flags.
 pub fn sys_sigaction(signal: u32, new: u32, old: u32) -> SysResult {
     let action = match new {
         0 => None,
@@ -143,7 +149,7 @@ pub fn sys_sigaction(signal: u32, new: u32, old: u32) -> SysResult {
     Ok(0)
 }
 
-/// The oldest form: one-shot, and the signal not blocked meanwhile.
+/// Sets a handler in the oldest way: for one signal, which is not blocked meanwhile.
 pub fn sys_signal(signal: u32, handler: u32) -> SysResult {
     let flags = SA_RESETHAND | SA_NODEFER;
     let was = do_sigaction(
@@ -185,7 +191,7 @@ pub fn sys_rt_sigprocmask(how: u32, set: u32, old: u32, bytes: u32) -> SysResult
     Ok(0)
 }
 
-/// As `rt_sigprocmask`, for the first 32 signals.
+/// Changes and reads the set of blocked signals, for the first 32 signals.
 pub fn sys_sigprocmask(how: u32, set: u32, old: u32) -> SysResult {
     let was = current().signals.lock().blocked.0;
     if set != 0 {
@@ -203,7 +209,7 @@ pub fn sys_sigprocmask(how: u32, set: u32, old: u32) -> SysResult {
     Ok(0)
 }
 
-/// Blocked signals that have been sent: the first `bytes` of the set, at most 8.
+/// Stores the pending blocked signals: the first `bytes` of the set, at most 8.
 pub fn sys_rt_sigpending(set: u32, bytes: u32) -> SysResult {
     if bytes > SIGSET_BYTES {
         return Err(Errno::EINVAL);
@@ -226,8 +232,7 @@ pub fn sys_pause() -> SysResult {
     Ok(0)
 }
 
-/// Sleeps until a signal comes that `set` does not block; its delivery blocks again what was
-/// blocked before.
+/// Sleeps until a signal comes that `set` does not block; its delivery restores the former set.
 pub fn sys_rt_sigsuspend(set: u32, bytes: u32) -> SysResult {
     if bytes != SIGSET_BYTES {
         return Err(Errno::EINVAL);
@@ -248,14 +253,16 @@ pub fn sys_sigreturn() -> SysResult {
     Ok(sigreturn(current(), unsafe { &mut *current_pt_regs() }) as u32)
 }
 
-/// As `sigreturn`, for handlers with `siginfo`.
+/// Ends a signal handler that was called with `siginfo`.
 pub fn sys_rt_sigreturn() -> SysResult {
     // SAFETY: the frame of the system call that we are in.
     Ok(rt_sigreturn(current(), unsafe { &mut *current_pt_regs() }) as u32)
 }
 
-/// Sets and reads the alternate stack for handlers. EFAULT, EPERM while a handler runs on it, EINVAL,
-/// ENOMEM when it is too small.
+/// Sets and reads the alternate stack for handlers.
+///
+/// # Errors
+/// EFAULT, EPERM while a handler runs on it, EINVAL, ENOMEM when it is too small.
 pub fn sys_sigaltstack(new: u32, old: u32) -> SysResult {
     let me = current();
     // SAFETY: the frame of the system call that we are in; only read.

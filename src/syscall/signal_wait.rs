@@ -18,8 +18,8 @@ use crate::sched::schedule::schedule;
 use crate::sched::timer::schedule_timeout;
 use crate::task::state::TASK_INTERRUPTIBLE;
 
-/// Takes a signal of `set` that waits, or sleeps until one comes: it does not happen, the caller is
-/// told of it. `timeout` is a 32-bit timespec.
+/// Takes a pending signal of `set`, or sleeps until one comes: its action is not performed, but its
+/// facts are stored at `info`. `timeout` is a 32-bit timespec.
 ///
 /// # Errors
 /// EINVAL, EFAULT, EAGAIN when the time is over, EINTR when another signal comes.
@@ -27,7 +27,7 @@ pub fn sys_rt_sigtimedwait(set: u32, info: u32, timeout: u32, bytes: u32) -> Sys
     wait_for_signal(set, info, bytes, || get_ticks::<Timespec32>(timeout))
 }
 
-/// The same with a 64-bit timespec.
+/// Takes a signal as [`sys_rt_sigtimedwait`] does, with a 64-bit timespec.
 pub fn sys_rt_sigtimedwait64(set: u32, info: u32, timeout: u32, bytes: u32) -> SysResult {
     wait_for_signal(set, info, bytes, || get_ticks::<Timespec64>(timeout))
 }
@@ -59,7 +59,8 @@ fn wait_for_signal(
     Ok(found.signal)
 }
 
-/// Sleeps with what is wanted unblocked, so that it wakes; says what it is if none of that did.
+/// Sleeps with the `wanted` signals unblocked, so that they wake it; returns the error to report if
+/// no such signal came.
 #[inline(never)]
 fn do_sigtimedwait(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
     let blocked = {
@@ -85,8 +86,8 @@ fn do_sigtimedwait(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
     }
 }
 
-/// `info`, for `signal`. EPERM when it claims to be of the kernel, or of
-/// kill or tgkill, and not to be for the caller itself.
+/// Returns `info` for `signal`. EPERM when it claims to come from the kernel, kill or tgkill, and
+/// is not for the caller itself.
 fn siginfo(signal: u32, info: SigInfo, to_myself: bool) -> Result<SigInfo, Errno> {
     let code = info.code;
     if (code >= 0 || code == SI_TKILL) && !to_myself {
@@ -95,14 +96,17 @@ fn siginfo(signal: u32, info: SigInfo, to_myself: bool) -> Result<SigInfo, Errno
     Ok(SigInfo { signal, ..info })
 }
 
-/// Sends a signal to a process, with what is told of it. EFAULT, EPERM, ESRCH, EINVAL, EAGAIN.
+/// Sends a signal to a process, with the facts that the caller gives.
+///
+/// # Errors
+/// EFAULT, EPERM, ESRCH, EINVAL, EAGAIN.
 pub fn sys_rt_sigqueueinfo(pid: u32, signal: u32, info: u32) -> SysResult {
     let info = siginfo(signal, get_user(info)?, current().pid() as u32 == pid)?;
     kill(Target::Process(pid as i32), info)?;
     Ok(0)
 }
 
-/// The same to one thread.
+/// Sends a signal to one thread, with the facts that the caller gives.
 pub fn sys_rt_tgsigqueueinfo(tgid: u32, tid: u32, signal: u32, info: u32) -> SysResult {
     let info = get_user(info)?;
     let thread = find_thread(tgid, tid);

@@ -1,8 +1,7 @@
 //! `sys_call_table`: the system calls by number.
 //!
-//! The entry code calls `sys_call_table[eax]` with `pt_regs` as its arguments and puts what it
-//! returns into the user's eax. A number that is not here answers -ENOSYS, and is named in the
-//! log the first time.
+//! The entry code calls `sys_call_table[eax]` with `pt_regs` as its arguments and puts the result
+//! into the user's eax. An unknown number returns -ENOSYS, and is named in the log the first time.
 //!
 //! Book: ch. 10, "System Call Handler and Service Routines".
 //! Linux: 2.6.38 `arch/x86/kernel/syscall_table_32.S`.
@@ -18,10 +17,10 @@ use crate::arch::x86::current::{current, current_pt_regs};
 use crate::base::errno::{Errno, to_ret};
 use crate::provides_upward;
 
-/// Numbers below this are in the table.
+/// Size of the table: the highest number plus one.
 pub use crate::arch::x86::entry::paths::NR_SYSCALLS;
 
-/// One entry: takes the six argument registers, returns what goes to eax.
+/// One entry: takes the six argument registers, returns the value for eax.
 pub type SysCall = extern "C" fn(u32, u32, u32, u32, u32, u32) -> i32;
 
 /// Turns a handler with fewer arguments and a `SysResult` into a [`SysCall`].
@@ -284,7 +283,8 @@ extern "C" fn not_implemented(_: u32, _: u32, _: u32, _: u32, _: u32, _: u32) ->
     sys_ni_syscall()
 }
 
-/// A call that is not there: from the table, and from the entry code for numbers beyond it.
+/// Answers a call that is not implemented: for the table, and for the entry code if the number is
+/// beyond it.
 #[unsafe(no_mangle)]
 extern "C" fn sys_ni_syscall() -> i32 {
     // SAFETY: the frame of the system call that we are in; only read.

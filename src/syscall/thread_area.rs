@@ -19,8 +19,8 @@ use crate::task::user_desc::{UserDesc, do_get_thread_area, do_set_thread_area};
 /// Takes effect at once in the table, and in `%gs` if it has this selector (Linux: since 4.7).
 ///
 /// # Errors
-/// EFAULT, EINVAL for another entry or a descriptor that is not allowed, ESRCH when -1 finds
-/// none free.
+/// EFAULT, EINVAL for another entry or a descriptor that is not allowed, ESRCH when -1 finds no
+/// free entry.
 pub fn sys_set_thread_area(u_info: u32) -> SysResult {
     let mut bytes = [0; 16];
     copy_from_user(&mut bytes, u_info)?;
@@ -43,16 +43,16 @@ pub fn sys_set_thread_area(u_info: u32) -> SysResult {
     let regs = unsafe { &mut *current_pt_regs() };
     let selector = Selector::gdt(index as usize, 3).0;
     if get_user_gs(regs) == selector {
-        // Whatever the register has kept of the old descriptor ends here.
+        // The register must not keep the old descriptor.
         set_user_gs(regs, selector);
     }
     Ok(0)
 }
 
-/// Reads a descriptor back.
+/// Stores a TLS descriptor at `u_info`.
 ///
 /// # Errors
-/// EFAULT, EINVAL for an entry outside 6 to 8, -1 too.
+/// EFAULT, EINVAL for an entry outside 6 to 8, also for -1.
 pub fn sys_get_thread_area(u_info: u32) -> SysResult {
     let mut bytes = [0; 16];
     copy_from_user(&mut bytes, u_info)?;

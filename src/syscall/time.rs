@@ -1,6 +1,6 @@
 //! Clocks and sleeping.
 //!
-//! Time is counted from boot; the time of day is that plus what the clock chip said then.
+//! Time is counted from boot; the time of day is that plus the clock chip's time at boot.
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c`, `kernel/time.c`.
 
@@ -32,13 +32,13 @@ const CLOCK_BOOTTIME: u32 = 7;
 const LAST_CLOCK: u32 = CLOCK_BOOTTIME;
 const TIMER_ABSTIME: u32 = 1;
 
-/// The time of day, in seconds and microseconds.
+/// Returns the time of day in seconds and microseconds.
 fn now() -> (u64, u32) {
     let us = time_of_day_us();
     (us / 1_000_000, (us % 1_000_000) as u32)
 }
 
-/// Seconds.
+/// Returns the time of day in seconds, and stores it at `address` unless that is null.
 pub fn sys_time(address: u32) -> SysResult {
     let seconds = now().0 as u32;
     if address != 0 {
@@ -47,7 +47,7 @@ pub fn sys_time(address: u32) -> SysResult {
     Ok(seconds)
 }
 
-/// Seconds and microseconds; the time zone is UTC.
+/// Stores the time of day in seconds and microseconds; the time zone is UTC.
 pub fn sys_gettimeofday(tv: u32, tz: u32) -> SysResult {
     let (seconds, us) = now();
     if tv != 0 {
@@ -60,11 +60,11 @@ pub fn sys_gettimeofday(tv: u32, tz: u32) -> SysResult {
     Ok(0)
 }
 
-/// What a clock shows, in microseconds. EINVAL.
+/// Returns the time of a clock, in microseconds. EINVAL for an unknown clock.
 ///
 /// A negative number is the clock of a process or thread: its own number, inverted, from bit 3 on;
-/// bit 2 for a thread; in bits 0 and 1 what is counted: 0 all its time on a CPU, 1 that in ring 3,
-/// 2 all of it.
+/// bit 2 for a thread; bits 0 and 1 select the time that is counted: 0 all its time on a CPU, 1
+/// that in ring 3, 2 all of it.
 fn clock_us(clock: u32) -> Result<u64, Errno> {
     let me = current();
     match clock {
@@ -104,24 +104,24 @@ fn cpu_us(usage: Usage, which: u32) -> u64 {
     u64::from(ticks).saturating_mul((1_000_000 / HZ).into())
 }
 
-/// A clock, in 32-bit seconds and nanoseconds.
+/// Stores the time of a clock in 32-bit seconds and nanoseconds.
 pub fn sys_clock_gettime(clock: u32, tp: u32) -> SysResult {
     put_us::<Timespec32>(tp, clock_us(clock)?)?;
     Ok(0)
 }
 
-/// A clock, in 64-bit seconds and nanoseconds.
+/// Stores the time of a clock in 64-bit seconds and nanoseconds.
 pub fn sys_clock_gettime64(clock: u32, tp: u32) -> SysResult {
     put_us::<Timespec64>(tp, clock_us(clock)?)?;
     Ok(0)
 }
 
-/// Resolution of a clock.
+/// Stores the resolution of a clock.
 pub fn sys_clock_getres(clock: u32, tp: u32) -> SysResult {
     clock_getres::<Timespec32>(clock, tp)
 }
 
-/// The same in 64 bits.
+/// Stores the resolution of a clock in 64 bits.
 pub fn sys_clock_getres64(clock: u32, tp: u32) -> SysResult {
     clock_getres::<Timespec64>(clock, tp)
 }
@@ -146,19 +146,19 @@ pub fn sys_clock_nanosleep64(clock: u32, flags: u32, request: u32, remaining: u3
     clock_nanosleep::<Timespec64>(clock, flags, request, remaining)
 }
 
-/// Sleeps by `clock`. What is left of a time, not of an appointment, goes to `remaining` when a signal
-/// comes.
+/// Sleeps by `clock`. When a signal comes, stores the remaining time at `remaining`, unless the
+/// time was absolute.
 ///
 /// # Errors
-/// EINVAL for a clock that is none, for the caller's own CPU time, which stands still meanwhile, and for
-/// a time that is none; EOPNOTSUPP for a clock by which nobody sleeps; EFAULT, ERESTARTNOHAND.
+/// EINVAL for an unknown clock, for the caller's own CPU time, which stands still meanwhile, and
+/// for an invalid time; EOPNOTSUPP for a clock that cannot be slept by; EFAULT, ERESTARTNOHAND.
 fn clock_nanosleep<T: UserTime + Pod>(
     clock: u32,
     flags: u32,
     request: u32,
     remaining: u32,
 ) -> SysResult {
-    // Before anything else can end the call.
+    // Taken before anything else can end the call.
     let taken = take_end();
     let now_us = clock_us(clock)?;
     let of_cpu_time = match clock {
@@ -183,7 +183,8 @@ fn clock_nanosleep<T: UserTime + Pod>(
     do_nanosleep(taken, ticks(wait_ns), remaining, put_us::<T>)
 }
 
-/// Sleeps until a clock of CPU time shows `end_us`, looking at each tick: that clock counts in ticks.
+/// Sleeps until a clock of CPU time shows `end_us`, checking at each tick: that clock counts in
+/// ticks.
 fn cpu_nanosleep(
     clock: u32,
     end_us: u64,
@@ -196,7 +197,7 @@ fn cpu_nanosleep(
         return Err(Errno::EINVAL);
     }
     loop {
-        // A process that has ended adds nothing more.
+        // The clock of a process that has ended stands still.
         let left_us = end_us.saturating_sub(clock_us(clock)?);
         if left_us == 0 {
             return Ok(0);
@@ -213,8 +214,8 @@ fn cpu_nanosleep(
     }
 }
 
-/// Time in ring 3 and in the kernel, of the process and of the children that it has waited for;
-/// returns the time since boot. All in hundredths of a second.
+/// Stores the time in ring 3 and in the kernel, of the process and of the children that it has
+/// waited for; returns the time since boot. All are in hundredths of a second.
 pub fn sys_times(buffer: u32) -> SysResult {
     if buffer != 0 {
         let me = current();
@@ -226,7 +227,7 @@ pub fn sys_times(buffer: u32) -> SysResult {
     Ok(clock_t(jiffies()))
 }
 
-/// Ticks in hundredths of a second; what is more than a `clock_t` holds goes on at 0.
+/// Converts ticks to hundredths of a second; a `clock_t` wraps to 0.
 fn clock_t(ticks: u64) -> u32 {
     ticks_in(USER_HZ, ticks) as u32
 }

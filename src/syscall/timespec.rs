@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
-//! Times as a program of ring 3 writes them: in 32 bits, and in 64 bits with padding.
+//! Times in the formats of ring 3: in 32 bits, and in 64 bits with padding.
 //!
-//! Each type checks itself when it becomes nanoseconds. All calls on times use these types, so that a
-//! padding is ignored, and a far-off time accepted, by all of them or by none. `user_time` copies them.
+//! Each type is checked when it is converted to nanoseconds. All calls on times use these types:
+//! padding is ignored, and a far-off time accepted, by all of them alike. `user_time` copies them.
 //!
 //! Linux: 5.4 `struct old_timespec32`, `struct __kernel_timespec`, `get_timespec64`,
 //! `timespec64_valid`; 2.6.38 `poll_select_set_timeout`.
@@ -12,15 +12,15 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use crate::base::errno::Errno;
 
 const NS_PER_S: u64 = 1_000_000_000;
-/// Seconds of the longest time that is told from a longer one (`KTIME_SEC_MAX`): 292 years.
+/// Longest time in seconds; longer ones count as this one (`KTIME_SEC_MAX`): 292 years.
 const SEC_MAX: i64 = i64::MAX / 1_000_000_000;
 
-/// A time that comes from ring 3, or goes there.
+/// A time in a format of ring 3.
 pub trait UserTime: Copy {
-    /// Nanoseconds, at most those of 292 years. EINVAL for what is no time.
+    /// Returns the time in nanoseconds, at most 292 years. EINVAL for an invalid time.
     fn ns(self) -> Result<u64, Errno>;
 
-    /// A time of `us` microseconds; of one that is too long, the low bits.
+    /// Returns a time of `us` microseconds; if it is too long, its low bits.
     fn from_us(us: u64) -> Self;
 }
 
@@ -32,13 +32,13 @@ pub struct Timespec32 {
     tv_nsec: i32,
 }
 
-/// `struct __kernel_timespec` as a 32-bit program has it: `long tv_nsec`, and padding.
+/// `struct __kernel_timespec` of a 32-bit program: `long tv_nsec`, and padding.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable)]
 pub struct Timespec64 {
     tv_sec: i64,
     tv_nsec: i32,
-    /// Anything when it comes, 0 when it goes.
+    /// Any value from programs, 0 from the kernel.
     padding: u32,
 }
 
@@ -80,7 +80,7 @@ impl UserTime for Timespec64 {
 }
 
 impl UserTime for Timeval32 {
-    /// More than a second of microseconds is accepted.
+    /// Returns the time in nanoseconds; a second or more of microseconds is accepted.
     fn ns(self) -> Result<u64, Errno> {
         let seconds = i64::from(self.tv_sec).saturating_add((self.tv_usec / 1_000_000).into());
         ns(seconds, (self.tv_usec % 1_000_000).wrapping_mul(1000))
