@@ -315,8 +315,8 @@ unsafe fn exec_mmap(me: Current, new: NewMm) {
         // belongs to this task from now on.
         unsafe { switch_mm_irqs_off(&*old_active, &*new) };
     }
-    // SAFETY: what this task held of the old address space, given back once; CR3 has moved, and by 1
-    // nothing refers to it.
+    // SAFETY: this is what the task held of the old address space, given back once; CR3 has moved,
+    // and by 1 nothing refers to it.
     unsafe {
         match old_mm.is_null() {
             true => mmdrop(old_active),

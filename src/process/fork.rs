@@ -89,8 +89,8 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
     Ok(pid)
 }
 
-/// Builds a task and puts it on the task list, but on no run queue.
-/// `name` is given for a kernel thread, which has no address space.
+/// Builds a task and puts it on the task list, but on no run queue. `name` is given for a kernel
+/// thread, which has no address space.
 pub fn copy_process(args: &CloneArgs, regs: &PtRegs, name: Option<&str>) -> Result<TaskRef, Errno> {
     let me = current();
     check_flags(me, args.flags)?;

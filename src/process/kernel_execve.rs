@@ -19,7 +19,7 @@ use crate::mm::fallible::try_arc;
 use crate::task::state::PF_KTHREAD;
 
 /// Turns the running kernel thread into the process of program `argv[0]`, with the console as its
-/// files. Returns only on error. From then on `fail_alloc=` counts.
+/// files. Returns only on error. From then on `fail_alloc=` takes effect.
 ///
 /// # Errors
 /// Those of `do_execve`; the task remains a kernel thread.

@@ -4,8 +4,7 @@
 //!
 //! A number is in use while a task has it or heads a list with it: a group outlives its leader.
 //! Numbers lie in leaves of 32, made with their first number and freed with their last; one freed
-//! leaf is kept. A list is a chain of numbers: adding and removing cost the same however long it
-//! is.
+//! leaf is kept. A list is a chain of numbers: adding and removing cost the same at any length.
 //!
 //! A long list is walked in pieces, and the table's lock is released in between. A cursor keeps the
 //! place, and moves on when its task leaves the list. Used by `tasklist` under its lock.

@@ -1,4 +1,4 @@
-//! POSIX timers: a process has up to 1024, each with a signal of its choice.
+//! POSIX timers of a process, each with a signal of its choice.
 //!
 //! A timer with an interval rests while its signal is pending: taking the signal restarts it and
 //! reports how many expiries were missed meanwhile, its overruns. So however short the interval,
@@ -11,7 +11,8 @@
 //! They are set by `syscall::posix_timer`, expire in the timer interrupt, and go on in
 //! `dequeue_signal`.
 //!
-//! Linux: 2.6.38 `kernel/posix-timers.c` (`do_schedule_next_timer`, `posix_timer_fn`); timer_create(2).
+//! Linux: 2.6.38 `kernel/posix-timers.c` (`do_schedule_next_timer`, `posix_timer_fn`);
+//! timer_create(2).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

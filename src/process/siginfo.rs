@@ -80,8 +80,8 @@ impl SigInfo {
         Self::with(signal, code, [pid as u32, uid, status, times[0], times[1]])
     }
 
-    /// Returns the facts of a signal from POSIX timer number `id`, with `overrun` expiries
-    /// unreported before; `value` is the program's own.
+    /// Returns the facts of a signal from POSIX timer number `id`, with `overrun` expiries not
+    /// reported before; `value` is the program's own.
     pub const fn timer(signal: u32, id: u32, overrun: u32, value: u32) -> Self {
         Self::with(signal, SI_TIMER, [id, overrun, value, 0, 0])
     }

@@ -177,8 +177,8 @@ pub fn join_group_stop(me: Current) -> bool {
     }
 }
 
-/// Returns the stop signal if all live threads of the process of `task` have stopped for the first
-/// time since the signal: the caller then tells the parent.
+/// Returns the stop signal if all live threads of the process of `task` have stopped, once for each
+/// stop: the caller then tells the parent.
 pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32> {
     let stop = &task.signal.stop;
     let signal = stop.signal.load(Ordering::Relaxed);

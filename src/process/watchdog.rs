@@ -12,7 +12,8 @@
 //! (`nmi_watchdog`), on the stack of the interrupted task.
 //!
 //! Book: ch. 6, "Checking the NMI Watchdogs".
-//! Linux: 2.6.38 `kernel/watchdog.c` (soft lockup), `nmi_watchdog=1`; 6.5 `watchdog_buddy.c` (the neighbour).
+//! Linux: 2.6.38 `kernel/watchdog.c` (soft lockup), `nmi_watchdog=1`; 6.5 `watchdog_buddy.c` (the
+//! neighbour).
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 

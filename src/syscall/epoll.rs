@@ -98,7 +98,7 @@ pub fn sys_epoll_wait(epfd: u32, events: u32, most: u32, timeout_ms: u32) -> Sys
         })
     })
     .map_err(|errno| match errno {
-        // A wait on a list is never restarted by itself.
+        // A wait on a list is never restarted: the program gets EINTR.
         Errno::ERESTARTNOHAND => super::restart::forget_end(Errno::EINTR),
         other => other,
     })

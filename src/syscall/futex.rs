@@ -65,8 +65,8 @@ fn get_futex_key(me: Current, address: u32, private: bool) -> Result<Key, Errno>
 
 /// Returns the key of a word that other processes may share; `mm` is the running task's address
 /// space. Private memory is not shared, and its page changes when it is copied on write. A
-/// read-only file page is shared by all that map it; for private pages that the process cannot
-/// write, there is nothing to wait for.
+/// read-only page of a file is shared by all that map it; a read-only page of the process's own is
+/// EFAULT, since its value never changes.
 ///
 /// Linux: 5.4 `get_futex_key`, `FUTEX_READ`.
 #[inline(never)]
@@ -374,7 +374,8 @@ fn futex_requeue(
 /// Moves a sleeper to the word `to`: to the end of the list of `target`, or of its own list.
 ///
 /// # Safety
-/// 1. `q` is on `source`. 2. The locks of its bucket, and of `target`, which is that of `to`, are held.
+/// 1. `q` is on `source`.
+/// 2. The locks of its bucket and of `target`, the bucket of `to`, are held.
 unsafe fn move_futex(
     source: &mut List,
     target: Option<(&'static Bucket, &mut List)>,

@@ -124,7 +124,7 @@ pub fn sys_getrusage(who: u32, usage: u32) -> SysResult {
     Ok(0)
 }
 
-/// Bit of a personality for no random addresses, which there never are here.
+/// Personality bit that turns off random addresses; here they never are random.
 const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
 
 /// Sets the caller's personality and returns the former one. `u32::MAX` only reads it.

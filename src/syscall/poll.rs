@@ -229,8 +229,8 @@ fn tell_rest<T: UserTime + Pod>(result: SysResult, end: Option<u64>, address: u3
     }
 }
 
-/// Runs `wait` with the signals of the set at `mask` blocked instead of the usual ones; `mask` 0
-/// blocks the usual ones.
+/// Runs `wait` with the signals of the set at `mask` blocked instead of the usual ones; with `mask`
+/// 0, runs it without a change.
 pub fn with_mask(mask: u32, bytes: u32, wait: impl FnOnce() -> SysResult) -> SysResult {
     if mask == 0 {
         return wait();

@@ -149,7 +149,8 @@ pub fn sys_sigaction(signal: u32, new: u32, old: u32) -> SysResult {
     Ok(0)
 }
 
-/// Sets a handler in the oldest way: for one signal, which is not blocked meanwhile.
+/// Sets a handler by the oldest form of the call: it handles one signal, which is not blocked
+/// meanwhile.
 pub fn sys_signal(signal: u32, handler: u32) -> SysResult {
     let flags = SA_RESETHAND | SA_NODEFER;
     let was = do_sigaction(
