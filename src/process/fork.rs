@@ -252,6 +252,7 @@ fn publish(
     }
     // Checked once the child is on the list: whoever makes an LDT sets the flag first, then looks
     // at the list.
+    // SAFETY: the child's address space, which lives until the child has run.
     let mm = unsafe { child.mm.load(Ordering::Relaxed).as_ref() };
     if mm.is_some_and(|mm| mm.context_flags.load(Ordering::SeqCst) & MM_CONTEXT_LDT != 0) {
         set_flag(child.thread_info(), TIF_LDT);

@@ -27,6 +27,7 @@ pub fn kernel_execve(argv: &[&str]) -> Result<Infallible, Errno> {
     execute(argv)?;
     fail_alloc::start();
     // The strings are gone: `execute` has freed everything it allocated.
+    // SAFETY: exec gave us an address space and filled in our `pt_regs`.
     unsafe { ret_from_kernel_execve() }
 }
 
