@@ -12,9 +12,10 @@ use super::Case;
 use super::check::{Outcome, expect, expect_true};
 use super::crew::pass;
 use crate::arch::x86::irq::smp::on_each_cpu;
-use crate::hw::pte::PAGE_SIZE;
+use crate::hw::pte::{PAGE_SIZE, Pte};
 use crate::mm::fallible::TryVec;
-use crate::mm::frame::{alloc_contiguous, nr_free_pages, put_page};
+use crate::mm::frame::{alloc_contiguous, nr_free_pages, phys_to_virt, put_page};
+use crate::mm::pgtable::{swapper_phys, walk_pte};
 use crate::mm::quicklist;
 use crate::mm::thread_stack::{KEPT, alloc_thread_stack, free_thread_stack, thread_stack_counts};
 
@@ -106,9 +107,15 @@ fn stacks_beyond_those_kept_give_frames_back() -> Outcome {
             let Some(stack) = alloc_thread_stack() else {
                 break;
             };
-            let word: NonNull<u32> = stack.cast();
-            // SAFETY: a stack that nobody runs on is ours alone.
-            unsafe { word.add(1).write((round * AT_A_TIME + nth) as u32) };
+            let foot = stack.as_ptr() as u32;
+            let entry = walk_pte(swapper_phys(), foot).map(|entry| entry.load(Ordering::Relaxed));
+            let frame = Pte(entry.unwrap_or(0)).phys();
+            // By the direct map, whose translations do not change.
+            // SAFETY: a frame of a stack that nobody runs on is ours alone.
+            unsafe {
+                let word: *mut u32 = phys_to_virt(frame).cast();
+                word.add(1).write((round * AT_A_TIME + nth) as u32);
+            }
             stacks.try_push(stack)?;
         }
         expect("stacks", stacks.len(), AT_A_TIME)?;
