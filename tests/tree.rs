@@ -8,6 +8,8 @@
 mod book;
 #[path = "tree/contract.rs"]
 mod contract;
+#[path = "tree/english.rs"]
+mod english;
 #[path = "tree/lints.rs"]
 mod lints;
 #[path = "tree/locks.rs"]
@@ -72,6 +74,8 @@ const RULES: &[Rule] = &[
         soundness::the_rules_see,
     ),
     ("words::nothing_is_left_to_do", words::unfinished),
+    ("words::are_plain_english", english::plain),
+    ("words::bad_english_is_seen", english::bad_english_is_seen),
     ("words::every_allow_has_its_reason", words::allows),
     ("words::nothing_about_the_workplace", words::forbidden),
     ("lints::sums_say_what_an_overflow_does", lints::sums),

@@ -47,6 +47,7 @@ pub const WORDS: &[&str] = &[
     "stress",
     "fuzz",
     "init",
+    "fail_alloc",
     "fpu",
     "io_bitmap",
     "paravirt",
@@ -133,7 +134,7 @@ pub struct Cmdline<'a> {
     pub schedstats: bool,
     /// Whether `trace=on` was given.
     pub trace: bool,
-    /// The value of `fail_alloc=`: every so manyth allocation fails; 0: none.
+    /// The value of `fail_alloc=`: every Nth allocation fails; 0 lets all succeed.
     pub fail_alloc: u32,
     /// The value of `maxcpus=`: CPUs that may run, including the boot CPU.
     pub max_cpus: u32,

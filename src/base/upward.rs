@@ -84,7 +84,7 @@ upward! {
         arch::x86::entry::traps => process::signal:
             safe fn force_sig_fault(sig: i32, code: i32, addr: u32);
         /// Sees to it that there is memory, in process context with interrupts on and no lock held. Returns
-        /// whether the access that found none is to be tried again; if not, the running task is to end.
+        /// whether to repeat the access that found no memory; if not, the running task has to end.
         arch::x86::entry::page_fault => process::oom_kill:
             safe fn pagefault_out_of_memory() -> bool;
         /// Delivers a signal to the running task, or restarts the call that a signal interrupted.

@@ -139,7 +139,7 @@ pub unsafe fn add_timer(
         data,
     };
     let mut base = TIMERS[key.cpu as usize].lock();
-    // SAFETY: by 1 it is in no queue and its contents are nobody's; by 2 it stays where it is.
+    // SAFETY: by 1 it is in no queue and nothing else uses its contents; by 2 it stays where it is.
     unsafe {
         let before = (*timer.running.get()).replace(Running { task, function });
         assert!(before.is_none(), "BUG: a timer that runs is set");

@@ -17,7 +17,7 @@ use crate::program::check_elf;
 use crate::qemu::{Medium, Vm};
 use crate::run::Run;
 
-/// What is to be reached, in instructions; a measure without a goal is there to be compared.
+/// The goal, in instructions; a measure without a goal is there to be compared.
 const GOALS: [(&str, u32); 15] = [
     ("switch.processes", 200),
     ("switch.32_processes", 200),

@@ -12,7 +12,7 @@ use crate::initramfs::{Entry, entries, newc};
 use crate::program::{Kind, kind};
 use crate::steer::{is_carried, quoted};
 
-/// What of arguments still goes into a kernel command line, in bytes.
+/// Bytes of arguments that still fit into a kernel command line.
 const CARRIED_BYTES: usize = 1024;
 
 /// The script that becomes the program, where the kernel command line does not carry its arguments.

@@ -6,7 +6,7 @@ pub fn without_numbers(line: &str) -> String {
     let mut letters = line.chars().peekable();
     let mut before = ' ';
     while let Some(letter) = letters.next() {
-        if letter.is_ascii_digit() && !before.is_alphanumeric() {
+        if letter.is_ascii_digit() && !before.is_alphanumeric() && before != '_' {
             text.push('#');
             while letters.peek().is_some_and(char::is_ascii_alphanumeric) {
                 letters.next();

@@ -52,7 +52,7 @@ impl IsoSpec {
         }
     }
 
-    /// The commands for the slot; empty if the menu is to be shown.
+    /// The commands for the slot; empty to show the menu.
     fn steer(&self) -> String {
         if let Some(script) = &self.script {
             return script.clone();

@@ -10,7 +10,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The progress of one thing that takes its time, on standard error.
 pub struct Progress {
     terminal: bool,
-    /// Whether a line stands there that is to be written over.
+    /// Whether a line stands there that the next one overwrites.
     shown: bool,
     last: Instant,
 }

@@ -51,7 +51,7 @@ impl Exit {
         Exit::GrubFailed,
     ];
 
-    /// The meaning of an exit status of QEMU; none if the kernel has no such code.
+    /// The meaning of an exit status of QEMU; `None` if the kernel has no such code.
     pub fn from_status(status: i32) -> Option<Exit> {
         Exit::ALL.into_iter().find(|exit| *exit as i32 == status)
     }

@@ -170,7 +170,7 @@ fn run_lints(suite: &Suite) -> Result<Tally> {
 fn run_one(suite: &Suite, verbose: bool) -> Result<Tally> {
     let doing = format!("testing {}: {}", suite.name, suite.about);
     let mut progress = Progress::begin(&doing);
-    // The same cases each time, as a test is to be repeatable; other seeds are for a search.
+    // The same cases each time, so that a test can be repeated; other seeds are for a search.
     let seed = std::env::var("PROPTEST_RNG_SEED").unwrap_or_else(|_| "1".into());
     let mut child = cargo()
         .arg("test")

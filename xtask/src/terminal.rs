@@ -109,7 +109,7 @@ fn runs_a_program(spec: &IsoSpec) -> bool {
     cmdline::parse(line).0.job == Job::Init
 }
 
-/// The status that a shell has for a program that ended so, and words for it; none if it was the kernel
+/// The status that a shell has for a program that ended so, and words for it; `None` if it was the kernel
 /// that ended. The kernel's own line is the last, whatever the program wrote before.
 fn end_of_program(code: i32, tail: &str) -> Option<(u8, String)> {
     if code == 33 {

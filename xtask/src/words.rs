@@ -33,7 +33,7 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     (near.0 <= most).then_some(near.1)
 }
 
-/// How many letters are to be added, taken away, changed or exchanged with their neighbour.
+/// Counts the letters to add, take away, change or exchange with their neighbour.
 fn distance(from: &str, to: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut best: HashMap<(usize, usize), usize> = HashMap::new();

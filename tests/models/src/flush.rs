@@ -274,7 +274,7 @@ fn the_sources_have_this_order() {
             "pub unsafe fn switch_mm<To",
             "set_bit(cpu, &next.cpu_vm_mask)",
             "load_cr3::<To>(next)",
-            "To::leave(prev)",
+            "To::leave(cpu, prev)",
         ],
     );
     const FLUSH: &str = "src/arch/x86/tlb_flush.rs";

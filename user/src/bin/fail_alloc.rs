@@ -37,7 +37,7 @@ const ROUNDS: u32 = 60;
 /// Pages that each CPU, or the kernel, may have kept for later.
 const SLACK_PAGES: u32 = 96;
 
-/// An answer that a call may give for want of memory, or that is none.
+/// An answer that a call may give for want of memory, or a success.
 fn is_known(result: Result<u32, Errno>) -> bool {
     !matches!(result, Err(errno) if errno != Errno::ENOMEM && errno != Errno::EAGAIN)
 }

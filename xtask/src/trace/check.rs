@@ -1,5 +1,5 @@
 //! What must be true of a trace of this kernel, whatever ran: a record that cannot be is a fault of the
-//! switch, or of who should have written one before it.
+//! switch, or of the writer that should have written one before it.
 
 use std::collections::HashMap;
 

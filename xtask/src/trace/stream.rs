@@ -92,7 +92,7 @@ impl Trace {
     }
 
     /// The text that begins with the print record at `index`, and goes on in later ones of its CPU.
-    /// None if the record is no print, or goes on with the one before it.
+    /// `None` if the record is no print, or goes on with the one before it.
     pub fn print_at(&self, index: usize) -> Option<Vec<u8>> {
         let first = &self.records[index];
         let Event::Print { len, .. } = first.event else {
