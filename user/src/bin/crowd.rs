@@ -148,6 +148,12 @@ fn children_of_an_ended_parent(page: SharedPage) {
         CROWD,
         "each of its children has another"
     );
+    if getpid() == 1 {
+        // The other parent is this program.
+        for _ in 0..CROWD {
+            wait4(-1, 0).expect("wait4");
+        }
+    }
 }
 
 /// Among many zombies, wait4 finds the one that is named, and returns each other one once.

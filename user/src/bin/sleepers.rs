@@ -87,7 +87,7 @@ fn wake_ups(word: &AtomicU32) {
         Ok(1),
         "and one for all wakes all"
     );
-    eq!(end_well(MANY / 2), MANY / 2, "and they wake");
+    eq!(end_well(MANY / 2), MANY / 2, "and they all wake");
     eq!(
         futex(word, WAKE, [ALL, 0, 0, 0]),
         Ok(0),
