@@ -198,8 +198,12 @@ KINDS = {
         and wanted_tls(prev) != wanted_tls(next_)
         and KINDS["old"](prev, next_, left_for)
     ),
-    # Next once switched to a task other than the one that it comes back from.
-    "last": lambda prev, next_, left_for: left_for.get(next_.address, prev.address) != prev.address,
+    # Next once switched to a task other than the one that it comes back from. A new task may lie where
+    # one that has ended lay.
+    "last": lambda prev, next_, left_for: (
+        left_for.get(next_.address, prev.address) != prev.address
+        and KINDS["old"](prev, next_, left_for)
+    ),
 }
 USAGE = "which switch? [%s [SKIP]]" % " | ".join(KINDS)
 
