@@ -33,7 +33,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "fork_copies_stale_fpu",
         takes_out: "unlazy_fpu before the copy",
         edits: &[
-            Edit { file: "src/arch/x86/switch/math_state.rs", find: "        unlazy_fpu(thread);", replace: "        let _ = unlazy_fpu;" },
+            Edit { file: "src/arch/x86/switch/math_state.rs", find: "        unsafe { unlazy_fpu(thread) };", replace: "        let _ = unlazy_fpu;" },
         ],
         red: Run::selftest("fpu_fork_copies_live_registers"),
     },

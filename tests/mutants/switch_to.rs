@@ -138,7 +138,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "ts_not_set",
         takes_out: "stts in __unlazy_fpu",
         edits: &[
-            Edit { file: "src/arch/x86/switch/math_state.rs", find: "        __save_init_fpu(prev);\n        // SAFETY: interrupts are off during a switch.\n        unsafe { To::stts() };\n", replace: "        __save_init_fpu(prev);\n" },
+            Edit { file: "src/arch/x86/switch/math_state.rs", find: "            To::stts();\n", replace: "" },
         ],
         red: Run::selftest("fpu_ts_clear_exactly_with_usedfpu"),
     },

@@ -75,7 +75,8 @@ unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *m
     // 1. FPU: save prev's registers if it used them; decide whether next gets its own at once.
     let preload = K::FPU && switch_fpu_prepare(next);
     if K::FPU {
-        __unlazy_fpu::<K::To>(prev);
+        // SAFETY: prev ran here until now, and interrupts are off.
+        unsafe { __unlazy_fpu::<K::To>(prev) };
     }
 
     // 2. The stack that an entry from ring 3 lands on.
@@ -105,7 +106,8 @@ unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *m
 
     // 7. next's FPU registers, if it gets them at once.
     if preload {
-        __math_state_restore(next);
+        // SAFETY: next is about to run, CR0.TS is clear, and step 1 has saved prev's registers.
+        unsafe { __math_state_restore(next) };
         this_cpu_inc!(count.fpu_preloads);
     }
 

@@ -61,31 +61,43 @@ pub fn switch_fpu_prepare(next: &ThreadStruct) -> bool {
 
 /// Saves prev's registers and takes the FPU away if prev used them in this slice; otherwise ends
 /// its run of slices with FPU use.
+///
+/// # Safety
+/// 1. `prev` is the task that ran on this CPU until now, and interrupts are off.
 #[inline(always)]
-pub fn __unlazy_fpu<To: Updates>(prev: &mut ThreadStruct) {
+pub unsafe fn __unlazy_fpu<To: Updates>(prev: &mut ThreadStruct) {
     if prev.fpu_is_live() {
-        __save_init_fpu(prev);
-        // SAFETY: interrupts are off during a switch.
-        unsafe { To::stts() };
+        // SAFETY: by 1 the live registers are prev's, and nothing comes between.
+        unsafe {
+            __save_init_fpu(prev);
+            To::stts();
+        }
     } else {
         set_fpu_counter(prev, 0);
     }
 }
 
-/// Stores the live registers, which belong to this task, and ends its ownership.
+/// Stores the live registers of `task`, and ends its ownership.
+///
+/// # Safety
+/// 1. The registers of this CPU are those of `task`, and it cannot be switched away.
 #[inline(always)]
-fn __save_init_fpu(task: &mut ThreadStruct) {
+unsafe fn __save_init_fpu(task: &mut ThreadStruct) {
     if let Some(fpu) = task.saved_fpu_mut() {
-        // SAFETY: the area is 512 bytes, aligned to 16, and ours.
+        // SAFETY: the area is 512 bytes, aligned to 16, and ours; by 1 it gets its own registers.
         unsafe { insn::fxsave((&raw mut *fpu).cast()) };
     }
     task.mark_saved();
     this_cpu_inc!(count.fpu_saves);
 }
 
-/// Loads a task's registers; CR0.TS is clear already.
+/// Loads the registers of `task`, which owns them from then on.
+///
+/// # Safety
+/// 1. `task` is the task that runs on this CPU, or that it is about to run; it cannot be switched away.
+/// 2. CR0.TS is clear, and no other task has its registers live here.
 #[inline(always)]
-pub fn __math_state_restore(task: &mut ThreadStruct) {
+pub unsafe fn __math_state_restore(task: &mut ThreadStruct) {
     if let Some(fpu) = task.saved_fpu() {
         // SAFETY: the area was written by fxsave or made by `to_fxsave`, or is the initial state.
         unsafe { insn::fxrstor(core::ptr::from_ref(fpu).cast()) };
@@ -130,7 +142,8 @@ pub fn math_state_restore() -> bool {
     }
     this_cpu_inc!(count.fpu_nm);
     clts();
-    with_thread(me, __math_state_restore);
+    // SAFETY: the running task's, with preemption off; #NM says that no registers are live here.
+    with_thread(me, |thread| unsafe { __math_state_restore(thread) });
     true
 }
 
@@ -168,9 +181,13 @@ fn init_fpu(me: Current, image: &FxsaveArea) -> Result<(), Errno> {
 }
 
 /// Makes the memory copy of the running task's registers complete (`unlazy_fpu`).
-fn unlazy_fpu(thread: &mut ThreadStruct) {
+///
+/// # Safety
+/// 1. `thread` is the running task's, and preemption is off.
+unsafe fn unlazy_fpu(thread: &mut ThreadStruct) {
     if thread.fpu_is_live() {
-        __save_init_fpu(thread);
+        // SAFETY: by 1 the live registers are this task's.
+        unsafe { __save_init_fpu(thread) };
         if is_eager() {
             // FXSAVE leaves the registers as they are.
             thread.mark_live();
@@ -185,7 +202,8 @@ fn unlazy_fpu(thread: &mut ThreadStruct) {
 /// was raised.
 pub fn current_fpu_state(me: Current) -> Option<FxsaveArea> {
     with_thread(me, |thread| {
-        unlazy_fpu(thread);
+        // SAFETY: `with_thread` gives the running task's, with preemption off.
+        unsafe { unlazy_fpu(thread) };
         thread.saved_fpu().copied()
     })
 }
@@ -216,7 +234,9 @@ fn load_if_eager(me: Current) {
     with_thread(me, |thread| {
         if must_preload(thread) && !thread.fpu_is_live() {
             clts();
-            __math_state_restore(thread);
+            // SAFETY: the running task's, with preemption off; with `fpu=eager` each task has its own
+            // registers live, and this one has none yet.
+            unsafe { __math_state_restore(thread) };
         }
     });
 }
