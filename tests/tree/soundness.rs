@@ -131,7 +131,7 @@ fn functions(text: &str) -> Vec<Function<'_>> {
         let Some(end) = rest[from..].find(['{', ';']) else {
             continue;
         };
-        if rest[from..].as_bytes()[end] == b';' {
+        if rest.as_bytes()[from + end] == b';' {
             continue;
         }
         let indent = &line[..line.len() - code.len()];

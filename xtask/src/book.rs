@@ -1,5 +1,6 @@
 //! `just book`: the pages of `docs` as static files, or on localhost; and their quoted lines taken anew.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -15,15 +16,21 @@ const MDBOOK: &str = "0.4.52";
 /// What `just book [serve | bless]` does.
 pub fn act(words: &[String]) -> Result<ExitCode> {
     match words {
-        [] => {
-            mdbook(&["build", "docs"])?;
-            println!("{}", paths::target().join("book/index.html").display());
-        }
-        [word] if word == "serve" => mdbook(&["serve", "docs"])?,
+        [] => println!("{}", build()?.join("index.html").display()),
+        [word] if word == "serve" => mdbook(&["serve".as_ref(), "docs".as_ref()])?,
         [word] if word == "bless" => return bless(),
         _ => bail!("just book [serve | bless]"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the pages and returns their folder.
+pub fn build() -> Result<PathBuf> {
+    let folder = paths::target().join("book");
+    let mut to = OsString::from("--dest-dir=");
+    to.push(&folder);
+    mdbook(&["build".as_ref(), "docs".as_ref(), to.as_os_str()])?;
+    Ok(folder)
 }
 
 /// Takes the quoted lines over and draws the pictures, then says what is still wrong.
@@ -46,7 +53,7 @@ fn bless() -> Result<ExitCode> {
     suite::run(&["tree".to_owned()])
 }
 
-fn mdbook(arguments: &[&str]) -> Result<()> {
+fn mdbook(arguments: &[&OsStr]) -> Result<()> {
     let status = Command::new(installed()?)
         .args(arguments)
         .current_dir(paths::root())
@@ -56,12 +63,12 @@ fn mdbook(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// mdBook: the system's, or one that cargo has put under `target/`, now if need be.
+/// mdBook: the system's, or one that cargo has installed for this user, now if need be.
 fn installed() -> Result<PathBuf> {
     if Command::new("mdbook").arg("--version").output().is_ok() {
         return Ok("mdbook".into());
     }
-    let folder = paths::target().join("tools");
+    let folder = paths::tools();
     let program = folder.join("bin/mdbook");
     if !program.exists() {
         println!(

@@ -41,6 +41,16 @@ pub fn out() -> PathBuf {
     target().join("switch_to")
 }
 
+/// Where programs lie that are installed once for all trees of this user. `bootstrap` has the same folder.
+pub fn tools() -> PathBuf {
+    let home = || std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
+    let data = match std::env::var_os("XDG_DATA_HOME").filter(|it| !it.is_empty()) {
+        Some(data) => PathBuf::from(data),
+        None => PathBuf::from(home()).join(".local/share"),
+    };
+    data.join("switch_to")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

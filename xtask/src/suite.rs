@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::harness::{Output, Tally};
 use crate::progress::Progress;
 use crate::toolchain::cargo;
+use crate::web::browser;
 use crate::{paths, words};
 
 /// The suites of the kernel's package that are files in `tests/`, in order.
@@ -21,8 +22,12 @@ const FILES: &[(&str, &str)] = &[
     ("image", "the linked kernel, disassembled"),
     ("boots", "the kernel in QEMU"),
     ("gdb", "the switch under gdb"),
+    (BROWSER, "the book's pages in Chromium"),
     ("mutants", "a few steps of the kernel, taken out"),
 ];
+
+/// The suite that needs a browser, which is optional.
+const BROWSER: &str = "browser";
 
 /// Those that are run only by name.
 const BY_NAME: &[(&str, &str)] = &[("kselftest", "Linux's own tests of the switch")];
@@ -118,6 +123,10 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
         if !is_named && (!only.is_empty() || by_name) {
             continue;
         }
+        if suite.name == BROWSER && !is_named && !browser::is_installed() {
+            println!("{}", skipped_line(&suite));
+            continue;
+        }
         let begun = Instant::now();
         let tally = match suite.name {
             LINTS => run_lints(&suite)?,
@@ -149,6 +158,14 @@ fn result_line(suite: &Suite, tally: Tally, seconds: u64) -> String {
     format!(
         "{word:<6} {:<10} {passed:>5} passed {failed:>4} failed {seconds:>5} s   {}",
         suite.name, suite.about
+    )
+}
+
+/// The line of a suite that this machine cannot run.
+fn skipped_line(suite: &Suite) -> String {
+    format!(
+        "{:<6} {:<10} there is no Chromium here: apt-get install chromium   {}",
+        "SKIP", suite.name, suite.about
     )
 }
 
@@ -227,6 +244,7 @@ mod tests {
             "ok     logic         12 passed    0 failed     7 s   the kernel's pure parts, on the host"
         );
         assert!(seen(1, 2).starts_with("FAILED logic"));
+        assert!(skipped_line(suite).starts_with("SKIP   logic      there is no Chromium"));
     }
 
     #[test]
