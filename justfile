@@ -21,7 +21,7 @@ run *CMDLINE:
 test *SUITES:
     @exec "{{xtask}}" test "$@"
 
-# Run a program of yours as init, with its arguments: C source, a static Linux/i386 executable, a script for /bin/sh
+# Run a program of yours as init, with its arguments: C source, a Linux/i386 executable, a script for /bin/sh
 [no-cd, no-exit-message]
 exec FILE *ARGUMENTS:
     @exec "{{xtask}}" exec "$@"

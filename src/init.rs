@@ -38,6 +38,7 @@ use crate::mm::memblock::Range;
 use crate::mm::{self, fail_alloc};
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::{kernel_thread, new_kernel_thread};
+use crate::process::randomize::norandmaps;
 use crate::process::tasklist::TASKLIST;
 use crate::process::{proc, tty_signal, watchdog};
 use crate::sched::hooks::sched_info::force_schedstat_enabled;
@@ -103,6 +104,9 @@ fn parse_cmdline(line: &'static str) {
         log::warn!("cmdline: {warning}");
     }
     watchdog::set_seconds(cmdline.watchdog_s);
+    if cmdline.norandmaps {
+        norandmaps();
+    }
     math_state::set_mode(cmdline.fpu);
     io_bitmap::set_mode(cmdline.io_bitmap);
     paravirt::set_mode(cmdline.paravirt);

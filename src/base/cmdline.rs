@@ -13,6 +13,7 @@
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
 //! | `schedstats=off` or `on` | keep run delay and time on CPU of each task | `off` |
 //! | `trace=off` or `on` | record switches and wake-ups for a timeline | `off` |
+//! | `norandmaps` | give programs fixed addresses | random addresses |
 //! | `fail_alloc=2` … `999999` | every Nth allocation fails, in kernels with debug assertions | |
 //! | `maxcpus=0` … `8` | start at most this number of CPUs (0 is 1) | `8` |
 //! | `watchdog=0` … `999` | seconds without a switch that count as a lockup (0: never) | `20` |
@@ -47,6 +48,7 @@ pub const WORDS: &[&str] = &[
     "stress",
     "fuzz",
     "init",
+    "norandmaps",
     "fail_alloc",
     "fpu",
     "io_bitmap",
@@ -134,6 +136,8 @@ pub struct Cmdline<'a> {
     pub schedstats: bool,
     /// Whether `trace=on` was given.
     pub trace: bool,
+    /// Whether `norandmaps` was given: programs have fixed addresses.
+    pub norandmaps: bool,
     /// The value of `fail_alloc=`: every Nth allocation fails; 0 lets all succeed.
     pub fail_alloc: u32,
     /// The value of `maxcpus=`: CPUs that may run, including the boot CPU.
@@ -212,6 +216,7 @@ impl Default for Cmdline<'_> {
             watchdog_s: 20,
             schedstats: false,
             trace: false,
+            norandmaps: false,
             fail_alloc: 0,
             max_cpus: 8,
             loglevel: 6,
@@ -250,7 +255,8 @@ impl<'a> Cmdline<'a> {
                 None => return bad("a seed, or a seed and 1 to 100000 rounds: 7,100"),
             },
             ("quiet", None) => self.loglevel = 4,
-            ("tour" | "quiet", _) => return bad("no value"),
+            ("norandmaps", None) => self.norandmaps = true,
+            ("tour" | "quiet" | "norandmaps", _) => return bad("no value"),
             ("init", Some(path)) if path.chars().next() == Some('/') => self.init = path,
             ("init", _) => return bad("a path from the root"),
             ("fpu", _) => match text {

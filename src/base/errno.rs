@@ -94,6 +94,8 @@ errnos! {
     ENOSYS = 38,
     /// Too many symbolic links.
     ELOOP = 40,
+    /// The dynamic linker is not one that can be loaded.
+    ELIBBAD = 80,
     /// The value does not fit in the caller's structure.
     EOVERFLOW = 75,
     /// Not a socket.

@@ -1,10 +1,11 @@
 #![forbid(unsafe_code)]
-//! Plans the mappings of a static ELF32/i386 program.
+//! Plans the mappings of an ELF32/i386 program or dynamic linker.
 //!
 //! [`parse`] checks a whole file before anything is mapped, so that `execve` can still return an
 //! error to the old program: once mapping begins, that program is gone. Called by `process/exec.rs`
 //! on the caller's kernel stack. The `elf` crate reads the headers; this file decides which files
-//! can be loaded.
+//! can be loaded. The plan of a position-independent file (ET_DYN) counts addresses from 0, until
+//! [`ElfPlan::relocate`] moves it.
 //!
 //! Book: ch. 20, "Executable Formats", "The exec Functions".
 //! Linux: `fs/binfmt_elf.c` (`load_elf_binary`).
@@ -21,6 +22,7 @@ use elf::file::{Class, FileHeader, parse_ident};
 use elf::parse::ParseError;
 use elf::segment::{ProgramHeader, SegmentTable};
 
+use super::cpio::PATH_MAX;
 use crate::base::errno::Errno;
 use crate::hw::pte::PAGE_MASK;
 use crate::mm::fallible::TryVec;
@@ -64,6 +66,30 @@ pub struct Segment {
 }
 
 impl ElfPlan {
+    /// Returns the addresses from the first page that a segment touches to the last.
+    pub fn span(&self) -> Range<u32> {
+        let start = self.segments.first().map_or(0, |it| it.pages().start);
+        start..self.segments.last().map_or(start, |it| it.pages().end)
+    }
+
+    /// Moves the program so that its first page is at `start`, a multiple of the page size, and
+    /// returns the distance that all addresses move by, modulo 2^32.
+    ///
+    /// # Errors
+    /// ENOMEM if the program does not fit into user space there.
+    pub fn relocate(&mut self, start: u32) -> Result<u32, Errno> {
+        let span = self.span();
+        let end = start.checked_add(span.end.saturating_sub(span.start));
+        end.filter(|end| *end <= TASK_SIZE).ok_or(Errno::ENOMEM)?;
+        let by = start.wrapping_sub(span.start);
+        for segment in &mut self.segments {
+            segment.vaddr = segment.vaddr.wrapping_add(by);
+        }
+        self.entry = self.entry.wrapping_add(by);
+        self.phdr_vaddr = self.phdr_vaddr.map(|at| at.wrapping_add(by));
+        Ok(by)
+    }
+
     /// Returns the addresses of the program's code, from the first byte to the last.
     pub fn code(&self) -> Range<u32> {
         let code = || {
@@ -120,6 +146,10 @@ pub struct ElfPlan {
     pub phent: u16,
     /// Whether the stack must be executable: PT_GNU_STACK says so or is missing.
     pub exec_stack: bool,
+    /// Whether the program can run at any address (ET_DYN).
+    pub is_dyn: bool,
+    /// The path of the dynamic linker in the file, with the zero at its end.
+    pub interp: Option<Range<usize>>,
 }
 
 impl ElfPlan {
@@ -142,7 +172,7 @@ pub enum ElfError {
     Endian { found: u8 },
     /// EI_VERSION is not 1.
     Version { found: u64 },
-    /// `e_type` is not ET_EXEC.
+    /// `e_type` is neither ET_EXEC nor ET_DYN.
     Type { found: u16 },
     /// `e_machine` is not EM_386.
     Machine { found: u16 },
@@ -152,8 +182,8 @@ pub enum ElfError {
     PhNum { found: u16 },
     /// The program headers do not lie within the file.
     PhTable { offset: u32, len: usize },
-    /// PT_INTERP: the program wants a dynamic linker.
-    Dynamic { index: usize },
+    /// PT_INTERP is no path with a zero at its end within the file.
+    Interp { index: usize },
     /// There is no PT_LOAD with a byte in it.
     NoSegment,
     /// The segment's contents do not lie within the file.
@@ -203,7 +233,7 @@ impl From<ElfError> for Errno {
             Type { .. } | Machine { .. } | PhEntSize { .. } | PhNum { .. } | PhTable { .. } => {
                 Errno::ENOEXEC
             }
-            Dynamic { .. } | NoSegment | OutOfFile { .. } => Errno::ENOEXEC,
+            Interp { .. } | NoSegment | OutOfFile { .. } => Errno::ENOEXEC,
             FileSize { .. }
             | Address { .. }
             | Misaligned { .. }
@@ -223,11 +253,7 @@ impl fmt::Display for ElfError {
             Class { found } => write!(f, "ELF class {found}, not 32-bit"),
             Endian { found } => write!(f, "ELF data encoding {found}, not little-endian"),
             Version { found } => write!(f, "ELF version {found}, not 1"),
-            Type { found: abi::ET_DYN } => write!(
-                f,
-                "position-independent (ET_DYN); only static ET_EXEC is loaded"
-            ),
-            Type { found } => write!(f, "ELF type {found}, not ET_EXEC"),
+            Type { found } => write!(f, "ELF type {found}, neither ET_EXEC nor ET_DYN"),
             Machine { found } => write!(f, "for machine {found}, not EM_386"),
             PhEntSize { found } => write!(f, "program headers of {found} bytes, not {PHENT}"),
             PhNum { found } => write!(f, "{found} program headers, not 1 to {MAX_PHNUM}"),
@@ -237,9 +263,9 @@ impl fmt::Display for ElfError {
                     "program headers at {offset:#x} are not within the file of {len:#x} bytes"
                 )
             }
-            Dynamic { index } => write!(
+            Interp { index } => write!(
                 f,
-                "program header {index} asks for a dynamic linker; only static programs are loaded"
+                "program header {index} gives no path of a dynamic linker"
             ),
             NoSegment => write!(f, "no segment to load"),
             OutOfFile {
@@ -311,13 +337,22 @@ pub fn parse(file: &[u8]) -> Result<ElfPlan, ElfError> {
         phnum: header.e_phnum,
         phent: header.e_phentsize,
         exec_stack: true,
+        is_dyn: header.e_type == abi::ET_DYN,
+        interp: None,
     };
     for (index, phdr) in table.iter().enumerate() {
         match phdr.p_type {
-            abi::PT_INTERP => return Err(ElfError::Dynamic { index }),
+            // The first one counts.
+            abi::PT_INTERP if plan.interp.is_none() => {
+                let (at, size) = (phdr.p_offset as u32, phdr.p_filesz as u32);
+                let path = slice(file, at, size).filter(|path| is_interp(path));
+                let path = path.ok_or(ElfError::Interp { index })?;
+                plan.interp = Some(at as usize..(at as usize).saturating_add(path.len()));
+            }
             abi::PT_GNU_STACK => plan.exec_stack = phdr.p_flags & abi::PF_X != 0,
             abi::PT_LOAD if phdr.p_memsz != 0 || phdr.p_filesz != 0 => {
-                let segment = load_segment(file, index, &phdr, plan.segments.last())?;
+                let lowest = if plan.is_dyn { 0 } else { MMAP_MIN_ADDR };
+                let segment = load_segment(file, index, &phdr, lowest, plan.segments.last())?;
                 let added = plan.segments.try_push(segment);
                 added.map_err(|_| ElfError::NoMemory)?;
             }
@@ -361,7 +396,7 @@ fn file_header(file: &[u8]) -> Result<FileHeader<LittleEndian>, ElfError> {
     let header = FileHeader::parse_tail(ident, tail).map_err(|_| truncated)?;
     match (header.e_type, header.e_machine) {
         (_, machine) if machine != abi::EM_386 => Err(ElfError::Machine { found: machine }),
-        (abi::ET_EXEC, _) => Ok(header),
+        (abi::ET_EXEC | abi::ET_DYN, _) => Ok(header),
         (found, _) => Err(ElfError::Type { found }),
     }
 }
@@ -392,6 +427,7 @@ fn load_segment(
     file: &[u8],
     index: usize,
     phdr: &ProgramHeader,
+    lowest: u32,
     previous: Option<&Segment>,
 ) -> Result<Segment, ElfError> {
     // ELF32 fields: the crate widens them, so narrowing loses nothing.
@@ -418,7 +454,7 @@ fn load_segment(
         });
     }
     match vaddr.checked_add(memsz) {
-        Some(end) if vaddr >= MMAP_MIN_ADDR && end <= TASK_SIZE => {}
+        Some(end) if vaddr >= lowest && end <= TASK_SIZE => {}
         _ => {
             return Err(ElfError::Address {
                 index,
@@ -450,6 +486,11 @@ fn load_segment(
         }),
         _ => Ok(segment),
     }
+}
+
+/// Returns whether PT_INTERP's bytes are a path with a zero at its end.
+fn is_interp(path: &[u8]) -> bool {
+    (2..=PATH_MAX).contains(&path.len()) && path.last() == Some(&0)
 }
 
 fn phdr_vaddr(plan: &ElfPlan, phoff: usize) -> Option<u32> {

@@ -31,8 +31,9 @@ pub const MMAP_MIN_ADDR: u32 = 0x1_0000;
 pub const STACK_LIMIT: u32 = 8 << 20;
 /// Bytes below a stack that stay free, so that it cannot run into another area unseen.
 pub const STACK_GUARD_GAP: u32 = 256 * PAGE_SIZE;
-/// Areas are placed downwards from here: below the stack, its limit and its gap.
-pub const MMAP_BASE: u32 = TASK_SIZE - STACK_LIMIT - STACK_GUARD_GAP;
+/// Areas are placed downwards from here, unless addresses are random: below the stack and 128 MiB
+/// for it.
+pub const MMAP_BASE: u32 = TASK_SIZE - (128 << 20);
 /// Largest number of areas of a process (`vm.max_map_count`).
 pub const MAX_MAP_COUNT: usize = 65530;
 
@@ -165,7 +166,7 @@ impl Vma {
 }
 
 /// All areas of an address space, and its heap's limits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryMap {
     areas: Vec<Vma>,
     /// First address of the heap: the end of the program's data.
@@ -187,8 +188,16 @@ pub struct MemoryMap {
     pub env_end: u32,
     /// The stack pointer at the start of the program.
     pub start_stack: u32,
+    /// Areas are placed downwards from here.
+    pub mmap_base: u32,
     /// Path of the program, without the leading slash; empty before the first exec.
     pub exe_file: &'static [u8],
+}
+
+impl Default for MemoryMap {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl MemoryMap {
@@ -206,6 +215,7 @@ impl MemoryMap {
             arg_end: 0,
             env_end: 0,
             start_stack: 0,
+            mmap_base: MMAP_BASE,
             exe_file: &[],
         }
     }
@@ -354,7 +364,7 @@ impl MemoryMap {
     }
 
     /// Finds free addresses for `length` bytes (a multiple of the page size, not 0): at `hint` if
-    /// that is free, else the highest below [`MMAP_BASE`].
+    /// that is free, else the highest below `mmap_base`, else the highest of all.
     pub fn get_unmapped_area(&self, hint: u32, length: u32) -> Result<u32, Errno> {
         if length > TASK_SIZE - MMAP_MIN_ADDR {
             return Err(Errno::ENOMEM);
@@ -370,7 +380,13 @@ impl MemoryMap {
                 return Ok(hint);
             }
         }
-        let mut ceiling = MMAP_BASE;
+        let place = self.highest_place(self.mmap_base, length);
+        place.or_else(|_| self.highest_place(TASK_SIZE, length))
+    }
+
+    /// Returns the highest free addresses below `ceiling`.
+    fn highest_place(&self, ceiling: u32, length: u32) -> Result<u32, Errno> {
+        let mut ceiling = ceiling;
         for vma in self.areas.iter().rev() {
             if vma.end < ceiling && ceiling.saturating_sub(vma.end) >= length {
                 break;

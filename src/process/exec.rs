@@ -18,10 +18,11 @@ use alloc::sync::Arc;
 use super::de_thread::de_thread;
 use super::exit::mm_release;
 use super::initial_stack::*;
-use super::load_elf::{arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
+use super::load_elf::{Image, arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
 use super::posix_timer::exit_posix_timers;
 use super::proc::format::USER_HZ;
 use super::ptrace::set_not_dumpable;
+use super::randomize::{Layout, is_random};
 use super::rseq::rseq_execve;
 use super::signal::{SigHand, TaskSignals, new_sighand};
 use super::sigset::SIGCHLD;
@@ -34,7 +35,7 @@ use crate::base::insn;
 use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_LDT, clear_flag};
 use crate::fs::cpio::FileType;
-use crate::fs::elf::{self, ElfPlan};
+use crate::fs::elf::{self, ElfError, ElfPlan};
 use crate::fs::files_struct::FilesStruct;
 use crate::fs::permission::{MAY_EXEC, permission};
 use crate::fs::random::get_random_bytes;
@@ -43,7 +44,6 @@ use crate::hw::pte::PAGE_SIZE;
 use crate::mm::fallible::{try_arc, try_concat};
 use crate::mm::frame::may_alloc;
 use crate::mm::mm_struct::{MmStruct, mmdrop, mmput};
-use crate::mm::vma::TASK_SIZE;
 use crate::sched::hooks::membarrier::membarrier_exec_mmap;
 use crate::sched::hooks::perf_event::{perf_event_enable_on_exec, perf_event_exit_task};
 use crate::sched::hooks::trace::trace_sched_process_exec;
@@ -64,8 +64,8 @@ const EXEC_PAGES: u32 = 16;
 ///
 /// # Errors
 /// Those of a path lookup; EACCES (not a regular file, or not executable); those of `strings`;
-/// ENOEXEC and EINVAL (a program that cannot be loaded; the log says why), E2BIG, ENOMEM; those of
-/// `de_thread`.
+/// ENOEXEC and EINVAL (a program that cannot be loaded; the log says why), ELIBBAD (a dynamic linker
+/// that cannot be loaded), E2BIG, ENOMEM; those of `de_thread`.
 pub fn do_execve(
     path: &[u8],
     strings: impl FnOnce() -> Result<(Strings, Strings), Errno>,
@@ -80,20 +80,21 @@ pub fn do_execve(
     let inode = open_exec(me, path, &cred)?;
     let (argv, envp) = strings()?;
     let (inode, argv) = follow_scripts(me, path, inode, argv, &cred)?;
-    let plan = elf::parse(inode.data()).map_err(|error| {
-        log::info!("exec: {}: {error}", path.escape_ascii());
-        Errno::from(error)
-    })?;
+    let mut program = read_elf(path, inode).map_err(Errno::from)?;
+    let mut interp = open_interpreter(me, &program, &cred)?;
     let new_cred = new_cred(inode, &cred);
     let sighand = new_sighand()?;
     let mm = NewMm::alloc()?;
-    load_elf_binary(mm.get(), inode.data(), &plan)?;
+    let layout = layout(me);
+    let base = load_elf_binary(mm.get(), &mut program, interp.as_mut(), &layout)?;
     let vdso = arch_setup_additional_pages(mm.get())?;
-    let auxv = auxv(&plan, vdso, &new_cred, new_cred.is_set_id());
+    let plan = &program.plan;
+    let entry = interp.as_ref().map_or(plan.entry, |it| it.plan.entry);
+    let auxv = auxv(plan, base, vdso, &new_cred, new_cred.is_set_id());
     let mut random = [0; 16];
     get_random_bytes(&mut random);
     let stack = InitialStack {
-        top: TASK_SIZE,
+        top: layout.stack_top,
         execfn: path,
         argv: &argv,
         envp: &envp,
@@ -102,7 +103,7 @@ pub fn do_execve(
         auxv: &auxv,
     };
     let (sp, contents) = stack.build()?;
-    setup_arg_pages(mm.get(), plan.exec_stack, sp, &contents)?;
+    setup_arg_pages(mm.get(), stack.top, plan.exec_stack, sp, &contents)?;
     {
         let args = stack.arg_range();
         let mut map = mm.get().map.lock();
@@ -135,7 +136,7 @@ pub fn do_execve(
     me.thread_info()
         .sysenter_return
         .store(vdso.wrapping_add(VDSO_SYSENTER_RETURN), Ordering::Relaxed);
-    start_thread(regs, plan.entry, sp);
+    start_thread(regs, entry, sp);
     Ok(())
 }
 
@@ -224,6 +225,43 @@ fn parse_script(data: &[u8]) -> Result<Option<Script<'_>>, Errno> {
     }
 }
 
+/// Plans the mappings of the ELF file `inode` at `path`; the log says why that is impossible.
+fn read_elf(path: &[u8], inode: Inode) -> Result<Image, ElfError> {
+    let file = inode.data();
+    match elf::parse(file) {
+        Ok(plan) => Ok(Image { file, plan }),
+        Err(error) => {
+            log::info!("exec: {}: {error}", path.escape_ascii());
+            Err(error)
+        }
+    }
+}
+
+/// Opens the dynamic linker that `program` asks for. ELIBBAD if it cannot be loaded.
+fn open_interpreter(me: Current, program: &Image, cred: &Cred) -> Result<Option<Image>, Errno> {
+    let Some(range) = program.plan.interp.clone() else {
+        return Ok(None);
+    };
+    let path = program.file.get(range).unwrap_or_default();
+    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
+    let interp = read_elf(path, open_exec(me, path, cred)?);
+    interp.map(Some).map_err(|error| match error {
+        ElfError::NoMemory => Errno::ENOMEM,
+        _ => Errno::ELIBBAD,
+    })
+}
+
+/// Returns the places of the parts of the new program.
+fn layout(me: Current) -> Layout {
+    if !is_random(me.personality.load(Ordering::Relaxed)) {
+        return Layout::FIXED;
+    }
+    let mut bytes = [0; 16];
+    get_random_bytes(&mut bytes);
+    let mut words = bytes.as_chunks::<4>().0.iter();
+    Layout::random([(); 4].map(|()| words.next().map_or(0, |word| u32::from_le_bytes(*word))))
+}
+
 /// Returns the credentials of the new program: set-user-ID and set-group-ID bits take effect.
 fn new_cred(inode: Inode, old: &Cred) -> Cred {
     let inode = inode.stat();
@@ -240,7 +278,7 @@ fn new_cred(inode: Inode, old: &Cred) -> Cred {
     new
 }
 
-fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16] {
+fn auxv(plan: &ElfPlan, base: u32, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16] {
     [
         (AT_SYSINFO, vdso.wrapping_add(VDSO_KERNEL_VSYSCALL)),
         (AT_SYSINFO_EHDR, vdso),
@@ -250,7 +288,7 @@ fn auxv(plan: &ElfPlan, vdso: u32, cred: &Cred, secure: bool) -> [(u32, u32); 16
         (AT_PHDR, plan.phdr_vaddr.unwrap_or(0)),
         (AT_PHENT, u32::from(plan.phent)),
         (AT_PHNUM, u32::from(plan.phnum)),
-        (AT_BASE, 0),
+        (AT_BASE, base),
         (AT_FLAGS, 0),
         (AT_ENTRY, plan.entry),
         (AT_UID, cred.uid.real),

@@ -1,4 +1,4 @@
-//! Loads a static program into a fresh address space: segments, heap, stack, vDSO.
+//! Loads a program and its dynamic linker into a fresh address space: segments, heap, stack, vDSO.
 //!
 //! Pages are filled when they are first touched; only a page shared by two segments is put together
 //! here.
@@ -7,6 +7,7 @@
 //!
 //! Book: ch. 20, "Executable Formats". Linux: 2.6.38 `fs/binfmt_elf.c` (`load_elf_binary`).
 
+use super::randomize::Layout;
 use crate::arch::vdso::{VDSO, VDSO_BYTES};
 use crate::base::errno::Errno;
 use crate::fs::elf::{ElfPlan, Segment, SegmentFlags};
@@ -15,16 +16,69 @@ use crate::mm::fault::{FaultSignal, write_to_mm};
 use crate::mm::frame::virt_to_phys;
 use crate::mm::mm_struct::MmStruct;
 use crate::mm::mmap::{MapFlags, do_mmap, do_mprotect};
-use crate::mm::vma::{Backing, TASK_SIZE, VmFlags, Vma};
+use crate::mm::vma::{Backing, VmFlags, Vma};
 
 /// Initial size of the stack's area in bytes; it grows on demand.
 const STACK_BYTES: u32 = 33 * PAGE_SIZE;
 
-/// Maps the program `file`, from which `plan` was made, and its heap.
+/// A file, and the plan of its mappings.
+pub struct Image {
+    /// The contents of the file.
+    pub file: &'static [u8],
+    /// The plan that was made from them.
+    pub plan: ElfPlan,
+}
+
+/// Maps a program, its dynamic linker and its heap, and moves the plans to where the mappings are.
+/// Returns the distance that the dynamic linker has moved (AT_BASE); 0 without one.
 ///
 /// # Errors
 /// ENOMEM.
-pub fn load_elf_binary(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Result<(), Errno> {
+pub fn load_elf_binary(
+    mm: &MmStruct,
+    program: &mut Image,
+    interp: Option<&mut Image>,
+    layout: &Layout,
+) -> Result<u32, Errno> {
+    mm.map.lock().mmap_base = layout.mmap_base;
+    let plan = &mut program.plan;
+    match (plan.is_dyn, &interp) {
+        (false, _) => 0,
+        (true, Some(_)) => plan.relocate(layout.dyn_base)?,
+        (true, None) => relocate_among_mappings(mm, plan)?,
+    };
+    let end = load_segments(mm, program.file, &program.plan)?;
+    let brk = match program.plan.is_dyn && interp.is_none() {
+        true => layout.low_brk,
+        false => end,
+    };
+    let base = match interp {
+        Some(Image { file, plan }) => {
+            let base = match plan.is_dyn {
+                true => relocate_among_mappings(mm, plan)?,
+                false => 0,
+            };
+            load_segments(mm, file, plan)?;
+            base
+        }
+        None => 0,
+    };
+    let mut map = mm.map.lock();
+    map.start_brk = brk.saturating_add(layout.brk_gap);
+    map.brk = map.start_brk;
+    Ok(base)
+}
+
+/// Moves a position-independent program to free addresses.
+fn relocate_among_mappings(mm: &MmStruct, plan: &mut ElfPlan) -> Result<u32, Errno> {
+    let span = plan.span();
+    let length = span.end.saturating_sub(span.start);
+    let start = mm.map.lock().get_unmapped_area(0, length)?;
+    plan.relocate(start)
+}
+
+/// Maps the segments of the program `file` and returns the end of the last page.
+fn load_segments(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Result<u32, Errno> {
     let mut mapped_to = 0;
     for (index, segment) in plan.segments.iter().enumerate() {
         let pages = segment.pages();
@@ -34,10 +88,7 @@ pub fn load_elf_binary(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Re
         map_segment(mm, file, segment, pages.start.max(mapped_to), pages.end)?;
         mapped_to = pages.end;
     }
-    let mut map = mm.map.lock();
-    map.start_brk = mapped_to;
-    map.brk = mapped_to;
-    Ok(())
+    Ok(mapped_to)
 }
 
 /// Maps pages `start..end` of a segment: the file's bytes, then zeroes.
@@ -99,20 +150,21 @@ fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Res
     do_mprotect(mm, page, PAGE_SIZE, Some(rights))
 }
 
-/// Makes the stack with `contents` at its end.
+/// Makes the stack that ends at `top`, with `contents` at its end.
 ///
 /// # Errors
 /// ENOMEM.
 pub fn setup_arg_pages(
     mm: &MmStruct,
+    top: u32,
     exec_stack: bool,
     sp: u32,
     contents: &[u8],
 ) -> Result<(), Errno> {
     let mut flags = VmFlags::READ | VmFlags::WRITE | VmFlags::GROWSDOWN;
     flags.set(VmFlags::EXEC, exec_stack);
-    let start = (sp & PAGE_MASK).min(TASK_SIZE - STACK_BYTES);
-    map(mm, start, TASK_SIZE, flags, Backing::Anonymous)?;
+    let start = (sp & PAGE_MASK).min(top.saturating_sub(STACK_BYTES));
+    map(mm, start, top, flags, Backing::Anonymous)?;
     write_to_mm(mm, sp, contents).map_err(no_memory)
 }
 
@@ -135,9 +187,13 @@ pub fn arch_setup_additional_pages(mm: &MmStruct) -> Result<u32, Errno> {
     )
 }
 
+/// Maps `start..end`. Fails with ENOMEM if something is there: of a program at fixed addresses, the
+/// dynamic linker or the stack may be in the way.
 fn map(mm: &MmStruct, start: u32, end: u32, flags: VmFlags, backing: Backing) -> Result<(), Errno> {
+    let mut map = mm.map.lock();
     match start < end {
-        true => mm.map.lock().insert(Vma {
+        true if !map.is_free(start, end) => Err(Errno::ENOMEM),
+        true => map.insert(Vma {
             start,
             end,
             flags,

@@ -4,8 +4,9 @@
 //! - [`pid`]: numbers, and the lists of tasks that share one; `tasklist`: parents and children
 //! - `fork`: a new task; `kthread`: a task without user mode
 //! - [`initial_stack`]: the contents of a new program's stack
-//! - `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: how often it has;
-//!   `de_thread`: how it becomes the only task of its process; `kernel_execve`: the first program
+//! - [`randomize`], `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: how often it
+//!   has; `de_thread`: how it becomes the only task of its process; `kernel_execve`: the first
+//!   program
 //! - [`sigset`]: signals and their defaults; [`sigpending`]: pending signals; [`siginfo`]: the
 //!   facts about one; [`sigframe`], [`fpstate`], [`altstack`]: the stack frame of a handler
 //! - `signal`, `signal_delivery`: sending a signal, and its effect; `signal_group`: which thread
@@ -47,6 +48,7 @@ pub mod posix_timer;
 pub mod proc;
 #[cfg(target_os = "none")]
 pub mod ptrace;
+pub mod randomize;
 #[cfg(target_os = "none")]
 pub mod rseq;
 pub mod sigframe;

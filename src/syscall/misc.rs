@@ -15,6 +15,7 @@ use crate::fs::fd_table::NR_OPEN;
 use crate::fs::random::get_random_bytes;
 use crate::hw::pte::PAGE_SHIFT;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
+use crate::process::randomize::ADDR_NO_RANDOMIZE;
 use crate::process::sigpending::MAX_QUEUED;
 use crate::process::usage::Usage;
 use crate::task::task_struct::TASKS_LIVE;
@@ -123,9 +124,6 @@ pub fn sys_getrusage(who: u32, usage: u32) -> SysResult {
     put_rusage(usage, used)?;
     Ok(0)
 }
-
-/// Personality bit that turns off random addresses; here they never are random.
-const ADDR_NO_RANDOMIZE: u32 = 0x4_0000;
 
 /// Sets the caller's personality and returns the former one. `u32::MAX` only reads it.
 ///

@@ -6,6 +6,22 @@ use super::{Edit, Mutant, Run};
 #[rustfmt::skip]
 pub const PROGRAMS: &[Mutant] = &[
     Mutant {
+        name: "programs_are_at_fixed_places",
+        takes_out: "random addresses",
+        edits: &[
+            Edit { file: "src/process/exec.rs", find: "    if !is_random(me.personality.load(Ordering::Relaxed)) {", replace: "    if is_random(0) || !is_random(me.personality.load(Ordering::Relaxed)) {" },
+        ],
+        red: Run::ring3("randomize", "random places: of the stack"),
+    },
+    Mutant {
+        name: "personality_does_not_fix_places",
+        takes_out: "ADDR_NO_RANDOMIZE",
+        edits: &[
+            Edit { file: "src/process/exec.rs", find: "    if !is_random(me.personality.load(Ordering::Relaxed)) {", replace: "    if !is_random(me.personality.load(Ordering::Relaxed) & 0) {" },
+        ],
+        red: Run::ring3("randomize", "ADDR_NO_RANDOMIZE: the same places in each program"),
+    },
+    Mutant {
         name: "vm86_frame_is_taken_for_usual",
         takes_out: "the end of a program that QEMU let into virtual-8086 mode",
         edits: &[

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use xtask::exec::boot;
+use xtask::foreign::{debian, first_of};
 use xtask::paths;
 use xtask::qemu::Vm;
 use xtask::run::{Exit, Run};
@@ -35,7 +36,34 @@ pub fn scenarios() -> Vec<Scenario> {
             ARGUMENTS.to_vec(),
         ),
         arguments("exec::arguments_arrive_as_they_are", both),
+        debians_bash(),
     ]
+}
+
+/// What Debian's bash is told to do: to loop, to count, to match, and to wait for its children.
+const SCRIPT: &str = r#"for i in {1..100}; do ((sum += i)); done; echo "sum $sum"
+declare -A of=([one]=1 [two]=2); [[ ${of[two]} == 2 && "$BASH" =~ bash$ ]] && echo matched
+(exit 3) & wait $!; echo "child $?"; exit 42"#;
+
+/// A dynamic program as Debian has built it: position-independent, with a dynamic linker.
+fn debians_bash() -> Scenario {
+    Scenario {
+        name: "exec::debians_bash_finds_its_libraries".to_owned(),
+        run: Box::new(|| {
+            let root = debian("bash", &["bash"])?;
+            let bash = first_of(&root, &["bin/bash", "usr/bin/bash"])?;
+            let words = [&bash.display().to_string(), "-c", SCRIPT];
+            machine(&boot(&words.map(str::to_owned))?)?.run()
+        }),
+        check: Box::new(|run| {
+            for line in ["sum 5050", "matched", "child 3"] {
+                run.says(line)?;
+            }
+            run.line("init: exited with status 42")?;
+            run.ends(Exit::Failure)
+        }),
+        limit: Duration::from_secs(180),
+    }
 }
 
 fn arguments(name: &str, words: Vec<(&'static str, &'static str)>) -> Scenario {

@@ -45,10 +45,10 @@ const MEMORY_MIB: u32 = 768;
 /// Runs our measures, or those of the static program at `path`, and prints what they say.
 pub fn bench(path: Option<&str>) -> Result<ExitCode> {
     let spec = match path {
-        None => IsoSpec::boot("init=/tests/bench loglevel=4"),
+        None => IsoSpec::boot("init=/tests/bench loglevel=4 norandmaps"),
         Some(path) => IsoSpec {
             initramfs: only(path)?,
-            ..IsoSpec::boot("loglevel=4")
+            ..IsoSpec::boot("loglevel=4 norandmaps")
         },
     };
     let spec = IsoSpec {

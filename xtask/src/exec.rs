@@ -9,6 +9,7 @@ use crate::compile::Profile;
 use crate::foreign;
 use crate::image::{Initramfs, IsoSpec};
 use crate::initramfs::{Entry, entries, newc};
+use crate::libraries;
 use crate::program::{Kind, kind};
 use crate::steer::{is_carried, quoted};
 
@@ -19,7 +20,7 @@ const CARRIED_BYTES: usize = 1024;
 const LAUNCHER: &str = "etc/exec";
 
 /// A boot that runs the program in `words[0]` with the other words; it is in `/bin`, beside all that is
-/// there otherwise. C source is compiled first.
+/// there otherwise. C source is compiled first; the shared libraries that a program needs come along.
 ///
 /// # Errors
 /// When there is none, when it is nothing that can be run, when gcc is not content with it.
@@ -28,10 +29,11 @@ pub fn boot(words: &[String]) -> Result<IsoSpec> {
         bail!("which program? just exec FILE [ARGUMENT]...")
     };
     let mut entries = entries(Profile::Dev)?;
-    let (name, bytes) = program(Path::new(file), &entries)?;
+    let (name, bytes, libraries) = program(Path::new(file), &entries)?;
     let path = format!("bin/{name}");
     entries.retain(|entry| entry.path != path);
     entries.push(Entry::program(&path, bytes));
+    entries.extend(libraries);
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let cmdline = match carried(&path, &words) {
         Some(cmdline) => cmdline,
@@ -46,8 +48,9 @@ pub fn boot(words: &[String]) -> Result<IsoSpec> {
     })
 }
 
-/// A program's name and bytes; of C source, of what it is compiled to.
-fn program(file: &Path, entries: &[Entry]) -> Result<(String, Vec<u8>)> {
+/// A program's name and bytes, and the shared libraries that it needs; of C source, of what it is
+/// compiled to.
+fn program(file: &Path, entries: &[Entry]) -> Result<(String, Vec<u8>, Vec<Entry>)> {
     let known: Vec<String> = entries
         .iter()
         .filter(|entry| entry.path.starts_with("bin/"))
@@ -60,14 +63,19 @@ fn program(file: &Path, entries: &[Entry]) -> Result<(String, Vec<u8>)> {
         Ok::<_, anyhow::Error>(name.to_string_lossy().into_owned())
     };
     if kind != Kind::Source {
-        return Ok((name(file.file_name())?, fs::read(file).with_context(named)?));
+        let bytes = fs::read(file).with_context(named)?;
+        let libraries = match kind {
+            Kind::Dynamic => libraries::of_program(file, &bytes)?,
+            _ => Vec::new(),
+        };
+        return Ok((name(file.file_name())?, bytes, libraries));
     }
     let name = name(file.file_stem())?;
     // Another run may compile another file of this name meanwhile.
     let dir = tempfile::tempdir()?;
     let out = dir.path().join(&name);
     foreign::compile(file, &out)?;
-    Ok((name, fs::read(out)?))
+    Ok((name, fs::read(out)?, Vec::new()))
 }
 
 /// The kernel command line that runs a program with these arguments, if they reach it so.

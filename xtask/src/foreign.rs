@@ -87,8 +87,8 @@ fn prepare() -> Result<Programs> {
     Ok(programs)
 }
 
-/// The first of several places that has a file: Debian 13 has put what was in `bin` into `usr/bin`.
-fn first_of(root: &Path, places: &[&str]) -> Result<PathBuf> {
+/// The first of several places below `root` that has a file: Debian 13 has put what was in `bin` into `usr/bin`.
+pub fn first_of(root: &Path, places: &[&str]) -> Result<PathBuf> {
     let mut files = places.iter().map(|place| root.join(place));
     files
         .find(|file| file.is_file())
@@ -115,18 +115,59 @@ pub fn go_program() -> Result<PathBuf> {
     Ok(out)
 }
 
-/// Downloads the packages and unpacks them into `dir/root`.
+/// The folders of Debian's shared libraries for i386 that many programs need, fetched if that has not
+/// been done.
+pub fn libraries() -> Result<Vec<PathBuf>> {
+    let root = debian(
+        "libraries",
+        &[
+            "libc6",
+            "libgcc-s1",
+            "libstdc++6",
+            "libtinfo6",
+            "libselinux1",
+            "libpcre2-8-0",
+            "libacl1",
+            "libattr1",
+            "libgmp10",
+            "zlib1g",
+            "libexpat1",
+        ],
+    )?;
+    Ok(library_folders(&root))
+}
+
+/// The folders below `root` in which Debian's i386 packages have libraries.
+pub fn library_folders(root: &Path) -> Vec<PathBuf> {
+    [
+        "usr/lib/i386-linux-gnu",
+        "lib/i386-linux-gnu",
+        "usr/lib",
+        "lib",
+    ]
+    .map(|folder| root.join(folder))
+    .to_vec()
+}
+
+/// Debian's i386 packages of these names, unpacked in a folder called `name`, fetched if that has
+/// not been done.
+pub fn debian(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let dir = paths::out().join("foreign").join(name);
+    fs::create_dir_all(&dir)?;
+    let lock = fs::File::create(dir.join("lock"))?;
+    lock.lock()?;
+    let root = dir.join("root");
+    if !root.exists() {
+        println!("fetching i386 packages: {}", packages.join(", "));
+        unpack(&dir, packages).with_context(|| format!("cannot fetch {}", packages.join(", ")))?;
+    }
+    Ok(root)
+}
+
+/// Downloads the packages for our own programs and unpacks them into `dir/root`.
 fn fetch(dir: &Path) -> Result<()> {
     let gcc = gcc_major()?;
     println!("fetching i386 packages: busybox, musl, glibc");
-    let debs = dir.join("debs");
-    let partial = dir.join("root.partial");
-    for dir in [&debs, &partial] {
-        if dir.exists() {
-            fs::remove_dir_all(dir)?;
-        }
-    }
-    fs::create_dir_all(&debs)?;
     let libgcc = format!("libgcc-{gcc}-dev");
     let packages = [
         "busybox-static",
@@ -135,7 +176,20 @@ fn fetch(dir: &Path) -> Result<()> {
         "linux-libc-dev",
         &libgcc,
     ];
-    download(dir, &packages, &debs)?;
+    unpack(dir, &packages)
+}
+
+/// Downloads packages and unpacks them into `dir/root`.
+fn unpack(dir: &Path, packages: &[&str]) -> Result<()> {
+    let debs = dir.join("debs");
+    let partial = dir.join("root.partial");
+    for dir in [&debs, &partial] {
+        if dir.exists() {
+            fs::remove_dir_all(dir)?;
+        }
+    }
+    fs::create_dir_all(&debs)?;
+    download(dir, packages, &debs)?;
     for deb in fs::read_dir(&debs)? {
         quietly(tool("dpkg-deb")?.arg("-x").arg(deb?.path()).arg(&partial))?;
     }

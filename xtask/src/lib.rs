@@ -12,6 +12,7 @@ pub mod harness; // what a test binary prints
 pub mod image; // the ISO: kernel and initramfs, with GRUB before them
 pub mod initramfs; // the archive of files that the kernel starts with
 pub mod ktap; // the test report on the serial line, read strictly
+pub mod libraries; // the shared libraries that a program needs
 pub mod linux_source; // Linux's own tests, fetched and compiled
 pub mod paths; // where things lie in the tree and under target/
 pub mod picture; // the pictures of the book, drawn from a few lines of text

@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub enum Kind {
     /// A static executable for the i386.
     Executable,
+    /// An executable for the i386 that needs a dynamic linker.
+    Dynamic,
     /// A script for an interpreter that is there.
     Script,
     /// C or assembly, to be compiled.
@@ -40,8 +42,7 @@ pub fn kind(file: &Path, interpreters: &[String]) -> Result<Kind> {
 
 fn kind_of(bytes: &[u8], ending: &str, interpreters: &[String]) -> Result<Kind> {
     if bytes.starts_with(b"\x7fELF") {
-        check_elf(bytes)?;
-        return Ok(Kind::Executable);
+        return check_i386(bytes);
     }
     if let Some(rest) = bytes.strip_prefix(b"#!") {
         check_interpreter(rest, interpreters)?;
@@ -93,11 +94,19 @@ fn check_interpreter(rest: &[u8], interpreters: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the bytes are a static executable for the i386, at a fixed address.
+/// Fails unless the bytes are a static executable for the i386.
 ///
 /// # Errors
 /// What it is instead, and what to do.
 pub fn check_elf(elf: &[u8]) -> Result<()> {
+    match check_i386(elf)? {
+        Kind::Dynamic => bail!("not static: it names a dynamic linker: {LINK}"),
+        _ => Ok(()),
+    }
+}
+
+/// Fails unless the bytes are an executable for the i386.
+fn check_i386(elf: &[u8]) -> Result<Kind> {
     const PT_INTERP: u32 = 3;
     const MACHINE_386: u16 = 3;
     let half = |at: usize| Some(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?));
@@ -127,18 +136,20 @@ pub fn check_elf(elf: &[u8]) -> Result<()> {
     let is_dynamic = kinds.iter().flatten().any(|kind| *kind == PT_INTERP);
     match half(16) {
         Some(1) => bail!("an object file, not yet a program: {LINK} FILE -o PROGRAM"),
-        Some(2 | 3) if is_dynamic => {
-            bail!(
-                "not static, and the kernel's files have no ld.so (it names an interpreter): {LINK}"
-            )
-        }
-        Some(2) => {}
-        Some(3) => bail!("a shared library, or a program without a fixed address: {LINK}"),
+        Some(2 | 3) => {}
         Some(4) => bail!("a core file, which gdb reads"),
         other => bail!("ELF of an unknown type {other:?}"),
     }
     ensure!(kinds.is_some(), "the table of program headers is cut off");
-    Ok(())
+    // Whatever is position-independent and starts at 0 is a library: only its linker would call it.
+    ensure!(
+        half(16) == Some(2) || word(24) != Some(0),
+        "a shared library, not a program"
+    );
+    Ok(match is_dynamic {
+        true => Kind::Dynamic,
+        false => Kind::Executable,
+    })
 }
 
 const COMPILE: &str =
@@ -188,11 +199,23 @@ mod tests {
         assert!(refused(&wide, "").starts_with("a 64-bit ELF file (x86-64): "));
         assert!(spoilt(5, 2).contains("big-endian"));
         assert!(spoilt(16, 1).contains("an object file"));
-        assert!(spoilt(16, 3).contains("a shared library"));
+        let mut library = good.clone();
+        library[16] = 3;
+        assert_eq!(kind_of(&library, "", &[]).unwrap(), Kind::Executable);
+        library[24..28].fill(0);
+        assert!(refused(&library, "").contains("a shared library"));
         assert!(spoilt(16, 4).contains("a core file"));
         assert!(spoilt(16, 9).contains("unknown type"));
         assert!(spoilt(18, 40).starts_with("for ARM"));
-        assert!(spoilt(52, 3).contains("interpreter"));
+        let mut dynamic = good.clone();
+        dynamic[52] = 3;
+        assert_eq!(kind_of(&dynamic, "", &[]).unwrap(), Kind::Dynamic);
+        assert!(
+            check_elf(&dynamic)
+                .unwrap_err()
+                .to_string()
+                .contains("dynamic linker")
+        );
         for cut in [4, 5, 18, 30, 60] {
             assert!(!refused(&good[..cut], "").is_empty());
         }
