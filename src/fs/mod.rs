@@ -4,7 +4,7 @@
 //!
 //! - [`cpio`] — the newc format: an archive as a list of entries
 //! - [`initramfs`] — the root file system: an archive, indexed by path
-//! - [`elf`] — what to map for a static program
+//! - [`elf`] — what to map for a program; [`elf_error`] — why it cannot be loaded
 //! - [`fd_table`] — descriptors
 //! - [`ring`] — the bytes in a pipe
 //! - [`poll_events`] — the events that poll reports
@@ -19,6 +19,7 @@
 
 pub mod cpio;
 pub mod elf;
+pub mod elf_error;
 #[cfg(target_os = "none")]
 pub mod epoll;
 pub mod fd_table;

@@ -14,11 +14,12 @@
 //! - [`ldt_struct`]: the descriptors of a process (pure)
 //! - [`membarrier`]: the memory order that its processes asked of other CPUs (pure)
 //! - [`shared_pages`]: memory that several processes share
-//! - [`vma`]: the areas of an address space
+//! - [`vma`]: the areas of an address space; [`backing`]: the source of their bytes (pure)
 //! - `mmap`, `fault`: areas and page tables changed together; pages brought in when touched
 //! - `setup`: initialises all of this at boot
 
 pub mod active_mm;
+pub mod backing;
 pub mod fail_alloc;
 pub mod fallible;
 #[cfg(target_os = "none")]

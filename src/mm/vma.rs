@@ -11,13 +11,12 @@
 //! Book: ch. 9, "Memory Regions" (`vm_area_struct`, `find_vma`, `get_unmapped_area`).
 //! Linux: 2.6.38 `mm/mmap.c`.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use bitflags::bitflags;
 
-use super::shared_pages::SharedPages;
+pub use super::backing::Backing;
 use crate::base::errno::Errno;
 use crate::base::layout::PAGE_OFFSET;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
@@ -64,71 +63,6 @@ bitflags! {
 impl VmFlags {
     /// The bits that `mprotect` changes.
     pub const PROT: VmFlags = VmFlags::READ.union(VmFlags::WRITE).union(VmFlags::EXEC);
-}
-
-/// The source of an area's bytes.
-#[derive(Clone, Debug)]
-pub enum Backing {
-    /// Zeroes at first; writes stay private to the process.
-    Anonymous,
-    /// Zeroes at first; all processes that share the object see the writes.
-    Shared {
-        /// The shared pages.
-        object: Arc<SharedPages>,
-        /// Index of the object's page at the start of the area.
-        first: u32,
-    },
-    /// Bytes of a file of the initramfs, copied when touched. Beyond the end of `data`, the rest of
-    /// its last page is zero and later pages raise SIGBUS.
-    File {
-        /// The file, or its beginning.
-        data: &'static [u8],
-        /// Offset in `data` of the area's start, in bytes; a multiple of the page size.
-        offset: u32,
-    },
-    /// One frame of the kernel: the vDSO.
-    Special {
-        /// Physical address of the frame.
-        frame: u32,
-    },
-}
-
-impl Backing {
-    /// Returns the backing of the same area from `delta` bytes after its start.
-    fn advanced(&self, delta: u32) -> Backing {
-        match self {
-            Backing::Shared { object, first } => Backing::Shared {
-                object: object.clone(),
-                first: first.saturating_add(delta / PAGE_SIZE),
-            },
-            Backing::File { data, offset } => Backing::File {
-                data,
-                offset: offset.saturating_add(delta),
-            },
-            other => other.clone(),
-        }
-    }
-
-    /// Returns whether `next` continues an area of `length` bytes backed by `self`.
-    fn continues_in(&self, length: u32, next: &Backing) -> bool {
-        match (self, next) {
-            (Backing::Anonymous, Backing::Anonymous) => true,
-            (
-                Backing::Shared {
-                    object: a,
-                    first: i,
-                },
-                Backing::Shared {
-                    object: b,
-                    first: j,
-                },
-            ) => Arc::ptr_eq(a, b) && i.checked_add(length / PAGE_SIZE) == Some(*j),
-            (Backing::File { data: a, offset: i }, Backing::File { data: b, offset: j }) => {
-                core::ptr::eq(*a, *b) && i.checked_add(length) == Some(*j)
-            }
-            _ => false,
-        }
-    }
 }
 
 /// A memory area (`vm_area_struct`).
