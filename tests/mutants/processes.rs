@@ -41,7 +41,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "children_leave_with_the_leader",
         takes_out: "the wait of children for the end of the last thread",
         edits: &[
-            Edit { file: "src/process/exit.rs", find: "    if entry.live_threads != 0 {\n", replace: "    if entry.live_threads != 0 {\n        list.reparent_children(tgid);\n" },
+            Edit { file: "src/process/exit.rs", find: "    if entry.live_threads != 0 {\n", replace: "    if entry.live_threads != 0 {\n        let _some = list.reparent_children(tgid, |_, _| {});\n" },
         ],
         red: Run::ring3("ends", "its children stay its children"),
     },
@@ -121,7 +121,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "handlers_copied",
         takes_out: "the sharing of handlers by CLONE_SIGHAND",
         edits: &[
-            Edit { file: "src/process/signal.rs", find: "        true => sighand,", replace: "        true => new_sighand(*sighand.lock())," },
+            Edit { file: "src/process/signal.rs", find: "        true => sighand,", replace: "        true => { let own = new_sighand()?; let actions = *sighand.lock(); *own.lock() = actions; own }" },
         ],
         red: Run::ring3("ends", "with CLONE_SIGHAND they are shared"),
     },
@@ -193,7 +193,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "timer_goes_on_while_its_signal_waits",
         takes_out: "that ITIMER_REAL rests until its signal is taken",
         edits: &[
-            Edit { file: "src/process/itimer.rs", find: "        (it.timer, it.ended_us) = (None, ended.expires_us);", replace: "        it.ended_us = ended.expires_us;\n        let next = forward(ended.expires_us as i64, since_boot_us() as i64, it.incr_us);\n        it.timer = next.map(|(next_us, _)| add_timer(next_us as u64, leader.clone(), 0, it_real_fn));" },
+            Edit { file: "src/process/itimer.rs", find: "        (it.timer, it.ended_us) = (None, ended.expires_us);", replace: "        (it.timer, it.ended_us) = (None, ended.expires_us);\n        let next = forward(ended.expires_us as i64, since_boot_us() as i64, it.incr_us);\n        if let Some((next_us, _)) = next { it.start(next_us.max(0) as u64, leader.clone()); }" },
         ],
         red: Run::ring3("itimer", "it rests while its signal is blocked"),
     },

@@ -89,7 +89,7 @@ pub const RIGHTS: &[Mutant] = &[
         name: "policy_brings_back_from_the_expired",
         takes_out: "the array of a task whose priority changes",
         edits: &[
-            Edit { file: "src/sched/rq_locked.rs", find: "                false => array,", replace: "                false => self.active," },
+            Edit { file: "src/sched/rq_locked.rs", find: "                false => array,", replace: "                false => self.lists().active," },
         ],
         red: Run::ring3("starve", "two that call sched_setparam for each other"),
     },

@@ -71,17 +71,37 @@ impl Copy {
         )
     }
 
+    /// Makes all of the changes, or no change when one of them has no place. Returns whether it made
+    /// them.
+    pub fn edit_all(&self, edits: &[Edit]) -> Result<bool> {
+        let read = |edit: &Edit| fs::read(self.tree.join(edit.file));
+        let before = edits.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let fit = edits.iter().all(|edit| self.edit(edit).is_ok());
+        if !fit {
+            for (edit, text) in edits.iter().zip(before) {
+                write(&self.tree.join(edit.file), &text)?;
+            }
+        }
+        Ok(fit)
+    }
+
     /// Checks the copy's kernel and returns the compiler's messages.
-    pub fn errors(&self) -> Result<String> {
+    pub fn errors(&self, variant: Option<Variant>) -> Result<String> {
         let mut cargo = cargo();
         cargo
             .current_dir(&self.tree)
             .args(["check", "--package", "switch-to", "--lib", "--quiet"])
-            .args(TARGET)
-            .env("CARGO_TARGET_DIR", self.tree.with_file_name("out"))
-            .env("CARGO_BUILD_BUILD_DIR", paths::target())
-            .env("CARGO_TERM_COLOR", "never")
-            .stdin(Stdio::null());
+            .env("CARGO_TARGET_DIR", self.tree.with_file_name("out"));
+        match variant {
+            None => cargo
+                .args(TARGET)
+                .env("CARGO_BUILD_BUILD_DIR", paths::target()),
+            Some(variant) => {
+                variant.choose(&mut cargo);
+                cargo.env("CARGO_BUILD_BUILD_DIR", variant.folder())
+            }
+        };
+        cargo.env("CARGO_TERM_COLOR", "never").stdin(Stdio::null());
         let checked = cargo.output().context("cannot start cargo")?;
         Ok(String::from_utf8_lossy(&checked.stderr).into_owned())
     }
