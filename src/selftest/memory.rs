@@ -90,8 +90,13 @@ fn freed_frames_are_one_block_again() -> Outcome {
 /// More stacks than are kept, so often that every slot is used again: their frames come back, and each CPU
 /// sees what was written to a stack, not what it knew of the slot.
 fn stacks_beyond_those_kept_give_frames_back() -> Outcome {
-    const AT_A_TIME: usize = 3 * KEPT as usize;
-    const ROUNDS: usize = 8192 / (2 * KEPT as usize) + 2;
+    const KEEP: usize = KEPT as usize;
+    /// Rounds after which no slot is new, with so many stacks beyond those kept.
+    const MANY: usize = 2 * KEEP;
+    const ROUNDS_OF_MANY: usize = 8192 / MANY;
+    /// Few enough that a CPU still knows them from the round before when it reads them.
+    const FEW: usize = 16;
+    const ROUNDS_OF_FEW: usize = 40;
     let free = || {
         let (_, kept) = thread_stack_counts();
         nr_free_pages() + 2 * kept
@@ -100,33 +105,27 @@ fn stacks_beyond_those_kept_give_frames_back() -> Outcome {
     quicklist::drain();
     let before = free();
     let mut stacks = Vec::new();
-    stacks.try_room(AT_A_TIME)?;
+    stacks.try_room(KEEP + MANY)?;
     let wrong = AtomicU32::new(0);
-    for round in 0..ROUNDS {
-        for nth in 0..AT_A_TIME {
+    for round in 0..ROUNDS_OF_MANY + ROUNDS_OF_FEW {
+        let beyond = if round < ROUNDS_OF_MANY { MANY } else { FEW };
+        for _ in 0..KEEP + beyond {
             let Some(stack) = alloc_thread_stack() else {
                 break;
             };
-            let foot = stack.as_ptr() as u32;
-            let entry = walk_pte(swapper_phys(), foot).map(|entry| entry.load(Ordering::Relaxed));
-            let frame = Pte(entry.unwrap_or(0)).phys();
-            // By the direct map, whose translations do not change.
-            // SAFETY: a frame of a stack that nobody runs on is ours alone.
-            unsafe {
-                let word: *mut u32 = phys_to_virt(frame).cast();
-                word.add(1).write((round * AT_A_TIME + nth) as u32);
-            }
             stacks.try_push(stack)?;
         }
-        expect("stacks", stacks.len(), AT_A_TIME)?;
-        let words = Stacks(&stacks);
-        on_each_cpu(&|| {
-            for (nth, number) in words.numbers().enumerate() {
-                if number != (round * AT_A_TIME + nth) as u32 {
-                    wrong.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        });
+        expect("stacks", stacks.len(), KEEP + beyond)?;
+        if beyond == FEW {
+            let number = |nth| (round * FEW + nth) as u32;
+            let few = Stacks(&stacks[KEEP..]);
+            few.write(number);
+            on_each_cpu(&|| {
+                let read = few.numbers().enumerate();
+                let bad = read.filter(|(nth, read)| *read != number(*nth)).count();
+                wrong.fetch_add(bad as u32, Ordering::Relaxed);
+            });
+        }
         for stack in stacks.drain(..) {
             // SAFETY: from above, and no task has it.
             unsafe { free_thread_stack(stack) };
@@ -146,6 +145,17 @@ struct Stacks<'a>(&'a [NonNull<u8>]);
 unsafe impl Sync for Stacks<'_> {}
 
 impl Stacks<'_> {
+    /// Writes the second word of each by the direct map, whose translations do not change.
+    fn write(&self, number: impl Fn(usize) -> u32) {
+        for (nth, stack) in self.0.iter().enumerate() {
+            let foot = stack.as_ptr() as u32;
+            let entry = walk_pte(swapper_phys(), foot).map(|entry| entry.load(Ordering::Relaxed));
+            let word: *mut u32 = phys_to_virt(Pte(entry.unwrap_or(0)).phys()).cast();
+            // SAFETY: a frame of a stack that no task has is ours alone.
+            unsafe { word.add(1).write(number(nth)) };
+        }
+    }
+
     /// The second word of each: the first is the list's.
     fn numbers(&self) -> impl Iterator<Item = u32> {
         // SAFETY: mapped, and written by their owner before the others were called.

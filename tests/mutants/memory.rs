@@ -43,7 +43,7 @@ pub const MEMORY: &[Mutant] = &[
         edits: &[
             Edit { file: "src/syscall/descriptors.rs", find: "    if stored.is_err() {\n", replace: "    if stored.is_err() && false {\n" },
         ],
-        red: Run::init("/tests/fail_alloc", "no descriptor is left").with("fail_alloc=7"),
+        red: Run::init("/tests/fail_alloc", "tables of descriptors: they work or lack memory").with("fail_alloc=23"),
     },
     Mutant {
         name: "fork_without_memory_keeps_the_address_space",
@@ -51,7 +51,7 @@ pub const MEMORY: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/fork.rs", find: "        // SAFETY: its only user is us.\n        unsafe { mmput(new) };\n", replace: "" },
         ],
-        red: Run::init("/tests/fail_alloc", "no memory is left").with("fail_alloc=7"),
+        red: Run::init("/tests/fail_alloc", "no memory is left").with("fail_alloc=23"),
     },
     Mutant {
         name: "init_ends_for_memory",
@@ -68,7 +68,7 @@ pub const MEMORY: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/oom_kill.rs", find: "                false => return Choice::Wait,", replace: "                false => continue,"},
         ],
-        red: Run::ring3("out_of_memory", "a bystander lives on"),
+        red: Run::ring3("out_of_memory", "whoever wants memory waits for the one that is ending"),
     },
     Mutant {
         name: "stacks_keep_their_frames",

@@ -84,6 +84,16 @@ pub fn suites() -> Result<Vec<Suite>> {
             report: ktap::parse,
         });
     }
+    // Every Nth allocation fails. With a small N no fork gets far; with a larger one each of its
+    // allocations is the one that fails, now and then.
+    for nth in [7, 23, 101] {
+        suites.push(Suite {
+            name: format!("fail_alloc_{nth}"),
+            vm: selftest,
+            what: format!("fail_alloc={nth} init=/tests/fail_alloc"),
+            report: ktap::parse,
+        });
+    }
     // Threads as two C libraries make them, on one CPU and on several.
     for libc in ["musl", "glibc"] {
         for (name, vm) in [("cpu1", selftest as Machine)].iter().chain(SEVERAL_CPUS) {

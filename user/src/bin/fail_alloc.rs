@@ -96,6 +96,26 @@ fn files() -> bool {
         ))
 }
 
+/// A process of its own opens pipes until its table of descriptors has grown a few times; a pipe that
+/// lacks memory for its second descriptor does not keep its first.
+fn descriptors() -> bool {
+    const PIPES: u32 = 16;
+    let child = match fork() {
+        Ok(0) => {
+            let mut known = true;
+            for _ in 0..PIPES {
+                let (before, mut fds) = (open_files(), [0u32; 2]);
+                let made = syscall(SYS_PIPE, [&raw mut fds as u32]);
+                known &= is_known(made) && (made.is_ok() || open_files() == before);
+            }
+            exit(i32::from(!known))
+        }
+        Ok(pid) => Child { pid },
+        Err(errno) => return is_known(Err(errno)),
+    };
+    child.wait() == rt::WaitStatus::exited(0)
+}
+
 fn memory() -> bool {
     let mut known = true;
     for sharing in [MAP_PRIVATE, MAP_SHARED] {
@@ -177,9 +197,10 @@ fn main() -> i32 {
     if rt::start::arg(1) == Some("nothing") {
         return 0;
     }
-    ktap::plan(6);
-    let parts: [(&str, fn() -> bool); 4] = [
+    ktap::plan(7);
+    let parts: [(&str, fn() -> bool); 5] = [
         ("files, pipes and /proc", files),
+        ("tables of descriptors", descriptors),
         ("memory", memory),
         ("processes", processes),
         ("timers and events", others),

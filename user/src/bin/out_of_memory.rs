@@ -6,15 +6,21 @@
 #![no_std]
 #![no_main]
 
+use core::sync::atomic::Ordering::SeqCst;
 use rt::{
-    Errno, WaitStatus, child, eq,
+    Errno, WaitStatus, child,
+    clock::{NS_PER_MS, monotonic_ns},
+    eq,
     gates::syscall,
     job::SIGKILL,
     ktap,
-    memory::{MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous},
+    memory::{
+        MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous, shared_page,
+    },
     ok,
     proc::{close, open, read_fd, text, touch},
     process::{Child, execve, exit, fork, wait4},
+    sched::{SCHED_FIFO, get_affinity, sched_setscheduler, set_affinity, stay_on_one_cpu},
 };
 
 const SYS_KILL: u32 = 37;
@@ -99,6 +105,53 @@ fn eaters_in_parallel() {
         "all of six that eat at a time are killed"
     );
     comes_back(before, "six that ate at a time");
+}
+
+/// Two processes want memory, and the one that ends for it does not get the CPU for a while: the other
+/// waits, and does not end as well.
+fn one_ends_at_a_time() {
+    const WANTED: u32 = 4 * MIB;
+    const MEANWHILE_MS: u64 = 300;
+    let before = memory().1;
+    let cpus = get_affinity();
+    stay_on_one_cpu();
+    let full = shared_page();
+    let hoarder = child(|| {
+        while memory().1 > WANTED / 2 + MIB {
+            let address = mmap_anonymous(MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+            touch(address.expect("mmap"), MIB, true);
+        }
+        full[0].store(1, SeqCst);
+        loop {
+            nap(100_000);
+        }
+    });
+    while full[0].load(SeqCst) == 0 {
+        nap(10);
+    }
+    let other = child(|| {
+        let address = mmap_anonymous(WANTED, PROT_READ | PROT_WRITE, MAP_PRIVATE).expect("mmap");
+        sched_setscheduler(0, SCHED_FIFO, 20).expect("root may");
+        // It runs whenever the other one sleeps, and the hoarder does not.
+        let busy = child(|| {
+            sched_setscheduler(0, SCHED_FIFO, 10).expect("root may");
+            let end = monotonic_ns() + MEANWHILE_MS * NS_PER_MS;
+            while monotonic_ns() < end {
+                core::hint::spin_loop();
+            }
+            0
+        });
+        touch(address, WANTED, true);
+        busy.wait();
+        0
+    });
+    eq!(
+        [other.wait(), hoarder.wait()],
+        [WaitStatus::exited(0), killed()],
+        "whoever wants memory waits for the one that is ending"
+    );
+    set_affinity(0, cpus).expect("the CPUs of before");
+    comes_back(before, "one of two");
 }
 
 /// Memory that two processes share is not given back by the end of one.
@@ -262,9 +315,10 @@ fn main() -> i32 {
         ktap::skip(format_args!("out of memory"), "so much memory takes long");
         return ktap::finish();
     }
-    ktap::plan(16);
+    ktap::plan(18);
     one_eater();
     eaters_in_parallel();
+    one_ends_at_a_time();
     shared_memory();
     fork_bomb();
     pipes();
