@@ -71,6 +71,11 @@ bench *PROGRAM:
 mutants *NAME:
     @MUTANTS_ALL=1 exec "{{cargo}}" test --test mutants -- "$@"
 
+# Exercises on the kernel that check themselves: list them, or `start`, `check`, `hint`, `solution` NAME; `test` checks the exercises
+[no-exit-message]
+lab *ACTION:
+    @exec "{{xtask}}" lab "$@"
+
 # Linux's own tests of the process switch, unmodified, on the kernel (fetches 130 MB once)
 [no-exit-message]
 kselftest *NAME:

@@ -11,34 +11,24 @@
 //! mutants` runs all, `just mutants NAME` those with NAME in their names or, if NAME has `*` or `?`,
 //! those that match it.
 
-#[path = "mutants/mod.rs"]
-mod list;
 #[path = "mutants/red.rs"]
 mod red;
-#[path = "mutants/tree.rs"]
-mod tree;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use list::{Mutant, Run, mutants};
-use tree::Copy;
 use xtask::compile::MUTANT;
-use xtask::image::{IsoSpec, try_iso};
+use xtask::copy::Copy;
+use xtask::mutants::{Mutant, mutants};
+use xtask::notice::{BOOT_LIMIT, boot, noticed};
 use xtask::paths;
-use xtask::qemu::{Medium, Vm};
-use xtask::run::{End, Exit};
 use xtask::toolchain::cargo;
-use xtask::trace::check::hangs_together;
-use xtask::trace::stream::Trace;
 use xtask::trial::{Arguments, Trial, run_named, trial};
 
 /// Number of mutants that run when none is named.
 const SLICE: usize = 5;
-/// Time after which a mutant that still runs counts as hung.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// Time limit for compiling and booting one mutant, in case a tool never ends. It leaves time for a
 /// first compilation of everything on a slow machine.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -105,7 +95,9 @@ fn all_compile() -> Result<()> {
                 && copy.edit_all(mutant.edits)?;
             if fits { &mut together } else { &mut later }.push(mutant);
         }
-        wrong.extend(refused_of(&together, copy.errors(variant)?)?);
+        let said = copy.errors(variant)?;
+        drop(copy);
+        wrong.extend(refused_of(&together, said)?);
         left = later;
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -128,7 +120,9 @@ fn refused_of(mutants: &[&Mutant], said: String) -> Result<Vec<String>> {
         for mutant in half {
             ensure!(copy.edit_all(mutant.edits)?, "{} is stale", mutant.name);
         }
-        wrong.extend(refused_of(half, copy.errors(half[0].red.variant)?)?);
+        let said = copy.errors(half[0].red.variant)?;
+        drop(copy);
+        wrong.extend(refused_of(half, said)?);
     }
     Ok(wrong)
 }
@@ -148,25 +142,8 @@ fn notice(mutant: &Mutant) -> Result<()> {
     if let Some(name) = mutant.red.scenario() {
         return fails(mutant, name, &kernel);
     }
-    let boot = IsoSpec {
-        kernel: Some(kernel),
-        ..IsoSpec::boot(&mutant.red.cmdline())
-    };
-    let mut vm = Vm::new(Medium::Iso(try_iso(&boot)?));
-    vm.cpus = mutant.red.cpus;
-    vm.trace = mutant.red.is_traced();
-    if mutant.red.cpus == 1 {
-        // As `boots` runs it: what is measured does not depend on how busy the host is.
-        vm.icount = Some("shift=4,sleep=off".to_owned());
-    }
-    vm.timeout = BOOT_LIMIT;
-    vm.silence = BOOT_LIMIT;
-    let seen = vm.run()?;
-    let result = match mutant.red.is_traced() {
-        true => how_wrong(mutant.red.test, &seen),
-        false => how_red(mutant.red.test, &seen.log, &seen.end),
-    };
-    match result {
+    let seen = boot(kernel, &mutant.red, BOOT_LIMIT)?;
+    match noticed(&mutant.red, &seen) {
         Ok(how) => {
             println!("# {}: {}: {how}", mutant.name, mutant.red.test);
             red::compare(mutant.name, mutant.red.test, how, &seen.log)
@@ -223,49 +200,4 @@ fn fails(mutant: &Mutant, scenario: &str, kernel: &Path) -> Result<()> {
     };
     println!("# {}: {scenario}: {line}", mutant.name);
     Ok(())
-}
-
-/// Returns why the run's trace cannot be true; an error if it can, or cannot for another reason.
-fn how_wrong(why: &str, seen: &xtask::run::Run) -> Result<&'static str> {
-    ensure!(
-        matches!(seen.end, End::Exit(Exit::Success)),
-        "the run ended with {:?}",
-        seen.end
-    );
-    match Trace::read(&seen.trace).and_then(|trace| hangs_together(&trace)) {
-        Ok(()) => bail!("survived: the trace hangs together"),
-        Err(error) => ensure!(format!("{error:#}").contains(why), "{error:#}, not {why}"),
-    }
-    Ok("the trace cannot be")
-}
-
-/// Returns in which way a test is red. An error if it is green, or if the kernel never reached it:
-/// then something else is wrong.
-fn how_red(test: &str, log: &str, end: &End) -> Result<&'static str> {
-    let result = |prefix: &str| {
-        log.lines().any(|line| {
-            line.trim()
-                .strip_prefix(prefix)
-                .and_then(|rest| rest.split_once(' '))
-                .is_some_and(|(number, name)| number.parse::<u32>().is_ok() && name == test)
-        })
-    };
-    ensure!(!result("ok "), "survived: {test} is still green");
-    if result("not ok ") {
-        return Ok("not ok");
-    }
-    ensure!(
-        log.contains(Run::STARTED),
-        "{test} was not started: the kernel did not come up"
-    );
-    match end {
-        End::Exit(Exit::Panic) => Ok("panic"),
-        End::Exit(Exit::Failure) if log.contains(": killed by SIG") => Ok("its program was killed"),
-        End::Exit(Exit::Failure) if log.contains("init: exited with status") => {
-            Ok("the system ended")
-        }
-        End::Reset { .. } => Ok("triple fault"),
-        End::Hang { .. } => Ok("hang"),
-        end => bail!("{test} has no result, and the run ended with {end:?}"),
-    }
 }

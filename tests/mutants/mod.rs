@@ -1,5 +1,8 @@
 //! The mutants: for each step of the switch a small change that takes it out, and the test that
 //! must notice. Each file covers one part of the way.
+//!
+//! This is the one description of a step's removal. The suite `mutants` runs it, `just lab` gives it
+//! to whoever is to mend it, and the menu of the ISO has kernels made by it.
 
 mod answers;
 mod calls;
@@ -21,7 +24,13 @@ mod switch_to;
 mod trace;
 mod variants;
 
-use xtask::compile::Variant;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::compile::Variant;
+use crate::words::one_of;
 
 /// A change that takes one step out of the tree.
 pub struct Mutant {
@@ -60,6 +69,32 @@ pub struct Run {
     pub test: &'static str,
 }
 
+impl Edit {
+    /// Returns the changed text of its file in the tree at `tree`.
+    ///
+    /// # Errors
+    /// The text to be replaced does not occur exactly once.
+    pub fn apply(&self, tree: &Path) -> Result<String> {
+        let text = fs::read_to_string(tree.join(self.file)).context(self.file)?;
+        self.apply_to(&text)
+    }
+
+    /// Returns `text`, the contents of its file, changed.
+    ///
+    /// # Errors
+    /// The text to be replaced does not occur exactly once.
+    pub fn apply_to(&self, text: &str) -> Result<String> {
+        let found = text.matches(self.find).count();
+        ensure!(
+            found == 1,
+            "stale: {} has {found} times, not once: {}",
+            self.file,
+            self.find
+        );
+        Ok(text.replace(self.find, self.replace))
+    }
+}
+
 enum What {
     Selftest,
     Stress,
@@ -74,7 +109,8 @@ impl Run {
     /// A line that every kernel writes when it has started, whatever is taken out of its switch.
     pub const STARTED: &'static str = "rootfs: initramfs of";
 
-    const fn selftest(test: &'static str) -> Run {
+    /// A run of one self-test on one processor.
+    pub const fn selftest(test: &'static str) -> Run {
         Run {
             what: What::Selftest,
             cpus: 1,
@@ -84,7 +120,8 @@ impl Run {
         }
     }
 
-    const fn on_two_cpus(test: &'static str) -> Run {
+    /// A run of one self-test on two processors.
+    pub const fn on_two_cpus(test: &'static str) -> Run {
         Run {
             what: What::Selftest,
             cpus: 2,
@@ -94,11 +131,13 @@ impl Run {
         }
     }
 
-    const fn on_cpus(self, cpus: u32) -> Run {
+    /// The same run on `cpus` processors.
+    pub const fn on_cpus(self, cpus: u32) -> Run {
         Run { cpus, ..self }
     }
 
-    const fn ring3(program: &'static str, test: &'static str) -> Run {
+    /// A run of a ring-3 program that has the case `test`.
+    pub const fn ring3(program: &'static str, test: &'static str) -> Run {
         Run {
             what: What::Program(program),
             cpus: 1,
@@ -229,4 +268,17 @@ pub fn mutants() -> Vec<&'static Mutant> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Returns the mutant with this name.
+///
+/// # Errors
+/// No mutant has it; the message names the one that is most like it.
+pub fn named(name: &str) -> Result<&'static Mutant> {
+    let all = mutants();
+    let names: Vec<&str> = all.iter().map(|mutant| mutant.name).collect();
+    one_of("mutant", name, &names)?;
+    all.into_iter()
+        .find(|mutant| mutant.name == name)
+        .context("a name of the list")
 }

@@ -7,9 +7,8 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use xtask::golden::without_values;
+use xtask::mutants::Run;
 use xtask::paths;
-
-use crate::list::Run;
 
 /// Where the reports are kept.
 const FOLDER: &str = "tests/expected/red";

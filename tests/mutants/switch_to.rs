@@ -191,6 +191,14 @@ pub const SWITCH_TO: &[Mutant] = &[
         red: Run::selftest("io_bitmap_all_ones_when_next_has_none"),
     },
     Mutant {
+        name: "bitmap_not_switched",
+        takes_out: "next's ports in the TSS",
+        edits: &[
+            Edit { file: "src/arch/x86/switch/io_bitmap.rs", find: "            let bitmap = &mut tss.io_bitmap;\n            let bytes = switch_to_bitmap(bitmap, prev.io_bitmap_max(), next.io_bitmap.as_ref());\n            this_cpu_add!(count.io_bitmap_bytes, bytes as u32);\n", replace: "            let _ = (prev, next);\n" },
+        ],
+        red: Run::selftest("io_bitmap_follows_task"),
+    },
+    Mutant {
         name: "bp_not_saved",
         takes_out: "pushl %ebp of switch_to",
         edits: &[

@@ -1,6 +1,6 @@
 //! Steps that only kernels with a feature of their own have.
 
-use xtask::compile::{KCOV, STACK_PROTECTOR};
+use crate::compile::{KCOV, STACK_PROTECTOR};
 
 use super::{Edit, Mutant, Run};
 

@@ -4,6 +4,7 @@
 pub mod bench; // what switches and calls cost, in guest instructions
 pub mod book; // the pages of the book
 pub mod compile; // kernel and ring-3 programs, compiled for the i386
+pub mod copy; // a tree in which kernels with changes are compiled
 pub mod exec; // a program of the user's own, as init
 pub mod foreign; // real programs: busybox, and a C program with musl and with glibc
 pub mod gdb; // gdb in batch against a machine that waits
@@ -12,8 +13,13 @@ pub mod harness; // what a test binary prints
 pub mod image; // the ISO: kernel and initramfs, with GRUB before them
 pub mod initramfs; // the archive of files that the kernel starts with
 pub mod ktap; // the test report on the serial line, read strictly
+pub mod labs; // `just lab`: a kernel to mend
 pub mod libraries; // the shared libraries that a program needs
 pub mod linux_source; // Linux's own tests, fetched and compiled
+#[path = "../../tests/mutants/mod.rs"]
+pub mod mutants; // how each step is taken out, and the test that notices
+pub mod notice; // the run that must notice it
+pub mod patch; // a change as a patch
 pub mod paths; // where things lie in the tree and under target/
 pub mod picture; // the pictures of the book, drawn from a few lines of text
 pub mod program; // what a file is that a person wants to run

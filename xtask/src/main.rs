@@ -8,12 +8,12 @@ use anyhow::{Result, bail};
 use xtask::compile::{self, Profile};
 use xtask::image::{IsoSpec, try_iso};
 use xtask::steer::quoted;
-use xtask::{bench, book, exec, selftests, suite, verbs, words};
+use xtask::{bench, book, exec, labs, selftests, suite, verbs, words};
 
 /// The words that the justfile passes on.
 const VERBS: &[&str] = &[
     "run", "book", "selftest", "stress", "fuzz", "exec", "trace", "shell", "debug", "gdb", "bench",
-    "test", "kernel", "iso",
+    "test", "kernel", "iso", "lab",
 ];
 
 /// The status of a verb that runs a program, when it is not the program's: as `docker run` and
@@ -71,6 +71,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "bench" => bench::bench(at_most_one(verb, rest)?),
         "test" => suite::run(rest),
         "book" => book::act(rest),
+        "lab" => labs::act(rest),
         "kernel" => show(compile::kernel(Profile::Dev)?),
         _ => {
             none(verb, rest)?;

@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("gdb", "the switch under gdb"),
     (BROWSER, "the book's pages in Chromium"),
     ("mutants", "a few steps of the kernel, taken out"),
+    ("labs", "a few exercises, begun and solved"),
 ];
 
 /// The suite that needs a browser, which is optional.

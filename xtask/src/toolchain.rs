@@ -17,6 +17,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("ld.lld", "lld"),
     ("objcopy", "binutils"),
     ("as", "binutils"),
+    ("objdump", "binutils"),
+    ("git", "git"),
     ("grub-mkrescue", "grub-common"),
     ("grub-file", "grub-common"),
     ("/usr/lib/grub/i386-pc/multiboot2.mod", "grub-pc-bin"),

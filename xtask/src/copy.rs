@@ -1,6 +1,6 @@
-//! The copy of the tree in which mutants are compiled.
+//! The copy of a tree in which kernels with changes are compiled: mutants, labs, broken kernels.
 //!
-//! It lies under `target/` and is made to agree with the tree before each mutant, whatever an
+//! It lies under `target/` and is made to agree with the tree before each change, whatever an
 //! earlier run has left there. Cargo keeps its output in the target folder of the tree itself,
 //! where `core` and the crates that a mutant does not change are compiled already; only the kernel
 //! is linked in a folder of the copy.
@@ -10,12 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail, ensure};
-use xtask::compile::{Profile, TARGET, Variant};
-use xtask::paths;
-use xtask::toolchain::cargo;
-
-use crate::list::Edit;
+use crate::compile::{Profile, TARGET, Variant};
+use crate::mutants::Edit;
+use crate::paths;
+use crate::toolchain::cargo;
+use anyhow::{Context, Result, bail};
 
 /// The parts of the tree that are copied: all that cargo needs to build the kernel.
 const PARTS: &[&str] = &[
@@ -31,16 +30,31 @@ const PARTS: &[&str] = &[
     "xtask",
 ];
 
-/// The copy of the tree; it agrees with the tree until it is edited.
+/// The copy of a tree; it agrees with that tree until it is edited.
+///
+/// There is one: a second process waits until the first has dropped it.
 pub struct Copy {
     tree: PathBuf,
+    of: PathBuf,
+    _lock: fs::File,
 }
 
 impl Copy {
-    /// Makes the copy agree with the tree, or makes a new one if it cannot be repaired.
+    /// Makes the copy agree with our tree.
     pub fn of_the_tree() -> Result<Copy> {
+        Copy::of(paths::root())
+    }
+
+    /// Makes the copy agree with the tree at `of`, or makes a new one if it cannot be repaired.
+    pub fn of(of: &Path) -> Result<Copy> {
+        let tree = paths::target().join("mutants/tree");
+        fs::create_dir_all(&tree)?;
+        let lock = fs::File::create(tree.with_file_name("lock"))?;
+        lock.lock()?;
         let copy = Copy {
-            tree: paths::target().join("mutants/tree"),
+            tree,
+            of: of.to_owned(),
+            _lock: lock,
         };
         if copy.agree().is_err() {
             remove(&copy.tree)?;
@@ -52,15 +66,20 @@ impl Copy {
     fn agree(&self) -> Result<()> {
         fs::create_dir_all(&self.tree)?;
         for part in PARTS {
-            agree(&paths::root().join(part), &self.tree.join(part))?;
+            agree(&self.of.join(part), &self.tree.join(part))?;
         }
         // A step that is taken out leaves its imports behind.
-        let text = fs::read_to_string(paths::root().join("Cargo.toml"))?;
+        let text = fs::read_to_string(self.of.join("Cargo.toml"))?;
         write(
             &self.tree.join("Cargo.toml"),
             text.replace("warnings = \"deny\"", "warnings = \"allow\"")
                 .as_bytes(),
         )
+    }
+
+    /// Makes one part of the copy agree with our tree, whatever the tree it was copied from has.
+    pub fn take_ours(&self, part: &str) -> Result<()> {
+        agree(&paths::root().join(part), &self.tree.join(part))
     }
 
     /// Makes one change.
@@ -148,27 +167,9 @@ impl Copy {
     }
 }
 
-impl Edit {
-    /// Returns the changed text of its file.
-    ///
-    /// # Errors
-    /// The text to be replaced does not occur exactly once.
-    pub fn apply(&self, tree: &Path) -> Result<String> {
-        let text = fs::read_to_string(tree.join(self.file)).context(self.file)?;
-        let found = text.matches(self.find).count();
-        ensure!(
-            found == 1,
-            "stale: {} has {found} times, not once: {}",
-            self.file,
-            self.find
-        );
-        Ok(text.replace(self.find, self.replace))
-    }
-}
-
 /// Makes a file or a folder like another. Files that already agree keep their time, so cargo
 /// compiles only what has changed; files that the original lacks are removed.
-fn agree(from: &Path, to: &Path) -> Result<()> {
+pub fn agree(from: &Path, to: &Path) -> Result<()> {
     if !from.is_dir() {
         return write(to, &fs::read(from)?);
     }
