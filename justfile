@@ -71,6 +71,11 @@ bench *PROGRAM:
 mutants *NAME:
     @MUTANTS_ALL=1 exec "{{cargo}}" test --test mutants -- "$@"
 
+# The book and the kernel in an emulated PC, as static files under target/site; `serve` shows them on localhost, `quick` builds one broken kernel only
+[no-exit-message]
+site *ACTION:
+    @exec "{{xtask}}" site "$@"
+
 # Exercises on the kernel that check themselves: list them, or `start`, `check`, `hint`, `solution` NAME; `test` checks the exercises
 [no-exit-message]
 lab *ACTION:

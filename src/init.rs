@@ -21,7 +21,7 @@ use crate::arch::x86::entry::traps;
 use crate::arch::x86::irq::{do_irq, lapic};
 use crate::arch::x86::switch::canary::boot_init_stack_canary;
 use crate::arch::x86::switch::{io_bitmap, math_state, paravirt};
-use crate::arch::x86::{backtrace, epitaph, gdt};
+use crate::arch::x86::{backtrace, breakpoints, epitaph, gdt};
 use crate::base::cmdline;
 use crate::base::cmdline::{Cmdline, Job, OnPanic};
 use crate::base::errno::Errno;
@@ -82,6 +82,7 @@ pub unsafe fn start_kernel(boot_info: &'static BootInfo) -> ! {
     }
     // SAFETY: the boot CPU, once, on its boot stack, before any other task.
     unsafe { idle::init_idle(0, stack) };
+    breakpoints::probe();
     boot_init_stack_canary();
     mount_root(boot_info.initramfs());
     let madt = find_madt(boot_info.rsdt);

@@ -183,7 +183,8 @@ pub fn check_multiboot2(kernel: &Path) -> Result<()> {
     })
 }
 
-fn make_iso(stage: &Path, iso: &Path) -> Result<()> {
+/// Makes an ISO that boots by GRUB from the files below `stage`.
+pub(crate) fn make_iso(stage: &Path, iso: &Path) -> Result<()> {
     eprintln!("making the ISO {}", iso.with_extension("iso").display());
     for needed in ["xorriso", "mformat", "/usr/lib/grub/i386-pc/multiboot2.mod"] {
         find(needed)?;
@@ -192,7 +193,7 @@ fn make_iso(stage: &Path, iso: &Path) -> Result<()> {
         tool("grub-mkrescue")?
             .args(["--directory=/usr/lib/grub/i386-pc", "--fonts=", "--locales=", "--themes="])
             // Only what boot/grub.cfg uses, so that the ISO is small.
-            .arg("--install-modules=normal configfile multiboot2 iso9660 biosdisk echo test serial terminal iorw halt reboot")
+            .arg("--install-modules=normal configfile multiboot2 iso9660 biosdisk echo test serial terminal iorw halt reboot gzio")
             .arg("-o")
             .arg(iso)
             .arg(stage),

@@ -30,6 +30,7 @@ pub mod quiet;
 pub mod run; // how it ended, and what it said
 pub mod selftests; // the names of the kernel's own tests
 pub mod serial; // the serial line of a machine
+pub mod site; // `just site`: the book and the machine, as static files
 pub mod source; // what a Rust source file uses, for the rules of the tree
 pub mod steer; // the slot of an ISO that steers one boot
 pub mod suite; // `just test`: every suite in order, and the closing line

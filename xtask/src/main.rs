@@ -8,12 +8,12 @@ use anyhow::{Result, bail};
 use xtask::compile::{self, Profile};
 use xtask::image::{IsoSpec, try_iso};
 use xtask::steer::quoted;
-use xtask::{bench, book, exec, labs, selftests, suite, verbs, words};
+use xtask::{bench, book, exec, labs, selftests, site, suite, verbs, words};
 
 /// The words that the justfile passes on.
 const VERBS: &[&str] = &[
     "run", "book", "selftest", "stress", "fuzz", "exec", "trace", "shell", "debug", "gdb", "bench",
-    "test", "kernel", "iso", "lab",
+    "test", "kernel", "iso", "lab", "site",
 ];
 
 /// The status of a verb that runs a program, when it is not the program's: as `docker run` and
@@ -72,6 +72,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "test" => suite::run(rest),
         "book" => book::act(rest),
         "lab" => labs::act(rest),
+        "site" => site::act(rest),
         "kernel" => show(compile::kernel(Profile::Dev)?),
         _ => {
             none(verb, rest)?;

@@ -8,11 +8,11 @@ pub const GRUB_FAILED: u32 = 0x30;
 
 const SLOT_BYTES: usize = 4096;
 
-const SLOT_MARK: &[u8] = b"# switch_to: a slot for the commands of one boot\n";
+const SLOT_MARK: &str = "# switch_to: a slot for the commands of one boot\n";
 
 /// The slot of an ISO with these commands in it.
 pub fn slot(commands: &str) -> Result<Vec<u8>> {
-    let mut bytes = [SLOT_MARK, commands.as_bytes()].concat();
+    let mut bytes = [SLOT_MARK, commands].concat().into_bytes();
     ensure!(
         bytes.len() <= SLOT_BYTES,
         "the boot commands take {} bytes of {SLOT_BYTES}",
@@ -25,16 +25,25 @@ pub fn slot(commands: &str) -> Result<Vec<u8>> {
 /// Overwrites the slot of an ISO.
 pub fn fill_slot(mut iso: Vec<u8>, commands: &str) -> Result<Vec<u8>> {
     let new = slot(commands)?;
-    let mut places = iso
-        .windows(SLOT_MARK.len())
-        .enumerate()
-        .filter(|(_, bytes)| *bytes == SLOT_MARK);
-    let (Some((at, _)), None) = (places.next(), places.next()) else {
+    let Some((at, _, _)) = find_slot(&iso) else {
         bail!("the ISO does not have exactly one slot");
     };
     ensure!(at + SLOT_BYTES <= iso.len(), "the ISO ends inside its slot");
     iso[at..at + SLOT_BYTES].copy_from_slice(&new);
     Ok(iso)
+}
+
+/// Returns where the slot of an ISO begins, its size in bytes, and its first line; `None` if the ISO
+/// does not have exactly one slot.
+pub fn find_slot(iso: &[u8]) -> Option<(usize, usize, &'static str)> {
+    let mut places = iso
+        .windows(SLOT_MARK.len())
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == SLOT_MARK.as_bytes());
+    match (places.next(), places.next()) {
+        (Some((at, _)), None) => Some((at, SLOT_BYTES, SLOT_MARK)),
+        _ => None,
+    }
 }
 
 /// A kernel command line as words that GRUB's shell passes on as they are. GRUB writes them for the
@@ -122,7 +131,7 @@ mod tests {
         assert_eq!(filled.len(), empty.len());
         assert_eq!(filled[..5000], empty[..5000]);
         assert_eq!(filled[5000 + SLOT_BYTES..], empty[5000 + SLOT_BYTES..]);
-        assert!(filled[5000..].starts_with(&[SLOT_MARK, b"boot\n\n"].concat()));
+        assert!(filled[5000..].starts_with(&[SLOT_MARK, "boot\n\n"].concat().into_bytes()));
         assert!(fill_slot(vec![0; 9000], "").is_err());
         assert!(fill_slot([empty.clone(), empty].concat(), "").is_err());
         assert!(slot(&"x".repeat(SLOT_BYTES)).is_err());

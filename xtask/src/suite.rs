@@ -12,9 +12,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::harness::{Output, Tally};
 use crate::progress::Progress;
-use crate::toolchain::cargo;
+use crate::toolchain::{cargo, find};
 use crate::web::browser;
-use crate::{paths, words};
+use crate::{paths, site, words};
 
 /// The suites of the kernel's package that are files in `tests/`, in order.
 const FILES: &[(&str, &str)] = &[
@@ -23,12 +23,16 @@ const FILES: &[(&str, &str)] = &[
     ("boots", "the kernel in QEMU"),
     ("gdb", "the switch under gdb"),
     (BROWSER, "the book's pages in Chromium"),
+    (SITE, "the kernel in v86, under node and on the page"),
+    (BOCHS, "the kernel in Bochs"),
     ("mutants", "a few steps of the kernel, taken out"),
     ("labs", "a few exercises, begun and solved"),
 ];
 
-/// The suite that needs a browser, which is optional.
+/// The suites that need something optional.
 const BROWSER: &str = "browser";
+const SITE: &str = "site";
+const BOCHS: &str = "bochs";
 
 /// Those that are run only by name.
 const BY_NAME: &[(&str, &str)] = &[("kselftest", "Linux's own tests of the switch")];
@@ -124,8 +128,8 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
         if !is_named && (!only.is_empty() || by_name) {
             continue;
         }
-        if suite.name == BROWSER && !is_named && !browser::is_installed() {
-            println!("{}", skipped_line(&suite));
+        if let (false, Some(why)) = (is_named, lacks(suite.name)) {
+            println!("{}", skipped_line(&suite, why));
             continue;
         }
         let begun = Instant::now();
@@ -162,12 +166,23 @@ fn result_line(suite: &Suite, tally: Tally, seconds: u64) -> String {
     )
 }
 
+/// What a suite needs and this machine does not have, and how to get it.
+fn lacks(suite: &str) -> Option<&'static str> {
+    let has_browser = browser::is_installed();
+    let has_site = site::missing().is_none() && (has_browser || find("node").is_ok());
+    match suite {
+        BROWSER if !has_browser => Some("there is no Chromium here: apt-get install chromium"),
+        SITE if !has_site => Some("the site cannot be made here: ./bootstrap site"),
+        BOCHS if find("bochs").is_err() => {
+            Some("there is no Bochs here: apt-get install bochs bochsbios vgabios")
+        }
+        _ => None,
+    }
+}
+
 /// The line of a suite that this machine cannot run.
-fn skipped_line(suite: &Suite) -> String {
-    format!(
-        "{:<6} {:<10} there is no Chromium here: apt-get install chromium   {}",
-        "SKIP", suite.name, suite.about
-    )
+fn skipped_line(suite: &Suite, why: &str) -> String {
+    format!("{:<6} {:<10} {why}   {}", "SKIP", suite.name, suite.about)
 }
 
 /// Clippy is one test: it passes if it finds nothing.

@@ -17,12 +17,14 @@
 //! - [`tlb_flush`]: forgetting translations
 //! - [`string`]: `memcpy` and its like
 //! - [`probe`]: calls with chosen flags and registers, for the self-tests
+//! - [`breakpoints`]: whether the processor compares addresses with the debug registers
 //! - [`kcov`]: edge coverage
 //! - [`backtrace`]: the chain of callers
 //! - [`epitaph`]: the end of the kernel
 
 pub mod backtrace;
 pub mod boot;
+pub mod breakpoints;
 pub mod current;
 pub mod entry;
 pub mod epitaph;
