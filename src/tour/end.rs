@@ -14,8 +14,9 @@ use crate::task::task_struct::TASKS_LIVE;
 
 /// Shows that the next task drops the scheduler's reference, in `finish_task_switch`.
 pub fn stack(guide: &mut Guide) {
-    guide.say("A dying task runs on its stack to the last instruction. Its state is TASK_DEAD;");
-    guide.say("the task that runs next drops the scheduler's reference to it.");
+    guide.say("A dying task runs on its stack to the last instruction. It leaves the list of");
+    guide.say("tasks, which drops its reference; the scheduler's it cannot drop itself. So its");
+    guide.say("state becomes TASK_DEAD, and the task that runs next drops that one.");
     let (slot, seen) = (Slot::new(), Journal::new());
     let dying = || {
         slot.enter();
@@ -44,8 +45,8 @@ pub fn stack(guide: &mut Guide) {
         dead.0, dead.1
     ));
     guide.check(
-        dead.0 == TASK_DEAD && dead.1 < alive.1,
-        "the next task dropped references to it",
+        dead.0 == TASK_DEAD && dead.1 + 2 == alive.1,
+        "two references are gone: the task list's and the scheduler's",
     );
     drop((slot, seen));
     guide.check(
