@@ -12,6 +12,7 @@
 //! - [`sched`]: which task runs next, and what goes on around a switch
 //! - `fs`: files, pipes, the archive that programs come from
 //! - `process`: fork, exec, exit, wait, signals
+//! - [`ptrace`]: the requests of a debugger; the stops of its tasks are in `process`
 //! - [`syscall`]: the Linux/i386 system calls
 //! - `tour`: the narrated run; `selftest`: the kernel's own tests
 //! - `init`: `start_kernel`, one line for each step
@@ -50,6 +51,7 @@ pub mod hw;
 pub mod init;
 pub mod mm;
 pub mod process;
+pub mod ptrace;
 pub mod sched;
 #[expect(clippy::arithmetic_side_effects, reason = "no program reaches it")]
 #[cfg(target_os = "none")]

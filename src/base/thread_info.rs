@@ -46,6 +46,9 @@ bitflags! {
     }
 }
 
+/// A tracer is told of this task's system calls, or steps over them (ptrace). Set and cleared together
+/// with `ThreadInfo::syscall_limit`.
+pub const TIF_SYSCALL_TRACE: ThreadFlags = ThreadFlags::from_bits_retain(1 << 0);
 /// Work is due just before the return to user mode.
 pub const TIF_NOTIFY_RESUME: ThreadFlags = ThreadFlags::from_bits_retain(1 << 1);
 /// A signal is pending.
@@ -67,7 +70,10 @@ pub const _TIF_WORK_MASK: ThreadFlags = TIF_SIGPENDING
     .union(TIF_NOTIFY_RESUME)
     .union(TIF_IRET);
 /// The flags that keep a task from the short way back to ring 3 by `iret`.
-pub const _TIF_ALLWORK_MASK: ThreadFlags = _TIF_WORK_MASK.union(TIF_LDT);
+pub const _TIF_ALLWORK_MASK: ThreadFlags = _TIF_WORK_MASK.union(TIF_LDT).union(TIF_SYSCALL_TRACE);
+
+/// Number of system calls: numbers from here on are unknown.
+pub const NR_SYSCALLS: usize = 451;
 
 /// The structure at the foot of a kernel stack.
 #[repr(C)]
@@ -83,6 +89,9 @@ pub struct ThreadInfo {
     /// The address to which `sysexit` returns: `SYSENTER_RETURN` in this process's vDSO, or 0
     /// without one.
     pub sysenter_return: AtomicU32,
+    /// System calls from this number on take the slow path: [`NR_SYSCALLS`], or 0 with
+    /// [`TIF_SYSCALL_TRACE`].
+    syscall_limit: AtomicU32,
     /// Holds [`STACK_END_MAGIC`].
     pub stack_end: AtomicU32,
 }
@@ -93,6 +102,8 @@ pub const TI_FLAGS: usize = offset_of!(ThreadInfo, flags);
 pub const TI_PREEMPT_COUNT: usize = offset_of!(ThreadInfo, preempt_count);
 /// Offset of `sysenter_return`, for the entry code.
 pub const TI_SYSENTER_RETURN: usize = offset_of!(ThreadInfo, sysenter_return);
+/// Offset of `syscall_limit`, for the entry code.
+pub const TI_SYSCALL_LIMIT: usize = offset_of!(ThreadInfo, syscall_limit);
 #[cfg(target_os = "none")]
 const _: () = assert!(offset_of!(ThreadInfo, task) == 0 && TI_FLAGS == 4 && TI_PREEMPT_COUNT == 12);
 
@@ -105,7 +116,24 @@ impl ThreadInfo {
             cpu: AtomicU32::new(cpu),
             preempt_count: AtomicI32::new(preempt_count),
             sysenter_return: AtomicU32::new(0),
+            syscall_limit: AtomicU32::new(NR_SYSCALLS as u32),
             stack_end: AtomicU32::new(STACK_END_MAGIC),
+        }
+    }
+
+    /// Sends the task's system calls through the slow path, or no longer. The entry of a call tests
+    /// the limit and the way out tests the flag, so neither costs an instruction more.
+    pub fn trace_syscalls(&self, on: bool) {
+        let (limit, flags) = (&self.syscall_limit, &self.flags);
+        match on {
+            true => {
+                flags.insert(TIF_SYSCALL_TRACE);
+                limit.store(0, Ordering::Release);
+            }
+            false => {
+                limit.store(NR_SYSCALLS as u32, Ordering::Release);
+                flags.remove(TIF_SYSCALL_TRACE);
+            }
         }
     }
 

@@ -113,6 +113,19 @@ upward! {
         arch::x86::entry::paths => sched::schedule: safe fn schedule();
         /// Switches to another task before the return to a preempted kernel.
         arch::x86::entry::paths => sched::schedule: safe fn preempt_schedule_irq();
+        /// Tells the tracer of the running task that a system call begins; returns the number of the
+        /// call to make.
+        ///
+        /// # Safety
+        /// 1. `regs` is the frame at the top of the running task's stack, from ring 3.
+        arch::x86::entry::paths => process::trace_syscall:
+            unsafe fn syscall_trace_enter(regs: *mut PtRegs) -> u32;
+        /// Tells the tracer of the running task that a system call ends.
+        ///
+        /// # Safety
+        /// 1. `regs` is the frame at the top of the running task's stack, from ring 3.
+        arch::x86::entry::paths => process::trace_syscall:
+            unsafe fn syscall_trace_leave(regs: *mut PtRegs);
         /// Handles a system call whose number has no function.
         arch::x86::entry::paths => syscall::table: safe fn sys_ni_syscall() -> i32;
         /// Ends a program that is in virtual-8086 mode.

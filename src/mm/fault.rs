@@ -118,7 +118,7 @@ pub fn read_from_mm(mm: &MmStruct, address: u32, bytes: &mut [u8]) -> Result<(),
 }
 
 /// Returns the area of `address`, after growing the stack down to it if that is allowed.
-fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> {
+pub fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> {
     let above = map.find_vma(address).ok_or(FaultSignal::NotMapped)?;
     if above.start > address {
         map.expand_stack(address)
@@ -128,7 +128,7 @@ fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> 
 }
 
 /// Returns the page-table entry for a page that has no frame yet.
-fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
+pub fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
     let offset = page.saturating_sub(vma.start);
     let flags = match vma.flags.contains(VmFlags::WRITE) {
         true => PteFlags::SHARED,
@@ -184,30 +184,36 @@ fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal> {
 /// fork, or is the zero page, or has a single holder left.
 fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<(), FaultSignal> {
     let old = pte.phys();
-    if old != zero_page() && page_count(old) == 1 {
+    let new = alone(mm, old)?;
+    if new == old {
         make_writable(slot);
         return Ok(());
     }
-    let new = match old == zero_page() {
-        true => zeroed_user_page()?,
-        false => {
-            let new = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
-            // Nobody may write `old` while more than one entry holds it.
-            copy_page(new, old);
-            new
-        }
-    };
     slot.store(
         Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY).0,
         Ordering::Release,
     );
-    if old == zero_page() {
-        mm.count_page(new);
-    }
     // Other threads read the old frame until the TLBs have forgotten it.
     flush_tlb_page(mm, page);
     put_page(old);
     Ok(())
+}
+
+/// Returns a frame with the bytes of `old`, a private page's, that no other entry holds: `old` itself,
+/// or a copy that takes its place. The address space is locked.
+pub fn alone(mm: &MmStruct, old: u32) -> Result<u32, FaultSignal> {
+    if old == zero_page() {
+        let new = zeroed_user_page()?;
+        mm.count_page(new);
+        return Ok(new);
+    }
+    if page_count(old) == 1 {
+        return Ok(old);
+    }
+    let new = alloc_user_page().ok_or(FaultSignal::OutOfMemory)?;
+    // Nobody may write `old` while more than one entry holds it.
+    copy_page(new, old);
+    Ok(new)
 }
 
 fn make_writable(slot: &AtomicU32) {

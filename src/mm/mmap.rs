@@ -181,7 +181,7 @@ fn protect_pages(mm: &MmStruct, map: &MemoryMap, start: u32, end: u32) {
 
 /// Returns the flags for a page that already has a frame. A private page stays read-only: the next
 /// write fault finds out whether it may be written without a copy.
-fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
+pub fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
     match flags & VmFlags::PROT {
         none if none.is_empty() => PteFlags::SHARED
             .difference(PteFlags::PRESENT | PteFlags::RW)

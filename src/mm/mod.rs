@@ -18,6 +18,8 @@
 //! - `mmap`, `fault`: areas and page tables changed together; pages brought in when touched
 //! - `setup`: initialises all of this at boot
 
+#[cfg(target_os = "none")]
+pub mod access;
 pub mod active_mm;
 pub mod backing;
 pub mod fail_alloc;

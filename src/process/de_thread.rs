@@ -13,6 +13,7 @@ use core::sync::atomic::Ordering;
 use super::itimer::move_itimer;
 use super::signal::{is_group_exiting, zap_other_threads};
 use super::signal_group::threads;
+use super::stop::is_killed;
 use super::tasklist::{TASKLIST, TaskList};
 use super::usage::Usage;
 use crate::arch::x86::current::Current;
@@ -38,6 +39,11 @@ pub fn de_thread(me: Current) -> Result<(), Errno> {
         .map_err(|_| Errno::EAGAIN)?;
     zap_other_threads(me);
     while !is_last(&TASKLIST.lock(), &me) {
+        if is_killed(&me) {
+            // The others may wait for a tracer that does not care.
+            exec_pid.store(0, Ordering::Release);
+            return Err(Errno::EAGAIN);
+        }
         me.state.set_current_state(TASK_UNINTERRUPTIBLE);
         schedule_timeout(1);
     }

@@ -26,6 +26,7 @@ use super::randomize::{Layout, is_random};
 use super::rseq::rseq_execve;
 use super::signal::{SigHand, TaskSignals, new_sighand};
 use super::sigset::SIGCHLD;
+use super::traced::{PT_PTRACE_CAP, is_traced};
 use crate::arch::vdso::{VDSO_KERNEL_VSYSCALL, VDSO_SYSENTER_RETURN};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::switch::copy_thread::{flush_thread, start_thread};
@@ -82,7 +83,7 @@ pub fn do_execve(
     let (inode, argv) = follow_scripts(me, path, inode, argv, &cred)?;
     let mut program = read_elf(path, inode).map_err(Errno::from)?;
     let mut interp = open_interpreter(me, &program, &cred)?;
-    let new_cred = new_cred(inode, &cred);
+    let mut new_cred = new_cred_of(me, inode, &cred);
     let sighand = new_sighand()?;
     let mm = NewMm::alloc()?;
     let layout = layout(me);
@@ -118,6 +119,8 @@ pub fn do_execve(
     flush_old_exec(me, mm, files, sighand)?;
     if new_cred.acts_otherwise_than(&cred) {
         set_not_dumpable(me);
+        // Whoever began to trace meanwhile may not trace a program with other rights.
+        new_cred = new_cred_of(me, inode, &cred);
     }
     if new_cred.uid.effective != cred.uid.effective || new_cred.gid.effective != cred.gid.effective
     {
@@ -262,14 +265,18 @@ fn layout(me: Current) -> Layout {
     Layout::random([(); 4].map(|()| words.next().map_or(0, |word| u32::from_le_bytes(*word))))
 }
 
-/// Returns the credentials of the new program: set-user-ID and set-group-ID bits take effect.
-fn new_cred(inode: Inode, old: &Cred) -> Cred {
+/// Returns the credentials of the new program: set-user-ID and set-group-ID bits take effect, unless
+/// a tracer without root's rights watches.
+///
+/// Linux: 2.6.38 `LSM_UNSAFE_PTRACE`.
+fn new_cred_of(me: Current, inode: Inode, old: &Cred) -> Cred {
     let inode = inode.stat();
     let mut new = *old;
-    if inode.mode & 0o4000 != 0 {
+    let raises = old.capable() || !is_traced(&me) || me.ptrace.has(PT_PTRACE_CAP);
+    if inode.mode & 0o4000 != 0 && raises {
         new.uid.effective = inode.uid;
     }
-    if inode.mode & 0o2010 == 0o2010 {
+    if inode.mode & 0o2010 == 0o2010 && raises {
         new.gid.effective = inode.gid;
     }
     for ids in [&mut new.uid, &mut new.gid] {

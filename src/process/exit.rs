@@ -10,17 +10,19 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::itimer::exit_itimers;
-use super::signal::{begin_group_exit, notify_parent};
+use super::release::{News, release_zombie};
+use super::signal::begin_group_exit;
 use super::signal_group::exit_signals;
-use super::sigset::{SIGCHLD, SIGSEGV};
+use super::sigset::{SIGKILL, SIGSEGV, SigSet};
 use super::stop::{
     CLD_STOPPED, disconnects, group_stop_is_complete, kill_orphaned_pgrps, notify_parent_cldstop,
 };
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
+use super::trace_link::exit_ptrace;
+use super::trace_stop::{PTRACE_EVENT_EXIT, ptrace_event};
+use super::traced::{PT_TRACE_EXIT, is_traced};
 use super::usage::Usage;
 use super::wait4::wait_status;
-use arrayvec::ArrayVec;
-
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::put_user;
 use crate::arch::x86::irq::irqsoff_report::irqsoff_report;
@@ -38,7 +40,7 @@ use crate::sched::schedule::schedule;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
 use crate::sync::spinlock::IrqSpinLockGuard;
-use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD};
+use crate::task::state::{EXIT_ZOMBIE, TASK_DEAD};
 use crate::task::task_struct::TaskRef;
 
 /// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.
@@ -54,6 +56,11 @@ pub fn do_exit(code: i32) -> ! {
         me.pid(),
         preempt_count()
     );
+    if is_traced(&me) {
+        // The signal that brought it here has had its effect; another one ends the stop.
+        me.signals.lock().pending.forget(SigSet::of(SIGKILL));
+        ptrace_event(me, PT_TRACE_EXIT, PTRACE_EVENT_EXIT, code as u32);
+    }
     exit_signals(me);
     trace_sched_process_exit();
     mm_release(me);
@@ -151,67 +158,49 @@ fn exit_mm(me: Current) {
     unsafe { mmput(mm) };
 }
 
-/// A process whose last thread has ended, and the parent to tell.
-struct Ended {
-    leader: TaskRef,
-    parent: Option<TaskRef>,
-}
-
-/// Makes a leader a zombie and releases any other thread. With its last thread the process ends:
-/// its children go to init, and its parent is told.
+/// Makes the running task a zombie, and releases it unless it is a leader or traced. With its last
+/// thread the process ends: its children go to init, and its parent is told.
 fn exit_notify(me: Current, code: i32) {
     me.exit_code.store(code, Ordering::Relaxed);
-    let (ended, stopped, released) = {
+    exit_ptrace(me);
+    let mut news = News::default();
+    let (last, stopped) = {
         let mut list = forget_original_parent(me);
-        let ended = end_thread_of(&mut list, me.tgid);
-        let mut released = ArrayVec::<TaskRef, 2>::new();
-        if me.pid() == me.tgid {
-            me.exit_state.store(EXIT_ZOMBIE, Ordering::Relaxed);
-        } else {
+        let last = end_thread_of(&mut list, me.tgid);
+        if me.pid() != me.tgid {
             let mut others = me.signal.usage.lock();
             others.threads = others.threads.plus(Usage::of(&me));
-            me.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
-            released.extend(list.release(me.pid()));
         }
-        if let Some(ended) = &ended {
-            forget_exit_signal(ended);
-        }
-        let unwanted = |ended: &Ended| {
-            // Nobody waits for a kernel thread, nor for a program that a kernel thread became.
-            let is_nobodys = ended.leader.ppid.load(Ordering::Relaxed) == 0;
-            let by_sigchld = ended.leader.exit_signal.load(Ordering::Relaxed) == SIGCHLD;
-            is_nobodys || by_sigchld && ended.parent.iter().any(|it| it.signal.ignores_children())
-        };
-        match &ended {
-            Some(ended) if unwanted(ended) => {
-                ended.leader.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
-                released.extend(list.release(ended.leader.pid()));
-            }
-            Some(ended) => list.becomes_zombie(ended.leader.pid()),
-            None => {}
+        me.exit_state.store(EXIT_ZOMBIE, Ordering::Relaxed);
+        let task = list.find_task_by_pid(me.pid()).cloned();
+        if let Some(task) = &task {
+            release_zombie(&mut list, task, &mut news);
         }
         let stopped = group_stop_is_complete(&list, &me);
-        (ended, stopped, released)
+        (last, stopped)
     };
-    // These are the reaper's references; the scheduler's keeps us until the next task has switched.
-    drop(released);
     // The others have stopped already.
     if let Some(signal) = stopped {
         notify_parent_cldstop(&me, CLD_STOPPED, signal);
     }
-    let Some(Ended { leader, parent }) = ended else {
-        return;
-    };
-    kill_orphaned_pgrps();
-    if leader.pid() == INIT_PID {
-        init_exits(wait_status(&leader));
+    if let Some(Ended { leader, parent }) = last {
+        kill_orphaned_pgrps();
+        if leader.pid() == INIT_PID {
+            init_exits(wait_status(&leader));
+        }
+        exit_itimers(&leader);
+        if let Some(parent) = &parent {
+            sched_exit(me, parent);
+        }
     }
-    exit_itimers(&leader);
-    if let Some(parent) = &parent {
-        sched_exit(me, parent);
-        notify_parent(parent, &leader, wait_status(&leader));
-        parent.wait_chldexit.wake_up();
-    }
+    // Its references are the reaper's; the scheduler's keeps us until the next task has switched.
+    news.tell();
+}
+
+/// A process whose last thread has ended, and its parent.
+struct Ended {
+    leader: TaskRef,
+    parent: Option<TaskRef>,
 }
 
 /// Gives the children of the running task's process to init if this is the last thread, some at a
@@ -238,16 +227,6 @@ fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
         if let Some(init) = init {
             init.wait_chldexit.wake_up();
         }
-    }
-}
-
-/// Resets the exit signal to SIGCHLD if the parent or the child has executed another program since
-/// the birth: the signal was chosen for the earlier programs, which may have had other rights.
-fn forget_exit_signal(ended: &Ended) {
-    let leader = &ended.leader;
-    let changed = |parent: &TaskRef| !leader.signal.exec_id.is_as_at_birth(&parent.signal.exec_id);
-    if ended.parent.as_ref().is_some_and(changed) {
-        leader.exit_signal.store(SIGCHLD, Ordering::Relaxed);
     }
 }
 

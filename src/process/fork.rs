@@ -18,7 +18,16 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::rseq::rseq_fork;
 use super::signal::{copy_signal, is_being_ended, recalc_sigpending, signal_pending};
 use super::sigset::SIGCHLD;
-use super::tasklist::{INIT_PID, TASKLIST};
+use super::tasklist::{INIT_PID, TASKLIST, TaskList};
+use super::trace_link::ptrace_init_task;
+use super::trace_stop::{
+    PTRACE_EVENT_CLONE, PTRACE_EVENT_FORK, PTRACE_EVENT_VFORK, PTRACE_EVENT_VFORK_DONE,
+    ptrace_event,
+};
+use super::traced::{
+    PT_FORCED_TF, PT_TRACE_CLONE, PT_TRACE_FORK, PT_TRACE_VFORK, PT_TRACE_VFORK_DONE, PtraceFlags,
+    is_traced,
+};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::arch::x86::switch::canary::STACK_PROTECTOR;
@@ -29,6 +38,7 @@ use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_LDT, TIF_SIGPENDING, ThreadInfo, set_flag};
 use crate::drivers::tsc::since_boot_us;
 use crate::fs::random::get_random_bytes;
+use crate::hw::eflags::Eflags;
 use crate::mm::fallible::{try_arc, try_box, try_place};
 use crate::mm::mm_struct::{MM_CONTEXT_LDT, MmStruct, mmput};
 use crate::mm::mmap::dup_mmap;
@@ -43,8 +53,8 @@ use crate::sched::sched_fork::sched_fork;
 use crate::sched::wake_up::wake_up_new_task;
 use crate::task::clone_flags::{
     CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_FILES, CLONE_FS, CLONE_NEW_ANY, CLONE_NEWNS,
-    CLONE_PARENT, CLONE_PARENT_SETTID, CLONE_SETTLS, CLONE_SIGHAND, CLONE_THREAD, CLONE_VFORK,
-    CLONE_VM, CSIGNAL,
+    CLONE_PARENT, CLONE_PARENT_SETTID, CLONE_PTRACE, CLONE_SETTLS, CLONE_SIGHAND, CLONE_THREAD,
+    CLONE_UNTRACED, CLONE_VFORK, CLONE_VM, CSIGNAL,
 };
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
@@ -73,20 +83,51 @@ pub struct CloneArgs {
 /// EINVAL for flags that contradict each other or a bad TLS descriptor, EFAULT, EAGAIN when
 /// there is no number left, ENOMEM, ERESTARTNOINTR when a signal must be handled first.
 pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
-    let child = copy_process(args, regs, None)?;
+    let me = current();
+    let mut regs = *regs;
+    if me.ptrace.has(PT_FORCED_TF) {
+        // The tracer steps the caller, not its child.
+        regs.flags &= !Eflags::TF.bits();
+    }
+    let child = copy_process(args, &regs, None)?;
     let pid = child.pid();
     if args.flags & CLONE_PARENT_SETTID != 0 {
         // Linux too ignores a bad pointer here: the child exists already.
         let _stored = put_user(args.parent_tid, pid as u32);
     }
     wake_up_new_task(&child);
+    let event = clone_event(args.flags);
+    if let Some((option, event)) = event {
+        ptrace_event(me, option, event, pid as u32);
+    }
     if args.flags & CLONE_VFORK != 0 {
         // Wait where the child signals: the caller need not be the thread that waits for children.
         child
             .wait_chldexit
             .wait_uninterruptible(|| child.vfork_done.load(Ordering::Acquire) != 0);
+        ptrace_event(me, PT_TRACE_VFORK_DONE, PTRACE_EVENT_VFORK_DONE, pid as u32);
     }
     Ok(pid)
+}
+
+/// Returns the event of a fork with `flags`, and the tracer's option that asks for it.
+#[doc(alias = "tracehook_prepare_clone")]
+fn clone_event(flags: u32) -> Option<(PtraceFlags, u32)> {
+    match flags {
+        flags if flags & CLONE_UNTRACED != 0 => None,
+        flags if flags & CLONE_VFORK != 0 => Some((PT_TRACE_VFORK, PTRACE_EVENT_VFORK)),
+        flags if flags & CSIGNAL != SIGCHLD => Some((PT_TRACE_CLONE, PTRACE_EVENT_CLONE)),
+        _ => Some((PT_TRACE_FORK, PTRACE_EVENT_FORK)),
+    }
+}
+
+/// Gives a new task the tracer of its parent, if that has asked for it or the flags do.
+fn trace_child(list: &mut TaskList, me: Current, flags: u32, child: &TaskStruct) {
+    child.ptrace.forker.store(me.pid(), Ordering::Relaxed);
+    let asked = clone_event(flags).is_some_and(|(option, _)| me.ptrace.has(option));
+    if is_traced(&me) && (asked || flags & CLONE_PTRACE != 0) {
+        ptrace_init_task(list, me, child);
+    }
 }
 
 /// Builds a task and puts it on the task list, but on no run queue. `name` is given for a kernel
@@ -237,6 +278,7 @@ fn publish(
     // with the scheduler until the last switch.
     let child = unsafe { TaskRef::from_raw(p) };
     list.link(child.clone(), parent);
+    trace_child(&mut list, me, flags, &child);
     drop(list);
     if !kthread {
         perf_event_task_made(&child);

@@ -16,6 +16,9 @@
 //! - `oom_kill`: the end of a process when memory runs out
 //! - `rseq`: restartable sequences on the way back to ring 3
 //! - [`proc`]: the files of `/proc`; `ptrace`: which tasks may look into another
+//! - `traced`: a task's side of ptrace; `trace_link`: who traces it; `trace_stop`: its stops;
+//!   `trace_syscall`: its system calls; `trace_wait`: how the tracer learns of it
+//! - `release`: the last traces of a task, and the news of its end
 //! - `watchdog`: a report of all tasks when switching has stopped
 
 pub mod altstack;
@@ -50,6 +53,8 @@ pub mod proc;
 pub mod ptrace;
 pub mod randomize;
 #[cfg(target_os = "none")]
+pub mod release;
+#[cfg(target_os = "none")]
 pub mod rseq;
 pub mod sigframe;
 pub mod siginfo;
@@ -65,6 +70,16 @@ pub mod sigset;
 pub mod stop;
 #[cfg(target_os = "none")]
 pub mod tasklist;
+#[cfg(target_os = "none")]
+pub mod trace_link;
+#[cfg(target_os = "none")]
+pub mod trace_stop;
+#[cfg(target_os = "none")]
+pub mod trace_syscall;
+#[cfg(target_os = "none")]
+pub mod trace_wait;
+#[cfg(target_os = "none")]
+pub mod traced;
 #[cfg(target_os = "none")]
 pub mod tty_signal;
 #[cfg(target_os = "none")]

@@ -43,16 +43,12 @@ pub enum PidType {
     Zombie,
     /// All processes, by 0.
     Process,
+    /// The threads that threads of a process trace, by the leader's number.
+    Tracee,
 }
 
-const TYPES: [PidType; 6] = [
-    PidType::Tgid,
-    PidType::Pgid,
-    PidType::Sid,
-    PidType::Child,
-    PidType::Zombie,
-    PidType::Process,
-];
+use PidType::{Child, Pgid, Process, Sid, Tgid, Tracee, Zombie};
+const TYPES: [PidType; 7] = [Tgid, Pgid, Sid, Child, Zombie, Process, Tracee];
 
 /// Returns the bit of a number in its word of the map.
 fn bit(number: usize) -> u32 {

@@ -20,13 +20,16 @@ use super::exec_id::ExecId;
 use super::itimer::ItReal;
 use super::pid::PidType;
 use super::posix_timer::PosixTimers;
-use super::siginfo::{SI_USER, SigInfo};
+use super::siginfo::SigInfo;
 use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
-use super::sigset::{DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SigSet, default_action};
-use super::stop::{GroupStop, prepare_signal};
+use super::sigset::{
+    DefaultAction, NSIG, SIGCHLD, SIGKILL, SIGSEGV, SIGSTOP, SigSet, default_action,
+};
+use super::stop::{GroupStop, has_to_stop, prepare_signal};
 use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
-use super::usage::{Usage, UsageOfOthers};
+use super::traced::is_traced;
+use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
 use crate::base::thread_info::{TIF_SIGPENDING, clear_flag, set_flag, test_flag};
@@ -35,7 +38,7 @@ use crate::provides_upward;
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::clone_flags::{CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD};
-use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED};
+use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED, TASK_TRACED};
 use crate::task::task_struct::TaskStruct;
 
 /// Handler value: the default action.
@@ -271,7 +274,7 @@ pub fn recalc_sigpending(me: Current) {
     let shared = me.signal.shared_pending.lock().set();
     let own = me.signals.lock();
     let deliverable = own.pending.set().union(shared).without(own.blocked);
-    if !deliverable.is_empty() || me.signal.stop.is_under_way() {
+    if !deliverable.is_empty() || has_to_stop(&me) {
         set_flag(me.thread_info(), TIF_SIGPENDING);
     }
 }
@@ -338,6 +341,12 @@ fn send_signal(
     Ok(Sent::Waits)
 }
 
+/// Sends SIGSTOP to one thread, which a task begins to trace.
+pub fn send_sigstop(list: &TaskList, task: &TaskStruct) {
+    // Only real-time signals are refused.
+    let _queued = send_signal(list, SigInfo::kernel(SIGSTOP), task, true);
+}
+
 /// Raises a signal for the running task's own fault, which not even init can block or ignore.
 pub fn force_sig_info(info: SigInfo, me: Current) {
     let sighand = me.signal.sighand();
@@ -393,34 +402,13 @@ fn force_sig_fault(sig: i32, code: i32, addr: u32) {
 
 provides_upward!(force_sig_fault);
 
-/// Returns whether the running task has no handler for `sig`.
+/// Returns whether the running task has neither a handler for `sig` nor a tracer.
 #[unsafe(no_mangle)]
 fn unhandled_signal(sig: i32) -> bool {
-    current().signal.action(sig as u32).handler <= SIG_IGN
+    current().signal.action(sig as u32).handler <= SIG_IGN && !is_traced(&current())
 }
 
 provides_upward!(unhandled_signal);
-
-/// Tells the parent of the end of a process, unless it asked for no signal.
-pub fn notify_parent(parent: &TaskStruct, child: &TaskStruct, status: i32) {
-    let signal = child.exit_signal.load(Ordering::Relaxed);
-    if signal == 0 || signal > NSIG {
-        return;
-    }
-    let (code, value) = match status & 0x7f {
-        0 => (1, status >> 8),                       // CLD_EXITED
-        signal if status & 0x80 != 0 => (3, signal), // CLD_DUMPED
-        signal => (2, signal),                       // CLD_KILLED
-    };
-    let code = if signal == SIGCHLD { code } else { SI_USER };
-    let uid = child.cred().uid.real;
-    // The sum has all its threads except the leader.
-    let used = child.signal.usage.lock().threads.plus(Usage::of(child));
-    let times = used.clock_ticks();
-    let info = SigInfo::child(signal, code, child.pid(), uid, value as u32, times);
-    // Only a real-time signal is refused; a parent that wants those learns of the end from wait4.
-    let _queued = send_to_process(info, parent);
-}
 
 /// Starts the end of the running task's process with wait status `code`, or joins an end that
 /// another thread has started. Returns the wait status of the process.
@@ -482,14 +470,15 @@ fn is_dropped(task: &TaskStruct, signal: u32) -> bool {
 
 fn is_held(task: &TaskStruct, signal: u32) -> bool {
     let own = task.signals.lock();
-    own.blocked.union(own.awaited).contains(signal)
+    // A tracer learns of a signal without effect too.
+    is_traced(task) && signal != SIGKILL || own.blocked.union(own.awaited).contains(signal)
 }
 
 /// Makes a thread check its pending signals. `resume`, for SIGKILL, wakes it even if it is stopped.
 pub fn signal_wake_up(task: &TaskStruct, resume: bool) {
     set_flag(task.thread_info(), TIF_SIGPENDING);
     let states = match resume {
-        true => TASK_INTERRUPTIBLE | TASK_STOPPED,
+        true => TASK_INTERRUPTIBLE | TASK_STOPPED | TASK_TRACED,
         false => TASK_INTERRUPTIBLE,
     };
     if !try_to_wake_up(task, states) {

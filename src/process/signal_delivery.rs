@@ -30,8 +30,12 @@ use super::signal::{
     SIG_DFL, SIG_IGN, SigAction, force_sig, force_sigsegv, is_group_exiting, recalc_sigpending,
     set_blocked,
 };
-use super::sigset::{DefaultAction, SIGALRM, SIGKILL, SIGSEGV, SigSet, default_action, name};
+use super::sigset::{
+    DefaultAction, SIGALRM, SIGKILL, SIGSEGV, SIGTRAP, SigSet, default_action, name,
+};
 use super::stop::{do_signal_stop, join_group_stop};
+use super::trace_stop::{ptrace_notify, ptrace_signal, trap, trap_is_due};
+use super::traced::{PT_FORCED_TF, PT_SINGLESTEP, is_traced};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::{copy_to_user, get_user};
 use crate::arch::x86::switch::lazy_gs::{get_user_gs, set_user_gs};
@@ -64,17 +68,27 @@ pub const SA_RESETHAND: u32 = 0x8000_0000;
 /// 1. `regs` is the frame at the top of the running task's stack, from ring 3.
 #[unsafe(no_mangle)]
 unsafe fn do_notify_resume(regs: *mut PtRegs) {
-    // SAFETY: by 1; nobody else uses the frame while we are in the kernel.
-    let regs = unsafe { &mut *regs };
     let me = current();
-    match get_signal_to_deliver(me) {
-        Some((info, action)) => handle_signal(me, info, &action, regs),
-        None => {
-            restart_system_call(regs, None);
-            if let Some(blocked) = { me.signals.lock().saved_blocked.take() } {
-                set_blocked(me, blocked);
+    let found = get_signal_to_deliver(me);
+    let steps = me.ptrace.has(PT_SINGLESTEP);
+    let handled = {
+        // SAFETY: by 1; only a tracer uses the frame while we are in the kernel, when we have
+        // stopped for it.
+        let regs = unsafe { &mut *regs };
+        match found {
+            Some((info, action)) => handle_signal(me, info, &action, regs),
+            None => {
+                restart_system_call(regs, None);
+                if let Some(blocked) = { me.signals.lock().saved_blocked.take() } {
+                    set_blocked(me, blocked);
+                }
+                false
             }
         }
+    };
+    if handled && steps {
+        // The step ends at the handler's first instruction.
+        let _left = ptrace_notify(me, SIGTRAP);
     }
     recalc_sigpending(me);
 }
@@ -94,8 +108,18 @@ fn get_signal_to_deliver(me: Current) -> Option<(SigInfo, SigAction)> {
         if join_group_stop(me) {
             continue;
         }
+        if trap_is_due(&me) {
+            trap(me);
+            continue;
+        }
         let blocked = me.signals.lock().blocked;
-        let info = dequeue_signal(me, blocked)?;
+        let mut info = dequeue_signal(me, blocked)?;
+        if is_traced(&me) && info.signal != SIGKILL {
+            info = match ptrace_signal(me, info) {
+                Some(info) => info,
+                None => continue,
+            };
+        }
         let action = me.signal.action(info.signal);
         match action.handler {
             SIG_IGN => {}
@@ -158,10 +182,16 @@ fn default(me: Current, signal: u32) {
 }
 
 /// Builds the handler's frame, makes the registers lead to the handler, and blocks its signals.
-fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRegs) {
+/// Returns false if there is no room for the frame: then SIGSEGV is pending.
+fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRegs) -> bool {
     restart_system_call(regs, Some(action));
     me.restart_end.store(0, Ordering::Relaxed);
     rseq_signal_deliver(me, info.signal, regs);
+    if me.ptrace.has(PT_FORCED_TF) {
+        // The frame holds the program's flags.
+        me.ptrace.flags.remove(PT_FORCED_TF);
+        regs.flags &= !Eflags::TF.bits();
+    }
     let (blocked, to_restore) = {
         let own = me.signals.lock();
         (own.blocked, own.saved_blocked.unwrap_or(own.blocked))
@@ -173,7 +203,8 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
             me.pid(),
             name(info.signal)
         );
-        return force_sigsegv(info.signal, me);
+        force_sigsegv(info.signal, me);
+        return false;
     }
     // Cleared only now: the frame holds the set to restore.
     me.signals.lock().saved_blocked = None;
@@ -183,6 +214,7 @@ fn handle_signal(me: Current, info: SigInfo, action: &SigAction, regs: &mut PtRe
         SigSet::of(info.signal)
     };
     set_blocked(me, blocked.union(action.mask).union(this));
+    true
 }
 
 /// Builds the frame and makes the registers lead to the handler, which starts with a fresh FPU.

@@ -69,6 +69,11 @@ impl SigPending {
         self.infos.iter_mut().find(|info| is_it(info))
     }
 
+    /// Returns the facts that were kept as the `n`th, from 0.
+    pub fn nth(&self, n: usize) -> Option<SigInfo> {
+        self.infos.get(n).copied()
+    }
+
     /// Takes the next signal that is not in `blocked`.
     pub fn dequeue(&mut self, blocked: SigSet) -> Option<SigInfo> {
         let signal = self.set.without(blocked).first()?;

@@ -25,6 +25,9 @@ use super::sigset::{
     default_action,
 };
 use super::tasklist::{Entry, INIT_PID, TASKLIST, TaskList, do_each_task_pid};
+use super::trace_link::trap_notify;
+use super::trace_stop::{stop_with_group, trap_is_due};
+use super::traced::{PT_PTRACED, PT_STOP_TAKEN, is_traced};
 use super::usage::Usage;
 use crate::arch::x86::current::Current;
 use crate::sched::schedule::schedule;
@@ -37,7 +40,7 @@ pub const CLD_STOPPED: i32 = 5;
 /// `si_code` of SIGCHLD: a child has resumed.
 const CLD_CONTINUED: i32 = 6;
 /// `sa_flags` of SIGCHLD: no signal for children that stop or resume.
-const SA_NOCLDSTOP: u32 = 1;
+pub const SA_NOCLDSTOP: u32 = 1;
 /// Wait status of a child that has resumed.
 const CONTINUED: i32 = 0xffff;
 
@@ -105,6 +108,7 @@ pub fn prepare_signal(list: &TaskList, signal: u32, task: &TaskStruct) {
                 stop.news.store(CONTINUED, Ordering::Relaxed);
                 stop.to_tell.store(why, Ordering::Relaxed);
                 for thread in threads(list, task.tgid) {
+                    trap_notify(thread);
                     try_to_wake_up(thread, TASK_STOPPED);
                 }
             }
@@ -128,6 +132,8 @@ pub fn do_signal_stop(me: Current, signal: u32) {
     let mut list = TASKLIST.lock();
     let stop = &me.signal.stop;
     let is_wanted = stop.wanted.load(Ordering::Relaxed) && !is_being_ended(me);
+    // A tracer may have let this thread go on while its process is stopped.
+    me.ptrace.flags.remove(PT_STOP_TAKEN);
     if me.signal.is_unkillable()
         || !is_wanted
         || stop.is_under_way()
@@ -137,8 +143,32 @@ pub fn do_signal_stop(me: Current, signal: u32) {
     }
     stop.signal.store(signal, Ordering::Release);
     for thread in threads(&list, me.tgid).filter(|thread| thread.pid() != me.pid()) {
+        trap_notify(thread);
         signal_wake_up(thread, false);
     }
+}
+
+/// Lets a stop signal that the tracer of the running task leaves it stop the process.
+pub fn allow_stop(me: Current, signal: u32) {
+    if default_action(signal) == DefaultAction::Stop {
+        let _list = TASKLIST.lock();
+        me.signal.stop.wanted.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Returns whether `task` has to stop with its process, on its way to ring 3 or for its tracer.
+pub fn has_to_stop(task: &TaskStruct) -> bool {
+    task.signal.stop.is_under_way() && !has_taken_stop(task) || trap_is_due(task)
+}
+
+/// Returns whether a traced task has stopped with its process already.
+fn has_taken_stop(task: &TaskStruct) -> bool {
+    task.ptrace.has(PT_PTRACED.union(PT_STOP_TAKEN))
+}
+
+/// Returns the signal that has stopped the process of `task`, or 0.
+pub fn stop_signal(task: &TaskStruct) -> u32 {
+    task.signal.stop.signal.load(Ordering::Acquire)
 }
 
 /// Sleeps while the running thread's process is stopped. Returns whether it slept: other signals
@@ -152,7 +182,7 @@ pub fn join_group_stop(me: Current) -> bool {
         if why != 0 {
             notify_parent_cldstop(&me, why, SIGCONT);
         }
-        if !stop.is_under_way() {
+        if !stop.is_under_way() || has_taken_stop(&me) {
             return was_stopped;
         }
         let completes = {
@@ -160,10 +190,19 @@ pub fn join_group_stop(me: Current) -> bool {
             if !stop.is_under_way() {
                 continue;
             }
+            if is_traced(&me) {
+                me.ptrace.flags.insert(PT_STOP_TAKEN);
+                let signal = stop_signal(&me);
+                let completes = group_stop_is_complete(&list, &me);
+                drop(list);
+                stop_for_tracer(me, signal, completes);
+                was_stopped = true;
+                continue;
+            }
             // Set first: whoever sends SIGKILL from now on sees that this thread is stopped, and
             // wakes it.
             me.set_special_state(TASK_STOPPED);
-            if is_killed(me) {
+            if is_killed(&me) {
                 me.state.set_running();
                 return false;
             }
@@ -175,6 +214,16 @@ pub fn join_group_stop(me: Current) -> bool {
         schedule();
         was_stopped = true;
     }
+}
+
+/// Stops the running task, which is traced, with its process, which `signal` stops. `completes` is the
+/// same signal if it is the last thread to stop: a parent that is not the tracer is told.
+fn stop_for_tracer(me: Current, signal: u32, completes: Option<u32>) {
+    let tracer = TASKLIST.lock().pids.head_of(PidType::Tracee, me.pid());
+    if completes.is_some() && tracer != Some(me.ppid.load(Ordering::Relaxed)) {
+        notify_parent_cldstop(&me, CLD_STOPPED, signal);
+    }
+    stop_with_group(me, signal);
 }
 
 /// Returns the stop signal if all live threads of the process of `task` have stopped, once for each
@@ -189,7 +238,7 @@ pub fn group_stop_is_complete(list: &TaskList, task: &TaskStruct) -> Option<u32>
         thread.exit_state.load(Ordering::Relaxed) == 0
     }
     fn runs(thread: &TaskStruct) -> bool {
-        is_live(thread) && thread.state.get() != TASK_STOPPED
+        is_live(thread) && thread.state.get() != TASK_STOPPED && !has_taken_stop(thread)
     }
     // Each thread that stops asks. One check is mostly enough: in total the threads are checked
     // about once each.
@@ -299,8 +348,9 @@ fn session(task: &TaskStruct) -> i32 {
     task.signal.session.load(Ordering::Relaxed)
 }
 
-fn is_killed(me: Current) -> bool {
-    let shared = me.signal.shared_pending.lock().set();
-    let own = me.signals.lock().pending.set();
+/// Returns whether SIGKILL is pending for `task`.
+pub fn is_killed(task: &TaskStruct) -> bool {
+    let shared = task.signal.shared_pending.lock().set();
+    let own = task.signals.lock().pending.set();
     own.union(shared).contains(SIGKILL)
 }

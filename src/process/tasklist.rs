@@ -106,7 +106,13 @@ impl TaskList {
     /// Gives the last thread of a process the number and the place of its leader, which has ended;
     /// returns the old leader. The caller drops the reference after it has released the lock.
     pub fn replace_leader(&mut self, thread: &TaskStruct) -> Option<TaskRef> {
+        let tracer = self.pids.head_of(PidType::Tracee, thread.pid());
         let own = self.pids.remove(thread.pid())?;
+        // Whoever traces the thread traces it under its new number.
+        self.pids.detach_pid(PidType::Tracee, thread.tgid);
+        if let Some(tracer) = tracer {
+            self.pids.attach_pid(PidType::Tracee, thread.tgid, tracer);
+        }
         let place = self.pids.get_mut(thread.tgid)?;
         thread.set_pid(thread.tgid);
         Some(core::mem::replace(&mut place.task, own.task))

@@ -6,8 +6,11 @@ use core::ops::ControlFlow;
 use core::sync::atomic::Ordering;
 
 use super::pid::PidType;
+use super::release::News;
 use super::sigset::SIGCHLD;
 use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
+use super::trace_wait::take_tracee;
+use super::traced::is_traced;
 use super::usage::Usage;
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
@@ -31,6 +34,10 @@ pub struct Reaped {
     pub usage: Usage,
     /// The child; dropping this reference leaves only the scheduler's.
     pub task: TaskRef,
+    /// Whether its usage becomes the caller's: it is a child that was not traced.
+    counts: bool,
+    /// Those who learn of its end when its tracer has heard of it.
+    news: News,
 }
 
 /// Waits for a child: with `pid` > 0 the child of that number, with -1 any child, with 0 a child in
@@ -51,6 +58,7 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
     let me = current();
     let leader = leader_of(me)?;
     let wanted = Wanted {
+        me,
         leader: leader.pid(),
         pid,
         options,
@@ -69,11 +77,12 @@ pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
         slept.map_err(|_| Errno::ERESTARTSYS)?;
     }
     if let Ok(Some(reaped)) = &mut found {
+        core::mem::take(&mut reaped.news).tell();
         if reaped.status & 0x7f == 0x7f {
             // Stopped or resumed.
             let children = reaped.task.signal.usage.lock().children;
             reaped.usage = Usage::of_process(&reaped.task).plus(children);
-        } else {
+        } else if reaped.counts {
             let mut others = me.signal.usage.lock();
             others.children = others.children.plus(reaped.usage);
         }
@@ -94,6 +103,7 @@ fn leader_of(me: Current) -> Result<TaskRef, Errno> {
 
 /// The children that a call waits for.
 struct Wanted {
+    me: Current,
     leader: i32,
     pid: i32,
     options: u32,
@@ -102,12 +112,23 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn is_meant(&self, child: &TaskStruct) -> bool {
-        let is_meant = match self.pid {
+    fn is_named(&self, child: &TaskStruct) -> bool {
+        match self.pid {
             -1 => true,
             1.. => child.pid() == self.pid,
             _ => child.signal.pgrp.load(Ordering::Relaxed) == self.pgrp,
-        };
+        }
+    }
+
+    /// Returns whether the call waits for a task that the caller's process traces, whatever its
+    /// exit signal (Linux: since 4.7).
+    fn is_traced(&self, task: &TaskStruct) -> bool {
+        let any_thread = self.options & __WNOTHREAD == 0;
+        self.is_named(task) && (any_thread || task.ptrace.is_tracer(self.me.as_ptr()))
+    }
+
+    fn is_meant(&self, child: &TaskStruct) -> bool {
+        let is_meant = self.is_named(child);
         // Children whose end raises another signal are only reported on request.
         let is_clone = child.exit_signal.load(Ordering::Relaxed) != SIGCHLD;
         let is_asked_for = self.options & __WALL != 0 || is_clone == (self.options & __WCLONE != 0);
@@ -123,34 +144,61 @@ impl Wanted {
             return Ok(zombie);
         }
         if self.options & (WUNTRACED | WCONTINUED) != 0 {
-            let news = self.first(PidType::Child, |_, child| take_news(child, self.options));
+            let news = self.first(PidType::Child, |list, child| self.take_news(list, child));
             if news.is_some() {
                 return Ok(news);
             }
         }
-        match self.first(PidType::Child, |_, _| Some(())) {
-            Some(()) => Ok(None),
-            None => Err(Errno::ECHILD),
+        let mut any = false;
+        let trapped = do_each_task_pid(PidType::Tracee, self.leader, |list, task| {
+            let is_meant = self.is_traced(task);
+            any |= is_meant;
+            match Some(task)
+                .filter(|_| is_meant)
+                .and_then(|task| take_tracee(list, task))
+            {
+                Some(found) => ControlFlow::Break(found),
+                None => ControlFlow::Continue(()),
+            }
+        });
+        match any || self.first(PidType::Child, |_, _| Some(())).is_some() {
+            true => Ok(trapped),
+            false => Err(Errno::ECHILD),
         }
     }
 
     /// Checks a child that is named by its number.
     fn look_at_one(&self) -> Result<Option<Reaped>, Errno> {
         let mut list = TASKLIST.lock();
-        if list.pids.head_of(PidType::Child, self.pid) != Some(self.leader) {
-            return Err(Errno::ECHILD);
-        }
+        let is_ours = |kind| list.pids.head_of(kind, self.pid) == Some(self.leader);
+        let (is_child, is_tracee) = (is_ours(PidType::Child), is_ours(PidType::Tracee));
         let child = list
             .find_task_by_pid(self.pid)
             .ok_or(Errno::ECHILD)?
             .clone();
-        if !self.is_meant(&child) {
+        let is_tracee = is_tracee && self.is_traced(&child);
+        let is_meant = is_tracee || is_child && self.is_meant(&child);
+        if !is_meant {
             return Err(Errno::ECHILD);
         }
+        if is_tracee && let Some(found) = take_tracee(&mut list, &child) {
+            return Ok(Some(found));
+        }
         Ok(match list.pids.head_of(PidType::Zombie, self.pid) {
-            Some(_) => reap(&mut list, &child),
-            None => take_news(&child, self.options),
+            Some(_) if is_child => reap(&mut list, &child),
+            _ if is_child => self.take_news(&list, &child),
+            _ => None,
         })
+    }
+
+    /// Reports that a child has stopped or resumed, unless the caller's process traces it: its stops
+    /// are told otherwise. The caller adds up its usage.
+    fn take_news(&self, list: &TaskList, child: &TaskRef) -> Option<Reaped> {
+        let is_tracee = list.pids.head_of(PidType::Tracee, child.pid()) == Some(self.leader);
+        let stops = self.options & WUNTRACED != 0 && !is_tracee;
+        let continues = self.options & WCONTINUED != 0;
+        let status = child.signal.stop.take_news(stops, continues)?;
+        Some(Reaped::of_stop(child, status))
     }
 
     /// Returns the first result of `found` for the children on a list that the call waits for.
@@ -183,28 +231,41 @@ impl Wanted {
     }
 }
 
-/// Takes a zombie off the list.
-fn reap(list: &mut TaskList, child: &TaskRef) -> Option<Reaped> {
-    let task = list.release(child.pid())?;
-    let of_others = *task.signal.usage.lock();
-    Some(Reaped {
-        pid: task.pid(),
-        status: wait_status(&task),
-        usage: Usage::of(&task)
-            .plus(of_others.threads)
-            .plus(of_others.children),
-        task,
-    })
+impl Reaped {
+    /// Returns the report that `task` has stopped or resumed.
+    pub fn of_stop(task: &TaskRef, status: i32) -> Self {
+        Self {
+            pid: task.pid(),
+            status,
+            usage: Usage::default(),
+            task: task.clone(),
+            counts: false,
+            news: News::default(),
+        }
+    }
+
+    /// Returns the report that `task` has ended; `news` are told when the list is unlocked.
+    pub fn of_end(task: TaskRef, counts: bool, news: News) -> Self {
+        let of_others = *task.signal.usage.lock();
+        let own = Usage::of(&task);
+        let usage = match task.pid() == task.tgid {
+            true => own.plus(of_others.threads).plus(of_others.children),
+            false => own,
+        };
+        Self {
+            pid: task.pid(),
+            status: wait_status(&task),
+            usage,
+            task,
+            counts,
+            news,
+        }
+    }
 }
 
-/// Reports that a child has stopped or resumed. The caller adds up its usage.
-fn take_news(child: &TaskRef, options: u32) -> Option<Reaped> {
-    let stop = &child.signal.stop;
-    let status = stop.take_news(options & WUNTRACED != 0, options & WCONTINUED != 0)?;
-    Some(Reaped {
-        pid: child.pid(),
-        status,
-        usage: Usage::default(),
-        task: child.clone(),
-    })
+/// Takes a zombie off the list.
+pub fn reap(list: &mut TaskList, child: &TaskRef) -> Option<Reaped> {
+    let counts = !is_traced(child);
+    let task = list.release(child.pid())?;
+    Some(Reaped::of_end(task, counts, News::default()))
 }

@@ -3,11 +3,12 @@
 //! Book: ch. 20, "The exec Functions". Linux: 2.6.38 `sys_execve`.
 
 use super::SysResult;
-use crate::arch::x86::current::current_pt_regs;
+use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::entry::uaccess::{get_user, getname, strncpy_from_user};
 use crate::base::errno::Errno;
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::{MAX_ARG_STRLEN, Strings};
+use crate::process::trace_stop::ptrace_exec;
 
 /// Executes the program at `path`. On success the caller's registers are those of the new program.
 pub fn sys_execve(path: u32, argv: u32, envp: u32) -> SysResult {
@@ -15,7 +16,12 @@ pub fn sys_execve(path: u32, argv: u32, envp: u32) -> SysResult {
     // SAFETY: the frame of the system call that we are in; nothing else uses it meanwhile.
     let regs = unsafe { &mut *current_pt_regs() };
     let strings = || Ok((strings(argv)?, strings(envp)?));
-    do_execve(&path, strings, regs).map(|()| 0)
+    let me = current();
+    let old_pid = me.pid();
+    do_execve(&path, strings, regs)?;
+    drop(path);
+    ptrace_exec(me, old_pid);
+    Ok(0)
 }
 
 /// Returns the strings that an array of pointers, ended by 0, points to. A null array is empty.

@@ -16,6 +16,7 @@ use super::{
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::base::errno::{Errno, to_ret};
 use crate::provides_upward;
+use crate::ptrace::request;
 
 /// Size of the table: the highest number plus one.
 pub use crate::arch::x86::entry::paths::NR_SYSCALLS;
@@ -99,6 +100,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     20  identity::sys_getpid, 0;
     23  identity::sys_setuid16, 1;
     24  identity::sys_getuid, 0;
+    26  request::sys_ptrace, 4;
     27  itimer::sys_alarm, 1;
     29  signal::sys_pause, 0;
     30  paths::sys_change, 1;

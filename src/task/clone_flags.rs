@@ -19,6 +19,10 @@ pub const CLONE_VFORK: u32 = 0x4000;
 pub const CLONE_PARENT: u32 = 0x8000;
 /// Put the child into the caller's thread group.
 pub const CLONE_THREAD: u32 = 0x1_0000;
+/// The child is traced if the caller is.
+pub const CLONE_PTRACE: u32 = 0x2000;
+/// A tracer cannot make this child traced by its options.
+pub const CLONE_UNTRACED: u32 = 0x80_0000;
 /// Create a mount namespace: not supported here, and never allowed with CLONE_FS.
 pub const CLONE_NEWNS: u32 = 0x2_0000;
 /// All flags that create a namespace (CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID,

@@ -14,6 +14,8 @@
 //!      '<-------- set_running --------------- WAKING           on_rq none, on_cpu 0: a CPU is chosen
 //!
 //!   RUNNING --- set_special_state ---> STOPPED (set_running by SIGCONT, SIGKILL), DEAD
+//!   RUNNING --- set_special_state ---> TRACED (set_running by the tracer, SIGKILL)
+//!   TRACED <--- set_held ---> TRACED_HELD (while the tracer looks into the task)
 //!
 //!   on_rq:   none --- set_queued ---> QUEUED --- set_dequeued ---> none
 //!          QUEUED --- set_migrating -> MIGRATING --- set_queued --> QUEUED on another CPU
@@ -37,6 +39,10 @@ pub const TASK_INTERRUPTIBLE: u32 = 1;
 pub const TASK_UNINTERRUPTIBLE: u32 = 2;
 /// State: a signal has stopped the task; SIGCONT and SIGKILL wake it.
 pub const TASK_STOPPED: u32 = 4;
+/// State: the task has stopped for its tracer; the tracer and SIGKILL wake it.
+pub const TASK_TRACED: u32 = 8;
+/// State: the task has stopped for its tracer, which is looking into it: nobody wakes it.
+pub const TASK_TRACED_HELD: u32 = 512;
 /// State: the task has ended, and `schedule` never returns to it.
 pub const TASK_DEAD: u32 = 64;
 
@@ -73,6 +79,7 @@ pub const fn state_letter(state: u32) -> char {
         TASK_INTERRUPTIBLE => 'S',
         TASK_UNINTERRUPTIBLE => 'D',
         TASK_STOPPED => 'T',
+        TASK_TRACED | TASK_TRACED_HELD => 't',
         TASK_DEAD => 'x',
         _ => '?',
     }
@@ -117,6 +124,16 @@ impl TaskState {
     #[inline(always)]
     pub fn set_running(&self) {
         self.0.store(TASK_RUNNING, Ordering::Relaxed);
+    }
+
+    /// Keeps a task that has stopped for its tracer from being woken, or no longer. The tracer holds
+    /// its `pi_lock`, and the task is on no CPU.
+    pub fn set_held(&self, held: bool) {
+        let state = match held {
+            true => TASK_TRACED_HELD,
+            false => TASK_TRACED,
+        };
+        self.0.store(state, Ordering::SeqCst);
     }
 
     /// Marks the task as being woken. It is on no queue and on no CPU, and its waker holds its

@@ -35,6 +35,7 @@ use crate::fs::kcov::Kcov;
 use crate::mm::fallible::try_arc;
 use crate::mm::mm_struct::MmStruct;
 use crate::process::signal::{SignalStruct, TaskSignals, new_sighand};
+use crate::process::traced::Traced;
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::counter::Counter;
@@ -141,6 +142,8 @@ pub struct TaskStruct {
     pub restart_end: AtomicU64,
     /// The task's own part of signals.
     pub signals: IrqSpinLock<TaskSignals>,
+    /// The task's side of ptrace.
+    pub ptrace: Traced,
     /// Signal that the parent gets at the end; 0 for a thread.
     pub exit_signal: AtomicU32,
     /// Signal that the task's process gets when its parent ends, or 0. Written by the task.
@@ -236,6 +239,7 @@ impl TaskStruct {
             signal,
             restart_end: AtomicU64::new(0),
             signals: IrqSpinLock::new(LockClass::TaskSignals, TaskSignals::none()),
+            ptrace: Traced::new(),
             exit_signal: AtomicU32::new(0),
             pdeath_signal: AtomicU32::new(0),
             vfork_done: AtomicU32::new(0),

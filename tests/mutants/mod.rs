@@ -14,6 +14,7 @@ mod numbers;
 mod processes;
 mod procfs;
 mod programs;
+mod ptrace;
 mod rights;
 mod rseq;
 mod schedule;
@@ -248,6 +249,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         switch_to::SWITCH_TO,
         schedule::SCHEDULE,
         programs::PROGRAMS,
+        ptrace::PTRACE,
         rights::RIGHTS,
         procfs::PROCFS,
         memory::MEMORY,

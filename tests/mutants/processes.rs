@@ -273,7 +273,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "sigkill_leaves_stopped",
         takes_out: "the wake-up of a stopped task by SIGKILL",
         edits: &[
-            Edit { file: "src/process/signal.rs", find: "        true => TASK_INTERRUPTIBLE | TASK_STOPPED,", replace: "        true => TASK_INTERRUPTIBLE," },
+            Edit { file: "src/process/signal.rs", find: "        true => TASK_INTERRUPTIBLE | TASK_STOPPED | TASK_TRACED,", replace: "        true => TASK_INTERRUPTIBLE," },
         ],
         red: Run::ring3("stop", "SIGKILL ends a stopped process"),
     },

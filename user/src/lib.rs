@@ -28,6 +28,7 @@
 //! - `perf`      perf events
 //! - `proc`      files of `/proc`
 //! - `rseq`      restartable sequences
+//! - `trace`     ptrace
 //! - `relay`     two or more tasks that provably alternate
 #![cfg(target_os = "none")]
 #![no_std]
@@ -58,6 +59,7 @@ pub mod start;
 mod string;
 pub mod thread;
 pub mod tls;
+pub mod trace;
 
 pub use errno::Errno;
 pub use process::{WaitStatus, child, expect_exit, expect_signal, segfaults, signal};

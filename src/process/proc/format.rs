@@ -161,6 +161,7 @@ pub fn state_name(letter: char) -> &'static str {
         'S' => "S (sleeping)",
         'D' => "D (disk sleep)",
         'T' => "T (stopped)",
+        't' => "t (tracing stop)",
         'Z' => "Z (zombie)",
         'X' => "X (dead)",
         'W' => "W (waking)",

@@ -60,9 +60,10 @@ fn put_identity(out: &mut Text, task: &TaskStruct) -> Result<(), Errno> {
         writeln!(out, "Umask:\t{:04o}", fs.current_umask())?;
     }
     writeln!(out, "State:\t{}", state_name(state(task)))?;
-    // There are no NUMA groups and no tracers.
+    // There are no NUMA groups.
     writeln!(out, "Tgid:\t{}\nNgid:\t0\nPid:\t{}", task.tgid, task.pid())?;
-    writeln!(out, "PPid:\t{}\nTracerPid:\t0", load(&task.ppid))?;
+    let tracer = load(&task.ptrace.tracer_pid);
+    writeln!(out, "PPid:\t{}\nTracerPid:\t{tracer}", load(&task.ppid))?;
     for (name, ids) in [("Uid", cred.uid), ("Gid", cred.gid)] {
         let Ids {
             real,

@@ -66,6 +66,15 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("fpu_x87", "the x87 stack and control word"),
     ("fpu_sse", "XMM registers and MXCSR"),
     ("debugreg", "debug registers are the kernel's"),
+    ("ptrace", "a tracer looks into its child, and changes it"),
+    (
+        "ptrace_steps",
+        "a tracer sees calls and signals, steps, and sets breakpoints",
+    ),
+    (
+        "ptrace_events",
+        "what a tracer learns of its tasks, and what becomes of them",
+    ),
     ("tsc", "PR_SET_TSC"),
     ("perf", "software events of a task"),
     ("perf_errors", "what perf_event_open refuses"),

@@ -43,7 +43,7 @@ use crate::base::percpu::{PERCPU_TSS_SP0, PerCpu, per_cpu};
 use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{
     _TIF_ALLWORK_MASK, _TIF_WORK_MASK, STACK_TOP_GAP, THREAD_SIZE, TI_FLAGS, TI_PREEMPT_COUNT,
-    TI_SYSENTER_RETURN, TIF_IRET, TIF_NEED_RESCHED,
+    TI_SYSCALL_LIMIT, TI_SYSENTER_RETURN, TIF_IRET, TIF_NEED_RESCHED, TIF_SYSCALL_TRACE,
 };
 use crate::hw::desc::{
     ESPFIX_SS, GDT_ENTRY_ESPFIX_SS, KERNEL_CS, KERNEL_DS, KERNEL_PERCPU, USER_CS, USER_DS,
@@ -65,7 +65,7 @@ const FLAGS_ONLY_IRET_RESTORES: u32 = Eflags::TF.bits()
     | Eflags::ID.bits();
 
 /// Length of `sys_call_table`, which is an upward call: numbers from here on are unknown.
-pub const NR_SYSCALLS: usize = 451;
+pub use crate::base::thread_info::NR_SYSCALLS;
 
 /// Bit of a selector whose segment is in the LDT.
 const SEGMENT_TI: u32 = 4;
@@ -85,8 +85,8 @@ global_asm!(
     sti                                     # on already, unless an iopl(3) program turned them off
     pushl   %eax                            # orig_ax
     SAVE_ALL
-    cmpl    ${NR_SYSCALLS}, %eax
-    jae     syscall_badsys
+    cmpl    {SYSCALL_LIMIT}(%esp), %eax     # 0 while a tracer is told of the calls
+    jae     syscall_slow
     LABEL   syscall_call
     call    *sys_call_table(,%eax,4)
     LABEL   syscall_done                    # eax = result; ebx, esi, edi, ebp are the user's
@@ -105,14 +105,38 @@ global_asm!(
     EX_TABLE syscall_return, iret_exc
     .size   system_call, . - system_call
 
-    ENTRY   syscall_badsys
+    ENTRY   syscall_slow                    # an unknown number, or a traced task
+    testl   ${SYSCALL_TRACE}, {TI_FLAGS}(%esp)
+    jnz     syscall_traced
+    cmpl    ${NR_SYSCALLS}, %eax
+    jb      syscall_call                    # the tracer has just gone
     call    sys_ni_syscall
     jmp     syscall_done
-    .size   syscall_badsys, . - syscall_badsys
+    LABEL   syscall_traced
+    pushl   %esp
+    call    syscall_trace_enter             # eax = number: the tracer may have changed it
+    addl    $4, %esp
+    cmpl    ${NR_SYSCALLS}, %eax
+    jae     syscall_traced_done             # no call: the frame has the result
+    call    *sys_call_table(,%eax,4)
+    movl    %eax, {PT_AX}(%esp)
+    LABEL   syscall_traced_done             # all registers come from the frame now
+    cli
+    testl   ${SYSCALL_TRACE}, {TI_FLAGS}(%esp)
+    jnz     syscall_traced_exit
+    jmp     resume_userspace
+    .size   syscall_slow, . - syscall_slow
 
     ENTRY   syscall_work
     movl    %eax, {PT_AX}(%esp)
-    jmp     work_pending
+    testl   ${SYSCALL_TRACE}, {TI_FLAGS}(%esp)
+    jz      work_pending
+    LABEL   syscall_traced_exit
+    sti
+    pushl   %esp
+    call    syscall_trace_leave
+    addl    $4, %esp
+    jmp     resume_userspace
     .size   syscall_work, . - syscall_work
 
     ENTRY   syscall_exit                    # a new task's first way out
@@ -158,11 +182,11 @@ global_asm!(
     movl    (%ebp), %ebp
     EX_TABLE sysenter_sixth_argument, syscall_fault
     movl    %ebp, {PT_BP}(%esp)
-    cmpl    ${NR_SYSCALLS}, %eax
-    jae     syscall_badsys
+    cmpl    {SYSCALL_LIMIT}(%esp), %eax
+    jae     syscall_slow
     call    *sys_call_table(,%eax,4)
     cli
-    testl   ${WORK_MASK}, {TI_FLAGS}(%esp)
+    testl   ${SYSEXIT_WORK}, {TI_FLAGS}(%esp)
     jnz     syscall_work
     LABEL   sysenter_exit                   # cx, dx: the vDSO restores them
     movl    {PT_IP}(%esp), %edx             # sysexit: eip = edx, esp = ecx
@@ -289,6 +313,7 @@ global_asm!(
 
     ENTRY   from_vm86                       # ends the program; its frame is not needed
     movl    %fs:{PERCPU_TSS_SP0}, %esp
+    subl    ${PT_BYTES}, %esp               # a tracer may look there
     sti
     call    exit_from_vm86
     ud2
@@ -417,6 +442,9 @@ global_asm!(
     FLAGS_ONLY_IRET_RESTORES = const FLAGS_ONLY_IRET_RESTORES,
     WORK_MASK = const _TIF_WORK_MASK.bits(),
     ALLWORK_MASK = const _TIF_ALLWORK_MASK.bits(),
+    SYSEXIT_WORK = const _TIF_WORK_MASK.union(TIF_SYSCALL_TRACE).bits(),
+    SYSCALL_TRACE = const TIF_SYSCALL_TRACE.bits(),
+    SYSCALL_LIMIT = const REGS_TO_THREAD_INFO + TI_SYSCALL_LIMIT as isize,
     NEED_RESCHED = const TIF_NEED_RESCHED.bits(),
     IRET = const TIF_IRET.bits(),
     TI_FLAGS = const REGS_TO_THREAD_INFO + TI_FLAGS as isize,
@@ -427,6 +455,7 @@ global_asm!(
     TSS_SYSENTER_SP0 = const TSS_SYSENTER_SP0,
     FIRST_EXTERNAL_VECTOR = const crate::hw::gates::FIRST_EXTERNAL_VECTOR,
     IRQ_ENTRY_BYTES = const IRQ_ENTRY_BYTES,
+    PT_BYTES = const size_of::<PtRegs>(),
     PT_CX = const offset_of!(PtRegs, cx),
     PT_DX = const offset_of!(PtRegs, dx),
     PT_BP = const offset_of!(PtRegs, bp),

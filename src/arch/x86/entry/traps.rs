@@ -33,7 +33,7 @@ use crate::base::thread_info::{TIF_SINGLESTEP, current_thread_info, set_flag};
 use crate::base::upward::{force_sig_fault, unhandled_signal, watchdog_nmi};
 use crate::drivers::printk::PanicConsole;
 use crate::hw::cr::Cr4;
-use crate::hw::debugreg::Dr6;
+use crate::hw::debugreg::{Dr6, Dr7, HBP_NUM};
 use crate::hw::eflags::Eflags;
 use crate::hw::math_error::MathError;
 use crate::sync::PreemptGuard;
@@ -279,10 +279,21 @@ extern "C" fn do_int3(regs: &mut PtRegs, error_code: u32) {
     send_fault(regs, error_code, &fault);
 }
 
+/// The conditions of the four breakpoints.
+const HITS: Dr6 = Dr6::B0.union(Dr6::B1).union(Dr6::B2).union(Dr6::B3);
+
+/// Returns the breakpoints of `dr6` that `dr7` enables: the processor may report others too (SDM: vol.
+/// 3, 17.2.3).
+fn own_hits(dr6: Dr6, dr7: u32) -> Dr6 {
+    let dr7 = Dr7::from_bits_retain(dr7);
+    let is_own = |n: &usize| dr7.enabled(*n) && dr6.bits() & 1 << n != 0;
+    let bits = (0..HBP_NUM).filter(is_own).map(|n| 1 << n);
+    Dr6::from_bits_truncate(bits.sum())
+}
+
 /// Handles #DB. It clears DR6 first, since the processor never does.
 #[unsafe(no_mangle)]
 extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
-    const HITS: Dr6 = Dr6::B0.union(Dr6::B1).union(Dr6::B2).union(Dr6::B3);
     let dr6 = Dr6::from_bits_truncate(insn::get_debugreg(6));
     insn::set_debugreg(0, 6);
 
@@ -291,28 +302,33 @@ extern "C" fn do_debug(regs: &mut PtRegs, error_code: u32) {
         regs.flags &= !Eflags::TF.bits();
         set_flag(current_thread_info(), TIF_SINGLESTEP);
     }
-    if dr6.intersects(HITS) {
-        // SAFETY: our own context, which no interrupt touches; this is the only borrow.
-        let thread = unsafe { current().thread_mut() };
-        if thread.debugreg7 == 0 {
-            // A task with breakpoints left it behind: the switch does not clear it.
-            insn::set_debugreg(0, 7);
-            return;
-        }
-        thread.debugreg6 = dr6.bits();
+    let from_user = regs.user_mode();
+    // SAFETY: our own context, which no interrupt touches; this is the only borrow.
+    let thread = unsafe { current().thread_mut() };
+    let hits = own_hits(dr6, thread.debugreg7);
+    if dr6.intersects(HITS) && thread.debugreg7 == 0 {
+        // A task with breakpoints left it behind: the switch does not clear it.
+        insn::set_debugreg(0, 7);
+    }
+    let stepped = from_user && dr6.contains(Dr6::BS);
+    if dr6.intersects(HITS) && hits.is_empty() && !stepped {
+        return;
+    }
+    if stepped || !hits.is_empty() {
+        // The task's own DR6, which the processor's is never loaded from.
+        thread.debugreg6 = (dr6.difference(HITS) | hits).bits();
+    }
+    if !hits.is_empty() {
         // An instruction breakpoint traps before its instruction: let the instruction run this
         // time.
         regs.flags |= Eflags::RF.bits();
     }
-    let from_user = regs.user_mode();
-    let in_copy =
-        dr6.intersects(HITS) && preempt_count() == 0 && regs.flags & Eflags::IF.bits() != 0;
+    let in_copy = !hits.is_empty() && preempt_count() == 0 && regs.flags & Eflags::IF.bits() != 0;
     if !from_user && !in_copy {
         return;
     }
     conditional_sti(regs);
-    let is_step = dr6.contains(Dr6::BS);
-    let code = match (is_step, dr6.intersects(HITS)) {
+    let code = match (stepped, !hits.is_empty()) {
         (true, _) => TRAP_TRACE,
         (false, true) => TRAP_HWBKPT,
         (false, false) => TRAP_BRKPT,

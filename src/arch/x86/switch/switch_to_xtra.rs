@@ -36,12 +36,13 @@ pub unsafe fn __switch_to_xtra(prev: &ThreadStruct, next: &ThreadStruct) {
     }
 }
 
-/// Loads a task's DR0–DR3, DR6 and DR7 into the processor.
+/// Loads a task's DR0–DR3 and DR7 into the processor, and clears DR6: the task's own is not the
+/// processor's, which only shows hits since the last #DB.
 pub fn load_debug_registers(task: &ThreadStruct) {
     for (n, &address) in task.debugreg.iter().enumerate() {
         insn::set_debugreg(address, n);
     }
-    insn::set_debugreg(task.debugreg6, 6);
+    insn::set_debugreg(0, 6);
     insn::set_debugreg(task.debugreg7, 7);
     this_cpu_inc!(count.debug_loads);
 }

@@ -16,6 +16,7 @@ const SYS_READ: u32 = 3;
 const SYS_WRITE: u32 = 4;
 const SYS_OPEN: u32 = 5;
 const SYS_CLOSE: u32 = 6;
+const SYS_PTRACE: u32 = 26;
 const SYS_KILL: u32 = 37;
 const SYS_PIPE: u32 = 42;
 const SYS_SIGRETURN: u32 = 119;
@@ -85,6 +86,11 @@ pub fn random(dice: &mut Dice, victim: &mut Victim) {
     for argument in &mut arguments {
         *argument = victim.argument(dice);
     }
+    if number == SYS_PTRACE {
+        // Requests are few, and a task's number comes second.
+        arguments[0] = dice.throw(40) + 0x4200 * dice.throw(2);
+        arguments[1] = victim.process(dice);
+    }
     if OF_A_PROCESS.contains(&number) {
         arguments[0] = victim.process(dice);
         if [SYS_TGKILL, SYS_RT_TGSIGQUEUEINFO].contains(&number) {
@@ -130,6 +136,7 @@ pub fn well_formed(dice: &mut Dice, victim: &mut Victim) {
         execute,
         sysenter,
         ports,
+        trace,
     ];
     dice.one_of(DEEDS)(dice, victim);
 }
@@ -144,6 +151,43 @@ fn fork(dice: &mut Dice, victim: &mut Victim) {
     }
     if dice.once_in(2) {
         let _ = process::wait4(-1, dice.throw(2));
+    }
+}
+
+/// Traces a child, with any requests at its stops.
+fn trace(dice: &mut Dice, victim: &mut Victim) {
+    let Ok(child) = process::fork() else { return };
+    if child == 0 {
+        guard::leave();
+        let _ = syscall(SYS_PTRACE, [0, 0, 0, 0]);
+        for _ in 0..dice.throw(8) {
+            random(dice, victim);
+        }
+        process::exit(0);
+    }
+    // PTRACE_SEIZE: it may have become our child's tracer already.
+    let options = dice.word() & 0x10_007f;
+    let _ = syscall(SYS_PTRACE, [0x4206, child, 0, options]);
+    for _ in 0..dice.throw(30) {
+        let request = match dice.throw(3) {
+            0 => dice.one_of(&[7, 9, 24, 31, 32, 0x4207, 0x4208]),
+            1 => 0x4200 + dice.throw(16),
+            _ => 1 + dice.throw(32),
+        };
+        let address = match dice.throw(2) {
+            0 => 4 * dice.throw(72),
+            _ => victim.argument(dice),
+        };
+        let data = match dice.throw(3) {
+            0 => dice.throw(32),
+            _ => victim.argument(dice),
+        };
+        let _ = syscall(SYS_PTRACE, [request, child, address, data]);
+        let _ = process::wait4(child as i32, 0x4000_0001);
+    }
+    let _ = syscall(SYS_KILL, [child, 9]);
+    if dice.once_in(2) {
+        let _ = process::wait4(child as i32, 0x4000_0000);
     }
 }
 
