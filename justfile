@@ -31,6 +31,11 @@ exec FILE *ARGUMENTS:
 trace *CMDLINE:
     @exec "{{xtask}}" trace "$@"
 
+# The same run, and its timeline as one picture: lanes of CPUs and tasks, four kinds of switch, wake-ups
+[no-cd, no-exit-message]
+timeline *CMDLINE:
+    @exec "{{xtask}}" timeline "$@"
+
 # An interactive busybox shell on the kernel
 [no-exit-message]
 shell:
@@ -86,7 +91,7 @@ lab *ACTION:
 kselftest *NAME:
     @exec "{{cargo}}" test --test kselftest -- "$@"
 
-# The book as static files under target/book; `serve` shows it on localhost, `bless` takes its quotes anew
+# The book as static files under target/book; `serve` shows it on localhost, `bless` takes its quotes anew, `record` its stepper's switches
 [no-exit-message]
 book *ACTION:
     @exec "{{xtask}}" book "$@"

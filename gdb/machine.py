@@ -4,6 +4,7 @@ Each call reads everything afresh, so the result is right wherever the machine i
 stopped, even in the middle of a switch.
 """
 
+import functools
 import re
 import struct
 
@@ -71,6 +72,7 @@ def _read_symbols(filename):
     return symbols
 
 
+@functools.lru_cache(maxsize=None)
 def place(address):
     """Returns an address as `function+0x12`, as a step of the switch, or as a number."""
     text = gdb.execute("info symbol 0x%x" % address, to_string=True)
@@ -96,12 +98,40 @@ def _steps():
     return {at: name for name, at in symbols.items() if name.startswith("switch_to_")}
 
 
+# Blocks of memory by address, as they are until the machine goes on: each read of its own is a packet.
+BLOCK = 1024
+_blocks = {}
+
+
 def read(address, length):
     """Returns bytes of linear memory."""
+    first = address // BLOCK
+    if address // BLOCK == (address + length - 1) // BLOCK:
+        if first not in _blocks:
+            try:
+                _blocks[first] = _read(first * BLOCK, BLOCK)
+            except gdb.MemoryError:
+                _blocks[first] = None
+        if _blocks[first] is not None:
+            at = address - first * BLOCK
+            return _blocks[first][at:at + length]
     try:
-        return bytes(gdb.selected_inferior().read_memory(address, length))
+        return _read(address, length)
     except gdb.MemoryError:
         raise Unready("nothing is mapped at %08x: has the kernel come so far?" % address)
+
+
+def _read(address, length):
+    return bytes(gdb.selected_inferior().read_memory(address, length))
+
+
+def _forget(_):
+    _blocks.clear()
+
+
+gdb.events.cont.connect(_forget)
+gdb.events.memory_changed.connect(_forget)
+gdb.events.new_objfile.connect(_forget)
 
 
 def u32(address):
@@ -157,6 +187,32 @@ def scalar(value):
     return int(value)
 
 
+@functools.lru_cache(maxsize=None)
+def offset(kind, *names):
+    """Returns the offset of a field in a type, by the names on the way to it."""
+    at = 0xC0000000
+    value = gdb.Value(at).cast(gdb.lookup_type(kind).pointer()).dereference()
+    for name in names:
+        value = find_field(value, name)
+        if value is None:
+            raise gdb.GdbError("%s has no field %s" % (kind, ".".join(names)))
+    return int(value.address) - at
+
+
+def field(kind, address, *names):
+    """Returns a word of a structure in memory."""
+    return u32(address + offset(kind, *names))
+
+
+def area(number=None):
+    """Returns the address of a CPU's own area."""
+    number = cpu() if number is None else number
+    address = u32(symbol("__per_cpu_offset") + 4 * number)
+    if address == 0:
+        raise Unready("CPU %d has no per-CPU area yet" % number)
+    return address
+
+
 def cpu():
     """Returns the number of the selected CPU; to gdb each CPU is a thread."""
     thread = gdb.selected_thread()
@@ -167,12 +223,8 @@ def cpu():
 
 def per_cpu(number=None):
     """Returns a CPU's own area."""
-    number = cpu() if number is None else number
-    area = u32(symbol("__per_cpu_offset") + 4 * number)
-    if area == 0:
-        raise Unready("CPU %d has no per-CPU area yet" % number)
     pointer = gdb.lookup_type(PER_CPU).pointer()
-    return gdb.Value(area).cast(pointer).dereference()
+    return gdb.Value(area(number)).cast(pointer).dereference()
 
 
 class Descriptor:
@@ -187,6 +239,12 @@ class Descriptor:
             self.limit = self.limit << 12 | 0xFFF
         self.present = bool(high & 1 << 15)
 
+    def without_accessed(self):
+        """Returns the raw bytes with the accessed bit clear."""
+        raw = bytearray.fromhex(self.raw)
+        raw[5] &= ~1
+        return bytes(raw)
+
     def __str__(self):
         if not self.present:
             return "empty"
@@ -195,13 +253,13 @@ class Descriptor:
 
 def tls(number=None):
     """Returns descriptors 6, 7 and 8 of a CPU's GDT."""
-    gdt = int(find_field(per_cpu(number), "gdt_page").address)
+    gdt = area(number) + offset(PER_CPU, "gdt_page")
     return [Descriptor(read(gdt + 8 * (GDT_ENTRY_TLS_MIN + slot), 8)) for slot in range(3)]
 
 
 def tss_sp0(number=None):
     """Returns `sp0` of a CPU's TSS."""
-    return scalar(find_field(per_cpu(number)["tss"], "sp0"))
+    return field(PER_CPU, area(number), "tss", "sp0")
 
 
 class Task:
@@ -218,13 +276,17 @@ class Task:
     def __hash__(self):
         return self.address
 
+    def word(self, *names):
+        """Returns a word of it, by the names of the fields that lead there."""
+        return field(TASK_STRUCT, self.address, *names)
+
     @property
     def pid(self):
-        return scalar(self.value["pid"])
+        return self.word("pid")
 
     @property
     def tgid(self):
-        return int(self.value["tgid"])
+        return self.word("tgid")
 
     @property
     def sp(self):
@@ -236,40 +298,40 @@ class Task:
 
     @property
     def sp0(self):
-        return scalar(find_field(self.value["thread"], "sp0"))
+        return self.word("thread", "sp0")
 
     @property
     def gs(self):
-        return scalar(find_field(self.value["thread"], "gs"))
+        return self.word("thread", "gs")
 
     @property
     def stack(self):
         """The lowest address of its kernel stack."""
-        return int(self.value["stack"])
+        return self.word("stack")
 
     @property
     def mm(self):
-        return scalar(self.value["mm"])
+        return self.word("mm")
 
     @property
     def active_mm(self):
-        return scalar(self.value["active_mm"])
+        return self.word("active_mm")
 
     @property
     def on_cpu(self):
-        return scalar(self.value["on_cpu"]) != 0
+        return self.word("on_cpu") != 0
 
     @property
     def state(self):
-        if scalar(self.value["exit_state"]):
+        if self.word("exit_state"):
             return "Z"
-        state = scalar(self.value["state"])
+        state = self.word("state")
         return TASK_STATES.get(state, "X" if state else "R")
 
     @property
     def comm(self):
         """The name of the task."""
-        name = read(int(self.value["comm"].address), 16).split(b"\0")[0]
+        name = read(self.address + offset(TASK_STRUCT, "comm"), 16).split(b"\0")[0]
         return name.decode("ascii", "replace") or "?"
 
     def owns(self, address):
@@ -282,7 +344,7 @@ class Task:
 
 def current(number=None):
     """Returns the task in the per-CPU `current_task`."""
-    address = scalar(per_cpu(number)["current_task"])
+    address = field(PER_CPU, area(number), "current_task")
     if address == 0:
         raise Unready("no task runs yet")
     return Task(address)

@@ -10,6 +10,7 @@ import json
 import gdb
 
 import machine
+import stacks
 
 # Name and symbol of each instruction of the sequence, in order, and its effect.
 STEPS = [
@@ -49,6 +50,7 @@ class Moment:
         self.eflags = machine.register("eflags")
         self.sp = (prev.sp, next_.sp)
         self.ip = (prev.ip, next_.ip)
+        self.stacks = ()
 
     def who(self, task):
         """Returns `prev`, `next`, or the name of another task."""
@@ -59,23 +61,32 @@ class Moment:
                 return name
         return str(task)
 
-    def draw(self, what):
-        """Prints the moment for a person."""
+    def draw(self, what, before=None):
+        """Prints the moment for a person. `*` ends a line that is not as it was at the moment
+        `before`. Returns the lines."""
+        lines = list(self.lines())
+        old = before or lines
         print("--- %s: %s" % (self.name, what))
         print("    eip %08x %s" % (self.eip, machine.place(self.eip)))
-        print(
-            "    esp %08x on the stack of %s; top word %s"
+        for line in lines:
+            print("    " + line.rstrip() + ("" if line in old else "  *"))
+        return lines
+
+    def lines(self):
+        """Yields the lines of the drawing, but for the address of the instruction."""
+        yield (
+            "esp %08x on the stack of %s; top word %s"
             % (self.esp, self.who(self.owner), machine.word(self.top))
         )
         for name, task, sp, ip in zip(
             ("prev", "next"), (self.prev, self.next), self.sp, self.ip
         ):
-            print(
-                "    %s %-16s thread.sp %08x  thread.ip %s"
+            yield (
+                "%s %-16s thread.sp %08x  thread.ip %s"
                 % (name, task, sp, machine.place(ip))
             )
-        print(
-            "    current %s; by esp %s; eax %s"
+        yield (
+            "current %s; by esp %s; eax %s"
             % (
                 self.who(self.current),
                 self.who(self.by_stack),
@@ -85,11 +96,17 @@ class Moment:
             )
         )
         owner = {self.prev.sp0: "prev's", self.next.sp0: "next's"}.get(self.sp0, "another's")
-        print("    sp0 %08x (%s)  cr3 %08x  gs %04x base %08x"
+        yield ("sp0 %08x (%s)  cr3 %08x  gs %04x base %08x"
               % (self.sp0, owner, self.cr3, self.gs, self.gs_base))
         for slot, descriptor in enumerate(self.tls):
             if descriptor.present:
-                print("    GDT %d %s" % (machine.GDT_ENTRY_TLS_MIN + slot, descriptor))
+                yield "GDT %d %s" % (machine.GDT_ENTRY_TLS_MIN + slot, descriptor)
+        if self.stacks:
+            yield "%-41s%s" % ("prev's kernel stack", "next's kernel stack")
+            left, right = (list(stack.drawn(self.esp)) for stack in self.stacks)
+            for row in range(max(len(left), len(right))):
+                texts = [side[row] if row < len(side) else "" for side in (left, right)]
+                yield "%-41s%s" % tuple(texts)
 
     def record(self):
         """Prints the moment for a program."""
@@ -131,7 +148,8 @@ class Moment:
         if self.sp0 != before.sp0:
             yield "2. load_sp0: sp0 = %08x" % self.sp0
         for slot, (now, was) in enumerate(zip(self.tls, before.tls)):
-            if now.raw != was.raw:
+            # The processor sets the accessed bit when a selector is loaded: no step of the switch.
+            if now.without_accessed() != was.without_accessed():
                 yield "4. load_TLS: GDT %d = %s" % (machine.GDT_ENTRY_TLS_MIN + slot, now)
         if self.prev.gs != before.prev_gs:
             yield "3. lazy_save_gs: prev->thread.gs = %04x" % self.prev.gs
@@ -145,8 +163,7 @@ class Moment:
 
 def wanted_tls(task):
     """Returns a task's three descriptors, from its `thread.tls_array`."""
-    array = machine.find_field(task.value["thread"], "tls_array")
-    address = int(array.address)
+    address = task.address + machine.offset(machine.TASK_STRUCT, "thread", "tls_array")
     return [machine.read(address + 8 * slot, 8).hex() for slot in range(3)]
 
 
@@ -228,6 +245,13 @@ def walk(wanted, skip, tell):
     """Steps through one switch, from its first instruction to the return, and reports each moment
     by `tell(moment, what)`."""
     prev, next_ = find_switch(wanted, skip)
+    both = (stacks.Short(prev, machine.register("esp")), stacks.Short(next_))
+    tell_plainly = tell
+
+    def tell(moment, what):
+        moment.stacks = both
+        tell_plainly(moment, what)
+
     symbols = [(name, machine.symbol(symbol), what) for name, symbol, what in STEPS]
     tell(Moment("entry", prev, next_), "switch_to(%s, %s)" % (prev, next_))
     stop_at(symbols[0][1])
@@ -289,13 +313,20 @@ class SwitchStep(machine.Command):
     Runs to the next switch of a kind: to a new task; to one that ran before; to one with the same
     selector in gs and another TLS descriptor; or to one that comes back from a task other than the
     one it left for. SKIP passes over that many of them. After each instruction it shows both
-    stacks, both thread_structs, sp0, GDT 6 to 8, gs, CR3, the target of `ret`, and last."""
+    stacks, both thread_structs, sp0, GDT 6 to 8, gs, CR3, the target of `ret`, and last. `*` ends a
+    line that has changed since the last stop."""
 
     def __init__(self):
         super().__init__("switch-step", gdb.COMMAND_RUNNING)
 
     def act(self, argument):
-        walk(*parse(argument), lambda moment, what: moment.draw(what))
+        before = None
+
+        def tell(moment, what):
+            nonlocal before
+            before = moment.draw(what, before)
+
+        walk(*parse(argument), tell)
 
 
 class SwitchRecord(machine.Command):

@@ -16,3 +16,4 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lx  # noqa: E402,F401
 import printers  # noqa: E402,F401
 import switch  # noqa: E402,F401
+import scene  # noqa: E402,F401

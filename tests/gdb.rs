@@ -5,6 +5,8 @@
 //! new task, one to a task that ran before, one to a task with TLS, and one back from a task other
 //! than the one it left for. Each step of each is a test.
 
+#[path = "gdb/scenes.rs"]
+mod scenes;
 #[path = "gdb/shown.rs"]
 mod shown;
 #[path = "gdb/steps.rs"]
@@ -22,6 +24,7 @@ use xtask::gdb::{Session, batch};
 use xtask::image::{IsoSpec, try_iso};
 use xtask::paths;
 use xtask::qemu::{Medium, Vm};
+use xtask::scene::SCENES;
 use xtask::symbols::Symbols;
 use xtask::trial::{Arguments, Trial, run, trial};
 
@@ -48,11 +51,17 @@ fn main() -> ExitCode {
         Duration::from_secs(400),
         terminal::ctrl_c_stops_the_kernel,
     )];
-    // The rest looks at one recorded boot.
-    let alone = arguments.filter.as_deref();
-    if alone.is_some_and(|name| name.contains("at_a_terminal")) {
+    let alone = arguments.filter.as_deref().unwrap_or_default();
+    if alone.contains("at_a_terminal") {
         return run(&arguments, trials).exit_code();
     }
+    if alone.is_empty() || alone.contains("scenes") {
+        trials.extend(tests_of_scenes());
+    }
+    if alone.contains("scenes") {
+        return run(&arguments, trials).exit_code();
+    }
+    // The rest looks at one recorded boot.
     match record() {
         Err(error) => {
             let error = format!("{error:#}");
@@ -91,6 +100,25 @@ fn main() -> ExitCode {
 
 fn limit() -> Duration {
     Duration::from_secs(20)
+}
+
+/// Returns a test for each scene of the book, all of one boot.
+fn tests_of_scenes() -> Vec<Trial> {
+    let session = Arc::new(scenes::record().map_err(|error| format!("{error:#}")));
+    let test = |name: &'static str| {
+        let session = Arc::clone(&session);
+        trial(
+            format!("gdb::scenes::{name}"),
+            limit(),
+            move || match &*session {
+                Ok(session) => {
+                    scenes::compare(name, &session.output).with_context(|| session.explain_end())
+                }
+                Err(error) => Err(anyhow!(error.clone())),
+            },
+        )
+    };
+    SCENES.iter().map(|name| test(name)).collect()
 }
 
 /// Runs everything that the tests check.

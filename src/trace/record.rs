@@ -31,6 +31,10 @@ pub const FLAG_IRQS_OFF: u8 = 1 << 0;
 pub const FLAG_NEED_RESCHED: u8 = 1 << 1;
 /// Bit of `Record::flags`: the event occurred in an interrupt handler.
 pub const FLAG_HARDIRQ: u8 = 1 << 2;
+/// Bit of `Record::flags` at a switch: the task that leaves has an address space of its own.
+pub const FLAG_PREV_MM: u8 = 1 << 3;
+/// Bit of `Record::flags` at a switch: the task that comes has an address space of its own.
+pub const FLAG_NEXT_MM: u8 = 1 << 4;
 
 /// Value of `prev_state`: the task was preempted and is still runnable. Linux: TASK_REPORT_MAX.
 pub const STATE_PREEMPTED: u32 = 0x100;

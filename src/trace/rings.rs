@@ -66,12 +66,14 @@ pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Records `event`, which the task `pid` with the name `comm` causes now on this CPU.
+/// Records `event`, which the task `pid` with the name `comm` causes now on this CPU. `flags` has the
+/// bits that only the caller knows, such as [`FLAG_PREV_MM`](super::record::FLAG_PREV_MM).
 #[inline(never)]
-pub fn event(pid: i32, comm: [u8; NAME_BYTES], event: Event) {
+pub fn event(pid: i32, comm: [u8; NAME_BYTES], flags: u8, event: Event) {
     let irqs_off = irqs_disabled();
     let _irq = IrqGuard::new();
-    let record = record(irqs_off, pid, comm, event);
+    let mut record = record(irqs_off, pid, comm, event);
+    record.flags |= flags;
     let cpu = usize::from(record.cpu);
     let Some(slots) = slots(cpu) else {
         return;

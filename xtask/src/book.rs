@@ -13,13 +13,14 @@ use crate::toolchain::cargo;
 /// The version of mdBook that is installed when there is none.
 const MDBOOK: &str = "0.4.52";
 
-/// What `just book [serve | bless]` does.
+/// What `just book [serve | bless | record]` does.
 pub fn act(words: &[String]) -> Result<ExitCode> {
     match words {
         [] => println!("{}", build()?.join("index.html").display()),
         [word] if word == "serve" => mdbook(&["serve".as_ref(), "docs".as_ref()])?,
         [word] if word == "bless" => return bless(),
-        _ => bail!("just book [serve | bless]"),
+        [word] if word == "record" => return record(),
+        _ => bail!("just book [serve | bless | record]"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -51,6 +52,25 @@ fn bless() -> Result<ExitCode> {
         .output()
         .context("cannot start cargo")?;
     suite::run(&["tree".to_owned()])
+}
+
+/// Records the stepper's switches anew, from one boot under gdb.
+fn record() -> Result<ExitCode> {
+    let mut gdb = cargo();
+    gdb.args([
+        "test",
+        "--package",
+        "switch-to",
+        "--test",
+        "gdb",
+        "scenes::",
+    ]);
+    let status = gdb
+        .env("BLESS", "1")
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "the switches were not recorded: {status}");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn mdbook(arguments: &[&OsStr]) -> Result<()> {

@@ -24,6 +24,17 @@ pub struct Session {
 }
 
 impl Session {
+    /// The last lines that gdb said, each cut short.
+    pub fn explain_end(&self) -> String {
+        let lines: Vec<&str> = self.output.trim().lines().collect();
+        let last = &lines[lines.len().saturating_sub(12)..];
+        let last: Vec<String> = last
+            .iter()
+            .map(|line| line.chars().take(400).collect())
+            .collect();
+        format!("--- gdb said\n{}", last.join("\n"))
+    }
+
     /// The text of a failure: what gdb said, and what the machine said.
     pub fn explain(&self) -> String {
         format!(

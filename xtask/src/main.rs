@@ -12,8 +12,8 @@ use xtask::{bench, book, exec, labs, selftests, site, suite, verbs, words};
 
 /// The words that the justfile passes on.
 const VERBS: &[&str] = &[
-    "run", "book", "selftest", "stress", "fuzz", "exec", "trace", "shell", "debug", "gdb", "bench",
-    "test", "kernel", "iso", "lab", "site",
+    "run", "book", "selftest", "stress", "fuzz", "exec", "trace", "timeline", "shell", "debug",
+    "gdb", "bench", "test", "kernel", "iso", "lab", "site",
 ];
 
 /// The status of a verb that runs a program, when it is not the program's: as `docker run` and
@@ -59,6 +59,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
         "fuzz" => verbs::repeatable(&spec(&fuzz(rest)?)?),
         "exec" => verbs::run(&exec::boot(rest)?),
         "trace" => verbs::trace(&traced(rest)?),
+        "timeline" => verbs::timeline(&traced(rest)?),
         "shell" => {
             none(verb, rest)?;
             verbs::interactive(&IsoSpec::boot("init=/bin/busybox loglevel=4 -- sh"))

@@ -195,7 +195,8 @@ fn letters(text: &str) -> usize {
     text.chars().count()
 }
 
-fn escaped(text: &str) -> String {
+/// Returns a text as it stands in XML.
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, anyhow, bail};
@@ -34,12 +34,22 @@ pub fn repeatable(spec: &IsoSpec) -> Result<ExitCode> {
 
 /// The same with a debug console, and a timeline made of what the kernel wrote there, however it ended.
 pub fn trace(spec: &IsoSpec) -> Result<ExitCode> {
+    recorded(spec, timeline::convert)
+}
+
+/// The same, and the timeline is a picture.
+pub fn timeline(spec: &IsoSpec) -> Result<ExitCode> {
+    recorded(spec, timeline::draw)
+}
+
+/// Boots with a debug console, and says what `tell` makes of the file with what the kernel wrote there.
+fn recorded(spec: &IsoSpec, tell: fn(&Path) -> Result<String>) -> Result<ExitCode> {
     let records = timeline::dir()?.join("trace.bin");
     let mut qemu = qemu(spec)?;
     qemu.args(debug_console(&records))
         .args(["-serial", "stdio"]);
     let end = on_terminal(qemu, patience(spec)).and_then(|ended| verdict(spec, &ended));
-    println!("\n{}", timeline::convert(&records)?);
+    println!("\n{}", tell(&records)?);
     end
 }
 

@@ -5,13 +5,15 @@
 //!
 //! Linux: 5.4 `include/trace/events/sched.h`; `tracing_mark_write`.
 
+use core::sync::atomic::Ordering;
+
 use super::add_hook_of_new_tasks;
 use crate::arch::x86::current::current;
 use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
 use crate::task::hooks::HOOK_TRACE;
 use crate::task::state::TASK_RUNNING;
 use crate::task::task_struct::TaskStruct;
-use crate::trace::record::{Event, STATE_PREEMPTED, TEXT_BYTES, Woken};
+use crate::trace::record::{Event, FLAG_NEXT_MM, FLAG_PREV_MM, STATE_PREEMPTED, TEXT_BYTES, Woken};
 use crate::trace::rings;
 
 /// Traces every task that is created from now on. Called at boot, before the first.
@@ -25,8 +27,13 @@ fn is_traced(p: &TaskStruct) -> bool {
 
 /// Records an event that the running task causes.
 fn event(event: Event) {
+    event_with(0, event);
+}
+
+/// Records an event that the running task causes, with more bits `FLAG_*`.
+fn event_with(flags: u8, event: Event) {
     let me = current();
-    rings::event(me.pid(), me.comm.get().0, event);
+    rings::event(me.pid(), me.comm.get().0, flags, event);
 }
 
 fn prio(p: &TaskStruct) -> u32 {
@@ -55,13 +62,18 @@ pub fn trace_sched_switch(prev: &TaskStruct, next: &TaskStruct) {
         true => TASK_RUNNING | STATE_PREEMPTED,
         false => state,
     };
-    event(Event::SchedSwitch {
+    let flags = [(prev, FLAG_PREV_MM), (next, FLAG_NEXT_MM)]
+        .iter()
+        .filter(|(task, _)| !task.mm.load(Ordering::Relaxed).is_null())
+        .fold(0, |all, (_, flag)| all | flag);
+    let switch = Event::SchedSwitch {
         prev_prio: prio(prev),
         prev_state,
         next_pid: next.pid(),
         next_prio: prio(next),
         next_comm: next.comm.get().0,
-    });
+    };
+    event_with(flags, switch);
 }
 
 /// Records that `p` is being woken, wherever it will run.
