@@ -62,6 +62,8 @@ errnos! {
     EBUSY = 16,
     /// The file already exists.
     EEXIST = 17,
+    /// The two names are in different file systems.
+    EXDEV = 18,
     /// No such device.
     ENODEV = 19,
     /// A part of the path is not a directory.
@@ -76,6 +78,8 @@ errnos! {
     EMFILE = 24,
     /// The file is not a terminal.
     ENOTTY = 25,
+    /// A program runs from the file, or the file is open for writing.
+    ETXTBSY = 26,
     /// The file would become too big.
     EFBIG = 27,
     /// No space left in the file system.
@@ -90,8 +94,12 @@ errnos! {
     ERANGE = 34,
     /// Path or name too long.
     ENAMETOOLONG = 36,
+    /// Two tasks would wait for each other's lock.
+    EDEADLK = 35,
     /// No such system call.
     ENOSYS = 38,
+    /// The directory is not empty.
+    ENOTEMPTY = 39,
     /// Too many symbolic links.
     ELOOP = 40,
     /// The dynamic linker is not one that can be loaded.

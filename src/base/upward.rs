@@ -100,6 +100,9 @@ upward! {
         /// 1. `regs` is the frame at the top of the running task's stack, from ring 3.
         arch::x86::entry::notify_resume => process::rseq:
             unsafe fn rseq_handle_notify_resume(regs: *mut PtRegs);
+        /// Unmaps the pages `first..last` of the file at `object` from all processes.
+        fs::tmpfs::pages => process::proc::ops:
+            safe fn unmap_mapping_range(object: *const (), first: u32, last: u32);
         /// Stores `pid` at the user address `address`, if that is possible.
         sched::wake_up => syscall::process: safe fn put_child_tid(address: u32, pid: i32);
         /// Gives up the robust futexes that the running thread holds.

@@ -164,6 +164,15 @@ impl ElfPlan {
 /// # Errors
 /// An [`ElfError`] for the first fault found.
 pub fn parse(file: &[u8]) -> Result<ElfPlan, ElfError> {
+    parse_head(file, file.len())
+}
+
+/// Does the same for a file of `len` bytes that begins with `file`: its headers, its program headers
+/// and the path of its dynamic linker must be in `file`.
+///
+/// # Errors
+/// An [`ElfError`] for the first fault found.
+pub fn parse_head(file: &[u8], len: usize) -> Result<ElfPlan, ElfError> {
     let header = file_header(file)?;
     let table = program_headers(file, &header)?;
     let mut plan = ElfPlan {
@@ -188,7 +197,7 @@ pub fn parse(file: &[u8]) -> Result<ElfPlan, ElfError> {
             abi::PT_GNU_STACK => plan.exec_stack = phdr.p_flags & abi::PF_X != 0,
             abi::PT_LOAD if phdr.p_memsz != 0 || phdr.p_filesz != 0 => {
                 let lowest = if plan.is_dyn { 0 } else { MMAP_MIN_ADDR };
-                let segment = load_segment(file, index, &phdr, lowest, plan.segments.last())?;
+                let segment = load_segment(len, index, &phdr, lowest, plan.segments.last())?;
                 let added = plan.segments.try_push(segment);
                 added.map_err(|_| ElfError::NoMemory)?;
             }
@@ -260,7 +269,7 @@ fn program_headers<'a>(
 }
 
 fn load_segment(
-    file: &[u8],
+    len: usize,
     index: usize,
     phdr: &ProgramHeader,
     lowest: u32,
@@ -299,12 +308,13 @@ fn load_segment(
             });
         }
     }
-    if slice(file, offset, filesz).is_none() {
+    let end = offset.checked_add(filesz);
+    if end.is_none_or(|end| end as usize > len) {
         return Err(ElfError::OutOfFile {
             index,
             offset,
             filesz,
-            len: file.len(),
+            len,
         });
     }
     if filesz > 0 && (vaddr ^ offset) & !PAGE_MASK != 0 {

@@ -69,7 +69,11 @@ impl EventPoll {
     /// EPERM for a file that is always ready, EINVAL for another list, EEXIST, ENOSPC, ENOMEM.
     pub fn add(&self, fd: u32, file: &Arc<File>, event: EpollEvent) -> Result<(), Errno> {
         match file.object {
-            Object::Inode(_) | Object::Proc(_) | Object::Null(_) | Object::Zero(_) => {
+            Object::Inode(_)
+            | Object::Proc(_)
+            | Object::Null(_)
+            | Object::Zero(_)
+            | Object::Full(_) => {
                 return Err(Errno::EPERM);
             }
             Object::Epoll(_) => return Err(Errno::EINVAL),

@@ -5,7 +5,7 @@
 //!
 //! System calls use it, with no lock held.
 //!
-//! Book: ch. 12, "File Objects". Linux: 2.6.38 `struct file`, `fs/read_write.c`, `fs/open.c`.
+//! Book: ch. 12, "File Objects". Linux: 2.6.38 `struct file`, `fs/read_write.c`.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -14,19 +14,19 @@ use super::cpio::FileType;
 use super::epoll::EventPoll;
 use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
-use super::permission::{MAY_READ, MAY_WRITE, permission};
 use super::pipe::{Pipe, PipeReader, PipeWriter};
 use super::poll_events::PollEvents;
 use super::proc_file::ProcFile;
-use super::procfs::{self, ProcInode};
-use super::rootfs::{self, Inode, KCOV_DEVICE, TRACE_MARKER_DEVICE};
-use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat, d_type, put_dirent64};
+use super::readdir::getdents64;
+use super::rootfs::Inode;
+use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat};
+use super::tmpfs::file_io::{self, Source};
+use super::tmpfs::node::Node;
+use super::tmpfs::pages::Pages;
 use super::{random, trace_marker, tty};
 use crate::arch::x86::entry::uaccess::{access_ok, clear_user, copy_to_user, put_user};
 use crate::base::errno::Errno;
-use crate::mm::fallible::try_to_string;
 use crate::sync::{LockClass, SpinLock};
-use crate::task::cred::Cred;
 
 /// Largest number of bytes that a call moves (`MAX_RW_COUNT`).
 pub const MAX_RW_COUNT: u32 = 0x7fff_f000;
@@ -44,6 +44,8 @@ pub const O_TRUNC: u32 = 0o1000;
 pub const O_APPEND: u32 = 0o2000;
 /// Never wait.
 pub const O_NONBLOCK: u32 = 0o4000;
+/// Opens a new file without a name in the directory that the path leads to.
+pub const O_TMPFILE: u32 = 0o20_000_000 | O_DIRECTORY;
 /// The path must lead to a directory.
 pub const O_DIRECTORY: u32 = 0o200_000;
 /// The path must not end in a symbolic link.
@@ -56,7 +58,7 @@ const FIONBIO: u32 = 0x5421;
 
 /// The object behind an open file.
 pub enum Object {
-    /// A regular file or a directory of the initramfs.
+    /// A regular file or a directory.
     Inode(Inode),
     /// A file of `/proc`.
     Proc(ProcFile),
@@ -64,7 +66,9 @@ pub enum Object {
     Null(Inode),
     /// `/dev/zero`.
     Zero(Inode),
-    /// `/dev/urandom`.
+    /// `/dev/full`.
+    Full(Inode),
+    /// `/dev/random` and `/dev/urandom`.
     Random(Inode),
     /// The console.
     Tty(Inode),
@@ -101,53 +105,6 @@ impl File {
             flags,
             position: SpinLock::new(LockClass::FilePosition, 0),
         }
-    }
-
-    /// Opens `path` from directory `from`.
-    ///
-    /// # Errors
-    /// ENOENT, ENOTDIR, EISDIR, EACCES, ELOOP, EEXIST, EROFS, ENXIO, ENAMETOOLONG, ENOMEM.
-    pub fn open(from: Inode, path: &[u8], flags: u32, cred: &Cred) -> Result<Self, Errno> {
-        let inode = match rootfs::lookup(from, path, flags & O_NOFOLLOW == 0, cred) {
-            Err(Errno::ENOENT) if flags & O_CREAT != 0 && !path.is_empty() => {
-                return Err(Errno::EROFS);
-            }
-            other => other?,
-        };
-        if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
-            return Err(Errno::EEXIST);
-        }
-        let writes = flags & O_ACCMODE != 0 || flags & O_TRUNC != 0;
-        match inode.file_type() {
-            FileType::Symlink => return Err(Errno::ELOOP),
-            FileType::Directory if writes || flags & O_CREAT != 0 => return Err(Errno::EISDIR),
-            FileType::Directory => {}
-            _ if flags & O_DIRECTORY != 0 => return Err(Errno::ENOTDIR),
-            _ => {}
-        }
-        let wanted = match flags & O_ACCMODE {
-            0 => MAY_READ,
-            1 => MAY_WRITE,
-            _ => MAY_READ | MAY_WRITE,
-        };
-        permission(&inode.stat(), wanted, cred)?;
-        if writes && matches!(inode, Inode::File(entry) if entry.file_type == FileType::Regular) {
-            return Err(Errno::EROFS);
-        }
-        let object = match (inode.file_type(), inode.rdev()) {
-            (FileType::Regular, _) if let Inode::Proc(inode) = inode => {
-                Object::Proc(ProcFile::new(inode))
-            }
-            (FileType::Regular | FileType::Directory, _) => Object::Inode(inode),
-            (FileType::CharDevice, KCOV_DEVICE) => Object::Kcov(inode, Kcov::open()?),
-            (FileType::CharDevice, TRACE_MARKER_DEVICE) => Object::TraceMarker(inode),
-            (FileType::CharDevice, (1, 3)) => Object::Null(inode),
-            (FileType::CharDevice, (1, 5)) => Object::Zero(inode),
-            (FileType::CharDevice, (1, 8 | 9)) => Object::Random(inode),
-            (FileType::CharDevice, (5, 0 | 1) | (4, 64)) => Object::Tty(inode),
-            _ => return Err(Errno::ENXIO),
-        };
-        Ok(Self::new(object, flags))
     }
 
     /// Returns the status flags and the access mode, as `F_GETFL` does.
@@ -191,7 +148,7 @@ impl File {
                 Ok(read)
             }
             Object::Null(_) => Ok(0),
-            Object::Zero(_) => clear_user(to, count).map(|()| count),
+            Object::Zero(_) | Object::Full(_) => clear_user(to, count).map(|()| count),
             Object::Random(_) => random::read(to, count),
             Object::Tty(_) => tty::n_tty_read(to, count, self.flags() & O_NONBLOCK != 0),
             Object::PerfEvent(event) => event.read(to, count),
@@ -208,9 +165,19 @@ impl File {
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
         match &self.object {
             Object::Inode(inode) if inode.file_type() == FileType::Directory => Err(Errno::EISDIR),
-            Object::Inode(inode) => give(inode.data(), to, count, at),
+            Object::Inode(Inode::File(node)) => {
+                let read = match node.pages() {
+                    Some(pages) => file_io::read(pages, to, count, at)?,
+                    None => 0,
+                };
+                node.accessed();
+                Ok(read)
+            }
+            Object::Inode(Inode::Proc(_)) => Ok(0),
             Object::Proc(file) => file.read_at(to, count, at),
-            Object::Null(_) | Object::Zero(_) | Object::Random(_) => self.read(to, count),
+            Object::Null(_) | Object::Zero(_) | Object::Full(_) | Object::Random(_) => {
+                self.read(to, count)
+            }
             _ => Err(Errno::ESPIPE),
         }
     }
@@ -236,11 +203,55 @@ impl File {
     fn write_no_pipe(&self, from: u32, count: u32) -> Result<u32, Errno> {
         match &self.object {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
+            Object::Full(_) => Err(Errno::ENOSPC),
             Object::Tty(_) => tty::write(from, count, self.flags() & O_NONBLOCK != 0),
             Object::TraceMarker(_) => trace_marker::write(from, count),
             Object::PerfEvent(_) | Object::Kcov(..) | Object::Epoll(_) => Err(Errno::EINVAL),
             Object::Proc(file) => Err(file.write_error()),
-            Object::Inode(_) | Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
+            Object::Inode(_) => {
+                let at = *self.position.lock();
+                let (written, position) = self.write_inode(Source::User(from), count, at)?;
+                *self.position.lock() = position;
+                Ok(written)
+            }
+            Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
+        }
+    }
+
+    /// Writes to a regular file at position `at`, or with O_APPEND at its end; returns also the
+    /// position after the bytes.
+    fn write_inode(&self, from: Source<'_>, count: u32, at: u64) -> Result<(u32, u64), Errno> {
+        let (node, pages) = self.regular().ok_or(Errno::EBADF)?;
+        let append = self.flags() & O_APPEND != 0;
+        file_io::write(node, pages, from, count, at, append)
+    }
+
+    /// Writes `count` bytes from user address `from` to position `at`, without moving the position.
+    ///
+    /// # Errors
+    /// EBADF, ESPIPE if the file has no position, and the errors of [`File::write`].
+    pub fn write_at(&self, from: u32, count: u32, at: u64) -> Result<u32, Errno> {
+        if self.flags() & O_ACCMODE == 0 {
+            return Err(Errno::EBADF);
+        }
+        access_ok(from, count)?;
+        match &self.object {
+            Object::Inode(_) => {
+                let written = self.write_inode(Source::User(from), count.min(MAX_RW_COUNT), at)?;
+                Ok(written.0)
+            }
+            Object::Null(_) | Object::Zero(_) | Object::Full(_) | Object::Random(_) => {
+                self.write(from, count)
+            }
+            _ => Err(Errno::ESPIPE),
+        }
+    }
+
+    /// Returns the node and the contents, if the object is a regular file of the tmpfs.
+    pub fn regular(&self) -> Option<(&Arc<Node>, &Arc<Pages>)> {
+        match &self.object {
+            Object::Inode(Inode::File(node)) => Some((node, node.pages()?)),
+            _ => None,
         }
     }
 
@@ -250,11 +261,16 @@ impl File {
     /// ESPIPE, EINVAL.
     pub fn seek(&self, offset: i64, whence: u32) -> Result<u64, Errno> {
         let size = match &self.object {
-            Object::Inode(inode) => inode.data().len() as i64,
+            Object::Inode(Inode::File(node)) => {
+                node.pages().map_or(0, |pages| pages.size()).cast_signed()
+            }
+            Object::Inode(Inode::Proc(_)) => 0,
             // The end of such a file is unknown.
             Object::Proc(file) if whence == 2 && !file.is_of_memory() => return Err(Errno::EINVAL),
             Object::Proc(_) => 0,
-            Object::Null(_) | Object::Zero(_) | Object::Random(_) => return Ok(0),
+            Object::Null(_) | Object::Zero(_) | Object::Full(_) | Object::Random(_) => {
+                return Ok(0);
+            }
             _ => return Err(Errno::ESPIPE),
         };
         let mut position = self.position.lock();
@@ -279,7 +295,7 @@ impl File {
     pub fn stat(&self) -> Stat {
         match &self.object {
             Object::Inode(inode) | Object::Null(inode) | Object::Zero(inode) => inode.stat(),
-            Object::Random(inode) | Object::Tty(inode) => inode.stat(),
+            Object::Full(inode) | Object::Random(inode) | Object::Tty(inode) => inode.stat(),
             Object::Kcov(inode, _) | Object::TraceMarker(inode) => inode.stat(),
             Object::Proc(file) => Inode::Proc(file.inode()).stat(),
             Object::PipeReader(_) | Object::PipeWriter(_) => Stat {
@@ -328,25 +344,16 @@ impl File {
     /// and returns the number of bytes written; 0 at the end.
     ///
     /// # Errors
-    /// ENOTDIR, EINVAL (there is no room for one entry), EFAULT.
+    /// ENOTDIR, EINVAL (there is no room for one entry), EFAULT, ENOENT (the directory is removed).
     pub fn getdents64(&self, to: u32, count: u32) -> Result<u32, Errno> {
-        let directory = match &self.object {
-            Object::Inode(inode) if inode.file_type() == FileType::Directory => *inode,
-            _ => return Err(Errno::ENOTDIR),
+        let Object::Inode(directory) = &self.object else {
+            return Err(Errno::ENOTDIR);
         };
         access_ok(to, count)?;
-        let mut out = Dirents {
-            to,
-            count,
-            used: 0,
-            position: *self.position.lock(),
-        };
-        match directory {
-            Inode::File(_) => out.put_archive_entries(directory)?,
-            Inode::Proc(inode) => out.put_proc_entries(inode)?,
-        }
-        *self.position.lock() = out.position;
-        Ok(out.used)
+        let at = *self.position.lock();
+        let (used, position) = getdents64(directory, to, count, at)?;
+        *self.position.lock() = position;
+        Ok(used)
     }
 
     /// Returns the events that poll and select report.
@@ -383,96 +390,12 @@ pub fn give(contents: &[u8], to: u32, count: u32, at: u64) -> Result<u32, Errno>
     Ok(bytes.len() as u32)
 }
 
-/// Progress of getdents64.
-struct Dirents {
-    /// User address of the buffer, and its size in bytes.
-    to: u32,
-    count: u32,
-    /// Number of bytes written.
-    used: u32,
-    /// Position of the next entry.
-    position: u64,
-}
-
-/// Position in `/proc` of the directory of process 0, which does not exist. Names that are not
-/// numbers have lower positions.
-const FIRST_PROCESS: u64 = 256;
-
-impl Dirents {
-    /// Writes one entry, after which the directory continues at `next`; returns false if it does
-    /// not fit. Fails with EINVAL if it is the first one.
-    fn put(&mut self, name: &[u8], inode: &Stat, next: u64) -> Result<bool, Errno> {
-        let mut buffer = [0; 288];
-        let entry = put_dirent64(&mut buffer, 0, inode.ino, next, d_type(inode.mode), name);
-        let room = self.count.saturating_sub(self.used);
-        let Some(length) = entry.filter(|length| *length as u32 <= room) else {
-            return if self.used == 0 {
-                Err(Errno::EINVAL)
-            } else {
-                Ok(false)
-            };
-        };
-        copy_to_user(self.to.wrapping_add(self.used), &buffer[..length])?;
-        self.used = self.used.saturating_add(length as u32);
-        self.position = next;
-        Ok(true)
-    }
-
-    /// Writes `.` and `..`, then `entries`, from the position on.
-    fn put_all<'n>(
-        &mut self,
-        directory: Inode,
-        entries: impl Iterator<Item = (&'n [u8], Inode)>,
-    ) -> Result<bool, Errno> {
-        let dots = [(&b"."[..], directory), (&b".."[..], directory.parent())];
-        // A seek may have moved far beyond the last entry.
-        let first = usize::try_from(self.position).unwrap_or(usize::MAX);
-        for (name, inode) in dots.into_iter().chain(entries).skip(first) {
-            if !self.put(name, &inode.stat(), self.position.saturating_add(1))? {
-                return Ok(false);
-            }
+impl Drop for File {
+    fn drop(&mut self) {
+        if self.flags() & O_ACCMODE != 0
+            && let Some((node, _)) = self.regular()
+        {
+            node.put_write_access();
         }
-        Ok(true)
-    }
-
-    fn put_archive_entries(&mut self, directory: Inode) -> Result<(), Errno> {
-        let Inode::File(entry) = directory else {
-            return Ok(());
-        };
-        let is_root = entry.name.is_empty();
-        let children = rootfs::archive()
-            .children(entry)
-            .filter(|child| child.name != b"proc")
-            .map(|child| (child.file_name(), Inode::File(child)));
-        let proc = is_root.then_some((&b"proc"[..], Inode::Proc(ProcInode::Root)));
-        self.put_all(directory, children.chain(proc)).map(drop)
-    }
-
-    fn put_proc_entries(&mut self, directory: ProcInode) -> Result<(), Errno> {
-        let Some(ops) = procfs::ops() else {
-            return Ok(());
-        };
-        if !(ops.is_there)(directory) {
-            return Err(Errno::ENOENT);
-        }
-        if self.position < FIRST_PROCESS {
-            let fixed = directory
-                .fixed_children()
-                .map(|(name, inode)| (name.as_bytes(), Inode::Proc(inode)));
-            if !self.put_all(Inode::Proc(directory), fixed)? {
-                return Ok(());
-            }
-        }
-        let after = self.position.saturating_sub(FIRST_PROCESS);
-        let mut after = i32::try_from(after).unwrap_or(i32::MAX);
-        while let Some(id) = (ops.next_id)(directory, after) {
-            let inode = Inode::Proc(directory.numbered(id));
-            let next = FIRST_PROCESS.saturating_add(id as u64);
-            if !self.put(try_to_string(id)?.as_bytes(), &inode.stat(), next)? {
-                break;
-            }
-            after = id;
-        }
-        Ok(())
     }
 }

@@ -10,10 +10,12 @@ use alloc::sync::Arc;
 
 use super::fd_table::FdTable;
 use super::file::{File, Object};
+use super::open::open;
 use super::rootfs::{self, Inode};
 use crate::base::errno::Errno;
 use crate::mm::fallible::try_arc;
 use crate::sync::{LockClass, SpinLock};
+use crate::task::cred::Cred;
 
 /// The descriptors of one or several tasks.
 pub struct FilesStruct {
@@ -31,12 +33,7 @@ impl FilesStruct {
     /// Returns descriptors 0, 1 and 2 on the console, with which init starts.
     pub fn console() -> Result<Self, Errno> {
         let files = Self::new();
-        let file = try_arc(File::open(
-            rootfs::root(),
-            b"/dev/console",
-            2,
-            &crate::task::cred::Cred::ROOT,
-        )?)?;
+        let file = try_arc(open(rootfs::root(), b"/dev/console", 2, 0, &Cred::ROOT)?)?;
         debug_assert!(
             matches!(file.object, Object::Tty(_)),
             "BUG: /dev/console is no console"
@@ -160,18 +157,19 @@ impl FsStruct {
     /// Copies both, for fork without `CLONE_FS`.
     pub fn copy(&self) -> Self {
         Self {
-            inner: SpinLock::new(LockClass::FsInner, *self.inner.lock()),
+            inner: SpinLock::new(LockClass::FsInner, self.inner.lock().clone()),
         }
     }
 
     /// Returns the working directory.
     pub fn cwd(&self) -> Inode {
-        self.inner.lock().0
+        self.inner.lock().0.clone()
     }
 
     /// Changes the working directory.
     pub fn set_cwd(&self, directory: Inode) {
-        self.inner.lock().0 = directory;
+        let before = core::mem::replace(&mut self.inner.lock().0, directory);
+        drop(before);
     }
 
     /// Returns the umask.

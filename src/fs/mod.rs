@@ -12,8 +12,9 @@
 //!   [`opost`] — its output processing
 //! - [`stat`] — the data that `stat` returns; [`permission`] — whether a user may access a file
 //! - [`procfs`] — the names below `/proc`; `proc_file` — an open file of `/proc`
-//! - `rootfs` — where all paths begin
-//! - `file`, `files_struct` — open files, and the tasks' tables of them
+//! - [`tmpfs`] — files and directories in memory
+//! - `rootfs` — where all paths begin; `namei` — where they lead
+//! - `file`, `open`, `readdir`, `files_struct` — open files, and the tasks' tables of them
 //! - `pipe`, `tty`, `epoll`, `random`, `perf_event`, `kcov`, `trace_marker` — the objects behind
 //!   open files
 
@@ -31,6 +32,10 @@ pub mod initramfs;
 #[cfg(target_os = "none")]
 pub mod kcov;
 pub mod n_tty;
+#[cfg(target_os = "none")]
+pub mod namei;
+#[cfg(target_os = "none")]
+pub mod open;
 pub mod opost;
 #[cfg(target_os = "none")]
 pub mod perf_event;
@@ -43,11 +48,14 @@ pub mod proc_file;
 pub mod procfs;
 #[cfg(target_os = "none")]
 pub mod random;
+#[cfg(target_os = "none")]
+pub mod readdir;
 pub mod ring;
 #[cfg(target_os = "none")]
 pub mod rootfs;
 pub mod stat;
 pub mod termios;
+pub mod tmpfs;
 #[cfg(target_os = "none")]
 pub mod trace_marker;
 #[cfg(target_os = "none")]

@@ -121,7 +121,7 @@ pub struct ProcOps {
     pub show: fn(ProcInode, u32) -> Result<Part, Errno>,
     /// Returns the path of a process's program, without the leading slash. Fails with ENOENT if it
     /// has none, EACCES or ESRCH.
-    pub exe: fn(Who) -> Result<&'static [u8], Errno>,
+    pub exe: fn(Who) -> Result<Vec<u8>, Errno>,
     /// Returns the user and group of a process.
     pub owner: fn(ProcInode) -> (u32, u32),
 }

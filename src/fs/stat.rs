@@ -18,6 +18,17 @@ pub const S_IFDIR: u32 = 0o040_000;
 pub const S_IFLNK: u32 = 0o120_000;
 /// File type of a regular file.
 pub const S_IFREG: u32 = 0o100_000;
+/// File type of a block device.
+pub const S_IFBLK: u32 = 0o060_000;
+/// File type of a socket.
+pub const S_IFSOCK: u32 = 0o140_000;
+/// The program runs as the file's owner.
+pub const S_ISUID: u32 = 0o4000;
+/// The program runs as the file's group; in such a directory new files get its group.
+pub const S_ISGID: u32 = 0o2000;
+/// Only its owner removes a file from such a directory.
+pub const S_ISVTX: u32 = 0o1000;
+const NSEC_PER_SEC: u64 = 1_000_000_000;
 
 /// Metadata of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,8 +47,11 @@ pub struct Stat {
     pub rdev: (u32, u32),
     /// Size in bytes.
     pub size: u64,
-    /// Time of the last change, in seconds since 1970.
-    pub mtime: u32,
+    /// Number of blocks of 512 bytes that it takes.
+    pub blocks: u64,
+    /// Times of the last access, change of contents and change of attributes, in nanoseconds since
+    /// 1970.
+    pub times: [u64; 3],
 }
 
 impl Stat {
@@ -59,9 +73,11 @@ impl Stat {
         put(44, self.size as u32);
         put(48, (self.size >> 32) as u32);
         put(52, 4096); // st_blksize
-        put(56, self.size.div_ceil(512) as u32); // st_blocks
-        for time in [64, 72, 80] {
-            put(time, self.mtime); // atime, mtime, ctime; their nanoseconds are 0
+        put(56, self.blocks as u32); // st_blocks
+        put(60, (self.blocks >> 32) as u32);
+        for (at, time) in [64, 72, 80].into_iter().zip(self.times) {
+            put(at, (time / NSEC_PER_SEC) as u32);
+            put(at.saturating_add(4), (time % NSEC_PER_SEC) as u32);
         }
         put(88, self.ino as u32);
         put(92, (self.ino >> 32) as u32);
@@ -113,7 +129,8 @@ mod tests {
             gid: 4,
             rdev: (5, 1),
             size: 513,
-            mtime: 9,
+            blocks: 2,
+            times: [7_000_000_008, 9_000_000_001, 11_000_000_002],
         };
         let bytes = stat.to_stat64();
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -125,7 +142,8 @@ mod tests {
             (word(32), word(44), word(52), word(56)),
             (0x501, 513, 4096, 2)
         );
-        assert_eq!((word(64), word(68), word(72), word(80)), (9, 0, 9, 9));
+        let times = [64, 68, 72, 76, 80, 84].map(word);
+        assert_eq!(times, [7, 8, 9, 1, 11, 2]);
         assert_eq!((word(88), word(92)), (7, 1));
     }
 

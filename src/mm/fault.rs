@@ -4,7 +4,8 @@
 //! |-----------|--------|-----------|------------------------------------------------------|
 //! | none      | read   | anonymous | the zero page, read-only                             |
 //! | none      | write  | anonymous | a fresh page of zeroes                               |
-//! | none      | any    | file      | a copy of the file's bytes                           |
+//! | none      | any    | archive   | a copy of the file's bytes                           |
+//! | none      | any    | file      | the file's page; a copy where a private area writes  |
 //! | none      | any    | shared    | the object's page, made if it is the first touch     |
 //! | read-only | write  | private   | sole holder: made writable; else copied              |
 //! | present   |        |           | another thread was faster: nothing                   |
@@ -161,6 +162,24 @@ pub fn do_no_page(vma: &Vma, page: u32, write: bool) -> Result<Pte, FaultSignal>
             };
             get_page(frame);
             Ok(Pte::new(frame, flags))
+        }
+        Backing::Mapped { object, first } => {
+            let index = first.saturating_add(offset / PAGE_SIZE);
+            let frame = object.fault(index).map_err(|errno| match errno {
+                Errno::ENOMEM => FaultSignal::OutOfMemory,
+                _ => FaultSignal::BeyondFile,
+            })?;
+            if vma.flags.contains(VmFlags::SHARED) {
+                return Ok(Pte::new(frame, flags));
+            }
+            if !write {
+                return Ok(Pte::new(frame, PteFlags::READONLY));
+            }
+            let own = alloc_user_page().ok_or(FaultSignal::OutOfMemory);
+            // Other processes may write the page meanwhile, as they may at a read.
+            let copied = own.inspect(|own| copy_page(*own, frame));
+            put_page(frame);
+            Ok(Pte::new(copied?, flags | PteFlags::DIRTY))
         }
         Backing::File {
             data,

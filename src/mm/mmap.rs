@@ -13,6 +13,8 @@
 
 use core::sync::atomic::Ordering;
 
+use alloc::sync::Arc;
+
 use arrayvec::ArrayVec;
 use bitflags::bitflags;
 
@@ -329,6 +331,29 @@ pub fn exit_mmap(mm: &MmStruct) {
         });
     }
     free_pgtables(pgd);
+}
+
+/// Unmaps, in all areas that show the file at `object`, the pages `first..last` of the file.
+pub fn unmap_mapping(mm: &MmStruct, object: *const (), first: u32, last: u32) {
+    let map = mm.map.lock();
+    for vma in map.areas() {
+        if let Backing::Mapped {
+            object: other,
+            first: at_start,
+        } = &vma.backing
+            && core::ptr::addr_eq(Arc::as_ptr(other), object)
+        {
+            let address = |page: u32| {
+                let pages = u64::from(page.saturating_sub(*at_start));
+                let end = (pages << PAGE_SHIFT).saturating_add(vma.start.into());
+                u32::try_from(end).map_or(vma.end, |end| end.min(vma.end))
+            };
+            let (start, end) = (address(first), address(last));
+            if start < end {
+                zap_page_range(mm, start, end);
+            }
+        }
+    }
 }
 
 fn unmap_locked(mm: &MmStruct, map: &mut MemoryMap, start: u32, end: u32) -> Result<(), Errno> {

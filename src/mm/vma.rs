@@ -11,12 +11,13 @@
 //! Book: ch. 9, "Memory Regions" (`vm_area_struct`, `find_vma`, `get_unmapped_area`).
 //! Linux: 2.6.38 `mm/mmap.c`.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use bitflags::bitflags;
 
-pub use super::backing::Backing;
+pub use super::backing::{Backing, Mapping};
 use crate::base::errno::Errno;
 use crate::base::layout::PAGE_OFFSET;
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
@@ -99,6 +100,12 @@ impl Vma {
     }
 }
 
+/// The file of a program that runs.
+pub trait Program: Send + Sync + core::fmt::Debug {
+    /// Returns its path, without the leading slash.
+    fn path(&self) -> &[u8];
+}
+
 /// All areas of an address space, and its heap's limits.
 #[derive(Debug)]
 pub struct MemoryMap {
@@ -124,8 +131,8 @@ pub struct MemoryMap {
     pub start_stack: u32,
     /// Areas are placed downwards from here.
     pub mmap_base: u32,
-    /// Path of the program, without the leading slash; empty before the first exec.
-    pub exe_file: &'static [u8],
+    /// The program; `None` before the first exec.
+    pub exe_file: Option<Arc<dyn Program>>,
 }
 
 impl Default for MemoryMap {
@@ -150,7 +157,7 @@ impl MemoryMap {
             env_end: 0,
             start_stack: 0,
             mmap_base: MMAP_BASE,
-            exe_file: &[],
+            exe_file: None,
         }
     }
 
@@ -191,7 +198,14 @@ impl MemoryMap {
             hiwater_vm: total_vm,
             code: self.code.clone(),
             data: self.data.clone(),
-            ..*self
+            exe_file: self.exe_file.clone(),
+            start_brk: self.start_brk,
+            brk: self.brk,
+            arg_start: self.arg_start,
+            arg_end: self.arg_end,
+            env_end: self.env_end,
+            start_stack: self.start_stack,
+            mmap_base: self.mmap_base,
         })
     }
 
@@ -347,8 +361,14 @@ impl MemoryMap {
             return Err(Errno::EFAULT);
         }
         let more = vma.start.saturating_sub(page);
-        if let Backing::File { offset, .. } = &mut vma.backing {
-            *offset = offset.checked_sub(more).ok_or(Errno::ENOMEM)?;
+        match &mut vma.backing {
+            Backing::File { offset, .. } => {
+                *offset = offset.checked_sub(more).ok_or(Errno::ENOMEM)?;
+            }
+            Backing::Mapped { first, .. } => {
+                *first = first.checked_sub(more / PAGE_SIZE).ok_or(Errno::ENOMEM)?;
+            }
+            _ => {}
         }
         vma.start = vma.start.min(page);
         self.grow(more);

@@ -16,6 +16,7 @@ use core::sync::atomic::Ordering;
 use alloc::sync::Arc;
 
 use super::de_thread::de_thread;
+use super::exec_file::ExecFile;
 use super::exit::mm_release;
 use super::initial_stack::*;
 use super::load_elf::{Image, arch_setup_additional_pages, load_elf_binary, setup_arg_pages};
@@ -35,12 +36,10 @@ use crate::base::errno::Errno;
 use crate::base::insn;
 use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_LDT, clear_flag};
-use crate::fs::cpio::FileType;
 use crate::fs::elf::{self, ElfError, ElfPlan};
 use crate::fs::files_struct::FilesStruct;
-use crate::fs::permission::{MAY_EXEC, permission};
 use crate::fs::random::get_random_bytes;
-use crate::fs::rootfs::{self, Inode};
+use crate::fs::stat::Stat;
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::fallible::{try_arc, try_concat};
 use crate::mm::frame::may_alloc;
@@ -78,12 +77,12 @@ pub fn do_execve(
     }
     let cred = me.cred();
     let files = unshare_files(me)?;
-    let inode = open_exec(me, path, &cred)?;
+    let file = ExecFile::open(me, path, &cred)?;
     let (argv, envp) = strings()?;
-    let (inode, argv) = follow_scripts(me, path, inode, argv, &cred)?;
-    let mut program = read_elf(path, inode).map_err(Errno::from)?;
+    let (file, argv) = follow_scripts(me, path, file, argv, &cred)?;
+    let mut program = read_elf(path, file).map_err(Errno::from)?;
     let mut interp = open_interpreter(me, &program, &cred)?;
-    let mut new_cred = new_cred_of(me, inode, &cred);
+    let mut new_cred = new_cred_of(me, &program.file.stat(), &cred);
     let sighand = new_sighand()?;
     let mm = NewMm::alloc()?;
     let layout = layout(me);
@@ -111,7 +110,7 @@ pub fn do_execve(
         (map.arg_start, map.arg_end, map.start_stack) = (args.start, args.end, sp);
         map.env_end = stack.env_end();
         (map.code, map.data) = (plan.code(), plan.data());
-        map.exe_file = inode.name();
+        map.exe_file = Some(program.file.running.clone());
     }
     drop((contents, argv, envp));
 
@@ -120,7 +119,7 @@ pub fn do_execve(
     if new_cred.acts_otherwise_than(&cred) {
         set_not_dumpable(me);
         // Whoever began to trace meanwhile may not trace a program with other rights.
-        new_cred = new_cred_of(me, inode, &cred);
+        new_cred = new_cred_of(me, &program.file.stat(), &cred);
     }
     if new_cred.uid.effective != cred.uid.effective || new_cred.gid.effective != cred.gid.effective
     {
@@ -154,35 +153,20 @@ fn unshare_files(me: Current) -> Result<Option<Arc<FilesStruct>>, Errno> {
     }
 }
 
-/// Looks up the file at `path` and checks that `cred` may execute it.
-fn open_exec(me: Current, path: &[u8], cred: &Cred) -> Result<Inode, Errno> {
-    let cwd = me
-        .fs
-        .lock()
-        .as_ref()
-        .map_or_else(rootfs::root, |fs| fs.cwd());
-    let inode = rootfs::lookup(cwd, path, true, cred)?;
-    if inode.file_type() != FileType::Regular {
-        return Err(Errno::EACCES);
-    }
-    permission(&inode.stat(), MAY_EXEC, cred)?;
-    Ok(inode)
-}
-
-/// Follows scripts from the file `inode` at `path` to the program that runs, and returns that
+/// Follows scripts from the file `file` at `path` to the program that runs, and returns that
 /// program's file and its arguments.
 fn follow_scripts(
     me: Current,
     path: &[u8],
-    inode: Inode,
+    file: ExecFile,
     argv: Strings,
     cred: &Cred,
-) -> Result<(Inode, Strings), Errno> {
-    let (mut inode, mut argv) = (inode, argv);
+) -> Result<(ExecFile, Strings), Errno> {
+    let (mut file, mut argv) = (file, argv);
     let mut path = try_concat(&[path])?;
     for _ in 0..=MAX_SCRIPTS {
-        let Some((interpreter, argument)) = parse_script(inode.data())? else {
-            return Ok((inode, argv));
+        let Some((interpreter, argument)) = parse_script(file.head())? else {
+            return Ok((file, argv));
         };
         let mut new = Strings::new();
         for string in [interpreter]
@@ -194,7 +178,7 @@ fn follow_scripts(
             new.push(string)?;
         }
         (path, argv) = (try_concat(&[interpreter])?, new);
-        inode = open_exec(me, &path, cred)?;
+        file = ExecFile::open(me, &path, cred)?;
     }
     Err(Errno::ELOOP)
 }
@@ -228,10 +212,9 @@ fn parse_script(data: &[u8]) -> Result<Option<Script<'_>>, Errno> {
     }
 }
 
-/// Plans the mappings of the ELF file `inode` at `path`; the log says why that is impossible.
-fn read_elf(path: &[u8], inode: Inode) -> Result<Image, ElfError> {
-    let file = inode.data();
-    match elf::parse(file) {
+/// Plans the mappings of the ELF file at `path`; the log says why that is impossible.
+fn read_elf(path: &[u8], file: ExecFile) -> Result<Image, ElfError> {
+    match elf::parse_head(file.head(), file.size()) {
         Ok(plan) => Ok(Image { file, plan }),
         Err(error) => {
             log::info!("exec: {}: {error}", path.escape_ascii());
@@ -245,9 +228,9 @@ fn open_interpreter(me: Current, program: &Image, cred: &Cred) -> Result<Option<
     let Some(range) = program.plan.interp.clone() else {
         return Ok(None);
     };
-    let path = program.file.get(range).unwrap_or_default();
+    let path = program.file.head().get(range).unwrap_or_default();
     let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
-    let interp = read_elf(path, open_exec(me, path, cred)?);
+    let interp = read_elf(path, ExecFile::open(me, path, cred)?);
     interp.map(Some).map_err(|error| match error {
         ElfError::NoMemory => Errno::ENOMEM,
         _ => Errno::ELIBBAD,
@@ -269,8 +252,7 @@ fn layout(me: Current) -> Layout {
 /// a tracer without root's rights watches.
 ///
 /// Linux: 2.6.38 `LSM_UNSAFE_PTRACE`.
-fn new_cred_of(me: Current, inode: Inode, old: &Cred) -> Cred {
-    let inode = inode.stat();
+fn new_cred_of(me: Current, inode: &Stat, old: &Cred) -> Cred {
     let mut new = *old;
     let raises = old.capable() || !is_traced(&me) || me.ptrace.has(PT_PTRACE_CAP);
     if inode.mode & 0o4000 != 0 && raises {

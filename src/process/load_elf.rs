@@ -8,6 +8,9 @@
 //! Book: ch. 20, "Executable Formats". Linux: 2.6.38 `fs/binfmt_elf.c` (`load_elf_binary`).
 
 use super::randomize::Layout;
+use core::ops::Range;
+
+use super::exec_file::ExecFile;
 use crate::arch::vdso::{VDSO, VDSO_BYTES};
 use crate::base::errno::Errno;
 use crate::fs::elf::{ElfPlan, Segment, SegmentFlags};
@@ -18,14 +21,16 @@ use crate::mm::mm_struct::MmStruct;
 use crate::mm::mmap::{MapFlags, do_mmap, do_mprotect};
 use crate::mm::vma::{Backing, VmFlags, Vma};
 
+/// Bytes that are copied at a time.
+const CHUNK: u32 = 256;
 /// Initial size of the stack's area in bytes; it grows on demand.
 const STACK_BYTES: u32 = 33 * PAGE_SIZE;
 
 /// A file, and the plan of its mappings.
 pub struct Image {
-    /// The contents of the file.
-    pub file: &'static [u8],
-    /// The plan that was made from them.
+    /// The file.
+    pub file: ExecFile,
+    /// The plan that was made from its headers.
     pub plan: ElfPlan,
 }
 
@@ -47,7 +52,7 @@ pub fn load_elf_binary(
         (true, Some(_)) => plan.relocate(layout.dyn_base)?,
         (true, None) => relocate_among_mappings(mm, plan)?,
     };
-    let end = load_segments(mm, program.file, &program.plan)?;
+    let end = load_segments(mm, &program.file, &program.plan)?;
     let brk = match program.plan.is_dyn && interp.is_none() {
         true => layout.low_brk,
         false => end,
@@ -78,7 +83,7 @@ fn relocate_among_mappings(mm: &MmStruct, plan: &mut ElfPlan) -> Result<u32, Err
 }
 
 /// Maps the segments of the program `file` and returns the end of the last page.
-fn load_segments(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Result<u32, Errno> {
+fn load_segments(mm: &MmStruct, file: &ExecFile, plan: &ElfPlan) -> Result<u32, Errno> {
     let mut mapped_to = 0;
     for (index, segment) in plan.segments.iter().enumerate() {
         let pages = segment.pages();
@@ -94,14 +99,12 @@ fn load_segments(mm: &MmStruct, file: &'static [u8], plan: &ElfPlan) -> Result<u
 /// Maps pages `start..end` of a segment: the file's bytes, then zeroes.
 fn map_segment(
     mm: &MmStruct,
-    file: &'static [u8],
+    file: &ExecFile,
     segment: &Segment,
     start: u32,
     end: u32,
 ) -> Result<(), Errno> {
     let bytes = segment.file_range();
-    // The last page is zero beyond the file's bytes, as it must be.
-    let data = &file[..bytes.end];
     let file_end = match segment.filesz {
         0 => start,
         _ => (segment.file_end().saturating_add(!PAGE_MASK) & PAGE_MASK).max(start),
@@ -110,13 +113,12 @@ fn map_segment(
         .offset
         .wrapping_sub(segment.vaddr)
         .wrapping_add(start);
-    map(
-        mm,
-        start,
-        file_end,
-        vm_flags(segment.flags),
-        Backing::File { data, offset },
-    )?;
+    let (backing, is_padded) = file.backing(offset, bytes.end);
+    map(mm, start, file_end, vm_flags(segment.flags), backing)?;
+    let padding = segment.file_end()..file_end;
+    if !is_padded && segment.memsz > segment.filesz && segment.flags.contains(SegmentFlags::W) {
+        zero(mm, padding)?;
+    }
     map(
         mm,
         file_end,
@@ -126,9 +128,20 @@ fn map_segment(
     )
 }
 
+/// Clears the rest of a page after the file's bytes.
+fn zero(mm: &MmStruct, padding: Range<u32>) -> Result<(), Errno> {
+    let mut at = padding.start;
+    while at < padding.end {
+        let length = padding.end.saturating_sub(at).min(CHUNK);
+        write_to_mm(mm, at, &[0; CHUNK as usize][..length as usize]).map_err(no_memory)?;
+        at = at.saturating_add(length);
+    }
+    Ok(())
+}
+
 /// Replaces the page at `page`, in which the last of `segments` begins and others end, by a page
 /// with the bytes and the rights of all of them.
-fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Result<(), Errno> {
+fn join_page(mm: &MmStruct, file: &ExecFile, segments: &[Segment], page: u32) -> Result<(), Errno> {
     let fixed = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::ANONYMOUS;
     do_mmap(mm, page, PAGE_SIZE, VmFlags::WRITE, fixed, None)?;
     let mut rights = VmFlags::empty();
@@ -139,12 +152,17 @@ fn join_page(mm: &MmStruct, file: &[u8], segments: &[Segment], page: u32) -> Res
         rights |= vm_flags(segment.flags);
         let first = segment.vaddr.max(page);
         let last = segment.file_end().min(page.saturating_add(PAGE_SIZE));
-        if first < last {
-            let bytes = file.get(segment.file_range()).unwrap_or_default();
-            let bytes = bytes
-                .get(first.saturating_sub(segment.vaddr) as usize..)
-                .and_then(|rest| rest.get(..last.saturating_sub(first) as usize));
-            write_to_mm(mm, first, bytes.ok_or(Errno::ENOEXEC)?).map_err(no_memory)?;
+        let mut at = first;
+        while at < last {
+            let length = last.saturating_sub(at).min(CHUNK);
+            let mut bytes = [0; CHUNK as usize];
+            let bytes = &mut bytes[..length as usize];
+            let offset = segment
+                .offset
+                .saturating_add(at.saturating_sub(segment.vaddr));
+            file.read(bytes, offset)?;
+            write_to_mm(mm, at, bytes).map_err(no_memory)?;
+            at = at.saturating_add(length);
         }
     }
     do_mprotect(mm, page, PAGE_SIZE, Some(rights))

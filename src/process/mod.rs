@@ -4,7 +4,7 @@
 //! - [`pid`]: numbers, and the lists of tasks that share one; `tasklist`: parents and children
 //! - `fork`: a new task; `kthread`: a task without user mode
 //! - [`initial_stack`]: the contents of a new program's stack
-//! - [`randomize`], `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: how often it
+//! - [`randomize`], `exec_file`, `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: how often it
 //!   has; `de_thread`: how it becomes the only task of its process; `kernel_execve`: the first
 //!   program
 //! - [`sigset`]: signals and their defaults; [`sigpending`]: pending signals; [`siginfo`]: the
@@ -26,6 +26,8 @@ pub mod altstack;
 pub mod de_thread;
 #[cfg(target_os = "none")]
 pub mod exec;
+#[cfg(target_os = "none")]
+pub mod exec_file;
 pub mod exec_id;
 #[cfg(target_os = "none")]
 pub mod exit;

@@ -10,7 +10,7 @@
 //! - [`on_cpu`]: tasks that have not fully left a CPU (pure)
 //! - [`wake_up`]: `try_to_wake_up`, and new tasks; [`ttwu`]: the steps of a wake-up (pure)
 //! - [`balance`]: the choice of a CPU; [`migration`]: `sched_setaffinity`
-//! - [`wait_queue`]: sleeping until a condition holds; [`timer`]: sleeping until a time
+//! - [`wait_queue`]: sleeping until a condition holds; [`mutex`]: a mutex with sleepers; [`timer`]: sleeping until a time
 //! - [`tick`]: time slices; [`sched_fork`]: their inheritance; [`loadavg`]: the load averages;
 //!   [`policy`]: `sched_setscheduler`, `sched_yield`
 //! - [`trace_thread`]: the thread that sends the trace out of the machine
@@ -31,6 +31,8 @@ pub mod idle;
 pub mod loadavg;
 #[cfg(target_os = "none")]
 pub mod migration;
+#[cfg(target_os = "none")]
+pub mod mutex;
 pub mod on_cpu;
 #[cfg(target_os = "none")]
 pub mod policy;

@@ -84,6 +84,8 @@ lock_classes! {
     FilesTable Task No ["src/fs/files_struct.rs"], "a table of open files";
     FsInner Task No ["src/fs/files_struct.rs"], "a working directory and a mask";
     FilePosition Task No ["src/fs/file.rs"], "the position of an open file";
+    TmpfsNames Task No ["src/fs/tmpfs/node.rs"], "the names in a directory of the tmpfs, and its place";
+    TmpfsAttributes Task No ["src/fs/tmpfs/node.rs"], "owner, permissions and times of a node of the tmpfs";
     ProcText Task No ["src/fs/proc_file.rs"], "the text that an open file of /proc shows";
     Epoll Task No ["src/fs/epoll.rs"], "the files that an epoll list watches";
     PipeState Task No ["src/fs/pipe.rs"], "a pipe's bytes, its ends, and the tasks that wait";
@@ -95,6 +97,7 @@ lock_classes! {
     AllocLock Task No ["src/task/task_struct.rs"], "a task's reference to its address space, for others";
     MmLdt Task No ["src/mm/mm_struct.rs"], "an address space's LDT";
     MmMap Task No ["src/mm/mm_struct.rs"], "the areas and page tables of an address space";
+    TmpfsPages Task No ["src/fs/tmpfs/pages.rs"], "size and pages of a file of the tmpfs";
     SmpCall Task No ["src/arch/x86/irq/smp.rs"], "the one call that other CPUs must run, until they have";
     TlbSlot Task No ["src/arch/x86/tlb_flush.rs"], "the one TLB flush that other CPUs must do, until they have";
     TraceOutput Any No ["src/trace/rings.rs"], "the port for trace records";

@@ -6,12 +6,13 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
-use super::paths::{AT_FDCWD, start_of};
+use super::paths::{AT_FDCWD, fs, start_of};
 use super::read_write::{fget, files};
 use crate::arch::x86::current::current;
 use crate::arch::x86::entry::uaccess::{get_user, getname, put_user};
 use crate::base::errno::Errno;
 use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, Object};
+use crate::fs::open::open;
 use crate::fs::pipe::pipe;
 use crate::mm::fallible::try_arc;
 
@@ -37,15 +38,15 @@ pub fn sys_open(path: u32, flags: u32, mode: u32) -> SysResult {
 }
 
 /// Opens a file by its path, from directory `dirfd`.
-pub fn sys_openat(dirfd: u32, path: u32, flags: u32, _mode: u32) -> SysResult {
+pub fn sys_openat(dirfd: u32, path: u32, flags: u32, mode: u32) -> SysResult {
     let path = getname(path)?;
     let cred = current().cred();
-    let file = File::open(start_of(dirfd, &path)?, &path, flags, &cred)?;
+    let mode = mode & !fs()?.current_umask();
+    let file = open(start_of(dirfd, &path)?, &path, flags, mode, &cred)?;
     files()?.install(try_arc(file)?, 0, flags & O_CLOEXEC != 0)
 }
 
-/// Opens a file for writing, creating and emptying it: on this file system, only a device can be
-/// opened so.
+/// Opens a file for writing, creating and emptying it.
 pub fn sys_creat(path: u32, mode: u32) -> SysResult {
     sys_open(path, O_CREAT | O_WRONLY | O_TRUNC, mode)
 }

@@ -82,6 +82,16 @@ fn shared_key(mm: &MmStruct, address: u32) -> Result<Key, Errno> {
     let pte = Pte(pte.load(Ordering::Relaxed));
     match &vma.backing {
         Backing::Shared { .. } => Ok((0, pte.phys() | address & (PAGE_SIZE - 1))),
+        Backing::Mapped { object, first }
+            if is_shared || !pte.flags().contains(PteFlags::DIRTY) =>
+        {
+            let start = object.identity();
+            let start = start.wrapping_add(first.wrapping_mul(PAGE_SIZE));
+            Ok((
+                OF_A_FILE,
+                start.wrapping_add(address.wrapping_sub(vma.start)),
+            ))
+        }
         // A page that the process has written no longer belongs to the file.
         Backing::File { data, offset } if !pte.flags().contains(PteFlags::DIRTY) => {
             let start = (data.as_ptr() as u32).wrapping_add(*offset);

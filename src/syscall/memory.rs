@@ -1,4 +1,4 @@
-//! brk, mmap, munmap, mprotect, madvise.
+//! brk, mmap, munmap, mprotect, madvise, msync.
 //!
 //! Linux: 2.6.38 `mm/mmap.c`. i386 has both `mmap`, with a pointer to six arguments, and `mmap2`,
 //! with the offset in pages.
@@ -8,8 +8,8 @@ use super::read_write::fget;
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::get_user;
 use crate::base::errno::Errno;
-use crate::fs::cpio::FileType;
-use crate::fs::file::Object;
+use crate::fs::file::{O_ACCMODE, O_WRONLY, Object};
+use crate::fs::rootfs::Inode;
 use crate::hw::pte::PAGE_SIZE;
 use crate::mm::mm_struct::MmStruct;
 use crate::mm::mmap::{Advice, MapFlags, do_brk, do_madvise, do_mmap, do_mprotect, do_munmap};
@@ -33,12 +33,12 @@ pub fn sys_brk(brk: u32) -> SysResult {
     Ok(do_brk(mm(&current())?, brk))
 }
 
-/// Maps anonymous memory, or a file of the initramfs from page `pages` on. Unknown bits of `prot`
+/// Maps anonymous memory, or a file from page `pages` on. Unknown bits of `prot`
 /// are ignored, as in Linux.
 ///
 /// # Errors
 /// EBADF; EINVAL, ENOMEM, EPERM, EEXIST; EOVERFLOW (`pages` too high); ENODEV (cannot be mapped),
-/// EACCES (shared and writable).
+/// EACCES (not readable; shared and writable, and the file is not open for both).
 pub fn sys_mmap2(
     address: u32,
     length: u32,
@@ -62,8 +62,8 @@ pub fn sys_mmap2(
     let Some(file) = file else {
         return do_mmap(mm(&current())?, address, length, prot, flags, None);
     };
-    let data = match &file.object {
-        Object::Inode(inode) if inode.file_type() == FileType::Regular => inode.data(),
+    let contents = match &file.object {
+        Object::Inode(Inode::File(node)) => node.pages().ok_or(Errno::ENODEV)?,
         Object::Kcov(_, kcov) if pages == 0 && flags.contains(MapFlags::SHARED) => {
             let backing = kcov.mmap(length)?;
             return do_mmap(mm(&current())?, address, length, prot, flags, Some(backing));
@@ -71,31 +71,58 @@ pub fn sys_mmap2(
         Object::Kcov(..) => return Err(Errno::EINVAL),
         _ => return Err(Errno::ENODEV),
     };
-    if flags.contains(MapFlags::SHARED) == flags.contains(MapFlags::PRIVATE) {
+    let shared = flags.contains(MapFlags::SHARED);
+    if shared == flags.contains(MapFlags::PRIVATE) {
         return Err(Errno::EINVAL);
     }
-    if flags.contains(MapFlags::SHARED) && prot.contains(VmFlags::WRITE) {
+    let access = file.flags() & O_ACCMODE;
+    let may_write = access == O_ACCMODE - 1;
+    if access == O_WRONLY || shared && prot.contains(VmFlags::WRITE) && !may_write {
         return Err(Errno::EACCES);
     }
     let offset = pages
         .checked_mul(PAGE_SIZE)
         .filter(|offset| offset.checked_add(length).is_some());
-    let offset = offset.ok_or(Errno::EOVERFLOW)?;
-    // The file cannot be written, so a private mapping shows the same as a shared one; it only must
-    // not become writable.
-    let prot = match flags.contains(MapFlags::SHARED) {
+    let backing = match (contents.pristine(), offset) {
+        // Nobody has written the file: the process's own copies of its bytes do.
+        (Some(data), Some(offset)) if !shared => Backing::File { data, offset },
+        _ => Backing::Mapped {
+            object: contents.clone(),
+            first: pages,
+        },
+    };
+    let prot = match shared && !may_write {
         true => prot | VmFlags::NEVER_WRITE,
         false => prot,
     };
-    let flags = flags.difference(MapFlags::SHARED) | MapFlags::PRIVATE;
-    do_mmap(
-        mm(&current())?,
-        address,
-        length,
-        prot,
-        flags,
-        Some(Backing::File { data, offset }),
-    )
+    let mapped = do_mmap(mm(&current())?, address, length, prot, flags, Some(backing));
+    if let Object::Inode(Inode::File(node)) = &file.object {
+        node.accessed();
+    }
+    mapped
+}
+
+/// Checks the arguments of msync: no data ever waits to be written.
+///
+/// # Errors
+/// EINVAL (unaligned address, wrong flags), ENOMEM (not mapped).
+pub fn sys_msync(address: u32, length: u32, flags: u32) -> SysResult {
+    const MS_ASYNC: u32 = 1;
+    const MS_INVALIDATE: u32 = 2;
+    const MS_SYNC: u32 = 4;
+    let unknown = flags & !(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0;
+    let both = flags & (MS_ASYNC | MS_SYNC) == MS_ASYNC | MS_SYNC;
+    if unknown || both || !address.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let length = length.checked_next_multiple_of(PAGE_SIZE);
+    let end = length.and_then(|length| address.checked_add(length));
+    let end = end.ok_or(Errno::ENOMEM)?;
+    let is_covered = mm(&current())?.map.lock().is_covered(address, end);
+    match end == address || is_covered {
+        true => Ok(0),
+        false => Err(Errno::ENOMEM),
+    }
 }
 
 /// Maps memory as [`sys_mmap2`] does, by a pointer to six words, with the offset in bytes.

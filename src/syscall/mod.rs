@@ -3,7 +3,8 @@
 //! In reading order:
 //! - `table`: the calls by number; [`names`]: the names of all calls
 //! - `process`, `sched`: births, deaths, scheduling; `signal`, `signal_wait`
-//! - `read_write`, `descriptors`, `paths`, `poll`, `epoll`: files; `exec`
+//! - `read_write`, `descriptors`, `paths`, `poll`, `epoll`: files; `namespace`, `attributes`,
+//!   `files`, `statfs`: changing them; `exec`
 //! - `restart`: the end of an interrupted call's time
 //! - [`timespec`], `user_time`: times in 32 and 64 bits
 //! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `misc`
@@ -12,11 +13,15 @@
 //! - `rseq`: restartable sequences; `futex`, [`futex_op`], `robust_list`: sleeping locks
 
 #[cfg(target_os = "none")]
+pub mod attributes;
+#[cfg(target_os = "none")]
 pub mod descriptors;
 #[cfg(target_os = "none")]
 pub mod epoll;
 #[cfg(target_os = "none")]
 pub mod exec;
+#[cfg(target_os = "none")]
+pub mod files;
 #[cfg(target_os = "none")]
 pub mod futex;
 pub mod futex_op;
@@ -37,6 +42,8 @@ pub mod memory;
 #[cfg(target_os = "none")]
 pub mod misc;
 pub mod names;
+#[cfg(target_os = "none")]
+pub mod namespace;
 #[cfg(target_os = "none")]
 pub mod paths;
 #[cfg(target_os = "none")]
@@ -63,6 +70,8 @@ pub mod sched;
 pub mod signal;
 #[cfg(target_os = "none")]
 pub mod signal_wait;
+#[cfg(target_os = "none")]
+pub mod statfs;
 #[cfg(target_os = "none")]
 pub mod table;
 #[cfg(target_os = "none")]

@@ -1,5 +1,4 @@
-//! stat, access, chdir, readlink, getdents: files by their paths. Calls that would change a file
-//! return EROFS.
+//! stat, access, chdir, readlink, getdents: files by their paths.
 //!
 //! Book: ch. 12, "Pathname Lookup". Linux: 2.6.38 `fs/stat.c`, `fs/open.c`, `fs/namei.c`.
 
@@ -8,11 +7,12 @@ use alloc::sync::Arc;
 use super::SysResult;
 use super::read_write::fget;
 use crate::arch::x86::current::current;
-use crate::arch::x86::entry::uaccess::{copy_to_user, get_user, getname};
+use crate::arch::x86::entry::uaccess::{copy_to_user, getname};
 use crate::base::errno::Errno;
 use crate::fs::cpio::FileType;
 use crate::fs::file::Object;
 use crate::fs::files_struct::FsStruct;
+use crate::fs::namei;
 use crate::fs::permission::{MAY_EXEC, MAY_READ, MAY_WRITE, permission};
 use crate::fs::rootfs::{self, Inode};
 use crate::fs::stat::Stat;
@@ -20,13 +20,17 @@ use crate::task::cred::Cred;
 
 /// In place of a descriptor: the working directory.
 pub const AT_FDCWD: u32 = -100i32 as u32;
-const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
-const UTIME_NOW: u32 = 0x3fff_ffff;
-const UTIME_OMIT: u32 = 0x3fff_fffe;
+/// A symbolic link at the end of the path is not followed.
+pub const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 const AT_NO_AUTOMOUNT: u32 = 0x800;
-const AT_EMPTY_PATH: u32 = 0x1000;
+/// An empty path means the file behind the descriptor.
+pub const AT_EMPTY_PATH: u32 = 0x1000;
 
-fn fs() -> Result<Arc<FsStruct>, Errno> {
+/// Returns the running task's directory and mask.
+///
+/// # Errors
+/// ENOENT if the task has given them up.
+pub fn fs() -> Result<Arc<FsStruct>, Errno> {
     current().fs.lock().clone().ok_or(Errno::ENOENT)
 }
 
@@ -43,18 +47,22 @@ pub fn start_of(dirfd: u32, path: &[u8]) -> Result<Inode, Errno> {
         return Ok(fs()?.cwd());
     }
     match &fget(dirfd)?.object {
-        Object::Inode(inode) if inode.file_type() == FileType::Directory => Ok(*inode),
+        Object::Inode(inode) if inode.file_type() == FileType::Directory => Ok(inode.clone()),
         _ => Err(Errno::ENOTDIR),
     }
 }
 
-fn lookup(dirfd: u32, path: u32, follow: bool) -> Result<Inode, Errno> {
+/// Looks up the file at a path, from directory `dirfd`.
+///
+/// # Errors
+/// Those of reading the path, of [`start_of`] and of a lookup.
+pub fn lookup(dirfd: u32, path: u32, follow: bool) -> Result<Inode, Errno> {
     lookup_as(dirfd, path, follow, &current().cred())
 }
 
 fn lookup_as(dirfd: u32, path: u32, follow: bool, cred: &Cred) -> Result<Inode, Errno> {
     let path = getname(path)?;
-    rootfs::lookup(start_of(dirfd, &path)?, &path, follow, cred)
+    namei::lookup(start_of(dirfd, &path)?, &path, follow, cred)
 }
 
 fn put_stat64(address: u32, stat: &Stat) -> SysResult {
@@ -104,11 +112,7 @@ pub fn sys_faccessat(dirfd: u32, path: u32, mode: u32) -> SysResult {
     (cred.uid.fs, cred.gid.fs) = (cred.uid.real, cred.gid.real);
     // The real user must also be able to search the directories on the way.
     let inode = lookup_as(dirfd, path, true, &cred)?;
-    permission(&inode.stat(), mode, &cred)?;
-    match mode & MAY_WRITE != 0 && inode.file_type() != FileType::CharDevice {
-        true => Err(Errno::EROFS),
-        false => Ok(0),
-    }
+    permission(&inode.stat(), mode, &cred).map(|()| 0)
 }
 
 /// Changes the working directory.
@@ -119,7 +123,7 @@ pub fn sys_chdir(path: u32) -> SysResult {
 /// Changes the working directory to the one behind a descriptor.
 pub fn sys_fchdir(fd: u32) -> SysResult {
     match &fget(fd)?.object {
-        Object::Inode(inode) => set_cwd(*inode),
+        Object::Inode(inode) => set_cwd(inode.clone()),
         _ => Err(Errno::ENOTDIR),
     }
 }
@@ -179,134 +183,6 @@ pub fn sys_readlinkat(dirfd: u32, path: u32, buffer: u32, size: u32) -> SysResul
 /// Stores the next entries of a directory.
 pub fn sys_getdents64(fd: u32, buffer: u32, count: u32) -> SysResult {
     fget(fd)?.getdents64(buffer, count)
-}
-
-/// Refuses mkdir, mknod and all calls that make a name.
-///
-/// # Errors
-/// EEXIST, or EROFS; those of a path lookup.
-pub fn sys_create(path: u32) -> SysResult {
-    sys_create_at(AT_FDCWD, path)
-}
-
-/// Refuses to make a name as [`sys_create`] does, from directory `dirfd`.
-pub fn sys_create_at(dirfd: u32, path: u32) -> SysResult {
-    match lookup(dirfd, path, false) {
-        Ok(_) => Err(Errno::EEXIST),
-        Err(Errno::ENOENT) => Err(Errno::EROFS),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Refuses link.
-///
-/// # Errors
-/// ENOENT, EEXIST, or EROFS.
-pub fn sys_link(old: u32, new: u32) -> SysResult {
-    sys_linkat(AT_FDCWD, old, AT_FDCWD, new)
-}
-
-/// Refuses linkat, as [`sys_link`] does.
-pub fn sys_linkat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult {
-    lookup(old_dirfd, old, false)?;
-    sys_create_at(dirfd, new)
-}
-
-/// Refuses symlink, whose second argument is the name that it would make.
-pub fn sys_symlink(target: u32, path: u32) -> SysResult {
-    sys_symlinkat(target, AT_FDCWD, path)
-}
-
-/// Refuses symlinkat.
-///
-/// # Errors
-/// ENOENT for an empty target, EEXIST, or EROFS.
-pub fn sys_symlinkat(target: u32, dirfd: u32, path: u32) -> SysResult {
-    match getname(target)?.is_empty() {
-        true => Err(Errno::ENOENT),
-        false => sys_create_at(dirfd, path),
-    }
-}
-
-/// Refuses rename.
-///
-/// # Errors
-/// ENOENT, or EROFS.
-pub fn sys_rename(old: u32, new: u32) -> SysResult {
-    sys_renameat(AT_FDCWD, old, AT_FDCWD, new)
-}
-
-/// Refuses renameat and renameat2, as [`sys_rename`] does.
-pub fn sys_renameat(old_dirfd: u32, old: u32, dirfd: u32, new: u32) -> SysResult {
-    // Both paths are read before either is looked up.
-    getname(new)?;
-    lookup(old_dirfd, old, false)?;
-    match lookup(dirfd, new, false) {
-        Ok(_) | Err(Errno::ENOENT) => Err(Errno::EROFS),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Refuses unlink, rmdir, chmod and all calls that change the file at a path.
-///
-/// # Errors
-/// ENOENT, or EROFS.
-pub fn sys_change(path: u32) -> SysResult {
-    sys_change_at(AT_FDCWD, path)
-}
-
-/// Refuses to change a file as [`sys_change`] does, from directory `dirfd`.
-pub fn sys_change_at(dirfd: u32, path: u32) -> SysResult {
-    lookup(dirfd, path, false)?;
-    Err(Errno::EROFS)
-}
-
-/// Refuses utimensat with 32-bit times: see [`utimensat`].
-pub fn sys_utimensat(dirfd: u32, path: u32, times: u32, flags: u32) -> SysResult {
-    let nanos = match times {
-        0 => [UTIME_NOW; 2],
-        at => get_user::<[u32; 4]>(at).map(|words| [words[1], words[3]])?,
-    };
-    utimensat(dirfd, path, nanos, flags)
-}
-
-/// Refuses utimensat with 64-bit times: see [`utimensat`].
-pub fn sys_utimensat64(dirfd: u32, path: u32, times: u32, flags: u32) -> SysResult {
-    let nanos = match times {
-        0 => [UTIME_NOW; 2],
-        at => get_user::<[u32; 8]>(at).map(|words| [words[2], words[6]])?,
-    };
-    utimensat(dirfd, path, nanos, flags)
-}
-
-/// Looks up the file whose times would be changed: by its path, or without one by its descriptor.
-///
-/// # Errors
-/// EINVAL, EBADF and those of a path lookup, then EROFS; but success when both times stay
-/// unchanged.
-fn utimensat(dirfd: u32, path: u32, nanos: [u32; 2], flags: u32) -> SysResult {
-    if nanos == [UTIME_OMIT; 2] {
-        return Ok(0);
-    }
-    let is_time = |nanos: u32| matches!(nanos, 0..1_000_000_000 | UTIME_NOW | UTIME_OMIT);
-    if !nanos.into_iter().all(is_time) || flags & !AT_SYMLINK_NOFOLLOW != 0 {
-        return Err(Errno::EINVAL);
-    }
-    if path == 0 && dirfd != AT_FDCWD {
-        fget(dirfd)?;
-    } else {
-        lookup(dirfd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?;
-    }
-    Err(Errno::EROFS)
-}
-
-/// Refuses fchmod, fchown and ftruncate.
-///
-/// # Errors
-/// EBADF, or EROFS.
-pub fn sys_change_fd(fd: u32) -> SysResult {
-    fget(fd)?;
-    Err(Errno::EROFS)
 }
 
 /// Does nothing for sync: no data ever waits to be written.

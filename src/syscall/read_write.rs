@@ -91,6 +91,15 @@ pub fn sys_pread64(fd: u32, buffer: u32, count: u32, low: u32, high: u32) -> Sys
     fget(fd)?.read_at(buffer, count, at)
 }
 
+/// Writes to byte `high:low`; the file's position does not change.
+pub fn sys_pwrite64(fd: u32, buffer: u32, count: u32, low: u32, high: u32) -> SysResult {
+    let at = u64::from(high) << 32 | u64::from(low);
+    if high >> 31 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    fget(fd)?.write_at(buffer, count, at)
+}
+
 /// Reads into several buffers.
 pub fn sys_readv(fd: u32, vector: u32, pieces: u32) -> SysResult {
     let file = fget(fd)?;

@@ -6,6 +6,38 @@ use super::{Edit, Mutant, Run};
 #[rustfmt::skip]
 pub const PROGRAMS: &[Mutant] = &[
     Mutant {
+        name: "truncation_leaves_mappings",
+        takes_out: "the end of mappings beyond a file's new end",
+        edits: &[
+            Edit { file: "src/fs/tmpfs/pages.rs", find: "        unmap_mapping_range(Arc::as_ptr(pages).cast(), first, u32::MAX);", replace: "        let _ = first;" },
+        ],
+        red: Run::ring3("files", "a page beyond the new end: SIGBUS"),
+    },
+    Mutant {
+        name: "cut_off_bytes_come_back",
+        takes_out: "the zeroes after a file's end",
+        edits: &[
+            Edit { file: "src/fs/tmpfs/pages.rs", find: "            FrameRef::get(frame).clear(in_last, PAGE_SIZE as usize);", replace: "            let _ = (frame, in_last);" },
+        ],
+        red: Run::ring3("files", "what was cut off is zero"),
+    },
+    Mutant {
+        name: "sticky_bit_counts_nothing",
+        takes_out: "the owner's right in a sticky directory",
+        edits: &[
+            Edit { file: "src/fs/tmpfs/namespace.rs", find: "    if is_sticky && !mine && !cred.capable() {", replace: "    if is_sticky && !mine && !cred.capable() && false {" },
+        ],
+        red: Run::ring3("files", "in a sticky directory, a user removes only files of his own"),
+    },
+    Mutant {
+        name: "listing_goes_by_place",
+        takes_out: "the numbers by which a listing goes on",
+        edits: &[
+            Edit { file: "src/fs/tmpfs/directory.rs", find: "        let at = self.entries.partition_point(|entry| entry.number < number);", replace: "        let at = number.saturating_sub(FIRST) as usize;" },
+        ],
+        red: Run::ring3("files", "a listing misses nothing while names are removed"),
+    },
+    Mutant {
         name: "programs_are_at_fixed_places",
         takes_out: "random addresses",
         edits: &[

@@ -108,21 +108,21 @@ impl TaskStat {
 }
 
 /// A line of `/proc/PID/maps`.
-pub struct Area {
+pub struct Area<'a> {
     pub range: Range<u32>,
     /// Letters for readable, writable, executable, and private or shared.
     pub rights: [char; 4],
     /// Offset in the file, in bytes.
     pub offset: u32,
     /// Name of the contents, in two pieces; both empty if it has no name.
-    pub name: [&'static [u8]; 2],
+    pub name: [&'a [u8]; 2],
 }
 
 /// Appends the line to `out`. Files have no device number here.
 ///
 /// # Errors
 /// ENOMEM.
-pub fn put_area_line(out: &mut Text, area: &Area) -> Result<(), Errno> {
+pub fn put_area_line(out: &mut Text, area: &Area<'_>) -> Result<(), Errno> {
     let Range { start, end } = area.range;
     let [r, w, x, p] = area.rights;
     let begin = out.len();
@@ -386,7 +386,7 @@ mod tests {
             name: [b"", b"[stack]"],
         };
         let line = "bfffe000-c0000000 rw-p 00000000 00:00 0          [stack]\n";
-        let area_line = |area: &Area| {
+        let area_line = |area: &Area<'_>| {
             let mut text = Text::new();
             put_area_line(&mut text, area).unwrap();
             text.into_string()

@@ -5,14 +5,18 @@
 //!
 //! Linux: 2.6.38 `fs/proc/base.c` (`pid_revalidate`, `next_tgid`, `proc_pid_readdir`).
 
+use alloc::vec::Vec;
+
 use super::task_mm::get_task_mm;
 use super::{system_files, task_files};
 use crate::base::errno::Errno;
 use crate::fs::procfs::{Part, ProcInode, ProcOps, Who};
-use crate::mm::fallible::Text;
+use crate::mm::fallible::{Text, try_concat};
+use crate::mm::mmap::unmap_mapping;
 use crate::process::pid::PID_MAX;
 use crate::process::ptrace::{PtraceMode, is_dumpable, ptrace_may_access};
 use crate::process::tasklist::{BATCH, TASKLIST, find_task_by_pid};
+use crate::provides_upward;
 use crate::task::task_struct::TaskRef;
 
 /// The operations, for `fs::procfs::register_filesystem`.
@@ -82,6 +86,20 @@ pub fn next_process(after: i32) -> Option<i32> {
     next_id(ProcInode::Root, after)
 }
 
+/// Unmaps pages of a file from all processes.
+#[unsafe(no_mangle)]
+extern "Rust" fn unmap_mapping_range(object: *const (), first: u32, last: u32) {
+    let mut at = 0;
+    while let Some(pid) = next_process(at) {
+        at = pid;
+        if let Some(mm) = find_task_by_pid(pid).and_then(|task| get_task_mm(&task)) {
+            unmap_mapping(&mm, object, first, last);
+        }
+    }
+}
+
+provides_upward!(unmap_mapping_range);
+
 fn show(inode: ProcInode, mark: u32) -> Result<Part, Errno> {
     match inode {
         ProcInode::System(file) => system_files::show(file)
@@ -94,14 +112,12 @@ fn show(inode: ProcInode, mark: u32) -> Result<Part, Errno> {
     }
 }
 
-fn exe(who: Who) -> Result<&'static [u8], Errno> {
+fn exe(who: Who) -> Result<Vec<u8>, Errno> {
     let task = find(who)?;
     if !ptrace_may_access(&task, PtraceMode::FsCreds) {
         return Err(Errno::EACCES);
     }
-    let name = get_task_mm(&task).map_or(&[][..], |mm| mm.map.lock().exe_file);
-    match name {
-        [] => Err(Errno::ENOENT),
-        name => Ok(name),
-    }
+    let mm = get_task_mm(&task).ok_or(Errno::ENOENT)?;
+    let program = mm.map.lock().exe_file.clone();
+    try_concat(&[program.ok_or(Errno::ENOENT)?.path()])
 }

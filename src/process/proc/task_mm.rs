@@ -108,12 +108,19 @@ impl Memory {
                 let kind = match vma.backing {
                     _ if pte.phys() == zero_page() => return,
                     Backing::Shared { .. } => &mut memory.shared,
+                    Backing::Mapped { .. } if vma.flags.contains(VmFlags::SHARED) => {
+                        &mut memory.shared
+                    }
                     // A written page no longer belongs to the file.
-                    Backing::File { .. } if !pte.flags().contains(PteFlags::DIRTY) => {
+                    Backing::File { .. } | Backing::Mapped { .. }
+                        if !pte.flags().contains(PteFlags::DIRTY) =>
+                    {
                         &mut memory.file
                     }
                     Backing::Special { .. } => &mut memory.file,
-                    Backing::Anonymous | Backing::File { .. } => &mut memory.anonymous,
+                    Backing::Anonymous | Backing::File { .. } | Backing::Mapped { .. } => {
+                        &mut memory.anonymous
+                    }
                 };
                 *kind = kind.saturating_add(PAGE_SIZE.into());
             });
@@ -167,6 +174,7 @@ pub fn maps(task: &TaskStruct, from: u32) -> Result<Part, Errno> {
                 ],
                 offset: match vma.backing {
                     Backing::File { offset, .. } => offset,
+                    Backing::Mapped { first, .. } => first.saturating_mul(PAGE_SIZE),
                     _ => 0,
                 },
                 name: name(&map, vma),
@@ -182,10 +190,13 @@ pub fn maps(task: &TaskStruct, from: u32) -> Result<Part, Errno> {
 
 /// Returns the name of an area's contents, if it is known. The program is the only named file: it
 /// lies below the heap.
-fn name(map: &MemoryMap, vma: &Vma) -> [&'static [u8]; 2] {
+fn name<'m>(map: &'m MemoryMap, vma: &Vma) -> [&'m [u8]; 2] {
     match vma.backing {
         Backing::Special { .. } => [b"", b"[vdso]"],
-        Backing::File { .. } if vma.start < map.start_brk => [b"/", map.exe_file],
+        Backing::File { .. } | Backing::Mapped { .. } if vma.start < map.start_brk => {
+            let path = map.exe_file.as_ref().map_or(&[][..], |it| it.path());
+            [b"/", path]
+        }
         Backing::Anonymous if vma.start < map.brk && vma.end > map.start_brk => [b"", b"[heap]"],
         _ if (vma.start..vma.end).contains(&map.start_stack) => [b"", b"[stack]"],
         _ => [b"", b""],

@@ -45,6 +45,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("tty", "a terminal's modes, times, flow and size"),
     ("memory", "brk, mmap, copy on write"),
     ("randomize", "where the parts of a program are"),
+    ("files", "files that are written, mapped, moved and removed"),
     ("errors", "which error comes first"),
     ("edges", "numbers that wrap around or never end"),
     ("vdso", "AT_SYSINFO and its image"),
