@@ -74,7 +74,7 @@ bench *PROGRAM:
 # Take each step of the switch out in turn: which test notices? (all, or those that match a part of a name or a glob)
 [no-exit-message]
 mutants *NAME:
-    @MUTANTS_ALL=1 exec "{{cargo}}" test --test mutants -- "$@"
+    @exec "{{justfile_directory()}}/xtask/mutants" "$@"
 
 # The book and the kernel in an emulated PC, as static files under target/site; `serve` shows them on localhost, `quick` builds one broken kernel only
 [no-exit-message]

@@ -21,15 +21,17 @@ use crate::arch::x86::entry::traps;
 use crate::arch::x86::irq::{do_irq, lapic};
 use crate::arch::x86::switch::canary::boot_init_stack_canary;
 use crate::arch::x86::switch::{io_bitmap, math_state, paravirt};
-use crate::arch::x86::{backtrace, breakpoints, epitaph, gdt};
+use crate::arch::x86::{backtrace, breakpoints, epitaph, gdt, reboot};
 use crate::base::cmdline;
 use crate::base::cmdline::{Cmdline, Job, OnPanic};
+use crate::base::consoles::Consoles;
 use crate::base::errno::Errno;
 use crate::base::exit_value::ExitValue;
 use crate::base::percpu;
 use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
 use crate::boot_info::{BootInfo, Rsdt, save_command_line};
-use crate::drivers::{printk, rtc, serial, tsc};
+use crate::drivers::vt::grid::STATUS_ROW;
+use crate::drivers::{console, i8042, printk, rtc, serial, tsc};
 use crate::fs::{procfs, rootfs, tty};
 use crate::hw::madt::{Madt, SdtError};
 use crate::mm::fallible::{TryVec, try_collect, try_to_string};
@@ -47,7 +49,7 @@ use crate::sched::migration::migration_thread;
 use crate::sched::policy::make_thread_of_cpu;
 use crate::sched::trace_thread::trace_thread;
 use crate::sched::wake_up::wake_up_new_task;
-use crate::sched::{idle, rq, smp_init};
+use crate::sched::{idle, rq, smp_init, status_line};
 use crate::selftest::{self, stress::Storm};
 use crate::sync::irqsoff;
 use crate::task::comm::TASK_COMM_LEN;
@@ -86,6 +88,10 @@ pub unsafe fn start_kernel(boot_info: &'static BootInfo) -> ! {
     boot_init_stack_canary();
     mount_root(boot_info.initramfs());
     let madt = find_madt(boot_info.rsdt);
+    // A machine that does not tell is switched off by hand.
+    if let Some(Ok(how)) = boot_info.rsdt.map(acpi::find_power_off) {
+        reboot::set_power_off(how);
+    }
     do_irq::init_irq(madt);
     start_trace();
     if let Err(errno) = kernel_thread(kernel_init, 0, "init") {
@@ -116,6 +122,9 @@ fn parse_cmdline(line: &'static str) {
     }
     if cmdline.trace {
         trace_all_tasks();
+    }
+    if let Some(chosen) = cmdline.consoles {
+        console::choose(chosen);
     }
     epitaph::set_panic_halt(cmdline.panic == OnPanic::Halt);
     CMDLINE.call_once(|| cmdline);
@@ -223,14 +232,19 @@ fn mount_root(initramfs: Option<Range>) {
     }
 }
 
-/// Starts the input from COM1, including keys that send signals. Without COM1 the system runs
-/// without input.
+/// Starts the input from COM1 and from the keyboard, including keys that send signals. What is not
+/// there sends nothing.
 fn start_console() {
     let started = tty_signal::start().is_ok()
-        && do_irq::request_irq(serial::COM1_IRQ, tty::interrupt).is_ok();
-    match started {
-        true => serial::enable_receive_interrupt(),
-        false => log::warn!("console: no input"),
+        && do_irq::request_irq(serial::COM1_IRQ, tty::serial_interrupt).is_ok()
+        && do_irq::request_irq(i8042::KEYBOARD_IRQ, tty::keyboard_interrupt).is_ok();
+    if !started {
+        log::warn!("console: no input");
+        return;
+    }
+    serial::enable_receive_interrupt();
+    if !i8042::init() {
+        log::info!("console: no keyboard controller");
     }
 }
 
@@ -242,7 +256,7 @@ extern "C" fn kernel_init(_: u32) -> i32 {
     fail_alloc::setup(cmdline.fail_alloc);
     match cmdline.job {
         Job::Init => run_init_process(&cmdline),
-        Job::Tour => tour::run(),
+        Job::Tour(pauses) => tour::run(pauses),
         Job::Selftest(glob) => selftest::run(glob),
         Job::Stress(rounds) => selftest::stress::run(Storm { seed: None, rounds }),
         Job::Fuzz(seed, rounds) => selftest::stress::run(Storm {
@@ -259,6 +273,12 @@ fn run_init_process(cmdline: &Cmdline<'_>) -> ! {
     TASKLIST.lock().change_pgrp(&me, me.pid(), me.pid());
     tty::set_foreground(me.pid());
     log::info!("init: {path}");
+    if console::has_screen() {
+        status_line::start();
+    }
+    if console::terminal().contains(Consoles::SCREEN) {
+        tty::set_rows(STATUS_ROW as u8);
+    }
     match execute_init(cmdline) {
         Ok(never) => match never {},
         Err(errno) => fatal(

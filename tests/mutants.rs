@@ -77,6 +77,15 @@ fn none_is_stale() -> Result<()> {
         })
         .collect();
     ensure!(stale.is_empty(), "{}", stale.join("\n"));
+    let script = Command::new(paths::root().join("xtask/mutants"))
+        .arg("--names")
+        .output()?;
+    let said = String::from_utf8_lossy(&script.stdout).into_owned();
+    let mut known: Vec<&str> = said.lines().collect();
+    let mut names: Vec<&str> = mutants().iter().map(|mutant| mutant.name).collect();
+    known.sort_unstable();
+    names.sort_unstable();
+    ensure!(known == names, "`just mutants` knows {known:?}");
     Ok(())
 }
 

@@ -20,6 +20,8 @@ mod quotes;
 mod rooms;
 #[path = "tree/rules.rs"]
 mod rules;
+#[path = "tree/screens.rs"]
+mod screens;
 #[path = "tree/soundness.rs"]
 mod soundness;
 #[path = "tree/upward.rs"]
@@ -43,6 +45,7 @@ const RULES: &[Rule] = &[
         "rooms::use_only_what_stands_to_their_left",
         rooms::directions,
     ),
+    ("readme::shows_screens_of_runs", screens::screenshots),
     ("rooms::no_exception_is_stale", rooms::stale_exceptions),
     ("rooms::drivers_are_used_from_arch_on", rooms::drivers),
     ("rooms::calls_upward_stand_in_the_table", upward::calls),

@@ -3,11 +3,12 @@
 //!
 //! | word | meaning | default |
 //! |---|---|---|
-//! | `tour` | tell the tour of the switch, then end | run `init` |
+//! | `tour`, `tour=pause`, `tour=ask` | tell the tour of the switch, then end; with pauses, or after asking | run `init` |
 //! | `selftest`, `selftest=GLOB` | run the in-kernel tests whose names match, then end | run `init` |
 //! | `stress`, `stress=ROUNDS` | many processes and threads, then a check for leaks | run `init` |
 //! | `fuzz=SEED`, `fuzz=SEED,ROUNDS` | random actions of ring-3 programs, then a check for leaks | run `init` |
 //! | `init=PATH` | the first program | `/init` |
+//! | `console=tty0`, `ttyS0` | the screen or COM1 has messages; the last is the terminal | both |
 //! | `fpu=lazy` or `eager` | restore the FPU at #NM, or at each switch | `lazy` |
 //! | `io_bitmap=copy`, `lazy` or `invalidate` | the way a switch handles the I/O bitmap | `copy` |
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
@@ -31,10 +32,10 @@
 //!
 //! Linux: `Documentation/admin-guide/kernel-parameters.rst`, `kernel/params.c`.
 
-use core::{
-    fmt::{self, Write},
-    iter, str,
-};
+use core::fmt::{self, Write};
+use core::{iter, str};
+
+use super::consoles::Chosen;
 
 /// Rounds of a fuzzer run that gives only a seed.
 const FUZZ_ROUNDS: u32 = 20;
@@ -49,6 +50,7 @@ pub const WORDS: &[&str] = &[
     "fuzz",
     "init",
     "norandmaps",
+    "console",
     "fail_alloc",
     "fpu",
     "io_bitmap",
@@ -68,13 +70,24 @@ pub enum Job<'a> {
     /// Run [`Cmdline::init`] as process 1.
     Init,
     /// Tell the tour, a narrated run.
-    Tour,
+    Tour(Pauses),
     /// Run the in-kernel tests whose names match this pattern.
     Selftest(Glob<'a>),
     /// Run the stress test, with this number of rounds for each worker.
     Stress(u32),
     /// Run the fuzzer, with this seed and number of rounds.
     Fuzz(u32, u32),
+}
+
+/// Whether the tour waits for a key after each step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pauses {
+    /// It does not: nobody may be there.
+    Never,
+    /// It does if somebody presses a key at the beginning.
+    Ask,
+    /// It does.
+    Always,
 }
 
 /// When a task gets its FPU registers back.
@@ -124,6 +137,8 @@ pub struct Cmdline<'a> {
     pub init: Word<'a>,
     /// Arguments of the first program, without its own name.
     pub init_args: Words<'a>,
+    /// The values of `console=`; `None` without the word.
+    pub consoles: Option<Chosen>,
     /// The value of `fpu=`.
     pub fpu: Fpu,
     /// The value of `io_bitmap=`.
@@ -210,6 +225,7 @@ impl Default for Cmdline<'_> {
             job: Job::Init,
             init: Word { raw: "/init" },
             init_args: Words { rest: "" },
+            consoles: None,
             fpu: Fpu::Lazy,
             io_bitmap: IoBitmapMode::Copy,
             paravirt: Paravirt::Native,
@@ -242,7 +258,12 @@ impl<'a> Cmdline<'a> {
         let (key, value) = word.split();
         let text = value.map_or("", Word::bare);
         match (key, value) {
-            ("tour", None) => self.job = Job::Tour,
+            ("tour", None) => self.job = Job::Tour(Pauses::Never),
+            ("tour", Some(_)) => match text {
+                "pause" => self.job = Job::Tour(Pauses::Always),
+                "ask" => self.job = Job::Tour(Pauses::Ask),
+                _ => return bad("pause, ask or no value"),
+            },
             ("selftest", None) => self.job = Job::Selftest(Glob::ALL),
             ("selftest", Some(pattern)) => self.job = Job::Selftest(Glob { pattern }),
             ("stress", None) => self.job = Job::Stress(DEFAULT_ROUNDS),
@@ -256,9 +277,13 @@ impl<'a> Cmdline<'a> {
             },
             ("quiet", None) => self.loglevel = 4,
             ("norandmaps", None) => self.norandmaps = true,
-            ("tour" | "quiet" | "norandmaps", _) => return bad("no value"),
+            ("quiet" | "norandmaps", _) => return bad("no value"),
             ("init", Some(path)) if path.chars().next() == Some('/') => self.init = path,
             ("init", _) => return bad("a path from the root"),
+            ("console", _) => match Chosen::with(self.consoles, text) {
+                None => return bad("tty0 or ttyS0"),
+                chosen => self.consoles = chosen,
+            },
             ("fpu", _) => match text {
                 "lazy" => self.fpu = Fpu::Lazy,
                 "eager" => self.fpu = Fpu::Eager,

@@ -1,6 +1,7 @@
 //! Unit and property tests of [`super`].
 
 use super::*;
+use crate::base::consoles::Consoles;
 use proptest::prelude::*;
 
 fn warnings(line: &str) -> Vec<String> {
@@ -31,7 +32,9 @@ fn an_empty_line_means_the_defaults() {
 
 #[test]
 fn every_word_of_the_table_is_known() {
-    assert_eq!(quietly("tour").job, Job::Tour);
+    assert_eq!(quietly("tour").job, Job::Tour(Pauses::Never));
+    assert_eq!(quietly("tour=pause").job, Job::Tour(Pauses::Always));
+    assert_eq!(quietly("tour=ask tour").job, Job::Tour(Pauses::Never));
     assert_eq!(quietly("selftest").job, Job::Selftest(Glob::ALL));
     let Job::Selftest(glob) = quietly("selftest=gs_*").job else {
         panic!()
@@ -63,6 +66,30 @@ fn every_word_of_the_table_is_known() {
     assert_eq!(quietly("quiet loglevel=5").loglevel, 5);
     assert_eq!(quietly("panic=halt").panic, OnPanic::Halt);
     assert_eq!(quietly("panic=halt panic=exit").panic, OnPanic::Exit);
+}
+
+#[test]
+fn each_console_has_messages_and_the_last_is_the_terminal() {
+    let (serial, screen) = (Consoles::SERIAL, Consoles::SCREEN);
+    for (line, messages, terminal) in [
+        ("console=ttyS0", serial, serial),
+        ("console=tty0", screen, screen),
+        (
+            "console=tty0 console=ttyS0,115200n8",
+            Consoles::all(),
+            serial,
+        ),
+        ("console=ttyS0 console=tty0", Consoles::all(), screen),
+        ("console=tty0 console=tty0", screen, screen),
+    ] {
+        let chosen = Chosen { messages, terminal };
+        assert_eq!(quietly(line).consoles, Some(chosen), "{line}");
+    }
+    assert_eq!(quietly("").consoles, None);
+    for word in ["console", "console=", "console=tty1", "console=ttyS0,9600"] {
+        let said = format!("bad value in {word:?}, which takes tty0 or ttyS0, ignored");
+        assert_eq!(warnings(word), [said]);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! - [`errno`]: error numbers, and the place where their sign is flipped
 //! - [`exit_value`]: the exit values that QEMU gets
 //! - [`cmdline`]: the kernel's command line
+//! - [`consoles`]: the serial line and the screen, and the word that chooses
 //! - [`thread_info`]: the foot of the kernel stack
 //! - [`layout`]: where the kernel and a program lie
 //! - `pt_regs`: the user's registers at the top of the kernel stack
@@ -16,6 +17,7 @@
 #[cfg(target_os = "none")]
 pub mod bitops;
 pub mod cmdline;
+pub mod consoles;
 pub mod errno;
 pub mod exit_value;
 pub mod flags;

@@ -138,6 +138,12 @@ pub struct SwitchCounts {
     pub sysenter_cs_writes: u32,
     /// Checks, before and after a switch, that interrupts are off; with debug assertions only.
     pub checks: u32,
+    /// Switches from a kernel task to another, which takes over the borrowed address space.
+    pub kernel_to_kernel: u32,
+    /// Switches from a task with an address space to a kernel task.
+    pub user_to_kernel: u32,
+    /// Switches from a kernel task to a task with an address space.
+    pub kernel_to_user: u32,
 }
 
 /// Offset of `current_task`, for the entry code and gdb.

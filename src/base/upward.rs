@@ -70,6 +70,9 @@ upward! {
         sync::lockdep => arch::x86::epitaph: safe fn lock_misuse(misuse: &Misuse<'_>) -> !;
         /// Gives the CPU to another task, unless a preemption count or EFLAGS.IF forbids it.
         sync::preempt => sched::schedule: safe fn preempt_schedule();
+        /// Stops every CPU, and switches the machine off if the run ended well.
+        drivers::qemu_exit => arch::x86::reboot: safe fn machine_power_off(
+            value: crate::base::exit_value::ExitValue) -> !;
         /// Does the work due at a tick of this CPU. Called with interrupts off.
         arch::x86::irq::do_irq => sched::tick: safe fn timer_tick();
         /// Checks whether this CPU or its neighbour has stopped switching. Called first in each

@@ -1,7 +1,7 @@
 //! The kernel log: the back end of the `log` crate.
 //!
-//! `log::info!("pid: 32 slots")` becomes `[ 0.001234] pid: 32 slots` on COM1 and on the screen. Any
-//! stack may call it, but not the inside of the switch.
+//! `log::info!("pid: 32 slots")` becomes `[ 0.001234] pid: 32 slots` on the consoles. Any stack
+//! may call it, but not the inside of the switch.
 //!
 //! Linux: `printk`, `console_loglevel`.
 
@@ -12,7 +12,8 @@ use core::{
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use super::{serial, tsc, vga};
+use super::vt::colours::{ALARM, NORMAL};
+use super::{console, serial, tsc, vga};
 
 /// Level shown without `loglevel=`: everything up to information.
 pub const DEFAULT_CONSOLE_LOGLEVEL: u8 = 6;
@@ -56,43 +57,31 @@ impl Log for Printk {
             return;
         }
         let attribute = if record.level() == Level::Error {
-            vga::ALARM
+            ALARM
         } else {
-            vga::NORMAL
+            NORMAL
         };
         let time_us = tsc::since_boot_us();
-        // Writing never fails: both sinks accept everything.
-        let _ = writeln!(
-            Console {
-                line: serial::lock_for_line(),
-                attribute
-            },
-            "[{:5}.{:06}] {}",
-            time_us / 1_000_000,
-            time_us % 1_000_000,
-            record.args()
+        let (seconds, us) = (time_us / 1_000_000, time_us % 1_000_000);
+        console::write_line(
+            format_args!("[{seconds:5}.{us:06}] {}\n", record.args()),
+            attribute,
         );
     }
 
     fn flush(&self) {}
 }
 
-/// COM1 and the screen as one sink, locked for one line.
-struct Console {
-    line: serial::Line,
-    attribute: u8,
-}
-
-impl Write for Console {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.line.write_str(text)?;
-        vga::write_text(text, self.attribute);
-        Ok(())
-    }
-}
-
 /// COM1 and the screen for a CPU that is about to stop. It waits for no lock.
 pub struct PanicConsole;
+
+impl PanicConsole {
+    /// Ends unfinished lines, so a report begins on new ones.
+    pub fn finish_line() {
+        serial::finish_line_in_panic();
+        vga::finish_line_in_panic();
+    }
+}
 
 impl Write for PanicConsole {
     fn write_str(&mut self, text: &str) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! COM1: the console, 115200 baud, 8N1.
+//! COM1: the serial line, 115200 baud, 8N1.
 //!
 //! Output is polled: a line is on the wire when the call returns, even in a panic. An interrupt
 //! moves input into a ring, from which the console reads. Any stack may call these functions; each

@@ -1,10 +1,12 @@
-//! The console as a terminal: COM1 with a line discipline.
+//! The console as a terminal: a line discipline between programs and the serial line, the screen
+//! and the keyboard.
 //!
-//! COM1's interrupt feeds received bytes to the line discipline, which echoes them, and wakes the
-//! readers. The interrupt key and its like become signals for the foreground process group. Output
-//! is polled, so a write is on the wire when it returns.
+//! The interrupts of COM1 and of the keyboard feed received bytes to the line discipline, which
+//! echoes them, and wakes the readers. The interrupt key and its like become signals for the
+//! foreground process group. Output is polled, so a write is on the wire and on the screen when it
+//! returns.
 //!
-//! COM1's interrupt calls [`interrupt`], system calls the rest.
+//! COM1 calls [`serial_interrupt`], the keyboard [`keyboard_interrupt`], system calls the rest.
 //!
 //! Linux: 2.6.38 `drivers/char/tty_io.c`, `tty_ioctl.c`; tty_ioctl(4).
 
@@ -15,10 +17,11 @@ use super::poll_events::PollEvents;
 use super::termios::{Termios, VSTART, VSTOP};
 use crate::arch::x86::current::current;
 use crate::arch::x86::entry::uaccess::{copy_from_user, copy_to_user, get_user, put_user};
+use crate::base::consoles::Consoles;
 use crate::base::errno::Errno;
 use crate::base::thread_info::{TIF_SIGPENDING, test_flag};
-use crate::drivers::serial;
 use crate::drivers::tsc::since_boot_us;
+use crate::drivers::{console, i8042, serial, vga};
 use crate::sched::timer::{HZ, TICK_US, schedule_timeout};
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::{IrqSpinLock, LockClass};
@@ -74,7 +77,7 @@ pub fn wait_for_keys() -> (i32, u32) {
 }
 
 /// Handles COM1's interrupt: takes all bytes that have arrived.
-pub fn interrupt() {
+pub fn serial_interrupt() {
     serial::interrupt();
     let mut bytes = [0; 64];
     loop {
@@ -82,20 +85,55 @@ pub fn interrupt() {
         if count == 0 {
             break;
         }
-        for byte in &bytes[..count] {
-            let signal = DISCIPLINE.lock().receive(*byte, serial::write);
-            let Some(signal) = signal else { continue };
-            let number = match signal {
-                KeySignal::Interrupt => 2,
-                KeySignal::Quit => 3,
-                KeySignal::Suspend => 20,
-            };
-            send_to_foreground(number);
+        if console::terminal().contains(Consoles::SERIAL) {
+            receive(&bytes[..count]);
         }
     }
-    // Wakes one of each, since this is an interrupt: the task that wakes passes the rest on.
+}
+
+/// Handles the keyboard's interrupt: takes all keys that have arrived.
+pub fn keyboard_interrupt() {
+    i8042::interrupt(|bytes| {
+        if console::terminal().contains(Consoles::SCREEN) {
+            receive(bytes);
+        }
+    });
+}
+
+/// Takes bytes that a person typed, or that answer a program's question.
+fn receive(bytes: &[u8]) {
+    for byte in bytes {
+        let signal = DISCIPLINE.lock().receive(*byte, console::write);
+        let Some(signal) = signal else { continue };
+        let number = match signal {
+            KeySignal::Interrupt => 2,
+            KeySignal::Quit => 3,
+            KeySignal::Suspend => 20,
+        };
+        send_to_foreground(number);
+    }
+    console::flush();
+    // Wakes one of each, since this may be an interrupt: the task that wakes passes the rest on.
     READERS.wake_up_one();
     WRITERS.wake_up_one();
+}
+
+/// Waits for a key and returns its first byte; what else the key sends is dropped. Returns `None` if
+/// none is pressed within `ticks`. For the kernel's own questions, before a program reads.
+pub fn wait_for_key(mut ticks: Option<u64>) -> Option<u8> {
+    let mut tty = DISCIPLINE.lock();
+    let before = tty.termios();
+    tty.flush_input();
+    tty.set_termios(Termios { lflag: 0, ..before });
+    drop(tty);
+    let pressed = wait_for_input(&mut ticks);
+    let mut byte = [0];
+    let mut tty = DISCIPLINE.lock();
+    let (count, _) = tty.read(&mut byte);
+    tty.flush_input();
+    tty.set_termios(before);
+    drop(tty);
+    pressed.ok().filter(|()| count == 1).map(|()| byte[0])
 }
 
 /// Wakes the next reader if input is left. A reader calls this when it stops reading.
@@ -230,7 +268,10 @@ fn put_once_it_flows(bytes: &[u8], nonblocking: bool) -> Result<(), Errno> {
     loop {
         let mut tty = DISCIPLINE.lock();
         if !tty.is_stopped() {
-            tty.output(bytes, serial::write);
+            tty.output(bytes, console::write);
+            drop(tty);
+            console::flush();
+            answer();
             return Ok(());
         }
         drop(tty);
@@ -240,6 +281,14 @@ fn put_once_it_flows(bytes: &[u8], nonblocking: bool) -> Result<(), Errno> {
         WRITERS
             .wait_until(|| !DISCIPLINE.lock().is_stopped())
             .map_err(|_| Errno::ERESTARTSYS)?;
+    }
+}
+
+/// Lets the screen answer a program's question. Where the serial line is part of the terminal, the
+/// terminal at its other end answers.
+fn answer() {
+    if console::terminal() == Consoles::SCREEN {
+        vga::take_answer(receive);
     }
 }
 
@@ -285,7 +334,7 @@ pub fn ioctl(command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
             TCIOFF | TCION => {
                 let termios = DISCIPLINE.lock().termios();
                 let key = if argument == TCIOFF { VSTOP } else { VSTART };
-                serial::write(&termios.cc[key..=key]);
+                console::write(&termios.cc[key..=key]);
             }
             _ => return Err(Errno::EINVAL),
         },
@@ -312,6 +361,11 @@ pub fn ioctl(command: u32, argument: u32, session: i32) -> Result<u32, Errno> {
         _ => return Err(Errno::ENOTTY),
     }
     Ok(0)
+}
+
+/// Sets the number of rows of the terminal, at boot.
+pub fn set_rows(rows: u8) {
+    WINDOW.lock()[0] = rows;
 }
 
 /// Makes `pgrp` the foreground process group, which gets the signals of keys: at boot, init's.

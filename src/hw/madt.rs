@@ -17,7 +17,7 @@ use super::apic::Trigger;
 /// Size of the header of every table, in bytes.
 pub const SDT_HEADER_BYTES: usize = 36;
 /// Longest table that is read, in bytes.
-pub const SDT_MAX_BYTES: u32 = 64 << 10;
+pub const SDT_MAX_BYTES: u32 = 512 << 10;
 /// Number of lines of the ISA bus.
 pub const ISA_IRQS: usize = 16;
 /// Largest number of processors that are noted.
@@ -176,11 +176,12 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn table(signature: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    /// A table with a right length and checksum.
+    pub fn table(signature: &[u8; 4], body: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; SDT_HEADER_BYTES];
         bytes[..4].copy_from_slice(signature);
         bytes.extend(body);

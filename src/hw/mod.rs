@@ -16,6 +16,7 @@
 //! - [`math_error`] — the floating-point exception in an FPU image
 //! - [`apic`] — local APIC and I/O APIC
 //! - [`madt`] — the ACPI table of processors
+//! - [`fadt`] — the ACPI tables that tell how the machine is switched off
 //! - [`rtc`] — the clock chip's registers
 //! - [`topology`] — packages and cores, from APIC numbers
 //! - [`pte`] — page-table entries, the page-fault error code
@@ -25,6 +26,7 @@ pub mod cr;
 pub mod debugreg;
 pub mod desc;
 pub mod eflags;
+pub mod fadt;
 pub mod fxsave;
 pub mod gates;
 pub mod madt;

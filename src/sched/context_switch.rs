@@ -27,6 +27,7 @@ use crate::sync::preempt::{PREEMPT_ACTIVE, preempt_count};
 use crate::task::last::{Next, Prev};
 use crate::task::task_struct::TaskStruct;
 use crate::task::thread_struct::TIF_PARAVIRT;
+use crate::this_cpu_inc;
 
 /// Switches from the running task to `next`; returns when the running task runs again.
 ///
@@ -104,6 +105,7 @@ unsafe fn switch_address_space<To: Updates>(rq: &mut RqLocked, p: &TaskStruct, n
             // SAFETY: prev's reference to it is next's now.
             unsafe { enter_lazy_tlb() };
             p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
+            this_cpu_inc!(count.kernel_to_kernel);
         }
         MmSwitch::Borrow => {
             n.active_mm.store(oldmm, Ordering::Relaxed);
@@ -112,6 +114,7 @@ unsafe fn switch_address_space<To: Updates>(rq: &mut RqLocked, p: &TaskStruct, n
                 mmgrab(oldmm);
                 enter_lazy_tlb();
             }
+            this_cpu_inc!(count.user_to_kernel);
         }
         MmSwitch::Return => {
             // SAFETY: prev holds a reference to the one that it borrowed, next is a user of its
@@ -120,6 +123,7 @@ unsafe fn switch_address_space<To: Updates>(rq: &mut RqLocked, p: &TaskStruct, n
             // SAFETY: prev's reference to it passes to the run queue.
             unsafe { rq.set_prev_mm(oldmm) };
             p.active_mm.store(ptr::null_mut(), Ordering::Relaxed);
+            this_cpu_inc!(count.kernel_to_user);
         }
         // Two threads: the address space is already loaded, and not lazily, since prev ran in it.
         MmSwitch::Switch if ptr::eq(oldmm, mm) => {}
@@ -198,5 +202,5 @@ fn check_switch(rq: &RqLocked, prev: &TaskStruct, next: &TaskStruct) {
         ptr::eq(rq.curr(), next),
         "BUG: rq.curr is not next at the switch"
     );
-    crate::this_cpu_inc!(count.checks);
+    this_cpu_inc!(count.checks);
 }

@@ -13,6 +13,7 @@
 //! - [`wait_queue`]: sleeping until a condition holds; [`mutex`]: a mutex with sleepers; [`timer`]: sleeping until a time
 //! - [`tick`]: time slices; [`sched_fork`]: their inheritance; [`loadavg`]: the load averages;
 //!   [`policy`]: `sched_setscheduler`, `sched_yield`
+//! - [`status_line`]: the last row of the screen
 //! - [`trace_thread`]: the thread that sends the trace out of the machine
 //! - [`idle`]: the task that runs when no other task can
 //! - [`smp_init`]: the other CPUs, from their start to the idle loop
@@ -49,6 +50,8 @@ pub mod sched_fork;
 pub mod schedule;
 #[cfg(target_os = "none")]
 pub mod smp_init;
+#[cfg(target_os = "none")]
+pub mod status_line;
 #[cfg(target_os = "none")]
 pub mod tick;
 #[cfg(target_os = "none")]

@@ -7,6 +7,7 @@
 use super::balance::rebalance_tick;
 use super::loadavg::calc_global_load;
 use super::rq::this_rq;
+use super::status_line::status_tick;
 use super::timer::{HZ, do_timer, jiffies, run_local_timers};
 use super::trace_thread::trace_tick;
 use crate::arch::x86::current::current;
@@ -38,6 +39,7 @@ pub fn timer_tick() {
     if smp_processor_id() == 0 {
         do_timer();
         calc_global_load(jiffies());
+        status_tick(jiffies());
     }
     run_local_timers();
     scheduler_tick();

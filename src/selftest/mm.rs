@@ -66,7 +66,7 @@ fn at(place: &Place) -> Mm {
 /// CR3 is not written.
 fn kernel_to_kernel_counts() -> Outcome {
     let (mm, first) = (Place::new(LockClass::Selftest, None), Slot::new());
-    let written = AtomicU32::new(0);
+    let (written, switches) = (AtomicU32::new(0), AtomicU32::new(0));
     let user = || {
         *mm.lock() = Some(Mm::move_into_new()?);
         pass();
@@ -77,10 +77,13 @@ fn kernel_to_kernel_counts() -> Outcome {
         expect("what prev borrows", my_active_mm(), at(&mm).as_ptr())?;
         expect("mm_count while prev borrows", at(&mm).count(), 2)?;
         written.store(counts().cr3_writes, Ordering::Relaxed);
+        switches.store(counts().kernel_to_kernel, Ordering::Relaxed);
         pass();
         Ok(())
     };
     let next = || {
+        let noted = counts().kernel_to_kernel - switches.load(Ordering::Relaxed);
+        expect("switches of this kind", noted, 1)?;
         expect(
             "CR3 written",
             counts().cr3_writes - written.load(Ordering::Relaxed),
@@ -109,7 +112,7 @@ fn kernel_to_kernel_counts() -> Outcome {
 /// written.
 fn user_to_kernel_counts() -> Outcome {
     let (mm, user_slot) = (Place::new(LockClass::Selftest, None), Slot::new());
-    let (written, lazy) = (AtomicU32::new(0), AtomicU32::new(0));
+    let [written, lazy, switches] = [const { AtomicU32::new(0) }; 3];
     let user = || {
         user_slot.enter();
         let own = Mm::move_into_new()?;
@@ -122,10 +125,13 @@ fn user_to_kernel_counts() -> Outcome {
         )?;
         written.store(counts().cr3_writes, Ordering::Relaxed);
         lazy.store(counts().lazy_entries, Ordering::Relaxed);
+        switches.store(counts().user_to_kernel, Ordering::Relaxed);
         pass();
         Ok(())
     };
     let kernel = || {
+        let noted = counts().user_to_kernel - switches.load(Ordering::Relaxed);
+        expect("switches of this kind", noted, 1)?;
         let own = at(&mm);
         expect(
             "CR3 written",
@@ -158,7 +164,7 @@ fn user_to_kernel_counts() -> Outcome {
 /// loses one count.
 fn kernel_to_user_counts() -> Outcome {
     let (lent, kernel_slot) = (Place::new(LockClass::Selftest, None), Slot::new());
-    let written = AtomicU32::new(0);
+    let (written, switches) = (AtomicU32::new(0), AtomicU32::new(0));
     let lender = || {
         *lent.lock() = Some(Mm::move_into_new()?);
         pass(); // to kernel, and from there to user, which moves into its own address space
@@ -171,12 +177,15 @@ fn kernel_to_user_counts() -> Outcome {
         expect("what prev borrows", my_active_mm(), at(&lent).as_ptr())?;
         expect("mm_count of what prev borrows", at(&lent).count(), 2)?;
         written.store(counts().cr3_writes, Ordering::Relaxed);
+        switches.store(counts().kernel_to_user, Ordering::Relaxed);
         pass(); // to user
         Ok(())
     };
     let user = || {
         let own = Mm::move_into_new()?;
         pass(); // to lender
+        let noted = counts().kernel_to_user - switches.load(Ordering::Relaxed);
+        expect("switches of this kind", noted, 1)?;
         expect(
             "CR3 written",
             counts().cr3_writes - written.load(Ordering::Relaxed),

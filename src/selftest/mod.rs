@@ -18,7 +18,6 @@
 //! The runner is task 1. It has the best priority, and sleeps while a case runs.
 
 extern crate alloc;
-use core::fmt::Write;
 
 pub mod canary;
 pub mod check;
@@ -58,7 +57,8 @@ use crate::arch::x86::switch::canary::STACK_PROTECTOR;
 use crate::base::cmdline::Glob;
 use crate::base::exit_value::ExitValue;
 use crate::base::percpu::smp_processor_id;
-use crate::drivers::{self, serial};
+use crate::drivers::vt::colours::NORMAL;
+use crate::drivers::{self, console};
 use crate::mm::fallible::{Text, try_box};
 use crate::process::tasklist::TASKLIST;
 use crate::sched::timer::HZ;
@@ -204,6 +204,5 @@ fn hung(case: &Case, number: u32) -> ! {
 
 /// Writes lines of the report in one piece, from column 0.
 fn report(lines: core::fmt::Arguments<'_>) {
-    // Writing never fails.
-    let _ = serial::lock_for_line().write_fmt(lines);
+    console::write_line(lines, NORMAL);
 }

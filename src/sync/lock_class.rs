@@ -127,8 +127,9 @@ lock_classes! {
     Zone Any No ["src/mm/frame.rs"], "free page frames";
     IoApic Any No ["src/arch/x86/irq/ioapic.rs"], "the registers of the I/O APIC";
     Pic Any No ["src/drivers/pic.rs"], "the registers of the 8259s";
+    Keyboard Any No ["src/drivers/i8042.rs"], "the keyboard and its controller";
     Port Any No ["src/drivers/serial.rs"], "the serial port";
-    Screen Any No ["src/drivers/vga.rs"], "the screen";
+    Screen Any No ["src/drivers/vga.rs"], "the text screen and the terminal that it shows";
 }
 
 impl LockClass {

@@ -157,7 +157,7 @@ const CMD_HALT: u32 = 0xcdef_0123;
 const CMD_POWER_OFF: u32 = 0x4321_fedc;
 const CMD_CAD: [u32; 2] = [0, 0x89ab_cdef];
 
-/// Ends QEMU with success, for restart, halt and power-off alike.
+/// Ends QEMU with success, or switches the machine off, for restart, halt and power-off alike.
 ///
 /// # Errors
 /// EPERM without privilege, EINVAL for wrong magic numbers or an unknown command.

@@ -1,13 +1,19 @@
 //! The voice of the tour: text, values, checks, and the verdict.
 //!
-//! Lines go to COM1 without time stamps, at most 80 columns each.
+//! Lines go to the consoles without time stamps, at most 80 columns each.
 
-use core::fmt::{Arguments, Write};
+use core::fmt::Arguments;
 
 use crate::base::exit_value::ExitValue;
-use crate::drivers::serial;
+use crate::drivers::console;
+use crate::drivers::vt::colours::NORMAL;
+use crate::fs::tty;
+use crate::sched::timer::HZ;
 use crate::selftest::check::Outcome;
 use crate::selftest::check::Verdict;
+
+/// Seconds in which a person can ask for pauses.
+const PATIENCE_S: u64 = 5;
 
 /// Prints the tour, and counts the checks that held.
 #[derive(Default)]
@@ -67,6 +73,20 @@ impl Guide {
         }
     }
 
+    /// Asks whether a person is at the terminal, and returns whether one presses a key in time.
+    pub fn is_somebody_there(&mut self) -> bool {
+        line(format_args!(
+            "\nA key within {PATIENCE_S} s: the tour waits for a key after each step.\n"
+        ));
+        tty::wait_for_key(Some(PATIENCE_S * u64::from(HZ))).is_some()
+    }
+
+    /// Waits for a key; returns whether the tour goes on: `q` ends it.
+    pub fn pause(&mut self) -> bool {
+        line(format_args!("\n-- a key goes on, q ends --\n"));
+        tty::wait_for_key(None) != Some(b'q')
+    }
+
     /// Prints the last line, and returns the value with which the machine ends.
     pub fn verdict(&self) -> ExitValue {
         let all = self.held + self.wrong;
@@ -83,6 +103,5 @@ impl Guide {
 }
 
 fn line(text: Arguments<'_>) {
-    // Writing never fails.
-    let _ = serial::lock_for_line().write_fmt(text);
+    console::write_line(text, NORMAL);
 }

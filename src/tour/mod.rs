@@ -24,6 +24,7 @@ pub mod hardware;
 pub mod program;
 pub mod stacks;
 
+use crate::base::cmdline::Pauses;
 use crate::drivers;
 use crate::selftest::crew::{CASE_PRIO, pin, set_priority};
 use crate::selftest::user::borrow_init_mm;
@@ -95,8 +96,9 @@ const STEPS: [(&str, &str, Step); 12] = [
     ),
 ];
 
-/// Tells the tour and ends the machine, with success if everything was as in the book.
-pub fn run() -> ! {
+/// Tells the tour and ends the machine, with success if everything was as in the book. A person at
+/// the terminal may want `pauses`.
+pub fn run(pauses: Pauses) -> ! {
     set_priority(CASE_PRIO);
     pin(0);
     borrow_init_mm();
@@ -104,9 +106,17 @@ pub fn run() -> ! {
     guide.title("switch_to: a tour of the process switch");
     guide.say("The book: Understanding the Linux Kernel, 3rd ed. Nothing below is printed");
     guide.say("from inside the switch; all values are read from this machine.");
+    let has_pauses = match pauses {
+        Pauses::Never => false,
+        Pauses::Ask => guide.is_somebody_there(),
+        Pauses::Always => true,
+    };
     for (number, (title, book, step)) in STEPS.into_iter().enumerate() {
         guide.heading(number + 1, title, book);
         step(&mut guide);
+        if has_pauses && !guide.pause() {
+            break;
+        }
     }
     drivers::exit(guide.verdict())
 }

@@ -18,6 +18,7 @@ mod ptrace;
 mod rights;
 mod rseq;
 mod schedule;
+mod screen;
 mod several_cpus;
 mod signals;
 mod strategies;
@@ -263,6 +264,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         several_cpus::SEVERAL_CPUS,
         signals::SIGNALS,
         strategies::STRATEGIES,
+        screen::SCREEN,
         trace::TRACE,
         checkers::CHECKERS,
         variants::VARIANTS,

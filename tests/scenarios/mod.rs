@@ -8,6 +8,7 @@ mod harness;
 mod init_failures;
 mod kcov;
 mod real_programs;
+mod screen;
 mod smp;
 mod suites;
 mod tour;
@@ -31,6 +32,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios.extend(init_failures::scenarios());
     scenarios.extend(real_programs::scenarios());
     scenarios.extend(deaths::scenarios());
+    scenarios.extend(screen::scenarios());
     scenarios.extend(exec::scenarios());
     scenarios.extend(kcov::scenarios());
     scenarios.extend(smp::scenarios());

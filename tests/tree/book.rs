@@ -26,7 +26,7 @@ const LINES: std::ops::RangeInclusive<usize> = 60..=200;
 /// Languages of blocks that a reader types: their words are checked instead.
 const TYPED: &[&str] = &["sh", "gdb"];
 
-fn is_blessed() -> bool {
+pub fn is_blessed() -> bool {
     std::env::var_os("BLESS").is_some()
 }
 

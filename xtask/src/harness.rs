@@ -69,9 +69,12 @@ impl Output {
         }
     }
 
-    /// "12 of 34", as far as it is known.
+    /// ": 12 of 34"; nothing before the number of tests is known.
     pub fn progress(&self) -> String {
-        format!("{} of {}", self.begun, self.total)
+        match self.total {
+            0 => String::new(),
+            total => format!(": {} of {total}", self.begun),
+        }
     }
 }
 
@@ -114,7 +117,11 @@ mod tests {
              test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\
              error: test failed",
         );
-        assert_eq!(seen.progress(), "2 of 3");
+        assert_eq!(seen.progress(), ": 2 of 3");
+        assert_eq!(
+            output("   Compiling switch-to\nrunning 0 tests").progress(),
+            ""
+        );
         let told = seen.failures.join("\n");
         assert!(told.contains("---- b::c ----") && told.contains("running late"));
         assert!(!told.contains("test a") && !told.contains("result"));

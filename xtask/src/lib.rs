@@ -29,6 +29,7 @@ mod qmp; // QEMU's monitor
 pub mod quiet;
 pub mod run; // how it ended, and what it said
 pub mod scene; // the recorded switches of the book's stepper
+pub mod screen; // the text screen of a machine, and its keyboard
 pub mod selftests; // the names of the kernel's own tests
 pub mod serial; // the serial line of a machine
 pub mod site; // `just site`: the book and the machine, as static files

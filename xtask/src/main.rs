@@ -1,6 +1,7 @@
 //! The verbs of the justfile: `cargo run -p xtask -- VERB`.
 #![forbid(unsafe_code)]
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,7 +50,7 @@ fn act(words: &[String]) -> Result<ExitCode> {
     };
     words::one_of("verb", verb, VERBS)?;
     match verb.as_str() {
-        "run" => verbs::run(&spec(&words::or_tour(&line(rest))?)?),
+        "run" => verbs::run(&spec(&for_a_person(words::or_tour(&line(rest))?))?),
         "selftest" => verbs::run(&spec(&selftest(rest)?)?),
         // A length of time is the same in each run only if time is instructions.
         "stress" if std::env::var("VARIANT").is_ok_and(|name| name == "irqsoff") => {
@@ -79,6 +80,14 @@ fn act(words: &[String]) -> Result<ExitCode> {
             none(verb, rest)?;
             show(try_iso(&IsoSpec::default())?)
         }
+    }
+}
+
+/// A command line as it is where somebody reads and types: the tour waits for a key after each step.
+fn for_a_person(line: String) -> String {
+    match std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        true => words::with_pauses(&line),
+        false => line,
     }
 }
 

@@ -13,16 +13,22 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use wait_timeout::ChildExt;
 
 use crate::qmp::Monitor;
 use crate::run::{End, Exit, Run};
+use crate::screen::{self, Screen};
 use crate::serial::{LOG_LIMIT_BYTES, Shared, listen};
 use crate::toolchain::tool;
 
 /// A CPU that has all the kernel needs: SEP, FXSR, SSE.
 pub const DEFAULT_CPU: &str = "pentium3";
+
+/// How long a change of the screen may take.
+const SCREEN_PATIENCE: Duration = Duration::from_secs(150);
+/// How long a key is held, in milliseconds.
+const KEY_MS: u64 = 10;
 
 /// What the machine starts from.
 #[derive(Clone, Debug)]
@@ -42,6 +48,8 @@ pub struct Vm {
     pub cpus: u32,
     /// Whether the firmware has ACPI tables, and with them a list of processors.
     pub acpi: bool,
+    /// Whether there is a device by which the kernel can end QEMU with a value.
+    pub exit_port: bool,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// QEMU's name of the CPU model, with `,+feature` and `,-feature`.
@@ -67,6 +75,7 @@ impl Vm {
             medium,
             cpus: 1,
             acpi: true,
+            exit_port: true,
             memory_mib: 128,
             cpu: DEFAULT_CPU.to_owned(),
             icount: None,
@@ -148,7 +157,6 @@ impl Vm {
             "-serial",
             "chardev:com1",
         ])
-        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
         .arg("-qmp")
         .arg(format!(
             "unix:{},server=on,wait=off",
@@ -158,6 +166,9 @@ impl Vm {
             Medium::Iso(iso) => qemu.arg("-cdrom").arg(iso),
             Medium::Kernel(kernel) => qemu.arg("-kernel").arg(kernel),
         };
+        if self.exit_port {
+            qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+        }
         if let Some(icount) = &self.icount {
             qemu.args(["-icount", icount]);
         }
@@ -223,6 +234,9 @@ impl Running {
                 .as_ref()
                 .is_ok_and(|monitor| monitor.has_shut_down())
             {
+                if self.monitor.as_ref().is_ok_and(Monitor::has_powered_off) {
+                    break End::PowerOff;
+                }
                 break End::Reset {
                     registers: self.registers(),
                 };
@@ -262,6 +276,77 @@ impl Running {
             Err(error) => Err(anyhow!("{error:#}")),
         };
         registers.unwrap_or_else(|error| format!("no registers: {error:#}"))
+    }
+
+    /// What the text screen shows now.
+    pub fn screen(&mut self) -> Result<Screen> {
+        let file = self.dir.path().join("screen");
+        let (address, bytes) = screen::MEMORY;
+        self.ask(&format!(
+            "pmemsave {address:#x} {bytes} \"{}\"",
+            file.display()
+        ))?;
+        Screen::of_memory(&std::fs::read(file)?)
+    }
+
+    /// Waits until `wanted` is true of the screen, and gives the screen as it was then.
+    ///
+    /// # Errors
+    /// It was not true in time: what the screen shows.
+    pub fn screen_where(&mut self, what: &str, wanted: impl Fn(&Screen) -> bool) -> Result<Screen> {
+        let begun = Instant::now();
+        loop {
+            let screen = self.screen()?;
+            if wanted(&screen) {
+                return Ok(screen);
+            }
+            ensure!(
+                begun.elapsed() < SCREEN_PATIENCE,
+                "the screen never shows {what}, but:\n{}",
+                screen.text()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until a row of the screen has this text.
+    ///
+    /// # Errors
+    /// As [`Self::screen_where`].
+    pub fn screen_has(&mut self, text: &str) -> Result<Screen> {
+        self.screen_where(&format!("{text:?}"), |screen| screen.text().contains(text))
+    }
+
+    /// Types `text` on the machine's keyboard.
+    pub fn type_text(&mut self, text: &str) -> Result<()> {
+        screen::keys(text)?
+            .iter()
+            .try_for_each(|key| self.press(key))
+    }
+
+    /// Presses keys together, by QEMU's names: `ctrl-c`.
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        self.ask(&format!("sendkey {keys} {KEY_MS}"))?;
+        // A keyboard has a small buffer: a person types no faster.
+        std::thread::sleep(Duration::from_millis(3 * KEY_MS));
+        Ok(())
+    }
+
+    /// A picture of the screen, as QEMU draws it.
+    pub fn screendump(&mut self) -> Result<Vec<u8>> {
+        let file = self.dir.path().join("picture.ppm");
+        self.ask(&format!("screendump \"{}\"", file.display()))?;
+        Ok(std::fs::read(file)?)
+    }
+
+    fn ask(&mut self, question: &str) -> Result<()> {
+        let monitor = match &mut self.monitor {
+            Ok(monitor) => monitor,
+            Err(error) => bail!("{error:#}"),
+        };
+        let said = monitor.ask(question)?;
+        ensure!(said.trim().is_empty(), "{question}: {}", said.trim());
+        Ok(())
     }
 
     /// Waits until the log has `needle`, or for the limit; tells whether it has.

@@ -18,7 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Monitor {
     requests: UnixStream,
     answers: Receiver<Value>,
-    shut_down: Arc<AtomicBool>,
+    ends: Arc<Ends>,
+}
+
+/// How the guest has ended its machine, if it has.
+#[derive(Default)]
+struct Ends {
+    shut_down: AtomicBool,
+    powered_off: AtomicBool,
 }
 
 impl Monitor {
@@ -34,17 +41,14 @@ impl Monitor {
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         };
-        let shut_down = Arc::new(AtomicBool::new(false));
+        let ends = Arc::new(Ends::default());
         let (send, answers) = channel();
-        let (lines, flag) = (
-            BufReader::new(requests.try_clone()?),
-            Arc::clone(&shut_down),
-        );
+        let (lines, flag) = (BufReader::new(requests.try_clone()?), Arc::clone(&ends));
         std::thread::spawn(move || listen(lines, &send, &flag));
         let mut monitor = Monitor {
             requests,
             answers,
-            shut_down,
+            ends,
         };
         monitor.request(&json!({"execute": "qmp_capabilities"}))?;
         Ok(monitor)
@@ -61,7 +65,12 @@ impl Monitor {
 
     /// The guest switched the machine off or reset it, and QEMU keeps it as it was then.
     pub fn has_shut_down(&self) -> bool {
-        self.shut_down.load(Ordering::Acquire)
+        self.ends.shut_down.load(Ordering::Acquire)
+    }
+
+    /// The guest switched the machine off.
+    pub fn has_powered_off(&self) -> bool {
+        self.ends.powered_off.load(Ordering::Acquire)
     }
 
     fn request(&mut self, request: &Value) -> Result<Value> {
@@ -78,7 +87,7 @@ impl Monitor {
 }
 
 /// Tells answers from events until QEMU hangs up.
-fn listen(lines: impl BufRead, answers: &Sender<Value>, shut_down: &AtomicBool) {
+fn listen(lines: impl BufRead, answers: &Sender<Value>, ends: &Ends) {
     for line in lines.lines().map_while(|line| line.ok()) {
         let Ok(message) = serde_json::from_str::<Value>(&line) else {
             continue;
@@ -87,7 +96,10 @@ fn listen(lines: impl BufRead, answers: &Sender<Value>, shut_down: &AtomicBool) 
             .get("event")
             .is_some_and(|event| event == "SHUTDOWN")
         {
-            shut_down.store(true, Ordering::Release);
+            let reason = message.pointer("/data/reason");
+            let powered_off = reason.is_some_and(|reason| reason == "guest-shutdown");
+            ends.powered_off.store(powered_off, Ordering::Release);
+            ends.shut_down.store(true, Ordering::Release);
         }
         let is_answer = message.get("return").or(message.get("error")).is_some();
         if is_answer && answers.send(message).is_err() {
@@ -103,13 +115,17 @@ mod tests {
     #[test]
     fn answers_are_told_from_events_and_noise() {
         let (send, receive) = channel();
-        let flag = AtomicBool::new(false);
+        let ends = Ends::default();
         let lines =
             "{\"QMP\": {}}\n{\"return\": {}}\nnoise\n{\"event\": \"STOP\"}\n{\"error\": 1}\n";
-        listen(lines.as_bytes(), &send, &flag);
-        assert!(!flag.load(Ordering::Acquire));
-        listen(&b"{\"event\": \"SHUTDOWN\"}\n"[..], &send, &flag);
-        assert!(flag.load(Ordering::Acquire));
+        listen(lines.as_bytes(), &send, &ends);
+        let ended = || [&ends.shut_down, &ends.powered_off].map(|it| it.load(Ordering::Acquire));
+        assert_eq!(ended(), [false, false]);
+        let event = |reason| json!({"event": "SHUTDOWN", "data": {"reason": reason}}).to_string();
+        listen(event("guest-reset").as_bytes(), &send, &ends);
+        assert_eq!(ended(), [true, false]);
+        listen(event("guest-shutdown").as_bytes(), &send, &ends);
+        assert_eq!(ended(), [true, true]);
         let answers: Vec<Value> = receive.try_iter().collect();
         assert_eq!(answers, [json!({"return": {}}), json!({"error": 1})]);
     }

@@ -62,7 +62,9 @@ impl Exit {
 pub enum End {
     /// The kernel ended it.
     Exit(Exit),
-    /// A triple fault, or the guest reset the machine or switched it off.
+    /// The guest switched the machine off.
+    PowerOff,
+    /// A triple fault, or the guest reset the machine.
     Reset {
         /// Of every CPU, as it was then.
         registers: String,
@@ -141,9 +143,8 @@ impl Run {
                 "the kernel ended the run: {exit:?} (status {})",
                 *exit as i32
             ),
-            End::Reset { .. } => {
-                "the machine was reset or switched off: a triple fault?".to_owned()
-            }
+            End::PowerOff => "the machine was switched off".to_owned(),
+            End::Reset { .. } => "the machine was reset: a triple fault?".to_owned(),
             End::Hang { why, .. } => format!("the machine hung: {why}"),
             End::Killed => "the machine was killed by the harness".to_owned(),
         };

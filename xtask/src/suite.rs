@@ -223,7 +223,7 @@ fn run_one(suite: &Suite, verbose: bool) -> Result<Tally> {
             progress.clear();
             println!("{line}");
         } else {
-            progress.tell(&format!("testing {}: {}", suite.name, output.progress()));
+            progress.tell(&format!("testing {}{}", suite.name, output.progress()));
         }
     }
     let status = child.wait()?;

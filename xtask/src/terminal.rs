@@ -6,7 +6,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use switch_to::base::cmdline::{self, Job};
+use switch_to::base::cmdline::{self, Job, Pauses};
 use switch_to::process::sigset;
 
 use crate::image::IsoSpec;
@@ -32,9 +32,14 @@ impl Ended {
     }
 }
 
-/// How long a machine may run: a tour or a test ends by itself, a program of the user's when it wants.
+/// How long a machine may run: a tour without pauses or a test ends by itself, a program of the user's
+/// when it wants.
 pub fn patience(spec: &IsoSpec) -> Option<Duration> {
-    (!runs_a_program(spec)).then_some(PATIENCE)
+    let waits = matches!(
+        job(spec),
+        Job::Init | Job::Tour(Pauses::Always | Pauses::Ask)
+    );
+    (!waits).then_some(PATIENCE)
 }
 
 /// Runs QEMU, whose output goes to this terminal as it comes.
@@ -105,8 +110,12 @@ pub fn verdict(spec: &IsoSpec, ended: &Ended) -> Result<ExitCode> {
 
 /// Whether the command line is for a program as init.
 fn runs_a_program(spec: &IsoSpec) -> bool {
+    job(spec) == Job::Init
+}
+
+fn job(spec: &IsoSpec) -> Job<'_> {
     let line = spec.cmdline.as_deref().unwrap_or_default();
-    cmdline::parse(line).0.job == Job::Init
+    cmdline::parse(line).0.job
 }
 
 /// The status that a shell has for a program that ended so, and words for it; `None` if it was the kernel
@@ -188,6 +197,7 @@ mod tests {
     #[test]
     fn only_init_is_waited_for_without_limit() {
         assert_eq!(patience(&IsoSpec::boot("tour")), Some(PATIENCE));
+        assert_eq!(patience(&IsoSpec::boot("tour tour=pause")), None);
         assert_eq!(patience(&IsoSpec::boot("init=/bin/busybox -- tour")), None);
     }
 }

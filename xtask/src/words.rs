@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, bail, ensure};
-use switch_to::base::cmdline::{self, Glob, Job, Warning};
+use switch_to::base::cmdline::{self, Glob, Job, Pauses, Warning};
 
 /// Fails unless `word` is one of `known`, with the one that is most like it.
 ///
@@ -113,6 +113,15 @@ pub fn or_tour(line: &str) -> Result<String> {
     }
 }
 
+/// The same with a pause after each step, if it is for the tour: for a person at a terminal.
+pub fn with_pauses(line: &str) -> String {
+    let (parsed, _) = cmdline::parse(line);
+    match parsed.job {
+        Job::Tour(Pauses::Never) if parsed.init_args.count() == 0 => format!("{line} tour=pause"),
+        _ => line.to_owned(),
+    }
+}
+
 /// Fails if a pattern matches none of these names.
 ///
 /// # Errors
@@ -174,6 +183,20 @@ mod tests {
         assert_eq!(tour("init=/init -- fpu=eager"), "init=/init -- fpu=eager");
         assert_eq!(tour("quiet selftest=a*"), "quiet selftest=a*");
         assert!(or_tour("fpu=eagre").is_err());
+    }
+
+    #[test]
+    fn only_the_tour_gets_pauses() {
+        assert_eq!(with_pauses("tour fpu=eager"), "tour fpu=eager tour=pause");
+        for other in [
+            "tour=ask",
+            "tour=pause",
+            "tour -- a",
+            "selftest",
+            "init=/init",
+        ] {
+            assert_eq!(with_pauses(other), other);
+        }
     }
 
     #[test]

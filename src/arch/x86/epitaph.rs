@@ -26,8 +26,8 @@ use crate::base::insn;
 use crate::base::percpu::{NR_CPUS, smp_processor_id};
 use crate::base::pt_regs::PtRegs;
 use crate::drivers::printk::PanicConsole;
+use crate::drivers::qemu_exit;
 use crate::drivers::tsc::since_boot_us;
-use crate::drivers::{qemu_exit, serial};
 
 /// Size of [`EPITAPH`] in bytes.
 pub const EPITAPH_BYTES: usize = 512;
@@ -216,7 +216,7 @@ fn end() -> ! {
 
 fn headline(out: &mut impl Write, message: fmt::Arguments<'_>) {
     record(format_args!("BUG: {message}"));
-    serial::finish_line_in_panic();
+    PanicConsole::finish_line();
     let _ = writeln!(out, "BUG: {message}");
 }
 

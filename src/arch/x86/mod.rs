@@ -21,6 +21,7 @@
 //! - [`kcov`]: edge coverage
 //! - [`backtrace`]: the chain of callers
 //! - [`epitaph`]: the end of the kernel
+//! - [`reboot`]: the end of the machine
 
 pub mod backtrace;
 pub mod boot;
@@ -32,6 +33,7 @@ pub mod gdt;
 pub mod irq;
 pub mod kcov;
 pub mod probe;
+pub mod reboot;
 pub mod string;
 pub mod switch;
 pub mod tlb_flush;

@@ -140,7 +140,10 @@ fn meminfo(out: &mut Text) -> Result<(), Errno> {
 /// no such file.
 fn switch_to(out: &mut Text) -> Result<(), Errno> {
     type Count = fn(&SwitchCounts) -> u32;
-    const COUNTS: [(&str, Count); 20] = [
+    const COUNTS: [(&str, Count); 23] = [
+        ("user_to_kernel", |c| c.user_to_kernel),
+        ("kernel_to_user", |c| c.kernel_to_user),
+        ("kernel_to_kernel", |c| c.kernel_to_kernel),
         ("cr3_writes", |c| c.cr3_writes),
         ("lazy_entries", |c| c.lazy_entries),
         ("lazy_leaves", |c| c.lazy_leaves),

@@ -160,6 +160,7 @@ fn why_red(seen: &run::Run, is_ktap: bool) -> Option<String> {
         );
         why.push(match &seen.end {
             End::Exit(exit) => format!("the kernel ended with {exit:?}"),
+            End::PowerOff => "the machine was switched off".to_owned(),
             End::Reset { .. } => "the machine was reset: a triple fault".to_owned(),
             End::Hang { why, .. } => format!("the machine hung: {why}"),
             End::Killed => "the machine was ended".to_owned(),

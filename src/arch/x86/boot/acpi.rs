@@ -1,4 +1,4 @@
-//! The firmware's ACPI tables, in which the boot CPU finds the MADT.
+//! The firmware's ACPI tables: the list of processors, and how the machine is switched off.
 //!
 //! The boot CPU calls this once. A broken table is reported and not used.
 //!
@@ -6,6 +6,7 @@
 //! ACPI Specification 6.5, 5.2.7 "Root System Description Table (RSDT)", 5.2.8 XSDT.
 
 use crate::boot_info::Rsdt;
+use crate::hw::fadt::{PowerOff, parse_fadt, parse_s5};
 use crate::hw::madt::{Madt, SDT_HEADER_BYTES, SdtError, parse_madt, sdt_body, sdt_length};
 use crate::mm::ioremap::ioremap_cache;
 
@@ -14,6 +15,23 @@ use crate::mm::ioremap::ioremap_cache;
 /// # Errors
 /// Fails if a table is broken or there is no MADT.
 pub fn find_madt(rsdt: Rsdt) -> Result<Madt, SdtError> {
+    parse_madt(find_table(rsdt, b"APIC")?)
+}
+
+/// Reads from the tables that `rsdt` lists how the machine is switched off.
+///
+/// # Errors
+/// Fails if a table is broken, or they do not tell.
+pub fn find_power_off(rsdt: Rsdt) -> Result<PowerOff, SdtError> {
+    let fadt = parse_fadt(find_table(rsdt, b"FACP")?)?;
+    Ok(PowerOff {
+        fadt,
+        sleep_types: parse_s5(map_sdt(fadt.dsdt_phys)?)?,
+    })
+}
+
+/// Maps the whole table with this signature, which `rsdt` lists.
+fn find_table(rsdt: Rsdt, wanted: &[u8; 4]) -> Result<&'static [u8], SdtError> {
     let signature = if rsdt.entry_bytes == 8 {
         b"XSDT"
     } else {
@@ -28,8 +46,8 @@ pub fn find_madt(rsdt: Rsdt) -> Result<Madt, SdtError> {
             continue;
         }
         let phys = u32::from_le_bytes([a, b, c, d]);
-        if map(phys, SDT_HEADER_BYTES as u32)?.starts_with(b"APIC") {
-            return parse_madt(map_sdt(phys)?);
+        if map(phys, SDT_HEADER_BYTES as u32)?.starts_with(wanted) {
+            return map_sdt(phys);
         }
     }
     Err(SdtError::Missing)

@@ -107,7 +107,7 @@ pub unsafe fn prepare(magic: u32, mbi_phys: u32) -> &'static BootInfo {
 /// Ends the run: writes `message` to serial line and screen, and passes `value` to QEMU.
 pub fn fatal(value: ExitValue, message: core::fmt::Arguments<'_>) -> ! {
     // Writing never fails.
-    serial::finish_line_in_panic();
+    printk::PanicConsole::finish_line();
     let _ = writeln!(printk::PanicConsole, "fatal: {message}");
     epitaph::record(format_args!("fatal: {message}"));
     drivers::exit(value)
