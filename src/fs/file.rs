@@ -127,19 +127,23 @@ impl File {
     /// EBADF, EISDIR, EINVAL, EFAULT, and those of the object behind the file.
     #[inline(always)]
     pub fn read(&self, to: u32, count: u32) -> Result<u32, Errno> {
-        let flags = self.flags();
-        if flags & O_ACCMODE == O_WRONLY {
-            return Err(Errno::EBADF);
-        }
-        access_ok(to, count)?;
         match &self.object {
-            Object::PipeReader(pipe) => pipe.read(to, count, flags & O_NONBLOCK != 0),
-            _ => self.read_no_pipe(to, count.min(MAX_RW_COUNT)),
+            // It is always open for reading.
+            Object::PipeReader(pipe) => {
+                access_ok(to, count)?;
+                pipe.read(to, count, self.flags() & O_NONBLOCK != 0)
+            }
+            _ => self.read_no_pipe(to, count),
         }
     }
 
     #[inline(never)]
     fn read_no_pipe(&self, to: u32, count: u32) -> Result<u32, Errno> {
+        if self.flags() & O_ACCMODE == O_WRONLY {
+            return Err(Errno::EBADF);
+        }
+        access_ok(to, count)?;
+        let count = count.min(MAX_RW_COUNT);
         match &self.object {
             Object::Inode(_) | Object::Proc(_) => {
                 let at = *self.position.lock();
@@ -188,19 +192,23 @@ impl File {
     /// EBADF, EINVAL, EFAULT, and those of the object behind the file.
     #[inline(always)]
     pub fn write(&self, from: u32, count: u32) -> Result<u32, Errno> {
-        let flags = self.flags();
-        if flags & O_ACCMODE == 0 {
-            return Err(Errno::EBADF);
-        }
-        access_ok(from, count)?;
         match &self.object {
-            Object::PipeWriter(pipe) => pipe.write(from, count, flags & O_NONBLOCK != 0),
-            _ => self.write_no_pipe(from, count.min(MAX_RW_COUNT)),
+            // It is always open for writing.
+            Object::PipeWriter(pipe) => {
+                access_ok(from, count)?;
+                pipe.write(from, count, self.flags() & O_NONBLOCK != 0)
+            }
+            _ => self.write_no_pipe(from, count),
         }
     }
 
     #[inline(never)]
     fn write_no_pipe(&self, from: u32, count: u32) -> Result<u32, Errno> {
+        if self.flags() & O_ACCMODE == 0 {
+            return Err(Errno::EBADF);
+        }
+        access_ok(from, count)?;
+        let count = count.min(MAX_RW_COUNT);
         match &self.object {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
             Object::Full(_) => Err(Errno::ENOSPC),

@@ -202,7 +202,7 @@ impl PipeReader {
     }
 
     /// Waits for bytes, or until the last writer is gone.
-    #[inline(never)]
+    #[inline(always)]
     fn pipe_wait(&self, state: SpinLockGuard<'_, State>) -> Result<(), Errno> {
         WaitList::sleep_on(&self.0.state, state, |state| &mut state.not_empty)
             .map_err(|_| Errno::ERESTARTSYS)
