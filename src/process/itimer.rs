@@ -1,4 +1,4 @@
-//! The interval timer of a process: SIGALRM after a time, once or again and again.
+//! ITIMER_REAL of a process: SIGALRM after a time, once or again and again.
 //!
 //! A timer with an interval rests while its signal is pending, and goes on when the signal is
 //! taken: however short the interval, each signal that the program takes costs one interrupt. If
@@ -10,6 +10,7 @@
 //! Book: ch. 6, "The setitimer() and alarm() System Calls". Linux: 2.6.38 `kernel/itimer.c`,
 //! `it_real_fn`, `dequeue_signal`.
 
+use super::itimer_cpu::{exit_cpu_itimers, move_cpu_itimers};
 use super::posix_timer::{exit_posix_timers, forward};
 use super::siginfo::SigInfo;
 use super::signal::send_to_process;
@@ -72,14 +73,14 @@ impl ItReal {
 
 /// Returns the remaining time and interval of the running task's timer.
 pub fn getitimer(me: Current) -> ItimerVal {
-    me.signal.real_timer.lock().value()
+    me.signal.timers.real.lock().value()
 }
 
 /// Sets the running task's timer and returns its former value.
 pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
     let leader = find_task_by_pid(me.tgid);
     let (old, was) = {
-        let mut it = me.signal.real_timer.lock();
+        let mut it = me.signal.timers.real.lock();
         let old = it.value();
         let was = it.stop();
         // Without a next signal the timer stops for good, even if a signal is pending.
@@ -99,11 +100,11 @@ pub fn setitimer(me: Current, new: ItimerVal) -> ItimerVal {
     old
 }
 
-/// Moves the timer to the running task, which has become the leader of its process.
+/// Moves the process's interval timers to the running task, which has become its leader.
 pub fn move_itimer(me: Current) {
     let leader = find_task_by_pid(me.tgid);
     let was = {
-        let mut it = me.signal.real_timer.lock();
+        let mut it = me.signal.timers.real.lock();
         it.timer.zip(leader).and_then(|(key, leader)| {
             let was = it.stop();
             it.start(key.expires_us, leader);
@@ -111,12 +112,14 @@ pub fn move_itimer(me: Current) {
         })
     };
     drop(was);
+    move_cpu_itimers(me);
 }
 
 /// Stops all timers of a process whose last thread has gone.
 pub fn exit_itimers(task: &TaskStruct) {
-    let was = task.signal.real_timer.lock().stop();
+    let was = task.signal.timers.real.lock().stop();
     drop(was);
+    exit_cpu_itimers(&task.signal);
     exit_posix_timers(&task.signal);
 }
 
@@ -124,7 +127,7 @@ pub fn exit_itimers(task: &TaskStruct) {
 /// Intervals that passed meanwhile are skipped.
 pub fn restart_itimer(me: Current) {
     let leader = find_task_by_pid(me.tgid);
-    let mut it = me.signal.real_timer.lock();
+    let mut it = me.signal.timers.real.lock();
     if it.timer.is_some() {
         return;
     }
@@ -136,7 +139,7 @@ pub fn restart_itimer(me: Current) {
 
 fn it_real_fn(leader: &TaskRef, ended: TimerKey) {
     {
-        let mut it = leader.signal.real_timer.lock();
+        let mut it = leader.signal.timers.real.lock();
         if it.timer != Some(ended) {
             return; // set anew before this interrupt took the lock
         }

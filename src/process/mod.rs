@@ -11,7 +11,8 @@
 //!   facts about one; [`sigframe`], [`fpstate`], [`altstack`]: the stack frame of a handler
 //! - `signal`, `signal_delivery`: sending a signal, and its effect; `signal_group`: which thread
 //!   gets it; `tty_signal`: signals from keys; `kill`: which processes get it
-//! - `stop`: stop signals and SIGCONT; `itimer`, `posix_timer`: a signal after a time
+//! - `stop`: stop signals and SIGCONT; `itimer`, `itimer_cpu`, `posix_timer`: a signal after a
+//!   time; `process_timers`: all of a process; `cpu_clock`: the time that it has used
 //! - `exit`: the end of a task; `wait4`: how its parent learns of it; `usage`: the time it has used
 //! - `oom_kill`: the end of a process when memory runs out
 //! - `rseq`: restartable sequences on the way back to ring 3
@@ -22,6 +23,8 @@
 //! - `watchdog`: a report of all tasks when switching has stopped
 
 pub mod altstack;
+#[cfg(target_os = "none")]
+pub mod cpu_clock;
 #[cfg(target_os = "none")]
 pub mod de_thread;
 #[cfg(target_os = "none")]
@@ -38,6 +41,8 @@ pub mod initial_stack;
 #[cfg(target_os = "none")]
 pub mod itimer;
 #[cfg(target_os = "none")]
+pub mod itimer_cpu;
+#[cfg(target_os = "none")]
 pub mod kernel_execve;
 #[cfg(target_os = "none")]
 pub mod kill;
@@ -51,6 +56,8 @@ pub mod pid;
 #[cfg(target_os = "none")]
 pub mod posix_timer;
 pub mod proc;
+#[cfg(target_os = "none")]
+pub mod process_timers;
 #[cfg(target_os = "none")]
 pub mod ptrace;
 pub mod randomize;

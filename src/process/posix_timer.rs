@@ -6,23 +6,29 @@
 //! effect does the next follow at once, a tick later at the soonest. A timer that sends no signal
 //! takes no interrupt at all.
 //!
+//! A timer goes by the time since boot, or by the CPU time of a process or of a thread. The latter
+//! expires in a tick of that process or thread, which may belong to another program.
+//!
 //! A process's timers go when it ends or executes another program; a forked process has no timers.
 //!
 //! They are set by `syscall::posix_timer`, expire in the timer interrupt, and go on in
 //! `dequeue_signal`.
 //!
-//! Linux: 2.6.38 `kernel/posix-timers.c` (`do_schedule_next_timer`, `posix_timer_fn`);
+//! Linux: 2.6.38 `kernel/posix-timers.c` (`do_schedule_next_timer`, `posix_timer_fn`),
+//! `kernel/posix-cpu-timers.c` (`posix_cpu_timer_set`, `cpu_timer_fire`);
 //! timer_create(2).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::cpu_clock::CpuClock;
 use super::itimer::ItimerVal;
 use super::siginfo::SigInfo;
 use super::signal::{Sent, SignalStruct, send_sigqueue};
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
 use crate::base::errno::Errno;
+use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::mm::fallible::{TryVec, try_box};
 use crate::sched::timer::{TICK_US, TimerKey, TimerList, add_timer, del_timer};
@@ -44,22 +50,53 @@ pub enum Notify {
     Thread(i32),
 }
 
+/// The clock that a timer goes by.
+#[derive(Clone)]
+pub enum Clock {
+    /// The time since boot.
+    Boot,
+    /// The time of day. It is never set, so a running timer counts the same by the time since boot.
+    OfDay,
+    /// A CPU time.
+    Cpu(CpuClock),
+}
+
+impl Clock {
+    /// Returns the time in the unit of `end_us`: microseconds of CPU time, or since boot.
+    fn now_us(&self) -> i64 {
+        match self {
+            Self::Cpu(clock) => clock.now_us() as i64,
+            _ => since_boot_us() as i64,
+        }
+    }
+
+    /// Returns the `end_us` at which the clock shows 0.
+    fn zero_us(&self) -> i64 {
+        match self {
+            Self::OfDay => self.now_us().saturating_sub_unsigned(time_of_day_us()),
+            _ => 0,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self, Self::Cpu(clock) if clock.has_ended())
+    }
+}
+
 /// One timer, boxed because it must not move while it runs.
 pub struct PosixTimer {
     place: TimerList,
-    /// Whether the timer's clock is the time of day.
-    pub of_day: bool,
-    /// The receiver of its signal.
-    pub notify: Notify,
+    clock: Clock,
+    notify: Notify,
     /// The number of its signal.
-    pub signal: u32,
+    signal: u32,
     /// The value sent with the signal (`si_value`).
-    pub value: u32,
+    value: u32,
     /// The pending expiry; `None` while the signal is pending, and for a timer that sends no
     /// signal.
     timer: Option<TimerKey>,
-    /// Time of the next expiry, or of the last if its signal is pending: microseconds since boot,
-    /// negative before. `None` if the timer is stopped.
+    /// Time of the next expiry, or of the last if its signal is pending: microseconds of CPU time,
+    /// or since boot, negative before. `None` if the timer is stopped.
     end_us: Option<i64>,
     /// Microseconds from one expiry to the next; 0 means a single expiry.
     incr_us: u64,
@@ -89,11 +126,6 @@ impl PosixTimers {
     }
 }
 
-/// Returns the time in the unit of `end_us`: microseconds since boot.
-fn now_us() -> i64 {
-    since_boot_us() as i64
-}
-
 /// Returns the first expiry after `now_us` of a timer that expired at `end_us` and again every
 /// `incr_us`, and the number of intervals between the two; `None` without an interval (Linux:
 /// `hrtimer_forward`).
@@ -106,7 +138,7 @@ pub fn forward(end_us: i64, now_us: i64, incr_us: u64) -> Option<(i64, u64)> {
 
 impl PosixTimer {
     fn now(&self) -> ItimerVal {
-        let now_us = now_us();
+        let now_us = self.clock.now_us();
         let left = |end_us: i64| match end_us.saturating_sub(now_us) {
             left @ 1.. => left as u64,
             // It has expired, but the interrupt has not come yet.
@@ -116,7 +148,10 @@ impl PosixTimer {
         };
         ItimerVal {
             interval_us: self.incr_us,
-            value_us: self.end_us.map_or(0, left),
+            value_us: match self.clock.has_ended() {
+                true => 0,
+                false => self.end_us.map_or(0, left),
+            },
         }
     }
 
@@ -124,7 +159,15 @@ impl PosixTimer {
     fn start(&mut self, expires_us: u64, leader: TaskRef, id: u32) {
         // SAFETY: the timer is stopped and stays in its box until `stop`; the caller holds the lock
         // of the process's timers.
-        let key = unsafe { add_timer(&self.place, expires_us, leader, id, timer_fn) };
+        let key = unsafe {
+            match &self.clock {
+                Clock::Cpu(clock) => {
+                    let (timers, time) = (clock.timers(), clock.time());
+                    timers.add(time, &self.place, expires_us, leader, id, timer_fn)
+                }
+                _ => add_timer(&self.place, expires_us, leader, id, timer_fn),
+            }
+        };
         self.timer = Some(key);
     }
 
@@ -133,10 +176,15 @@ impl PosixTimer {
     fn stop(&mut self) -> Option<TaskRef> {
         (self.end_us, self.owes) = (None, false);
         let key = self.timer.take()?;
-        // SAFETY: the key is from the last `add_timer` for this place, and nothing else reaches the
+        // SAFETY: the key is from the last `start`, by the same clock, and nothing else reaches the
         // timer: the caller holds the lock of the process's timers, or has taken the timer out of
         // them.
-        unsafe { del_timer(&self.place, key) }
+        unsafe {
+            match &self.clock {
+                Clock::Cpu(clock) => clock.timers().del(&self.place, key),
+                _ => del_timer(&self.place, key),
+            }
+        }
     }
 
     /// Restarts timer number `id` of the process of `leader` after an expiry: the next expiry is
@@ -161,12 +209,28 @@ impl PosixTimer {
 /// EAGAIN when the process has too many timers, or there is no memory.
 pub fn timer_create(
     me: Current,
-    of_day: bool,
+    clock: Clock,
     notify: Notify,
     signal: u32,
     value: Option<u32>,
 ) -> Result<u32, Errno> {
-    let mut timers = me.signal.posix_timers.lock();
+    // Made before the lock is taken: if it is refused, its clock may be the last reference to a task.
+    let mut timer = try_box(PosixTimer {
+        place: TimerList::new(),
+        clock,
+        notify,
+        signal,
+        value: value.unwrap_or(0),
+        timer: None,
+        end_us: None,
+        incr_us: 0,
+        told: false,
+        owes: false,
+        overruns: 0,
+        overruns_last: 0,
+    })
+    .map_err(|_| Errno::EAGAIN)?;
+    let mut timers = me.signal.timers.posix.lock();
     let free = timers.0.iter().position(Option::is_none);
     let id = match free {
         Some(id) => id,
@@ -177,30 +241,11 @@ pub fn timer_create(
             id
         }
     };
-    let timer = PosixTimer {
-        place: TimerList::new(),
-        of_day,
-        notify,
-        signal,
-        value: value.unwrap_or(id as u32),
-        timer: None,
-        end_us: None,
-        incr_us: 0,
-        told: false,
-        owes: false,
-        overruns: 0,
-        overruns_last: 0,
-    };
-    timers.0[id] = Some(try_box(timer).map_err(|_| Errno::EAGAIN)?);
+    if value.is_none() {
+        timer.value = id as u32;
+    }
+    timers.0[id] = Some(timer);
     Ok(id as u32)
-}
-
-/// Returns whether a timer's clock is the time of day.
-///
-/// # Errors
-/// EINVAL when there is no such timer.
-pub fn is_of_day(me: Current, id: u32) -> Result<bool, Errno> {
-    Ok(me.signal.posix_timers.lock().get(id)?.of_day)
 }
 
 /// Returns a timer's remaining time and interval.
@@ -208,7 +253,7 @@ pub fn is_of_day(me: Current, id: u32) -> Result<bool, Errno> {
 /// # Errors
 /// EINVAL when there is no such timer.
 pub fn timer_gettime(me: Current, id: u32) -> Result<ItimerVal, Errno> {
-    Ok(me.signal.posix_timers.lock().get(id)?.now())
+    Ok(me.signal.timers.posix.lock().get(id)?.now())
 }
 
 /// Returns the number of overruns that the timer's last taken signal reported.
@@ -216,35 +261,49 @@ pub fn timer_gettime(me: Current, id: u32) -> Result<ItimerVal, Errno> {
 /// # Errors
 /// EINVAL when there is no such timer.
 pub fn timer_getoverrun(me: Current, id: u32) -> Result<u32, Errno> {
-    Ok(me.signal.posix_timers.lock().get(id)?.overruns_last)
+    Ok(me.signal.timers.posix.lock().get(id)?.overruns_last)
 }
 
-/// Sets a timer to expire at `end_us`, in microseconds since boot, which may lie in the past, and
-/// again every `interval_us` unless that is 0; `None` stops it. Returns its former value.
+/// Sets a timer to expire when its clock shows `value_us`, or, unless `is_absolute`, after
+/// `value_us` microseconds of it; and again every `interval_us` unless that is 0. A `value_us` of 0
+/// stops it. Returns its former value.
 ///
 /// # Errors
-/// EINVAL when there is no such timer.
+/// EINVAL when there is no such timer, ESRCH when the process or thread of its clock has ended.
 pub fn timer_settime(
     me: Current,
     id: u32,
     interval_us: u64,
-    end_us: Option<i64>,
+    value_us: u64,
+    is_absolute: bool,
 ) -> Result<ItimerVal, Errno> {
     let leader = find_task_by_pid(me.tgid);
-    let (old, was) = {
-        let mut timers = me.signal.posix_timers.lock();
+    let (old, clock, was) = {
+        let mut timers = me.signal.timers.posix.lock();
         let timer = timers.get(id)?;
+        if timer.clock.has_ended() {
+            return Err(Errno::ESRCH);
+        }
         let (old, was) = (timer.now(), timer.stop());
-        (timer.incr_us, timer.end_us) = (interval_us, end_us);
+        let from_us = match is_absolute {
+            true => timer.clock.zero_us(),
+            false => timer.clock.now_us(),
+        };
+        let end_us = from_us.saturating_add_unsigned(value_us);
+        timer.end_us = (value_us != 0).then_some(end_us);
+        timer.incr_us = interval_us;
         (timer.overruns, timer.overruns_last) = (0, 0);
-        if let (Some(end_us), Some(leader), true) = (end_us, leader, timer.notify != Notify::Nobody)
-        {
+        if let (1.., Some(leader), true) = (value_us, leader, timer.notify != Notify::Nobody) {
             timer.start(end_us.max(0) as u64, leader, id);
         }
-        (old, was)
+        (old, timer.clock.clone(), was)
     };
     // Dropped after the lock is released: it may be the last reference.
     drop(was);
+    // A clock of CPU time may stand still for long.
+    if let Clock::Cpu(clock) = clock {
+        clock.run_timers();
+    }
     Ok(old)
 }
 
@@ -254,7 +313,7 @@ pub fn timer_settime(
 /// EINVAL when there is no such timer.
 pub fn timer_delete(me: Current, id: u32) -> Result<(), Errno> {
     let was = {
-        let mut timers = me.signal.posix_timers.lock();
+        let mut timers = me.signal.timers.posix.lock();
         let was = timers.get(id)?.stop();
         (was, timers.0[id as usize].take())
     };
@@ -264,7 +323,7 @@ pub fn timer_delete(me: Current, id: u32) -> Result<(), Errno> {
 
 /// Deletes all timers of a process that ends or executes another program.
 pub fn exit_posix_timers(signal: &SignalStruct) {
-    let timers = core::mem::take(&mut *signal.posix_timers.lock());
+    let timers = core::mem::take(&mut *signal.timers.posix.lock());
     for mut timer in timers.0.into_iter().flatten() {
         drop(timer.stop());
     }
@@ -277,7 +336,7 @@ pub fn do_schedule_next_timer(me: Current, info: &mut SigInfo) {
         return;
     };
     let id = info.fields[0];
-    let mut timers = me.signal.posix_timers.lock();
+    let mut timers = me.signal.timers.posix.lock();
     let Ok(timer) = timers.get(id) else {
         return;
     };
@@ -285,7 +344,8 @@ pub fn do_schedule_next_timer(me: Current, info: &mut SigInfo) {
     if !core::mem::take(&mut timer.owes) || timer.timer.is_some() {
         return;
     }
-    let missed = timer.go_on(id, leader, now_us()).saturating_sub(1);
+    let now_us = timer.clock.now_us();
+    let missed = timer.go_on(id, leader, now_us).saturating_sub(1);
     let overruns = core::mem::take(&mut timer.overruns).saturating_add(missed);
     timer.overruns_last = overruns.min(DELAYTIMER_MAX) as u32;
     let told = u64::from(info.fields[1]).saturating_add(timer.overruns_last.into());
@@ -295,7 +355,7 @@ pub fn do_schedule_next_timer(me: Current, info: &mut SigInfo) {
 fn timer_fn(leader: &TaskRef, ended: TimerKey) {
     let id = ended.data;
     let to_tell = {
-        let mut timers = leader.signal.posix_timers.lock();
+        let mut timers = leader.signal.timers.posix.lock();
         let Ok(timer) = timers.get(id) else {
             return;
         };
@@ -332,7 +392,7 @@ fn timer_fn(leader: &TaskRef, ended: TimerKey) {
     if matches!(sent, Ok(Sent::Waits)) {
         return;
     }
-    let mut timers = leader.signal.posix_timers.lock();
+    let mut timers = leader.signal.timers.posix.lock();
     let Ok(timer) = timers.get(id) else {
         return;
     };
@@ -342,7 +402,7 @@ fn timer_fn(leader: &TaskRef, ended: TimerKey) {
             true => TICK_US as i64,
             false => 0,
         };
-        let after_us = now_us().saturating_add(rests_us);
+        let after_us = timer.clock.now_us().saturating_add(rests_us);
         let intervals = timer.go_on(id, leader.clone(), after_us);
         timer.overruns = timer.overruns.saturating_add(intervals);
     }

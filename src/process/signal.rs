@@ -17,9 +17,8 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::altstack::AltStack;
 use super::exec_id::ExecId;
-use super::itimer::ItReal;
 use super::pid::PidType;
-use super::posix_timer::PosixTimers;
+use super::process_timers::ProcessTimers;
 use super::siginfo::SigInfo;
 use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
@@ -116,10 +115,8 @@ pub struct SignalStruct {
     pub exec_id: ExecId,
     /// Whether the process is stopped.
     pub stop: GroupStop,
-    /// The process's interval timer.
-    pub real_timer: IrqSpinLock<ItReal>,
-    /// The process's POSIX timers.
-    pub posix_timers: IrqSpinLock<PosixTimers>,
+    /// The process's timers.
+    pub timers: ProcessTimers,
     /// Time used by ended threads and children.
     pub usage: IrqSpinLock<UsageOfOthers>,
 }
@@ -140,8 +137,7 @@ impl SignalStruct {
             unkillable: AtomicBool::new(false),
             exec_id: ExecId::new(),
             stop: GroupStop::default(),
-            real_timer: IrqSpinLock::new(LockClass::RealTimer, ItReal::default()),
-            posix_timers: IrqSpinLock::new(LockClass::PosixTimers, PosixTimers::new()),
+            timers: ProcessTimers::new(),
             usage: IrqSpinLock::new(LockClass::Usage, UsageOfOthers::default()),
         }
     }

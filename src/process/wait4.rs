@@ -14,6 +14,7 @@ use super::traced::is_traced;
 use super::usage::Usage;
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
+use crate::task::state::EXIT_DEAD;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// `options`: do not sleep.
@@ -267,5 +268,6 @@ impl Reaped {
 pub fn reap(list: &mut TaskList, child: &TaskRef) -> Option<Reaped> {
     let counts = !is_traced(child);
     let task = list.release(child.pid())?;
+    task.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
     Some(Reaped::of_end(task, counts, News::default()))
 }

@@ -23,6 +23,8 @@ pub mod balance;
 #[cfg(target_os = "none")]
 pub mod context_switch;
 #[cfg(target_os = "none")]
+pub mod cpu_timer;
+#[cfg(target_os = "none")]
 pub mod finish_task_switch;
 #[cfg(target_os = "none")]
 pub mod hooks;

@@ -5,6 +5,7 @@
 //! Book: ch. 7, "The scheduler_tick() Function". Linux: 2.6.11.
 
 use super::balance::rebalance_tick;
+use super::cpu_timer::run_posix_cpu_timers;
 use super::loadavg::calc_global_load;
 use super::rq::this_rq;
 use super::status_line::status_tick;
@@ -43,6 +44,7 @@ pub fn timer_tick() {
     }
     run_local_timers();
     scheduler_tick();
+    run_posix_cpu_timers();
     trace_tick();
 }
 
@@ -55,7 +57,10 @@ fn account_process_tick() {
     let in_user = with_irq_regs(|regs| regs.is_some_and(PtRegs::user_mode));
     if me.pid() == 0 {
         this_cpu_inc!(cpustat.idle);
-    } else if in_user {
+        return;
+    }
+    me.signal.timers.ticks.count(in_user);
+    if in_user {
         me.utime.inc();
         // SAFETY: a word of a live task, for statistics: a concurrent change may or may not be
         // seen.

@@ -34,8 +34,10 @@ pub struct TimerKey {
     /// End of the timer, in microseconds since boot.
     pub expires_us: u64,
     sequence: u64,
-    /// The CPU whose tick ends the timer.
-    cpu: u32,
+    /// The queue that the timer is in: the CPU whose tick ends it, or a [`CpuTime`].
+    ///
+    /// [`CpuTime`]: super::cpu_timer::CpuTime
+    pub(super) queue: u32,
     /// For its function: which of several timers of the task it is.
     pub data: u32,
 }
@@ -45,13 +47,13 @@ impl TimerKey {
     const NEVER: Self = Self {
         expires_us: u64::MAX,
         sequence: 0,
-        cpu: 0,
+        queue: 0,
         data: 0,
     };
 }
 
 /// The function of a timer. The timer interrupt calls it without a lock.
-type Function = fn(&TaskRef, TimerKey);
+pub(super) type Function = fn(&TaskRef, TimerKey);
 
 /// The place of a timer that may run. It lies in whatever owns the timer, so that to set one
 /// needs no memory. Set again and again, by one task at a time.
@@ -66,7 +68,7 @@ struct Running {
     function: Function,
 }
 
-// SAFETY: what is inside is touched only under the lock of the CPU whose timer it is.
+// SAFETY: what is inside is touched only under the lock of the queue that the timer is in.
 unsafe impl Sync for TimerList {}
 // SAFETY: as above, and a timer that runs stays where it is.
 unsafe impl Send for TimerList {}
@@ -100,22 +102,112 @@ impl Drop for TimerList {
     }
 }
 
-/// The timers of a CPU (Linux: `tvec_base`).
-type TimerBase = TimerqueueHead<TimerKey>;
+/// A queue of timers that one clock ends (Linux: `tvec_base`).
+pub struct TimerBase(IrqSpinLock<TimerqueueHead<TimerKey>>);
 
-static TIMERS: [IrqSpinLock<TimerBase>; NR_CPUS] =
-    [const { IrqSpinLock::new(LockClass::Timers, TimerBase::new()) }; NR_CPUS];
+static TIMERS: [TimerBase; NR_CPUS] = [const { TimerBase::new() }; NR_CPUS];
 
 /// Takes a timer that runs out of its queue.
 ///
 /// # Safety
-/// 1. If `timer` runs, it is a timer of `base`.
-unsafe fn take(base: &mut TimerBase, timer: NonNull<TimerList>) -> Option<Running> {
+/// 1. If `timer` runs, it is a timer of `queue`.
+unsafe fn take(queue: &mut TimerqueueHead<TimerKey>, timer: NonNull<TimerList>) -> Option<Running> {
     // SAFETY: by 1 it is there, and its contents are ours.
     let running = unsafe { (*timer.as_ref().running.get()).take() }?;
     // SAFETY: it ran, so it is in the queue.
-    unsafe { base.del(timer.cast()) };
+    unsafe { queue.del(timer.cast()) };
     Some(running)
+}
+
+impl TimerBase {
+    /// Returns a queue without timers.
+    pub const fn new() -> Self {
+        Self(IrqSpinLock::new(LockClass::Timers, TimerqueueHead::new()))
+    }
+
+    /// Puts a timer into the queue, which its owner knows by the number `queue`: the queue's clock
+    /// then calls `function` for `task` when it has reached `expires_us`. `data` is for the
+    /// function.
+    ///
+    /// # Safety
+    /// 1. `timer` does not run, and nobody else sets it meanwhile. 2. It stays where it is until it
+    ///    has ended or is taken back.
+    pub(super) unsafe fn add(
+        &self,
+        queue: u32,
+        timer: &TimerList,
+        expires_us: u64,
+        task: TaskRef,
+        data: u32,
+        function: Function,
+    ) -> TimerKey {
+        let key = TimerKey {
+            expires_us,
+            sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
+            queue,
+            data,
+        };
+        let mut timers = self.0.lock();
+        // SAFETY: by 1 it is in no queue and nothing else uses its contents; by 2 it stays where it
+        // is.
+        unsafe {
+            let before = (*timer.running.get()).replace(Running { task, function });
+            assert!(before.is_none(), "BUG: a timer that runs is set");
+            timer.node.get().write(TimerqueueNode::new(key));
+            timers.add(timer.node());
+        }
+        key
+    }
+
+    /// Takes a timer out of the queue; returns its task, or `None` if the timer has ended. Its
+    /// function may still be running then.
+    ///
+    /// # Safety
+    /// 1. The last [`add`](Self::add) for `timer` was to this queue, and nobody sets it meanwhile.
+    pub(super) unsafe fn del(&self, timer: &TimerList) -> Option<TaskRef> {
+        let mut timers = self.0.lock();
+        // SAFETY: by 1, if it runs it is in this queue.
+        let running = unsafe { take(&mut timers, NonNull::from(timer)) };
+        drop(timers);
+        running.map(|running| running.task)
+    }
+
+    /// Ends the timers that are due when the queue's clock shows `now_us`, the earliest first, and
+    /// returns their number.
+    ///
+    /// Those that do not fit into this tick's share end in the next one, so a program with many or
+    /// short timers does not take the CPU from the others.
+    pub(super) fn run(&self, now_us: u64) -> u32 {
+        let begin_us = since_boot_us();
+        let mut done = 0u32;
+        loop {
+            if done >= LEAST && since_boot_us().saturating_sub(begin_us) >= SHARE_US {
+                return done;
+            }
+            let mut timers = self.0.lock();
+            let Some(first) = timers.first() else {
+                return done;
+            };
+            // SAFETY: it is in the queue, so in place; what it says is not changed there.
+            let key = unsafe { first.as_ref() }.expires;
+            if key.expires_us > now_us {
+                return done;
+            }
+            // SAFETY: as above; a node in this queue begins a timer of this queue.
+            let running = unsafe { take(&mut timers, first.cast()) };
+            drop(timers);
+            if let Some(running) = running {
+                (running.function)(&running.task, key);
+            }
+            done = done.saturating_add(1);
+        }
+    }
+}
+
+impl Default for TimerBase {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Makes this CPU call `function` for `task` when the clock has reached `expires_us`. `data` is for
@@ -131,22 +223,11 @@ pub unsafe fn add_timer(
     data: u32,
     function: Function,
 ) -> TimerKey {
-    let key = TimerKey {
-        expires_us,
-        sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
-        // If the task moves now, its timer stays with the old CPU.
-        cpu: smp_processor_id(),
-        data,
-    };
-    let mut base = TIMERS[key.cpu as usize].lock();
-    // SAFETY: by 1 it is in no queue and nothing else uses its contents; by 2 it stays where it is.
-    unsafe {
-        let before = (*timer.running.get()).replace(Running { task, function });
-        assert!(before.is_none(), "BUG: a timer that runs is set");
-        timer.node.get().write(TimerqueueNode::new(key));
-        base.add(timer.node());
-    }
-    key
+    // If the task moves now, its timer stays with the old CPU.
+    let cpu = smp_processor_id();
+    let base = &TIMERS[cpu as usize];
+    // SAFETY: the caller's.
+    unsafe { base.add(cpu, timer, expires_us, task, data, function) }
 }
 
 /// Deletes a timer that was set as `key`; returns its task, or `None` if the timer has ended. Its
@@ -155,11 +236,8 @@ pub unsafe fn add_timer(
 /// # Safety
 /// 1. `key` is what the last [`add_timer`] for `timer` returned, and nobody sets it meanwhile.
 pub unsafe fn del_timer(timer: &TimerList, key: TimerKey) -> Option<TaskRef> {
-    let mut base = TIMERS[key.cpu as usize].lock();
-    // SAFETY: by 1, if it runs it is this CPU's.
-    let running = unsafe { take(&mut base, NonNull::from(timer)) };
-    drop(base);
-    running.map(|running| running.task)
+    // SAFETY: by 1, it is in this CPU's queue if it is in any.
+    unsafe { TIMERS[key.queue as usize].del(timer) }
 }
 
 /// Returns the ticks since boot.
@@ -204,31 +282,7 @@ const SHARE_US: u64 = TICK_US / 4;
 /// Number of timers that end in one tick in any case, however slow the machine.
 const LEAST: u32 = 16;
 
-/// Ends the timers of this CPU that are due, the earliest first. From its timer interrupt.
-///
-/// Timers that do not fit into this tick's share end in the next one, so a program with many or short timers
-/// does not take the CPU from the others.
+/// Ends the timers of this CPU that are due. From its timer interrupt.
 pub fn run_local_timers() {
-    let timers = &TIMERS[smp_processor_id() as usize];
-    let now_us = since_boot_us();
-    for done in 0u32.. {
-        if done >= LEAST && since_boot_us().saturating_sub(now_us) >= SHARE_US {
-            break;
-        }
-        let mut base = timers.lock();
-        let Some(first) = base.first() else {
-            break;
-        };
-        // SAFETY: it is in the queue, so in place; what it says is not changed there.
-        let key = unsafe { first.as_ref() }.expires;
-        if key.expires_us > now_us {
-            break;
-        }
-        // SAFETY: as above; a node in this queue begins a timer of this CPU.
-        let running = unsafe { take(&mut base, first.cast()) };
-        drop(base);
-        if let Some(running) = running {
-            (running.function)(&running.task, key);
-        }
-    }
+    TIMERS[smp_processor_id() as usize].run(since_boot_us());
 }

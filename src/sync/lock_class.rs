@@ -105,8 +105,8 @@ lock_classes! {
     TtyDiscipline Any No ["src/fs/tty.rs"], "the terminal's line, settings and input";
     MigrationRequests Any No ["src/sched/migration.rs"], "the tasks that a CPU's migration thread has to move";
     FutexBucket Any ByAddress ["src/syscall/futex_queue.rs"], "the sleepers of the futexes of one bucket";
-    PosixTimers Any No ["src/process/signal.rs"], "a process's POSIX timers";
-    RealTimer Any No ["src/process/signal.rs"], "a process's ITIMER_REAL";
+    PosixTimers Any No ["src/process/process_timers.rs"], "a process's POSIX timers";
+    Itimers Any No ["src/process/process_timers.rs"], "one of a process's interval timers";
     Tasklist Any No ["src/process/tasklist.rs"], "all tasks, by number, and their kinship, groups and sessions";
     Usage Any No ["src/process/signal.rs"], "the usage of ended threads and children of a process";
     Sighand Any No ["src/process/signal.rs"], "a process's reference to its table of signal actions";
@@ -119,7 +119,7 @@ lock_classes! {
     PiLock Any No ["src/task/task_struct.rs"], "a task's wake-up, and the CPUs that it may run on";
     RunQueue Any ByAddress ["src/sched/rq.rs"], "a CPU's run queue, and the scheduler's part of its tasks; goes from prev to next";
     PerfEvents Any No ["src/task/task_struct.rs"], "a task's perf events";
-    Timers Any No ["src/sched/timer.rs"], "a CPU's timers";
+    Timers Any No ["src/sched/timer.rs"], "a CPU's timers, or those by a CPU time";
     ThreadStacks Any No ["src/mm/thread_stack.rs"], "free kernel stacks";
     Heap Any No ["src/mm/heap.rs"], "the heap";
     Ioremap Any No ["src/mm/ioremap.rs"], "free addresses for device registers";

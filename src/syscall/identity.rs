@@ -155,12 +155,12 @@ pub fn sys_getegid() -> SysResult {
     Ok(cred().gid.effective)
 }
 
-/// Sets the user IDs as setuid(2), with a 32-bit number.
+/// Sets the user IDs as setuid(2).
 pub fn sys_setuid(id: u32) -> SysResult {
     change(|c| c.setuid(id))
 }
 
-/// Sets the group IDs as setgid(2), with a 32-bit number.
+/// Sets the group IDs as setgid(2).
 pub fn sys_setgid(id: u32) -> SysResult {
     change(|c| c.setgid(id))
 }
@@ -183,16 +183,6 @@ pub fn sys_setfsgid(id: u32) -> SysResult {
         Ok(())
     })?;
     Ok(old)
-}
-
-/// Sets the user IDs as setuid(2), with a 16-bit number.
-pub fn sys_setuid16(id: u32) -> SysResult {
-    sys_setuid(id & 0xffff)
-}
-
-/// Sets the group IDs as setgid(2), with a 16-bit number.
-pub fn sys_setgid16(id: u32) -> SysResult {
-    sys_setgid(id & 0xffff)
 }
 
 /// Sets the real and effective user IDs.

@@ -1,7 +1,7 @@
 //! alarm, setitimer, getitimer: a signal after a time.
 //!
-//! Only ITIMER_REAL, which counts elapsed time, is implemented; timers of a process's own time can
-//! only be read.
+//! ITIMER_REAL counts elapsed time, ITIMER_VIRTUAL the process's time in ring 3, ITIMER_PROF all its
+//! time on a CPU.
 //!
 //! Linux: 2.6.38 `kernel/itimer.c`; setitimer(2).
 
@@ -10,6 +10,8 @@ use crate::arch::x86::current::current;
 use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::base::errno::Errno;
 use crate::process::itimer::{ItimerVal, getitimer, setitimer};
+use crate::process::itimer_cpu::{get_cpu_itimer, set_cpu_itimer};
+use crate::sched::cpu_timer::CpuTime;
 
 const ITIMER_REAL: u32 = 0;
 const ITIMER_VIRTUAL: u32 = 1;
@@ -39,10 +41,8 @@ pub fn sys_alarm(seconds: u32) -> SysResult {
 pub fn sys_getitimer(which: u32, value: u32) -> SysResult {
     let now = match which {
         ITIMER_REAL => getitimer(current()),
-        ITIMER_VIRTUAL | ITIMER_PROF => ItimerVal {
-            interval_us: 0,
-            value_us: 0,
-        },
+        ITIMER_VIRTUAL => get_cpu_itimer(current(), CpuTime::User),
+        ITIMER_PROF => get_cpu_itimer(current(), CpuTime::All),
         _ => return Err(Errno::EINVAL),
     };
     put_itimer(value, now)
@@ -51,8 +51,7 @@ pub fn sys_getitimer(which: u32, value: u32) -> SysResult {
 /// Sets a timer; stores its former state at `old`, unless that is null.
 ///
 /// # Errors
-/// EINVAL for an unknown timer and for invalid times, ENOSYS for a timer that is not implemented,
-/// EFAULT.
+/// EINVAL for an unknown timer and for invalid times, EFAULT.
 pub fn sys_setitimer(which: u32, value: u32, old: u32) -> SysResult {
     let new = match value {
         0 => ItimerVal {
@@ -61,12 +60,12 @@ pub fn sys_setitimer(which: u32, value: u32, old: u32) -> SysResult {
         },
         value => get_itimer(value)?,
     };
-    match which {
-        ITIMER_REAL => {}
-        ITIMER_VIRTUAL | ITIMER_PROF => return Err(Errno::ENOSYS),
+    let was = match which {
+        ITIMER_REAL => setitimer(current(), new),
+        ITIMER_VIRTUAL => set_cpu_itimer(current(), CpuTime::User, new),
+        ITIMER_PROF => set_cpu_itimer(current(), CpuTime::All, new),
         _ => return Err(Errno::EINVAL),
-    }
-    let was = setitimer(current(), new);
+    };
     match old {
         0 => Ok(0),
         old => put_itimer(old, was),

@@ -7,7 +7,7 @@
 //!   `files`, `statfs`: changing them; `exec`
 //! - `restart`: the end of an interrupted call's time
 //! - [`timespec`], `user_time`: times in 32 and 64 bits
-//! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `misc`
+//! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `identity16`, `misc`
 //! - `perf_event`: counting a task's events
 //! - `thread_area`, `ldt`, `ioport`, `prctl`: TLS, segments, ports, the time-stamp counter
 //! - `rseq`: restartable sequences; `futex`, [`futex_op`], `robust_list`: sleeping locks
@@ -29,6 +29,8 @@ pub mod futex_op;
 pub mod futex_queue;
 #[cfg(target_os = "none")]
 pub mod identity;
+#[cfg(target_os = "none")]
+pub mod identity16;
 #[cfg(target_os = "none")]
 pub mod ioport;
 #[cfg(target_os = "none")]

@@ -1,7 +1,7 @@
 //! timer_create, timer_settime, timer_gettime, timer_getoverrun, timer_delete.
 //!
-//! The clocks are the time of day and the time since boot. The time of day is never set, so a
-//! running timer counts the same by either.
+//! The clocks are the time of day, the time since boot, and the CPU time of a process or of a thread
+//! of the caller's.
 //!
 //! Linux: 2.6.38 `kernel/posix-timers.c`.
 
@@ -11,14 +11,15 @@ use super::timespec::{Timespec32, Timespec64, UserTime};
 use crate::arch::x86::current::current;
 use crate::arch::x86::entry::uaccess::{Pod, get_user, put_user};
 use crate::base::errno::Errno;
-use crate::drivers::rtc::time_of_day_us;
-use crate::drivers::tsc::since_boot_us;
+use crate::process::cpu_clock::CpuClock;
 use crate::process::itimer::ItimerVal;
-use crate::process::posix_timer::{self, Notify};
+use crate::process::posix_timer::{self, Clock, Notify};
 use crate::process::sigset::{NSIG, SIGALRM};
 
 const CLOCK_REALTIME: u32 = 0;
 const CLOCK_MONOTONIC: u32 = 1;
+const CLOCK_MONOTONIC_RAW: u32 = 4;
+const CLOCK_MONOTONIC_COARSE: u32 = 6;
 const CLOCK_BOOTTIME: u32 = 7;
 const TIMER_ABSTIME: u32 = 1;
 const SIGEV_SIGNAL: u32 = 0;
@@ -29,11 +30,15 @@ const SIGEV_THREAD_ID: u32 = 4;
 /// Makes a timer; `event` is a `struct sigevent`, or null for SIGALRM.
 ///
 /// # Errors
-/// EINVAL for unknown clocks, ways of notification, signals and threads; EFAULT, EAGAIN.
+/// EINVAL for unknown clocks, ways of notification, signals and threads; EOPNOTSUPP for a clock that
+/// has no timers; EFAULT, EAGAIN.
 pub fn sys_timer_create(clock: u32, event: u32, id: u32) -> SysResult {
-    if !matches!(clock, CLOCK_REALTIME | CLOCK_MONOTONIC | CLOCK_BOOTTIME) {
-        return Err(Errno::EINVAL);
-    }
+    let clock = match clock {
+        CLOCK_REALTIME => Clock::OfDay,
+        CLOCK_MONOTONIC | CLOCK_BOOTTIME => Clock::Boot,
+        CLOCK_MONOTONIC_RAW..=CLOCK_MONOTONIC_COARSE => return Err(Errno::EOPNOTSUPP),
+        _ => Clock::Cpu(CpuClock::find(clock)?),
+    };
     let me = current();
     let (notify, signal, value) = match event {
         0 => (Notify::Process, SIGALRM, None),
@@ -54,7 +59,7 @@ pub fn sys_timer_create(clock: u32, event: u32, id: u32) -> SysResult {
     if notify != Notify::Nobody && !(1..=NSIG).contains(&signal) {
         return Err(Errno::EINVAL);
     }
-    let timer = posix_timer::timer_create(me, clock == CLOCK_REALTIME, notify, signal, value)?;
+    let timer = posix_timer::timer_create(me, clock, notify, signal, value)?;
     put_user(id, timer).inspect_err(|_| _ = posix_timer::timer_delete(me, timer))?;
     Ok(0)
 }
@@ -79,16 +84,8 @@ fn timer_settime<T: UserTime + Pod>(id: u32, flags: u32, new: u32, old: u32) -> 
     let [interval, value] = get_user::<[T; 2]>(new)?;
     let us = |time: T| time.ns().map(|ns| ns.div_ceil(1000));
     let (interval_us, value_us) = (us(interval)?, us(value)?);
-    // The offset that makes the value count from boot.
-    let origin_us = match flags & TIMER_ABSTIME {
-        0 => since_boot_us() as i64,
-        _ if posix_timer::is_of_day(current(), id)? => {
-            (since_boot_us() as i64).saturating_sub_unsigned(time_of_day_us())
-        }
-        _ => 0,
-    };
-    let end_us = (value_us != 0).then(|| origin_us.saturating_add_unsigned(value_us));
-    let was = posix_timer::timer_settime(current(), id, interval_us, end_us)?;
+    let is_absolute = flags & TIMER_ABSTIME != 0;
+    let was = posix_timer::timer_settime(current(), id, interval_us, value_us, is_absolute)?;
     if old != 0 {
         put_itimerspec::<T>(old, was)?;
     }

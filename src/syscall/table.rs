@@ -9,9 +9,9 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{
-    attributes, descriptors, epoll, exec, files, futex, identity, ioport, itimer, ldt, membarrier,
-    memory, misc, names, namespace, paths, perf_event, poll, posix_timer, prctl, process,
-    read_write, robust_list, rseq, sched, signal, signal_wait, statfs, thread_area, time,
+    attributes, descriptors, epoll, exec, files, futex, identity, identity16, ioport, itimer, ldt,
+    membarrier, memory, misc, names, namespace, paths, perf_event, poll, posix_timer, prctl,
+    process, read_write, robust_list, rseq, sched, signal, signal_wait, statfs, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::base::errno::{Errno, to_ret};
@@ -98,8 +98,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     16  attributes::sys_lchown16, 3;
     19  read_write::sys_lseek, 3;
     20  identity::sys_getpid, 0;
-    23  identity::sys_setuid16, 1;
-    24  identity::sys_getuid, 0;
+    23  identity16::sys_setuid16, 1;
+    24  identity16::sys_getuid16, 0;
     26  request::sys_ptrace, 4;
     27  itimer::sys_alarm, 1;
     29  signal::sys_pause, 0;
@@ -115,11 +115,11 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     42  descriptors::sys_pipe, 1;
     43  time::sys_times, 1;
     45  memory::sys_brk, 1;
-    46  identity::sys_setgid16, 1;
-    47  identity::sys_getgid, 0;
+    46  identity16::sys_setgid16, 1;
+    47  identity16::sys_getgid16, 0;
     48  signal::sys_signal, 2;
-    49  identity::sys_geteuid, 0;
-    50  identity::sys_getegid, 0;
+    49  identity16::sys_geteuid16, 0;
+    50  identity16::sys_getegid16, 0;
     54  descriptors::sys_ioctl, 3;
     55  descriptors::sys_fcntl64, 3;
     57  identity::sys_setpgid, 2;
@@ -129,6 +129,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     65  identity::sys_getpgrp, 0;
     66  identity::sys_setsid, 0;
     67  signal::sys_sigaction, 3;
+    70  identity16::sys_setreuid16, 2;
+    71  identity16::sys_setregid16, 2;
     75  misc::sys_setrlimit, 2;
     76  misc::sys_old_getrlimit, 2;
     77  misc::sys_getrusage, 2;
@@ -160,6 +162,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     132 identity::sys_getpgid, 1;
     133 paths::sys_fchdir, 1;
     136 misc::sys_personality, 1;
+    138 identity16::sys_setfsuid16, 1;
+    139 identity16::sys_setfsgid16, 1;
     140 read_write::sys_llseek, 5;
     142 poll::sys_newselect, 5;
     144 memory::sys_msync, 3;
@@ -176,7 +180,11 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     160 sched::sys_sched_get_priority_min, 1;
     161 sched::sys_sched_rr_get_interval, 2;
     162 sched::sys_nanosleep, 2;
+    164 identity16::sys_setresuid16, 3;
+    165 identity16::sys_getresuid16, 3;
     168 poll::sys_poll, 3;
+    170 identity16::sys_setresgid16, 3;
+    171 identity16::sys_getresgid16, 3;
     172 prctl::sys_prctl, 2;
     173 signal::sys_rt_sigreturn, 0;
     174 signal::sys_rt_sigaction, 4;

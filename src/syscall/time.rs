@@ -14,16 +14,15 @@ use crate::arch::x86::entry::uaccess::{Pod, put_user};
 use crate::base::errno::Errno;
 use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
+use crate::process::cpu_clock::CpuClock;
 use crate::process::proc::format::USER_HZ;
 use crate::process::signal::signal_pending;
-use crate::process::tasklist::find_task_by_pid;
 use crate::process::usage::Usage;
-use crate::sched::timer::{HZ, TICK_US, jiffies, schedule_timeout, ticks_in};
+use crate::sched::timer::{TICK_US, jiffies, schedule_timeout, ticks_in};
 use crate::task::state::TASK_INTERRUPTIBLE;
 
 const CLOCK_REALTIME: u32 = 0;
 const CLOCK_MONOTONIC: u32 = 1;
-const CLOCK_PROCESS_CPUTIME_ID: u32 = 2;
 const CLOCK_THREAD_CPUTIME_ID: u32 = 3;
 const CLOCK_MONOTONIC_RAW: u32 = 4;
 const CLOCK_REALTIME_COARSE: u32 = 5;
@@ -61,47 +60,13 @@ pub fn sys_gettimeofday(tv: u32, tz: u32) -> SysResult {
 }
 
 /// Returns the time of a clock, in microseconds. EINVAL for an unknown clock.
-///
-/// A negative number is the clock of a process or thread: its own number, inverted, from bit 3 on;
-/// bit 2 for a thread; bits 0 and 1 select the time that is counted: 0 all its time on a CPU, 1
-/// that in ring 3, 2 all of it.
 fn clock_us(clock: u32) -> Result<u64, Errno> {
-    let me = current();
     match clock {
-        CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_us(Usage::of_process(&me), 2)),
-        CLOCK_THREAD_CPUTIME_ID => Ok(cpu_us(Usage::of(&me), 2)),
+        _ if CpuClock::is_one(clock) => Ok(CpuClock::find(clock)?.now_us()),
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE => Ok(time_of_day_us()),
         0..=LAST_CLOCK => Ok(since_boot_us()),
-        _ => {
-            let (pid, which) = (!(clock as i32 >> 3), clock & 3);
-            let task = match pid {
-                0 => me.get_task_struct(),
-                _ => find_task_by_pid(pid).ok_or(Errno::EINVAL)?,
-            };
-            let of_thread = clock & 4 != 0;
-            let foreign = if of_thread {
-                task.tgid != me.tgid
-            } else {
-                pid != 0 && task.pid() != task.tgid
-            };
-            if clock as i32 >= 0 || which == 3 || foreign {
-                return Err(Errno::EINVAL);
-            }
-            let usage = match of_thread {
-                true => Usage::of(&task),
-                false => Usage::of_process(&task),
-            };
-            Ok(cpu_us(usage, which))
-        }
+        _ => Err(Errno::EINVAL),
     }
-}
-
-fn cpu_us(usage: Usage, which: u32) -> u64 {
-    let ticks = match which {
-        1 => usage.utime,
-        _ => usage.utime.wrapping_add(usage.stime),
-    };
-    u64::from(ticks).saturating_mul((1_000_000 / HZ).into())
 }
 
 /// Stores the time of a clock in 32-bit seconds and nanoseconds.
@@ -128,10 +93,9 @@ pub fn sys_clock_getres64(clock: u32, tp: u32) -> SysResult {
 
 fn clock_getres<T: UserTime + Pod>(clock: u32, tp: u32) -> SysResult {
     clock_us(clock)?;
-    let of_cpu_time =
-        clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID || clock > LAST_CLOCK;
     if tp != 0 {
-        put_us::<T>(tp, if of_cpu_time { TICK_US } else { 1 })?;
+        let resolution_us = if CpuClock::is_one(clock) { TICK_US } else { 1 };
+        put_us::<T>(tp, resolution_us)?;
     }
     Ok(0)
 }

@@ -36,6 +36,7 @@ use crate::mm::fallible::try_arc;
 use crate::mm::mm_struct::MmStruct;
 use crate::process::signal::{SignalStruct, TaskSignals, new_sighand};
 use crate::process::traced::Traced;
+use crate::sched::cpu_timer::CpuTimers;
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::counter::Counter;
@@ -88,6 +89,8 @@ pub struct TaskStruct {
     pub utime: Counter,
     /// Number of ticks that found the task in the kernel.
     pub stime: Counter,
+    /// The running timers that go by the CPU time of this thread.
+    pub cpu_timers: CpuTimers,
     /// Number of page faults that gave the task a page, or a right to one.
     pub min_flt: Counter,
     /// Time when the task began, in microseconds since boot.
@@ -217,6 +220,7 @@ impl TaskStruct {
             nr_migrations: Counter::new(0),
             utime: Counter::new(0),
             stime: Counter::new(0),
+            cpu_timers: CpuTimers::default(),
             min_flt: Counter::new(0),
             start_time: AtomicU64::new(0),
             mm: AtomicPtr::new(core::ptr::null_mut()),

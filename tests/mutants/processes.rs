@@ -238,6 +238,70 @@ pub const PROCESSES: &[Mutant] = &[
         red: Run::ring3("posix_timer", "set anew, it counts an overrun in the signal that waits"),
     },
     Mutant {
+        name: "cpu_timers_end_in_no_tick",
+        takes_out: "the tick's look at timers by CPU time",
+        edits: &[
+            Edit { file: "src/sched/tick.rs", find: "    run_posix_cpu_timers();\n", replace: "    let _ = run_posix_cpu_timers;\n" },
+        ],
+        red: Run::ring3("cpu_timer", "it ends once the process has run for so long, with its value"),
+    },
+    Mutant {
+        name: "threads_time_is_their_own",
+        takes_out: "the ticks of other threads than the leader in the time of their process",
+        edits: &[
+            Edit { file: "src/sched/tick.rs", find: "    me.signal.timers.ticks.count(in_user);", replace: "    if me.pid() == me.tgid {\n        me.signal.timers.ticks.count(in_user);\n    }" },
+        ],
+        red: Run::ring3("cpu_timer", "the time of a process is that of its threads"),
+    },
+    Mutant {
+        name: "thread_timers_count_the_process",
+        takes_out: "a thread's timers apart from those of its process",
+        edits: &[
+            Edit { file: "src/process/cpu_clock.rs", find: "            true => &self.task.cpu_timers,", replace: "            true => &self.task.signal.timers.cpu," },
+        ],
+        red: Run::ring3("cpu_timer", "one thread's time does not end another's timer"),
+    },
+    Mutant {
+        name: "passed_time_waits_for_a_tick",
+        takes_out: "the end, at once, of a timer whose time a sleeping process has passed",
+        edits: &[
+            Edit { file: "src/process/posix_timer.rs", find: "        clock.run_timers();", replace: "        let _ = clock;" },
+        ],
+        red: Run::ring3("cpu_timer", "a time that a sleeping process has passed ends at once"),
+    },
+    Mutant {
+        name: "dead_clock_takes_timers",
+        takes_out: "the refusal of a timer by the time of a process that is gone",
+        edits: &[
+            Edit { file: "src/process/cpu_clock.rs", find: "        self.task.exit_state.load(Ordering::Relaxed) == EXIT_DEAD", replace: "        self.task.exit_state.load(Ordering::Relaxed) == EXIT_DEAD + 1" },
+        ],
+        red: Run::ring3("cpu_timer", "and stays so: ESRCH"),
+    },
+    Mutant {
+        name: "ring_3_time_counts_the_kernel",
+        takes_out: "the kind of time that a clock's number selects",
+        edits: &[
+            Edit { file: "src/process/cpu_clock.rs", find: "                    1 => CpuTime::User,", replace: "                    1 => CpuTime::All," },
+        ],
+        red: Run::ring3("cpu_timer", "time in the kernel is none in ring 3"),
+    },
+    Mutant {
+        name: "sixteen_bit_keep_is_a_number",
+        takes_out: "that 65535 leaves a number unchanged in the old calls",
+        edits: &[
+            Edit { file: "src/syscall/identity16.rs", find: "        0xffff => KEEP,", replace: "        0xffff => 0xffff," },
+        ],
+        red: Run::ring3("identity16", "setuid(65535): EINVAL"),
+    },
+    Mutant {
+        name: "wide_number_is_cut",
+        takes_out: "65534 for a number of more than 16 bits",
+        edits: &[
+            Edit { file: "src/syscall/identity16.rs", find: "u16::try_from(id).unwrap_or(OVERFLOW_ID)", replace: "u16::try_from(id).unwrap_or(id as u16)" },
+        ],
+        red: Run::ring3("identity16", "a number of more than 16 bits is told as 65534"),
+    },
+    Mutant {
         name: "wakes_one_batch",
         takes_out: "the rest of a long wait queue, after others have had its lock",
         edits: &[

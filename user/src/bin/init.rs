@@ -51,6 +51,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("vdso", "AT_SYSINFO and its image"),
     ("faults", "each exception kills its program only"),
     ("rights", "rights over other processes"),
+    ("identity16", "user and group numbers of 16 bits"),
     (
         "search",
         "which directories a user may search, and which files they may use",
@@ -114,6 +115,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("usage", "resource usage, and whose sums it joins"),
     ("itimer", "a signal after a time"),
     ("posix_timer", "a chosen signal after a time"),
+    ("cpu_timer", "a signal after so much time on a CPU"),
     ("proc", "the files of /proc tell the truth"),
     ("proc_status", "its figures on a process"),
     ("proc_memory", "its figures on a process's memory"),
