@@ -123,12 +123,9 @@ pub fn do_execve(
     }
     if new_cred.uid.effective != cred.uid.effective || new_cred.gid.effective != cred.gid.effective
     {
+        me.pdeath_signal.store(0, Ordering::Relaxed);
         // Whoever counts the old program's events may not watch a program with other rights.
         perf_event_exit_task(me);
-    }
-    if (new_cred.uid.effective, new_cred.gid.effective) != (cred.uid.effective, cred.gid.effective)
-    {
-        me.pdeath_signal.store(0, Ordering::Relaxed);
     }
     perf_event_enable_on_exec(me);
     me.set_cred(new_cred);

@@ -9,7 +9,7 @@ use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::pid::PidType;
-use super::siginfo::SigInfo;
+use super::siginfo::{SI_USER, SigInfo};
 use super::signal::group_send_sig_info;
 use super::sigset::{NSIG, SIGCONT};
 use super::tasklist::{INIT_PID, TASKLIST, TaskList, do_each_task_pid};
@@ -65,6 +65,21 @@ fn kill_process(pid: i32, info: SigInfo) -> Result<(), Errno> {
     match info.signal {
         0 => Ok(()),
         _ => group_send_sig_info(&list, info, leader),
+    }
+}
+
+/// Sends the signal that a thread has asked for (`PR_SET_PDEATHSIG`) when its parent, the process of
+/// the running task, ends: to the thread's process, as if the parent had called kill(2).
+pub fn send_pdeath_signal(list: &TaskList, thread: &TaskStruct) {
+    let signal = thread.pdeath_signal.load(Ordering::Relaxed);
+    let Some(leader) = list.find_task_by_pid(thread.tgid) else {
+        return;
+    };
+    let me = current();
+    if signal != 0 && check_kill_permission(me, leader, signal).is_ok() {
+        let info = SigInfo::sent(signal, SI_USER, me.tgid, me.cred().uid.real);
+        // A full queue has no place for it.
+        let _queued = group_send_sig_info(list, info, leader);
     }
 }
 

@@ -10,6 +10,7 @@
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use super::kill::send_pdeath_signal;
 use super::pid::{PidType, Pids, Walk};
 use super::sigset::SIGCHLD;
 use crate::arch::x86::current::current;
@@ -156,6 +157,7 @@ impl TaskList {
         // All threads of the child get the new parent.
         for thread in self.each(PidType::Tgid, child) {
             thread.ppid.store(reaper, Ordering::Relaxed);
+            send_pdeath_signal(self, thread);
         }
         if let Some(leader) = self.find_task_by_pid(child) {
             // Init waits for all its children in the same way.

@@ -124,6 +124,7 @@ fn change(set: impl FnOnce(&mut Cred) -> Result<(), Errno>) -> SysResult {
     me.set_cred(new);
     if new.acts_otherwise_than(&old) {
         set_not_dumpable(me);
+        me.pdeath_signal.store(0, Ordering::Relaxed);
     }
     Ok(0)
 }

@@ -238,6 +238,22 @@ pub const PROCESSES: &[Mutant] = &[
         red: Run::ring3("posix_timer", "set anew, it counts an overrun in the signal that waits"),
     },
     Mutant {
+        name: "death_of_the_parent_untold",
+        takes_out: "the signal of PR_SET_PDEATHSIG",
+        edits: &[
+            Edit { file: "src/process/kill.rs", find: "    if signal != 0 && check_kill_permission(me, leader, signal).is_ok() {", replace: "    if signal == 99 && check_kill_permission(me, leader, signal).is_ok() {" },
+        ],
+        red: Run::ring3("parent_death", "it comes when the parent ends, and from the parent"),
+    },
+    Mutant {
+        name: "new_rights_keep_asking",
+        takes_out: "the end of PR_SET_PDEATHSIG when a process gets other rights",
+        edits: &[
+            Edit { file: "src/syscall/identity.rs", find: "        me.pdeath_signal.store(0, Ordering::Relaxed);\n", replace: "" },
+        ],
+        red: Run::ring3("parent_death", "with another user's rights a process no longer asks"),
+    },
+    Mutant {
         name: "cpu_timers_end_in_no_tick",
         takes_out: "the tick's look at timers by CPU time",
         edits: &[

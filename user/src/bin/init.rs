@@ -31,6 +31,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("clone", "flags and errors of clone"),
     ("ends", "how processes end, and which tasks learn of it"),
     ("stop", "processes that are stopped and go on"),
+    ("parent_death", "a signal when the parent ends"),
     ("orphans", "process groups that nobody could continue"),
     ("crowd", "many processes, none of which is missed"),
     ("sleepers", "many sleepers, none of which is missed"),
