@@ -102,9 +102,10 @@ impl CpuClock {
         }
     }
 
-    /// Ends the timers that are due by now, whether or not the clock goes on.
+    /// Ends all timers that are due by now, whether or not the clock goes on. For process context.
     pub fn run_timers(&self) {
-        self.timers().run(self.times_us());
+        // A share that never begins is never used up.
+        self.timers().run(self.times_us(), u64::MAX);
     }
 
     fn times_us(&self) -> [u64; 2] {

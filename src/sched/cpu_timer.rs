@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::timer::{Function, TICK_US, TimerBase, TimerKey, TimerList};
 use crate::arch::x86::current::current;
+use crate::drivers::tsc::since_boot_us;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// The time that a clock of CPU time counts.
@@ -98,10 +99,12 @@ impl CpuTimers {
         task
     }
 
-    /// Ends the timers that are due at these times.
-    pub fn run(&self, times_us: [u64; 2]) {
+    /// Ends the timers that are due at these times, as many as fit into the share of a tick that
+    /// began at `begin_us`.
+    pub fn run(&self, times_us: [u64; 2], begin_us: u64) {
         for (queue, now_us) in self.queues.iter().zip(times_us) {
-            self.armed.fetch_sub(queue.run(now_us), Ordering::Relaxed);
+            self.armed
+                .fetch_sub(queue.run(now_us, begin_us), Ordering::Relaxed);
         }
     }
 
@@ -117,6 +120,7 @@ pub fn run_posix_cpu_timers() {
     if of_process.cpu.armed() | me.cpu_timers.armed() == 0 {
         return;
     }
-    of_process.cpu.run(of_process.ticks.times_us());
-    me.cpu_timers.run(thread_times_us(&me));
+    let begin_us = since_boot_us();
+    of_process.cpu.run(of_process.ticks.times_us(), begin_us);
+    me.cpu_timers.run(thread_times_us(&me), begin_us);
 }

@@ -7,17 +7,15 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::Case;
 use super::check::{Outcome, expect, expect_true, expect_within};
 use super::crew::{Crew, Journal, Slot, pass, sleep};
-use super::smp::PATIENCE_US;
 use crate::arch::x86::current::current;
 use crate::base::errno::Errno;
 use crate::base::insn::rdtsc;
-use crate::drivers::tsc::since_boot_us;
 use crate::mm::fallible::{TryVec, try_box, try_collect};
 use crate::sched::policy::set_scheduler;
 use crate::sched::prio_array::PrioArray;
 use crate::sched::schedule::schedule;
 use crate::sched::tick::task_timeslice;
-use crate::sched::timer::{HZ, jiffies, schedule_timeout};
+use crate::sched::timer::{jiffies, schedule_timeout};
 use crate::sched::wait_queue::WaitQueue;
 use crate::sched::wake_up::wake_up_process;
 use crate::sync::IrqGuard;
@@ -73,10 +71,6 @@ pub const CASES: &[Case] = &[
     Case {
         name: "wait_queue_order",
         run: wait_queue_order,
-    },
-    Case {
-        name: "sleep_ticks",
-        run: sleep_ticks,
     },
 ];
 
@@ -460,30 +454,4 @@ fn wait_queue_order() -> Outcome {
         .actor_with("waiter 3", SCHED_FIFO, 45, waiter(3))
         .actor("waker", waker)
         .run()
-}
-
-/// Sleeps last as long as asked, and the shortest ends first.
-fn sleep_ticks() -> Outcome {
-    let woken = Journal::new();
-    let play = |ticks: u64| {
-        let woken = &woken;
-        move || {
-            let start_us = since_boot_us();
-            current().state.set_current_state(TASK_UNINTERRUPTIBLE);
-            let left = schedule_timeout(ticks);
-            woken.note(ticks);
-            expect("ticks left", left, 0)?;
-            // By the clock: on a busy host the virtual machine loses ticks.
-            let slept_us = since_boot_us() - start_us;
-            let asked_us = ticks * 1_000_000 / u64::from(HZ);
-            let most = asked_us + PATIENCE_US;
-            expect_within("microseconds slept", slept_us, asked_us, most)
-        }
-    };
-    Crew::new()
-        .actor("15", play(15))
-        .actor("5", play(5))
-        .actor("10", play(10))
-        .run()?;
-    expect("ends of the sleeps", &woken.entries()[..], &[5, 10, 15])
 }

@@ -49,10 +49,10 @@ pub const CASES: &[Case] = &[
 fn idle_cpu_passes_over_bound_tasks() -> Outcome {
     need_cpus(3)?;
     let pulled = AtomicBool::new(false);
-    let until_pulled = || wait_for("one came to CPU 2", || pulled.load(Ordering::Acquire));
+    let until_pulled = || pass_until("one came to CPU 2", || pulled.load(Ordering::Acquire));
     let free = || {
         set_cpus_allowed(&current(), 0b110)?;
-        wait_for("one came to CPU 2", || {
+        pass_until("one came to CPU 2", || {
             pulled.fetch_or(cpu() == 2, Ordering::AcqRel) || cpu() == 2
         })
     };

@@ -1,17 +1,20 @@
-//! Cases of the tick: whose timers it ends, and what the watchdog takes for a lockup.
+//! Cases of the tick: whose timers and sleeps it ends, and what the watchdog takes for a lockup.
 
+use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::Case;
-use super::check::{Outcome, Verdict, expect};
-use super::crew::Crew;
-use super::smp::{cpu, need_cpus, wait_for};
+use super::check::{Outcome, Verdict, expect, expect_true, expect_within};
+use super::crew::{Crew, Journal};
+use super::smp::{PATIENCE_US, cpu, need_cpus, wait_for};
 use crate::arch::x86::current::current;
 use crate::drivers::tsc::since_boot_us;
 use crate::process::watchdog;
 use crate::sched::policy::{set_scheduler, set_user_nice};
-use crate::sched::timer::{TimerList, add_timer};
+use crate::sched::timer::{HZ, TICK_US, TimerList, add_timer, schedule_timeout};
 use crate::task::sched_entity::SCHED_NORMAL;
+use crate::task::state::TASK_UNINTERRUPTIBLE;
 use crate::task::task_struct::TaskRef;
 use crate::this_cpu_read;
 
@@ -27,6 +30,10 @@ pub const CASES: &[Case] = &[
     Case {
         name: "nice_spinner_is_no_lockup",
         run: nice_spinner_is_no_lockup,
+    },
+    Case {
+        name: "sleep_ticks",
+        run: sleep_ticks,
     },
 ];
 
@@ -96,7 +103,7 @@ fn timers_leave_time_to_tasks() -> Outcome {
         wait_for("all ended", || SLOW_ENDED.load(Ordering::Acquire) == SLOW)?;
         expect(
             "no tick ended more than its share",
-            SLOW_MOST.load(Ordering::Relaxed) <= SLOW / 4,
+            u64::from(SLOW_MOST.load(Ordering::Relaxed)) <= TICK_US / 4 / SLOW_US,
             true,
         )
     };
@@ -120,4 +127,46 @@ fn nice_spinner_is_no_lockup() -> Outcome {
             Ok(())
         })
         .run()
+}
+
+/// Sleeps last as long as asked, and of those that began together the shortest ends first: a busy
+/// host may stop the machine between two beginnings.
+fn sleep_ticks() -> Outcome {
+    const TRIES: u32 = 50;
+    for _ in 0..TRIES {
+        let ends = three_sleeps()?;
+        let begun = || ends.iter().map(|end| end.0);
+        if begun().max() < begun().min().map(|first_us| first_us + 4 * TICK_US) {
+            let order: ArrayVec<u64, 3> = ends.iter().map(|end| end.1).collect();
+            return expect("ends of the sleeps", &order[..], &[5, 10, 15]);
+        }
+    }
+    expect_true("three sleeps begin together", false)
+}
+
+/// Sleeps for 15, 5 and 10 ticks in three tasks; returns the beginning and the length of each, in
+/// the order of their ends.
+fn three_sleeps() -> Result<Vec<(u64, u64)>, Verdict> {
+    let woken = Journal::new();
+    let play = |ticks: u64| {
+        let woken = &woken;
+        move || {
+            let start_us = since_boot_us();
+            current().state.set_current_state(TASK_UNINTERRUPTIBLE);
+            let left = schedule_timeout(ticks);
+            woken.note((start_us, ticks));
+            expect("ticks left", left, 0)?;
+            // By the clock: on a busy host the virtual machine loses ticks.
+            let slept_us = since_boot_us() - start_us;
+            let asked_us = ticks * 1_000_000 / u64::from(HZ);
+            let most = asked_us + PATIENCE_US;
+            expect_within("microseconds slept", slept_us, asked_us, most)
+        }
+    };
+    Crew::new()
+        .actor("15", play(15))
+        .actor("5", play(5))
+        .actor("10", play(10))
+        .run()?;
+    Ok(woken.entries())
 }

@@ -222,6 +222,14 @@ pub const PROCESSES: &[Mutant] = &[
         red: Run::ring3("posix_timer", "a timer whose signal is ignored runs on"),
     },
     Mutant {
+        name: "sixteen_timers_end_in_any_case",
+        takes_out: "that timers leave time to tasks on a slow machine too",
+        edits: &[
+            Edit { file: "src/sched/timer.rs", find: "            if done != 0 && since_boot_us()", replace: "            if done >= 16 && since_boot_us()" },
+        ],
+        red: Run::selftest("timers_leave_time_to_tasks"),
+    },
+    Mutant {
         name: "timers_take_the_whole_tick",
         takes_out: "the share of a tick that timers may take",
         edits: &[
