@@ -209,7 +209,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "intervals_of_the_past_forgotten",
         takes_out: "the overruns between a timer's end and the taking of its signal",
         edits: &[
-            Edit { file: "src/process/posix_timer.rs", find: "    let missed = timer.go_on(id, leader, now_us()).saturating_sub(1);", replace: "    let missed = timer.go_on(id, leader, now_us()).min(1) - 1;" },
+            Edit { file: "src/process/posix_timer.rs", find: "    let missed = timer.go_on(id, leader, now_us).saturating_sub(1);", replace: "    let missed = timer.go_on(id, leader, now_us).min(1) - 1;" },
         ],
         red: Run::ring3("posix_timer", "each interval since a time of the past is an overrun"),
     },

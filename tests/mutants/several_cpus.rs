@@ -295,7 +295,7 @@ pub const SEVERAL_CPUS: &[Mutant] = &[
         name: "timers_are_all_of_the_first_cpu",
         takes_out: "each CPU's own timers",
         edits: &[
-            Edit { file: "src/sched/timer.rs", find: "        cpu: smp_processor_id(),", replace: "        cpu: 0," },
+            Edit { file: "src/sched/timer.rs", find: "    let cpu = smp_processor_id();", replace: "    let cpu = 0;" },
         ],
         red: Run::on_two_cpus("smp_timers_end_on_their_cpu"),
     },
