@@ -12,9 +12,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::harness::{Output, Tally};
 use crate::progress::Progress;
-use crate::toolchain::{cargo, find};
+use crate::toolchain::cargo;
 use crate::web::browser;
-use crate::{paths, site, words};
+use crate::{paths, words};
 
 /// The suites of the kernel's package that are files in `tests/`, in order.
 const FILES: &[(&str, &str)] = &[
@@ -23,10 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ("boots", "the kernel in QEMU"),
     ("gdb", "the switch under gdb"),
     (BROWSER, "the book's pages in Chromium"),
-    (SITE, "the kernel in v86, under node and on the page"),
-    (BOCHS, "the kernel in Bochs"),
     ("mutants", "a few steps of the kernel, taken out"),
-    ("labs", "a few exercises, begun and solved"),
 ];
 
 /// The suites that need something optional.
@@ -35,7 +32,12 @@ const SITE: &str = "site";
 const BOCHS: &str = "bochs";
 
 /// Those that are run only by name.
-const BY_NAME: &[(&str, &str)] = &[("kselftest", "Linux's own tests of the switch")];
+const BY_NAME: &[(&str, &str)] = &[
+    ("labs", "a few exercises, begun and solved"),
+    (SITE, "the kernel in v86, under node and on the page"),
+    (BOCHS, "the kernel in Bochs"),
+    ("kselftest", "Linux's own tests of the switch"),
+];
 
 /// With it every line of every suite is shown.
 const VERBOSE: &str = "--verbose";
@@ -169,13 +171,8 @@ fn result_line(suite: &Suite, tally: Tally, seconds: u64) -> String {
 /// What a suite needs and this machine does not have, and how to get it.
 fn lacks(suite: &str) -> Option<&'static str> {
     let has_browser = browser::is_installed();
-    let has_site = site::missing().is_none() && (has_browser || find("node").is_ok());
     match suite {
         BROWSER if !has_browser => Some("there is no Chromium here: apt-get install chromium"),
-        SITE if !has_site => Some("the site cannot be made here: ./bootstrap site"),
-        BOCHS if find("bochs").is_err() => {
-            Some("there is no Bochs here: apt-get install bochs bochsbios vgabios")
-        }
         _ => None,
     }
 }
