@@ -81,7 +81,7 @@ pub const CALLS: &[Mutant] = &[
         name: "names_of_any_length",
         takes_out: "the limit on the length of names",
         edits: &[
-            Edit { file: "src/fs/initramfs.rs", find: "                name if name.len() > NAME_MAX =>", replace: "                name if name.len() > NAME_MAX && false =>" },
+            Edit { file: "src/fs/namei.rs", find: "            name if name.len() > NAME_MAX && matches!", replace: "            name if name.len() > NAME_MAX && false && matches!" },
         ],
         red: Run::ring3("errors", "open, a name of 256 bytes: ENAMETOOLONG"),
     },

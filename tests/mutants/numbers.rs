@@ -41,7 +41,7 @@ pub const NUMBERS: &[Mutant] = &[
         name: "directory_position_of_32_bits",
         takes_out: "the upper half of a directory's position",
         edits: &[
-            Edit { file: "src/fs/file.rs", find: "usize::try_from(self.position).unwrap_or(usize::MAX)", replace: "self.position as usize" },
+            Edit { file: "src/fs/readdir.rs", find: "names.names.from_number(self.position)", replace: "names.names.from_number(self.position as u32 as u64)" },
         ],
         red: Run::ring3("edges", "the root has nothing at 0x1:00000000"),
     },

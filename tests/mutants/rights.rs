@@ -49,15 +49,15 @@ pub const RIGHTS: &[Mutant] = &[
         name: "nobody_asks_for_search",
         takes_out: "the search permission of a directory on the way",
         edits: &[
-            Edit { file: "src/fs/initramfs.rs", find: "            may_search(current)?;\n", replace: "" },
+            Edit { file: "src/fs/namei.rs", find: "        permission(&at.stat(), MAY_EXEC, cred)?;\n", replace: "" },
         ],
         red: Run::ring3("search", "stat in a closed directory: EACCES"),
     },
     Mutant {
         name: "proc_is_reached_through_closed_directories",
-        takes_out: "the walk over the folders before /proc",
+        takes_out: "the search permission of a directory that the walk leaves by ..",
         edits: &[
-            Edit { file: "src/fs/rootfs.rs", find: "        let before = if before.is_empty() { b\".\" } else { before };", replace: "        let before = if before.is_empty() { b\".\" } else { &b\"/\"[..] };" },
+            Edit { file: "src/fs/namei.rs", find: "        permission(&at.stat(), MAY_EXEC, cred)?;\n", replace: "        if name != b\"..\" { permission(&at.stat(), MAY_EXEC, cred)?; }\n" },
         ],
         red: Run::ring3("search", "through it to /proc: EACCES"),
     },

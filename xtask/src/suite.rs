@@ -257,7 +257,9 @@ mod tests {
             "ok     logic         12 passed    0 failed     7 s   the kernel's pure parts, on the host"
         );
         assert!(seen(1, 2).starts_with("FAILED logic"));
-        assert!(skipped_line(suite).starts_with("SKIP   logic      there is no Chromium"));
+        assert!(
+            skipped_line(suite, "there is no npm").starts_with("SKIP   logic      there is no npm")
+        );
     }
 
     #[test]

@@ -275,7 +275,11 @@ fn a_late_wake_up_does_not_call_back_the_dead() {
     );
     in_order(
         "src/process/stop.rs",
-        &["me.set_special_state(TASK_STOPPED)", "is_killed(me)"],
+        &["me.set_special_state(TASK_STOPPED)", "is_killed(&me)"],
+    );
+    in_order(
+        "src/process/trace_stop.rs",
+        &["me.set_special_state(TASK_TRACED)", "is_killed(&me)"],
     );
 }
 

@@ -381,7 +381,7 @@ mod tests {
         for part in [
             "Timeline of 4 switches",
             ">CPU 0<",
-            ">next[7]<",
+            ">task_7[7]<",
             "class=\"wake\"",
             "class=\"wake new\"",
             ">//<",
