@@ -59,10 +59,6 @@ const PROGRAMS: &[Program] = programs! {
     "sigreturn": "x86/sigreturn.c";
     "sigaltstack": "x86/sigaltstack.c";
     "single_step_syscall": "x86/single_step_syscall.c" "x86/thunks_32.S";
-    "ptrace_syscall": "x86/ptrace_syscall.c" "x86/raw_syscall_helper_32.S";
-    "breakpoint_test": "breakpoints/breakpoint_test.c";
-    "get_syscall_info": "ptrace/get_syscall_info.c";
-    "peeksiginfo": "ptrace/peeksiginfo.c";
     "syscall_arg_fault": "x86/syscall_arg_fault.c" "x86/thunks_32.S";
     "syscall_nt": "x86/syscall_nt.c";
     "sigtrap_loop": "x86/sigtrap_loop.c";
@@ -97,10 +93,6 @@ const CASES: &[Case] = &[
     plain("sigreturn"),
     plain("sigaltstack"),
     plain("single_step_syscall"),
-    plain("ptrace_syscall"),
-    plain("breakpoint_test"),
-    plain("get_syscall_info"),
-    plain("peeksiginfo"),
     plain("syscall_arg_fault"),
     plain("syscall_nt"),
     plain("sigtrap_loop"),
