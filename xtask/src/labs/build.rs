@@ -18,7 +18,7 @@ pub const BUILD: &[Lab] = &[
             solution: &[
                 Edit { file: "src/base/percpu.rs", find: "    pub kernel_to_user: u32,\n}", replace: "    pub kernel_to_user: u32,\n    /// Tasks that came out of the switch at `ret_from_fork`.\n    pub first_returns: u32,\n}" },
                 Edit { file: "src/sched/finish_task_switch.rs", find: "    unsafe { finish_task_switch(Last::from_eax(last.cast())) };\n", replace: "    unsafe { finish_task_switch(Last::from_eax(last.cast())) };\n    crate::this_cpu_inc!(count.first_returns);\n" },
-                Edit { file: "src/process/proc/system_files.rs", find: "    const COUNTS: [(&str, Count); 20] = [\n", replace: "    const COUNTS: [(&str, Count); 21] = [\n        (\"first_returns\", |c| c.first_returns),\n" },
+                Edit { file: "src/process/proc/system_files.rs", find: "    const COUNTS: [(&str, Count); 23] = [\n", replace: "    const COUNTS: [(&str, Count); 24] = [\n        (\"first_returns\", |c| c.first_returns),\n" },
             ],
         },
         text: "/proc/switch_to tells what the steps of the switch did on each CPU. It does not tell how many tasks came \
