@@ -220,7 +220,8 @@ fn mount_root(initramfs: Option<Range>) {
             range.end.saturating_sub(range.start) as usize,
         )
     };
-    match rootfs::mount(archive) {
+    let trace = CMDLINE.get().is_some_and(|cmdline| cmdline.trace);
+    match rootfs::mount(archive, trace) {
         Ok(_) => {
             procfs::register_filesystem(&proc::ops::OPS);
             log::info!("rootfs: initramfs of {} KiB", archive.len() / 1024);

@@ -201,8 +201,9 @@ impl PipeReader {
         Ok(None)
     }
 
-    /// Waits for bytes, or until the last writer is gone.
-    #[inline(always)]
+    /// Waits for bytes, or until the last writer is gone. A function of its own, since `wchan` names
+    /// it.
+    #[inline(never)]
     fn pipe_wait(&self, state: SpinLockGuard<'_, State>) -> Result<(), Errno> {
         WaitList::sleep_on(&self.0.state, state, |state| &mut state.not_empty)
             .map_err(|_| Errno::ERESTARTSYS)

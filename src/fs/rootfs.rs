@@ -28,7 +28,6 @@ use crate::base::errno::Errno;
 use crate::mm::fallible::{Text, TryVec, try_arc, try_concat, try_to_string};
 use crate::mm::frame::totalram_pages;
 use crate::task::kcov::KCOV;
-use crate::trace::rings;
 
 /// The object that a path leads to.
 #[derive(Clone)]
@@ -207,10 +206,10 @@ const DEVICES: [Device; 8] = [
     (b"dev/ttyS0", 0o600, (4, 64)),
 ];
 
-/// Unpacks the archive into the root. Called once, at boot.
-pub fn mount(archive: &'static [u8]) -> Result<(), CpioError> {
+/// Unpacks the archive into the root, with the file `trace_marker` if `trace`. Called once, at boot.
+pub fn mount(archive: &'static [u8], trace: bool) -> Result<(), CpioError> {
     let archive = Archive::index(archive)?;
-    let root = unpack(&archive).map_err(|_| CpioError::NoMemory)?;
+    let root = unpack(&archive, trace).map_err(|_| CpioError::NoMemory)?;
     ROOT.call_once(|| root);
     let pages = totalram_pages();
     BLOCKS.set_limit(pages / 2);
@@ -218,7 +217,7 @@ pub fn mount(archive: &'static [u8]) -> Result<(), CpioError> {
     Ok(())
 }
 
-fn unpack(archive: &Archive<'static>) -> Result<Arc<Node>, Errno> {
+fn unpack(archive: &Archive<'static>, trace: bool) -> Result<Arc<Node>, Errno> {
     let root = Node::new(Kind::directory(None), S_IFDIR | 0o755, 0, 0)?;
     set(&root, archive.root());
     root.change(|it| it.nlink = 2);
@@ -251,7 +250,7 @@ fn unpack(archive: &Archive<'static>) -> Result<Arc<Node>, Errno> {
         link(&directory, entry.file_name(), node)?;
     }
     let coverage = KCOV.then_some(&KCOV_FILE);
-    let markers = rings::is_on().then_some(&TRACE_MARKERS);
+    let markers = trace.then_some(&TRACE_MARKERS);
     let devices = DEVICES.iter().chain(coverage);
     for (path, permissions, rdev) in devices.chain(markers.into_iter().flatten()) {
         let (directory, name) = make_directories(&root, path, 0o755)?;

@@ -95,6 +95,10 @@ fn select_bad_process(impatient: bool) -> Choice {
     let mut pid = 0;
     while let Some(process) = next_process(pid) {
         pid = process;
+        // It may have given up its address space, but not yet the memory.
+        if !impatient && is_exiting(pid) {
+            return Choice::Wait;
+        }
         let Some(thread) = find_task_mm(pid) else {
             continue;
         };
@@ -114,6 +118,13 @@ fn select_bad_process(impatient: bool) -> Choice {
     worst.map_or(Choice::Nobody, |(thread, points)| {
         Choice::Kill(thread, points)
     })
+}
+
+/// Returns whether a thread of process `pid` has begun its end and not yet come to it.
+fn is_exiting(pid: i32) -> bool {
+    let list = TASKLIST.lock();
+    threads(&list, pid)
+        .any(|task| task.has_flags(PF_EXITING) && task.exit_state.load(Ordering::Relaxed) == 0)
 }
 
 /// Returns the first process whose number is above `after`.

@@ -213,7 +213,11 @@ fn steps() {
     ok!(calls >= 2, "steps lead over int 0x80");
     ok!(clean, "each ends at the next instruction, and TF is hidden");
     go(SINGLESTEP, tracee.pid, 0);
-    eq!(wait_for(tracee.pid), Ok(stopped_by(SIGTRAP)), "a step");
+    eq!(
+        wait_for(tracee.pid),
+        Ok(stopped_by(SIGTRAP)),
+        "a single step stops"
+    );
     let code = siginfo(tracee.pid).map(|info| (info[0], info[2]));
     ok!(
         matches!(code, Ok((SIGTRAP, 1 | 2))),
@@ -249,7 +253,11 @@ fn steps() {
         "before a handler"
     );
     go(SINGLESTEP, tracee.pid, SIGUSR1);
-    eq!(wait_for(tracee.pid), Ok(stopped_by(SIGTRAP)), "a step");
+    eq!(
+        wait_for(tracee.pid),
+        Ok(stopped_by(SIGTRAP)),
+        "a step into it"
+    );
     eq!(
         getregs(tracee.pid)[EIP],
         note as *const () as u32,
@@ -359,7 +367,7 @@ fn breakpoints() {
         eq!(
             wait_for(pid),
             Ok(stopped_by(SIGTRAP)),
-            "a watchpoint in DR1 stops"
+            "a watchpoint in DR1 stops at the write of {value}"
         );
         eq!(
             (

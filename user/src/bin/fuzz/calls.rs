@@ -2,7 +2,7 @@
 
 use crate::{
     guard,
-    values::{PATHS, Victim, small_or_any},
+    values::{NEW_FILE, PATHS, Victim, small_or_any},
 };
 use rt::{
     dice::Dice,
@@ -15,6 +15,9 @@ const SYS_EXIT: u32 = 1;
 const SYS_READ: u32 = 3;
 const SYS_WRITE: u32 = 4;
 const SYS_OPEN: u32 = 5;
+const O_ACCMODE: u32 = 3;
+const O_CREAT: u32 = 0o100;
+const O_TRUNC: u32 = 0o1000;
 const SYS_CLOSE: u32 = 6;
 const SYS_PTRACE: u32 = 26;
 const SYS_KILL: u32 = 37;
@@ -250,11 +253,13 @@ fn memory(dice: &mut Dice, victim: &mut Victim) {
 }
 
 fn open(dice: &mut Dice, victim: &mut Victim) {
-    let path = dice.one_of(PATHS).as_ptr() as u32;
-    let Ok(fd) = syscall(
-        SYS_OPEN,
-        [path, dice.throw(3) | dice.throw(2) << dice.throw(20), 0o777],
-    ) else {
+    let path = dice.one_of(PATHS);
+    let mut flags = dice.throw(3) | dice.throw(2) << dice.throw(20);
+    if path != NEW_FILE && path.to_bytes() != b"/dev/null" {
+        // What a victim changes stays, and the pages are counted at the end.
+        flags &= !(O_ACCMODE | O_CREAT | O_TRUNC);
+    }
+    let Ok(fd) = syscall(SYS_OPEN, [path.as_ptr() as u32, flags, 0o777]) else {
         return;
     };
     for _ in 0..dice.throw(4) {

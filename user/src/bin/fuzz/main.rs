@@ -19,6 +19,7 @@ mod calls;
 mod frames;
 mod guard;
 mod segments;
+mod traces;
 mod values;
 
 use core::ffi::CStr;
@@ -43,6 +44,8 @@ const PROT_NONE: u32 = 0;
 const SIGKILL: u32 = 9;
 const SIGCHLD: u32 = 17;
 
+/// Directories in which victims make files.
+const PLACES: [&CStr; 2] = [c"/", c"/tmp"];
 /// Deeds of a victim's first thread, and of each of its other threads.
 const DEEDS: u32 = 160;
 const THREAD_DEEDS: u32 = 60;
@@ -59,6 +62,8 @@ fn main() -> i32 {
         return if start::arg(1) == Some("leaf") { 42 } else { 2 };
     };
     println!("# fuzz: seed {seed}, {rounds} rounds of {workers} workers");
+    let before = PLACES.map(traces::Names::of);
+    PLACES.into_iter().for_each(traces::grow);
     let counts = shared_page();
     // Victims use numbers that they have read as addresses: these are low, and often beyond their
     // memory.
@@ -74,6 +79,9 @@ fn main() -> i32 {
     let mut good = 0;
     while let Ok((_, status)) = process::wait4(-1, 0) {
         good += u32::from(status == rt::WaitStatus::exited(0));
+    }
+    for (directory, names) in PLACES.iter().zip(before) {
+        names.remove_others(directory);
     }
     println!(
         "# fuzz: seed {seed}: {} deeds by {} victims, of which {} were ended",

@@ -80,6 +80,9 @@ const ADDRESSES: &[u32] = &[
     0xffff_ffff,
 ];
 
+/// A file that victims make and write; the run removes it.
+pub const NEW_FILE: &core::ffi::CStr = c"/tmp/fuzz";
+
 /// Paths that can be opened, and some that cannot.
 pub const PATHS: &[&core::ffi::CStr] = &[
     c"/",
@@ -87,7 +90,7 @@ pub const PATHS: &[&core::ffi::CStr] = &[
     c"/dev/zero",
     c"/tests/fuzz",
     c"/tests",
-    c"/nothing",
+    NEW_FILE,
     c"/proc/self/maps",
     c"/proc/self/stat",
     c"/proc/self/status",
