@@ -404,6 +404,8 @@ def work(task):
     return task.word("thread", "work")
 
 
+PF_KTHREAD = 0x200000
+
 # The scenes by name: title, test of prev and next, whether the TSS's ports are shown.
 SCENES = {
     "old": ("Two tasks that ran before", lambda p, n, h: old(n) and is_user(p) and is_user(n)),
@@ -417,7 +419,7 @@ SCENES = {
     "fpu": ("The FPU saved, and loaded ahead of time", lambda p, n, h: (
         old(n) and work(p) & 1 and n.word("thread", "fpu_counter") > 5)),
     "kernel": ("From a program to a kernel thread, and on to a program", lambda p, n, h: (
-        is_user(p) and not is_user(n) and old(n))),
+        is_user(p) and is_kernel_thread(n) and old(n))),
     "death": ("The death of a task", lambda p, n, h: p.word("state") & TASK_DEAD and old(n)),
     "ports": ("The I/O bitmap is copied", lambda p, n, h: (
         old(n) and (work(p) | work(n)) & 1 << 22 and is_user(n))),
@@ -427,6 +429,11 @@ SCENES = {
 def old(task):
     """Returns whether a task has run before."""
     return task.ip == machine.symbol("switch_to_1")
+
+
+def is_kernel_thread(task):
+    """Returns whether a task never had an address space: one that is ending has none either."""
+    return not is_user(task) and task.word("flags") & PF_KTHREAD
 
 
 class SwitchScene(machine.Command):

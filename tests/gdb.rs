@@ -34,7 +34,7 @@ use crate::steps::{Recording, STEPS};
 const KINDS: &[&str] = &["new", "old", "last", "tls"];
 /// Programs that fork, wait and talk through pipes; then two tasks with one selector in %gs and two
 /// TLS descriptors.
-const CMDLINE: &str = "init=/bin/busybox -- sh -c \"for i in 1 2 3 4; do \
+const CMDLINE: &str = "norandmaps init=/bin/busybox -- sh -c \"for i in 1 2 3 4; do \
     /bin/busybox echo $i | /bin/busybox cat; done; exec /tests/gs_bases\"";
 
 /// One value of each kind that prints as what it means.

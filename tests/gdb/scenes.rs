@@ -19,7 +19,7 @@ use xtask::scene::{self, SCENES};
 
 /// Programs that fork, wait and talk through pipes; then two tasks that use the FPU, two with ports,
 /// and two with one selector in %gs and two TLS descriptors.
-const CMDLINE: &str = "init=/bin/busybox -- sh -c \"for i in 1 2 3 4; do \
+const CMDLINE: &str = "norandmaps init=/bin/busybox -- sh -c \"for i in 1 2 3 4; do \
     /bin/busybox echo $i | /bin/busybox cat; done; \
     /bin/busybox usleep 20000; /tests/fpu_sse; /tests/ioperm; \
     exec /tests/gs_bases\"";
