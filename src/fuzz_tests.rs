@@ -103,7 +103,7 @@ fn check_program(file: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn check_archive(bytes: &[u8], path: &[u8]) -> Result<(), TestCaseError> {
+fn check_archive(bytes: &[u8]) -> Result<(), TestCaseError> {
     let Ok(archive) = Archive::index(bytes) else {
         return Ok(());
     };
@@ -113,7 +113,6 @@ fn check_archive(bytes: &[u8], path: &[u8]) -> Result<(), TestCaseError> {
         prop_assert!(archive.find(entry.name) == Some(entry));
         prop_assert!(entry.name.ends_with(entry.file_name()));
         let _children = archive.children(entry).count();
-        let _found = archive.lookup(entry, path, true, |_| Ok(()));
     }
     Ok(())
 }
@@ -167,15 +166,14 @@ proptest! {
     }
 
     #[test]
-    fn cpio_of_random_bytes(bytes in vec(any::<u8>(), 0..300), path in vec(any::<u8>(), 0..20)) {
-        check_archive(&bytes, &path)?;
+    fn cpio_of_random_bytes(bytes in vec(any::<u8>(), 0..300)) {
+        check_archive(&bytes)?;
     }
 
     #[test]
     fn cpio_with_bytes_changed(
         changes in changes(),
         fields in vec((any::<prop::sample::Index>(), number()), 0..3),
-        path in "(/|\\.|\\.\\.|bin|link|[a-z]){0,9}",
     ) {
         let mut bytes = crate::fs::cpio::tests::archive(&crate::fs::cpio::tests::USUAL);
         // Numbers of headers, which are 8 digits each.
@@ -186,8 +184,8 @@ proptest! {
             let digits = headers[at / 13] + 6 + 8 * (at % 13);
             bytes[digits..digits + 8].copy_from_slice(format!("{value:08x}").as_bytes());
         }
-        check_archive(&bytes, path.as_bytes())?;
-        check_archive(&changed(bytes, &changes), path.as_bytes())?;
+        check_archive(&bytes)?;
+        check_archive(&changed(bytes, &changes))?;
     }
 
     #[test]

@@ -1,23 +1,15 @@
 #![forbid(unsafe_code)]
-//! The root file system: a cpio archive in memory, indexed by path.
+//! The initramfs: a cpio archive in memory, indexed by path.
 //!
-//! Built once, at boot, on the first task's stack; read-only from then on, so that every task may
-//! walk it without a lock. Called by the boot code and by the file system calls.
+//! Built once, at boot, on the first task's stack, and read-only from then on. The boot code makes
+//! the files of the root from it.
 //!
-//! Book: ch. 12, "Pathname Lookup".
-//! Linux: `init/initramfs.c`, `fs/namei.c`.
+//! Linux: `init/initramfs.c`.
 
 use alloc::vec::Vec;
 
-use super::cpio::{CpioError, Entry, FileType, Found, PATH_MAX, read_entries};
-use crate::base::errno::Errno;
+use super::cpio::{CpioError, Entry, FileType, Found, read_entries};
 use crate::mm::fallible::TryVec;
-
-/// Longest name of a file within its directory, in bytes.
-const NAME_MAX: usize = 255;
-
-/// Number of symbolic links followed in one lookup before ELOOP.
-pub const MAX_LINKS: usize = 40;
 
 /// A complete, indexed archive.
 #[derive(Debug)]
@@ -87,91 +79,6 @@ impl<'a> Archive<'a> {
             .take_while(move |entry| entry.name.starts_with(dir))
             .filter(move |entry| entry.parent() == dir)
     }
-
-    /// Walks `path` from directory `from` (from the root if it begins with a slash), following
-    /// symbolic links, the last one only if `follow`. Before each name, `.` and `..` included, is
-    /// looked up in a directory, `may_search` is asked about that directory.
-    ///
-    /// # Errors
-    /// ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, ENOMEM; the errors of `may_search`.
-    pub fn lookup(
-        &self,
-        from: &Entry<'a>,
-        path: &[u8],
-        follow: bool,
-        may_search: impl Fn(&Entry<'a>) -> Result<(), Errno>,
-    ) -> Result<&Entry<'a>, Errno> {
-        if path.is_empty() {
-            return Err(Errno::ENOENT);
-        }
-        let mut current = self.start_of(path, self.find(from.name).ok_or(Errno::ENOENT)?);
-        let mut links = 0_usize;
-        let mut pending = Vec::new();
-        push_components(&mut pending, path)?;
-        // A final slash asks for a directory, so a link before it is followed.
-        let directory_wanted = matches!(path, [.., b'/'] | [.., b'/', b'.'] | b".");
-        while let Some(component) = pending.pop() {
-            if current.file_type != FileType::Directory {
-                return Err(Errno::ENOTDIR);
-            }
-            may_search(current)?;
-            current = match component {
-                b"." => continue,
-                b".." => self.find(current.parent()).ok_or(Errno::ENOENT)?,
-                name if name.len() > NAME_MAX => return Err(Errno::ENAMETOOLONG),
-                name => {
-                    let child = self.child(current, name).ok_or(Errno::ENOENT)?;
-                    let last = pending.is_empty() && !follow && !directory_wanted;
-                    if child.file_type == FileType::Symlink && !last {
-                        links = links.saturating_add(1);
-                        if links > MAX_LINKS {
-                            return Err(Errno::ELOOP);
-                        }
-                        push_components(&mut pending, child.data)?;
-                        self.start_of(child.data, current)
-                    } else {
-                        child
-                    }
-                }
-            };
-        }
-        match directory_wanted && current.file_type != FileType::Directory {
-            true => Err(Errno::ENOTDIR),
-            false => Ok(current),
-        }
-    }
-
-    fn start_of<'s>(&'s self, path: &[u8], current: &'s Entry<'a>) -> &'s Entry<'a> {
-        if path.starts_with(b"/") {
-            self.root()
-        } else {
-            current
-        }
-    }
-
-    fn child(&self, dir: &Entry<'a>, name: &[u8]) -> Option<&Entry<'a>> {
-        let separator: &[u8] = if dir.name.is_empty() { b"" } else { b"/" };
-        let wanted = || dir.name.iter().chain(separator).chain(name);
-        let at = self
-            .entries
-            .binary_search_by(|entry| entry.name.iter().cmp(wanted()))
-            .ok()?;
-        Some(&self.entries[at])
-    }
-}
-
-/// Pushes the components of `path` on the stack, the first on top.
-fn push_components<'p>(pending: &mut Vec<&'p [u8]>, path: &'p [u8]) -> Result<(), Errno> {
-    if path.len() >= PATH_MAX {
-        return Err(Errno::ENAMETOOLONG);
-    }
-    for component in path
-        .rsplit(|&byte| byte == b'/')
-        .filter(|part| !part.is_empty())
-    {
-        pending.try_push(component)?;
-    }
-    Ok(())
 }
 
 /// Gives the contents of a file to all its hard links, of which only the last carries them. Then
