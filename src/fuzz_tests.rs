@@ -21,11 +21,11 @@ use crate::process::altstack::{AltStack, StackT};
 use crate::process::fpstate::FpState;
 use crate::process::initial_stack::{InitialStack, Strings};
 use crate::process::sigframe::{Interrupted, Place, Sigcontext, StackChoice};
-use crate::process::siginfo::SigInfo;
 use crate::process::sigset::SigSet;
 use crate::task::io_bitmap::ioperm;
 use crate::task::perf_attr::PerfEventAttr;
 use crate::task::rseq::RseqCs;
+use crate::task::siginfo::SigInfo;
 use crate::task::thread_struct::TrapInfo;
 use crate::task::user_desc::{TlsArray, UserDesc, do_get_thread_area, do_set_thread_area};
 

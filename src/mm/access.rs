@@ -10,13 +10,12 @@
 
 use core::sync::atomic::Ordering;
 
-use super::fault::{FaultSignal, alone, do_no_page, find_or_grow, handle_mm_fault};
-use super::frame::{phys_to_virt, put_page};
+use super::fault::{FaultSignal, alone, do_no_page, find_or_grow, handle_mm_fault, replace_page};
+use super::frame::phys_to_virt;
 use super::mm_struct::MmStruct;
 use super::mmap::pte_flags_after_mprotect;
 use super::pgtable::pte_alloc;
 use super::vma::VmFlags;
-use crate::arch::x86::tlb_flush::flush_tlb_page;
 use crate::hw::pte::{PAGE_MASK, PAGE_SIZE, PageFaultError, Pte};
 
 /// The direction of an access, with the caller's bytes.
@@ -108,11 +107,8 @@ fn with_page(
     if write && !vma.flags.contains(VmFlags::SHARED) {
         let own = alone(mm, pte.phys())?;
         if own != pte.phys() {
-            let old = pte.phys();
             pte = Pte::new(own, pte_flags_after_mprotect(vma.flags));
-            slot.store(pte.0, Ordering::Release);
-            flush_tlb_page(mm, page);
-            put_page(old);
+            replace_page(mm, page, slot, pte);
         }
     }
     body(phys_to_virt(pte.phys() | (address & !PAGE_MASK)));

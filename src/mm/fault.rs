@@ -208,14 +208,18 @@ fn do_wp_page(mm: &MmStruct, page: u32, slot: &AtomicU32, pte: Pte) -> Result<()
         make_writable(slot);
         return Ok(());
     }
-    slot.store(
-        Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY).0,
-        Ordering::Release,
-    );
+    let new = Pte::new(new, PteFlags::SHARED | PteFlags::DIRTY);
+    replace_page(mm, page, slot, new);
+    Ok(())
+}
+
+/// Puts `new` into the entry of `page`, and gives back the frame that was there. The address space is
+/// locked.
+pub fn replace_page(mm: &MmStruct, page: u32, slot: &AtomicU32, new: Pte) {
+    let old = Pte(slot.swap(new.0, Ordering::AcqRel));
     // Other threads read the old frame until the TLBs have forgotten it.
     flush_tlb_page(mm, page);
-    put_page(old);
-    Ok(())
+    put_page(old.phys());
 }
 
 /// Returns a frame with the bytes of `old`, a private page's, that no other entry holds: `old` itself,

@@ -27,7 +27,6 @@ use super::randomize::{Layout, is_random};
 use super::rseq::rseq_execve;
 use super::signal::{SigHand, TaskSignals, new_sighand};
 use super::sigset::SIGCHLD;
-use super::traced::{PT_PTRACE_CAP, is_traced};
 use crate::arch::vdso::{VDSO_KERNEL_VSYSCALL, VDSO_SYSENTER_RETURN};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::switch::copy_thread::{flush_thread, start_thread};
@@ -50,6 +49,7 @@ use crate::sched::hooks::trace::trace_sched_process_exec;
 use crate::sync::IrqGuard;
 use crate::task::cred::Cred;
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
+use crate::task::traced::{PT_PTRACE_CAP, is_traced};
 
 /// Longest chain of scripts that interpret scripts.
 const MAX_SCRIPTS: usize = 4;

@@ -20,7 +20,6 @@ use super::stop::{
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::trace_link::exit_ptrace;
 use super::trace_stop::{PTRACE_EVENT_EXIT, ptrace_event};
-use super::traced::{PT_TRACE_EXIT, is_traced};
 use super::usage::Usage;
 use super::wait4::wait_status;
 use crate::arch::x86::current::{Current, current};
@@ -42,6 +41,7 @@ use crate::sync::preempt::preempt_count;
 use crate::sync::spinlock::IrqSpinLockGuard;
 use crate::task::state::{EXIT_ZOMBIE, TASK_DEAD};
 use crate::task::task_struct::TaskRef;
+use crate::task::traced::{PT_TRACE_EXIT, is_traced};
 
 /// Ends the running task; `code` is the wait status: exit code << 8, or the signal's number.
 ///

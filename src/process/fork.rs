@@ -24,10 +24,6 @@ use super::trace_stop::{
     PTRACE_EVENT_CLONE, PTRACE_EVENT_FORK, PTRACE_EVENT_VFORK, PTRACE_EVENT_VFORK_DONE,
     ptrace_event,
 };
-use super::traced::{
-    PT_FORCED_TF, PT_TRACE_CLONE, PT_TRACE_FORK, PT_TRACE_VFORK, PT_TRACE_VFORK_DONE, PtraceFlags,
-    is_traced,
-};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::arch::x86::switch::canary::STACK_PROTECTOR;
@@ -59,6 +55,10 @@ use crate::task::clone_flags::{
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
+use crate::task::traced::{
+    PT_FORCED_TF, PT_TRACE_CLONE, PT_TRACE_FORK, PT_TRACE_VFORK, PT_TRACE_VFORK_DONE, PtraceFlags,
+    is_traced,
+};
 use crate::task::user_desc::{UserDesc, do_set_thread_area};
 
 /// The arguments of clone. Pointers are user addresses.

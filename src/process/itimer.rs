@@ -12,13 +12,13 @@
 
 use super::itimer_cpu::{exit_cpu_itimers, move_cpu_itimers};
 use super::posix_timer::{exit_posix_timers, forward};
-use super::siginfo::SigInfo;
 use super::signal::send_to_process;
 use super::sigset::SIGALRM;
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::{TimerKey, TimerList, add_timer, del_timer};
+use crate::task::siginfo::SigInfo;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// ITIMER_REAL of a process. It lies behind a lock and never moves out of it.

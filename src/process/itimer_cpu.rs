@@ -11,13 +11,13 @@
 
 use super::itimer::ItimerVal;
 use super::posix_timer::forward;
-use super::siginfo::SigInfo;
 use super::signal::{SignalStruct, send_to_process};
 use super::sigset::{SIGPROF, SIGVTALRM};
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
 use crate::sched::cpu_timer::CpuTime;
 use crate::sched::timer::{TICK_US, TimerKey, TimerList};
+use crate::task::siginfo::SigInfo;
 use crate::task::task_struct::TaskRef;
 
 const BOTH: [CpuTime; 2] = [CpuTime::User, CpuTime::All];

@@ -9,12 +9,12 @@ use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::pid::PidType;
-use super::siginfo::{SI_USER, SigInfo};
 use super::signal::group_send_sig_info;
 use super::sigset::{NSIG, SIGCONT};
 use super::tasklist::{INIT_PID, TASKLIST, TaskList, do_each_task_pid};
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
+use crate::task::siginfo::{SI_USER, SigInfo};
 use crate::task::state::PF_KTHREAD;
 use crate::task::task_struct::TaskStruct;
 

@@ -7,8 +7,8 @@
 //! - [`randomize`], `exec_file`, `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: how often it
 //!   has; `de_thread`: how it becomes the only task of its process; `kernel_execve`: the first
 //!   program
-//! - [`sigset`]: signals and their defaults; [`sigpending`]: pending signals; [`siginfo`]: the
-//!   facts about one; [`sigframe`], [`fpstate`], [`altstack`]: the stack frame of a handler
+//! - [`sigset`]: signals and their defaults; [`sigpending`]: pending signals; [`sigframe`],
+//!   [`fpstate`], [`altstack`]: the stack frame of a handler
 //! - `signal`, `signal_delivery`: sending a signal, and its effect; `signal_group`: which thread
 //!   gets it; `tty_signal`: signals from keys; `kill`: which processes get it
 //! - `stop`: stop signals and SIGCONT; `itimer`, `itimer_cpu`, `posix_timer`: a signal after a
@@ -17,8 +17,8 @@
 //! - `oom_kill`: the end of a process when memory runs out
 //! - `rseq`: restartable sequences on the way back to ring 3
 //! - [`proc`]: the files of `/proc`; `ptrace`: which tasks may look into another
-//! - `traced`: a task's side of ptrace; `trace_link`: who traces it; `trace_stop`: its stops;
-//!   `trace_syscall`: its system calls; `trace_wait`: how the tracer learns of it
+//! - `trace_link`: the tracer of a task; `trace_stop`: its stops; `trace_syscall`: its system
+//!   calls; `trace_wait`: how the tracer learns of it
 //! - `release`: the last traces of a task, and the news of its end
 //! - `watchdog`: a report of all tasks when switching has stopped
 
@@ -66,7 +66,6 @@ pub mod release;
 #[cfg(target_os = "none")]
 pub mod rseq;
 pub mod sigframe;
-pub mod siginfo;
 #[cfg(target_os = "none")]
 pub mod signal;
 #[cfg(target_os = "none")]
@@ -87,8 +86,6 @@ pub mod trace_stop;
 pub mod trace_syscall;
 #[cfg(target_os = "none")]
 pub mod trace_wait;
-#[cfg(target_os = "none")]
-pub mod traced;
 #[cfg(target_os = "none")]
 pub mod tty_signal;
 #[cfg(target_os = "none")]

@@ -23,7 +23,6 @@ use alloc::vec::Vec;
 
 use super::cpu_clock::CpuClock;
 use super::itimer::ItimerVal;
-use super::siginfo::SigInfo;
 use super::signal::{Sent, SignalStruct, send_sigqueue};
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
@@ -32,6 +31,7 @@ use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::mm::fallible::{TryVec, try_box};
 use crate::sched::timer::{TICK_US, TimerKey, TimerList, add_timer, del_timer};
+use crate::task::siginfo::SigInfo;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Most timers that a process can have.

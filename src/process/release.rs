@@ -13,15 +13,15 @@ use core::sync::atomic::Ordering;
 use arrayvec::ArrayVec;
 
 use super::pid::PidType;
-use super::siginfo::{SI_USER, SigInfo};
 use super::signal::send_to_process;
 use super::sigset::{NSIG, SIGCHLD};
 use super::tasklist::TaskList;
-use super::traced::is_traced;
 use super::usage::Usage;
 use super::wait4::wait_status;
+use crate::task::siginfo::{SI_USER, SigInfo};
 use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
+use crate::task::traced::is_traced;
 
 /// A zombie, the leader of the process to tell, and the signal that tells it.
 struct Told {

@@ -26,11 +26,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::altstack::{AltStack, StackT};
 use super::fpstate::FPSTATE_BYTES;
-use super::siginfo::SigInfo;
 use super::sigset::SigSet;
 use crate::base::pt_regs::PtRegs;
 use crate::hw::desc::USER_DS;
 use crate::hw::eflags::Eflags;
+use crate::task::siginfo::SigInfo;
 use crate::task::thread_struct::TrapInfo;
 
 /// `struct sigcontext`: the interrupted registers, a word each. Selectors are in the lower halves.

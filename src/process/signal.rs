@@ -19,7 +19,6 @@ use super::altstack::AltStack;
 use super::exec_id::ExecId;
 use super::pid::PidType;
 use super::process_timers::ProcessTimers;
-use super::siginfo::SigInfo;
 use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
 use super::sigset::{
@@ -27,7 +26,6 @@ use super::sigset::{
 };
 use super::stop::{GroupStop, has_to_stop, prepare_signal};
 use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
-use super::traced::is_traced;
 use super::usage::UsageOfOthers;
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
@@ -37,8 +35,10 @@ use crate::provides_upward;
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::clone_flags::{CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD};
+use crate::task::siginfo::SigInfo;
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED, TASK_TRACED};
 use crate::task::task_struct::TaskStruct;
+use crate::task::traced::is_traced;
 
 /// Handler value: the default action.
 pub const SIG_DFL: u32 = 0;

@@ -25,7 +25,6 @@ use super::rseq::rseq_signal_deliver;
 use super::sigframe::{
     Interrupted, RtSigframe, Sigcontext, Sigframe, StackChoice, Ucontext, sigset,
 };
-use super::siginfo::{SI_TIMER, SigInfo};
 use super::signal::{
     SIG_DFL, SIG_IGN, SigAction, force_sig, force_sigsegv, is_group_exiting, recalc_sigpending,
     set_blocked,
@@ -35,7 +34,6 @@ use super::sigset::{
 };
 use super::stop::{do_signal_stop, join_group_stop};
 use super::trace_stop::{ptrace_notify, ptrace_signal, trap, trap_is_due};
-use super::traced::{PT_FORCED_TF, PT_SINGLESTEP, is_traced};
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::{copy_to_user, get_user};
 use crate::arch::x86::switch::lazy_gs::{get_user_gs, set_user_gs};
@@ -50,7 +48,9 @@ use crate::hw::eflags::Eflags;
 use crate::hw::fxsave::FxsaveArea;
 use crate::provides_upward;
 use crate::sync::PreemptGuard;
+use crate::task::siginfo::{SI_TIMER, SigInfo};
 use crate::task::thread_struct::TrapInfo;
+use crate::task::traced::{PT_FORCED_TF, PT_SINGLESTEP, is_traced};
 
 /// `sa_flags`: the handler takes siginfo and ucontext.
 pub const SA_SIGINFO: u32 = 0x4;

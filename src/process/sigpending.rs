@@ -11,10 +11,10 @@
 
 use alloc::vec::Vec;
 
-use super::siginfo::{SI_USER, SigInfo};
 use super::sigset::{SIGRTMIN, SigSet};
 use crate::base::errno::Errno;
 use crate::mm::fallible::TryVec;
+use crate::task::siginfo::{SI_USER, SigInfo};
 
 /// Most pending signals whose facts are kept.
 pub const MAX_QUEUED: usize = 1024;

@@ -17,7 +17,6 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::kill::kill_pgrp;
 use super::pid::{PidType, Pids};
-use super::siginfo::SigInfo;
 use super::signal::{SIG_IGN, is_being_ended, is_group_exiting, send_to_process, signal_wake_up};
 use super::signal_group::threads;
 use super::sigset::{
@@ -27,13 +26,14 @@ use super::sigset::{
 use super::tasklist::{Entry, INIT_PID, TASKLIST, TaskList, do_each_task_pid};
 use super::trace_link::trap_notify;
 use super::trace_stop::{stop_with_group, trap_is_due};
-use super::traced::{PT_PTRACED, PT_STOP_TAKEN, is_traced};
 use super::usage::Usage;
 use crate::arch::x86::current::Current;
 use crate::sched::schedule::schedule;
 use crate::sched::wake_up::try_to_wake_up;
+use crate::task::siginfo::SigInfo;
 use crate::task::state::TASK_STOPPED;
 use crate::task::task_struct::TaskStruct;
+use crate::task::traced::{PT_PTRACED, PT_STOP_TAKEN, is_traced};
 
 /// `si_code` of SIGCHLD: a child has stopped.
 pub const CLD_STOPPED: i32 = 5;

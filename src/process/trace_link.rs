@@ -14,16 +14,16 @@ use super::pid::PidType;
 use super::release::{News, release_zombie};
 use super::signal::{kill_thread, send_sigstop, signal_wake_up};
 use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
-use super::traced::{
-    PT_EXITKILL, PT_LISTENING, PT_OPTIONS, PT_PTRACE_CAP, PT_PTRACED, PT_SEIZED, PT_STOP_TAKEN,
-    PT_TRAP_NOTIFY, PT_TRAP_STOP, PtraceFlags, is_traced,
-};
 use crate::arch::x86::current::Current;
 use crate::base::errno::Errno;
 use crate::base::thread_info::{TIF_SIGPENDING, set_flag};
 use crate::sched::wake_up::try_to_wake_up;
 use crate::task::state::{EXIT_ZOMBIE, PF_EXITING, TASK_STOPPED, TASK_TRACED};
 use crate::task::task_struct::{TaskRef, TaskStruct};
+use crate::task::traced::{
+    PT_EXITKILL, PT_LISTENING, PT_OPTIONS, PT_PTRACE_CAP, PT_PTRACED, PT_SEIZED, PT_STOP_TAKEN,
+    PT_TRAP_NOTIFY, PT_TRAP_STOP, PtraceFlags, is_traced,
+};
 
 /// Makes `tracer` the tracer of `task`, with `flags` beside PT_PTRACED.
 ///

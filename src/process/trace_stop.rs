@@ -12,21 +12,21 @@ use core::sync::atomic::Ordering;
 
 use super::pid::PidType;
 use super::release::send_sigchld;
-use super::siginfo::{SI_USER, SigInfo};
 use super::signal::{recalc_sigpending, send_to_thread};
 use super::sigset::{NSIG, SIGCHLD, SIGTRAP};
 use super::stop::{SA_NOCLDSTOP, allow_stop, is_killed, stop_signal};
 use super::tasklist::TASKLIST;
-use super::traced::{
-    PT_LISTENING, PT_PTRACED, PT_SEIZED, PT_TRACE_EXEC, PT_TRACESYSGOOD, PT_TRAP_NOTIFY,
-    PT_TRAP_STOP, PtraceFlags, is_traced,
-};
 use super::usage::Usage;
 use crate::arch::x86::current::Current;
 use crate::sched::schedule::schedule;
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
+use crate::task::siginfo::{SI_USER, SigInfo};
 use crate::task::state::TASK_TRACED;
 use crate::task::task_struct::TaskStruct;
+use crate::task::traced::{
+    PT_LISTENING, PT_PTRACED, PT_SEIZED, PT_TRACE_EXEC, PT_TRACESYSGOOD, PT_TRAP_NOTIFY,
+    PT_TRAP_STOP, PtraceFlags, is_traced,
+};
 
 /// `si_code` of SIGCHLD: a traced child has stopped for its tracer.
 const CLD_TRAPPED: i32 = 4;

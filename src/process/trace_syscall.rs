@@ -5,17 +5,17 @@
 //!
 //! Linux: 2.6.38 `syscall_trace_enter`, `syscall_trace_leave`.
 
-use super::siginfo::SigInfo;
 use super::signal::force_sig_info;
 use super::sigset::SIGTRAP;
 use super::trace_stop::ptrace_report_syscall;
-use super::traced::{PT_SINGLESTEP, PT_SYSCALL_EMU, PT_SYSCALL_TRACE};
 use crate::arch::x86::current::current;
 use crate::base::errno::Errno;
 use crate::base::pt_regs::PtRegs;
 use crate::base::thread_info::{TIF_SINGLESTEP, clear_flag};
 use crate::hw::eflags::Eflags;
 use crate::provides_upward;
+use crate::task::siginfo::SigInfo;
+use crate::task::traced::{PT_SINGLESTEP, PT_SYSCALL_EMU, PT_SYSCALL_TRACE};
 
 /// `PTRACE_GETEVENTMSG` at the begin of a call.
 pub const PTRACE_EVENTMSG_SYSCALL_ENTRY: u32 = 1;

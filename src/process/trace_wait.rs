@@ -12,10 +12,10 @@ use super::pid::PidType;
 use super::release::{News, is_over};
 use super::tasklist::TaskList;
 use super::trace_link::detach;
-use super::traced::PT_LISTENING;
 use super::wait4::{Reaped, reap};
 use crate::task::state::{EXIT_ZOMBIE, TASK_TRACED, TASK_TRACED_HELD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
+use crate::task::traced::PT_LISTENING;
 
 /// Reports the stop or the end of `task`, which the caller's process traces, if there is one to
 /// report.

@@ -10,12 +10,12 @@ use super::release::News;
 use super::sigset::SIGCHLD;
 use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
 use super::trace_wait::take_tracee;
-use super::traced::is_traced;
 use super::usage::Usage;
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
 use crate::task::state::EXIT_DEAD;
 use crate::task::task_struct::{TaskRef, TaskStruct};
+use crate::task::traced::is_traced;
 
 /// `options`: do not sleep.
 pub const WNOHANG: u32 = 1;

@@ -15,12 +15,12 @@ use crate::process::sigset::NSIG;
 use crate::process::tasklist::TASKLIST;
 use crate::process::trace_link::{detach, link};
 use crate::process::trace_stop::PTRACE_EVENT_STOP;
-use crate::process::traced::{
-    PT_LISTENING, PT_OPTIONS, PT_SEIZED, PT_TRAP_NOTIFY, PT_TRAP_STOP, PtraceFlags,
-};
 use crate::sched::wake_up::try_to_wake_up;
 use crate::task::state::{PF_KTHREAD, TASK_TRACED};
 use crate::task::task_struct::TaskRef;
+use crate::task::traced::{
+    PT_LISTENING, PT_OPTIONS, PT_SEIZED, PT_TRAP_NOTIFY, PT_TRAP_STOP, PtraceFlags,
+};
 
 /// Returns the options of a request.
 ///

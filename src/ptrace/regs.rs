@@ -11,7 +11,7 @@ use crate::arch::x86::switch::canary::STACK_PROTECTOR;
 use crate::base::errno::Errno;
 use crate::base::thread_info::{TIF_IRET, set_flag};
 use crate::hw::eflags::Eflags;
-use crate::process::traced::PT_FORCED_TF;
+use crate::task::traced::PT_FORCED_TF;
 
 /// Number of registers: `struct user_regs_struct`.
 pub const REGISTERS: usize = 17;

@@ -15,10 +15,10 @@ use crate::base::errno::Errno;
 use crate::process::signal::kill_thread;
 use crate::process::tasklist::{TASKLIST, find_task_by_pid};
 use crate::process::trace_link::traceme;
-use crate::process::traced::{
+use crate::task::task_struct::TaskRef;
+use crate::task::traced::{
     PT_OPTIONS, PT_SINGLESTEP, PT_SYSCALL_EMU, PT_SYSCALL_TRACE, PtraceFlags,
 };
-use crate::task::task_struct::TaskRef;
 
 const PTRACE_TRACEME: u32 = 0;
 const PTRACE_PEEKTEXT: u32 = 1;

@@ -12,7 +12,7 @@ use crate::base::errno::Errno;
 use crate::hw::eflags::Eflags;
 use crate::mm::fault::read_from_mm;
 use crate::process::sigset::NSIG;
-use crate::process::traced::{
+use crate::task::traced::{
     PT_FORCED_TF, PT_RESUME, PT_SINGLESTEP, PT_SYSCALL_EMU, PT_SYSCALL_TRACE, PtraceFlags,
 };
 

@@ -8,8 +8,8 @@ use super::held::Held;
 use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::base::errno::Errno;
 use crate::base::thread_info::{TIF_SIGPENDING, set_flag};
-use crate::process::siginfo::SigInfo;
 use crate::process::sigset::SigSet;
+use crate::task::siginfo::SigInfo;
 
 /// Stores the facts about the signal for which the task has stopped at user address `to`.
 ///

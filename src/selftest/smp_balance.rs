@@ -12,13 +12,13 @@ use super::smp::{cpu, need_cpus, wait_for};
 use super::smp_mm::counts_of;
 use crate::arch::x86::current::current;
 use crate::base::errno::Errno;
-use crate::process::siginfo::SigInfo;
 use crate::process::signal::send_to_thread;
 use crate::process::tasklist::TASKLIST;
 use crate::sched::migration::set_cpus_allowed;
 use crate::sched::policy::set_scheduler;
 use crate::sched::wake_up::wake_up_process;
 use crate::task::sched_entity::SCHED_NORMAL;
+use crate::task::siginfo::SigInfo;
 use crate::task::state::PF_KTHREAD;
 use crate::task::task_struct::TaskRef;
 

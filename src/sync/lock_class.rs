@@ -113,7 +113,7 @@ lock_classes! {
     SigActions Any No ["src/process/signal.rs"], "a table of signal actions";
     TaskSignals Any No ["src/task/task_struct.rs"], "a task's blocked and pending signals, and its alternate stack";
     SharedPending Any No ["src/process/signal.rs"], "the pending signals of a process";
-    LastSiginfo Any No ["src/process/traced.rs"], "the facts about the signal for which a traced task has stopped";
+    LastSiginfo Any No ["src/task/traced.rs"], "the facts about the signal for which a traced task has stopped";
     Cred Any No ["src/task/task_struct.rs"], "a task's credentials";
     WaitQueue Any No ["src/sched/wait_queue.rs"], "the sleepers of a wait queue";
     PiLock Any No ["src/task/task_struct.rs"], "a task's wake-up, and the CPUs that it may run on";

@@ -10,9 +10,9 @@ use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::base::errno::Errno;
 use crate::fs::file::{File, MAX_RW_COUNT};
 use crate::fs::files_struct::FilesStruct;
-use crate::process::siginfo::{SI_USER, SigInfo};
 use crate::process::signal::send_to_thread;
 use crate::process::sigset::SIGPIPE;
+use crate::task::siginfo::{SI_USER, SigInfo};
 
 /// Most pieces of readv and writev.
 const UIO_MAXIOV: u32 = 1024;

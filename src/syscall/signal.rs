@@ -10,13 +10,13 @@ use crate::arch::x86::entry::uaccess::{copy_to_user, get_user, put_user};
 use crate::base::errno::Errno;
 use crate::process::altstack::StackT;
 use crate::process::kill::{Target, check_kill_permission, kill};
-use crate::process::siginfo::{SI_TKILL, SI_USER, SigInfo};
 use crate::process::signal::{SigAction, index, send_to_thread, set_blocked};
 use crate::process::signal_delivery::{SA_NODEFER, SA_RESETHAND, rt_sigreturn, sigreturn};
 use crate::process::signal_group::flush_ignored;
 use crate::process::sigset::{NSIG, SIGKILL, SIGSTOP, SigSet};
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::wait_queue::WaitQueue;
+use crate::task::siginfo::{SI_TKILL, SI_USER, SigInfo};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 const SIG_BLOCK: u32 = 0;

@@ -10,12 +10,12 @@ use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::base::errno::Errno;
 use crate::process::kill::{Target, kill};
-use crate::process::siginfo::{SI_TKILL, SigInfo};
 use crate::process::signal::{recalc_sigpending, set_blocked};
 use crate::process::signal_delivery::dequeue_signal;
 use crate::process::sigset::SigSet;
 use crate::sched::schedule::schedule;
 use crate::sched::timer::schedule_timeout;
+use crate::task::siginfo::{SI_TKILL, SigInfo};
 use crate::task::state::TASK_INTERRUPTIBLE;
 
 /// Takes a pending signal of `set`, or sleeps until one comes: its action is not performed, but its

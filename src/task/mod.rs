@@ -12,6 +12,7 @@
 //! - [`perf_attr`], [`perf_event_context`]: events counted on request
 //! - [`rseq`]: restartable sequences: the data that a thread shares with the kernel
 //! - [`kcov`]: the recording of its coverage
+//! - [`siginfo`]: the facts about a signal; `traced`: its side of ptrace
 //! - [`clone_flags`]: the flags of clone
 //! - [`state`]: states and flags; [`hooks`]: flags of the parts that follow its switches
 //! - [`user_desc`]: the TLS request: validity, encoding
@@ -31,8 +32,11 @@ pub mod preempt_notifier;
 pub mod rseq;
 pub mod sched_entity;
 pub mod sched_info;
+pub mod siginfo;
 pub mod state;
 #[cfg(target_os = "none")]
 pub mod task_struct;
 pub mod thread_struct;
+#[cfg(target_os = "none")]
+pub mod traced;
 pub mod user_desc;

@@ -35,12 +35,12 @@ use crate::fs::kcov::Kcov;
 use crate::mm::fallible::try_arc;
 use crate::mm::mm_struct::MmStruct;
 use crate::process::signal::{SignalStruct, TaskSignals, new_sighand};
-use crate::process::traced::Traced;
 use crate::sched::cpu_timer::CpuTimers;
 use crate::sched::hooks::perf_event::PerfEvent;
 use crate::sched::wait_queue::WaitQueue;
 use crate::sync::counter::Counter;
 use crate::sync::{IrqSpinLock, LockClass, SpinLock};
+use crate::task::traced::Traced;
 
 /// The process descriptor.
 #[repr(C)]

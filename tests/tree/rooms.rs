@@ -76,19 +76,9 @@ const EXCEPTIONS: &[Exception] = &[
         uses: "process::signal",
         why: "a process descriptor names types of any room",
     },
-    Exception {
-        file: "src/task/task_struct.rs",
-        uses: "process::traced",
-        why: "a process descriptor names types of any room",
-    },
     // The TLB, which only the machine has.
     Exception {
         file: "src/mm/fault.rs",
-        uses: "arch::x86::tlb_flush",
-        why: "a changed page-table entry is flushed from the TLB",
-    },
-    Exception {
-        file: "src/mm/access.rs",
         uses: "arch::x86::tlb_flush",
         why: "a changed page-table entry is flushed from the TLB",
     },
