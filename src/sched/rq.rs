@@ -244,13 +244,26 @@ pub fn task_rq_lock(p: &TaskStruct) -> TaskRq<'_> {
 /// # Safety
 /// 1. `p` is live and on no CPU. 2. Its `pi_lock` is held and it is on no run queue, or the locks
 ///    of both CPUs' run queues are held.
+// Each wake-up calls it, and most find the CPU that the task has already.
+#[inline(always)]
 pub unsafe fn set_task_cpu(p: *mut TaskStruct, cpu: u32) {
     // SAFETY: by 1 and 2.
     let p = unsafe { &*p };
     if p.cpu() != cpu {
-        trace_sched_migrate_task(p, cpu);
-        p.thread_info().cpu.store(cpu, Ordering::Relaxed);
-        p.nr_migrations.inc();
-        rseq_migrate(p);
+        // SAFETY: the same.
+        unsafe { set_another_cpu(p, cpu) };
     }
+}
+
+/// Does the work of [`set_task_cpu`] for a task that changes its CPU.
+///
+/// # Safety
+/// The conditions of [`set_task_cpu`] hold.
+#[cold]
+#[inline(never)]
+unsafe fn set_another_cpu(p: &TaskStruct, cpu: u32) {
+    trace_sched_migrate_task(p, cpu);
+    p.thread_info().cpu.store(cpu, Ordering::Relaxed);
+    p.nr_migrations.inc();
+    rseq_migrate(p);
 }

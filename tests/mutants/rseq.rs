@@ -25,7 +25,7 @@ pub const RSEQ: &[Mutant] = &[
         name: "rseq_not_migrated",
         takes_out: "rseq_migrate in set_task_cpu",
         edits: &[
-            Edit { file: "src/sched/rq.rs", find: "        rseq_migrate(p);\n", replace: "        let _ = rseq_migrate;\n" },
+            Edit { file: "src/sched/rq.rs", find: "    rseq_migrate(p);\n", replace: "    let _ = rseq_migrate;\n" },
         ],
         red: Run::ring3_on_two_cpus("rseq", "moved to another CPU, a section aborts, and cpu_id is the new one"),
     },

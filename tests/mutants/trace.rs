@@ -18,7 +18,7 @@ pub const TRACE: &[Mutant] = &[
         name: "migration_not_traced",
         takes_out: "trace_sched_migrate_task",
         edits: &[
-            Edit { file: "src/sched/rq.rs", find: "        trace_sched_migrate_task(p, cpu);\n", replace: "" },
+            Edit { file: "src/sched/rq.rs", find: "    trace_sched_migrate_task(p, cpu);\n", replace: "" },
             Edit { file: "src/sched/rq.rs", find: "use super::hooks::trace::trace_sched_migrate_task;\n", replace: "" },
         ],
         red: Run::traced("init=/init -- run rseq perf", "queued on CPU"),
