@@ -5,7 +5,7 @@
 //! commit. `just lab test` tries all, `just lab test NAME` those with NAME in their names.
 
 use std::fs;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -13,7 +13,7 @@ use xtask::labs::check::check;
 use xtask::labs::lab::{Lab, apply};
 use xtask::labs::{labs, make};
 use xtask::paths;
-use xtask::trial::{Arguments, Trial, run_named, trial};
+use xtask::trial::{Arguments, Trial, few_of_commit, run_named, trial};
 
 /// Number of labs that are tried when none is named.
 const SLICE: usize = 2;
@@ -26,28 +26,15 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let all =
         arguments.filter.is_some() || arguments.list || std::env::var_os("LABS_ALL").is_some();
-    let chosen: Vec<&'static Lab> = if all { labs() } else { slice() };
+    let chosen: Vec<&'static Lab> = match all {
+        true => labs(),
+        false => few_of_commit(&labs(), SLICE),
+    };
     let trials: Vec<Trial> = chosen
         .into_iter()
         .map(|lab| trial(lab.name, LIMIT, move || can_be_done(lab)))
         .collect();
     run_named(&arguments, trials)
-}
-
-/// Returns a few labs, others for each commit.
-fn slice() -> Vec<&'static Lab> {
-    let head = Command::new("git")
-        .args(["rev-parse", "HEAD"])
-        .current_dir(paths::root())
-        .output();
-    let hash = head
-        .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
-        .unwrap_or_default();
-    let start = usize::from_str_radix(hash.get(..6).unwrap_or("0"), 16).unwrap_or(0);
-    let all = labs();
-    (0..SLICE)
-        .map(|i| all[(start + i * all.len() / SLICE) % all.len()])
-        .collect()
 }
 
 /// Does a lab as a student would, with our solution.

@@ -25,7 +25,7 @@ use xtask::mutants::{Mutant, mutants};
 use xtask::notice::{BOOT_LIMIT, boot, noticed};
 use xtask::paths;
 use xtask::toolchain::cargo;
-use xtask::trial::{Arguments, Trial, run_named, trial};
+use xtask::trial::{Arguments, Trial, few_of_commit, run_named, trial};
 
 /// Number of mutants that run when none is named.
 const SLICE: usize = 5;
@@ -39,7 +39,10 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let all =
         arguments.filter.is_some() || arguments.list || std::env::var_os("MUTANTS_ALL").is_some();
-    let chosen: Vec<&'static Mutant> = if all { mutants() } else { slice() };
+    let chosen: Vec<&'static Mutant> = match all {
+        true => mutants(),
+        false => few_of_commit(&mutants(), SLICE),
+    };
     let mut trials: Vec<Trial> = chosen
         .into_iter()
         .map(|mutant| trial(mutant.name, LIMIT, move || notice(mutant)))
@@ -47,22 +50,6 @@ fn main() -> ExitCode {
     trials.push(trial("none_is_stale", LIMIT, none_is_stale));
     trials.push(trial("all_compile", LIMIT, all_compile));
     run_named(&arguments, trials)
-}
-
-/// Returns a few mutants, others for each commit.
-fn slice() -> Vec<&'static Mutant> {
-    let head = Command::new("git")
-        .args(["rev-parse", "HEAD"])
-        .current_dir(paths::root())
-        .output();
-    let hash = head
-        .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
-        .unwrap_or_default();
-    let start = usize::from_str_radix(hash.get(..6).unwrap_or("0"), 16).unwrap_or(0);
-    let all = mutants();
-    (0..SLICE)
-        .map(|i| all[(start + i * all.len() / SLICE) % all.len()])
-        .collect()
 }
 
 /// The text that each mutant replaces is still in the tree: a change of the code must not leave a

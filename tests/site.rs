@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use xtask::ktap::{self, Outcome};
 use xtask::toolchain::find;
 use xtask::trial::{Arguments, Trial, run, trial};
+use xtask::verdict::all_checks_hold;
 use xtask::web::browser::{Browser, Look, Page, is_installed};
 use xtask::web::server::Server;
 use xtask::{paths, site};
@@ -102,20 +103,6 @@ fn tour_in_node(site: &Site) -> Result<()> {
     let (log, output) = node(site, &["trace=on tour"])?;
     ended_well(&log, &output)?;
     all_checks_hold(&log)
-}
-
-/// Fails unless the tour's verdict is that each of its checks holds.
-fn all_checks_hold(log: &str) -> Result<()> {
-    let verdict = log
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("tour: verdict: "))
-        .context("no verdict")?;
-    let words: Vec<&str> = verdict.split(' ').collect();
-    ensure!(
-        words.len() == 5 && words[0] == words[2] && words[0] != "0",
-        "{verdict}"
-    );
-    Ok(())
 }
 
 fn selftests_in_node(site: &Site) -> Result<()> {

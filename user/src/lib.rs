@@ -48,6 +48,7 @@ pub mod machine;
 pub mod memory;
 pub mod perf;
 pub mod ports;
+pub mod posix_timer;
 pub mod proc;
 pub mod process;
 pub mod relay;

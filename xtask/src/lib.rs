@@ -42,5 +42,6 @@ pub mod toolchain; // cargo, and the tools with the packages that have them
 pub mod trace; // the timeline of a run
 pub mod trial; // a test with a name and a time limit
 pub mod verbs; // what `just run`, `shell`, `debug` do
+pub mod verdict; // whether the tour held
 pub mod web; // pages for tests: a server on localhost and a headless browser
 pub mod words; // words that a person typed

@@ -1,13 +1,14 @@
 //! A test with a name and a time limit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 pub use libtest_mimic::{Arguments, Conclusion, Failed, Trial, run};
 
+use crate::paths;
 use crate::words::{matches, nearest};
 
 /// A test that fails if it has not ended within `limit`. Its thread is then left behind; the
@@ -20,6 +21,21 @@ pub fn trial(
     Trial::test(name, move || {
         within(limit, test).map_err(|error| Failed::from(format!("{error:#}")))
     })
+}
+
+/// Returns `count` of a long list of tests, others for each commit.
+pub fn few_of_commit<T: Copy>(all: &[T], count: usize) -> Vec<T> {
+    let head = Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .current_dir(paths::root())
+        .output();
+    let hash = head
+        .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
+        .unwrap_or_default();
+    let start = usize::from_str_radix(hash.get(..6).unwrap_or("0"), 16).unwrap_or(0);
+    (0..count)
+        .map(|i| all[(start + i * all.len() / count) % all.len()])
+        .collect()
 }
 
 /// As [`run`], for a verb that takes a name, a part of one, or a pattern with `*` and `?`: one that

@@ -13,6 +13,10 @@ use rt::{
     eq, expect_exit, expect_signal,
     gates::syscall,
     ktap, ok,
+    posix_timer::{
+        self, SI_TIMER, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, TIMER_ABSTIME, block, get,
+        set_ns, wait_ms,
+    },
     process::{exec_self, exit},
     start,
     thread::{gettid, spawn},
@@ -23,11 +27,7 @@ const SYS_KILL: u32 = 37;
 const SYS_SETITIMER: u32 = 104;
 const SYS_GETITIMER: u32 = 105;
 const SYS_RT_SIGPROCMASK: u32 = 175;
-const SYS_RT_SIGTIMEDWAIT: u32 = 177;
 const SYS_GETRANDOM: u32 = 355;
-const SYS_TIMER_CREATE: u32 = 259;
-const SYS_TIMER_SETTIME: u32 = 260;
-const SYS_TIMER_GETTIME: u32 = 261;
 const SYS_TIMER_DELETE: u32 = 263;
 const PROCESS: u32 = 2;
 const THREAD: u32 = 3;
@@ -35,11 +35,6 @@ const THREAD: u32 = 3;
 const VIRT: u32 = 1;
 const SCHED: u32 = 2;
 const PERTHREAD: u32 = 4;
-const SIGEV_SIGNAL: u32 = 0;
-const SIGEV_NONE: u32 = 1;
-const SIGEV_THREAD_ID: u32 = 4;
-const TIMER_ABSTIME: u32 = 1;
-const SI_TIMER: u32 = -2i32 as u32;
 const SI_KERNEL: u32 = 0x80;
 const ITIMER_VIRTUAL: u32 = 1;
 const ITIMER_PROF: u32 = 2;
@@ -50,29 +45,9 @@ const SIGPROF: u32 = 27;
 const SIGNAL: u32 = 36;
 const MS: u64 = NS_PER_MS;
 
-fn block() {
-    let set = [SIGNAL, SIGALRM, SIGVTALRM, SIGPROF]
-        .iter()
-        .fold(0u64, |set, signal| set | 1 << (signal - 1));
-    syscall(SYS_RT_SIGPROCMASK, [0, &raw const set as u32, 0, 8]).expect("rt_sigprocmask");
-}
-
 /// Takes `signal` if it is pending: its code, timer, overruns, value.
 fn take(signal: u32) -> Result<[u32; 4], Errno> {
     wait_ms(signal, 0)
-}
-
-fn wait_ms(signal: u32, ms: u32) -> Result<[u32; 4], Errno> {
-    let set = 1u64 << (signal - 1);
-    let (mut info, time) = ([0u32; 32], [ms / 1000, ms % 1000 * 1_000_000]);
-    let at = [
-        &raw const set as u32,
-        info.as_mut_ptr() as u32,
-        time.as_ptr() as u32,
-        8,
-    ];
-    syscall(SYS_RT_SIGTIMEDWAIT, at)?;
-    Ok([info[2], info[3], info[4], info[5]])
 }
 
 fn now(clock: u32) -> u64 {
@@ -105,29 +80,14 @@ fn burn_until(signal: u32) -> Result<[u32; 4], Errno> {
 }
 
 fn create(clock: u32, how: u32, value: u32, tid: u32) -> Result<u32, Errno> {
-    let (event, mut id) = ([value, SIGNAL, how, tid, 0, 0, 0, 0], 0u32);
-    let at = [clock, event.as_ptr() as u32, &raw mut id as u32];
-    syscall(SYS_TIMER_CREATE, at).map(|_| id)
-}
-
-fn set(id: u32, flags: u32, interval_ns: u64, value_ns: u64) -> Result<[u32; 4], Errno> {
-    let spec = |ns: u64| [(ns / 1_000_000_000) as u32, (ns % 1_000_000_000) as u32];
-    let ([a, b], [c, d]) = (spec(interval_ns), spec(value_ns));
-    let (new, mut old) = ([a, b, c, d], [0u32; 4]);
-    let at = [id, flags, new.as_ptr() as u32, old.as_mut_ptr() as u32];
-    syscall(SYS_TIMER_SETTIME, at).map(|_| old)
-}
-
-fn get(id: u32) -> Result<[u32; 4], Errno> {
-    let mut now = [0u32; 4];
-    syscall(SYS_TIMER_GETTIME, [id, now.as_mut_ptr() as u32]).map(|_| now)
+    posix_timer::create(clock, SIGNAL, how, value, tid)
 }
 
 fn of_process() {
     let id = create(PROCESS, SIGEV_SIGNAL, 42, 0).expect("timer_create");
     let begin = now(PROCESS);
     eq!(
-        set(id, 0, 0, 40 * MS),
+        set_ns(id, 0, 0, 40 * MS),
         Ok([0; 4]),
         "a new timer does not run"
     );
@@ -152,7 +112,7 @@ fn of_process() {
     eq!(take(SIGNAL), Err(Errno::EAGAIN), "once");
 
     let begin = now(PROCESS);
-    set(id, 0, 2 * MS, 2 * MS).expect("timer_settime");
+    set_ns(id, 0, 2 * MS, 2 * MS).expect("timer_settime");
     burn(PROCESS, 60);
     let told = burn_until(SIGNAL).expect("rt_sigtimedwait");
     let most = (now(PROCESS) - begin) / (2 * MS);
@@ -165,32 +125,32 @@ fn of_process() {
         "and it goes on"
     );
     ok!(burn_until(SIGNAL).is_ok(), "to the next signal");
-    set(id, 0, 0, 0).expect("timer_settime");
+    set_ns(id, 0, 0, 0).expect("timer_settime");
     while take(SIGNAL).is_ok() {}
     burn(PROCESS, 12);
     eq!(take(SIGNAL), Err(Errno::EAGAIN), "it is stopped");
 
     let end = now(PROCESS) + 20 * MS;
-    set(id, TIMER_ABSTIME, 0, end).expect("timer_settime");
+    set_ns(id, TIMER_ABSTIME, 0, end).expect("timer_settime");
     ok!(
         burn_until(SIGNAL).is_ok() && now(PROCESS) >= end,
         "it may end at a time of the clock"
     );
-    set(id, TIMER_ABSTIME, 0, 1).expect("timer_settime");
+    set_ns(id, TIMER_ABSTIME, 0, 1).expect("timer_settime");
     eq!(
         take(SIGNAL),
         Ok([SI_TIMER, id, 0, 42]),
         "a time of the past ends at once"
     );
     let silent = create(PROCESS, SIGEV_NONE, 0, 0).expect("timer_create");
-    set(silent, 0, 0, 50_000 * MS).expect("timer_settime");
+    set_ns(silent, 0, 0, 50_000 * MS).expect("timer_settime");
     burn(PROCESS, 12);
     ok!(
         get(silent).is_ok_and(|left| (30..50).contains(&left[2])),
         "one without a signal can be read"
     );
     let user = create(!0 << 3 | VIRT, SIGEV_SIGNAL, 43, 0).expect("timer_create");
-    set(user, 0, 0, 20 * MS).expect("timer_settime");
+    set_ns(user, 0, 0, 20 * MS).expect("timer_settime");
     ok!(
         burn_until(SIGNAL).is_ok_and(|told| told[3] == 43),
         "one may count the time in ring 3 alone"
@@ -241,8 +201,8 @@ fn of_threads() {
         gettid(),
     );
     let other = create(theirs, SIGEV_THREAD_ID, 2, main).expect("timer_create");
-    set(mine, 0, 0, 3_600_000 * MS).expect("timer_settime");
-    set(other, 0, 0, 40 * MS).expect("timer_settime");
+    set_ns(mine, 0, 0, 3_600_000 * MS).expect("timer_settime");
+    set_ns(other, 0, 0, 40 * MS).expect("timer_settime");
     burn(THREAD, 80);
     eq!(
         take(SIGNAL),
@@ -262,7 +222,7 @@ fn of_threads() {
         ran >= 28 * MS && now(PROCESS) - process >= ran && now(THREAD) - own < ran,
         "the time of a process is that of its threads"
     );
-    set(other, 0, 0, 40 * MS).expect("timer_settime");
+    set_ns(other, 0, 0, 40 * MS).expect("timer_settime");
     BURN.store(2, SeqCst);
     ok!(thread.join(), "once the thread has ended:");
     while take(SIGNAL).is_ok() {}
@@ -272,7 +232,7 @@ fn of_threads() {
         "a timer by its time does not run"
     );
     eq!(
-        set(other, 0, 0, MS),
+        set_ns(other, 0, 0, MS),
         Err(Errno::ESRCH),
         "and cannot be set: ESRCH"
     );
@@ -292,16 +252,20 @@ fn of_others() {
     });
     let clock = !busy.pid << 3 | SCHED;
     let id = create(clock, SIGEV_SIGNAL, 3, 0).expect("timer_create");
-    set(id, 0, 0, 20 * MS).expect("timer_settime");
+    set_ns(id, 0, 0, 20 * MS).expect("timer_settime");
     ok!(
         wait_ms(SIGNAL, (PATIENCE_NS / MS) as u32).is_ok_and(|told| told[3] == 3),
         "the time of another process ends a timer of this one"
     );
-    set(id, 0, 0, 3_600_000 * MS).expect("timer_settime");
+    set_ns(id, 0, 0, 3_600_000 * MS).expect("timer_settime");
     syscall(SYS_KILL, [busy.pid, SIGKILL]).expect("kill");
     busy.wait();
     eq!(get(id), Ok([0; 4]), "when it is gone, the timer is too");
-    eq!(set(id, 0, 0, MS), Err(Errno::ESRCH), "and stays so: ESRCH");
+    eq!(
+        set_ns(id, 0, 0, MS),
+        Err(Errno::ESRCH),
+        "and stays so: ESRCH"
+    );
     syscall(SYS_TIMER_DELETE, [id]).expect("timer_delete");
 
     let lazy = child(|| {
@@ -319,7 +283,7 @@ fn of_others() {
     );
     sleep_ms(40);
     let id = create(clock, SIGEV_SIGNAL, 4, 0).expect("timer_create");
-    set(id, TIMER_ABSTIME, 0, MS).expect("timer_settime");
+    set_ns(id, TIMER_ABSTIME, 0, MS).expect("timer_settime");
     ok!(
         take(SIGNAL).is_ok_and(|told| told[3] == 4),
         "a time that a sleeping process has passed ends at once"
@@ -335,7 +299,7 @@ fn of_others() {
         0,
         || {
             let id = create(clock, SIGEV_SIGNAL, 4, 0).expect("timer_create");
-            set(id, 0, MS, 3_600_000 * MS).map_or(1, |_| 0)
+            set_ns(id, 0, MS, 3_600_000 * MS).map_or(1, |_| 0)
         },
     );
     syscall(SYS_KILL, [lazy.pid, SIGKILL]).expect("kill");
@@ -457,7 +421,7 @@ fn main() -> i32 {
         exit(i32::from(left < 60_000_000 || !rang));
     }
     ktap::plan(56);
-    block();
+    block(&[SIGNAL, SIGALRM, SIGVTALRM, SIGPROF]);
     of_process();
     of_threads();
     of_others();

@@ -15,69 +15,34 @@ use rt::{
     ktap,
     memory::KERNEL_ADDRESS,
     ok,
+    posix_timer::{
+        self, SI_TIMER, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, TIMER_ABSTIME, block, get,
+        wait_ms,
+    },
     thread::{gettid, spawn},
 };
 
 const SYS_RT_SIGACTION: u32 = 174;
-const SYS_RT_SIGPROCMASK: u32 = 175;
-const SYS_RT_SIGTIMEDWAIT: u32 = 177;
 const SYS_TIMER_CREATE: u32 = 259;
 const SYS_TIMER_SETTIME: u32 = 260;
-const SYS_TIMER_GETTIME: u32 = 261;
 const SYS_TIMER_GETOVERRUN: u32 = 262;
 const SYS_TIMER_DELETE: u32 = 263;
 const SYS_TIMER_GETTIME64: u32 = 408;
 const SYS_TIMER_SETTIME64: u32 = 409;
-const SIGEV_SIGNAL: u32 = 0;
-const SIGEV_NONE: u32 = 1;
-const SIGEV_THREAD_ID: u32 = 4;
 const CLOCK_MONOTONIC: u32 = 1;
-const TIMER_ABSTIME: u32 = 1;
-const SI_TIMER: u32 = -2i32 as u32;
 const SIGALRM: u32 = 14;
 const SIGNAL: u32 = 35;
 /// A time that no case reaches.
 const NEVER_MS: u32 = (PATIENCE_NS / NS_PER_MS) as u32;
 
-fn block(signals: &[u32]) {
-    let set = signals
-        .iter()
-        .fold(0u64, |set, signal| set | 1 << (signal - 1));
-    syscall(SYS_RT_SIGPROCMASK, [0, &raw const set as u32, 0, 8]).expect("rt_sigprocmask");
-}
-
-/// Waits for `signal` and returns its information: code, timer, overruns, value.
-fn wait_ms(signal: u32, ms: u32) -> Result<[u32; 4], Errno> {
-    let set = 1u64 << (signal - 1);
-    let (mut info, time) = ([0u32; 32], [ms / 1000, ms % 1000 * 1_000_000]);
-    let at = [
-        &raw const set as u32,
-        info.as_mut_ptr() as u32,
-        time.as_ptr() as u32,
-        8,
-    ];
-    syscall(SYS_RT_SIGTIMEDWAIT, at)?;
-    Ok([info[2], info[3], info[4], info[5]])
-}
-
 fn create(how: u32, value: u32, tid: u32) -> Result<u32, Errno> {
-    let (event, mut id) = ([value, SIGNAL, how, tid, 0, 0, 0, 0], 0u32);
-    let at = [CLOCK_MONOTONIC, event.as_ptr() as u32, &raw mut id as u32];
-    syscall(SYS_TIMER_CREATE, at).map(|_| id)
+    posix_timer::create(CLOCK_MONOTONIC, SIGNAL, how, value, tid)
 }
 
 /// Sets interval and value in milliseconds.
 fn set(id: u32, flags: u32, interval: u32, value: u32) -> Result<[u32; 4], Errno> {
-    let spec = |ms: u32| [ms / 1000, ms % 1000 * 1_000_000];
-    let ([a, b], [c, d]) = (spec(interval), spec(value));
-    let (new, mut old) = ([a, b, c, d], [0u32; 4]);
-    let at = [id, flags, new.as_ptr() as u32, old.as_mut_ptr() as u32];
-    syscall(SYS_TIMER_SETTIME, at).map(|_| old)
-}
-
-fn get(id: u32) -> Result<[u32; 4], Errno> {
-    let mut now = [0u32; 4];
-    syscall(SYS_TIMER_GETTIME, [id, now.as_mut_ptr() as u32]).map(|_| now)
+    let [interval, value] = [interval, value].map(|ms| u64::from(ms) * NS_PER_MS);
+    posix_timer::set_ns(id, flags, interval, value)
 }
 
 fn telling() {
