@@ -62,6 +62,14 @@ pub const RIGHTS: &[Mutant] = &[
         red: Run::ring3("search", "through it to /proc: EACCES"),
     },
     Mutant {
+        name: "links_without_limit",
+        takes_out: "the limit on symbolic links in a walk",
+        edits: &[
+            Edit { file: "src/fs/namei.rs", find: "if links > MAX_LINKS {", replace: "if links > 10 * MAX_LINKS {" },
+        ],
+        red: Run::ring3("search", "one more: ELOOP"),
+    },
+    Mutant {
         name: "access_walks_as_the_effective_user",
         takes_out: "the real user's search in access(2)",
         edits: &[

@@ -193,12 +193,15 @@ fn others() -> bool {
     is_known(made) && (forbidden || is_known(event)) && syscall(SYS_KILL, [getpid(), 0]).is_ok()
 }
 
+/// Calls of one kind, and whether each gave an answer that is allowed.
+type Part = (&'static str, fn() -> bool);
+
 fn main() -> i32 {
     if rt::start::arg(1) == Some("nothing") {
         return 0;
     }
     ktap::plan(7);
-    let parts: [(&str, fn() -> bool); 5] = [
+    let parts: [Part; 5] = [
         ("files, pipes and /proc", files),
         ("tables of descriptors", descriptors),
         ("memory", memory),

@@ -5,9 +5,8 @@
 //!
 //! Book: ch. 1, "Access Rights and File Mode"; ch. 12, "Pathname Lookup".
 //! Linux: path_resolution(7), access(2), setfsuid(2), capabilities(7) (CAP_DAC_OVERRIDE).
-//! Red without: the check of each directory on the way, of the working directory, and of those
-//! before
-//! `/proc`; the real user in access(2); the file-system user in the rights of root.
+//! Red without: the check of each directory on the way, of the working directory, and of those before
+//! `/proc`; the limit on links; the real user in access(2); the file-system user in the rights of root.
 #![no_std]
 #![no_main]
 
@@ -15,14 +14,18 @@ use core::ffi::CStr;
 use rt::{
     Errno, WaitStatus, child, eq, expect_exit,
     gates::syscall,
-    ktap,
+    ktap, ok,
     process::{NOBODY, execve, setuid},
     start,
 };
 
 const SYS_OPEN: u32 = 5;
+const SYS_UNLINK: u32 = 10;
 const SYS_CHDIR: u32 = 12;
 const SYS_ACCESS: u32 = 33;
+const SYS_MKDIR: u32 = 39;
+const SYS_RMDIR: u32 = 40;
+const SYS_SYMLINK: u32 = 83;
 const SYS_READLINK: u32 = 85;
 const SYS_FCHDIR: u32 = 133;
 const SYS_STAT64: u32 = 195;
@@ -223,15 +226,46 @@ fn numbers() {
     );
 }
 
+/// Symbolic links that lead to links, in a directory of their own: forty are followed, and a circle
+/// has no end.
+fn links() {
+    call(SYS_MKDIR, c"/tmp/links", 0o700).expect("mkdir");
+    call(SYS_CHDIR, c"/tmp/links", 0).expect("chdir");
+    let link = |n: u8| [b'0' + n, 0];
+    let symlink = |to: u32, name: [u8; 2]| syscall(SYS_SYMLINK, [to, name.as_ptr() as u32]);
+    let mut made = symlink(c"/tmp".as_ptr() as u32, link(0)).is_ok();
+    for n in 1..=40 {
+        made &= symlink(link(n - 1).as_ptr() as u32, link(n)).is_ok();
+    }
+    ok!(made, "links to links");
+    let access = |name: [u8; 2]| syscall(SYS_ACCESS, [name.as_ptr() as u32, 0]).map(drop);
+    eq!(access(link(39)), Ok(()), "forty are followed");
+    eq!(access(link(40)), Err(Errno::ELOOP), "one more: ELOOP");
+    symlink(c"y".as_ptr() as u32, *b"x\0").expect("symlink");
+    symlink(c"x".as_ptr() as u32, *b"y\0").expect("symlink");
+    eq!(access(*b"x\0"), Err(Errno::ELOOP), "a circle: ELOOP");
+    eq!(
+        call(SYS_ACCESS, c"x/z", 0),
+        Err(Errno::ELOOP),
+        "below a circle: ELOOP"
+    );
+    for n in (0..=40).map(link).chain([*b"x\0", *b"y\0"]) {
+        syscall(SYS_UNLINK, [n.as_ptr() as u32]).expect("unlink");
+    }
+    call(SYS_CHDIR, c"/", 0).expect("chdir");
+    call(SYS_RMDIR, c"/tmp/links", 0).expect("rmdir");
+}
+
 fn main() -> i32 {
     if start::arg(1) == Some("ran") {
         return 7;
     }
-    ktap::plan(19 + 5 + 6 + 5);
+    ktap::plan(19 + 5 + 6 + 5 + 5);
     walks();
     from_within();
     files();
     numbers();
+    links();
     ktap::finish()
 }
 
