@@ -17,7 +17,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "cut_off_bytes_come_back",
         takes_out: "the zeroes after a file's end",
         edits: &[
-            Edit { file: "src/fs/tmpfs/pages.rs", find: "            FrameRef::get(frame).clear(in_last, PAGE_SIZE as usize);", replace: "            let _ = (frame, in_last);" },
+            Edit { file: "src/fs/tmpfs/pages.rs", find: "            frame.clone().clear(in_last, PAGE_SIZE as usize);", replace: "            let _ = (frame, in_last);" },
         ],
         red: Run::ring3("files", "what was cut off is zero"),
     },

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use wait_timeout::ChildExt;
 
-use crate::qmp::Monitor;
+use crate::qmp::{Monitor, hung_up};
 use crate::run::{End, Exit, Run};
 use crate::screen::{self, Screen};
 use crate::serial::{LOG_LIMIT_BYTES, Shared, listen};
@@ -326,7 +326,11 @@ impl Running {
 
     /// Presses keys together, by QEMU's names: `ctrl-c`.
     pub fn press(&mut self, keys: &str) -> Result<()> {
-        self.ask(&format!("sendkey {keys} {KEY_MS}"))?;
+        match self.ask(&format!("sendkey {keys} {KEY_MS}")) {
+            // The guest may end the machine at the key, before QEMU has answered.
+            Err(error) if hung_up(&error) => return Ok(()),
+            other => other?,
+        }
         // A keyboard has a small buffer: a person types no faster.
         std::thread::sleep(Duration::from_millis(3 * KEY_MS));
         Ok(())

@@ -1,11 +1,11 @@
 //! QEMU's monitor, through the QEMU machine protocol.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -55,6 +55,9 @@ impl Monitor {
     }
 
     /// The answer to a line that one could type at the monitor.
+    ///
+    /// # Errors
+    /// No answer, or none in time; one for which [`hung_up`] is true if QEMU ended meanwhile.
     pub fn ask(&mut self, question: &str) -> Result<String> {
         let arguments = json!({"command-line": question});
         let answer =
@@ -75,15 +78,25 @@ impl Monitor {
 
     fn request(&mut self, request: &Value) -> Result<Value> {
         writeln!(self.requests, "{request}")?;
-        let answer = self
-            .answers
-            .recv_timeout(PATIENCE)
-            .context("QEMU's monitor is silent")?;
+        let answer = match self.answers.recv_timeout(PATIENCE) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => bail!("QEMU's monitor is silent"),
+            Err(RecvTimeoutError::Disconnected) => {
+                let ended = "QEMU ended before its monitor answered";
+                return Err(io::Error::new(ErrorKind::BrokenPipe, ended).into());
+            }
+        };
         match (answer.get("return"), answer.get("error")) {
             (Some(result), _) => Ok(result.clone()),
             (None, error) => bail!("QEMU's monitor: {error:?}"),
         }
     }
+}
+
+/// Whether a request failed because QEMU had ended.
+pub fn hung_up(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// Tells answers from events until QEMU hangs up.

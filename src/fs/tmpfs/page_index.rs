@@ -14,13 +14,13 @@ use crate::base::errno::Errno;
 use crate::mm::fallible::TryVec;
 
 /// The frames of a file, by the number of their page.
-#[derive(Debug, Default)]
-pub struct PageIndex {
-    /// Page number and physical address of the frame, sorted.
-    pages: Vec<(u32, u32)>,
+#[derive(Debug)]
+pub struct PageIndex<F> {
+    /// Page number and frame, sorted.
+    pages: Vec<(u32, F)>,
 }
 
-impl PageIndex {
+impl<F> PageIndex<F> {
     /// Returns an index without frames.
     pub const fn new() -> Self {
         Self { pages: Vec::new() }
@@ -37,32 +37,38 @@ impl PageIndex {
     }
 
     /// Returns the frame of page `page`.
-    pub fn get(&self, page: u32) -> Option<u32> {
+    pub fn get(&self, page: u32) -> Option<&F> {
         let at = self.pages.binary_search_by_key(&page, |it| it.0).ok()?;
-        Some(self.pages[at].1)
+        Some(&self.pages[at].1)
     }
 
     /// Gives `page`, which has none, a frame.
     ///
     /// # Errors
     /// ENOMEM.
-    pub fn insert(&mut self, page: u32, frame: u32) -> Result<(), Errno> {
+    pub fn insert(&mut self, page: u32, frame: F) -> Result<(), Errno> {
         let at = self.pages.partition_point(|it| it.0 < page);
         self.pages.try_insert(at, (page, frame))
     }
 
     /// Takes away and returns the frame of the last page, if it is `first` or a later one.
-    pub fn pop_from(&mut self, first: u32) -> Option<u32> {
+    pub fn pop_from(&mut self, first: u32) -> Option<F> {
         self.pages.pop_if(|it| it.0 >= first).map(|it| it.1)
     }
 
     /// Takes away and returns the frame of the first page in `first..end`.
-    pub fn take_in(&mut self, first: u32, end: u32) -> Option<u32> {
+    pub fn take_in(&mut self, first: u32, end: u32) -> Option<F> {
         let at = self.pages.partition_point(|it| it.0 < first);
         match self.pages.get(at) {
             Some((page, _)) if *page < end => Some(self.pages.remove(at).1),
             _ => None,
         }
+    }
+}
+
+impl<F> Default for PageIndex<F> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -95,7 +101,7 @@ mod tests {
                     }
                     _ => {}
                 }
-                prop_assert_eq!(index.get(page), model.get(&page).copied());
+                prop_assert_eq!(index.get(page), model.get(&page));
                 prop_assert_eq!(index.len(), model.len());
                 prop_assert_eq!(index.is_empty(), model.is_empty());
             }

@@ -26,7 +26,7 @@ use super::quota::BLOCKS;
 use crate::base::errno::Errno;
 use crate::base::upward::unmap_mapping_range;
 use crate::hw::pte::{PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
-use crate::mm::frame::{alloc_page, clear_page, may_alloc};
+use crate::mm::frame::may_alloc;
 use crate::mm::vma::Mapping;
 use crate::sync::{LockClass, SpinLock};
 
@@ -47,7 +47,7 @@ pub struct Pages {
 struct Inner {
     base: &'static [u8],
     size: u64,
-    index: PageIndex,
+    index: PageIndex<FrameRef>,
 }
 
 impl Inner {
@@ -107,7 +107,7 @@ impl Pages {
     pub fn page(&self, page: u32) -> Shown {
         let inner = self.inner.lock();
         match inner.index.get(page) {
-            Some(frame) => Shown::Frame(FrameRef::get(frame)),
+            Some(frame) => Shown::Frame(frame.clone()),
             None => Shown::Base(inner.base_of(page)),
         }
     }
@@ -126,24 +126,17 @@ impl Pages {
             }
             if let Some(frame) = inner.index.get(page) {
                 // Another task may have been faster.
-                return Ok(FrameRef::get(frame));
+                return Ok(frame.clone());
             }
             if let Some(mut frame) = own.take() {
                 BLOCKS.take()?;
                 frame.copy_from(0, inner.base_of(page));
-                let phys = frame.into_raw();
-                if let Err(errno) = inner.index.insert(page, phys) {
-                    BLOCKS.give();
-                    drop(FrameRef::from_owned(phys));
-                    return Err(errno);
-                }
-                return Ok(FrameRef::get(phys));
+                let inserted = inner.index.insert(page, frame.clone());
+                return inserted.map(|()| frame).inspect_err(|_| BLOCKS.give());
             }
             drop(inner);
-            let phys = may_alloc(RESERVE).then(alloc_page).flatten();
-            let phys = phys.ok_or(Errno::ENOSPC)?;
-            clear_page(phys);
-            own = Some(FrameRef::from_owned(phys));
+            let frame = may_alloc(RESERVE).then(FrameRef::zeroed).flatten();
+            own = Some(frame.ok_or(Errno::ENOSPC)?);
         }
     }
 
@@ -188,7 +181,7 @@ pub fn truncate(pages: &Arc<Pages>, size: u64) {
         inner.base = &inner.base[..inner.base.len().min(length)];
         // What comes after the end must be zero once the file grows again.
         if let Some(frame) = inner.index.get(last).filter(|_| in_last != 0) {
-            FrameRef::get(frame).clear(in_last, PAGE_SIZE as usize);
+            frame.clone().clear(in_last, PAGE_SIZE as usize);
         }
     }
     give_back(pages, |index| index.pop_from(first));
@@ -228,9 +221,9 @@ pub fn punch_hole(pages: &Arc<Pages>, start: u64, end: u64) -> Result<(), Errno>
 }
 
 /// Gives back the frames that `take` removes from the index, a few at a time.
-fn give_back(pages: &Pages, mut take: impl FnMut(&mut PageIndex) -> Option<u32>) {
+fn give_back(pages: &Pages, mut take: impl FnMut(&mut PageIndex<FrameRef>) -> Option<FrameRef>) {
     loop {
-        let mut gone = ArrayVec::<u32, BATCH>::new();
+        let mut gone = ArrayVec::<FrameRef, BATCH>::new();
         {
             let mut inner = pages.inner.lock();
             while !gone.is_full()
@@ -243,7 +236,7 @@ fn give_back(pages: &Pages, mut take: impl FnMut(&mut PageIndex) -> Option<u32>)
             return;
         }
         for frame in gone {
-            drop(FrameRef::from_owned(frame));
+            drop(frame);
             BLOCKS.give();
         }
     }

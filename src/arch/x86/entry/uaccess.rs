@@ -44,26 +44,42 @@ pub fn access_ok(address: u32, length: u32) -> Result<(), Errno> {
 /// Fills `to` from user address `from`. After EFAULT the contents of `to` are unspecified.
 #[inline]
 pub fn copy_from_user(to: &mut [u8], from: u32) -> Result<(), Errno> {
-    access_ok(from, to.len() as u32)?;
-    // SAFETY: `to` is ours and has that length; the user's side may fault.
-    let left = unsafe { __copy_user(to.as_mut_ptr(), from as *const u8, to.len() as u32) };
-    if left == 0 {
-        Ok(())
-    } else {
-        Err(Errno::EFAULT)
+    // SAFETY: `to` is ours and has that length.
+    unsafe { raw_copy_from_user(to.as_mut_ptr(), from, to.len() as u32) }
+}
+
+/// Does the same for bytes to which there may be no reference.
+///
+/// # Safety
+/// 1. The kernel may write `length` bytes at `to`.
+#[inline]
+pub unsafe fn raw_copy_from_user(to: *mut u8, from: u32, length: u32) -> Result<(), Errno> {
+    access_ok(from, length)?;
+    // SAFETY: by 1; the user's side may fault.
+    match unsafe { __copy_user(to, from as *const u8, length) } {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
     }
 }
 
 /// Copies `from` to user address `to`. After EFAULT a part may have been copied.
 #[inline]
 pub fn copy_to_user(to: u32, from: &[u8]) -> Result<(), Errno> {
-    access_ok(to, from.len() as u32)?;
-    // SAFETY: `from` is readable; the user's side may fault.
-    let left = unsafe { __copy_user(to as *mut u8, from.as_ptr(), from.len() as u32) };
-    if left == 0 {
-        Ok(())
-    } else {
-        Err(Errno::EFAULT)
+    // SAFETY: `from` has that length.
+    unsafe { raw_copy_to_user(to, from.as_ptr(), from.len() as u32) }
+}
+
+/// Does the same for bytes to which there may be no reference.
+///
+/// # Safety
+/// 1. The kernel may read `length` bytes at `from`.
+#[inline]
+pub unsafe fn raw_copy_to_user(to: u32, from: *const u8, length: u32) -> Result<(), Errno> {
+    access_ok(to, length)?;
+    // SAFETY: by 1; the user's side may fault.
+    match unsafe { __copy_user(to as *mut u8, from, length) } {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
     }
 }
 
