@@ -6,6 +6,8 @@
 
 #[path = "tree/book.rs"]
 mod book;
+#[path = "tree/chapters.rs"]
+mod chapters;
 #[path = "tree/contract.rs"]
 mod contract;
 #[path = "tree/english.rs"]
@@ -94,8 +96,16 @@ const RULES: &[Rule] = &[
     ("book::quotes_what_is_so", book::quotes),
     ("book::names_what_is_there", book::names),
     ("book::shows_what_can_be_typed", book::typed),
-    ("book::chapters_have_all_parts", book::parts),
+    ("book::chapters_have_all_parts", chapters::parts),
+    ("book::questions_are_answered_by_name", chapters::questions),
+    (
+        "book::missing_parts_are_seen",
+        chapters::missing_parts_are_seen,
+    ),
+    ("book::recorded_switches_are_shown", chapters::scenes),
+    ("book::index_leads_to_what_it_says", chapters::index),
     ("book::pictures_are_their_texts", book::pictures),
+    ("book::timeline_is_of_a_run", book::timeline),
     ("book::contents_are_complete", book::contents),
     ("docs::links_lead_somewhere", book::links),
 ];

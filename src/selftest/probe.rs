@@ -4,7 +4,7 @@
 //! that the timer interrupt might change say so.
 
 use crate::arch::x86::current::current;
-use crate::arch::x86::switch::kind::All;
+use crate::arch::x86::switch::forms::All;
 use crate::arch::x86::switch::load_tls::load_tls;
 use crate::arch::x86::switch::updates::Now;
 use crate::base::errno::Errno;

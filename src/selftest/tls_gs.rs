@@ -7,7 +7,7 @@ use super::check::{Outcome, expect, expect_hex};
 use super::crew::{Crew, Slot, pass};
 use super::probe::{counts, gdt, my_thread, set_tls, thread_of};
 use crate::arch::x86::probe::read_gs_word;
-use crate::arch::x86::switch::kind::All;
+use crate::arch::x86::switch::forms::All;
 use crate::arch::x86::switch::lazy_gs::load_user_gs;
 use crate::arch::x86::switch::load_tls::load_tls;
 use crate::arch::x86::switch::updates::Now;

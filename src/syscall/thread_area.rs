@@ -6,7 +6,7 @@
 use super::SysResult;
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::arch::x86::entry::uaccess::{copy_from_user, copy_to_user};
-use crate::arch::x86::switch::kind::All;
+use crate::arch::x86::switch::forms::All;
 use crate::arch::x86::switch::lazy_gs::{get_user_gs, set_user_gs};
 use crate::arch::x86::switch::load_tls::load_tls;
 use crate::arch::x86::switch::updates::Now;

@@ -14,6 +14,14 @@ pub const SCHEDULE: &[Mutant] = &[
         red: Run::selftest("user_to_kernel_counts"),
     },
     Mutant {
+        name: "idle_task_borrows_without_a_count",
+        takes_out: "the idle task's count of init_mm",
+        edits: &[
+            Edit { file: "src/sched/idle.rs", find: "    unsafe { mmgrab((&raw const INIT_MM).cast_mut()) };\n", replace: "    let _ = mmgrab;\n" },
+        ],
+        red: Run::selftest("kernel_to_user_counts"),
+    },
+    Mutant {
         name: "prev_mm_not_set",
         takes_out: "rq.prev_mm, kernel to user",
         edits: &[

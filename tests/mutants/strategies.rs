@@ -145,7 +145,7 @@ pub const STRATEGIES: &[Mutant] = &[
         name: "sp0_of_the_first_cpu",
         takes_out: "the CPU's own TSS",
         edits: &[
-            Edit { file: "src/arch/x86/switch/load_sp0.rs", find: "    unsafe { K::To::load_sp0(next.sp0) };", replace: "    // SAFETY: a mutant.\n    unsafe { (*crate::base::percpu::per_cpu(0)).tss.x86_tss.sp0 = next.sp0 };" },
+            Edit { file: "src/arch/x86/switch/load_sp0.rs", find: "    unsafe { F::To::load_sp0(next.sp0) };", replace: "    // SAFETY: a mutant.\n    unsafe { (*crate::base::percpu::per_cpu(0)).tss.x86_tss.sp0 = next.sp0 };" },
         ],
         red: Run::on_two_cpus("smp_two_cpus_two_contexts_at_one_moment"),
     },

@@ -66,7 +66,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "sp0_not_loaded",
         takes_out: "load_sp0",
         edits: &[
-            Edit { file: "src/arch/x86/switch/load_sp0.rs", find: "    unsafe { K::To::load_sp0(next.sp0) };", replace: "    let _ = next;" },
+            Edit { file: "src/arch/x86/switch/load_sp0.rs", find: "    unsafe { F::To::load_sp0(next.sp0) };", replace: "    let _ = next;" },
         ],
         red: Run::selftest("sp0_is_own_stack"),
     },
@@ -226,7 +226,7 @@ pub const SWITCH_TO: &[Mutant] = &[
         name: "tss_loaded_at_each_switch",
         takes_out: "ltr once",
         edits: &[
-            Edit { file: "src/arch/x86/switch/load_sp0.rs", find: "    unsafe { K::To::load_sp0(next.sp0) };", replace: "    unsafe { K::To::load_sp0(next.sp0) };\n    // SAFETY: a mutant.\n    unsafe { crate::base::insn::ltr(crate::hw::desc::TSS_SELECTOR.0) };" },
+            Edit { file: "src/arch/x86/switch/load_sp0.rs", find: "    unsafe { F::To::load_sp0(next.sp0) };", replace: "    unsafe { F::To::load_sp0(next.sp0) };\n    // SAFETY: a mutant.\n    unsafe { crate::base::insn::ltr(crate::hw::desc::TSS_SELECTOR.0) };" },
         ],
         red: Run::selftest("one_tss_per_cpu_ltr_once"),
     },

@@ -4,14 +4,14 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use switch_to::trace::record::Event;
+use switch_to::trace::record::{Event, Record};
 use xtask::golden::without_values;
 use xtask::image::IsoSpec;
 use xtask::paths;
 use xtask::run::{Exit, Run};
 use xtask::toolchain::tool;
 use xtask::trace::check::hangs_together;
-use xtask::trace::stream::Trace;
+use xtask::trace::stream::{Trace, name};
 use xtask::trace::{dat, ftrace};
 
 use super::{repeatable, scenario};
@@ -22,6 +22,9 @@ const YIELDS: usize = 50;
 
 /// Lines of the tour's trace that the book shows, in their order.
 const SHOWN: &str = "tests/expected/trace.txt";
+
+/// Records of the tour that the book's timeline is drawn from.
+const DRAWN: &str = "tests/expected/timeline.txt";
 
 /// Every scenario of this file.
 pub fn scenarios() -> Vec<Scenario> {
@@ -74,7 +77,11 @@ pub fn scenarios() -> Vec<Scenario> {
                 vm.trace = true;
                 repeatable(vm);
             },
-            |run| shown(&ftrace::text(&whole(run)?)),
+            |run| {
+                let trace = whole(run)?;
+                shown(&ftrace::text(&trace))?;
+                drawn(&trace)
+            },
         ),
         scenario(
             "trace::without_a_console_it_says_so",
@@ -138,6 +145,43 @@ fn shown(text: &str) -> Result<()> {
     if std::env::var_os("BLESS").is_some() {
         fs::write(&file, now)?;
     }
+    Ok(())
+}
+
+/// The part of the tour that the book draws as a timeline, from the four kinds of switch to the end of a
+/// task, is the same as in the records that are kept, but for its times and numbers. `BLESS=1` keeps those
+/// of this run.
+fn drawn(trace: &Trace) -> Result<()> {
+    let switch_to = |task: &str, from: usize| {
+        let is_one = |record: &Record| match record.event {
+            Event::SchedSwitch { next_comm, .. } => name(&next_comm) == task,
+            _ => false,
+        };
+        let found = (from..trace.records.len()).find(|&at| is_one(&trace.records[at]));
+        found.with_context(|| format!("no switch to {task} after record {from}"))
+    };
+    let first = switch_to("u1", 0)?;
+    let last = switch_to("next", first)?;
+    let text = trace.text(first..=last);
+    let file = paths::root().join(DRAWN);
+    if std::env::var_os("BLESS").is_some() {
+        return fs::write(&file, text).context(DRAWN);
+    }
+    let told = |text: &str| -> Result<Vec<(u8, String)>> {
+        let part = Trace::of_text(text)?;
+        let flags: Vec<u8> = part.records.iter().map(|record| record.flags).collect();
+        let lines = ftrace::text(&part);
+        let lines = lines.lines().filter(|line| !line.starts_with('#'));
+        Ok(flags.into_iter().zip(lines.map(without_values)).collect())
+    };
+    let (kept, now) = (
+        told(&fs::read_to_string(&file).context(DRAWN)?)?,
+        told(&text)?,
+    );
+    ensure!(
+        kept == now,
+        "{DRAWN}: the tour does something else now\n{kept:?}\n{now:?}"
+    );
     Ok(())
 }
 

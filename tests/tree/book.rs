@@ -1,28 +1,21 @@
-//! The rules of the book, `docs/book`: what its chapters quote is so, what they name is there, and each has
-//! all its parts. `BLESS=1` writes the quoted lines and the pictures anew.
+//! The rules of the book, `docs/book`: what its chapters quote is so, and what they name is there. `BLESS=1` writes the quoted lines and the pictures anew.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
+use anyhow::Context;
 use xtask::paths;
 use xtask::picture;
+use xtask::trace::stream::Trace;
+use xtask::trace::{enlarged_switch, timeline};
 
 use crate::quotes::{Block, blocks, quoted};
 use crate::rules::Tree;
 
-/// The parts of a chapter, in order.
-const PARTS: &[&str] = &[
-    "The book and the versions",
-    "Before and after",
-    "The code",
-    "In gdb",
-    "On the timeline",
-    "Break it",
-    "Exercises",
-];
-/// Lines of a chapter, without what it quotes.
-const LINES: std::ops::RangeInclusive<usize> = 60..=200;
+/// A picture of a run, and the records that it is drawn from.
+const TIMELINE: &str = "docs/book/img/timeline.svg";
+const RUN: &str = "tests/expected/timeline.txt";
 /// Languages of blocks that a reader types: their words are checked instead.
 const TYPED: &[&str] = &["sh", "gdb"];
 
@@ -31,22 +24,14 @@ pub fn is_blessed() -> bool {
 }
 
 /// The chapters: path and text.
-fn chapters(tree: &Tree) -> impl Iterator<Item = (&Path, &str)> {
+pub fn chapters(tree: &Tree) -> impl Iterator<Item = (&Path, &str)> {
     let documents = tree.texts.iter();
     documents
         .filter(|(path, _)| path.starts_with("docs/book") && has_ending(path, "md"))
         .map(|(path, text)| (path.as_path(), text.as_str()))
 }
 
-/// Chapters of the switch: those that have a number and all the parts.
-fn numbered(tree: &Tree) -> impl Iterator<Item = (&Path, &str)> {
-    chapters(tree).filter(|(path, _)| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(|letter: char| letter.is_ascii_digit())
-    })
-}
-
-fn has_ending(path: &Path, ending: &str) -> bool {
+pub fn has_ending(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|it| it == ending)
 }
 
@@ -134,41 +119,6 @@ pub fn typed(tree: &Tree) -> Vec<String> {
     wrong
 }
 
-/// Each chapter of the switch has all its parts, and is neither a note nor a treatise.
-pub fn parts(tree: &Tree) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for (path, text) in numbered(tree) {
-        let mut missing = |what: String| wrong.push(format!("{}: {what}", path.display()));
-        let headings: Vec<&str> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("## "))
-            .collect();
-        if headings != PARTS {
-            missing(format!("its parts are {headings:?}, not {PARTS:?}"));
-        }
-        let quoted: usize = blocks(text).iter().map(|it| it.text.lines().count()).sum();
-        let lines = text.lines().count();
-        if !LINES.contains(&(lines - quoted)) || lines > *LINES.end() {
-            missing(format!("{lines} lines, {quoted} of them quoted"));
-        }
-        let count = |what: &str| text.matches(what).count();
-        for (what, least) in [
-            ("\n> ", 1),
-            ("](img/", 1),
-            ("<!-- from src/", 1),
-            ("<!-- from tests/expected/gdb/", 1),
-            ("<!-- mutant ", 1),
-            ("<!-- from tests/expected/red/", 1),
-            ("<details>", 2),
-        ] {
-            if count(what) < least {
-                missing(format!("{} times {what:?}, not {least}", count(what)));
-            }
-        }
-    }
-    wrong
-}
-
 /// Names in backquotes with an underscore are names in the sources, but for Linux's that a comment
 /// `<!-- only in Linux: a, b -->` lists.
 pub fn names(tree: &Tree) -> Vec<String> {
@@ -222,6 +172,38 @@ pub fn names(tree: &Tree) -> Vec<String> {
     wrong
 }
 
+/// The book's picture of a run is what `just timeline` draws of the records that are kept, which a test
+/// compares with those of the kernel.
+pub fn timeline(tree: &Tree) -> Vec<String> {
+    let kept = tree.texts.iter().find(|(path, _)| path == Path::new(RUN));
+    let drawing = kept
+        .with_context(|| RUN.to_owned())
+        .and_then(|(_, text)| Trace::of_text(text))
+        .and_then(|trace| timeline::svg(&trace, &enlarged_switch()?));
+    let drawing = match drawing {
+        Ok(drawing) => drawing,
+        Err(error) => return vec![format!("{RUN}: {error:#}")],
+    };
+    let mut wrong = Vec::new();
+    if is_blessed() {
+        if let Err(error) = fs::write(paths::root().join(TIMELINE), drawing) {
+            wrong.push(format!("{TIMELINE}: {error}"));
+        }
+    } else if !tree
+        .texts
+        .iter()
+        .any(|(path, text)| path == Path::new(TIMELINE) && *text == drawing)
+    {
+        wrong.push(format!(
+            "{TIMELINE}: not what {RUN} tells: `just book bless` draws it"
+        ));
+    }
+    if !chapters(tree).any(|(_, text)| text.contains("](img/timeline.svg)")) {
+        wrong.push(format!("{TIMELINE}: no chapter shows it"));
+    }
+    wrong
+}
+
 /// Each picture is drawn from the text beside it, and a chapter shows it.
 pub fn pictures(tree: &Tree) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -233,6 +215,9 @@ pub fn pictures(tree: &Tree) -> Vec<String> {
     {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         if has_ending(path, "svg") {
+            if path == Path::new(TIMELINE) {
+                continue;
+            }
             if !tree
                 .texts
                 .iter()

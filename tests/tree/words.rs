@@ -207,17 +207,8 @@ pub fn tests_exist(tree: &Tree) -> Vec<String> {
     if cells.is_empty() {
         return vec![format!("{} has no table", document.display())];
     }
-    let sources = tree.texts.iter();
-    let sources = sources.filter(|(path, _)| path.extension().is_some_and(|it| it == "rs"));
-    let known: HashSet<&str> = sources
-        .clone()
-        .flat_map(|(_, text)| literals_and_functions(text))
-        .collect();
-    let exists = |name: &str| {
-        let program = format!("user/src/bin/{name}.rs");
-        let program = Path::new(&program);
-        known.contains(name) || sources.clone().any(|(path, _)| path == program)
-    };
+    let known = tests_of(tree);
+    let exists = |name: &str| known.contains(name);
     cells
         .into_iter()
         .flat_map(|(number, cell)| {
@@ -226,6 +217,21 @@ pub fn tests_exist(tree: &Tree) -> Vec<String> {
         })
         .filter(|(_, name)| is_test(name) && !exists(name))
         .map(|(number, name)| format!("{}:{number}: no test {name}", document.display()))
+        .collect()
+}
+
+/// Returns all names that a test may have: of a function, of a program, or a text in a source.
+pub fn tests_of(tree: &Tree) -> HashSet<&str> {
+    let sources = tree.texts.iter();
+    let sources = sources.filter(|(path, _)| path.extension().is_some_and(|it| it == "rs"));
+    let programs = sources
+        .clone()
+        .filter(|(path, _)| path.starts_with("user/src/bin"))
+        .filter_map(|(path, _)| path.file_stem()?.to_str());
+    let names = sources.clone();
+    names
+        .flat_map(|(_, text)| literals_and_functions(text))
+        .chain(programs)
         .collect()
 }
 

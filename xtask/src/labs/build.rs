@@ -71,7 +71,7 @@ pub const BUILD: &[Lab] = &[
             files: &[],
             solution: &[
                 Edit { file: "src/arch/x86/switch/__switch_to.rs", find: "    // 3. prev's %gs, before its descriptor goes: only the register holds it.\n    lazy_save_gs(prev);\n\n", replace: "" },
-                Edit { file: "src/arch/x86/switch/__switch_to.rs", find: "    unsafe { load_tls::<K>(next) };\n", replace: "    unsafe { load_tls::<K>(next) };\n\n    // 3. prev's %gs: the register keeps its selector, whatever the descriptor is now.\n    lazy_save_gs(prev);\n" },
+                Edit { file: "src/arch/x86/switch/__switch_to.rs", find: "    unsafe { load_tls::<F>(next) };\n", replace: "    unsafe { load_tls::<F>(next) };\n\n    // 3. prev's %gs: the register keeps its selector, whatever the descriptor is now.\n    lazy_save_gs(prev);\n" },
             ],
         },
         text: "The book's kernel, 2.6.11, loads next's TLS descriptors before it saves prev's %gs; 2.6.38 does it the \

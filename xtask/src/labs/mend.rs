@@ -38,7 +38,7 @@ pub const MEND: &[Lab] = &[
                Mend step 2 of __switch_to.",
         hints: &[
             "Which field of the TSS does the processor read when an interrupt changes the privilege level?",
-            "Step 2 has a file of its own, and K::To is the way in which this switch changes the machine.",
+            "Step 2 has a file of its own, and F::To is the way in which this switch changes the machine.",
             "src/arch/x86/switch/load_sp0.rs has next.sp0 in its hands and does nothing with it.",
         ],
         checks: &[

@@ -1,5 +1,7 @@
 //! What the kernel wrote to the debug console: records, CPU by CPU as their rings were emptied.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Context, Result, bail, ensure};
 use switch_to::trace::record::{Event, NAME_BYTES, RECORD_BYTES, RECORD_WORDS, Record, TEXT_BYTES};
 
@@ -42,6 +44,40 @@ impl Trace {
             boot_tsc,
             records,
         })
+    }
+
+    /// Reads what [`Trace::text`] has written.
+    ///
+    /// # Errors
+    /// A word is no number, or the numbers are no stream.
+    pub fn of_text(text: &str) -> Result<Trace> {
+        let words = text.split_whitespace().map(|word| {
+            let number = u32::from_str_radix(word, 16).with_context(|| format!("word {word:?}"))?;
+            Ok(number.to_le_bytes())
+        });
+        Trace::read(&words.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// Returns the stream of the records in `range`, one a line, each word in hexadecimal.
+    pub fn text(&self, range: RangeInclusive<usize>) -> String {
+        let start = Record {
+            tsc: self.boot_tsc,
+            cpu: 0,
+            flags: 0,
+            preempt_count: 0,
+            pid: 0,
+            comm: [0; NAME_BYTES],
+            event: Event::Start {
+                tsc_khz: self.tsc_khz,
+                boot_tsc: self.boot_tsc,
+            },
+        };
+        let line = |record: &Record| {
+            let words = record.encode().map(|word| format!("{word:08x}"));
+            words.join(" ") + "\n"
+        };
+        let records = std::iter::once(&start).chain(&self.records[range]);
+        records.map(line).collect()
     }
 
     /// Nanoseconds from boot to a record.
@@ -195,6 +231,17 @@ pub mod tests {
         let order: Vec<(i32, u64)> = trace.records.iter().map(|r| (r.pid, trace.ns(r))).collect();
         assert_eq!(order, [(1, 30), (3, 40), (2, 50)]);
         assert_eq!((trace.cpus(), trace.lost()), (2, 0));
+    }
+
+    #[test]
+    fn a_part_is_the_same_as_text() {
+        let exit = Event::SchedProcessExit { prio: 120 };
+        let records = [30, 40, 50].map(|ns| record(ns, 0, ns as i32, exit));
+        let trace = Trace::read(&stream(&records)).unwrap();
+        let part = Trace::of_text(&trace.text(1..=2)).unwrap();
+        assert_eq!(part.records, records[1..]);
+        assert_eq!(part.ns(&part.records[0]), 40);
+        assert!(Trace::of_text("0000zzzz").is_err());
     }
 
     #[test]

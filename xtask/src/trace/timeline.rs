@@ -22,7 +22,7 @@ pub const MOST_SWITCHES: usize = 80;
 /// Pixels: names at the left, a lane, and a stretch of time at least and at most.
 const LEFT: usize = 150;
 const LANE: usize = 34;
-const STRETCH: std::ops::RangeInclusive<u64> = 12..=90;
+const STRETCH: std::ops::RangeInclusive<u64> = 12..=60;
 /// Nanoseconds of one pixel.
 const NS: u64 = 2000;
 /// Width of the enlarged switch.
@@ -235,7 +235,10 @@ fn legend(out: &mut String, y: &mut usize) {
             "program to kernel thread, which borrows the address space",
         ),
         (MmSwitch::Return, "kernel thread to program"),
-        (MmSwitch::HandOver, "kernel thread to kernel thread"),
+        (
+            MmSwitch::HandOver,
+            "kernel thread to kernel thread. A program that has ended is one of them",
+        ),
     ];
     for (kind, meaning) in kinds {
         mark(out, kind, 20, *y);
@@ -291,19 +294,30 @@ fn parts(scene: &Value) -> Result<Vec<(&'static str, usize)>> {
     let (mut at, mut is_over) = (String::new(), false);
     for step in scene["steps"].as_array().context("no steps")? {
         if !at.is_empty() {
-            let part = match at.split('+').next().unwrap_or_default() {
-                place if place.starts_with("switch_to") => {
-                    is_over |= ["switch_to_1", "ret_from_fork"].contains(&place);
-                    "switch_to, the book's sequence"
-                }
-                place if place.starts_with("__switch_to") => "__switch_to",
-                _ if is_over => "finish_task_switch",
-                _ => "context_switch: the address space, and checks",
+            let place = at.split('+').next().unwrap_or_default();
+            is_over |= ["switch_to_1", "ret_from_fork"].contains(&place);
+            let around = match is_over {
+                false => "context_switch: the address space, and checks",
+                true => "finish_task_switch",
             };
-            let count = 1 + step["skipped"].as_u64().unwrap_or(0) as usize;
-            match parts.last_mut() {
-                Some((last, sum)) if *last == part => *sum += count,
-                _ => parts.push((part, count)),
+            let part = match place {
+                place if place.starts_with("switch_to") && is_over => "switch_to, from label 1 on",
+                place if place.starts_with("switch_to") => "switch_to, up to the jmp",
+                place if place.starts_with("__switch_to") => "__switch_to",
+                _ => around,
+            };
+            // The sequence is recorded whole: what was skipped behind its `ret` is not in it.
+            let skipped = step["skipped"].as_u64().unwrap_or(0) as usize;
+            let skipped_in = match place.starts_with("switch_to") {
+                true => around,
+                false => part,
+            };
+            for (part, count) in [(part, 1), (skipped_in, skipped)] {
+                match parts.last_mut() {
+                    Some((last, sum)) if *last == part => *sum += count,
+                    _ if count == 0 => {}
+                    _ => parts.push((part, count)),
+                }
             }
         }
         if let Some(next) = step["set"]["at"].as_str() {
@@ -354,7 +368,7 @@ mod tests {
             { "set": { "at": "switch_to" }, "skipped": 8 },
             { "set": { "at": "__switch_to" } },
             { "set": { "at": "switch_to_1" } },
-            { "set": { "at": "schedule+9" } },
+            { "set": { "at": "schedule+9" }, "skipped": 2 },
             { "set": {} },
         ] })
     }
@@ -385,10 +399,11 @@ mod tests {
             "class=\"wake\"",
             "class=\"wake new\"",
             ">//<",
-            "13 instructions",
+            "15 instructions",
             "1  context_switch: the address space, and checks: 9",
             "3  __switch_to: 1",
-            "5  finish_task_switch: 1",
+            "4  switch_to, from label 1 on: 1",
+            "5  finish_task_switch: 3",
         ] {
             assert!(svg.contains(part), "{part:?} is not in {svg}");
         }

@@ -24,12 +24,12 @@
 //!
 //! (The book's step 2 finds the number of the CPU. Here `%fs` leads to its area.)
 //!
-//! Most switches take steps 2, 3, 4, 8 and 9 only: see [`kind`](crate::arch::x86::switch::kind).
+//! Most switches take steps 2, 3, 4, 8 and 9 only: see [`forms`](crate::arch::x86::switch::forms).
 //!
 //! Book: ch. 3, "The __switch_to() function". Linux: 2.6.38 `arch/x86/kernel/process_32.c`
 //! (the book's kernel loads TLS before it saves gs).
 
-use crate::arch::x86::switch::kind::{All, Common, FPU, Kind, RARE, WithFpu};
+use crate::arch::x86::switch::forms::{All, Common, FPU, Form, RARE, WithFpu};
 use crate::arch::x86::switch::lazy_gs::{lazy_load_gs, lazy_save_gs};
 use crate::arch::x86::switch::load_sp0::load_sp0;
 use crate::arch::x86::switch::load_tls::load_tls;
@@ -53,7 +53,7 @@ pub unsafe extern "fastcall" fn __switch_to(
     prev_p: *mut TaskStruct,
     next_p: *mut TaskStruct,
 ) -> *mut TaskStruct {
-    // SAFETY: both are live by 1; a switch without a bit of FPU or RARE is of that kind.
+    // SAFETY: both are live by 1; a switch without a bit of FPU or RARE needs no more.
     unsafe {
         match work(prev_p, next_p).intersects(FPU.union(RARE)) {
             false => steps::<Common>(prev_p, next_p),
@@ -65,33 +65,33 @@ pub unsafe extern "fastcall" fn __switch_to(
 /// Takes the steps in 2.6.38's order.
 ///
 /// # Safety
-/// 1. The conditions of [`__switch_to`] hold. 2. `K` covers everything that either task has.
+/// 1. The conditions of [`__switch_to`] hold. 2. `F` covers everything that either task has.
 #[inline(always)]
-unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *mut TaskStruct {
+unsafe fn steps<F: Form>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *mut TaskStruct {
     // SAFETY: prev has left its stack and next is not yet `current`: by 1 nothing else writes
     // either context, and the two tasks differ.
     let (prev, next) = unsafe { (&mut *(*prev_p).thread(), &mut *(*next_p).thread()) };
 
     // 1. FPU: save prev's registers if it used them; decide whether next gets its own at once.
-    let preload = K::FPU && switch_fpu_prepare(next);
-    if K::FPU {
+    let preload = F::FPU && switch_fpu_prepare(next);
+    if F::FPU {
         // SAFETY: prev ran here until now, and interrupts are off.
-        unsafe { __unlazy_fpu::<K::To>(prev) };
+        unsafe { __unlazy_fpu::<F::To>(prev) };
     }
 
     // 2. The stack that an entry from ring 3 lands on.
     // SAFETY: we are on next's stack, interrupts off.
-    unsafe { load_sp0::<K>(next) };
+    unsafe { load_sp0::<F>(next) };
 
     // 3. prev's %gs, before its descriptor goes: only the register holds it.
     lazy_save_gs(prev);
 
     // 4. next's TLS descriptors, into this CPU's GDT.
     // SAFETY: `set_thread_area` has checked them; interrupts are off.
-    unsafe { load_tls::<K>(next) };
+    unsafe { load_tls::<F>(next) };
 
     // 5. Debug registers, time-stamp counter, I/O bitmap.
-    if K::RARE && (prev.work | next.work).intersects(_TIF_WORK_CTXSW) {
+    if F::RARE && (prev.work | next.work).intersects(_TIF_WORK_CTXSW) {
         // SAFETY: this CPU switches to next, interrupts are off.
         unsafe { __switch_to_xtra(prev, next) };
     }
@@ -99,10 +99,10 @@ unsafe fn steps<K: Kind>(prev_p: *mut TaskStruct, next_p: *mut TaskStruct) -> *m
     // 6. Apply the updates that were only noted: the FPU and %gs need them.
     if preload {
         // SAFETY: interrupts are off during a switch.
-        unsafe { K::To::clts() };
+        unsafe { F::To::clts() };
     }
     // SAFETY: this CPU switches to next, interrupts are off.
-    unsafe { K::To::end(next) };
+    unsafe { F::To::end(next) };
 
     // 7. next's FPU registers, if it gets them at once.
     if preload {
@@ -146,7 +146,7 @@ unsafe extern "fastcall" fn __switch_to_work(
     prev_p: *mut TaskStruct,
     next_p: *mut TaskStruct,
 ) -> *mut TaskStruct {
-    // SAFETY: the caller vouches for it; the bits say which kind it is. Where updates are batched
+    // SAFETY: the caller vouches for it; the bits say which form it needs. Where updates are batched
     // every task has TIF_PARAVIRT, and `context_switch` has begun a batch.
     unsafe {
         let work = work(prev_p, next_p);

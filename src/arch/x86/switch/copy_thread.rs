@@ -28,8 +28,8 @@
 
 use crate::arch::x86::current::{Current, current};
 use crate::arch::x86::switch::canary::STACK_PROTECTOR;
+use crate::arch::x86::switch::forms::All;
 use crate::arch::x86::switch::io_bitmap::ports_gone;
-use crate::arch::x86::switch::kind::All;
 use crate::arch::x86::switch::lazy_gs::set_user_gs;
 use crate::arch::x86::switch::math_state::{copy_fpu_state, current_fpu_state, fresh_fpu};
 use crate::arch::x86::switch::paravirt::is_batching;

@@ -11,7 +11,7 @@
 //! Fast Calls to System Procedures with the SYSENTER and SYSEXIT Instructions".
 
 use crate::arch::x86::entry::paths::{sysenter_entry, sysenter_stack};
-use crate::arch::x86::switch::kind::Kind;
+use crate::arch::x86::switch::forms::Form;
 use crate::arch::x86::switch::updates::Updates;
 use crate::base::insn;
 use crate::base::insn::{MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, MSR_IA32_SYSENTER_ESP};
@@ -26,10 +26,10 @@ use crate::{this_cpu_inc, this_cpu_read};
 /// 1. `next` is the context of the task on whose stack this CPU runs, and its `sp0` the top of that
 ///    stack. Interrupts or preemption are off.
 #[inline(always)]
-pub unsafe fn load_sp0<K: Kind>(next: &ThreadStruct) {
+pub unsafe fn load_sp0<F: Form>(next: &ThreadStruct) {
     // SAFETY: by 1.
-    unsafe { K::To::load_sp0(next.sp0) };
-    if K::RARE && this_cpu_read!(tss.x86_tss.ss1) & 0xffff != next.sysenter_cs {
+    unsafe { F::To::load_sp0(next.sp0) };
+    if F::RARE && this_cpu_read!(tss.x86_tss.ss1) & 0xffff != next.sysenter_cs {
         // SAFETY: by 1; a context holds the kernel's code selector or 0.
         unsafe { set_sysenter_cs(next.sysenter_cs) };
     }

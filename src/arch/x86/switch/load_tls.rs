@@ -9,7 +9,7 @@
 //! Book: ch. 3, "The __switch_to() function", the book's step 4; ch. 2, "The Linux GDT".
 //! Linux: 2.6.38 `native_load_tls`.
 
-use crate::arch::x86::switch::kind::Kind;
+use crate::arch::x86::switch::forms::Form;
 use crate::arch::x86::switch::updates::Updates;
 use crate::task::thread_struct::ThreadStruct;
 
@@ -22,7 +22,7 @@ use crate::task::thread_struct::ThreadStruct;
 /// 2. Interrupts or preemption are off.
 #[doc(alias = "load_TLS")]
 #[inline(always)]
-pub unsafe fn load_tls<K: Kind>(next: &ThreadStruct) {
+pub unsafe fn load_tls<F: Form>(next: &ThreadStruct) {
     // SAFETY: by 1 and 2.
-    unsafe { K::To::load_tls(&next.tls_array, K::RARE) };
+    unsafe { F::To::load_tls(&next.tls_array, F::RARE) };
 }

@@ -3,7 +3,8 @@
 //! In reading order, which is the order of the book:
 //! - [`switch_to`]: the book's sequence, `pushfl` to `popfl`
 //! - [`__switch_to`]: its second half, step by step
-//! - [`kind`]: the steps that a switch takes; [`updates`]: the way they reach the machine
+//! - [`forms`]: three forms of it, with and without the rarer steps; [`updates`]: the way they reach the
+//!   machine
 //! - the steps:
 //!   - [`math_state`]: lazy FPU
 //!   - [`load_sp0`]: the stack of entries from ring 3
@@ -20,8 +21,8 @@
 pub mod __switch_to;
 pub mod canary;
 pub mod copy_thread;
+pub mod forms;
 pub mod io_bitmap;
-pub mod kind;
 pub mod lazy_gs;
 pub mod ldt;
 pub mod load_sp0;

@@ -1,10 +1,10 @@
 #![forbid(unsafe_code)]
-//! `Kind`: the steps of `__switch_to` that a switch takes.
+//! `Form`: the three forms of `__switch_to`, with and without the rarer steps.
 //!
-//! The steps are written once. For each kind the compiler makes one function of them, without the
-//! steps that are never due. `thread.work` of prev and next says which kind a switch is.
+//! The steps are written once. For each form the compiler makes one function of them, without the
+//! steps that are never due. `thread.work` of prev and next says which form a switch needs.
 //!
-//! | kind | FPU | rare steps | when |
+//! | form | FPU | rare steps | when |
 //! |---|---|---|---|
 //! | [`Common`] | | | neither has used the FPU lately, and neither needs a rare step |
 //! | [`WithFpu`] | yes | | one of them has used the FPU |
@@ -29,7 +29,7 @@ pub const RARE: Work = TIF_TLS_ALL
     .union(_TIF_WORK_CTXSW);
 
 /// The work that a switch may have to do.
-pub trait Kind {
+pub trait Form {
     /// Steps 1 and 7: prev or next has a bit of [`FPU`](const@FPU).
     const FPU: bool;
     /// Step 5, and the rest of steps 2 and 4: prev or next has a bit of [`RARE`](const@RARE).
@@ -41,7 +41,7 @@ pub trait Kind {
 /// The switch between two tasks that have nothing but a stack, `%gs` and one TLS descriptor.
 pub struct Common;
 
-impl Kind for Common {
+impl Form for Common {
     const FPU: bool = false;
     const RARE: bool = false;
     type To = Now;
@@ -50,7 +50,7 @@ impl Kind for Common {
 /// The common switch, and the FPU.
 pub struct WithFpu;
 
-impl Kind for WithFpu {
+impl Form for WithFpu {
     const FPU: bool = true;
     const RARE: bool = false;
     type To = Now;
@@ -59,7 +59,7 @@ impl Kind for WithFpu {
 /// A switch that takes every step.
 pub struct All<To>(PhantomData<To>);
 
-impl<To: Updates> Kind for All<To> {
+impl<To: Updates> Form for All<To> {
     const FPU: bool = true;
     const RARE: bool = true;
     type To = To;
