@@ -8,6 +8,7 @@
 //! - [`layout`]: where the kernel and a program lie
 //! - `pt_regs`: the user's registers at the top of the kernel stack
 //! - `upward`: the calls from a room to a room above it
+//! - [`hrtimer`]: the next expiry of a timer with an interval
 //! - [`flags`]: a word of flags of one kind
 //! - `insn`: one wrapper for each privileged instruction
 //! - `port`: I/O ports
@@ -21,6 +22,7 @@ pub mod consoles;
 pub mod errno;
 pub mod exit_value;
 pub mod flags;
+pub mod hrtimer;
 #[cfg(target_os = "none")]
 pub mod insn;
 pub mod layout;

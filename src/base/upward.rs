@@ -9,7 +9,9 @@
 //! table says.
 
 use core::fmt::Debug;
+use core::sync::atomic::AtomicU64;
 
+use crate::base::errno::Errno;
 use crate::base::pt_regs::PtRegs;
 
 /// Number of return addresses in the back-trace of a [`Misuse`].
@@ -49,7 +51,7 @@ macro_rules! upward {
         /// The type of each function, under the function's name.
         #[expect(non_camel_case_types, reason = "each has the name of its function")]
         pub mod signature {
-            use super::{Misuse, PtRegs};
+            use super::{AtomicU64, Errno, Misuse, PtRegs};
             $($(upward!(@$kind $abi $name($($ty),*) $(-> $ret)?);)*)*
         }
     };
@@ -106,6 +108,13 @@ upward! {
         /// Unmaps the pages `first..last` of the file at `object` from all processes.
         fs::tmpfs::pages => process::proc::ops:
             safe fn unmap_mapping_range(object: *const (), first: u32, last: u32);
+        /// Takes pending signals of `set` from the running task, which waits for the first unless
+        /// `nonblocking`, and stores those that fit into `count` bytes at user address `to`; returns
+        /// the number of bytes.
+        fs::signalfd => process::signal_wait: safe fn read_signals_of(
+            set: &AtomicU64, to: u32, count: u32, nonblocking: bool) -> Result<u32, Errno>;
+        /// Returns whether a signal of `set` is pending for the running task.
+        fs::signalfd => process::signal_wait: safe fn has_signal_of(set: u64) -> bool;
         /// Stores `pid` at the user address `address`, if that is possible.
         sched::wake_up => syscall::process: safe fn put_child_tid(address: u32, pid: i32);
         /// Gives up the robust futexes that the running thread holds.

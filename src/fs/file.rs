@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::cpio::FileType;
 use super::epoll::EventPoll;
+use super::eventfd::EventFd;
 use super::kcov::Kcov;
 use super::perf_event::PerfEventFile;
 use super::pipe::{Pipe, PipeReader, PipeWriter};
@@ -19,7 +20,9 @@ use super::poll_events::PollEvents;
 use super::proc_file::ProcFile;
 use super::readdir::getdents64;
 use super::rootfs::Inode;
+use super::signalfd::SignalFd;
 use super::stat::{S_IFIFO, S_IFMT, S_IFREG, Stat};
+use super::timerfd::TimerFd;
 use super::tmpfs::file_io::{self, Source};
 use super::tmpfs::node::Node;
 use super::tmpfs::pages::Pages;
@@ -78,6 +81,12 @@ pub enum Object {
     PipeWriter(PipeWriter),
     /// A list of watched files (epoll).
     Epoll(EventPoll),
+    /// A counter of `eventfd`.
+    EventFd(EventFd),
+    /// A timer of `timerfd_create`.
+    TimerFd(TimerFd),
+    /// A set of signals of `signalfd`.
+    SignalFd(SignalFd),
     /// A counter of `perf_event_open`.
     PerfEvent(PerfEventFile),
     /// `/sys/kernel/debug/kcov`.
@@ -110,6 +119,10 @@ impl File {
     /// Returns the status flags and the access mode, as `F_GETFL` does.
     pub fn flags(&self) -> u32 {
         self.flags.load(Ordering::Relaxed)
+    }
+
+    fn is_nonblocking(&self) -> bool {
+        self.flags() & O_NONBLOCK != 0
     }
 
     /// Sets the status flags (`F_SETFL`): only O_APPEND and O_NONBLOCK change.
@@ -154,8 +167,11 @@ impl File {
             Object::Null(_) => Ok(0),
             Object::Zero(_) | Object::Full(_) => clear_user(to, count).map(|()| count),
             Object::Random(_) => random::read(to, count),
-            Object::Tty(_) => tty::n_tty_read(to, count, self.flags() & O_NONBLOCK != 0),
+            Object::Tty(_) => tty::n_tty_read(to, count, self.is_nonblocking()),
             Object::PerfEvent(event) => event.read(to, count),
+            Object::EventFd(counter) => counter.read(to, count, self.is_nonblocking()),
+            Object::TimerFd(timer) => timer.read(to, count, self.is_nonblocking()),
+            Object::SignalFd(set) => set.read(to, count, self.is_nonblocking()),
             Object::Kcov(..) | Object::TraceMarker(_) | Object::Epoll(_) => Err(Errno::EINVAL),
             Object::PipeReader(_) | Object::PipeWriter(_) => Err(Errno::EBADF),
         }
@@ -212,9 +228,11 @@ impl File {
         match &self.object {
             Object::Null(_) | Object::Zero(_) | Object::Random(_) => Ok(count),
             Object::Full(_) => Err(Errno::ENOSPC),
-            Object::Tty(_) => tty::write(from, count, self.flags() & O_NONBLOCK != 0),
+            Object::Tty(_) => tty::write(from, count, self.is_nonblocking()),
             Object::TraceMarker(_) => trace_marker::write(from, count),
+            Object::EventFd(counter) => counter.write(from, count, self.is_nonblocking()),
             Object::PerfEvent(_) | Object::Kcov(..) | Object::Epoll(_) => Err(Errno::EINVAL),
+            Object::TimerFd(_) | Object::SignalFd(_) => Err(Errno::EINVAL),
             Object::Proc(file) => Err(file.write_error()),
             Object::Inode(_) => {
                 let at = *self.position.lock();
@@ -312,7 +330,8 @@ impl File {
                 nlink: 1,
                 ..Stat::default()
             },
-            Object::PerfEvent(_) | Object::Epoll(_) => Stat {
+            // Files without a name, which share one inode (Linux: `anon_inode`).
+            _ => Stat {
                 mode: 0o600,
                 ino: 2,
                 nlink: 1,
@@ -373,6 +392,9 @@ impl File {
             // No samples are recorded, so there are none to wait for.
             Object::PerfEvent(_) => PollEvents::POLLHUP,
             Object::Epoll(list) => list.poll(),
+            Object::EventFd(counter) => counter.poll(),
+            Object::TimerFd(timer) => timer.poll(),
+            Object::SignalFd(set) => set.poll(),
             _ => PollEvents::ALWAYS,
         }
     }

@@ -17,12 +17,17 @@
 //! - `file`, `open`, `readdir`, `files_struct` — open files, and the tasks' tables of them
 //! - `pipe`, `tty`, `epoll`, `random`, `perf_event`, `kcov`, `trace_marker` — the objects behind
 //!   open files
+//! - `eventfd`, `timerfd`, `signalfd` — a counter, a timer and signals as files; [`countdown`] — the
+//!   arithmetic of such a timer
 
+pub mod countdown;
 pub mod cpio;
 pub mod elf;
 pub mod elf_error;
 #[cfg(target_os = "none")]
 pub mod epoll;
+#[cfg(target_os = "none")]
+pub mod eventfd;
 pub mod fd_table;
 #[cfg(target_os = "none")]
 pub mod file;
@@ -53,8 +58,12 @@ pub mod readdir;
 pub mod ring;
 #[cfg(target_os = "none")]
 pub mod rootfs;
+#[cfg(target_os = "none")]
+pub mod signalfd;
 pub mod stat;
 pub mod termios;
+#[cfg(target_os = "none")]
+pub mod timerfd;
 pub mod tmpfs;
 #[cfg(target_os = "none")]
 pub mod trace_marker;

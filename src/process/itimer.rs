@@ -11,11 +11,12 @@
 //! `it_real_fn`, `dequeue_signal`.
 
 use super::itimer_cpu::{exit_cpu_itimers, move_cpu_itimers};
-use super::posix_timer::{exit_posix_timers, forward};
+use super::posix_timer::exit_posix_timers;
 use super::signal::send_to_process;
 use super::sigset::SIGALRM;
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
+use crate::base::hrtimer::hrtimer_forward;
 use crate::drivers::tsc::since_boot_us;
 use crate::sched::timer::{TimerKey, TimerList, add_timer, del_timer};
 use crate::task::siginfo::SigInfo;
@@ -131,7 +132,7 @@ pub fn restart_itimer(me: Current) {
     if it.timer.is_some() {
         return;
     }
-    let next = forward(it.ended_us as i64, since_boot_us() as i64, it.incr_us);
+    let next = hrtimer_forward(it.ended_us as i64, since_boot_us() as i64, it.incr_us);
     if let Some(((next_us, _), leader)) = next.zip(leader) {
         it.start(next_us.max(0) as u64, leader);
     }

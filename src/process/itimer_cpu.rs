@@ -10,11 +10,11 @@
 //! (`check_cpu_itimer`).
 
 use super::itimer::ItimerVal;
-use super::posix_timer::forward;
 use super::signal::{SignalStruct, send_to_process};
 use super::sigset::{SIGPROF, SIGVTALRM};
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
+use crate::base::hrtimer::hrtimer_forward;
 use crate::sched::cpu_timer::CpuTime;
 use crate::sched::timer::{TICK_US, TimerKey, TimerList};
 use crate::task::siginfo::SigInfo;
@@ -144,7 +144,7 @@ fn it_cpu_fn(leader: &TaskRef, ended: TimerKey) {
         }
         it.timer = None;
         let now_us = now_us(&leader.signal, time) as i64;
-        if let Some((next_us, _)) = forward(ended.expires_us as i64, now_us, it.incr_us) {
+        if let Some((next_us, _)) = hrtimer_forward(ended.expires_us as i64, now_us, it.incr_us) {
             it.start(time, next_us.max(0) as u64, leader.clone());
         }
     }

@@ -11,6 +11,8 @@
 //!   [`fpstate`], [`altstack`]: the stack frame of a handler
 //! - `signal`, `signal_delivery`: sending a signal, and its effect; `signal_group`: which thread
 //!   gets it; `tty_signal`: signals from keys; `kill`: which processes get it
+//! - `signal_wait`: sleeping until a signal comes, for rt_sigtimedwait and signalfd;
+//!   [`signalfd_siginfo`]: the facts about it
 //! - `stop`: stop signals and SIGCONT; `itimer`, `itimer_cpu`, `posix_timer`: a signal after a
 //!   time; `process_timers`: all of a process; `cpu_clock`: the time that it has used
 //! - `exit`: the end of a task; `wait4`: how its parent learns of it; `usage`: the time it has used
@@ -72,6 +74,9 @@ pub mod signal;
 pub mod signal_delivery;
 #[cfg(target_os = "none")]
 pub mod signal_group;
+#[cfg(target_os = "none")]
+pub mod signal_wait;
+pub mod signalfd_siginfo;
 pub mod sigpending;
 pub mod sigset;
 #[cfg(target_os = "none")]

@@ -27,6 +27,7 @@ use super::signal::{Sent, SignalStruct, send_sigqueue};
 use super::tasklist::find_task_by_pid;
 use crate::arch::x86::current::Current;
 use crate::base::errno::Errno;
+use crate::base::hrtimer::hrtimer_forward;
 use crate::drivers::rtc::time_of_day_us;
 use crate::drivers::tsc::since_boot_us;
 use crate::mm::fallible::{TryVec, try_box};
@@ -126,16 +127,6 @@ impl PosixTimers {
     }
 }
 
-/// Returns the first expiry after `now_us` of a timer that expired at `end_us` and again every
-/// `incr_us`, and the number of intervals between the two; `None` without an interval (Linux:
-/// `hrtimer_forward`).
-pub fn forward(end_us: i64, now_us: i64, incr_us: u64) -> Option<(i64, u64)> {
-    let late_us = now_us.saturating_sub(end_us).max(0) as u64;
-    let intervals = late_us.checked_div(incr_us)?.saturating_add(1);
-    let next_us = end_us.saturating_add_unsigned(intervals.saturating_mul(incr_us));
-    Some((next_us, intervals))
-}
-
 impl PosixTimer {
     fn now(&self) -> ItimerVal {
         let now_us = self.clock.now_us();
@@ -143,7 +134,7 @@ impl PosixTimer {
             left @ 1.. => left as u64,
             // It has expired, but the interrupt has not come yet.
             _ if self.timer.is_some() => 1,
-            _ => forward(end_us, now_us, self.incr_us)
+            _ => hrtimer_forward(end_us, now_us, self.incr_us)
                 .map_or(0, |(next_us, _)| next_us.saturating_sub(now_us) as u64),
         };
         ItimerVal {
@@ -192,7 +183,7 @@ impl PosixTimer {
     fn go_on(&mut self, id: u32, leader: TaskRef, now_us: i64) -> u64 {
         let next = self
             .end_us
-            .and_then(|end_us| forward(end_us, now_us, self.incr_us));
+            .and_then(|end_us| hrtimer_forward(end_us, now_us, self.incr_us));
         let Some((next_us, intervals)) = next else {
             return 0;
         };

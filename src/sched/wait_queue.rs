@@ -20,6 +20,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::schedule::schedule;
+use super::timer::schedule_timeout;
 use super::wake_up::{TASK_NORMAL, try_to_wake_up};
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
@@ -135,15 +136,42 @@ impl WaitList {
     #[inline(always)]
     pub fn sleep_on<T>(
         lock: &SpinLock<T>,
+        guard: SpinLockGuard<'_, T>,
+        list: impl Fn(&mut T) -> &mut WaitList,
+    ) -> Result<(), Errno> {
+        Self::sleep_by(lock, guard, list, || schedule())
+    }
+
+    /// Sleeps as [`WaitList::sleep_on`] does, but for at most `ticks`; `None` has no end.
+    ///
+    /// # Errors
+    /// EINTR if a signal arrives first.
+    pub fn sleep_on_timeout<T>(
+        lock: &SpinLock<T>,
+        guard: SpinLockGuard<'_, T>,
+        list: impl Fn(&mut T) -> &mut WaitList,
+        ticks: Option<u64>,
+    ) -> Result<(), Errno> {
+        Self::sleep_by(lock, guard, list, || match ticks {
+            None => schedule(),
+            Some(ticks) => drop(schedule_timeout(ticks)),
+        })
+    }
+
+    /// Sleeps by `sleep`, which gives the CPU away.
+    #[inline(always)]
+    fn sleep_by<T>(
+        lock: &SpinLock<T>,
         mut guard: SpinLockGuard<'_, T>,
         list: impl Fn(&mut T) -> &mut WaitList,
+        sleep: impl FnOnce(),
     ) -> Result<(), Errno> {
         let entry = WaitQueueEntry::new();
         // SAFETY: the entry stays here until a wake-up or we have taken it off.
         unsafe { list(&mut guard).enqueue(&entry, TASK_INTERRUPTIBLE) };
         drop(guard);
         // With a signal pending this returns at once.
-        schedule();
+        sleep();
         if !entry.is_queued() {
             return Ok(());
         }

@@ -88,6 +88,8 @@ lock_classes! {
     TmpfsAttributes Task No ["src/fs/tmpfs/node.rs"], "owner, permissions and times of a node of the tmpfs";
     ProcText Task No ["src/fs/proc_file.rs"], "the text that an open file of /proc shows";
     Epoll Task No ["src/fs/epoll.rs"], "the files that an epoll list watches";
+    EventCount Task No ["src/fs/eventfd.rs"], "the counter of an eventfd, and the tasks that wait";
+    TimerFd Task No ["src/fs/timerfd.rs"], "the timer of a timerfd, and the tasks that wait";
     PipeState Task No ["src/fs/pipe.rs"], "a pipe's bytes, its ends, and the tasks that wait";
     PerfChildren Task No ["src/sched/hooks/perf_event.rs"], "the events that children of a counted task have inherited";
     PerfHome Task No ["src/sched/hooks/perf_event.rs"], "the task of a perf event, or its final counts";

@@ -5,6 +5,7 @@
 //! - `process`, `sched`: births, deaths, scheduling; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`, `epoll`: files; `namespace`, `attributes`,
 //!   `files`, `statfs`: changing them; `exec`
+//! - `event_files`: eventfd, timerfd, signalfd
 //! - `restart`: the end of an interrupted call's time
 //! - [`timespec`], `user_time`: times in 32 and 64 bits
 //! - `memory`, `membarrier`, `time`, `itimer`, `posix_timer`, `identity`, `identity16`, `misc`
@@ -18,6 +19,8 @@ pub mod attributes;
 pub mod descriptors;
 #[cfg(target_os = "none")]
 pub mod epoll;
+#[cfg(target_os = "none")]
+pub mod event_files;
 #[cfg(target_os = "none")]
 pub mod exec;
 #[cfg(target_os = "none")]

@@ -6,17 +6,15 @@ use super::SysResult;
 use super::signal::{SIGSET_BYTES, find_thread, kill_thread};
 use super::timespec::{Timespec32, Timespec64};
 use super::user_time::get_ticks;
-use crate::arch::x86::current::{Current, current};
+use crate::arch::x86::current::current;
 use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::base::errno::Errno;
 use crate::process::kill::{Target, kill};
-use crate::process::signal::{recalc_sigpending, set_blocked};
+use crate::process::signal::recalc_sigpending;
 use crate::process::signal_delivery::dequeue_signal;
+use crate::process::signal_wait::do_sigtimedwait;
 use crate::process::sigset::SigSet;
-use crate::sched::schedule::schedule;
-use crate::sched::timer::schedule_timeout;
 use crate::task::siginfo::{SI_TKILL, SigInfo};
-use crate::task::state::TASK_INTERRUPTIBLE;
 
 /// Takes a pending signal of `set`, or sleeps until one comes: its action is not performed, but its
 /// facts are stored at `info`. `timeout` is a 32-bit timespec.
@@ -57,33 +55,6 @@ fn wait_for_signal(
         put_user(info, found)?;
     }
     Ok(found.signal)
-}
-
-/// Sleeps with the `wanted` signals unblocked, so that they wake it; returns the error to report if
-/// no such signal came.
-#[inline(never)]
-fn do_sigtimedwait(me: Current, wanted: SigSet, ticks: Option<u64>) -> Errno {
-    let blocked = {
-        let mut own = me.signals.lock();
-        own.awaited = own.blocked;
-        own.blocked
-    };
-    set_blocked(me, blocked.without(wanted));
-    me.state.set_current_state(TASK_INTERRUPTIBLE);
-    let left = match ticks {
-        None => {
-            schedule();
-            1
-        }
-        Some(ticks) => schedule_timeout(ticks),
-    };
-    me.state.set_running();
-    set_blocked(me, blocked);
-    me.signals.lock().awaited = SigSet::EMPTY;
-    match left {
-        0 => Errno::EAGAIN,
-        _ => Errno::EINTR,
-    }
 }
 
 /// Returns `info` for `signal`. EPERM when it claims to come from the kernel, kill or tgkill, and

@@ -9,9 +9,10 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{
-    attributes, descriptors, epoll, exec, files, futex, identity, identity16, ioport, itimer, ldt,
-    membarrier, memory, misc, names, namespace, paths, perf_event, poll, posix_timer, prctl,
-    process, read_write, robust_list, rseq, sched, signal, signal_wait, statfs, thread_area, time,
+    attributes, descriptors, epoll, event_files, exec, files, futex, identity, identity16, ioport,
+    itimer, ldt, membarrier, memory, misc, names, namespace, paths, perf_event, poll, posix_timer,
+    prctl, process, read_write, robust_list, rseq, sched, signal, signal_wait, statfs, thread_area,
+    time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::base::errno::{Errno, to_ret};
@@ -272,7 +273,14 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     318 sched::sys_getcpu, 3;
     319 epoll::sys_epoll_pwait, 6;
     320 attributes::sys_utimensat, 4;
+    321 event_files::sys_signalfd, 3;
+    322 event_files::sys_timerfd_create, 2;
+    323 event_files::sys_eventfd, 1;
     324 files::sys_fallocate, 6;
+    325 event_files::sys_timerfd_settime, 4;
+    326 event_files::sys_timerfd_gettime, 2;
+    327 event_files::sys_signalfd4, 4;
+    328 event_files::sys_eventfd2, 2;
     329 epoll::sys_epoll_create1, 1;
     330 descriptors::sys_dup3, 3;
     331 descriptors::sys_pipe2, 2;
@@ -290,6 +298,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     407 time::sys_clock_nanosleep64, 4;
     408 posix_timer::sys_timer_gettime64, 2;
     409 posix_timer::sys_timer_settime64, 4;
+    410 event_files::sys_timerfd_gettime64, 2;
+    411 event_files::sys_timerfd_settime64, 4;
     412 attributes::sys_utimensat64, 4;
     413 poll::sys_pselect6_64, 6;
     414 poll::sys_ppoll64, 5;

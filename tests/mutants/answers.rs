@@ -77,4 +77,52 @@ pub const ANSWERS: &[Mutant] = &[
         ],
         red: Run::ring3("vdso", "a version is LINUX_2.5"),
     },
+    Mutant {
+        name: "semaphore_gives_all",
+        takes_out: "the semaphore of eventfd",
+        edits: &[
+            Edit { file: "src/fs/eventfd.rs", find: "if self.is_semaphore { 1 } else { state.count }", replace: "if self.is_semaphore && false { 1 } else { state.count }" },
+        ],
+        red: Run::ring3("event_files", "a semaphore gives 1 a read"),
+    },
+    Mutant {
+        name: "eventfd_reader_not_woken",
+        takes_out: "the wake-up of an eventfd's readers",
+        edits: &[
+            Edit { file: "src/fs/eventfd.rs", find: "                state.count = sum;\n                state.not_zero.wake_up();", replace: "                state.count = sum;" },
+        ],
+        red: Run::ring3("event_files", "a reader sleeps until there is a value"),
+    },
+    Mutant {
+        name: "timerfd_forgets_missed_expiries",
+        takes_out: "the expiries of a timerfd between two looks",
+        edits: &[
+            Edit { file: "src/fs/countdown.rs", find: "next.map_or(1, |(_, intervals)| intervals)", replace: "next.map_or(1, |(_, intervals)| intervals.min(1))" },
+        ],
+        red: Run::ring3("event_files", "an interval: all expiries are counted"),
+    },
+    Mutant {
+        name: "timerfd_reader_keeps_old_time",
+        takes_out: "the wake-up of a timerfd's readers when it is set anew",
+        edits: &[
+            Edit { file: "src/fs/timerfd.rs", find: "        state.readers.wake_up();\n", replace: "" },
+        ],
+        red: Run::ring3("event_files", "a reader of a stopped timer sleeps until it is set"),
+    },
+    Mutant {
+        name: "signalfd_gives_any_signal",
+        takes_out: "the set of signals of a signalfd",
+        edits: &[
+            Edit { file: "src/process/signal_wait.rs", find: "dequeue_signal(me, SigSet(!wanted.0))", replace: "dequeue_signal(me, SigSet(!wanted.0 & 0))" },
+        ],
+        red: Run::ring3("signalfd", "a signal outside of the set: EAGAIN"),
+    },
+    Mutant {
+        name: "signalfd_loses_the_value",
+        takes_out: "the value of a queued signal in signalfd's message",
+        edits: &[
+            Edit { file: "src/process/signalfd_siginfo.rs", find: "(_, ..SI_USER) => value(sender),", replace: "(_, ..SI_USER) => { let _ = &value; sender }" },
+        ],
+        red: Run::ring3("signalfd", "and its value"),
+    },
 ];

@@ -185,7 +185,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "awaited_signal_ignored",
         takes_out: "the wake-up of rt_sigtimedwait by blocked signals",
         edits: &[
-            Edit { file: "src/syscall/signal_wait.rs", find: "        own.awaited = own.blocked;", replace: "        own.awaited = SigSet::EMPTY;" },
+            Edit { file: "src/process/signal_wait.rs", find: "        own.awaited = own.blocked;", replace: "        own.awaited = SigSet::EMPTY;" },
         ],
         red: Run::ring3("rt_signals", "SIGCHLD, which by default does nothing"),
     },
@@ -193,7 +193,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "timer_goes_on_while_its_signal_waits",
         takes_out: "that ITIMER_REAL rests until its signal is taken",
         edits: &[
-            Edit { file: "src/process/itimer.rs", find: "        (it.timer, it.ended_us) = (None, ended.expires_us);", replace: "        (it.timer, it.ended_us) = (None, ended.expires_us);\n        let next = forward(ended.expires_us as i64, since_boot_us() as i64, it.incr_us);\n        if let Some((next_us, _)) = next { it.start(next_us.max(0) as u64, leader.clone()); }" },
+            Edit { file: "src/process/itimer.rs", find: "        (it.timer, it.ended_us) = (None, ended.expires_us);", replace: "        (it.timer, it.ended_us) = (None, ended.expires_us);\n        let next = hrtimer_forward(ended.expires_us as i64, since_boot_us() as i64, it.incr_us);\n        if let Some((next_us, _)) = next { it.start(next_us.max(0) as u64, leader.clone()); }" },
         ],
         red: Run::ring3("itimer", "it rests while its signal is blocked"),
     },

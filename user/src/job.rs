@@ -4,7 +4,7 @@
 
 use crate::{
     Errno, WaitStatus, child,
-    clock::{NS_PER_MS, PATIENCE_NS, monotonic_ns},
+    clock::{NS_PER_MS, PATIENCE_NS, comes_true, monotonic_ns},
     gates::syscall,
     process::{Child, getpid, wait4},
     sched::sched_yield,
@@ -159,6 +159,22 @@ pub fn state_of(pid: u32) -> char {
     let _ = syscall(SYS_CLOSE, [fd]);
     let end = text.iter().position(|byte| *byte == b')').unwrap_or(0);
     char::from(text[end + 2])
+}
+
+/// Waits until a child sleeps.
+pub fn sleeps(child: Child) -> Child {
+    comes_true(|| state_of(child.pid) == 'S');
+    child
+}
+
+/// Returns whether a child that sleeps in `body` ends after `wake`, and well.
+pub fn is_woken(body: impl FnOnce() -> bool, wake: impl FnOnce()) -> bool {
+    let sleeper = sleeps(child(|| i32::from(!body())));
+    wake();
+    if !comes_true(|| state_of(sleeper.pid) == 'Z') {
+        kill(sleeper.pid, 9).expect("kill");
+    }
+    sleeper.wait() == WaitStatus::exited(0)
 }
 
 /// Counts `word` up for ever.

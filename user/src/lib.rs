@@ -13,6 +13,7 @@
 //! - `memory`    mmap, brk, a page shared by parent and children
 //! - `clock`     time, sleep, usage
 //! - `machine`   which kernel and which processor this is
+//! - `poll`      the events of a file
 //! - `tls`       `set_thread_area` and `%gs`
 //! - `ports`     ioperm, iopl
 //! - `insn`      single instructions, most of which should fault
@@ -47,6 +48,7 @@ pub mod ktap;
 pub mod machine;
 pub mod memory;
 pub mod perf;
+pub mod poll;
 pub mod ports;
 pub mod posix_timer;
 pub mod proc;

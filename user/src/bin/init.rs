@@ -43,6 +43,11 @@ const PROGRAMS: &[(&str, &str)] = &[
         "epoll",
         "files that are watched, by level, by edge, and once",
     ),
+    (
+        "event_files",
+        "counters and timers that are read from files, and watched",
+    ),
+    ("signalfd", "signals that are read from a file"),
     ("tty", "a terminal's modes, times, flow and size"),
     ("memory", "brk, mmap, copy on write"),
     ("randomize", "where the parts of a program are"),
