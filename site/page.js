@@ -1,11 +1,11 @@
 // The page with the machine: buttons, terminal, timeline, and kernels with a step taken out.
 
-import { FitAddon } from "./addon-fit.mjs";
-import { V86 } from "./libv86.mjs";
+import { FitAddon } from "./addon-fit.js";
+import { V86 } from "./libv86.js";
 import { Machine, boot, steered } from "./machine.js";
 import { Timeline } from "./timeline.js";
 import { Records } from "./trace.js";
-import { Terminal } from "./xterm.mjs";
+import { Terminal } from "./xterm.js";
 
 const element = (id) => document.getElementById(id);
 const terminal = new Terminal({ convertEol: true, scrollback: 5000, fontSize: 13 });

@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 
 const [site, cmdline, kernel] = process.argv.slice(2);
 const file = (name) => path.join(site, "machine", name);
-const { V86 } = await import(pathToFileURL(file("libv86.mjs")));
+const { V86 } = await import(pathToFileURL(file("libv86.js")));
 const { Machine, boot, steered } = await import(pathToFileURL(file("machine.js")));
 const { Records } = await import(pathToFileURL(file("trace.js")));
 const buffer = async (name) => {

@@ -21,13 +21,14 @@ const OWN: &[(&str, &str)] = &[
     ("trace.js", "machine/trace.js"),
 ];
 
-/// Files of npm packages, and what they are called on the site.
+/// Files of npm packages, and what they are called on the site. Not every server knows what `mjs` is, and a
+/// browser takes no module of an unknown type.
 const OTHERS: &[(&str, &str)] = &[
-    ("v86/build/libv86.mjs", "libv86.mjs"),
+    ("v86/build/libv86.mjs", "libv86.js"),
     ("v86/build/v86.wasm", "v86.wasm"),
-    ("@xterm/xterm/lib/xterm.mjs", "xterm.mjs"),
+    ("@xterm/xterm/lib/xterm.mjs", "xterm.js"),
     ("@xterm/xterm/css/xterm.css", "xterm.css"),
-    ("@xterm/addon-fit/lib/addon-fit.mjs", "addon-fit.mjs"),
+    ("@xterm/addon-fit/lib/addon-fit.mjs", "addon-fit.js"),
 ];
 
 /// Firmware: Debian's, and what it is called on the site.
@@ -101,6 +102,8 @@ pub fn write(
     for (from, to) in FIRMWARE {
         put(Path::new(from), &machine.join(to))?;
     }
+    // For node, which runs them too.
+    fs::write(machine.join("package.json"), "{ \"type\": \"module\" }\n")?;
     put(iso, &machine.join("switch_to.iso"))?;
     fs::write(machine.join("LICENSES.txt"), licences(packages)?)?;
     fs::write(machine.join("machine.json"), config(iso, broken)?)?;

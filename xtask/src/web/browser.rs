@@ -69,6 +69,12 @@ pub fn is_installed() -> bool {
     NAMES.iter().any(|name| find(name).is_ok())
 }
 
+/// Returns what this machine lacks to open a page, and how to get it.
+pub fn lacking() -> Option<String> {
+    let why = "there is no Chromium here: apt-get install chromium";
+    (!is_installed()).then(|| why.to_owned())
+}
+
 /// A browser with a profile of its own.
 pub struct Browser {
     pipe: Pipe,
@@ -204,7 +210,8 @@ impl Page {
             }
             ensure!(
                 begun.elapsed() < limit,
-                "after {limit:?} it does not hold that {expression}"
+                "after {limit:?} it does not hold that {expression}\n{}",
+                self.complaints.join("\n")
             );
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -224,7 +231,11 @@ impl Page {
             "ArrowUp" => 38,
             "ArrowRight" => 39,
             "ArrowDown" => 40,
-            _ => key.bytes().next().map_or(0, |it| it.to_ascii_uppercase()),
+            // The numbers of other characters are those of keys such as Home.
+            _ => match key.bytes().next() {
+                Some(it) if it.is_ascii_alphanumeric() => it.to_ascii_uppercase(),
+                _ => 0,
+            },
         };
         let mut event = json!({ "key": key, "code": key, "windowsVirtualKeyCode": code });
         if key == "Enter" {
