@@ -34,6 +34,12 @@ pub fn build() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Returns why the pages cannot be built on this machine: there is no mdBook, and none can be had.
+pub fn lacking() -> Option<String> {
+    let error = installed().err()?;
+    Some(format!("there is no mdBook here: {error:#}"))
+}
+
 /// Takes the quoted lines over and draws the pictures, then says what is still wrong.
 fn bless() -> Result<ExitCode> {
     let mut tree = cargo();

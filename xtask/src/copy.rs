@@ -152,7 +152,7 @@ impl Copy {
             .context("cannot start cargo")?;
         if !built.status.success() {
             bail!(
-                "the mutant does not compile:\n{}",
+                "the kernel does not compile:\n{}",
                 String::from_utf8_lossy(&built.stderr)
             );
         }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench; // what switches and calls cost, in guest instructions
+pub mod bochs; // one boot in Bochs
 pub mod book; // the pages of the book
 pub mod compile; // kernel and ring-3 programs, compiled for the i386
 pub mod copy; // a tree in which kernels with changes are compiled

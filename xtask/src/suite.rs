@@ -14,7 +14,7 @@ use crate::harness::{Output, Tally};
 use crate::progress::Progress;
 use crate::toolchain::cargo;
 use crate::web::browser;
-use crate::{paths, words};
+use crate::{bochs, book, paths, site, words};
 
 /// The suites of the kernel's package that are files in `tests/`, in order.
 const FILES: &[(&str, &str)] = &[
@@ -24,6 +24,9 @@ const FILES: &[(&str, &str)] = &[
     ("gdb", "the switch under gdb"),
     (BROWSER, "the book's pages in Chromium"),
     ("mutants", "a few steps of the kernel, taken out"),
+    ("labs", "one exercise, begun and solved"),
+    (SITE, "the kernel in v86, under node and on the page"),
+    (BOCHS, "the kernel in Bochs"),
 ];
 
 /// The suites that need something optional.
@@ -32,12 +35,7 @@ const SITE: &str = "site";
 const BOCHS: &str = "bochs";
 
 /// Those that are run only by name.
-const BY_NAME: &[(&str, &str)] = &[
-    ("labs", "a few exercises, begun and solved"),
-    (SITE, "the kernel in v86, under node and on the page"),
-    (BOCHS, "the kernel in Bochs"),
-    ("kselftest", "Linux's own tests of the switch"),
-];
+const BY_NAME: &[(&str, &str)] = &[("kselftest", "Linux's own tests of the switch")];
 
 /// With it every line of every suite is shown.
 const VERBOSE: &str = "--verbose";
@@ -131,7 +129,7 @@ pub fn run(words: &[String]) -> Result<ExitCode> {
             continue;
         }
         if let (false, Some(why)) = (is_named, lacks(suite.name)) {
-            println!("{}", skipped_line(&suite, why));
+            println!("{}", skipped_line(&suite, &why));
             continue;
         }
         let begun = Instant::now();
@@ -168,12 +166,19 @@ fn result_line(suite: &Suite, tally: Tally, seconds: u64) -> String {
     )
 }
 
-/// What a suite needs and this machine does not have, and how to get it.
-fn lacks(suite: &str) -> Option<&'static str> {
-    let has_browser = browser::is_installed();
-    match suite {
-        BROWSER if !has_browser => Some("there is no Chromium here: apt-get install chromium"),
+/// Returns what a suite needs and this machine cannot have, and how to get it. Fetches what can be
+/// fetched.
+fn lacks(suite: &str) -> Option<String> {
+    let why = match suite {
+        BROWSER => browser::lacking(),
+        SITE => site::lacking(),
+        BOCHS => bochs::lacking(),
         _ => None,
+    };
+    // Both have the book's pages.
+    match suite {
+        BROWSER | SITE => why.or_else(book::lacking),
+        _ => why,
     }
 }
 

@@ -59,6 +59,12 @@ pub fn find(tool: &str) -> Result<PathBuf> {
     }
 }
 
+/// Returns the Debian package of the first of these programs and files that is not on this machine.
+pub fn first_missing(needs: &[(&str, &'static str)]) -> Option<&'static str> {
+    let missing = needs.iter().find(|(tool, _)| find(tool).is_err());
+    missing.map(|&(_, package)| package)
+}
+
 /// A program, ready to be given arguments.
 pub fn tool(name: &str) -> Result<Command> {
     Ok(Command::new(find(name)?))

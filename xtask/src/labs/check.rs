@@ -139,7 +139,8 @@ fn why_red(seen: &run::Run, is_ktap: bool) -> Option<String> {
     let mut why = Vec::new();
     for case in &report.cases {
         if case.outcome == Outcome::NotOk {
-            let own = &lines[case.lines.clone()];
+            let own = lines[case.lines.clone()].iter();
+            let own: Vec<&str> = own.copied().filter(|line| !is_head(line)).collect();
             let from = own.len().saturating_sub(SHOWN);
             why.extend(own[from..].iter().map(|line| (*line).to_owned()));
         }
@@ -167,6 +168,13 @@ fn why_red(seen: &run::Run, is_ktap: bool) -> Option<String> {
         });
     }
     (!why.is_empty()).then(|| why.join("\n"))
+}
+
+/// Returns whether a line of a report comes before its first case, and says nothing about it.
+fn is_head(line: &str) -> bool {
+    ["KTAP version ", "1..", "# only run when named exactly"]
+        .iter()
+        .any(|head| line.starts_with(head))
 }
 
 /// Checks that the sum of a line's numbers grows by `by` from its first occurrence to its second.

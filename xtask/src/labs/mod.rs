@@ -100,7 +100,7 @@ fn list() -> String {
             false => "",
         };
         text += &format!(
-            "{:14} {:7} {:34} {:22} {begun}",
+            "{:14} {:7} {:38} {:22} {begun}",
             lab.name,
             level_name(lab.level),
             lab.title,

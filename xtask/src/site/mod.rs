@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::toolchain::find;
+use crate::toolchain::{find, first_missing};
+use crate::web::browser::is_installed;
 use crate::web::server::Server;
 use crate::{book, paths};
 
@@ -54,10 +55,24 @@ pub fn act(words: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns what is missing on this machine to make the site, if anything is.
-pub fn missing() -> Option<&'static str> {
-    let missing = NEEDS.iter().find(|(tool, _)| find(tool).is_err());
-    missing.map(|&(_, package)| package)
+/// Returns what this machine lacks to make the site and to run it, and how to get it. Fetches the npm
+/// packages, if they are not there.
+pub fn lacking() -> Option<String> {
+    if find("node").is_err() && !is_installed() {
+        return Some("there is neither node nor Chromium here, to run the page in".to_owned());
+    }
+    let error = all_is_there().and_then(|()| pages::npm_packages()).err()?;
+    Some(format!("{error:#}"))
+}
+
+/// Fails if a program or a file that the site is made with is not on this machine.
+fn all_is_there() -> Result<()> {
+    match first_missing(NEEDS) {
+        None => Ok(()),
+        Some(package) => bail!(
+            "the Debian package {package} is not installed: `./bootstrap site` installs what the site needs"
+        ),
+    }
 }
 
 /// Makes the site with at most so many broken kernels, and returns its folder.
@@ -65,11 +80,7 @@ pub fn missing() -> Option<&'static str> {
 /// # Errors
 /// A tool is missing or fails, or the site is larger than 25 MB.
 pub fn build(kernels: usize) -> Result<PathBuf> {
-    if let Some(package) = missing() {
-        bail!(
-            "the Debian package {package} is not installed: `./bootstrap site` installs what the site needs"
-        );
-    }
+    all_is_there()?;
     let packages = pages::npm_packages()?;
     let broken = broken::kernels(kernels)?;
     let iso = disc::iso(&broken)?;
