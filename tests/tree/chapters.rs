@@ -58,10 +58,12 @@ pub fn parts(tree: &Tree) -> Vec<String> {
         numbers.extend(number(path));
         let missing = missing(text);
         wrong.extend(missing.map(|what| format!("{}: {what}", path.display())));
-        for mutant in sources(part(text, "Break it"), "mutant ") {
+        let (breaks, exercises) = (part(text, "Break it"), part(text, "Exercises"));
+        let changes = [sources(breaks, "mutant "), sources(exercises, "mutant ")];
+        for mutant in changes.concat() {
             if let Some(other) = broken.insert(mutant.to_owned(), path.to_owned()) {
                 let (path, other) = (path.display(), other.display());
-                wrong.push(format!("{path}: {other} breaks {mutant} too"));
+                wrong.push(format!("{path}: {other} has {mutant} too"));
             }
         }
     }
@@ -92,7 +94,8 @@ pub fn missing_parts_are_seen(tree: &Tree) -> Vec<String> {
         ("red/eflags_not_saved", "red/bp_not_saved"),
         ("\n2. Between", "\nBetween"),
         ("<!-- mutant bp_not_saved", "<!-- change"),
-        ("`just mutants bp_not_saved` is", "that is"),
+        ("`just mutants bp_not_saved`", "that"),
+        ("red/bp_not_saved", "red/eflags_not_saved"),
         ("<details>", "<p>"),
         ("## In gdb", "## In a debugger"),
     ];
@@ -208,6 +211,12 @@ fn missing(text: &str) -> impl Iterator<Item = String> {
         demand(
             exercises.contains(&format!("just mutants {mutant}`")),
             &format!("no test judges {mutant}"),
+        );
+        // The compiler refuses these before there is a test.
+        let is_refused = mutant.starts_with("misuse_");
+        demand(
+            is_refused || exercises.contains(&format!("from tests/expected/red/{mutant}.txt: all")),
+            &format!("no word of what {mutant} says"),
         );
     }
     wrong.into_iter()
