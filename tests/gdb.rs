@@ -111,9 +111,7 @@ fn tests_of_scenes() -> Vec<Trial> {
             format!("gdb::scenes::{name}"),
             limit(),
             move || match &*session {
-                Ok(session) => {
-                    scenes::compare(name, &session.output).with_context(|| session.explain_end())
-                }
+                Ok(session) => scenes::compare(name, session),
                 Err(error) => Err(anyhow!(error.clone())),
             },
         )

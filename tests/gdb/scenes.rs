@@ -44,8 +44,8 @@ pub fn record() -> Result<Session> {
 }
 
 /// Holds a scene against its file.
-pub fn compare(name: &str, output: &str) -> Result<()> {
-    let now = recorded(name, output)?;
+pub fn compare(name: &str, session: &Session) -> Result<()> {
+    let now = recorded(name, &session.output).with_context(|| session.explain_end())?;
     if std::env::var_os("BLESS").is_some() {
         return scene::write(name, &now);
     }
