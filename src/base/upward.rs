@@ -70,6 +70,9 @@ upward! {
     "Rust" {
         /// Ends the kernel with a report of `misuse`.
         sync::lockdep => arch::x86::epitaph: safe fn lock_misuse(misuse: &Misuse<'_>) -> !;
+        /// Returns the running process's limits of stack, data and address space, in bytes; `u32::MAX`
+        /// is no limit.
+        mm::rlimit => process::rlimit: safe fn mm_rlimits() -> [u32; 3];
         /// Gives the CPU to another task, unless a preemption count or EFLAGS.IF forbids it.
         sync::preempt => sched::schedule: safe fn preempt_schedule();
         /// Stops every CPU, and switches the machine off if the run ended well.

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use crate::base::errno::Errno;
 use crate::mm::fallible::TryVec;
 
-/// Largest number of descriptors of a process (`RLIMIT_NOFILE`).
+/// Largest number of descriptors of a process (`fs.nr_open`), and its limit unless lowered.
 pub const NR_OPEN: u32 = 1024;
 
 /// An open descriptor.
@@ -44,15 +44,22 @@ impl<F> FdTable<F> {
         Self { slots: Vec::new() }
     }
 
-    /// Gives `file` the lowest free number that is at least `from`.
+    /// Gives `file` the lowest free number that is at least `from` and below `limit`.
     ///
     /// # Errors
     /// EINVAL (`from` is too high), EMFILE, ENOMEM; each of them drops `file`.
-    pub fn install(&mut self, file: F, from: u32, close_on_exec: bool) -> Result<u32, Errno> {
-        if from >= NR_OPEN {
+    pub fn install(
+        &mut self,
+        file: F,
+        from: u32,
+        close_on_exec: bool,
+        limit: u32,
+    ) -> Result<u32, Errno> {
+        let limit = limit.min(NR_OPEN);
+        if from > 0 && from >= limit {
             return Err(Errno::EINVAL);
         }
-        let free = (from..NR_OPEN)
+        let free = (from..limit)
             .find(|fd| self.slot(*fd).is_none())
             .ok_or(Errno::EMFILE)?;
         self.replace(free, file, close_on_exec)?;
@@ -168,12 +175,12 @@ mod tests {
     #[test]
     fn the_lowest_number_is_taken() {
         let mut table = FdTable::new();
-        assert_eq!(table.install('a', 0, false), Ok(0));
-        assert_eq!(table.install('b', 0, false), Ok(1));
+        assert_eq!(table.install('a', 0, false, NR_OPEN), Ok(0));
+        assert_eq!(table.install('b', 0, false, NR_OPEN), Ok(1));
         assert_eq!(table.remove(0), Ok('a'));
         assert_eq!(table.remove(0), Err(Errno::EBADF));
-        assert_eq!(table.install('c', 0, false), Ok(0));
-        assert_eq!(table.install('d', 10, false), Ok(10));
+        assert_eq!(table.install('c', 0, false, NR_OPEN), Ok(0));
+        assert_eq!(table.install('d', 10, false, NR_OPEN), Ok(10));
         assert_eq!(table.replace(10, 'e', false), Ok(Some('d')));
         assert_eq!(table.get(5), Err(Errno::EBADF));
         assert_eq!(table.get(u32::MAX), Err(Errno::EBADF));
@@ -183,10 +190,13 @@ mod tests {
     fn there_are_1024_numbers() {
         let mut table = FdTable::new();
         for fd in 0..NR_OPEN {
-            assert_eq!(table.install((), 0, false), Ok(fd));
+            assert_eq!(table.install((), 0, false, NR_OPEN), Ok(fd));
         }
-        assert_eq!(table.install((), 0, false), Err(Errno::EMFILE));
-        assert_eq!(table.install((), NR_OPEN, false), Err(Errno::EINVAL));
+        assert_eq!(table.install((), 0, false, NR_OPEN), Err(Errno::EMFILE));
+        assert_eq!(
+            table.install((), NR_OPEN, false, NR_OPEN),
+            Err(Errno::EINVAL)
+        );
         assert_eq!(table.replace(NR_OPEN, (), false), Err(Errno::EBADF));
     }
 
@@ -194,7 +204,7 @@ mod tests {
     fn exec_closes_what_it_should() {
         let mut table = FdTable::new();
         for (file, close) in [('a', false), ('b', true), ('c', false), ('d', true)] {
-            table.install(file, 0, close).unwrap();
+            table.install(file, 0, close, NR_OPEN).unwrap();
         }
         table.set_close_on_exec(2, true).unwrap();
         table.set_close_on_exec(1, false).unwrap();
@@ -214,7 +224,7 @@ mod tests {
                 match what {
                     0 => {
                         let lowest = (fd..).find(|fd| !model.contains_key(fd)).unwrap();
-                        prop_assert_eq!(table.install(i, fd, false), Ok(lowest));
+                        prop_assert_eq!(table.install(i, fd, false, NR_OPEN), Ok(lowest));
                         model.insert(lowest, i);
                     }
                     1 => prop_assert_eq!(table.replace(fd, i, false), Ok(model.insert(fd, i))),

@@ -12,10 +12,12 @@ use super::fd_table::FdTable;
 use super::file::{File, Object};
 use super::open::open;
 use super::rootfs::{self, Inode};
+use crate::arch::x86::current::current;
 use crate::base::errno::Errno;
 use crate::mm::fallible::try_arc;
 use crate::sync::{LockClass, SpinLock};
 use crate::task::cred::Cred;
+use crate::task::rlimit::RLIMIT_NOFILE;
 
 /// The descriptors of one or several tasks.
 pub struct FilesStruct {
@@ -74,19 +76,24 @@ impl FilesStruct {
         table.get(fd).map(|file| &**file)
     }
 
-    /// Gives `file` the lowest free number from `from` on.
+    /// Gives `file` the lowest free number from `from` on, below the process's limit.
     ///
     /// # Errors
     /// EMFILE, EINVAL, ENOMEM.
     pub fn install(&self, file: Arc<File>, from: u32, close_on_exec: bool) -> Result<u32, Errno> {
-        self.table.lock().install(file, from, close_on_exec)
+        let limit = current().signal.rlim.cur(RLIMIT_NOFILE);
+        let mut table = self.table.lock();
+        table.install(file, from, close_on_exec, limit)
     }
 
     /// Makes `fd` lead to `file` and closes the file that it led to before.
     ///
     /// # Errors
-    /// EBADF, ENOMEM.
+    /// EBADF if `fd` is not below the process's limit, ENOMEM.
     pub fn replace(&self, fd: u32, file: Arc<File>, close_on_exec: bool) -> Result<(), Errno> {
+        if fd >= current().signal.rlim.cur(RLIMIT_NOFILE) {
+            return Err(Errno::EBADF);
+        }
         let old = self.table.lock().replace(fd, file, close_on_exec)?;
         drop(old);
         Ok(())

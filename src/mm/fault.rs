@@ -23,6 +23,7 @@ use super::frame::{
 };
 use super::mm_struct::MmStruct;
 use super::pgtable::{pte_alloc, walk_pte};
+use super::rlimit::MmRlimits;
 use super::vma::{Backing, MemoryMap, VmFlags, Vma};
 use crate::arch::x86::tlb_flush::flush_tlb_page;
 use crate::base::errno::Errno;
@@ -122,7 +123,8 @@ pub fn read_from_mm(mm: &MmStruct, address: u32, bytes: &mut [u8]) -> Result<(),
 pub fn find_or_grow(map: &mut MemoryMap, address: u32) -> Result<&Vma, FaultSignal> {
     let above = map.find_vma(address).ok_or(FaultSignal::NotMapped)?;
     if above.start > address {
-        map.expand_stack(address)
+        let limits = MmRlimits::current();
+        map.expand_stack(address, limits.stack, limits.total())
             .map_err(|_: Errno| FaultSignal::NotMapped)?;
     }
     map.find_containing(address).ok_or(FaultSignal::NotMapped)

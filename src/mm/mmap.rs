@@ -22,6 +22,7 @@ use super::fallible::try_arc;
 use super::frame::{get_page, put_page, totalram_pages};
 use super::mm_struct::MmStruct;
 use super::pgtable::{for_each_used, free_pgtables, has_pgtables, pte_alloc};
+use super::rlimit::MmRlimits;
 use super::shared_pages::SharedPages;
 use super::vma::{Backing, MMAP_MIN_ADDR, MemoryMap, TASK_SIZE, VmFlags, Vma};
 use crate::arch::x86::switch::paravirt::{
@@ -115,6 +116,9 @@ pub fn do_mmap(
     } else {
         map.get_unmapped_area(address, length)?
     };
+    if !MmRlimits::current().may_expand_vm(&map, length) {
+        return Err(Errno::ENOMEM);
+    }
     map.insert(Vma {
         start,
         end: start.checked_add(length).ok_or(Errno::ENOMEM)?,
@@ -195,11 +199,19 @@ pub fn pte_flags_after_mprotect(flags: VmFlags) -> PteFlags {
     }
 }
 
-/// Moves the end of the heap and returns the end afterwards, changed or not, as brk(2) does.
+/// Moves the end of the heap and returns the end afterwards, changed or not, as brk(2) does. It does
+/// not move beyond `RLIMIT_DATA` and `RLIMIT_AS`.
 pub fn do_brk(mm: &MmStruct, brk: u32) -> u32 {
+    let limits = MmRlimits::current();
     let mut map = mm.map.lock();
-    let pages = brk.saturating_sub(map.start_brk) >> PAGE_SHIFT;
-    if pages <= totalram_pages()
+    let heap = brk.saturating_sub(map.start_brk);
+    let data = heap.saturating_add(map.data.len() as u32);
+    let more = brk
+        .saturating_sub(map.brk)
+        .checked_next_multiple_of(PAGE_SIZE);
+    let is_allowed = data <= limits.data && limits.may_expand_vm(&map, more.unwrap_or(u32::MAX));
+    if (heap >> PAGE_SHIFT) <= totalram_pages()
+        && (is_allowed || brk <= map.brk)
         && let Ok(Some((start, end))) = map.set_brk(brk)
     {
         zap_page_range(mm, start, end);

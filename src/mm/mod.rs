@@ -15,6 +15,7 @@
 //! - [`membarrier`]: the memory order that its processes asked of other CPUs (pure)
 //! - [`shared_pages`]: memory that several processes share
 //! - [`vma`]: the areas of an address space; [`backing`]: the source of their bytes (pure)
+//! - `rlimit`: how large a process's stack, data and areas may be
 //! - `mmap`, `fault`: areas and page tables changed together; pages brought in when touched
 //! - `setup`: initialises all of this at boot
 
@@ -65,6 +66,8 @@ pub mod pgtable;
 )]
 #[cfg(target_os = "none")]
 pub mod quicklist;
+#[cfg(target_os = "none")]
+pub mod rlimit;
 #[cfg(target_os = "none")]
 pub mod setup;
 pub mod shared_pages;

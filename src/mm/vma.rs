@@ -27,7 +27,7 @@ use crate::mm::fallible::TryVec;
 pub const TASK_SIZE: u32 = PAGE_OFFSET;
 /// Lowest address that may be mapped (`vm.mmap_min_addr`), so that a null pointer faults.
 pub const MMAP_MIN_ADDR: u32 = 0x1_0000;
-/// Largest size of the stack, in bytes (`RLIMIT_STACK`).
+/// Largest size of the stack in bytes, unless `RLIMIT_STACK` says otherwise.
 pub const STACK_LIMIT: u32 = 8 << 20;
 /// Bytes below a stack that stay free, so that it cannot run into another area unseen.
 pub const STACK_GUARD_GAP: u32 = 256 * PAGE_SIZE;
@@ -347,9 +347,10 @@ impl MemoryMap {
         }
     }
 
-    /// Grows the stack above `addr` down to the page of `addr`. Fails with EFAULT if that is too
-    /// far or there is no stack, with ENOMEM if the file it shows begins later.
-    pub fn expand_stack(&mut self, addr: u32) -> Result<(), Errno> {
+    /// Grows the stack above `addr` down to the page of `addr`. Fails with EFAULT if the stack would
+    /// be larger than `limit` bytes or there is no stack, with ENOMEM if the file it shows begins
+    /// later, or all areas would be larger than `total` bytes.
+    pub fn expand_stack(&mut self, addr: u32, limit: u32, total: u64) -> Result<(), Errno> {
         let page = addr & !(PAGE_SIZE - 1);
         let index = self.index_after(addr);
         let below = index.checked_sub(1).map_or(0, |i| self.areas[i].end);
@@ -357,10 +358,14 @@ impl MemoryMap {
         let room =
             page >= MMAP_MIN_ADDR && (below == 0 || page.saturating_sub(below) >= STACK_GUARD_GAP);
         let length = vma.end.saturating_sub(page);
-        if !vma.flags.contains(VmFlags::GROWSDOWN) || length > STACK_LIMIT || !room {
+        if !vma.flags.contains(VmFlags::GROWSDOWN) || length > limit || !room {
             return Err(Errno::EFAULT);
         }
         let more = vma.start.saturating_sub(page);
+        let all = u64::from(self.total_vm) << PAGE_SHIFT;
+        if all.saturating_add(more.into()) > total {
+            return Err(Errno::ENOMEM);
+        }
         match &mut vma.backing {
             Backing::File { offset, .. } => {
                 *offset = offset.checked_sub(more).ok_or(Errno::ENOMEM)?;

@@ -103,22 +103,31 @@ fn the_stack_grows_to_its_limit_and_not_into_others() {
     let mut map = MemoryMap::new();
     map.insert(vma(TASK_SIZE - PAGE, TASK_SIZE, rw() | VmFlags::GROWSDOWN))
         .unwrap();
-    map.expand_stack(TASK_SIZE - 5 * PAGE + 7).unwrap();
+    map.expand_stack(TASK_SIZE - 5 * PAGE + 7, STACK_LIMIT, u64::MAX)
+        .unwrap();
     assert_eq!(map.areas()[0].start, TASK_SIZE - 5 * PAGE);
     assert_eq!(
-        map.expand_stack(TASK_SIZE - STACK_LIMIT - 1),
+        map.expand_stack(TASK_SIZE - STACK_LIMIT - 1, STACK_LIMIT, u64::MAX),
         Err(Errno::EFAULT)
     );
-    map.expand_stack(TASK_SIZE - STACK_LIMIT).unwrap();
+    map.expand_stack(TASK_SIZE - STACK_LIMIT, STACK_LIMIT, u64::MAX)
+        .unwrap();
 
     let mut map = MemoryMap::new();
     let below = TASK_SIZE - STACK_GUARD_GAP - 2 * PAGE;
     map.insert(vma(below - PAGE, below, rw())).unwrap();
-    assert_eq!(map.expand_stack(below + 1), Err(Errno::EFAULT));
+    assert_eq!(
+        map.expand_stack(below + 1, STACK_LIMIT, u64::MAX),
+        Err(Errno::EFAULT)
+    );
     map.insert(vma(TASK_SIZE - PAGE, TASK_SIZE, rw() | VmFlags::GROWSDOWN))
         .unwrap();
-    map.expand_stack(TASK_SIZE - 2 * PAGE).unwrap();
-    assert_eq!(map.expand_stack(TASK_SIZE - 3 * PAGE), Err(Errno::EFAULT));
+    map.expand_stack(TASK_SIZE - 2 * PAGE, STACK_LIMIT, u64::MAX)
+        .unwrap();
+    assert_eq!(
+        map.expand_stack(TASK_SIZE - 3 * PAGE, STACK_LIMIT, u64::MAX),
+        Err(Errno::EFAULT)
+    );
 }
 
 #[test]

@@ -10,12 +10,12 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::itimer::exit_itimers;
-use super::release::{News, release_zombie};
+use super::release::{News, notify_parent, release_zombie};
 use super::signal::begin_group_exit;
 use super::signal_group::exit_signals;
-use super::sigset::{SIGKILL, SIGSEGV, SigSet};
+use super::sigset::{SIGCHLD, SIGKILL, SIGSEGV, SigSet};
 use super::stop::{
-    CLD_STOPPED, disconnects, group_stop_is_complete, kill_orphaned_pgrps, notify_parent_cldstop,
+    disconnects, group_stop_is_complete, kill_orphaned_pgrps, notify_parent_cldstop,
 };
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::trace_link::exit_ptrace;
@@ -39,7 +39,8 @@ use crate::sched::schedule::schedule;
 use crate::sync::irq::local_irq_disable;
 use crate::sync::preempt::preempt_count;
 use crate::sync::spinlock::IrqSpinLockGuard;
-use crate::task::state::{EXIT_ZOMBIE, TASK_DEAD};
+use crate::task::siginfo::CLD_STOPPED;
+use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD};
 use crate::task::task_struct::TaskRef;
 use crate::task::traced::{PT_TRACE_EXIT, is_traced};
 
@@ -203,7 +204,7 @@ struct Ended {
     parent: Option<TaskRef>,
 }
 
-/// Gives the children of the running task's process to init if this is the last thread, some at a
+/// Gives the children of the running task's process to a reaper if this is the last thread, some at a
 /// time. Returns with the list locked, and locked without a gap since the last child went.
 fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
     loop {
@@ -216,16 +217,22 @@ fn forget_original_parent(me: Current) -> IrqSpinLockGuard<'static, TaskList> {
         if !is_last || me.tgid == INIT_PID {
             return list;
         }
-        let Some(has_zombie) = list.reparent_children(me.tgid, disconnects) else {
+        let Some((reaper, zombies)) = list.reparent_children(me.tgid, disconnects) else {
             return list;
         };
-        let init = list
-            .find_task_by_pid(INIT_PID)
-            .filter(|_| has_zombie)
-            .cloned();
+        let reaper = list.find_task_by_pid(reaper).cloned();
+        if reaper.iter().any(|it| it.signal.ignores_children()) {
+            for zombie in &zombies {
+                zombie.exit_state.store(EXIT_DEAD, Ordering::Relaxed);
+                let _ours_too = list.release(zombie.pid());
+            }
+        }
         drop(list);
-        if let Some(init) = init {
-            init.wait_chldexit.wake_up();
+        if let Some(reaper) = reaper.filter(|_| !zombies.is_empty()) {
+            for zombie in &zombies {
+                notify_parent(&reaper, zombie, SIGCHLD);
+            }
+            reaper.wait_chldexit.wake_up();
         }
     }
 }

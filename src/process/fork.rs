@@ -15,6 +15,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::itimer_cpu::update_rlimit_cpu;
 use super::rseq::rseq_fork;
 use super::signal::{copy_signal, is_being_ended, recalc_sigpending, signal_pending};
 use super::sigset::SIGCHLD;
@@ -52,6 +53,7 @@ use crate::task::clone_flags::{
     CLONE_PARENT, CLONE_PARENT_SETTID, CLONE_PTRACE, CLONE_SETTLS, CLONE_SIGHAND, CLONE_THREAD,
     CLONE_UNTRACED, CLONE_VFORK, CLONE_VM, CSIGNAL,
 };
+use crate::task::rlimit::{RLIM_INFINITY, RLIMIT_CPU};
 use crate::task::state::{PF_FORKNOEXEC, PF_KTHREAD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::thread_struct::{TIF_TLS_ALL, ThreadStruct};
@@ -94,6 +96,9 @@ pub fn do_fork(args: &CloneArgs, regs: &PtRegs) -> Result<i32, Errno> {
     if args.flags & CLONE_PARENT_SETTID != 0 {
         // Linux too ignores a bad pointer here: the child exists already.
         let _stored = put_user(args.parent_tid, pid as u32);
+    }
+    if args.flags & CLONE_THREAD == 0 && me.signal.rlim.cur(RLIMIT_CPU) != RLIM_INFINITY {
+        update_rlimit_cpu(&child);
     }
     wake_up_new_task(&child);
     let event = clone_event(args.flags);

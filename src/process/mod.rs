@@ -16,6 +16,7 @@
 //! - `stop`: stop signals and SIGCONT; `itimer`, `itimer_cpu`, `posix_timer`: a signal after a
 //!   time; `process_timers`: all of a process; `cpu_clock`: the time that it has used
 //! - `exit`: the end of a task; `wait4`: how its parent learns of it; `usage`: the time it has used
+//! - `rlimit`: the limits with which init starts
 //! - `oom_kill`: the end of a process when memory runs out
 //! - `rseq`: restartable sequences on the way back to ring 3
 //! - [`proc`]: the files of `/proc`; `ptrace`: which tasks may look into another
@@ -65,6 +66,8 @@ pub mod ptrace;
 pub mod randomize;
 #[cfg(target_os = "none")]
 pub mod release;
+#[cfg(target_os = "none")]
+pub mod rlimit;
 #[cfg(target_os = "none")]
 pub mod rseq;
 pub mod sigframe;

@@ -13,8 +13,8 @@ use crate::sync::{IrqSpinLock, LockClass};
 pub struct ProcessTimers {
     /// ITIMER_REAL.
     pub real: IrqSpinLock<ItReal>,
-    /// ITIMER_VIRTUAL and ITIMER_PROF, by the `CpuTime` that each counts.
-    pub virtual_and_prof: [IrqSpinLock<ItCpu>; 2],
+    /// ITIMER_VIRTUAL, ITIMER_PROF and RLIMIT_CPU, by their [`Which`](super::itimer_cpu::Which).
+    pub by_cpu_time: [IrqSpinLock<ItCpu>; 3],
     /// The POSIX timers that the process has made.
     pub posix: IrqSpinLock<PosixTimers>,
     /// The running timers of any process that go by the CPU time of this one.
@@ -29,7 +29,7 @@ impl ProcessTimers {
         let it_cpu = || IrqSpinLock::new(LockClass::Itimers, ItCpu::default());
         Self {
             real: IrqSpinLock::new(LockClass::Itimers, ItReal::default()),
-            virtual_and_prof: [it_cpu(), it_cpu()],
+            by_cpu_time: [it_cpu(), it_cpu(), it_cpu()],
             posix: IrqSpinLock::new(LockClass::PosixTimers, PosixTimers::new()),
             cpu: CpuTimers::default(),
             ticks: CpuTicks::default(),

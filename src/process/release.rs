@@ -18,7 +18,7 @@ use super::sigset::{NSIG, SIGCHLD};
 use super::tasklist::TaskList;
 use super::usage::Usage;
 use super::wait4::wait_status;
-use crate::task::siginfo::{SI_USER, SigInfo};
+use crate::task::siginfo::{CLD_DUMPED, CLD_EXITED, CLD_KILLED, SI_USER, SigInfo};
 use crate::task::state::{EXIT_DEAD, EXIT_ZOMBIE};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::traced::is_traced;
@@ -57,16 +57,16 @@ impl News {
     }
 }
 
-/// Tells `to` of the end of `child` by `signal`; 0 stands for none.
-fn notify_parent(to: &TaskStruct, child: &TaskStruct, signal: u32) {
+/// Tells `to` of the end of `child` by `signal`; 0 stands for no signal. With the list unlocked.
+pub fn notify_parent(to: &TaskStruct, child: &TaskStruct, signal: u32) {
     if signal == 0 || signal > NSIG {
         return;
     }
     let status = wait_status(child);
     let (code, value) = match status & 0x7f {
-        0 => (1, status >> 8),                       // CLD_EXITED
-        signal if status & 0x80 != 0 => (3, signal), // CLD_DUMPED
-        signal => (2, signal),                       // CLD_KILLED
+        0 => (CLD_EXITED, status >> 8),
+        signal if status & 0x80 != 0 => (CLD_DUMPED, signal),
+        signal => (CLD_KILLED, signal),
     };
     let code = if signal == SIGCHLD { code } else { SI_USER };
     let uid = child.cred().uid.real;

@@ -19,6 +19,7 @@ use super::altstack::AltStack;
 use super::exec_id::ExecId;
 use super::pid::PidType;
 use super::process_timers::ProcessTimers;
+use super::rlimit::init_rlimits;
 use super::signal_group::{complete_signal, retarget_shared_pending};
 use super::sigpending::SigPending;
 use super::sigset::{
@@ -35,6 +36,7 @@ use crate::provides_upward;
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::{IrqSpinLock, LockClass};
 use crate::task::clone_flags::{CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD};
+use crate::task::rlimit::Rlimits;
 use crate::task::siginfo::SigInfo;
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED, TASK_TRACED};
 use crate::task::task_struct::TaskStruct;
@@ -109,6 +111,8 @@ pub struct SignalStruct {
     /// Number of the last signal to several processes that has reached this one, or its parent
     /// before the birth; 0 if none has. Written under the task-list lock.
     pub sent_to_many: AtomicU32,
+    /// Whether the process adopts the children of its descendants that end.
+    pub is_child_subreaper: AtomicBool,
     /// SIGNAL_UNKILLABLE: init gets only the signals that it handles, until a fault ends it.
     unkillable: AtomicBool,
     /// Whether the process and its parent still run the programs of its birth.
@@ -117,6 +121,8 @@ pub struct SignalStruct {
     pub stop: GroupStop,
     /// The process's timers.
     pub timers: ProcessTimers,
+    /// How much of each resource the process may use.
+    pub rlim: Rlimits,
     /// Time used by ended threads and children.
     pub usage: IrqSpinLock<UsageOfOthers>,
 }
@@ -126,6 +132,10 @@ const NOT_EXITING: u32 = u32::MAX;
 impl SignalStruct {
     /// Returns the state of a process in process group and session 0, with `sighand`.
     pub fn new(sighand: Arc<SigHand>) -> Self {
+        Self::with(sighand, init_rlimits())
+    }
+
+    fn with(sighand: Arc<SigHand>, rlim: Rlimits) -> Self {
         Self {
             sighand: IrqSpinLock::new(LockClass::Sighand, sighand),
             shared_pending: IrqSpinLock::new(LockClass::SharedPending, SigPending::new()),
@@ -134,10 +144,12 @@ impl SignalStruct {
             group_exit_code: AtomicU32::new(NOT_EXITING),
             exec_pid: AtomicI32::new(0),
             sent_to_many: AtomicU32::new(0),
+            is_child_subreaper: AtomicBool::new(false),
             unkillable: AtomicBool::new(false),
             exec_id: ExecId::new(),
             stop: GroupStop::default(),
             timers: ProcessTimers::new(),
+            rlim,
             usage: IrqSpinLock::new(LockClass::Usage, UsageOfOthers::default()),
         }
     }
@@ -149,7 +161,7 @@ impl SignalStruct {
             pgrp: AtomicI32::new(self.pgrp.load(Ordering::Relaxed)),
             session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
             exec_id: self.exec_id.copy(is_sibling),
-            ..Self::new(sighand)
+            ..Self::with(sighand, self.rlim.copy())
         }
     }
 

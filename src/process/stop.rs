@@ -30,19 +30,15 @@ use super::usage::Usage;
 use crate::arch::x86::current::Current;
 use crate::sched::schedule::schedule;
 use crate::sched::wake_up::try_to_wake_up;
-use crate::task::siginfo::SigInfo;
+use crate::task::siginfo::{CLD_CONTINUED, CLD_STOPPED, SigInfo};
 use crate::task::state::TASK_STOPPED;
 use crate::task::task_struct::TaskStruct;
 use crate::task::traced::{PT_PTRACED, PT_STOP_TAKEN, is_traced};
 
-/// `si_code` of SIGCHLD: a child has stopped.
-pub const CLD_STOPPED: i32 = 5;
-/// `si_code` of SIGCHLD: a child has resumed.
-const CLD_CONTINUED: i32 = 6;
 /// `sa_flags` of SIGCHLD: no signal for children that stop or resume.
 pub const SA_NOCLDSTOP: u32 = 1;
 /// Wait status of a child that has resumed.
-const CONTINUED: i32 = 0xffff;
+pub const CONTINUED: i32 = 0xffff;
 
 const STOP_SIGNALS: SigSet = SigSet::of(SIGSTOP)
     .union(SigSet::of(SIGTSTP))
@@ -75,15 +71,19 @@ impl GroupStop {
     }
 
     /// Takes the wait status not yet reported to the parent, if it is a stop and the caller wants
-    /// `stops`, or a resumption and it wants `continues`.
-    pub fn take_news(&self, stops: bool, continues: bool) -> Option<i32> {
+    /// `stops`, or a resumption and it wants `continues`. With `stays` the status is not yet reported
+    /// afterwards either.
+    pub fn take_news(&self, stops: bool, continues: bool, stays: bool) -> Option<i32> {
         let status = self.news.load(Ordering::Relaxed);
         let is_wanted = match status {
             0 => false,
             CONTINUED => continues,
             _ => stops,
         };
-        is_wanted.then(|| self.news.swap(0, Ordering::Relaxed))
+        is_wanted.then(|| match stays {
+            true => status,
+            false => self.news.swap(0, Ordering::Relaxed),
+        })
     }
 }
 

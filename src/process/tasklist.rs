@@ -16,11 +16,13 @@ use super::sigset::SIGCHLD;
 use crate::arch::x86::current::current;
 use crate::sched::timer::schedule_timeout;
 use crate::sync::{IrqSpinLock, LockClass};
-use crate::task::state::{EXIT_ZOMBIE, TASK_UNINTERRUPTIBLE};
+use crate::task::state::TASK_UNINTERRUPTIBLE;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 
 /// Number of init, which adopts orphans.
 pub const INIT_PID: i32 = 1;
+/// How far up a dying process looks for a reaper.
+const GENERATIONS: usize = 256;
 /// Most tasks that are handled under one hold of the lock.
 pub const BATCH: usize = 32;
 
@@ -39,6 +41,9 @@ pub struct TaskList {
     /// Number of tasks ever made; wraps to 0 after 2³², as in Linux on i386.
     pub total_forks: u32,
 }
+
+/// Children that have ended, whose reaper is to learn of it.
+pub type Zombies = arrayvec::ArrayVec<TaskRef, BATCH>;
 
 /// The task list. Timers read it too, so its lock turns interrupts off.
 pub static TASKLIST: IrqSpinLock<TaskList> = IrqSpinLock::new(
@@ -141,12 +146,31 @@ impl TaskList {
         }
     }
 
-    /// Gives a child of a dying process to init; returns whether the child is a zombie.
-    fn reparent(&mut self, child: i32) -> bool {
-        let reaper = match self.pids.get(INIT_PID) {
+    /// Returns the process that adopts the children of process `pid`: the nearest of its ancestors that
+    /// has asked for them (`PR_SET_CHILD_SUBREAPER`), up to [`GENERATIONS`] above it, else init.
+    fn find_new_reaper(&self, pid: i32) -> i32 {
+        let mut ancestor = pid;
+        for _ in 0..GENERATIONS {
+            match self.pids.head_of(PidType::Child, ancestor) {
+                Some(parent) if parent != 0 => ancestor = parent,
+                _ => break,
+            }
+            let reaps = |it: &Entry| {
+                let signal = &it.task.signal;
+                it.live_threads > 0 && signal.is_child_subreaper.load(Ordering::Relaxed)
+            };
+            if self.pids.get(ancestor).is_some_and(reaps) {
+                return ancestor;
+            }
+        }
+        match self.pids.get(INIT_PID) {
             Some(_) => INIT_PID,
             None => 0,
-        };
+        }
+    }
+
+    /// Gives a child of a dying process to `reaper`; returns the child if it is a zombie.
+    fn reparent(&mut self, child: i32, reaper: i32) -> Option<TaskRef> {
         let is_zombie = self.pids.head_of(PidType::Zombie, child).is_some();
         for kind in [PidType::Child, PidType::Zombie] {
             if kind == PidType::Child || is_zombie {
@@ -159,31 +183,30 @@ impl TaskList {
             thread.ppid.store(reaper, Ordering::Relaxed);
             send_pdeath_signal(self, thread);
         }
-        if let Some(leader) = self.find_task_by_pid(child) {
-            // Init waits for all its children in the same way.
-            leader.exit_signal.store(SIGCHLD, Ordering::Relaxed);
-            return leader.exit_state.load(Ordering::Relaxed) == EXIT_ZOMBIE;
-        }
-        false
+        let leader = self.find_task_by_pid(child)?;
+        // A reaper waits for all its children in the same way.
+        leader.exit_signal.store(SIGCHLD, Ordering::Relaxed);
+        is_zombie.then(|| leader.clone())
     }
 
-    /// Gives some of the children of a dying process to init, and calls `before` with each first.
-    /// Returns whether one of them is a zombie; `None` when the process has no children.
+    /// Gives some of the children of a dying process to their reaper, and calls `before` with each
+    /// first. Returns the reaper, and those that are zombies; `None` when the process has no children.
     pub fn reparent_children(
         &mut self,
         pid: i32,
         mut before: impl FnMut(&mut Self, i32),
-    ) -> Option<bool> {
+    ) -> Option<(i32, Zombies)> {
         self.pids.first(PidType::Child, pid)?;
-        let mut zombie = false;
+        let reaper = self.find_new_reaper(pid);
+        let mut zombies = Zombies::new();
         for _ in 0..BATCH {
             let Some(child) = self.pids.first(PidType::Child, pid) else {
                 break;
             };
             before(self, child);
-            zombie |= self.reparent(child);
+            zombies.extend(self.reparent(child, reaper));
         }
-        Some(zombie)
+        Some((reaper, zombies))
     }
 }
 
@@ -263,6 +286,19 @@ fn walk_batch<R>(
         }
     }
     ControlFlow::Continue(())
+}
+
+/// Returns the task with the lowest number from `pid` on.
+pub fn find_ge_pid(pid: i32) -> Option<TaskRef> {
+    let mut at = pid;
+    while at < super::pid::PID_MAX {
+        let list = TASKLIST.lock();
+        match list.pids.find_ge_pid(at, BATCH) {
+            Ok((_, entry)) => return Some(entry.task.clone()),
+            Err(next) => at = next,
+        }
+    }
+    None
 }
 
 /// Calls `visit` with each task in the order of numbers, with the list locked but released now and

@@ -20,18 +20,13 @@ use super::usage::Usage;
 use crate::arch::x86::current::Current;
 use crate::sched::schedule::schedule;
 use crate::sync::preempt::{preempt_disable, preempt_enable_no_resched};
-use crate::task::siginfo::{SI_USER, SigInfo};
+use crate::task::siginfo::{CLD_STOPPED, CLD_TRAPPED, SI_USER, SigInfo};
 use crate::task::state::TASK_TRACED;
 use crate::task::task_struct::TaskStruct;
 use crate::task::traced::{
     PT_LISTENING, PT_PTRACED, PT_SEIZED, PT_TRACE_EXEC, PT_TRACESYSGOOD, PT_TRAP_NOTIFY,
     PT_TRAP_STOP, PtraceFlags, is_traced,
 };
-
-/// `si_code` of SIGCHLD: a traced child has stopped for its tracer.
-const CLD_TRAPPED: i32 = 4;
-/// `si_code` of SIGCHLD: a child has stopped.
-const CLD_STOPPED: i32 = 5;
 
 /// Event: a child was made by fork.
 pub const PTRACE_EVENT_FORK: u32 = 1;

@@ -12,17 +12,18 @@ use super::pid::PidType;
 use super::release::{News, is_over};
 use super::tasklist::TaskList;
 use super::trace_link::detach;
-use super::wait4::{Reaped, reap};
+use super::wait4::{Reaped, WEXITED, WNOWAIT, reap};
 use crate::task::state::{EXIT_ZOMBIE, TASK_TRACED, TASK_TRACED_HELD};
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::traced::PT_LISTENING;
 
 /// Reports the stop or the end of `task`, which the caller's process traces, if there is one to
-/// report.
-pub fn take_tracee(list: &mut TaskList, task: &TaskRef) -> Option<Reaped> {
+/// report. Of the `options` of a wait, WEXITED and WNOWAIT matter.
+pub fn take_tracee(list: &mut TaskList, task: &TaskRef, options: u32) -> Option<Reaped> {
+    let stays = options & WNOWAIT != 0;
     match task.exit_state.load(Ordering::Relaxed) {
-        0 => take_stop(task),
-        EXIT_ZOMBIE => take_end(list, task),
+        0 => take_stop(task, stays),
+        EXIT_ZOMBIE if options & WEXITED != 0 => take_end(list, task, stays),
         _ => None,
     }
 }
@@ -32,21 +33,29 @@ pub fn is_trapped(task: &TaskStruct) -> bool {
     task.state.is_one_of(TASK_TRACED | TASK_TRACED_HELD) && !task.ptrace.has(PT_LISTENING)
 }
 
-fn take_stop(task: &TaskRef) -> Option<Reaped> {
+fn take_stop(task: &TaskRef, stays: bool) -> Option<Reaped> {
     if !is_trapped(task) {
         return None;
     }
-    match task.ptrace.code.swap(0, Ordering::Relaxed) {
+    let code = &task.ptrace.code;
+    let code = match stays {
+        true => code.load(Ordering::Relaxed),
+        false => code.swap(0, Ordering::Relaxed),
+    };
+    match code {
         0 => None,
         code => Some(Reaped::of_stop(task, code << 8 | 0x7f)),
     }
 }
 
-fn take_end(list: &mut TaskList, task: &TaskRef) -> Option<Reaped> {
+fn take_end(list: &mut TaskList, task: &TaskRef, stays: bool) -> Option<Reaped> {
     let pid = task.pid();
     let is_leader = pid == task.tgid;
     if is_leader && !is_over(list, pid) {
         return None;
+    }
+    if stays {
+        return Some(Reaped::of_end(task.clone(), false, News::default()));
     }
     if list.pids.head_of(PidType::Zombie, pid).is_some() {
         // The tracer is its parent.

@@ -1,4 +1,5 @@
-//! `wait4`: reports a child that has ended, and reaps it; or one that has stopped or resumed.
+//! `wait4` and `waitid`: report a child that has ended, and reap it; or one that has stopped or
+//! resumed.
 //!
 //! Book: ch. 3, "Process Removal". Linux: 2.6.38 `do_wait`, `release_task`.
 
@@ -7,20 +8,32 @@ use core::sync::atomic::Ordering;
 
 use super::pid::PidType;
 use super::release::News;
-use super::sigset::SIGCHLD;
+use super::sigset::{SIGCHLD, SIGCONT};
+use super::stop::CONTINUED;
 use super::tasklist::{TASKLIST, TaskList, do_each_task_pid};
 use super::trace_wait::take_tracee;
 use super::usage::Usage;
 use crate::arch::x86::current::{Current, current};
 use crate::base::errno::Errno;
+use crate::task::siginfo::{
+    CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_TRAPPED,
+};
 use crate::task::state::EXIT_DEAD;
 use crate::task::task_struct::{TaskRef, TaskStruct};
 use crate::task::traced::is_traced;
 
 /// `options`: do not sleep.
 pub const WNOHANG: u32 = 1;
-const WUNTRACED: u32 = 2;
-const WCONTINUED: u32 = 8;
+/// `options`: report children that have stopped (waitid: `WSTOPPED`).
+pub const WUNTRACED: u32 = 2;
+/// `options`: report children that have ended; `wait4` always does.
+pub const WEXITED: u32 = 4;
+/// `options`: report children that have resumed.
+pub const WCONTINUED: u32 = 8;
+/// `options`: leave the child as it is, so that another call reports the same.
+pub const WNOWAIT: u32 = 0x0100_0000;
+/// `options`: which threads' children and which kinds of children are meant.
+pub const WAIT_KINDS: u32 = __WNOTHREAD | __WALL | __WCLONE;
 const __WNOTHREAD: u32 = 0x2000_0000;
 const __WALL: u32 = 0x4000_0000;
 const __WCLONE: u32 = 0x8000_0000;
@@ -41,32 +54,30 @@ pub struct Reaped {
     news: News,
 }
 
-/// Waits for a child: with `pid` > 0 the child of that number, with -1 any child, with 0 a child in
-/// the caller's process group, below -1 a child in group -`pid`. Returns `None` with WNOHANG when
-/// there is a child but nothing to report.
+/// The children that a call waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Which {
+    /// Any child.
+    Any,
+    /// The child of this number.
+    One(i32),
+    /// A child in this process group.
+    Group(i32),
+}
+
+/// Waits for a child. Returns `None` with WNOHANG when there is a child but nothing to report.
 ///
 /// # Errors
-/// ECHILD without such a child, EINVAL for unknown options, ESRCH for an impossible group,
-/// ERESTARTSYS.
+/// ECHILD without such a child, ERESTARTSYS.
 #[inline(never)]
-pub fn do_wait(pid: i32, options: u32) -> Result<Option<Reaped>, Errno> {
-    if options & !(WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    if pid == i32::MIN {
-        return Err(Errno::ESRCH);
-    }
+pub fn do_wait(which: Which, options: u32) -> Result<Option<Reaped>, Errno> {
     let me = current();
     let leader = leader_of(me)?;
     let wanted = Wanted {
         me,
         leader: leader.pid(),
-        pid,
+        which,
         options,
-        pgrp: match pid {
-            0 => me.signal.pgrp.load(Ordering::Relaxed),
-            pid => pid.wrapping_neg(),
-        },
     };
     let mut found = Ok(None);
     let mut look = || {
@@ -102,22 +113,20 @@ fn leader_of(me: Current) -> Result<TaskRef, Errno> {
     super::tasklist::find_task_by_pid(me.tgid).ok_or(Errno::ECHILD)
 }
 
-/// The children that a call waits for.
+/// A call, and the process whose children it waits for.
 struct Wanted {
     me: Current,
     leader: i32,
-    pid: i32,
+    which: Which,
     options: u32,
-    /// The process group, for `pid` 0 and below -1.
-    pgrp: i32,
 }
 
 impl Wanted {
     fn is_named(&self, child: &TaskStruct) -> bool {
-        match self.pid {
-            -1 => true,
-            1.. => child.pid() == self.pid,
-            _ => child.signal.pgrp.load(Ordering::Relaxed) == self.pgrp,
+        match self.which {
+            Which::Any => true,
+            Which::One(pid) => child.pid() == pid,
+            Which::Group(pgrp) => child.signal.pgrp.load(Ordering::Relaxed) == pgrp,
         }
     }
 
@@ -137,14 +146,16 @@ impl Wanted {
     }
 
     fn look_once(&self) -> Result<Option<Reaped>, Errno> {
-        if self.pid > 0 {
-            return self.look_at_one();
+        if let Which::One(pid) = self.which {
+            return self.look_at_one(pid);
         }
-        let zombie = self.first(PidType::Zombie, reap);
-        if zombie.is_some() {
-            return Ok(zombie);
+        if self.has(WEXITED) {
+            let zombie = self.first(PidType::Zombie, |list, child| self.take_end(list, child));
+            if zombie.is_some() {
+                return Ok(zombie);
+            }
         }
-        if self.options & (WUNTRACED | WCONTINUED) != 0 {
+        if self.has(WUNTRACED | WCONTINUED) {
             let news = self.first(PidType::Child, |list, child| self.take_news(list, child));
             if news.is_some() {
                 return Ok(news);
@@ -156,40 +167,55 @@ impl Wanted {
             any |= is_meant;
             match Some(task)
                 .filter(|_| is_meant)
-                .and_then(|task| take_tracee(list, task))
+                .and_then(|task| take_tracee(list, task, self.options))
             {
                 Some(found) => ControlFlow::Break(found),
                 None => ControlFlow::Continue(()),
             }
         });
-        match any || self.first(PidType::Child, |_, _| Some(())).is_some() {
+        // Nothing more comes of a zombie than its end.
+        let waits_for = |list: &mut TaskList, child: &TaskRef| {
+            let has_ended = list.pids.head_of(PidType::Zombie, child.pid()).is_some();
+            (self.has(WEXITED) || !has_ended).then_some(())
+        };
+        match any || self.first(PidType::Child, waits_for).is_some() {
             true => Ok(trapped),
             false => Err(Errno::ECHILD),
         }
     }
 
     /// Checks a child that is named by its number.
-    fn look_at_one(&self) -> Result<Option<Reaped>, Errno> {
+    fn look_at_one(&self, pid: i32) -> Result<Option<Reaped>, Errno> {
         let mut list = TASKLIST.lock();
-        let is_ours = |kind| list.pids.head_of(kind, self.pid) == Some(self.leader);
+        let is_ours = |kind| list.pids.head_of(kind, pid) == Some(self.leader);
         let (is_child, is_tracee) = (is_ours(PidType::Child), is_ours(PidType::Tracee));
-        let child = list
-            .find_task_by_pid(self.pid)
-            .ok_or(Errno::ECHILD)?
-            .clone();
+        let child = list.find_task_by_pid(pid).ok_or(Errno::ECHILD)?.clone();
         let is_tracee = is_tracee && self.is_traced(&child);
         let is_meant = is_tracee || is_child && self.is_meant(&child);
         if !is_meant {
             return Err(Errno::ECHILD);
         }
-        if is_tracee && let Some(found) = take_tracee(&mut list, &child) {
+        if is_tracee && let Some(found) = take_tracee(&mut list, &child, self.options) {
             return Ok(Some(found));
         }
-        Ok(match list.pids.head_of(PidType::Zombie, self.pid) {
-            Some(_) if is_child => reap(&mut list, &child),
-            _ if is_child => self.take_news(&list, &child),
-            _ => None,
-        })
+        match list.pids.head_of(PidType::Zombie, pid) {
+            _ if !is_child => Ok(None),
+            Some(_) if self.has(WEXITED) => Ok(self.take_end(&mut list, &child)),
+            Some(_) => Err(Errno::ECHILD),
+            None => Ok(self.take_news(&list, &child)),
+        }
+    }
+
+    fn has(&self, option: u32) -> bool {
+        self.options & option != 0
+    }
+
+    /// Reports the end of a child, and takes it off the list unless it is to stay.
+    fn take_end(&self, list: &mut TaskList, child: &TaskRef) -> Option<Reaped> {
+        match self.has(WNOWAIT) {
+            true => Some(Reaped::of_end(child.clone(), false, News::default())),
+            false => reap(list, child),
+        }
     }
 
     /// Reports that a child has stopped or resumed, unless the caller's process traces it: its stops
@@ -198,7 +224,8 @@ impl Wanted {
         let is_tracee = list.pids.head_of(PidType::Tracee, child.pid()) == Some(self.leader);
         let stops = self.options & WUNTRACED != 0 && !is_tracee;
         let continues = self.options & WCONTINUED != 0;
-        let status = child.signal.stop.take_news(stops, continues)?;
+        let stop = &child.signal.stop;
+        let status = stop.take_news(stops, continues, self.has(WNOWAIT))?;
         Some(Reaped::of_stop(child, status))
     }
 
@@ -242,6 +269,19 @@ impl Reaped {
             task: task.clone(),
             counts: false,
             news: News::default(),
+        }
+    }
+
+    /// Returns what has happened (`CLD_*`), and the exit code or the signal.
+    pub fn code_and_value(&self) -> (i32, u32) {
+        let (low, high) = (self.status & 0x7f, (self.status >> 8 & 0xff) as u32);
+        match (self.status, low) {
+            (CONTINUED, _) => (CLD_CONTINUED, SIGCONT),
+            (_, 0x7f) if is_traced(&self.task) => (CLD_TRAPPED, high),
+            (_, 0x7f) => (CLD_STOPPED, high),
+            (_, 0) => (CLD_EXITED, high),
+            (status, signal) if status & 0x80 != 0 => (CLD_DUMPED, signal as u32),
+            (_, signal) => (CLD_KILLED, signal as u32),
         }
     }
 

@@ -31,7 +31,7 @@ use crate::mm::thread_stack::thread_stack_counts;
 use crate::process::kernel_execve::kernel_execve;
 use crate::process::kthread::kernel_thread;
 use crate::process::tasklist::find_task_by_pid;
-use crate::process::wait4::{WNOHANG, do_wait};
+use crate::process::wait4::{WEXITED, WNOHANG, Which, do_wait};
 use crate::sched::policy::set_scheduler;
 use crate::sched::rq::cpu_rq;
 use crate::sched::timer::HZ;
@@ -175,7 +175,7 @@ fn run_program(body: extern "C" fn(u32) -> i32, seconds: u64) -> Option<i32> {
 
 /// Reaps orphans: task 1 becomes the parent of a process whose own parent has ended.
 fn reap_orphans() {
-    while let Ok(Some(_)) = do_wait(-1, WNOHANG) {}
+    while let Ok(Some(_)) = do_wait(Which::Any, WNOHANG | WEXITED) {}
 }
 
 extern "C" fn stress(_: u32) -> i32 {

@@ -4,7 +4,7 @@
 
 use super::SysResult;
 use super::paths::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, lookup};
-use super::read_write::fget;
+use super::read_write::{fget, write_failed};
 use crate::arch::x86::current::current;
 use crate::arch::x86::entry::uaccess::{get_user, getname};
 use crate::base::errno::Errno;
@@ -124,7 +124,7 @@ fn truncate(path: u32, size: i64) -> SysResult {
     permission(&inode.stat(), MAY_WRITE, &current().cred())?;
     let node = inode.node()?;
     node.get_write_access()?;
-    let result = set_size(node, size);
+    let result = set_size(node, size).map_err(write_failed);
     node.put_write_access();
     result.map(|()| 0)
 }
@@ -149,7 +149,8 @@ fn ftruncate(fd: u32, size: i64) -> SysResult {
     if file.flags() & O_ACCMODE == 0 {
         return Err(Errno::EINVAL);
     }
-    set_size(node, size).map(|()| 0)
+    set_size(node, size).map_err(write_failed)?;
+    Ok(0)
 }
 
 /// Sets the times of a file with 32-bit times: see [`utimensat`].

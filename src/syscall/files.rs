@@ -5,14 +5,14 @@
 use alloc::vec::Vec;
 
 use super::SysResult;
-use super::read_write::{fget, files};
+use super::read_write::{fget, files, write_failed};
 use crate::arch::x86::current::current;
 use crate::arch::x86::entry::uaccess::{get_user, put_user, strncpy_from_user};
 use crate::base::errno::Errno;
 use crate::fs::file::{File, MAX_RW_COUNT, O_ACCMODE, O_APPEND, O_WRONLY, Object};
 use crate::fs::rootfs::Inode;
 use crate::fs::stat::S_IFREG;
-use crate::fs::tmpfs::file_io::{self, Source, file_remove_suid};
+use crate::fs::tmpfs::file_io::{self, Source, file_remove_suid, max_size};
 use crate::fs::tmpfs::node::{CTIME, Kind, MTIME, Node};
 use crate::fs::tmpfs::pages::{MAX_LFS_FILESIZE, Pages, punch_hole, split};
 use crate::hw::pte::{PAGE_SHIFT, PAGE_SIZE};
@@ -82,6 +82,9 @@ pub fn sys_fallocate(
         return Err(Errno::EFBIG);
     }
     let _locked = node.mutex.lock();
+    if end > pages.size().max(max_size()) {
+        return Err(write_failed(Errno::EFBIG));
+    }
     file_remove_suid(node);
     if holes {
         punch_hole(pages, offset as u64, end)?;

@@ -10,8 +10,7 @@ use crate::arch::x86::current::current;
 use crate::arch::x86::entry::uaccess::{get_user, put_user};
 use crate::base::errno::Errno;
 use crate::process::itimer::{ItimerVal, getitimer, setitimer};
-use crate::process::itimer_cpu::{get_cpu_itimer, set_cpu_itimer};
-use crate::sched::cpu_timer::CpuTime;
+use crate::process::itimer_cpu::{Which, get_cpu_itimer, set_cpu_itimer};
 
 const ITIMER_REAL: u32 = 0;
 const ITIMER_VIRTUAL: u32 = 1;
@@ -41,8 +40,8 @@ pub fn sys_alarm(seconds: u32) -> SysResult {
 pub fn sys_getitimer(which: u32, value: u32) -> SysResult {
     let now = match which {
         ITIMER_REAL => getitimer(current()),
-        ITIMER_VIRTUAL => get_cpu_itimer(current(), CpuTime::User),
-        ITIMER_PROF => get_cpu_itimer(current(), CpuTime::All),
+        ITIMER_VIRTUAL => get_cpu_itimer(current(), Which::Virtual),
+        ITIMER_PROF => get_cpu_itimer(current(), Which::Prof),
         _ => return Err(Errno::EINVAL),
     };
     put_itimer(value, now)
@@ -62,8 +61,8 @@ pub fn sys_setitimer(which: u32, value: u32, old: u32) -> SysResult {
     };
     let was = match which {
         ITIMER_REAL => setitimer(current(), new),
-        ITIMER_VIRTUAL => set_cpu_itimer(current(), CpuTime::User, new),
-        ITIMER_PROF => set_cpu_itimer(current(), CpuTime::All, new),
+        ITIMER_VIRTUAL => set_cpu_itimer(current(), Which::Virtual, new),
+        ITIMER_PROF => set_cpu_itimer(current(), Which::Prof, new),
         _ => return Err(Errno::EINVAL),
     };
     match old {

@@ -1,4 +1,4 @@
-//! uname, sysinfo, limits, usage, random numbers, reboot.
+//! uname, sysinfo, usage, random numbers, reboot.
 //!
 //! Linux: 2.6.38 `kernel/sys.c`.
 
@@ -11,12 +11,10 @@ use crate::arch::x86::entry::uaccess::{copy_to_user, put_user};
 use crate::base::errno::Errno;
 use crate::base::exit_value::ExitValue;
 use crate::drivers::tsc::since_boot_us;
-use crate::fs::fd_table::NR_OPEN;
 use crate::fs::random::get_random_bytes;
 use crate::hw::pte::PAGE_SHIFT;
 use crate::mm::frame::{nr_free_pages, totalram_pages};
 use crate::process::randomize::ADDR_NO_RANDOMIZE;
-use crate::process::sigpending::MAX_QUEUED;
 use crate::process::usage::Usage;
 use crate::task::task_struct::TASKS_LIVE;
 
@@ -54,57 +52,6 @@ pub fn sys_sysinfo(info: u32) -> SysResult {
     words[10] = TASKS_LIVE.load(Ordering::Relaxed) & 0xffff;
     words[13] = 1;
     put_user(info, words)?;
-    Ok(0)
-}
-
-const RLIMIT_STACK: u32 = 3;
-const RLIMIT_NOFILE: u32 = 7;
-const RLIMIT_SIGPENDING: u32 = 11;
-const RLIM_NLIMITS: u32 = 16;
-const RLIM_INFINITY: u64 = u64::MAX;
-
-fn limit(resource: u32) -> Result<u64, Errno> {
-    match resource {
-        RLIMIT_STACK => Ok(u64::from(crate::mm::vma::STACK_LIMIT)),
-        RLIMIT_NOFILE => Ok(u64::from(NR_OPEN)),
-        RLIMIT_SIGPENDING => Ok(MAX_QUEUED as u64),
-        r if r < RLIM_NLIMITS => Ok(RLIM_INFINITY),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// Stores a limit as two 32-bit words.
-pub fn sys_getrlimit(resource: u32, rlim: u32) -> SysResult {
-    let word = u32::try_from(limit(resource)?).unwrap_or(u32::MAX);
-    put_user(rlim, [word, word])?;
-    Ok(0)
-}
-
-/// Stores a limit for old programs, which read it as a `long`: at most 0x7fffffff.
-pub fn sys_old_getrlimit(resource: u32, rlim: u32) -> SysResult {
-    let word = limit(resource)?.min(i32::MAX as u64) as u32;
-    put_user(rlim, [word, word])?;
-    Ok(0)
-}
-
-/// Refuses to set a limit: limits are fixed.
-///
-/// # Errors
-/// EINVAL for an unknown resource, otherwise EPERM.
-pub fn sys_setrlimit(resource: u32, _rlim: u32) -> SysResult {
-    limit(resource)?;
-    Err(Errno::EPERM)
-}
-
-/// Stores a limit in 64 bits; no limit can be set.
-pub fn sys_prlimit64(_pid: u32, resource: u32, new: u32, old: u32) -> SysResult {
-    let value = limit(resource)?;
-    if new != 0 {
-        return Err(Errno::EPERM);
-    }
-    if old != 0 {
-        put_user(old, [value, value])?;
-    }
     Ok(0)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //! - `table`: the calls by number; [`names`]: the names of all calls
-//! - `process`, `sched`: births, deaths, scheduling; `signal`, `signal_wait`
+//! - `process`, `sched`, `priority`, `rlimit`: births, deaths, scheduling, limits; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`, `epoll`: files; `namespace`, `attributes`,
 //!   `files`, `statfs`: changing them; `exec`
 //! - `event_files`: eventfd, timerfd, signalfd
@@ -60,11 +60,15 @@ pub mod posix_timer;
 #[cfg(target_os = "none")]
 pub mod prctl;
 #[cfg(target_os = "none")]
+pub mod priority;
+#[cfg(target_os = "none")]
 pub mod process;
 #[cfg(target_os = "none")]
 pub mod read_write;
 #[cfg(target_os = "none")]
 pub mod restart;
+#[cfg(target_os = "none")]
+pub mod rlimit;
 #[cfg(target_os = "none")]
 pub mod robust_list;
 #[cfg(target_os = "none")]

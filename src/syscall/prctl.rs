@@ -26,6 +26,8 @@ const PR_SET_NAME: u32 = 15;
 const PR_GET_NAME: u32 = 16;
 const PR_GET_TSC: u32 = 25;
 const PR_SET_TSC: u32 = 26;
+const PR_SET_CHILD_SUBREAPER: u32 = 36;
+const PR_GET_CHILD_SUBREAPER: u32 = 37;
 const PR_TSC_ENABLE: u32 = 1;
 const PR_TSC_SIGSEGV: u32 = 2;
 
@@ -67,6 +69,14 @@ pub fn sys_prctl(option: u32, arg2: u32) -> SysResult {
             me.timer_slack_ns.store(slack_ns, Ordering::Relaxed);
         }
         PR_GET_TIMERSLACK => return Ok(current().timer_slack_ns.load(Ordering::Relaxed)),
+        PR_SET_CHILD_SUBREAPER => {
+            let adopts = &current().signal.is_child_subreaper;
+            adopts.store(arg2 != 0, Ordering::Relaxed);
+        }
+        PR_GET_CHILD_SUBREAPER => {
+            let adopts = &current().signal.is_child_subreaper;
+            put_user(arg2, u32::from(adopts.load(Ordering::Relaxed)))?;
+        }
         PR_SET_NAME => {
             let mut name = [0u8; 16];
             for (i, byte) in name[..15].iter_mut().enumerate() {

@@ -9,13 +9,18 @@ use crate::base::errno::Errno;
 use crate::process::exit::{do_exit, do_group_exit};
 use crate::process::fork::{CloneArgs, do_fork};
 use crate::process::usage::Usage;
-use crate::process::wait4::do_wait;
+use crate::process::wait4::{
+    WAIT_KINDS, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WUNTRACED, Which, do_wait,
+};
 use crate::provides_upward;
 use crate::sched::timer::HZ;
 use crate::task::clone_flags::{CLONE_VFORK, CLONE_VM};
 use core::sync::atomic::Ordering;
 
 const SIGCHLD: u32 = 17;
+const P_ALL: u32 = 0;
+const P_PID: u32 = 1;
+const P_PGID: u32 = 2;
 
 fn fork(args: CloneArgs) -> SysResult {
     // SAFETY: the frame of the system call that we are in; only read.
@@ -61,9 +66,25 @@ pub fn sys_exit_group(code: u32) -> SysResult {
     do_group_exit((code as i32 & 0xff) << 8)
 }
 
-/// Waits for a child, and stores its status and its usage (see [`put_rusage`]).
+/// Waits for a child, and stores its status and its usage (see [`put_rusage`]): with `pid` > 0 for the
+/// child of that number, with -1 for any child, with 0 for a child in the caller's process group,
+/// below -1 for a child in group -`pid`.
+///
+/// # Errors
+/// ECHILD without such a child, EINVAL for unknown options, ESRCH for an impossible group, EFAULT,
+/// ERESTARTSYS.
 pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult {
-    let Some(child) = do_wait(pid as i32, options)? else {
+    if options & !(WNOHANG | WUNTRACED | WCONTINUED | WAIT_KINDS) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let which = match pid as i32 {
+        i32::MIN => return Err(Errno::ESRCH),
+        -1 => Which::Any,
+        0 => Which::Group(current().signal.pgrp.load(Ordering::Relaxed)),
+        pid if pid > 0 => Which::One(pid),
+        group => Which::Group(group.saturating_neg()),
+    };
+    let Some(child) = do_wait(which, options | WEXITED)? else {
         return Ok(0);
     };
     if status != 0 {
@@ -73,6 +94,42 @@ pub fn sys_wait4(pid: u32, status: u32, options: u32, rusage: u32) -> SysResult 
         put_rusage(rusage, child.usage)?;
     }
     Ok(child.pid as u32)
+}
+
+/// Waits for a child that `kind` and `id` name to change in a way of `options`, and stores the facts at
+/// `info` and its usage at `rusage`, unless these are null. Nothing to report with WNOHANG stores
+/// zeroes.
+///
+/// # Errors
+/// EINVAL for unknown kinds, numbers and options, or no way to change; ECHILD, EFAULT, ERESTARTSYS.
+pub fn sys_waitid(kind: u32, id: u32, info: u32, options: u32, rusage: u32) -> SysResult {
+    const WAYS: u32 = WEXITED | WUNTRACED | WCONTINUED;
+    if options & !(WNOHANG | WNOWAIT | WAYS | WAIT_KINDS) != 0 || options & WAYS == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let which = match (kind, id as i32) {
+        (P_ALL, _) => Which::Any,
+        (P_PID, pid @ 1..) => Which::One(pid),
+        (P_PGID, pgrp @ 1..) => Which::Group(pgrp),
+        // Linux: since 5.4.
+        (P_PGID, 0) => Which::Group(current().signal.pgrp.load(Ordering::Relaxed)),
+        _ => return Err(Errno::EINVAL),
+    };
+    let child = do_wait(which, options)?;
+    if let Some(child) = &child
+        && rusage != 0
+    {
+        put_rusage(rusage, child.usage)?;
+    }
+    if info != 0 {
+        let facts = child.as_ref().map_or([0; 6], |child| {
+            let (code, value) = child.code_and_value();
+            let uid = child.task.cred().uid.real;
+            [SIGCHLD, 0, code as u32, child.pid as u32, uid, value]
+        });
+        put_user(info, facts)?;
+    }
+    Ok(0)
 }
 
 /// Size of `struct rusage` on i386: two timevals and fourteen longs.

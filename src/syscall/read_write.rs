@@ -11,7 +11,8 @@ use crate::base::errno::Errno;
 use crate::fs::file::{File, MAX_RW_COUNT};
 use crate::fs::files_struct::FilesStruct;
 use crate::process::signal::send_to_thread;
-use crate::process::sigset::SIGPIPE;
+use crate::process::sigset::{SIGPIPE, SIGXFSZ};
+use crate::task::rlimit::{RLIM_INFINITY, RLIMIT_FSIZE};
 use crate::task::siginfo::{SI_USER, SigInfo};
 
 /// Most pieces of readv and writev.
@@ -97,7 +98,8 @@ pub fn sys_pwrite64(fd: u32, buffer: u32, count: u32, low: u32, high: u32) -> Sy
     if high >> 31 != 0 {
         return Err(Errno::EINVAL);
     }
-    fget(fd)?.write_at(buffer, count, at)
+    let written = fget(fd)?.write_at(buffer, count, at);
+    written.map_err(write_failed)
 }
 
 /// Reads into several buffers.
@@ -137,16 +139,21 @@ fn write(file: &File, buffer: u32, count: u32) -> SysResult {
     }
 }
 
+/// Sends the running task the signal that goes with the error of a write: SIGPIPE, or SIGXFSZ if the
+/// process has a limit for the size of files.
 #[cold]
 #[inline(never)]
-fn write_failed(errno: Errno) -> Errno {
-    if errno == Errno::EPIPE {
-        let me = current();
-        // As if the task had sent the signal to itself.
-        let info = SigInfo::sent(SIGPIPE, SI_USER, me.tgid, me.cred().uid.real);
-        // Only real-time signals are refused.
-        let _queued = send_to_thread(info, &me);
-    }
+pub fn write_failed(errno: Errno) -> Errno {
+    let me = current();
+    let signal = match errno {
+        Errno::EPIPE => SIGPIPE,
+        Errno::EFBIG if me.signal.rlim.cur(RLIMIT_FSIZE) != RLIM_INFINITY => SIGXFSZ,
+        _ => return errno,
+    };
+    // As if the task had sent the signal to itself.
+    let info = SigInfo::sent(signal, SI_USER, me.tgid, me.cred().uid.real);
+    // Only real-time signals are refused.
+    let _queued = send_to_thread(info, &me);
     errno
 }
 

@@ -1,4 +1,4 @@
-//! sched_yield, sched_setscheduler and similar calls, nice, nanosleep.
+//! sched_yield, sched_setscheduler and similar calls, nanosleep.
 //!
 //! Book: ch. 7, "System Calls Related to Scheduling". Linux: 2.6.38 `kernel/sched.c`.
 
@@ -14,12 +14,11 @@ use crate::base::thread_info::{TIF_SIGPENDING, test_flag};
 use crate::drivers::tsc::since_boot_us;
 use crate::process::tasklist::find_task_by_pid;
 use crate::sched::migration::{get_cpus_allowed, set_cpus_allowed};
-use crate::sched::policy::{
-    check_scheduler, get_scheduler, set_scheduler, set_user_nice, yield_current,
-};
+use crate::sched::policy::{check_scheduler, get_scheduler, set_scheduler, yield_current};
 use crate::sched::timer::{TICK_US, schedule_timeout};
+use crate::task::rlimit::RLIMIT_RTPRIO;
 use crate::task::sched_entity::{
-    DEFAULT_PRIO, SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL, SCHED_RR, rt_policy,
+    SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL, SCHED_RR, rt_policy,
 };
 use crate::task::state::TASK_INTERRUPTIBLE;
 use crate::task::task_struct::TaskRef;
@@ -53,9 +52,10 @@ fn change(pid: u32, policy: Option<u32>, param: u32) -> SysResult {
     let theirs = task.cred();
     if !mine.capable() {
         let (was, was_priority, _) = get_scheduler(&task);
+        let limit = task.signal.rlim.cur(RLIMIT_RTPRIO).min(i32::MAX as u32) as i32;
         // Leaving SCHED_IDLE is a gain, as is a lower nice value.
         let gains = match rt_policy(policy) {
-            true => policy != was || priority > was_priority as i32,
+            true => policy != was && limit == 0 || priority > (was_priority as i32).max(limit),
             false => was == SCHED_IDLE && policy != SCHED_IDLE,
         };
         if gains || !mine.check_same_owner(&theirs) {
@@ -69,7 +69,8 @@ fn change(pid: u32, policy: Option<u32>, param: u32) -> SysResult {
 /// Sets policy and priority.
 ///
 /// # Errors
-/// EINVAL, EFAULT, ESRCH, EPERM for a real-time policy, or another user's task, without privilege.
+/// EINVAL, EFAULT, ESRCH, EPERM for another user's task, and for a real-time priority above
+/// `RLIMIT_RTPRIO`, without privilege.
 pub fn sys_sched_setscheduler(pid: u32, policy: u32, param: u32) -> SysResult {
     if policy as i32 <= -1 {
         return Err(Errno::EINVAL);
@@ -129,21 +130,6 @@ pub fn sys_sched_rr_get_interval64(pid: u32, interval: u32) -> SysResult {
 fn slice_us(pid: u32) -> Result<u64, Errno> {
     let (policy, _, _) = get_scheduler(&*find(pid)?);
     Ok(if policy == SCHED_FIFO { 0 } else { 100_000 })
-}
-
-/// Adds `increment` to the nice value; lowering it needs privilege.
-pub fn sys_nice(increment: u32) -> SysResult {
-    let me = current();
-    let increment = (increment as i32).clamp(-40, 40);
-    if increment < 0 && !me.cred().capable() {
-        return Err(Errno::EPERM);
-    }
-    let nice = get_scheduler(&me).2 as i32;
-    let nice = nice
-        .saturating_sub(DEFAULT_PRIO as i32)
-        .saturating_add(increment);
-    set_user_nice(&me, nice);
-    Ok(0)
 }
 
 /// Sleeps for the time at `request`; stores the time left after a signal at `remaining`.

@@ -225,6 +225,11 @@ pub fn sys_rt_sigpending(set: u32, bytes: u32) -> SysResult {
     Ok(0)
 }
 
+/// Stores the pending blocked signals among the first 32.
+pub fn sys_sigpending(set: u32) -> SysResult {
+    sys_rt_sigpending(set, 4)
+}
+
 /// Sleeps until a signal comes.
 pub fn sys_pause() -> SysResult {
     static NEVER: WaitQueue = WaitQueue::new();
@@ -238,14 +243,22 @@ pub fn sys_rt_sigsuspend(set: u32, bytes: u32) -> SysResult {
     if bytes != SIGSET_BYTES {
         return Err(Errno::EINVAL);
     }
+    suspend(get_user(set)?)
+}
+
+fn suspend(new: u64) -> SysResult {
     let me = current();
-    let new: u64 = get_user(set)?;
     {
         let mut own = me.signals.lock();
         own.saved_blocked = Some(own.blocked);
     }
     set_blocked(me, SigSet(new));
     sys_pause()
+}
+
+/// Sleeps as [`sys_rt_sigsuspend`] does, with a set of the first 32 signals in the third argument.
+pub fn sys_sigsuspend(_: u32, _: u32, set: u32) -> SysResult {
+    suspend(set.into())
 }
 
 /// Ends a signal handler.

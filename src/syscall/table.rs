@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::{
     attributes, descriptors, epoll, event_files, exec, files, futex, identity, identity16, ioport,
     itimer, ldt, membarrier, memory, misc, names, namespace, paths, perf_event, poll, posix_timer,
-    prctl, process, read_write, robust_list, rseq, sched, signal, signal_wait, statfs, thread_area,
-    time,
+    prctl, priority, process, read_write, rlimit, robust_list, rseq, sched, signal, signal_wait,
+    statfs, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::base::errno::{Errno, to_ret};
@@ -106,7 +106,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     29  signal::sys_pause, 0;
     30  attributes::sys_utime, 2;
     33  paths::sys_access, 2;
-    34  sched::sys_nice, 1;
+    34  priority::sys_nice, 1;
     36  paths::sys_sync, 0;
     37  signal::sys_kill, 2;
     38  namespace::sys_rename, 2;
@@ -132,8 +132,10 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     67  signal::sys_sigaction, 3;
     70  identity16::sys_setreuid16, 2;
     71  identity16::sys_setregid16, 2;
-    75  misc::sys_setrlimit, 2;
-    76  misc::sys_old_getrlimit, 2;
+    72  signal::sys_sigsuspend, 3;
+    73  signal::sys_sigpending, 1;
+    75  rlimit::sys_setrlimit, 2;
+    76  rlimit::sys_old_getrlimit, 2;
     77  misc::sys_getrusage, 2;
     78  time::sys_gettimeofday, 2;
     83  namespace::sys_symlink, 2;
@@ -145,6 +147,8 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     93  attributes::sys_ftruncate, 2;
     94  attributes::sys_fchmod, 2;
     95  attributes::sys_fchown16, 3;
+    96  priority::sys_getpriority, 2;
+    97  priority::sys_setpriority, 3;
     99  statfs::sys_statfs, 2;
     100 statfs::sys_fstatfs, 2;
     101 ioport::sys_ioperm, 3;
@@ -201,7 +205,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     186 signal::sys_sigaltstack, 2;
     187 files::sys_sendfile, 4;
     190 process::sys_vfork, 0;
-    191 misc::sys_getrlimit, 2;
+    191 rlimit::sys_getrlimit, 2;
     192 memory::sys_mmap2, 6;
     193 attributes::sys_truncate64, 3;
     194 attributes::sys_ftruncate64, 3;
@@ -253,6 +257,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     269 statfs::sys_fstatfs64, 3;
     270 signal::sys_tgkill, 3;
     271 attributes::sys_utimes, 2;
+    284 process::sys_waitid, 5;
     295 descriptors::sys_openat, 4;
     296 namespace::sys_mkdirat, 3;
     297 namespace::sys_mknodat, 4;
@@ -286,7 +291,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     331 descriptors::sys_pipe2, 2;
     335 signal_wait::sys_rt_tgsigqueueinfo, 4;
     336 perf_event::sys_perf_event_open, 5;
-    340 misc::sys_prlimit64, 4;
+    340 rlimit::sys_prlimit64, 4;
     353 namespace::sys_renameat2, 5;
     355 misc::sys_getrandom, 3;
     356 files::sys_memfd_create, 2;

@@ -12,6 +12,7 @@
 //! - [`perf_attr`], [`perf_event_context`]: events counted on request
 //! - [`rseq`]: restartable sequences: the data that a thread shares with the kernel
 //! - [`kcov`]: the recording of its coverage
+//! - [`rlimit`]: how much of each resource a process may use
 //! - [`siginfo`]: the facts about a signal; `traced`: its side of ptrace
 //! - [`clone_flags`]: the flags of clone
 //! - [`state`]: states and flags; [`hooks`]: flags of the parts that follow its switches
@@ -29,6 +30,7 @@ pub mod last;
 pub mod perf_attr;
 pub mod perf_event_context;
 pub mod preempt_notifier;
+pub mod rlimit;
 pub mod rseq;
 pub mod sched_entity;
 pub mod sched_info;

@@ -24,6 +24,18 @@ use core::mem::offset_of;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+/// `si_code` of SIGCHLD: a child has exited.
+pub const CLD_EXITED: i32 = 1;
+/// `si_code` of SIGCHLD: a signal has ended a child.
+pub const CLD_KILLED: i32 = 2;
+/// `si_code` of SIGCHLD: a signal has ended a child, which would leave a core file.
+pub const CLD_DUMPED: i32 = 3;
+/// `si_code` of SIGCHLD: a traced task has stopped.
+pub const CLD_TRAPPED: i32 = 4;
+/// `si_code` of SIGCHLD: a child has stopped.
+pub const CLD_STOPPED: i32 = 5;
+/// `si_code` of SIGCHLD: a child has resumed.
+pub const CLD_CONTINUED: i32 = 6;
 /// `si_code`: sent by kill(2).
 pub const SI_USER: i32 = 0;
 /// `si_code`: sent by the kernel.

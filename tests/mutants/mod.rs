@@ -7,6 +7,7 @@
 mod answers;
 mod calls;
 mod checkers;
+mod limits;
 mod membarrier;
 mod memory;
 mod misuse;
@@ -261,6 +262,7 @@ pub fn mutants() -> Vec<&'static Mutant> {
         calls::CALLS,
         numbers::NUMBERS,
         answers::ANSWERS,
+        limits::LIMITS,
         several_cpus::SEVERAL_CPUS,
         signals::SIGNALS,
         strategies::STRATEGIES,

@@ -153,7 +153,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "children_of_one_batch_adopted",
         takes_out: "the rest of a dying parent's children",
         edits: &[
-            Edit { file: "src/process/exit.rs", find: "            .filter(|_| has_zombie)\n            .cloned();\n        drop(list);\n", replace: "            .filter(|_| has_zombie)\n            .cloned();\n        if init.is_none() { return list; }\n        drop(list);\n" },
+            Edit { file: "src/process/exit.rs", find: "        drop(list);\n        if let Some(reaper) = reaper.filter", replace: "        if zombies.is_empty() { return list; }\n        drop(list);\n        if let Some(reaper) = reaper.filter" },
         ],
         red: Run::ring3("crowd", "each of its children has another"),
     },

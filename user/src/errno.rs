@@ -44,6 +44,7 @@ errnos! {
     ENFILE = 23,
     EMFILE = 24,
     ENOTTY = 25,
+    EFBIG = 27,
     ENOSPC = 28,
     ENAMETOOLONG = 36,
     ENOSYS = 38,

@@ -2,6 +2,7 @@
 //!
 //! Linux: 2.6.38 `fs/attr.c` (`inode_change_ok`), `fs/open.c`, `fs/utimes.c`.
 
+use super::file_io::max_size;
 use super::node::{ATIME, CTIME, MTIME, Node, now};
 use super::pages::{MAX_LFS_FILESIZE, truncate};
 use crate::base::errno::Errno;
@@ -99,13 +100,16 @@ pub fn utimes(node: &Node, times: [SetTime; 2], cred: &Cred) -> Result<(), Errno
 /// Sets the size of a regular file, which the caller may write.
 ///
 /// # Errors
-/// EINVAL for anything else, EFBIG.
+/// EINVAL for anything else; EFBIG, also if the file would grow beyond `RLIMIT_FSIZE`.
 pub fn set_size(node: &Node, size: u64) -> Result<(), Errno> {
     let pages = node.pages().ok_or(Errno::EINVAL)?;
     if size > MAX_LFS_FILESIZE {
         return Err(Errno::EFBIG);
     }
     let _locked = node.mutex.lock();
+    if size > pages.size().max(max_size()) {
+        return Err(Errno::EFBIG);
+    }
     truncate(pages, size);
     super::file_io::file_remove_suid(node);
     node.touch(&[MTIME, CTIME]);

@@ -13,6 +13,7 @@ use crate::arch::x86::entry::uaccess::{clear_user, copy_to_user};
 use crate::base::errno::Errno;
 use crate::fs::stat::{S_ISGID, S_ISUID};
 use crate::hw::pte::PAGE_SIZE;
+use crate::task::rlimit::RLIMIT_FSIZE;
 
 /// Where the bytes of a write come from.
 #[derive(Clone, Copy)]
@@ -49,7 +50,7 @@ pub fn read(pages: &Pages, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
 /// were written, and the position after them.
 ///
 /// # Errors
-/// EFBIG, ENOSPC, EFAULT, if nothing was written.
+/// EFBIG (also beyond `RLIMIT_FSIZE`), ENOSPC, EFAULT, if nothing was written.
 pub fn write(
     node: &Node,
     pages: &Pages,
@@ -63,7 +64,7 @@ pub fn write(
     if count == 0 {
         return Ok((0, at));
     }
-    let room = MAX_LFS_FILESIZE.checked_sub(at).filter(|room| *room > 0);
+    let room = max_size().checked_sub(at).filter(|room| *room > 0);
     let room = u32::try_from(room.ok_or(Errno::EFBIG)?).unwrap_or(u32::MAX);
     file_remove_suid(node);
     let written = by_page(at, count.min(room), |page, offset, length, done| {
@@ -90,6 +91,11 @@ pub fn write(
     })?;
     node.touch(&[MTIME, CTIME]);
     Ok((written, at.saturating_add(written.into())))
+}
+
+/// Returns the largest size that the running task may give a file.
+pub fn max_size() -> u64 {
+    MAX_LFS_FILESIZE.min(current().signal.rlim.cur_u64(RLIMIT_FSIZE))
 }
 
 /// Calls `step` for each page of `count` bytes from position `at` on, with the page, the offset in

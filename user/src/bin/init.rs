@@ -38,6 +38,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("restart", "interrupted calls continue where they were"),
     ("times", "padding, far-off times, the time left"),
     ("pipe", "how much a pipe holds, and what poll reports"),
+    ("limits", "what a process may use, and its priority"),
+    ("waits", "waitid, and who adopts orphans"),
     ("small_answers", "limits, policies, prctl, advice"),
     (
         "epoll",
