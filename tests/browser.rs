@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             .iter()
             .map(|scene| stepped(scene, Arc::clone(&server))),
     );
+    trials.push(pictures(server));
     run(&arguments, trials).exit_code()
 }
 
@@ -66,6 +67,53 @@ fn plain(file: &'static str, server: Arc<Server>) -> Trial {
             .eval("document.documentElement.scrollWidth - document.documentElement.clientWidth")?;
         keep(&mut page, &format!("{name}-phone"))?;
         ensure!(overhang.as_i64() == Some(0), "{overhang} pixels too wide");
+        page.no_complaints()
+    })
+}
+
+/// Each picture of each chapter is there, on a light desk, a dark one and a dark phone; the timeline is kept.
+fn pictures(server: Arc<Server>) -> Trial {
+    trial("browser::pages::pictures", limit(), move || {
+        let mut page = Browser::start()?.open(&server.url("index.html"), Look::WIDE)?;
+        let mut count = 0;
+        for entry in fs::read_dir(paths::root().join("docs/book"))? {
+            let path = entry?.path();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            if path.extension().is_none_or(|it| it != "md") {
+                continue;
+            }
+            page.go(&server.url(&format!("book/{name}.html")))?;
+            page.wait_for("[...document.querySelectorAll('main img')].every(it => it.complete)")?;
+            let widths =
+                page.eval("[...document.querySelectorAll('main img')].map(it => it.naturalWidth)")?;
+            let widths = widths.as_array().context("no list")?;
+            ensure!(
+                widths.iter().all(|it| it.as_u64() > Some(0)),
+                "{name}: a picture is missing: {widths:?}"
+            );
+            count += widths.len();
+        }
+        ensure!(count >= 19, "the chapters have {count} pictures");
+        let dark = Look {
+            dark: true,
+            ..Look::WIDE
+        };
+        for (look, shown) in [(Look::WIDE, "wide"), (dark, "dark"), (Look::PHONE, "phone")] {
+            page.look(look)?;
+            page.go(&server.url("book/12-address-spaces.html"))?;
+            page.wait_for("document.querySelector('img[src$=\"timeline.svg\"]')?.complete")?;
+            page.eval("document.querySelector('img[src$=\"timeline.svg\"]').scrollIntoView()")?;
+            page.eval("window.scrollBy(0, -60)")?;
+            keep(&mut page, &format!("timeline-{shown}"))?;
+            let small = page.eval(
+                "[...document.querySelectorAll('main img')].some(it => it.width < it.naturalWidth)",
+            )?;
+            ensure!(small == false, "a picture is shown smaller than it is");
+            let overhang = page.eval(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth",
+            )?;
+            ensure!(overhang.as_i64() == Some(0), "{overhang} pixels too wide");
+        }
         page.no_complaints()
     })
 }

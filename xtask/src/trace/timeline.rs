@@ -20,13 +20,13 @@ use crate::picture::escaped;
 /// Most switches that one picture shows.
 pub const MOST_SWITCHES: usize = 80;
 /// Pixels: names at the left, a lane, and a stretch of time at least and at most.
-const LEFT: usize = 150;
+const LEFT: usize = 130;
 const LANE: usize = 34;
-const STRETCH: std::ops::RangeInclusive<u64> = 12..=60;
+const STRETCH: std::ops::RangeInclusive<u64> = 12..=30;
 /// Nanoseconds of one pixel.
 const NS: u64 = 2000;
 /// Width of the enlarged switch.
-const ENLARGED: usize = 1000;
+const ENLARGED: usize = 600;
 
 const STYLE: &str = "text{font:12px monospace;fill:#1a1a1a;white-space:pre}.head{font-weight:bold}\
 rect,path,line{stroke:#555;fill:none}.page{fill:#fff;stroke:none}.runs{fill:#ddd}.lane{stroke:#bbb}\
@@ -275,7 +275,7 @@ fn enlarged(out: &mut String, scene: &Value, y: &mut usize) -> Result<()> {
             out,
             "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"26\"/>"
         );
-        if width > 14 {
+        if width > 10 {
             text(out, "", x + 3, *y + 17, &number.to_string());
         }
         x += width;
