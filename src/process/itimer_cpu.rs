@@ -179,6 +179,9 @@ pub fn move_cpu_itimers(me: Current) {
 
 /// Stops the timers of a process whose last thread has gone.
 pub fn exit_cpu_itimers(signal: &SignalStruct) {
+    if signal.timers.cpu.armed() == 0 {
+        return;
+    }
     for which in ALL {
         let was = signal.timers.by_cpu_time[which as usize]
             .lock()

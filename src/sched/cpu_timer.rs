@@ -108,7 +108,8 @@ impl CpuTimers {
         }
     }
 
-    fn armed(&self) -> u32 {
+    /// Returns the number of timers in both queues, or a little more.
+    pub fn armed(&self) -> u32 {
         self.armed.load(Ordering::Relaxed)
     }
 }
