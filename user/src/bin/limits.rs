@@ -8,7 +8,9 @@
 
 use core::sync::atomic::Ordering::SeqCst;
 use rt::{
-    Errno, WaitStatus, child, eq, expect_exit, expect_signal,
+    Errno, WaitStatus, child,
+    clock::clock_gettime,
+    eq, expect_exit, expect_signal,
     gates::syscall,
     ktap,
     memory::{MAP_PRIVATE, PROT_READ, PROT_WRITE, brk, mmap_anonymous, munmap, shared_page},
@@ -35,6 +37,7 @@ const FCNTL64: u32 = 221;
 const PRLIMIT64: u32 = 340;
 
 const PR_SET_PDEATHSIG: u32 = 1;
+const CLOCK_PROCESS_CPUTIME_ID: u32 = 2;
 
 const CPU: u32 = 0;
 const FSIZE: u32 = 1;
@@ -266,12 +269,14 @@ fn cpu_time() {
         set(CPU, 1, 2).expect("prlimit");
         let inner = child(|| {
             set_handler(SIGXCPU, note).expect("sigaction");
-            loop {
+            // Twice what it may use.
+            while clock_gettime(CLOCK_PROCESS_CPUTIME_ID).is_ok_and(|[seconds, _]| seconds < 4) {
                 page[0].store(NOTED.load(SeqCst), SeqCst);
                 for n in 0..10_000 {
                     core::hint::black_box(n);
                 }
             }
+            0
         });
         i32::from(inner.wait() != WaitStatus::signaled(SIGKILL))
     });
