@@ -93,7 +93,7 @@ mod tests {
                 let wanted = (end..).step_by(incr as usize).take_while(|at| *at <= now).count();
                 prop_assert_eq!(timer.expired(now), wanted as u64);
                 let next = (end..).step_by(incr as usize).find(|at| *at > now).unwrap();
-                prop_assert_eq!(timer.left_us(now), Some(next - now));
+                prop_assert_eq!(timer.left_us(now), Some(next.saturating_sub(now)));
             }
         }
     }
