@@ -85,7 +85,7 @@ const buttons = [...document.querySelectorAll("#jobs button")];
 for (const button of buttons) {
     button.addEventListener("click", () => {
         buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
-        start(null, `trace=on ${button.dataset.cmdline}`);
+        start(null, `trace=live ${button.dataset.cmdline}`);
     });
 }
 

@@ -29,6 +29,7 @@ use crate::base::errno::Errno;
 use crate::base::exit_value::ExitValue;
 use crate::base::percpu;
 use crate::base::thread_info::{STACK_TOP_GAP, THREAD_SIZE, current_thread_info};
+use crate::base::trace_word::Trace;
 use crate::boot_info::{BootInfo, Rsdt, save_command_line};
 use crate::drivers::vt::grid::STATUS_ROW;
 use crate::drivers::{console, i8042, printk, rtc, serial, tsc};
@@ -120,7 +121,7 @@ fn parse_cmdline(line: &'static str) {
     if cmdline.schedstats {
         force_schedstat_enabled();
     }
-    if cmdline.trace {
+    if cmdline.trace != Trace::Off {
         trace_all_tasks();
     }
     if let Some(chosen) = cmdline.consoles {
@@ -197,8 +198,9 @@ fn start_cpu_thread(function: extern "C" fn(u32) -> i32, name: &str, cpu: u32, r
 
 /// Starts the recording of switches, with `trace=on`.
 fn start_trace() {
-    if CMDLINE.get().is_some_and(|cmdline| cmdline.trace)
-        && let Err(why) = rings::start(tsc::khz(), tsc::start())
+    let trace = CMDLINE.get().map_or(Trace::Off, |cmdline| cmdline.trace);
+    if trace != Trace::Off
+        && let Err(why) = rings::start(tsc::khz(), tsc::start(), trace == Trace::Live)
     {
         log::warn!("trace: {why}: nothing is recorded");
     }
@@ -220,7 +222,9 @@ fn mount_root(initramfs: Option<Range>) {
             range.end.saturating_sub(range.start) as usize,
         )
     };
-    let trace = CMDLINE.get().is_some_and(|cmdline| cmdline.trace);
+    let trace = CMDLINE
+        .get()
+        .is_some_and(|cmdline| cmdline.trace != Trace::Off);
     match rootfs::mount(archive, trace) {
         Ok(_) => {
             procfs::register_filesystem(&proc::ops::OPS);

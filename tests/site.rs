@@ -189,6 +189,8 @@ fn shell_on_the_page(site: &Site) -> Result<()> {
     page.enter("echo $((6*7)) is the answer")?;
     page.press("Enter")?;
     page.wait_longer_for("machine.log().includes('\\n42 is the answer')", RUN)?;
+    // The records of so few switches leave before the run ends.
+    page.wait_longer_for("machine.timeline.switches > 0", RUN)?;
     keep(&mut page, "machine-shell")?;
     page.no_complaints()
 }

@@ -13,7 +13,7 @@
 //! | `io_bitmap=copy`, `lazy` or `invalidate` | the way a switch handles the I/O bitmap | `copy` |
 //! | `paravirt=native` or `batch` | apply CR3, TLS and sp0 at once, or in one go | `native` |
 //! | `schedstats=off` or `on` | keep run delay and time on CPU of each task | `off` |
-//! | `trace=off` or `on` | record switches and wake-ups for a timeline | `off` |
+//! | `trace=off`, `on` or `live` | record switches and wake-ups for a timeline | `off` |
 //! | `norandmaps` | give programs fixed addresses | random addresses |
 //! | `fail_alloc=2` … `999999` | every Nth allocation fails, in kernels with debug assertions | |
 //! | `maxcpus=0` … `8` | start at most this number of CPUs (0 is 1) | `8` |
@@ -36,6 +36,7 @@ use core::fmt::{self, Write};
 use core::{iter, str};
 
 use super::consoles::Chosen;
+use super::trace_word::Trace;
 
 /// Rounds of a fuzzer run that gives only a seed.
 const FUZZ_ROUNDS: u32 = 20;
@@ -149,8 +150,8 @@ pub struct Cmdline<'a> {
     pub watchdog_s: u32,
     /// Whether `schedstats=on` was given.
     pub schedstats: bool,
-    /// Whether `trace=on` was given.
-    pub trace: bool,
+    /// The value of `trace=`.
+    pub trace: Trace,
     /// Whether `norandmaps` was given: programs have fixed addresses.
     pub norandmaps: bool,
     /// The value of `fail_alloc=`: every Nth allocation fails; 0 lets all succeed.
@@ -231,7 +232,7 @@ impl Default for Cmdline<'_> {
             paravirt: Paravirt::Native,
             watchdog_s: 20,
             schedstats: false,
-            trace: false,
+            trace: Trace::Off,
             norandmaps: false,
             fail_alloc: 0,
             max_cpus: 8,
@@ -310,9 +311,10 @@ impl<'a> Cmdline<'a> {
                 _ => return bad("on or off"),
             },
             ("trace", _) => match text {
-                "on" => self.trace = true,
-                "off" => self.trace = false,
-                _ => return bad("on or off"),
+                "on" => self.trace = Trace::On,
+                "live" => self.trace = Trace::Live,
+                "off" => self.trace = Trace::Off,
+                _ => return bad("on, live or off"),
             },
             ("fail_alloc", _) => match text.parse() {
                 Ok(interval @ 2..=999_999) => self.fail_alloc = interval,

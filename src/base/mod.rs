@@ -8,6 +8,7 @@
 //! - [`layout`]: where the kernel and a program lie
 //! - `pt_regs`: the user's registers at the top of the kernel stack
 //! - `upward`: the calls from a room to a room above it
+//! - [`trace_word`]: the value of `trace=`
 //! - [`hrtimer`]: the next expiry of a timer with an interval
 //! - [`flags`]: a word of flags of one kind
 //! - `insn`: one wrapper for each privileged instruction
@@ -32,5 +33,6 @@ pub mod percpu;
 pub mod port;
 pub mod pt_regs;
 pub mod thread_info;
+pub mod trace_word;
 #[cfg(target_os = "none")]
 pub mod upward;

@@ -1,15 +1,20 @@
 //! `trace/N`: the kernel thread that sends the trace records of CPU N out of the machine, with
-//! `trace=on`.
+//! `trace=on` or `trace=live`.
 //!
-//! It sleeps until the CPU's tick finds the ring a quarter full. It runs only on that CPU, with a
+//! It sleeps until the CPU's tick finds the ring a quarter full, or, with `trace=live`, until the end
+//! of an eighth of a second in which something was recorded. It runs only on that CPU, with a
 //! better priority than any thread but the migration thread, so the ring does not fill faster than
 //! the thread empties it.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::timer::{HZ, jiffies};
 use super::wait_queue::WaitQueue;
 use crate::base::percpu::{NR_CPUS, smp_processor_id};
 use crate::trace::rings;
+
+/// Ticks between two looks at the ring with `trace=live`.
+const LIVE_TICKS: u64 = HZ as u64 / 8;
 
 struct Drain {
     is_wanted: AtomicBool,
@@ -34,9 +39,9 @@ pub extern "C" fn trace_thread(cpu: u32) -> i32 {
     }
 }
 
-/// Wakes this CPU's thread if the ring is full enough. Called in each tick.
+/// Wakes this CPU's thread if the ring should be emptied. Called in each tick.
 pub fn trace_tick() {
-    if rings::wants_drain() {
+    if rings::wants_drain(jiffies().is_multiple_of(LIVE_TICKS)) {
         let drain = &DRAINS[smp_processor_id() as usize];
         if !drain.is_wanted.swap(true, Ordering::AcqRel) {
             drain.waiting.wake_up();

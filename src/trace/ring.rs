@@ -93,6 +93,12 @@ impl Default for Ring {
     }
 }
 
+/// Returns whether a ring of so many slots, of which `used` have a record, should be emptied: when a
+/// quarter is full, or anything is there at a moment at which `few` are enough.
+pub fn is_due(used: u32, slots: usize, few: bool) -> bool {
+    used >= if few { 1 } else { slots as u32 / 4 }
+}
+
 fn store(slots: &[Slot], number: u32, words: &[u32; RECORD_WORDS]) {
     let slot = &slots[number as usize & slots.len().saturating_sub(1)];
     for (place, word) in slot.iter().zip(words) {
@@ -148,6 +154,12 @@ mod tests {
         assert_eq!(pop(&ring, &slots), Some(9), "it is said once");
         (0..6).for_each(|n| push(&ring, &slots, n));
         assert_eq!((ring.take_lost(), ring.take_lost()), (2, 0));
+    }
+
+    #[test]
+    fn a_ring_is_emptied_when_a_quarter_is_full_or_few_are_enough() {
+        assert!(!is_due(0, 64, true) && is_due(1, 64, true));
+        assert!(!is_due(1, 64, false) && !is_due(15, 64, false) && is_due(16, 64, false));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Any context except an NMI may call [`event`], with any locks held.
 
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use spin::Once;
 
@@ -11,7 +11,7 @@ use super::debugcon;
 use super::record::{
     Event, FLAG_HARDIRQ, FLAG_IRQS_OFF, FLAG_NEED_RESCHED, NAME_BYTES, RECORD_WORDS, Record,
 };
-use super::ring::{Ring, Slot};
+use super::ring::{Ring, Slot, is_due};
 use crate::base::insn::rdtsc;
 use crate::base::percpu::{NR_CPUS, smp_processor_id};
 use crate::base::thread_info::{TIF_NEED_RESCHED, current_thread_info, test_flag};
@@ -22,8 +22,6 @@ use crate::this_cpu_read;
 
 /// Number of records in a CPU's ring, more than occur between two ticks: a power of two.
 const SLOTS: usize = 8192;
-/// Number of waiting records at which the ring should be emptied.
-const MANY: u32 = SLOTS as u32 / 4;
 /// Number of attempts of a CPU that ends the run to get the port, in case another holds it for
 /// ever.
 const PATIENCE: u32 = 10_000_000;
@@ -31,6 +29,8 @@ const PATIENCE: u32 = 10_000_000;
 static RINGS: [Ring; NR_CPUS] = [const { Ring::new() }; NR_CPUS];
 /// The slots of all rings; unset while nothing is traced.
 static ALL_SLOTS: Once<Vec<Slot>> = Once::new();
+/// Whether records leave several times a second, few as they may be.
+static IS_LIVE: AtomicBool = AtomicBool::new(false);
 /// The lock of the output port; a CPU holds it for one record at a time.
 static OUTPUT: IrqSpinLock<()> = IrqSpinLock::new(LockClass::TraceOutput, ());
 
@@ -44,11 +44,11 @@ pub fn is_on() -> bool {
 }
 
 /// Starts recording. Called once, on the boot CPU, when there is a heap and the clock is
-/// calibrated.
+/// calibrated. With `live` few records are worth sending too.
 ///
 /// # Errors
 /// The reason for which nothing is recorded.
-pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
+pub fn start(tsc_khz: u32, boot_tsc: u64, live: bool) -> Result<(), &'static str> {
     if !debugcon::is_present() {
         return Err("nobody listens at the debug console, port 0xe9");
     }
@@ -62,6 +62,7 @@ pub fn start(tsc_khz: u32, boot_tsc: u64) -> Result<(), &'static str> {
     {}
     let start = Event::Start { tsc_khz, boot_tsc };
     debugcon::write(&record(true, 0, [0; NAME_BYTES], start).encode());
+    IS_LIVE.store(live, Ordering::Relaxed);
     ALL_SLOTS.call_once(|| slots);
     Ok(())
 }
@@ -109,9 +110,11 @@ fn record(irqs_off: bool, pid: i32, comm: [u8; NAME_BYTES], event: Event) -> Rec
     }
 }
 
-/// Returns whether this CPU's ring should be emptied soon.
-pub fn wants_drain() -> bool {
-    RINGS[smp_processor_id() as usize].used() >= MANY
+/// Returns whether this CPU's ring should be emptied soon. `is_period` says that a moment has come at
+/// which a live trace sends what it has.
+pub fn wants_drain(is_period: bool) -> bool {
+    let used = RINGS[smp_processor_id() as usize].used();
+    is_due(used, SLOTS, is_period && IS_LIVE.load(Ordering::Relaxed))
 }
 
 /// Writes out all records of the ring of `cpu`. Called in process context.
