@@ -96,6 +96,8 @@ errnos! {
     ENAMETOOLONG = 36,
     /// Two tasks would wait for each other's lock.
     EDEADLK = 35,
+    /// No more locks on files, or no memory for one.
+    ENOLCK = 37,
     /// No such system call.
     ENOSYS = 38,
     /// The directory is not empty.

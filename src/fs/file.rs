@@ -8,12 +8,13 @@
 //! Book: ch. 12, "File Objects". Linux: 2.6.38 `struct file`, `fs/read_write.c`.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::cpio::FileType;
 use super::epoll::EventPoll;
 use super::eventfd::EventFd;
 use super::kcov::Kcov;
+use super::locks::{Owner, locks_of};
 use super::perf_event::PerfEventFile;
 use super::pipe::{Pipe, PipeReader, PipeWriter};
 use super::poll_events::PollEvents;
@@ -103,6 +104,8 @@ pub struct File {
     flags: AtomicU32,
     /// Position of the next read; for a directory, the number of its next entry.
     position: SpinLock<u64>,
+    /// Whether it may own locks.
+    has_locks: AtomicBool,
 }
 
 impl File {
@@ -113,12 +116,19 @@ impl File {
             object,
             flags,
             position: SpinLock::new(LockClass::FilePosition, 0),
+            has_locks: AtomicBool::new(false),
         }
     }
 
     /// Returns the status flags and the access mode, as `F_GETFL` does.
     pub fn flags(&self) -> u32 {
         self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Returns the file as an owner of locks, which its end takes away.
+    pub fn lock_owner(&self) -> Owner {
+        self.has_locks.store(true, Ordering::Relaxed);
+        Owner::File(core::ptr::from_ref(self) as usize)
     }
 
     fn is_nonblocking(&self) -> bool {
@@ -183,6 +193,10 @@ impl File {
     /// ESPIPE if the file has no position, and the errors of [`File::read`].
     #[inline(never)]
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
+        if self.flags() & O_ACCMODE == O_WRONLY {
+            return Err(Errno::EBADF);
+        }
+        access_ok(to, count)?;
         match &self.object {
             Object::Inode(inode) if inode.file_type() == FileType::Directory => Err(Errno::EISDIR),
             Object::Inode(Inode::File(node)) => {
@@ -426,6 +440,11 @@ impl Drop for File {
             && let Some((node, _)) = self.regular()
         {
             node.put_write_access();
+        }
+        if self.has_locks.load(Ordering::Relaxed)
+            && let Ok(locks) = locks_of(self)
+        {
+            locks.release(self.lock_owner());
         }
     }
 }

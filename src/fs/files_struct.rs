@@ -7,9 +7,11 @@
 //! Linux: 2.6.38 `struct files_struct`, `struct fs_struct`.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::fd_table::FdTable;
 use super::file::{File, Object};
+use super::locks::{Owner, locks_of};
 use super::open::open;
 use super::rootfs::{self, Inode};
 use crate::arch::x86::current::current;
@@ -22,6 +24,8 @@ use crate::task::rlimit::RLIMIT_NOFILE;
 /// The descriptors of one or several tasks.
 pub struct FilesStruct {
     table: SpinLock<FdTable<Arc<File>>>,
+    /// Whether it may own locks on files.
+    has_locks: AtomicBool,
 }
 
 impl FilesStruct {
@@ -29,6 +33,7 @@ impl FilesStruct {
     pub fn new() -> Self {
         Self {
             table: SpinLock::new(LockClass::FilesTable, FdTable::new()),
+            has_locks: AtomicBool::new(false),
         }
     }
 
@@ -50,6 +55,8 @@ impl FilesStruct {
     pub fn try_clone(&self) -> Result<Self, Errno> {
         Ok(Self {
             table: SpinLock::new(LockClass::FilesTable, self.table.lock().try_clone()?),
+            // Locks are not inherited.
+            has_locks: AtomicBool::new(false),
         })
     }
 
@@ -95,7 +102,9 @@ impl FilesStruct {
             return Err(Errno::EBADF);
         }
         let old = self.table.lock().replace(fd, file, close_on_exec)?;
-        drop(old);
+        if let Some(old) = old {
+            self.filp_close(old);
+        }
         Ok(())
     }
 
@@ -105,7 +114,7 @@ impl FilesStruct {
     /// EBADF.
     pub fn close(&self, fd: u32) -> Result<(), Errno> {
         let file = self.table.lock().remove(fd)?;
-        drop(file);
+        self.filp_close(file);
         Ok(())
     }
 
@@ -135,8 +144,44 @@ impl FilesStruct {
     pub fn exec(&self) {
         loop {
             let file = self.table.lock().remove_close_on_exec();
-            if file.is_none() {
-                return;
+            match file {
+                None => return,
+                Some(file) => self.filp_close(file),
+            }
+        }
+    }
+
+    /// Returns the table as an owner of locks: closing the file takes them away.
+    pub fn lock_owner(&self) -> Owner {
+        self.has_locks.store(true, Ordering::Relaxed);
+        Owner::Files(core::ptr::from_ref(self) as usize)
+    }
+
+    /// Drops a file that the table had, and takes away all locks on it that the table owns, even
+    /// if it has the file under another descriptor.
+    fn filp_close(&self, file: Arc<File>) {
+        if self.has_locks.load(Ordering::Relaxed) {
+            self.remove_locks(&file);
+        }
+        drop(file);
+    }
+
+    #[cold]
+    fn remove_locks(&self, file: &File) {
+        if let Ok(locks) = locks_of(file) {
+            locks.release(self.lock_owner());
+        }
+    }
+}
+
+impl Drop for FilesStruct {
+    fn drop(&mut self) {
+        if !self.has_locks.load(Ordering::Relaxed) {
+            return;
+        }
+        for fd in 0..self.table_size() as u32 {
+            if let Ok(file) = self.get(fd) {
+                self.remove_locks(&file);
             }
         }
     }

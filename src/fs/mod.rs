@@ -17,6 +17,7 @@
 //! - `file`, `open`, `readdir`, `files_struct` — open files, and the tasks' tables of them
 //! - `pipe`, `tty`, `epoll`, `random`, `perf_event`, `kcov`, `trace_marker` — the objects behind
 //!   open files
+//! - [`range_lock`] — conflicts, splitting and merging of locks; `locks` — the locks on files
 //! - `eventfd`, `timerfd`, `signalfd` — a counter, a timer and signals as files; [`countdown`] — the
 //!   arithmetic of such a timer
 
@@ -36,6 +37,8 @@ pub mod files_struct;
 pub mod initramfs;
 #[cfg(target_os = "none")]
 pub mod kcov;
+#[cfg(target_os = "none")]
+pub mod locks;
 pub mod n_tty;
 #[cfg(target_os = "none")]
 pub mod namei;
@@ -53,6 +56,7 @@ pub mod proc_file;
 pub mod procfs;
 #[cfg(target_os = "none")]
 pub mod random;
+pub mod range_lock;
 #[cfg(target_os = "none")]
 pub mod readdir;
 pub mod ring;

@@ -85,6 +85,8 @@ lock_classes! {
     FsInner Task No ["src/fs/files_struct.rs"], "a working directory and a mask";
     FilePosition Task No ["src/fs/file.rs"], "the position of an open file";
     TmpfsNames Task No ["src/fs/tmpfs/node.rs"], "the names in a directory of the tmpfs, and its place";
+    FileLocks Task No ["src/fs/locks.rs"], "the locks on a file";
+    FileLockWaits Task No ["src/fs/locks.rs"], "the tasks that wait for locks on files, and whose locks those are";
     TmpfsAttributes Task No ["src/fs/tmpfs/node.rs"], "owner, permissions and times of a node of the tmpfs";
     ProcText Task No ["src/fs/proc_file.rs"], "the text that an open file of /proc shows";
     Epoll Task No ["src/fs/epoll.rs"], "the files that an epoll list watches";

@@ -6,10 +6,11 @@
 use core::sync::atomic::Ordering;
 
 use super::SysResult;
+use super::locks;
 use super::paths::{AT_FDCWD, fs, start_of};
 use super::read_write::{fget, files};
 use crate::arch::x86::current::current;
-use crate::arch::x86::entry::uaccess::{get_user, getname, put_user};
+use crate::arch::x86::entry::uaccess::{getname, put_user};
 use crate::base::errno::Errno;
 use crate::fs::file::{File, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC, O_WRONLY, Object};
 use crate::fs::open::open;
@@ -22,10 +23,10 @@ const F_SETFD: u32 = 2;
 const F_GETFL: u32 = 3;
 const F_SETFL: u32 = 4;
 const F_DUPFD_CLOEXEC: u32 = 1030;
-const F_GETLK: u32 = 5;
-const F_SETLKW: u32 = 7;
 const F_GETLK64: u32 = 12;
 const F_SETLKW64: u32 = 14;
+const F_OFD_GETLK: u32 = 36;
+const F_OFD_SETLKW: u32 = 38;
 const F_SETPIPE_SZ: u32 = 1031;
 const F_GETPIPE_SZ: u32 = 1032;
 const FD_CLOEXEC: u32 = 1;
@@ -112,10 +113,21 @@ pub fn sys_pipe2(fds: u32, flags: u32) -> SysResult {
     stored.map(|()| 0)
 }
 
-/// Duplicates a descriptor, reads or changes its flags, or the size of a pipe.
+/// Performs a command as [`sys_fcntl64`] does, but for those with 64-bit structures.
 ///
 /// # Errors
-/// EBADF; EINVAL for locks and unknown commands.
+/// EBADF; EINVAL for those and for unknown commands.
+pub fn sys_fcntl(fd: u32, command: u32, argument: u32) -> SysResult {
+    match command {
+        F_GETLK64..=F_SETLKW64 | F_OFD_GETLK..=F_OFD_SETLKW => fget(fd).and(Err(Errno::EINVAL)),
+        _ => sys_fcntl64(fd, command, argument),
+    }
+}
+
+/// Duplicates a descriptor, reads or changes its flags, the size of a pipe, or the locks on a file.
+///
+/// # Errors
+/// EBADF; EINVAL for unknown commands.
 pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
     let file = fget(fd)?;
     let files = files()?;
@@ -132,17 +144,12 @@ pub fn sys_fcntl64(fd: u32, command: u32, argument: u32) -> SysResult {
             file.set_flags(argument);
             Ok(0)
         }
-        // Files cannot be written, so there is nothing to lock; but the lock is read first.
-        F_GETLK..=F_SETLKW | F_GETLK64..=F_SETLKW64 => {
-            get_user::<[u32; 4]>(argument)?;
-            Err(Errno::EINVAL)
-        }
         F_SETPIPE_SZ => {
             let capable = current().cred().capable();
             file.pipe().ok_or(Errno::EBADF)?.set_size(argument, capable)
         }
         F_GETPIPE_SZ => Ok(file.pipe().ok_or(Errno::EBADF)?.size()),
-        _ => Err(Errno::EINVAL),
+        _ => locks::fcntl(fd, &file, command, argument).unwrap_or(Err(Errno::EINVAL)),
     }
 }
 

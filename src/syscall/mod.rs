@@ -4,7 +4,7 @@
 //! - `table`: the calls by number; [`names`]: the names of all calls
 //! - `process`, `sched`, `priority`, `rlimit`: births, deaths, scheduling, limits; `signal`, `signal_wait`
 //! - `read_write`, `descriptors`, `paths`, `poll`, `epoll`: files; `namespace`, `attributes`,
-//!   `files`, `statfs`: changing them; `exec`
+//!   `files`, `locks`, `statfs`: changing them; `exec`
 //! - `event_files`: eventfd, timerfd, signalfd
 //! - `restart`: the end of an interrupted call's time
 //! - [`timespec`], `user_time`: times in 32 and 64 bits
@@ -40,6 +40,8 @@ pub mod ioport;
 pub mod itimer;
 #[cfg(target_os = "none")]
 pub mod ldt;
+#[cfg(target_os = "none")]
+pub mod locks;
 #[cfg(target_os = "none")]
 pub mod membarrier;
 #[cfg(target_os = "none")]

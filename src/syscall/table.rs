@@ -10,9 +10,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{
     attributes, descriptors, epoll, event_files, exec, files, futex, identity, identity16, ioport,
-    itimer, ldt, membarrier, memory, misc, names, namespace, paths, perf_event, poll, posix_timer,
-    prctl, priority, process, read_write, rlimit, robust_list, rseq, sched, signal, signal_wait,
-    statfs, thread_area, time,
+    itimer, ldt, locks, membarrier, memory, misc, names, namespace, paths, perf_event, poll,
+    posix_timer, prctl, priority, process, read_write, rlimit, robust_list, rseq, sched, signal,
+    signal_wait, statfs, thread_area, time,
 };
 use crate::arch::x86::current::{current, current_pt_regs};
 use crate::base::errno::{Errno, to_ret};
@@ -122,7 +122,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     49  identity16::sys_geteuid16, 0;
     50  identity16::sys_getegid16, 0;
     54  descriptors::sys_ioctl, 3;
-    55  descriptors::sys_fcntl64, 3;
+    55  descriptors::sys_fcntl, 3;
     57  identity::sys_setpgid, 2;
     60  paths::sys_umask, 1;
     63  descriptors::sys_dup2, 2;
@@ -171,6 +171,7 @@ static sys_call_table: [SysCall; NR_SYSCALLS] = table! {
     139 identity16::sys_setfsgid16, 1;
     140 read_write::sys_llseek, 5;
     142 poll::sys_newselect, 5;
+    143 locks::sys_flock, 2;
     144 memory::sys_msync, 3;
     145 read_write::sys_readv, 3;
     146 read_write::sys_writev, 3;

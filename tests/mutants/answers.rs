@@ -125,4 +125,36 @@ pub const ANSWERS: &[Mutant] = &[
         ],
         red: Run::ring3("signalfd", "and its value"),
     },
+    Mutant {
+        name: "locks_do_not_join",
+        takes_out: "the merge of neighbouring locks on a file",
+        edits: &[
+            Edit { file: "src/fs/range_lock.rs", find: "let touches = other.touches(&lock);", replace: "let touches = other.touches(&lock) && false;" },
+        ],
+        red: Run::ring3("file_locks", "with the bytes in between it is one lock"),
+    },
+    Mutant {
+        name: "lock_circle_not_found",
+        takes_out: "the search for a circle of owners that wait for locks",
+        edits: &[
+            Edit { file: "src/fs/locks.rs", find: "            if at == wait.waiter {", replace: "            if at == wait.waiter && false {" },
+        ],
+        red: Run::ring3("file_locks", "whoever closes the circle gets EDEADLK"),
+    },
+    Mutant {
+        name: "close_keeps_locks",
+        takes_out: "the end of a process's locks on a file that it closes",
+        edits: &[
+            Edit { file: "src/fs/files_struct.rs", find: "            self.remove_locks(&file);\n        }\n        drop(file);", replace: "        }\n        drop(file);" },
+        ],
+        red: Run::ring3("file_locks", "any close of the file by its owner ends all its locks"),
+    },
+    Mutant {
+        name: "lock_waiter_not_woken",
+        takes_out: "the wake-up of tasks that wait for a lock on a file",
+        edits: &[
+            Edit { file: "src/fs/locks.rs", find: "        WAITS.lock().retain(|wait| wait.file != file);\n        self.waiters.wake_up();", replace: "        WAITS.lock().retain(|wait| wait.file != file);" },
+        ],
+        red: Run::ring3("file_locks", "F_SETLKW sleeps until the bytes are free"),
+    },
 ];

@@ -46,10 +46,12 @@ errnos! {
     ENOTTY = 25,
     EFBIG = 27,
     ENOSPC = 28,
+    EDEADLK = 35,
     ENAMETOOLONG = 36,
     ENOSYS = 38,
     ENOTEMPTY = 39,
     ELOOP = 40,
+    EOVERFLOW = 75,
     EOPNOTSUPP = 95,
     ETIMEDOUT = 110,
 }

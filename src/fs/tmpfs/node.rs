@@ -14,6 +14,7 @@ use super::pages::Pages;
 use super::quota::INODES;
 use crate::base::errno::Errno;
 use crate::drivers::rtc::time_of_day_us;
+use crate::fs::locks::FileLocks;
 use crate::fs::stat::{S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, Stat};
 use crate::mm::fallible::{try_arc, try_concat};
 use crate::sched::mutex::Mutex;
@@ -28,6 +29,8 @@ pub struct Node {
     attributes: SpinLock<Attributes>,
     /// Held while the contents or their size change.
     pub mutex: Mutex,
+    /// Locks on the file.
+    pub locks: FileLocks,
     /// Open files that may write, or, below 0, programs that run: both at once are refused.
     writers: AtomicI32,
 }
@@ -107,6 +110,7 @@ impl Node {
             kind,
             attributes: SpinLock::new(LockClass::TmpfsAttributes, attributes),
             mutex: Mutex::new(),
+            locks: FileLocks::new(),
             writers: AtomicI32::new(0),
         };
         // Gives the quota back if that fails.

@@ -49,6 +49,7 @@ const PROGRAMS: &[(&str, &str)] = &[
         "event_files",
         "counters and timers that are read from files, and watched",
     ),
+    ("file_locks", "locks on ranges of a file, and on the whole"),
     ("signalfd", "signals that are read from a file"),
     ("tty", "a terminal's modes, times, flow and size"),
     ("memory", "brk, mmap, copy on write"),
