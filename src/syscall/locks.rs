@@ -181,7 +181,7 @@ fn lock_of(
 ) -> Result<FileLock<Owner>, Errno> {
     let pid = match owner {
         Owner::Files(_) => current().tgid,
-        // It is nobody's in particular; the program must say so, too.
+        // It belongs to no process; the program must say so, too.
         Owner::File(_) if flock.pid != 0 => return Err(Errno::EINVAL),
         Owner::File(_) => -1,
     };

@@ -318,4 +318,12 @@ pub const PROGRAMS: &[Mutant] = &[
         ],
         red: Run::init("/bin/threads-glibc", "and cleans up after itself"),
     },
+    Mutant {
+        name: "pread_of_any_file",
+        takes_out: "the access mode at pread64",
+        edits: &[
+            Edit { file: "src/fs/file.rs", find: "            return Err(Errno::ESPIPE);\n        }\n        if self.flags() & O_ACCMODE == O_WRONLY {", replace: "            return Err(Errno::ESPIPE);\n        }\n        if self.flags() & O_ACCMODE == !O_WRONLY {" },
+        ],
+        red: Run::ring3("errors", "open for writing only, read and pread64: EBADF"),
+    },
 ];

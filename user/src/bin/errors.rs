@@ -25,12 +25,14 @@ use rt::{
     thread::{CLONE_NEWNS, CLONE_PARENT, SIGCHLD, SYS_CLONE},
 };
 
+const READ: u32 = 3;
 const OPEN: u32 = 5;
 const EXECVE: u32 = 11;
 const KILL: u32 = 37;
 const SYMLINK: u32 = 83;
 const MPROTECT: u32 = 125;
 const SCHED_SETPARAM: u32 = 154;
+const PREAD64: u32 = 180;
 const MMAP2: u32 = 192;
 const MADVISE: u32 = 219;
 const TKILL: u32 = 238;
@@ -460,8 +462,19 @@ fn paths() {
     ok!(answer.is_ok(), "a path of 4095 bytes is valid");
 }
 
+/// A file that is open for writing only is not read, from a place of its own either.
+fn access() {
+    let fd = syscall(OPEN, [c"/dev/null".as_ptr() as u32, 1, 0]).expect("open");
+    let room = [0u8; 4];
+    eq!(
+        [READ, PREAD64].map(|read| syscall(read, [fd, room.as_ptr() as u32, 4, 0, 0])),
+        [Err(Errno::EBADF); 2],
+        "open for writing only, read and pread64: EBADF"
+    );
+}
+
 fn main() -> i32 {
-    ktap::plan(75);
+    ktap::plan(76);
     mapping();
     protection();
     advice();
@@ -470,6 +483,7 @@ fn main() -> i32 {
     futexes();
     programs();
     paths();
+    access();
     ktap::finish()
 }
 
