@@ -24,7 +24,6 @@ const FILES: &[(&str, &str)] = &[
     ("gdb", "the switch under gdb"),
     (BROWSER, "the book's pages in Chromium"),
     ("mutants", "a few steps of the kernel, taken out"),
-    ("labs", "one exercise, begun and solved"),
     (SITE, "the kernel in v86, under node and on the page"),
     (BOCHS, "the kernel in Bochs"),
 ];
