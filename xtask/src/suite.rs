@@ -34,7 +34,10 @@ const SITE: &str = "site";
 const BOCHS: &str = "bochs";
 
 /// Those that are run only by name.
-const BY_NAME: &[(&str, &str)] = &[("kselftest", "Linux's own tests of the switch")];
+const BY_NAME: &[(&str, &str)] = &[
+    ("labs", "one exercise, begun and solved"),
+    ("kselftest", "Linux's own tests of the switch"),
+];
 
 /// With it every line of every suite is shown.
 const VERBOSE: &str = "--verbose";
