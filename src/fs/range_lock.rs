@@ -1,5 +1,4 @@
 #![forbid(unsafe_code)]
-#![deny(clippy::arithmetic_side_effects)]
 //! Locks on ranges of a file: conflicts, splitting and merging.
 //!
 //! The locks of one owner never overlap, and two of the same kind never touch: a new lock replaces
