@@ -15,9 +15,10 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::copy_signal::copy_signal;
 use super::itimer_cpu::update_rlimit_cpu;
 use super::rseq::rseq_fork;
-use super::signal::{copy_signal, is_being_ended, recalc_sigpending, signal_pending};
+use super::signal::{is_being_ended, recalc_sigpending, signal_pending};
 use super::sigset::SIGCHLD;
 use super::tasklist::{INIT_PID, TASKLIST, TaskList};
 use super::trace_link::ptrace_init_task;

@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //! - [`pid`]: numbers, and the lists of tasks that share one; `tasklist`: parents and children
-//! - `fork`: a new task; `kthread`: a task without user mode
+//! - `fork`, `copy_signal`: a new task; `kthread`: a task without user mode
 //! - [`initial_stack`]: the contents of a new program's stack
 //! - [`randomize`], `exec_file`, `load_elf`, `exec`: how a task becomes another program; [`exec_id`]: how often it
 //!   has; `de_thread`: how it becomes the only task of its process; `kernel_execve`: the first
@@ -26,6 +26,8 @@
 //! - `watchdog`: a report of all tasks when switching has stopped
 
 pub mod altstack;
+#[cfg(target_os = "none")]
+pub mod copy_signal;
 #[cfg(target_os = "none")]
 pub mod cpu_clock;
 #[cfg(target_os = "none")]

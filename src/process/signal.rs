@@ -35,7 +35,6 @@ use crate::mm::fallible::try_arc;
 use crate::provides_upward;
 use crate::sched::wake_up::{kick_process, try_to_wake_up};
 use crate::sync::{IrqSpinLock, LockClass};
-use crate::task::clone_flags::{CLONE_PARENT, CLONE_SIGHAND, CLONE_THREAD};
 use crate::task::rlimit::Rlimits;
 use crate::task::siginfo::SigInfo;
 use crate::task::state::{PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_STOPPED, TASK_TRACED};
@@ -156,13 +155,12 @@ impl SignalStruct {
 
     /// Returns the state of a forked process: the same group, nothing pending, and `sighand`. A
     /// sibling of the caller has the caller's parent.
-    fn copy(&self, sighand: Arc<SigHand>, is_sibling: bool) -> Self {
-        Self {
-            pgrp: AtomicI32::new(self.pgrp.load(Ordering::Relaxed)),
-            session: AtomicI32::new(self.session.load(Ordering::Relaxed)),
-            exec_id: self.exec_id.copy(is_sibling),
-            ..Self::with(sighand, self.rlim.copy())
-        }
+    pub fn copy(&self, sighand: Arc<SigHand>, is_sibling: bool) -> Self {
+        let mut copy = Self::with(sighand, self.rlim.copy());
+        *copy.pgrp.get_mut() = self.pgrp.load(Ordering::Relaxed);
+        *copy.session.get_mut() = self.session.load(Ordering::Relaxed);
+        copy.exec_id = self.exec_id.copy(is_sibling);
+        copy
     }
 
     /// Returns the actions for all signals.
@@ -245,29 +243,10 @@ pub fn without_effect(signal: u32, handler: u32) -> bool {
 }
 
 /// Returns actions that are all default. ENOMEM when there is no memory.
+#[inline(never)]
 pub fn new_sighand() -> Result<Arc<SigHand>, Errno> {
     let actions = [SigAction::default(); NSIG as usize];
     try_arc(IrqSpinLock::new(LockClass::SigActions, actions))
-}
-
-/// Returns the process state of a new task: the parent's own for a thread, else a copy, which
-/// shares the actions with CLONE_SIGHAND. ENOMEM when there is no memory.
-pub fn copy_signal(parent: &Arc<SignalStruct>, flags: u32) -> Result<Arc<SignalStruct>, Errno> {
-    let has = |flag| flags & flag != 0;
-    if has(CLONE_THREAD) {
-        return Ok(parent.clone());
-    }
-    let sighand = parent.sighand();
-    let sighand = match has(CLONE_SIGHAND) {
-        true => sighand,
-        false => {
-            let own = new_sighand()?;
-            let actions = *sighand.lock();
-            *own.lock() = actions;
-            own
-        }
-    };
-    try_arc(parent.copy(sighand, has(CLONE_PARENT)))
 }
 
 /// Returns whether a signal should end a wait of this task.

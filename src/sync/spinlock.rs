@@ -118,6 +118,11 @@ impl<T, H: HeldOff> Lock<T, H> {
 }
 
 impl<T, H> Lock<T, H> {
+    /// Returns the guarded data of a lock that nobody else knows.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.lock.get_mut()
+    }
+
     /// Returns a pointer to the guarded data, for code that need not take the lock; each use says
     /// why.
     #[inline(always)]

@@ -121,7 +121,7 @@ pub const PROCESSES: &[Mutant] = &[
         name: "handlers_copied",
         takes_out: "the sharing of handlers by CLONE_SIGHAND",
         edits: &[
-            Edit { file: "src/process/signal.rs", find: "        true => sighand,", replace: "        true => { let own = new_sighand()?; let actions = *sighand.lock(); *own.lock() = actions; own }" },
+            Edit { file: "src/process/copy_signal.rs", find: "        true => sighand,", replace: "        true => { let own = new_sighand()?; let actions = *sighand.lock(); *own.lock() = actions; own }" },
         ],
         red: Run::ring3("ends", "with CLONE_SIGHAND they are shared"),
     },
