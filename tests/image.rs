@@ -67,6 +67,7 @@ const CHECKS: &[Check] = &[
     ("text::no_x87_but_save_and_restore", text::no_x87),
     ("text::no_int_0x80", text::no_system_call),
     ("text::interrupts_end_in_iret_only", text::no_far_return),
+    ("text::no_frame_fills_the_stack", text::no_large_frame),
 ];
 
 fn main() -> ExitCode {

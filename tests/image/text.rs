@@ -190,3 +190,31 @@ pub fn switch_calls_nothing_indirectly(kernel: &Kernel) -> Result<()> {
     ensure!(indirect.is_empty(), "{}", indirect.join("\n"));
     Ok(())
 }
+
+/// Largest frame, in bytes, of a function that a program can cause to run: a kernel stack has 8 KiB, and an
+/// interrupt with a signal comes on top of two such frames.
+const FRAME_LIMIT: u64 = 2700;
+
+/// Functions that run once, at boot, on a stack with nothing else on it.
+const AT_BOOT: &[&str] = &["::boot::", "::init::", "fork_idle", "of_idle"];
+
+/// No function but those of boot takes a large part of the kernel stack.
+pub fn no_large_frame(kernel: &Kernel) -> Result<()> {
+    let is_large = |instruction: &Instruction| {
+        instruction.mnemonic() == Mnemonic::Sub
+            && instruction.op0_register() == Register::ESP
+            && instruction
+                .try_immediate(1)
+                .is_ok_and(|bytes| bytes > FRAME_LIMIT)
+    };
+    let large: Vec<String> = offenders(kernel, is_large)
+        .into_iter()
+        .filter(|it| !AT_BOOT.iter().any(|part| it.contains(part)))
+        .collect();
+    ensure!(
+        large.is_empty(),
+        "frames of more than {FRAME_LIMIT} bytes:\n{}",
+        large.join("\n")
+    );
+    Ok(())
+}
