@@ -16,7 +16,7 @@ default:
 run *CMDLINE:
     @exec "{{xtask}}" run "$@"
 
-# Every test: lints, host logic, documentation, models, tree, binary, boots, gdb, mutants (or only the suites named; --verbose shows every line)
+# Every test: lints, host logic, documentation, models, tree, binary, boots, gdb, the book's pages, mutants, the page in v86, Bochs (or only the suites named; --verbose shows every line)
 [no-exit-message]
 test *SUITES:
     @exec "{{xtask}}" test "$@"

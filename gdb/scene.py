@@ -502,7 +502,7 @@ class Glance:
             shown[name] = text
         known = {**recorder.before, **shown}
         changed = {name: text for name, text in known.items()
-                   if recorder.before.get(name) != text}
+                   if recorder.before.get(name) != text and name != "step"}
         text = "An earlier switch begins: %s leaves for %s." % (letters["A"], letters["B"])
         recorder.steps.append({"set": changed, "why": text})
         recorder.before = known

@@ -3,12 +3,14 @@
 //!
 //! Pictures of the pages are kept in `target/switch_to/browser`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
 use xtask::scene::{self, SCENES};
 use xtask::trial::{Arguments, Trial, run, trial};
 use xtask::web::browser::{Browser, Look, Page};
@@ -121,7 +123,8 @@ fn pictures(server: Arc<Server>) -> Trial {
 /// A stepper is stepped to its end and back.
 fn stepped(scene: &'static str, server: Arc<Server>) -> Trial {
     trial(format!("browser::stepper::{scene}"), limit(), move || {
-        let steps = scene::read(scene)?["steps"].as_array().map_or(0, Vec::len);
+        let states = states(&scene::read(scene)?)?;
+        let steps = states.len();
         ensure!(steps > 20, "the scene has {steps} steps");
         let chapter = server.url(&chapter_of(scene)?);
         let mut page = Browser::start()?.open(&chapter, Look::WIDE)?;
@@ -130,6 +133,7 @@ fn stepped(scene: &'static str, server: Arc<Server>) -> Trial {
             one: &one,
             page: &mut page,
             last: steps - 1,
+            states: &states,
         };
         stepper.by_keys()?;
         stepper.by_mouse()?;
@@ -181,6 +185,54 @@ struct Stepper<'a> {
     page: &'a mut Page,
     /// The number of its last step, counted from 0.
     last: usize,
+    /// Each step of the recording.
+    states: &'a [State],
+}
+
+/// What a step of a stepper must show.
+struct State {
+    /// Parts of its text: the instruction, the source line, each field and each word of a stack.
+    parts: Vec<String>,
+    /// The fields and words that are marked as changed.
+    changed: usize,
+    /// The sentence that says why.
+    why: String,
+}
+
+/// Returns each step of a recording.
+fn states(scene: &Value) -> Result<Vec<State>> {
+    let mut now = BTreeMap::new();
+    let mut states = Vec::new();
+    for step in scene["steps"].as_array().context("no steps")? {
+        let set = step["set"].as_object().context("nothing is set")?;
+        for (name, value) in set {
+            let value = value.as_str().context("a value is no text")?;
+            now.insert(name.clone(), value.to_owned());
+        }
+        for gone in step["gone"].as_array().into_iter().flatten() {
+            now.remove(gone.as_str().unwrap_or_default());
+        }
+        // The address of a word of a stack stands beside it, and the name of a field.
+        let names = now.keys().filter(|name| !OF_THE_CODE.contains(&&***name));
+        let names = names.filter_map(|name| name.rsplit('.').next());
+        let values = now.values().flat_map(|value| value.split('|'));
+        states.push(State {
+            why: one_line(step["why"].as_str().unwrap_or_default()),
+            parts: names.chain(values).map(one_line).collect(),
+            changed: set
+                .keys()
+                .filter(|name| !OF_THE_CODE.contains(&&***name))
+                .count(),
+        });
+    }
+    Ok(states)
+}
+
+/// What is shown of the instruction, and not as a field.
+const OF_THE_CODE: &[&str] = &["at", "insn", "line", "source"];
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl Stepper<'_> {
@@ -199,10 +251,12 @@ impl Stepper<'_> {
         let why = self.eval("it.querySelector('[aria-live=polite]').innerText")?;
         let begins = format!("Step {} of {}", step + 1, self.last + 1);
         let why = why.as_str().unwrap_or_default();
+        let sentence = &self.states[step].why;
         ensure!(
-            why.starts_with(&begins) && why.trim_end().ends_with('.'),
+            why.starts_with(&begins) && one_line(why).ends_with(sentence),
             "step {step} tells {why:?}"
         );
+        ensure!(sentence.ends_with('.'), "step {step} has no sentence");
         let slider = self.eval("Number(it.querySelector('input').value)")?;
         ensure!(slider == step, "the slider is at {slider}");
         Ok(())
@@ -229,7 +283,17 @@ impl Stepper<'_> {
             let marks = self.eval(
                 "[it.querySelectorAll('.changed').length, it.querySelectorAll('.spoken').length]",
             )?;
-            ensure!(marks[0] == marks[1], "a mark is not told: {marks}");
+            let changed = self.states[step].changed;
+            ensure!(
+                marks[0] == changed && marks[1] == changed,
+                "step {step} marks and tells {marks} changes, not {changed}"
+            );
+            let text = one_line(self.eval("it.innerText")?.as_str().unwrap_or_default());
+            let missing = self.states[step]
+                .parts
+                .iter()
+                .find(|part| !text.contains(*part));
+            ensure!(missing.is_none(), "step {step} does not show {missing:?}");
         }
         self.page.press("ArrowRight")?;
         self.is_at(self.last)?;

@@ -85,6 +85,7 @@ const RULES: &[Rule] = &[
     ("words::nothing_about_the_workplace", words::forbidden),
     ("lints::sums_say_what_an_overflow_does", lints::sums),
     ("lints::methods_do_as_well", lints::methods),
+    ("lints::endless_walks_are_seen", lints::walks_are_seen),
     ("docs::arch_names_all_that_is_needed_of_it", contract::arch),
     ("docs::name_only_files_that_exist", words::files_exist),
     ("docs::name_only_verbs_that_exist", words::verbs_exist),

@@ -260,9 +260,10 @@ fn read_entry(bytes: &[u8], offset: usize) -> Result<(Raw<'_>, usize), CpioError
     }
     let digits = header.get(MAGIC.len()..HEADER).ok_or(truncated)?;
     let mut fields = [0; 13];
-    let starts = (offset.saturating_add(MAGIC.len())..).step_by(8);
-    for ((field, digits), offset) in fields.iter_mut().zip(digits.chunks_exact(8)).zip(starts) {
-        *field = number(digits).ok_or(CpioError::Number { offset })?;
+    let mut start = offset.saturating_add(MAGIC.len());
+    for (field, digits) in fields.iter_mut().zip(digits.chunks_exact(8)) {
+        *field = number(digits).ok_or(CpioError::Number { offset: start })?;
+        start = start.saturating_add(8);
     }
     let (filesize, namesize) = (fields[6] as usize, fields[11] as usize);
 

@@ -193,17 +193,10 @@ impl File {
     /// ESPIPE if the file has no position, and the errors of [`File::read`].
     #[inline(never)]
     pub fn read_at(&self, to: u32, count: u32, at: u64) -> Result<u32, Errno> {
-        let is_device = matches!(
-            &self.object,
-            Object::Null(_) | Object::Zero(_) | Object::Full(_) | Object::Random(_)
-        );
-        if !is_device && !matches!(&self.object, Object::Inode(_) | Object::Proc(_)) {
-            return Err(Errno::ESPIPE);
-        }
-        if self.flags() & O_ACCMODE == O_WRONLY {
-            return Err(Errno::EBADF);
-        }
         match &self.object {
+            Object::Inode(_) | Object::Proc(_) if self.flags() & O_ACCMODE == O_WRONLY => {
+                Err(Errno::EBADF)
+            }
             Object::Inode(inode) if inode.file_type() == FileType::Directory => Err(Errno::EISDIR),
             Object::Inode(Inode::File(node)) => {
                 let read = match node.pages() {

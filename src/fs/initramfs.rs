@@ -179,12 +179,13 @@ fn add_directories(found: &mut Vec<Found<'_>>) -> Result<(), CpioError> {
     heap_sort(&mut missing);
     missing.dedup_by_key(|missing| missing.entry.name);
     let used = found.iter().map(|found| found.entry.ino).max();
-    let free = used.unwrap_or(1).saturating_add(1);
-    for (ino, directory) in (free..).zip(&mut missing) {
+    let mut last = used.unwrap_or(1);
+    for directory in &mut missing {
+        last = last.saturating_add(1);
         directory.entry.ino = if directory.entry.name.is_empty() {
             1
         } else {
-            ino
+            last
         };
     }
     found.try_extend(missing).map_err(|_| CpioError::NoMemory)?;

@@ -7,9 +7,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use zerocopy::IntoBytes;
+
 use super::file::{File, Object};
 use crate::arch::x86::current::current;
-use crate::arch::x86::entry::uaccess::{copy_from_user, get_user, put_user, strncpy_from_user};
+use crate::arch::x86::entry::uaccess::{
+    copy_from_user, copy_to_user, get_user, put_user, strncpy_from_user,
+};
 use crate::base::errno::Errno;
 use crate::drivers::tsc::cycles_to_ns;
 use crate::hw::pte::PAGE_SIZE;
@@ -65,9 +69,7 @@ impl PerfEventFile {
         if count < bytes {
             return Err(Errno::ENOSPC);
         }
-        for (at, word) in (to..).step_by(8).zip(words) {
-            put_user(at, word)?;
-        }
+        copy_to_user(to, words.as_bytes())?;
         Ok(bytes)
     }
 

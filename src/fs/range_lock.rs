@@ -69,11 +69,27 @@ impl<O: Copy + PartialEq> LockList<O> {
         least.copied()
     }
 
+    /// Makes room for `more` locks. Fails with ENOLCK when there is no memory, or there are too many.
+    fn room(&mut self, more: usize) -> Result<(), Errno> {
+        match self.0.len().saturating_add(more) <= MAX_LOCKS {
+            true => self.0.try_room(more).map_err(|_| Errno::ENOLCK),
+            false => Err(Errno::ENOLCK),
+        }
+    }
+
+    /// Returns how many locks of `owner` leave a part on both sides of the bytes `start..=end`: 0 or 1.
+    fn splits(&self, owner: O, start: u64, end: u64) -> usize {
+        let is_split = |it: &FileLock<O>| it.owner == owner && it.start < start && it.end > end;
+        usize::from(self.0.iter().any(is_split))
+    }
+
     /// Sets a lock, which conflicts with no other.
     ///
     /// # Errors
     /// ENOLCK when there is no memory, or there are too many; nothing has changed then.
     pub fn set(&mut self, mut lock: FileLock<O>) -> Result<(), Errno> {
+        let splits = self.splits(lock.owner, lock.start, lock.end);
+        self.room(splits.saturating_add(1))?;
         self.unset(lock.owner, lock.start, lock.end)?;
         self.0.retain(|other| {
             let touches = other.touches(&lock);
@@ -89,13 +105,10 @@ impl<O: Copy + PartialEq> LockList<O> {
     /// Takes the bytes `start..=end` out of the locks of `owner`.
     ///
     /// # Errors
-    /// ENOLCK when there is no memory for the rest of a lock and one more, or there are too many;
-    /// nothing has changed then.
+    /// ENOLCK when a lock has to be split and there is no memory, or there are too many; nothing has
+    /// changed then.
     pub fn unset(&mut self, owner: O, start: u64, end: u64) -> Result<(), Errno> {
-        if self.0.len() >= MAX_LOCKS {
-            return Err(Errno::ENOLCK);
-        }
-        self.0.try_room(2).map_err(|_| Errno::ENOLCK)?;
+        self.room(self.splits(owner, start, end))?;
         let mut rest = None;
         self.0.retain_mut(|lock| {
             if lock.owner != owner || !lock.overlaps(start, end) {
@@ -170,12 +183,12 @@ mod tests {
         for at in 0..MAX_LOCKS as u64 {
             list.set(lock(1, at * 2, at * 2, true)).unwrap();
         }
-        assert_eq!(
-            list.set(lock(1, 1 << 40, 1 << 40, true)),
-            Err(Errno::ENOLCK)
-        );
-        assert_eq!(list.unset(1, 0, 0), Err(Errno::ENOLCK));
-        assert!(list.release(1));
+        let more = lock(1, 1 << 40, 1 << 40, true);
+        assert_eq!(list.set(more), Err(Errno::ENOLCK));
+        assert_eq!(list.unset(1, 0, 0), Ok(()), "a full list can be emptied");
+        assert_eq!(list.first_of(1), None);
+        assert_eq!(list.set(more), Ok(()));
+        assert!(list.release(1) && !list.release(1));
     }
 
     proptest! {

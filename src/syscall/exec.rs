@@ -4,7 +4,7 @@
 
 use super::SysResult;
 use crate::arch::x86::current::{current, current_pt_regs};
-use crate::arch::x86::entry::uaccess::{get_user, getname, strncpy_from_user};
+use crate::arch::x86::entry::uaccess::{elements, get_user, getname, strncpy_from_user};
 use crate::base::errno::Errno;
 use crate::process::exec::do_execve;
 use crate::process::initial_stack::{MAX_ARG_STRLEN, Strings};
@@ -30,7 +30,7 @@ fn strings(array: u32) -> Result<Strings, Errno> {
     if array == 0 {
         return Ok(strings);
     }
-    for at in (array..).step_by(4) {
+    for at in elements(array, 4) {
         match get_user::<u32>(at)? {
             0 => break,
             pointer => {

@@ -43,55 +43,39 @@ pub fn sys_nice(increment: u32) -> SysResult {
     Ok(0)
 }
 
-/// Calls `visit` with each task that `which` and `who` name; 0 stands for the caller's.
+/// Calls `visit` with each task that `which` and `who` name, with no lock held; 0 stands for the
+/// caller's.
 ///
 /// # Errors
 /// EINVAL for an unknown `which`, ESRCH if there is no such task.
 fn for_each(which: u32, who: u32, mut visit: impl FnMut(&TaskRef)) -> Result<(), Errno> {
     let me = current();
-    let mut found = false;
-    let or_mine = |mine: u32| if who == 0 { mine } else { who };
-    match which {
-        PRIO_PROCESS => {
-            let task = match who as i32 {
-                0 => Some(me.get_task_struct()),
-                pid => find_task_by_pid(pid),
-            };
-            visit(&task.ok_or(Errno::ESRCH)?);
-            return Ok(());
-        }
-        PRIO_PGRP => {
-            let pgrp = or_mine(me.signal.pgrp.load(Ordering::Relaxed) as u32) as i32;
-            each_in_turn(|task| {
-                if task.signal.pgrp.load(Ordering::Relaxed) == pgrp {
-                    found = true;
-                    visit(task);
-                }
-            });
-        }
-        PRIO_USER => {
-            let uid = or_mine(me.cred().uid.real);
-            each_in_turn(|task| {
-                if task.cred().uid.real == uid {
-                    found = true;
-                    visit(task);
-                }
-            });
-        }
+    let who = match (which, who) {
+        (PRIO_PROCESS, 0) => me.pid() as u32,
+        (PRIO_PGRP, 0) => me.signal.pgrp.load(Ordering::Relaxed) as u32,
+        (PRIO_USER, 0) => me.cred().uid.real,
+        (..=PRIO_USER, who) => who,
         _ => return Err(Errno::EINVAL),
+    };
+    if which == PRIO_PROCESS {
+        visit(&find_task_by_pid(who as i32).ok_or(Errno::ESRCH)?);
+        return Ok(());
+    }
+    let (mut found, mut next) = (false, 1);
+    while let Some(task) = find_ge_pid(next) {
+        next = task.pid().saturating_add(1);
+        let its = match which {
+            PRIO_PGRP => task.signal.pgrp.load(Ordering::Relaxed) as u32,
+            _ => task.cred().uid.real,
+        };
+        if its == who {
+            found = true;
+            visit(&task);
+        }
     }
     match found {
         true => Ok(()),
         false => Err(Errno::ESRCH),
-    }
-}
-
-/// Calls `visit` with each task, with no lock held.
-fn each_in_turn(mut visit: impl FnMut(&TaskRef)) {
-    let mut next = 1;
-    while let Some(task) = find_ge_pid(next) {
-        visit(&task);
-        next = task.pid().saturating_add(1);
     }
 }
 

@@ -8,10 +8,9 @@
 //! |---|---|
 //! | CPU | a timer by CPU time: SIGXCPU each second, SIGKILL at `max` |
 //! | FSIZE | writes and truncation: SIGXFSZ, EFBIG |
-//! | DATA, AS | brk, mmap, mremap, the stack's growth |
+//! | DATA, AS | brk; AS also mmap and the stack's growth |
 //! | STACK | the stack's growth |
 //! | NOFILE | new descriptors |
-//! | MEMLOCK | mlock |
 //! | NICE, RTPRIO | priorities without privilege |
 //!
 //! The others are kept and reported, and bind nobody.
@@ -40,7 +39,7 @@ pub const RLIMIT_STACK: usize = 3;
 pub const RLIMIT_CORE: usize = 4;
 /// The highest descriptor plus one.
 pub const RLIMIT_NOFILE: usize = 7;
-/// Bytes that may be locked without privilege.
+/// Bytes that may be locked without privilege; none can be locked.
 pub const RLIMIT_MEMLOCK: usize = 8;
 /// Largest size of the address space in bytes.
 pub const RLIMIT_AS: usize = 9;

@@ -6,6 +6,14 @@ use super::{Edit, Mutant, Run};
 #[rustfmt::skip]
 pub const NUMBERS: &[Mutant] = &[
     Mutant {
+        name: "walk_of_arguments_overflows",
+        takes_out: "the end of the walk through the arguments of execve",
+        edits: &[
+            Edit { file: "src/syscall/exec.rs", find: "elements(array, 4)", replace: "elements(array, 4).take(0).chain((array..).step_by(4))" },
+        ],
+        red: Run::ring3("bad_pointers", "execve, arguments: EFAULT at every bad address"),
+    },
+    Mutant {
         name: "frame_address_overflows",
         takes_out: "the wrapping sum for the address of a signal's frame",
         edits: &[

@@ -322,7 +322,7 @@ pub const PROGRAMS: &[Mutant] = &[
         name: "pread_of_any_file",
         takes_out: "the access mode at pread64",
         edits: &[
-            Edit { file: "src/fs/file.rs", find: "            return Err(Errno::ESPIPE);\n        }\n        if self.flags() & O_ACCMODE == O_WRONLY {", replace: "            return Err(Errno::ESPIPE);\n        }\n        if self.flags() & O_ACCMODE == !O_WRONLY {" },
+            Edit { file: "src/fs/file.rs", find: "Object::Proc(_) if self.flags() & O_ACCMODE == O_WRONLY => {", replace: "Object::Proc(_) if self.flags() & O_ACCMODE == !O_WRONLY => {" },
         ],
         red: Run::ring3("errors", "open for writing only, read and pread64: EBADF"),
     },

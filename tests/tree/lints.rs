@@ -49,6 +49,57 @@ fn is_exempt(path: &Path) -> bool {
     })
 }
 
+/// Returns the start of a range without an end that the line walks through, unless it is a number.
+/// The range takes one number more than it hands out, and the kernel dies if that is too large. A
+/// part of a slice is no such range.
+fn endless(line: &str) -> Option<&str> {
+    let line = line.split("//").next()?;
+    let is_walked = |(end, _): (usize, &str)| {
+        let before = &line[..end];
+        let after = &line[end + 2..];
+        let start = match after.chars().next() {
+            Some(')') => {
+                let mut depth = 0;
+                let open = before.rfind(|c| {
+                    depth += i32::from(c == ')') - i32::from(c == '(');
+                    depth < 0
+                })?;
+                let callee = &before[..open];
+                let is_part = [".get", ".get_mut"].iter().any(|it| callee.ends_with(it));
+                (!is_part).then(|| &before[open + 1..])?
+            }
+            Some(' ') if after.starts_with(" {") => before.rsplit_once(" in ")?.1,
+            _ => return None,
+        };
+        let is_number = start.starts_with(|c: char| c.is_ascii_digit());
+        let is_pattern = start.is_empty() || start.ends_with([' ', ',']) || start.contains(" @ ");
+        (!is_number && !is_pattern).then_some(start)
+    };
+    line.match_indices("..").find_map(is_walked)
+}
+
+/// Walks of any kind are told from parts of a slice and from patterns.
+pub fn walks_are_seen(_: &Tree) -> Vec<String> {
+    let lines = [
+        ("for at in (array..).step_by(4) {", Some("array")),
+        (
+            "for at in self.first().max(2).. {",
+            Some("self.first().max(2)"),
+        ),
+        ("let all = (to + f(1)..).zip(words);", Some("to + f(1)")),
+        ("let all = words.zip(to..);", Some("to")),
+        ("for (n, it) in (0u32..).zip(words) {", None),
+        ("let all = words.iter().zip(1..);", None),
+        ("bytes.get(at..).and_then(read)", None),
+        ("(P_PID, pid @ 1..) => pid,", None),
+        ("Some((first, ..)) => first, // (from..)", None),
+        ("for n in 0..=last {", None),
+        ("bytes[at..].iter()", None),
+    ];
+    let wrong = lines.iter().filter(|(line, start)| endless(line) != *start);
+    wrong.map(|(line, _)| format!("`{line}`")).collect()
+}
+
 /// Modules under the lint use no method that overflows, except in unit tests.
 pub fn methods(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
@@ -58,6 +109,12 @@ pub fn methods(tree: &Tree) -> Vec<String> {
         }
         let code = source.text.split("#[cfg(test)]").next().unwrap_or("");
         for (number, line) in code.lines().enumerate() {
+            if let Some(start) = endless(line) {
+                let place = format!("{}:{}", source.path.display(), number + 1);
+                violations.push(format!(
+                    "{place}: `{start}..` overflows at its end: say what it does then"
+                ));
+            }
             for method in OVERFLOW.iter().filter(|method| line.contains(*method)) {
                 let place = format!("{}:{}", source.path.display(), number + 1);
                 violations.push(format!(

@@ -41,6 +41,7 @@ pub mod fast;
 pub mod fpu;
 pub mod frame;
 pub mod gates;
+pub mod good_calls;
 pub mod insn;
 pub mod io;
 pub mod job;

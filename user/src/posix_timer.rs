@@ -1,10 +1,8 @@
-//! POSIX timers, and the signals that they send, taken without a handler.
+//! POSIX timers.
 
 use crate::errno::Errno;
 use crate::gates::syscall;
 
-const SYS_RT_SIGPROCMASK: u32 = 175;
-const SYS_RT_SIGTIMEDWAIT: u32 = 177;
 const SYS_TIMER_CREATE: u32 = 259;
 const SYS_TIMER_SETTIME: u32 = 260;
 const SYS_TIMER_GETTIME: u32 = 261;
@@ -19,27 +17,6 @@ pub const SIGEV_THREAD_ID: u32 = 4;
 pub const TIMER_ABSTIME: u32 = 1;
 /// `si_code` of a timer's signal.
 pub const SI_TIMER: u32 = -2i32 as u32;
-
-/// Blocks `signals`, so that they stay pending.
-pub fn block(signals: &[u32]) {
-    let bit = |set, signal: &u32| set | 1u64 << (signal - 1);
-    let set = signals.iter().fold(0, bit);
-    syscall(SYS_RT_SIGPROCMASK, [0, &raw const set as u32, 0, 8]).expect("rt_sigprocmask");
-}
-
-/// Waits for `signal`, blocked before; returns its information: code, timer, overruns, value.
-pub fn wait_ms(signal: u32, ms: u32) -> Result<[u32; 4], Errno> {
-    let set = 1u64 << (signal - 1);
-    let (mut info, time) = ([0u32; 32], [ms / 1000, ms % 1000 * 1_000_000]);
-    let at = [
-        &raw const set as u32,
-        info.as_mut_ptr() as u32,
-        time.as_ptr() as u32,
-        8,
-    ];
-    syscall(SYS_RT_SIGTIMEDWAIT, at)?;
-    Ok([info[2], info[3], info[4], info[5]])
-}
 
 /// Makes a timer of `clock`; its `signal` carries `value` and goes where `how` says, perhaps to `tid`.
 /// Returns its number.

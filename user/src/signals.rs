@@ -1,4 +1,4 @@
-//! Signals with handlers: rt_sigaction, kill, and the return.
+//! Signals: sent, handled, or waited for.
 //!
 //! Linux: sigaction(2), sigreturn(2). Book: ch. 11, "Catching the Signal".
 
@@ -7,6 +7,8 @@ use core::arch::global_asm;
 
 const SYS_KILL: u32 = 37;
 const SYS_RT_SIGACTION: u32 = 174;
+const SYS_RT_SIGPROCMASK: u32 = 175;
+const SYS_RT_SIGTIMEDWAIT: u32 = 177;
 const SA_RESTORER: u32 = 0x0400_0000;
 
 /// The handler gets a `siginfo`, and a `ucontext` to return through.
@@ -100,6 +102,27 @@ pub fn set_handler_with(signal: u32, handler: Handler, flags: u32) -> Result<(),
 
 pub fn kill(pid: u32, signal: u32) -> Result<(), Errno> {
     syscall(SYS_KILL, [pid, signal]).map(drop)
+}
+
+/// Blocks `signals`, so that they stay pending.
+pub fn block(signals: &[u32]) {
+    let bit = |set, signal: &u32| set | 1u64 << (signal - 1);
+    let set = signals.iter().fold(0, bit);
+    syscall(SYS_RT_SIGPROCMASK, [0, &raw const set as u32, 0, 8]).expect("rt_sigprocmask");
+}
+
+/// Waits for `signal`, which is blocked; returns its information: code and three words, which are the timer, its overruns and the value, or the sender's process and user.
+pub fn wait_ms(signal: u32, ms: u32) -> Result<[u32; 4], Errno> {
+    let set = 1u64 << (signal - 1);
+    let (mut info, time) = ([0u32; 32], [ms / 1000, ms % 1000 * 1_000_000]);
+    let at = [
+        &raw const set as u32,
+        info.as_mut_ptr() as u32,
+        time.as_ptr() as u32,
+        8,
+    ];
+    syscall(SYS_RT_SIGTIMEDWAIT, at)?;
+    Ok([info[2], info[3], info[4], info[5]])
 }
 
 unsafe extern "C" {

@@ -14,10 +14,10 @@ use rt::{
     gates::syscall,
     ktap, ok,
     posix_timer::{
-        self, SI_TIMER, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, TIMER_ABSTIME, block, get,
-        set_ns, wait_ms,
+        self, SI_TIMER, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, TIMER_ABSTIME, get, set_ns,
     },
     process::{exec_self, exit},
+    signals::{block, wait_ms},
     start,
     thread::{gettid, spawn},
 };

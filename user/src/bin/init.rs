@@ -56,6 +56,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("randomize", "where the parts of a program are"),
     ("files", "files that are written, mapped, moved and removed"),
     ("errors", "which error comes first"),
+    (
+        "bad_pointers",
+        "an address that no program has, in each place of each call",
+    ),
     ("edges", "numbers that wrap around or never end"),
     ("vdso", "AT_SYSINFO and its image"),
     ("faults", "each exception kills its program only"),

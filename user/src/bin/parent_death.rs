@@ -14,16 +14,15 @@ use rt::{
     ktap,
     memory::{SharedPage, shared_page},
     process::{exec_self, exit, getpid, getppid},
+    signals::{SIGUSR1, wait_ms},
     start,
 };
 
 const SYS_SETRESUID: u32 = 208;
 const SYS_PRCTL: u32 = 172;
-const SYS_RT_SIGTIMEDWAIT: u32 = 177;
 const PR_SET_PDEATHSIG: u32 = 1;
 const PR_GET_PDEATHSIG: u32 = 2;
 const SIG_BLOCK: u32 = 0;
-const SIGUSR1: u32 = 10;
 const SI_USER: u32 = 0;
 const USER: u32 = 1000;
 
@@ -43,20 +42,6 @@ fn asked() -> u32 {
 
 fn set_users(real: u32, effective: u32, saved: u32) {
     syscall(SYS_SETRESUID, [real, effective, saved]).expect("setresuid");
-}
-
-/// Waits a while for the signal: its code, its sender's process and user.
-fn wait_ms(ms: u32) -> Option<[u32; 3]> {
-    let set = 1u64 << (SIGUSR1 - 1);
-    let (mut info, time) = ([0u32; 32], [ms / 1000, ms % 1000 * 1_000_000]);
-    let at = [
-        &raw const set as u32,
-        info.as_mut_ptr() as u32,
-        time.as_ptr() as u32,
-        8,
-    ];
-    syscall(SYS_RT_SIGTIMEDWAIT, at).ok()?;
-    Some([info[2], info[3], info[4]])
 }
 
 /// Makes a parent that does `before` in its child and `last` in itself, and ends. The child stores
@@ -93,8 +78,9 @@ fn main() -> i32 {
         ask,
         || {},
         |parent| {
-            let got = wait_ms(15_000);
-            u32::from(got == Some([SI_USER, parent, 0]) && getppid() != parent)
+            let got = wait_ms(SIGUSR1, 15_000);
+            let is_from_parent = got.is_ok_and(|it| it[..3] == [SI_USER, parent, 0]);
+            u32::from(is_from_parent && getppid() != parent)
         },
     );
     eq!(
@@ -102,7 +88,12 @@ fn main() -> i32 {
         1,
         "it comes when the parent ends, and from the parent"
     );
-    let told = orphan(page, || {}, || {}, |_| u32::from(wait_ms(100).is_some()));
+    let told = orphan(
+        page,
+        || {},
+        || {},
+        |_| u32::from(wait_ms(SIGUSR1, 100).is_ok()),
+    );
     eq!(told, 0, "only to whoever has asked");
     let told = orphan(
         page,
@@ -111,7 +102,7 @@ fn main() -> i32 {
             set_users(USER, USER, USER);
         },
         || {},
-        |_| asked() + u32::from(wait_ms(100).is_some()),
+        |_| asked() + u32::from(wait_ms(SIGUSR1, 100).is_ok()),
     );
     eq!(
         told,
@@ -125,14 +116,14 @@ fn main() -> i32 {
             ask();
         },
         || {},
-        |_| u32::from(wait_ms(15_000).is_some()),
+        |_| u32::from(wait_ms(SIGUSR1, 15_000).is_ok()),
     );
     eq!(told, 1, "unless it asks again");
     let told = orphan(
         page,
         ask,
         || set_users(USER, USER, USER),
-        |_| u32::from(wait_ms(100).is_some()),
+        |_| u32::from(wait_ms(SIGUSR1, 100).is_ok()),
     );
     eq!(told, 0, "a parent without the right to send it does not");
     ask();

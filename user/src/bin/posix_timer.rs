@@ -15,10 +15,8 @@ use rt::{
     ktap,
     memory::KERNEL_ADDRESS,
     ok,
-    posix_timer::{
-        self, SI_TIMER, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, TIMER_ABSTIME, block, get,
-        wait_ms,
-    },
+    posix_timer::{self, SI_TIMER, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, TIMER_ABSTIME, get},
+    signals::{block, wait_ms},
     thread::{gettid, spawn},
 };
 

@@ -48,7 +48,8 @@ pub fn copy_from_user(to: &mut [u8], from: u32) -> Result<(), Errno> {
     unsafe { raw_copy_from_user(to.as_mut_ptr(), from, to.len() as u32) }
 }
 
-/// Does the same for bytes to which there may be no reference.
+/// Copies `length` bytes from user address `from` to `to`, where there may be no reference: other
+/// CPUs may write there too. After EFAULT a part may have been copied.
 ///
 /// # Safety
 /// 1. The kernel may write `length` bytes at `to`.
@@ -69,7 +70,8 @@ pub fn copy_to_user(to: u32, from: &[u8]) -> Result<(), Errno> {
     unsafe { raw_copy_to_user(to, from.as_ptr(), from.len() as u32) }
 }
 
-/// Does the same for bytes to which there may be no reference.
+/// Copies `length` bytes from `from`, to which there may be no reference, to user address `to`. After
+/// EFAULT a part may have been copied.
 ///
 /// # Safety
 /// 1. The kernel may read `length` bytes at `from`.
@@ -156,6 +158,12 @@ pub fn fault_in_readable(at: u32, length: u32) -> Result<(), Errno> {
 pub fn fault_in_writeable(at: u32, length: u32) -> Result<(), Errno> {
     // Replaces 0 by 0, atomically: another thread may be writing there.
     pages(at, length).try_for_each(|byte| cmpxchg_user(byte & !3, 0, 0).map(drop))
+}
+
+/// Returns the addresses of the elements, `size` bytes each, of an array at user address `first`, up
+/// to the end of all addresses. Whether an element is user memory is seen when it is read.
+pub fn elements(first: u32, size: u32) -> impl Iterator<Item = u32> {
+    core::iter::successors(Some(first), move |at| at.checked_add(size))
 }
 
 /// Returns one address in each page of a range: the range's first byte, then the first byte of each

@@ -15,6 +15,7 @@
 #![no_std]
 #![no_main]
 
+mod almost_good;
 mod calls;
 mod frames;
 mod guard;
@@ -216,7 +217,8 @@ extern "C" fn act(life: u32) {
     // SAFETY: the address of the `Life` of `victim`, which waits for this deed.
     let Life { dice, victim } = unsafe { &mut *(life as *mut Life<'_>) };
     match dice.throw(16) {
-        0..=5 => calls::random(dice, victim),
+        0..=3 => calls::random(dice, victim),
+        4 | 5 => almost_good::call(dice, victim),
         6..=10 => calls::well_formed(dice, victim),
         11 => segments::selector(dice),
         12 => segments::flags(dice),

@@ -2,6 +2,7 @@
 
 use rt::{
     dice::Dice,
+    good_calls::{self, ROWS, Row},
     memory::{MAP_PRIVATE, PAGE_SIZE, PROT_READ, PROT_WRITE, mmap_anonymous, munmap},
     process,
 };
@@ -121,6 +122,7 @@ pub struct Victim {
     edge: u32,
     /// A page that cannot be written.
     constant: u32,
+    calls: Option<[Row; ROWS]>,
 }
 
 impl Victim {
@@ -136,7 +138,17 @@ impl Victim {
             pool: page(PROT_READ | PROT_WRITE),
             edge: pair + PAGE_SIZE,
             constant: page(PROT_READ),
+            calls: None,
         }
+    }
+
+    /// Returns a call, all of whose arguments but `POINTER` are good, if the victim has the files
+    /// for it.
+    pub fn good_call(&mut self, dice: &mut Dice) -> Option<Row> {
+        if self.calls.is_none() {
+            self.calls = good_calls::rows().ok();
+        }
+        Some(dice.one_of(self.calls.as_ref()?))
     }
 
     /// Fills memory with `words` random words; returns its address.
