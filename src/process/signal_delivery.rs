@@ -355,7 +355,7 @@ fn restore_sigcontext(
     *regs = sc.restore(regs);
     set_user_gs(regs, sc.gs as u16);
     restore_fpu(me, sc.fpstate)?;
-    Ok(sc.ax as i32)
+    Ok(regs.ax as i32)
 }
 
 fn bad_frame(me: Current) -> i32 {
