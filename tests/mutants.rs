@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         .map(|mutant| trial(mutant.name, LIMIT, move || notice(mutant)))
         .collect();
     trials.push(trial("none_is_stale", LIMIT, none_is_stale));
+    trials.push(trial("nothing_taken_out", LIMIT, nothing_taken_out));
     trials.push(trial("all_compile", LIMIT, all_compile));
     run_named(&arguments, trials)
 }
@@ -121,6 +122,21 @@ fn refused_of(mutants: &[&Mutant], said: String) -> Result<Vec<String>> {
         wrong.extend(refused_of(half, said)?);
     }
     Ok(wrong)
+}
+
+/// The kernel that is compiled as the mutants are, but whole, passes its tests: what makes a mutant
+/// red is its change.
+fn nothing_taken_out() -> Result<()> {
+    let copy = Copy::of_the_tree()?;
+    let kernel = copy.kernel(None)?;
+    let mut boots = cargo();
+    boots
+        .args(["test", "--quiet", "--test", "boots", "--", "cpus2::"])
+        .env(MUTANT, kernel);
+    let output = boots.output().context("cannot start cargo")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{said}");
+    Ok(())
 }
 
 /// Compiles the mutant and runs its test, which must be red.

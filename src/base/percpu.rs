@@ -180,7 +180,8 @@ pub unsafe fn setup_per_cpu_areas() {
         unsafe {
             (*p).this_cpu_off = p as u32;
             (*p).cpu_number = cpu as u32;
-            (&raw mut (*p).tss).write(TssStruct::new(KERNEL_DS.0));
+            // From a constant: built here, it would take more than the kernel stack.
+            (&raw mut (*p).tss).copy_from_nonoverlapping(const { &TssStruct::new(KERNEL_DS.0) }, 1);
             (&raw mut (*p).doublefault_tss).write(X86HwTss::ZERO);
         }
         PER_CPU_OFFSET[cpu].store(p, Ordering::Release);

@@ -17,7 +17,6 @@ use crate::base::percpu::CPU_ONLINE_MASK;
 use crate::base::thread_info::{
     STACK_TOP_GAP, THREAD_SIZE, TIF_NEED_RESCHED, ThreadInfo, current_thread_info, test_flag,
 };
-use crate::mm::fallible::try_box;
 use crate::mm::mm_struct::{INIT_MM, mmgrab};
 use crate::sync::irq::{local_irq_disable, local_irq_enable, local_irq_enable_and_halt};
 use crate::task::state::PF_KTHREAD;
@@ -56,7 +55,7 @@ pub unsafe fn fork_idle(cpu: u32, stack: usize) -> *mut TaskStruct {
     task.thread.get_mut().sp0 = stack.saturating_add(THREAD_SIZE - STACK_TOP_GAP) as u32;
     task.se.get_mut().cpus_allowed = 1 << cpu;
     task.comm.set(b"swapper");
-    let p = Box::into_raw(try_box(task).expect("memory for an idle task, at boot"));
+    let p = Box::into_raw(task);
     // SAFETY: INIT_MM is never freed; the reference is for the idle task, which borrows it.
     unsafe { mmgrab((&raw const INIT_MM).cast_mut()) };
     // SAFETY: the stack is ours by 1; the preemption count in use is kept.

@@ -32,7 +32,7 @@ use crate::base::flags::AtomicFlags;
 use crate::base::thread_info::ThreadInfo;
 use crate::fs::files_struct::{FilesStruct, FsStruct};
 use crate::fs::kcov::Kcov;
-use crate::mm::fallible::try_arc;
+use crate::mm::fallible::{try_arc, try_place};
 use crate::mm::mm_struct::MmStruct;
 use crate::process::signal::{SignalStruct, TaskSignals, new_sighand};
 use crate::sched::cpu_timer::CpuTimers;
@@ -261,10 +261,11 @@ impl TaskStruct {
     ///
     /// # Safety
     /// As for [`Self::new`].
-    pub unsafe fn of_idle(stack: *mut ThreadInfo) -> Result<Self, Errno> {
+    pub unsafe fn of_idle(stack: *mut ThreadInfo) -> Result<Box<Self>, Errno> {
+        let place = try_place()?;
         let signal = try_arc(SignalStruct::new(new_sighand()?))?;
         // SAFETY: the caller's.
-        Ok(unsafe { Self::new(stack, 0, 0, signal) })
+        Ok(Box::write(place, unsafe { Self::new(stack, 0, 0, signal) }))
     }
 
     /// Returns the foot of the kernel stack, which is freed with the task.
