@@ -63,7 +63,7 @@ pub const CHECKERS: &[Mutant] = &[
         edits: &[
             Edit { file: "src/sync/lockdep.rs", find: "        self.taken_at.set(&capture());\n", replace: "" },
         ],
-        red: Run::boots("lockdep::bug_lock_taken_twice", "the other does not name take_first"),
+        red: Run::boots("lockdep::bug_lock_taken_twice", "there is no other backtrace"),
     },
     Mutant {
         name: "lock_order_not_looked_at",

@@ -51,7 +51,7 @@ pub const MEMORY: &[Mutant] = &[
         edits: &[
             Edit { file: "src/process/fork.rs", find: "        // SAFETY: its only user is us.\n        unsafe { mmput(new) };\n", replace: "" },
         ],
-        red: Run::init("/tests/fail_alloc", "no memory is left").with("fail_alloc=23"),
+        red: Run::init("/tests/fail_alloc", "no memory is left").with("fail_alloc=101"),
     },
     Mutant {
         name: "init_ends_for_memory",

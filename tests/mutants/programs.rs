@@ -204,7 +204,7 @@ pub const PROGRAMS: &[Mutant] = &[
             Edit { file: "src/syscall/futex.rs", find: "        if q.key.get() == key && q.bitset & bitset != 0 {", replace: "        if q.key.get() == key && (q.bitset & bitset != 0 || true) {" },
             Edit { file: "src/syscall/futex.rs", find: "        if count == 1 && q.key.get() == key && q.bitset & bitset != 0 {", replace: "        if count == 1 && q.key.get() == key && (q.bitset & bitset != 0 || true) {" },
         ],
-        red: Run::ring3("futex", "a bit wakes the sleeper that waits for it"),
+        red: Run::ring3("futex", "a bit wakes the sleeper that waits for it, and no other"),
     },
     Mutant {
         name: "futex_word_not_looked_at",

@@ -133,12 +133,12 @@ impl Copy {
             .current_dir(&self.tree)
             .arg("build")
             .args(["--package", "switch-to", "--bin", "switch_to", "--quiet"])
-            // Without optimization across the units of the crate a change is compiled in a few
-            // seconds instead of a minute.
-            .env("CARGO_PROFILE_DEV_LTO", "off")
             .env("CARGO_TARGET_DIR", &out);
         let target = match variant {
             None => {
+                // Without optimization across the units of the crate a change is compiled in a few
+                // seconds instead of a minute.
+                cargo.env("CARGO_PROFILE_DEV_LTO", "off");
                 cargo.args(TARGET);
                 cargo.env("CARGO_BUILD_BUILD_DIR", paths::target());
                 TARGET[1]

@@ -27,12 +27,14 @@ use rt::{
 
 const SYS_OPEN: u32 = 5;
 const SYS_CLOSE: u32 = 6;
+const SYS_SETITIMER: u32 = 104;
 const SYS_NANOSLEEP: u32 = 162;
 const SYS_RT_SIGACTION: u32 = 174;
 const SYS_SET_TID_ADDRESS: u32 = 258;
 const O_CLOEXEC: u32 = 0o2_000_000;
 const SA_NOCLDWAIT: u32 = 2;
 const SIGUSR2: u32 = 12;
+const SIGALRM: u32 = 14;
 const SIGTERM: u32 = 15;
 const WCLONE: u32 = 0x8000_0000;
 const WALL: u32 = 0x4000_0000;
@@ -124,6 +126,18 @@ fn leaders() {
         hears(process, 0),
         Ok(WaitStatus::signaled(SIGTERM)),
         "a signal for the process finds the thread that lives"
+    );
+
+    let process = child(|| {
+        let soon = [0, 0, 0, 50_000];
+        syscall(SYS_SETITIMER, [0, soon.as_ptr() as u32, 0]).expect("setitimer");
+        spawn(sleep_on, 0, None).expect("clone");
+        5
+    });
+    eq!(
+        wait_through_signals(process.pid),
+        Ok((process.pid, WaitStatus::signaled(SIGALRM))),
+        "a timer of the process goes on without its first thread"
     );
 
     let process = child(|| {
@@ -311,23 +325,28 @@ fn executing() {
     // Without a handler SIGUSR2, the signal of the child's end, would kill us. The parent goes on
     // once the child executes its program.
     set_handler(SIGUSR2, told).expect("sigaction");
-    match syscall(SYS_CLONE, [CLONE_VFORK | SIGUSR2, 0, 0, 0, 0]) {
-        Ok(0) => exec_self(c"end"),
+    let pid = match syscall(SYS_CLONE, [CLONE_VFORK | SIGUSR2, 0, 0, 0, 0]) {
+        Ok(0) => exec_self(c"live"),
         other => other.expect("clone"),
     };
+    // While the program runs it is found only by its signal.
+    let alive = wait4(-1, WNOHANG).map(|(pid, _)| pid);
+    kill(pid, SIGTERM).expect("kill");
     let status = wait4(-1, 0).map(|(_, status)| status);
     eq!(
-        status,
-        Ok(WaitStatus::exited(0)),
+        (alive, status),
+        (Ok(0), Ok(WaitStatus::signaled(SIGTERM))),
         "SIGCHLD reports a program's end, whatever clone said"
     );
 }
 
 fn main() -> i32 {
-    if start::arg(1).is_some() {
-        return 0;
+    match start::arg(1) {
+        None => {}
+        Some("live") => sleep_ms(60_000),
+        Some(_) => return 0,
     }
-    ktap::plan(20);
+    ktap::plan(21);
     leaders();
     unwanted();
     clones();
