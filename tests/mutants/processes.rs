@@ -7,14 +7,6 @@ use super::{Edit, Mutant, Run};
 pub const PROCESSES: &[Mutant] = &[
     Mutant {
         name: "process_ends_with_its_leader",
-        takes_out: "the wait for the last thread before the process's timers go",
-        edits: &[
-            Edit { file: "src/process/exit.rs", find: "    if entry.live_threads != 0 {", replace: "    if entry.live_threads != 0 && current().pid() != tgid {" },
-        ],
-        red: Run::ring3("ends", "a timer of the process goes on without its first thread"),
-    },
-    Mutant {
-        name: "parent_told_before_the_last_thread",
         takes_out: "the look for other threads at a leader's end",
         edits: &[
             Edit { file: "src/process/release.rs", find: "        entry.live_threads == 0 && entry.task.exit_state", replace: "        entry.task.exit_state" },
