@@ -6,6 +6,14 @@ use super::{Edit, Mutant, Run};
 #[rustfmt::skip]
 pub const PROCESSES: &[Mutant] = &[
     Mutant {
+        name: "timers_end_with_the_leader",
+        takes_out: "the wait for the last thread before the process's timers go",
+        edits: &[
+            Edit { file: "src/process/exit.rs", find: "    if entry.live_threads != 0 {", replace: "    if entry.live_threads != 0 && current().pid() != tgid {" },
+        ],
+        red: Run::ring3("ends", "a timer of the process goes on without its first thread"),
+    },
+    Mutant {
         name: "process_ends_with_its_leader",
         takes_out: "the look for other threads at a leader's end",
         edits: &[

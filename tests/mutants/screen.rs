@@ -45,7 +45,7 @@ pub const SCREEN: &[Mutant] = &[
         edits: &[
             Edit { file: "src/drivers/vt/terminal.rs", find: "        state.margins = (0, state.bottom());\n    }\n}\n", replace: "    }\n}\n" },
         ],
-        red: Run::boots("screen::scrolls", "not the last numbers"),
+        red: Run::boots("screen::scrolls", "the screen never shows end"),
     },
     Mutant {
         name: "kinds_of_switch_not_counted",

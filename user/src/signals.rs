@@ -111,7 +111,8 @@ pub fn block(signals: &[u32]) {
     syscall(SYS_RT_SIGPROCMASK, [0, &raw const set as u32, 0, 8]).expect("rt_sigprocmask");
 }
 
-/// Waits for `signal`, which is blocked; returns its information: code and three words, which are the timer, its overruns and the value, or the sender's process and user.
+/// Waits for `signal`, which is blocked; returns its code and three words: the timer, its overruns
+/// and the value, or the sender's process, its user and the value.
 pub fn wait_ms(signal: u32, ms: u32) -> Result<[u32; 4], Errno> {
     let set = 1u64 << (signal - 1);
     let (mut info, time) = ([0u32; 32], [ms / 1000, ms % 1000 * 1_000_000]);

@@ -27,12 +27,14 @@ use rt::{
 
 const SYS_OPEN: u32 = 5;
 const SYS_CLOSE: u32 = 6;
+const SYS_SETITIMER: u32 = 104;
 const SYS_NANOSLEEP: u32 = 162;
 const SYS_RT_SIGACTION: u32 = 174;
 const SYS_SET_TID_ADDRESS: u32 = 258;
 const O_CLOEXEC: u32 = 0o2_000_000;
 const SA_NOCLDWAIT: u32 = 2;
 const SIGUSR2: u32 = 12;
+const SIGALRM: u32 = 14;
 const SIGTERM: u32 = 15;
 const WCLONE: u32 = 0x8000_0000;
 const WALL: u32 = 0x4000_0000;
@@ -74,6 +76,12 @@ extern "C" fn sleep_on(_: u32) -> i32 {
     loop {
         sleep_ms(60_000);
     }
+}
+
+/// Ends the process if no timer does.
+extern "C" fn outlive_the_timer(_: u32) -> i32 {
+    sleep_ms(5_000);
+    exit_group(8)
 }
 
 /// Waits for the process's child, which the leader has left behind.
@@ -124,6 +132,20 @@ fn leaders() {
         hears(process, 0),
         Ok(WaitStatus::signaled(SIGTERM)),
         "a signal for the process finds the thread that lives"
+    );
+
+    let process = child(|| {
+        // `hears` has left a handler.
+        set_default(SIGALRM).expect("sigaction");
+        let soon = [0, 0, 0, 50_000];
+        syscall(SYS_SETITIMER, [0, soon.as_ptr() as u32, 0]).expect("setitimer");
+        spawn(outlive_the_timer, 0, None).expect("clone");
+        5
+    });
+    eq!(
+        wait_through_signals(process.pid),
+        Ok((process.pid, WaitStatus::signaled(SIGALRM))),
+        "a timer of the process goes on without its first thread"
     );
 
     let process = child(|| {
@@ -199,10 +221,14 @@ fn clones() {
     eq!(answer(wait4(-1, WALL)), Ok(plain), "__WALL waits for all");
 }
 
+fn set_default(signal: u32) -> Result<(), Errno> {
+    syscall(SYS_RT_SIGACTION, [signal, [0u32; 5].as_ptr() as u32, 0, 8]).map(drop)
+}
+
 /// Sets or removes a handler of SIGUSR2.
 extern "C" fn set_usr2(with_handler: u32) -> i32 {
     match with_handler {
-        0 => syscall(SYS_RT_SIGACTION, [SIGUSR2, [0u32; 5].as_ptr() as u32, 0, 8]).map(drop),
+        0 => set_default(SIGUSR2),
         _ => set_handler(SIGUSR2, told),
     }
     .map_or(1, |()| 0)
@@ -332,7 +358,7 @@ fn main() -> i32 {
         Some("live") => sleep_ms(60_000),
         Some(_) => return 0,
     }
-    ktap::plan(20);
+    ktap::plan(21);
     leaders();
     unwanted();
     clones();
